@@ -1,0 +1,1 @@
+"""The reader: answers questions about the audit log."""

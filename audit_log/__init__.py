@@ -1,0 +1,1 @@
+"""What the sidecar and the audit API share: the record, the schema and the store."""

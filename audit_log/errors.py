@@ -1,0 +1,17 @@
+"""What can go wrong at the store's door, whatever the driver calls it."""
+
+
+class StoreError(Exception):
+    """Something went wrong between us and PostgreSQL."""
+
+
+class StoreUnavailableError(StoreError):
+    """Not now: the store is away, overloaded, full or not yet migrated. Trying again may help."""
+
+
+class RecordRefusedError(StoreError):
+    """Never: the store will not take these records as they are, however often it is asked."""
+
+
+class SchemaError(StoreError):
+    """The database holds something that we cannot adopt or migrate. The message says what."""

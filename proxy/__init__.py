@@ -1,0 +1,1 @@
+"""The sidecar: identify, forward, record."""
