@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     STREAMING = "streaming"
     """Recorded when the answer opened; it may go on for hours."""
     REFUSED = "refused"
-    """Answered by the sidecar itself; the upstream never saw the call."""
+    """Answered by the sidecar itself, which did not pass the call on."""
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_TIMED_OUT = "upstream_timed_out"
     UPSTREAM_BROKE_OFF = "upstream_broke_off"

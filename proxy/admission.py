@@ -1,0 +1,80 @@
+"""Which calls are audited, by whom they are made, and whether they may go on."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from audit_log.record import Outcome
+from audit_log.tokens import Token
+from proxy.directory import DirectoryUnavailableError
+from proxy.errors import RefusedError, TokenRefusedError
+from proxy.exchange import (
+    STATUS_CLIENT_CLOSED,
+    AuditedExchange,
+    Exchange,
+    Recorder,
+    UnauditedExchange,
+)
+from proxy.headers import Peer
+from proxy.identity import AuditedPaths, Caller, Credentials, TokenRecogniser, client_address
+from proxy.request import RequestHead
+from proxy.settings import Network, TokenPolicy
+
+
+class Directory(Protocol):
+    """Who knows the tokens."""
+
+    async def identify(self, token_hash: str) -> Token | None:
+        """Return the token, None if there is none. Raises DirectoryUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Admits calls: makes their exchange, tells who is calling, refuses those with a bad token."""
+
+    recogniser: TokenRecogniser
+    audited_paths: AuditedPaths
+    policy: TokenPolicy
+    directory: Directory
+    recorder: Recorder
+    instance: str
+    trusted: Sequence[Network]
+
+    async def admit(self, head: RequestHead, peer: Peer) -> Exchange:
+        """Return the exchange of *head*, with its caller identified if it is audited.
+
+        Raises RefusedError, after recording it, when the call may not go on.
+        """
+        token_hash = self.recogniser.token_hash(head.fields)
+        if token_hash is Credentials.OTHER or not self.audited_paths.cover(head.target):
+            return UnauditedExchange()
+        exchange = AuditedExchange(
+            recorder=self.recorder,
+            instance=self.instance,
+            head=head,
+            client_ip=client_address(peer.address, head.fields, self.trusted),
+        )
+        try:
+            await self._identify(exchange, token_hash)
+        except RefusedError as refusal:
+            exchange.end(refusal.outcome, refusal.status)
+            raise
+        except asyncio.CancelledError:
+            exchange.end(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
+            raise
+        return exchange
+
+    async def _identify(self, exchange: AuditedExchange, token_hash: str | Credentials) -> None:
+        if isinstance(token_hash, Credentials):
+            exchange.caller = Caller(token_name="Ambiguous credentials")
+            raise RefusedError("several Authorization fields: it is not clear who is calling")
+        exchange.caller = Caller(token_hash=token_hash)
+        try:
+            token = await self.directory.identify(token_hash)
+        except DirectoryUnavailableError:
+            return  # The API still validates; the writer resolves the name later.
+        exchange.caller = Caller.of(token_hash, token)
+        complaint = token.refusal(exchange.created_at) if token else "unknown token"
+        if complaint and self.policy is TokenPolicy.ENFORCE:
+            raise TokenRefusedError(complaint)

@@ -1,0 +1,29 @@
+"""Answers of our own, in FastAPI's shape, as bytes. Pure."""
+
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from proxy.headers import serialised
+
+
+def own_answer(
+    status: int,
+    detail: str,
+    *,
+    keeps_alive: bool,
+    fields: Iterable[tuple[bytes, bytes]] = (),
+    has_content: bool = True,
+) -> bytes:
+    """Return a complete answer whose body is `{"detail": …}`; only its head for HEAD requests."""
+    content = json.dumps({"detail": detail}).encode()
+    head = serialised(
+        f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}".encode(),
+        [
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", b"%d" % len(content)),
+            *fields,
+            *(() if keeps_alive else ((b"Connection", b"close"),)),
+        ],
+    )
+    return head + content if has_content else head

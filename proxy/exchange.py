@@ -1,0 +1,90 @@
+"""An exchange: one request with its answer, while it is going on."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+from audit_log.record import AuditRecord, Outcome, new_record_id
+from proxy.identity import Caller, recorded_path
+from proxy.request import RequestHead
+
+STATUS_UNKNOWN = 0
+STATUS_CLIENT_CLOSED = 499
+
+
+class Recorder(Protocol):
+    """Where records go: all that an exchange needs of the journal. Neither call ever waits."""
+
+    def begin(self, record: AuditRecord) -> int:
+        """Note what is to be recorded if the sidecar is killed; return where that is noted."""
+
+    def end(self, slot: int, record: AuditRecord) -> bool:
+        """Take *record* in, forget what `begin` noted in *slot*; say whether there was room."""
+
+
+class Exchange(Protocol):
+    """What the lanes tell of an exchange. It ends once: later endings are ignored."""
+
+    def begin(self) -> None:
+        """Learn that the request is about to be forwarded."""
+
+    def end(self, outcome: Outcome, status: int) -> None:
+        """Learn how the exchange ended and what status the client was sent."""
+
+
+class UnauditedExchange:
+    """An exchange that leaves nothing behind."""
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def end(self, outcome: Outcome, status: int) -> None:
+        """Do nothing."""
+
+
+@dataclass(slots=True)
+class AuditedExchange:
+    """An exchange that leaves exactly one record behind, however it ends."""
+
+    recorder: Recorder
+    instance: str
+    head: RequestHead
+    client_ip: str | None
+    caller: Caller = field(default_factory=Caller)
+    id: UUID = field(default_factory=new_record_id)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _started: float = field(default_factory=time.perf_counter)
+    _slot: int = -1
+    _has_ended: bool = False
+
+    def begin(self) -> None:
+        """Note the call, so that it is recorded as interrupted if we are killed from now on."""
+        self._slot = self.recorder.begin(self._record(Outcome.INTERRUPTED, STATUS_UNKNOWN, None))
+
+    def end(self, outcome: Outcome, status: int) -> None:
+        """Record the call, once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        duration_ms = (time.perf_counter() - self._started) * 1_000
+        self.recorder.end(self._slot, self._record(outcome, status, duration_ms))
+
+    def _record(self, outcome: Outcome, status: int, duration_ms: float | None) -> AuditRecord:
+        return AuditRecord(
+            id=self.id,
+            created_at=self.created_at,
+            token_id=self.caller.token_id,
+            token_name=self.caller.token_name,
+            token_hash=self.caller.token_hash,
+            method=self.head.method.decode("latin-1"),
+            path=recorded_path(self.head.target),
+            status_code=status,
+            outcome=outcome,
+            duration_ms=duration_ms,
+            client_ip=self.client_ip,
+            user_agent=self.head.user_agent,
+            request_id=self.head.request_id,
+            instance=self.instance,
+        )

@@ -1,0 +1,116 @@
+"""The general lane: takes any request of HTTP/1.1 and sees its exchange to the end."""
+
+import asyncio
+from typing import cast
+
+from aiohttp import HttpVersion10, web
+
+from audit_log.record import Outcome
+from proxy.admission import Admission
+from proxy.answers import own_answer
+from proxy.errors import ExchangeError, MalformedBodyError
+from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
+from proxy.listener import Answered, Listener
+from proxy.relay import Relay
+from proxy.request import RequestHead, check
+from proxy.request_body import sending
+from proxy.routes import Routes
+from proxy.upstream import IDEMPOTENT, Upstream, UpstreamConnection, UpstreamUnreachableError
+
+
+class GeneralLane:
+    """Handles the requests that aiohttp has read."""
+
+    def __init__(self, admission: Admission, routes: Routes) -> None:
+        """Admit by *admission*, forward by *routes*."""
+        self._admission = admission
+        self._routes = routes
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Forward *request* and bring the answer back; answer ourselves where that cannot be."""
+        listener = cast("Listener", request.protocol)
+        head = head_of(request)
+        try:
+            check(head)
+            exchange = await self._admission.admit(head, listener.peer)
+            relay = await self._forward(request, head, exchange, listener)
+        except ExchangeError as error:
+            return _answered(listener, head, error)
+        finally:
+            listener.relay = None
+        return Answered(keeps_alive=relay.keeps_alive)
+
+    async def _forward(
+        self, request: web.BaseRequest, head: RequestHead, exchange: Exchange, listener: Listener
+    ) -> Relay:
+        exchange.begin()
+        try:
+            return await self._answer_to(request, head, exchange, listener)
+        except ExchangeError as error:
+            exchange.end(error.outcome, error.status)
+            raise
+        except asyncio.CancelledError:
+            sent = listener.relay.status if listener.relay else None
+            if listener.transport is None:
+                exchange.end(Outcome.CLIENT_CLOSED, sent or STATUS_CLIENT_CLOSED)
+            else:  # not the client has given up but we: the time to stop is over
+                exchange.end(Outcome.INTERRUPTED, sent or STATUS_UNKNOWN)
+            raise
+
+    async def _answer_to(
+        self, request: web.BaseRequest, head: RequestHead, exchange: Exchange, listener: Listener
+    ) -> Relay:
+        """Relay, a second time if the upstream had merely closed a connection that we kept."""
+        upstream = self._routes.upstream_of(head.target)
+
+        async def attempt(connection: UpstreamConnection) -> Relay:
+            relay = Relay(head, exchange, listener, connection)
+            await _relayed(request, head, relay, upstream)
+            return relay
+
+        try:
+            return await attempt(await upstream.connection(head.method))
+        except UpstreamUnreachableError as error:
+            if not error.on_kept_connection or head.method not in IDEMPOTENT or head.has_body:
+                raise
+        return await attempt(await upstream.new_connection())
+
+
+async def _relayed(
+    request: web.BaseRequest, head: RequestHead, relay: Relay, upstream: Upstream
+) -> None:
+    relay.begin()
+    try:
+        async with sending(request.content, head, relay):
+            await relay.done
+    finally:
+        # Not reusable unless both sides are complete: then the upstream learns at once
+        # that nobody waits any more.
+        upstream.give_back(relay.connection)
+
+
+def head_of(request: web.BaseRequest) -> RequestHead:
+    """Return the head of *request* as it was on the wire."""
+    return RequestHead(
+        method=request.method.encode(),
+        target=request.raw_path.encode("utf-8", "surrogateescape"),
+        fields=request.raw_headers,
+        is_http_10=request.version == HttpVersion10,
+        keeps_alive=request.keep_alive,
+    )
+
+
+def _answered(listener: Listener, head: RequestHead, error: ExchangeError) -> Answered:
+    keeps_alive = (
+        head.keeps_alive and not head.is_http_10 and not isinstance(error, MalformedBodyError)
+    )
+    listener.send(
+        own_answer(
+            error.status,
+            str(error),
+            keeps_alive=keeps_alive,
+            fields=error.fields,
+            has_content=head.method != b"HEAD",
+        )
+    )
+    return Answered(keeps_alive=keeps_alive)

@@ -1,0 +1,141 @@
+"""The header policy: what is forwarded, what is dropped, what is added. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.identity import Fields
+
+FieldList = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",  # never standard, still sent
+        b"te",
+        b"upgrade",
+        b"http2-settings",  # goes with an h2c upgrade, RFC 7540 section 3.2.1
+    }
+)
+"""RFC 9110 section 7.6.1. Transfer-Encoding stays: the body is passed on in the same framing."""
+
+NEVER_DROPPED: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
+"""A client that names these in Connection wants the two sides to disagree; it may not."""
+
+FORWARDED: Final = frozenset(
+    {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
+)
+
+OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
+"""Inside an h2c connection any number of calls could pass unseen, so it is never offered on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The network peer of a client connection, as far as the header policy cares."""
+
+    address: str
+    scheme: str
+    is_trusted: bool
+
+
+def request_fields(fields: Fields, peer: Peer) -> FieldList:
+    """Return what the upstream is sent: the end-to-end fields in order, and who the client is.
+
+    `Trailer` goes too, because trailers of a request are not passed on (RFC 9110 section 6.5.1).
+    """
+    named = _named_by_connection(fields)
+    upgrade = upgrade_of(fields)
+    kept: FieldList = []
+    forwarded: dict[bytes, list[bytes]] = {}
+    host = b""
+    for name, value in fields:
+        lowered = name.lower()
+        if lowered in FORWARDED:
+            forwarded.setdefault(lowered, []).append(value)
+        elif lowered in HOP_BY_HOP:
+            kept.extend(_still_meant(name, lowered, value, upgrade))
+        elif lowered not in named and lowered != b"trailer":
+            kept.append((name, value))
+            if lowered == b"host":
+                host = value
+    kept.extend(_who_the_client_is(forwarded if peer.is_trusted else {}, peer, host))
+    return kept
+
+
+def answer_fields(fields: Fields, *, keeps_framing: bool = True) -> FieldList:
+    """Return what the client is sent: the end-to-end fields in order.
+
+    Without *keeps_framing* the answer is unchunked for a client that speaks HTTP/1.0.
+    """
+    named = _named_by_connection(fields)
+    unchunked = frozenset[bytes]() if keeps_framing else {b"transfer-encoding", b"trailer"}
+    return [
+        (name, value)
+        for name, value in fields
+        if (lowered := name.lower()) not in HOP_BY_HOP
+        and lowered not in named
+        and lowered not in unchunked
+    ]
+
+
+def switched_fields(fields: Fields) -> FieldList:
+    """Return the fields of a 101 answer, which keeps the two that make it one."""
+    return [
+        (name, b"Upgrade" if lowered == b"connection" else value)
+        for name, value in fields
+        if (lowered := name.lower()) in {b"connection", b"upgrade"} or lowered not in HOP_BY_HOP
+    ]
+
+
+def upgrade_of(fields: Fields) -> bytes | None:
+    """Return the protocol that a request asks to change to, or None if it may not."""
+    wanted = [value for name, value in fields if name.lower() == b"upgrade"]
+    if len(wanted) != 1 or b"upgrade" not in connection_options(fields):
+        return None
+    protocols = {part.strip().lower() for part in wanted[0].split(b",")}
+    return None if protocols & OPAQUE_UPGRADES else wanted[0]
+
+
+def connection_options(fields: Fields) -> frozenset[bytes]:
+    """Return the options of all Connection fields, in lower case."""
+    return frozenset(
+        option.strip().lower()
+        for name, value in fields
+        if name.lower() == b"connection"
+        for option in value.split(b",")
+    )
+
+
+def serialised(start_line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a message head as it goes over the wire (RFC 9112 section 2.1)."""
+    return b"%b\r\n%b\r\n" % (start_line, b"".join(b"%b: %b\r\n" % field for field in fields))
+
+
+def _named_by_connection(fields: Fields) -> frozenset[bytes]:
+    return connection_options(fields) - NEVER_DROPPED
+
+
+def _still_meant(name: bytes, lowered: bytes, value: bytes, upgrade: bytes | None) -> FieldList:
+    """Return what is left of a hop-by-hop field that we ourselves mean towards the upstream."""
+    if lowered == b"upgrade" and upgrade:
+        return [(name, value)]
+    if lowered == b"connection" and upgrade and b"upgrade" in value.lower():
+        return [(name, b"Upgrade")]
+    if lowered == b"te" and b"trailers" in value.lower():
+        # Trailers of the answer are passed on; gRPC servers insist on being told so.
+        return [(name, b"trailers")]
+    return []
+
+
+def _who_the_client_is(said: dict[bytes, list[bytes]], peer: Peer, host: bytes) -> FieldList:
+    """Return the X-Forwarded fields: what trusted proxies *said*, completed by what we saw."""
+    before = said.get(b"x-forwarded-for", [])
+    fields = [
+        (b"X-Forwarded-For", b", ".join([*before, peer.address.encode()])),
+        (b"X-Forwarded-Proto", b", ".join(said.get(b"x-forwarded-proto", [peer.scheme.encode()]))),
+        (b"X-Forwarded-Host", b", ".join(said.get(b"x-forwarded-host", [host]))),
+    ]
+    fields.extend((b"Forwarded", value) for value in said.get(b"forwarded", []))
+    return fields

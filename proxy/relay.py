@@ -1,0 +1,171 @@
+"""The way back: an answer of the upstream, written to the client as it comes."""
+
+import asyncio
+from typing import Protocol
+
+from audit_log.record import Outcome
+from proxy.errors import ExchangeError
+from proxy.exchange import Exchange
+from proxy.framing import Body, ChunkedBody, Payload
+from proxy.headers import (
+    FieldList,
+    Peer,
+    answer_fields,
+    serialised,
+    switched_fields,
+    upgrade_of,
+)
+from proxy.request import RequestHead
+from proxy.upstream import AnswerHead, UpstreamConnection
+
+SWITCHING_PROTOCOLS = 101
+
+
+class Client(Protocol):
+    """The client's connection, as far as an answer needs it."""
+
+    relay: "Relay | None"
+
+    @property
+    def peer(self) -> Peer:
+        """Return the other end."""
+
+    @property
+    def writing_paused(self) -> bool:
+        """Say whether the client is behind with what it was sent."""
+
+    def send(self, data: bytes) -> None:
+        """Send *data*; without effect once the client has gone."""
+
+    def abort(self) -> None:
+        """Cut the connection so that the client notices."""
+
+    def switch(self, connection: UpstreamConnection) -> None:
+        """Hand whatever the client sends from now on to *connection*."""
+
+
+class Relay:
+    """Brings one answer back. Its exchange is recorded before the client has the last byte.
+
+    So whoever was answered is in the journal, even if we are killed right after.
+    """
+
+    def __init__(
+        self,
+        head: RequestHead,
+        exchange: Exchange,
+        client: Client,
+        connection: UpstreamConnection,
+    ) -> None:
+        """Answer the request *head* to *client* with what *connection* brings."""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Finished when the answer has ended, or with an ExchangeError if none has begun."""
+        self.status: int | None = None
+        """What the client was sent; None while nothing was."""
+        self.keeps_alive = head.keeps_alive
+        """Another request may follow on the client's connection."""
+        self.may_switch = upgrade_of(head.fields) is not None
+        self.connection = connection
+        self._head = head
+        self._exchange = exchange
+        self._client = client
+        self._is_tunnel = False
+        self._unchunks = False
+
+    # The client's side
+
+    @property
+    def peer(self) -> Peer:
+        """Return who the answer is for."""
+        return self._client.peer
+
+    def begin(self) -> None:
+        """Start the exchange on the upstream's connection."""
+        self._client.relay = self
+        self.connection.begin(self._head.method, self)
+        if self._client.writing_paused:  # by the answer before this one
+            self.connection.pause()
+
+    def client_is_slow(self) -> None:
+        """Take in no more of the answer than the client does."""
+        self.connection.pause()
+
+    def client_goes_on(self) -> None:
+        """Go on where `client_is_slow` had stopped."""
+        self.connection.resume()
+
+    # The upstream's side: an AnswerSink
+
+    def interim(self, head: AnswerHead) -> None:
+        """Pass a 1xx on; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
+        if not self._head.is_http_10:
+            self._write(serialised(_status_line(head), head.fields))
+
+    def opened(self, head: AnswerHead, body: Body) -> Payload | None:
+        """Send the head at once: a stream may stay silent for minutes."""
+        self._unchunks = self._head.is_http_10 and isinstance(body, ChunkedBody)
+        self._is_tunnel = head.status == SWITCHING_PROTOCOLS
+        self.keeps_alive &= not (body.ends_at_close or self._unchunks)
+        self.status = head.status
+        if self._is_tunnel or _is_event_stream(head):
+            self._exchange.end(Outcome.STREAMING, head.status)
+        elif body.is_complete:
+            self._exchange.end(Outcome.COMPLETED, head.status)
+        self._write(serialised(_status_line(head), self._fields(head)))
+        if self._is_tunnel:
+            self._client.switch(self.connection)
+        elif body.is_complete:
+            self._finish()
+        return self._write if self._unchunks else None
+
+    def piece(self, data: bytes, body: Body) -> None:
+        """Pass a piece of the body on, in the framing it came in."""
+        if body.is_complete:
+            self._exchange.end(Outcome.COMPLETED, self.status or 0)
+        if not self._unchunks:
+            self._write(data)
+        if body.is_complete:
+            self._finish()
+
+    def ended(self) -> None:
+        """Record an answer that only the end of the connection ended."""
+        self._exchange.end(Outcome.COMPLETED, self.status or 0)
+        self._finish()
+
+    def failed(self, error: ExchangeError) -> None:
+        """Let the client see a cut connection rather than a short but complete looking answer."""
+        if self.done.done():
+            return
+        if self.status is None:
+            self.done.set_exception(error)
+            return
+        self._exchange.end(error.outcome, self.status)
+        self.keeps_alive = False
+        self._client.abort()
+        self._finish()
+
+    def _fields(self, head: AnswerHead) -> FieldList:
+        if self._is_tunnel:
+            return switched_fields(head.fields)
+        fields = answer_fields(head.fields, keeps_framing=not self._unchunks)
+        if not self.keeps_alive:
+            fields.append((b"Connection", b"close"))
+        elif self._head.is_http_10:
+            fields.append((b"Connection", b"keep-alive"))
+        return fields
+
+    def _write(self, data: bytes) -> None:
+        self._client.send(data)
+
+    def _finish(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+def _status_line(head: AnswerHead) -> bytes:
+    return b"HTTP/1.1 %d %b" % (head.status, head.reason)
+
+
+def _is_event_stream(head: AnswerHead) -> bool:
+    kinds = [value for name, value in head.fields if name.lower() == b"content-type"]
+    return any(kind.lower().startswith(b"text/event-stream") for kind in kinds)

@@ -1,0 +1,63 @@
+"""The way there: a request, sent upstream as it comes in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import StreamReader
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
+
+from proxy.errors import MalformedBodyError
+from proxy.framing import LAST_CHUNK, chunk
+from proxy.headers import request_fields, serialised
+from proxy.relay import Relay
+from proxy.request import RequestHead
+from proxy.upstream import UpstreamConnection, UpstreamTimedOutError
+
+
+@asynccontextmanager
+async def sending(content: StreamReader, head: RequestHead, relay: Relay) -> AsyncIterator[None]:
+    """Send the request *head* with its body *content* while the block waits for the answer.
+
+    What goes wrong with the body fails the relay. The answer may end before the body does;
+    then the rest of it is not sent.
+    """
+    connection = relay.connection
+    wire = serialised(
+        b"%b %b HTTP/1.1" % (head.method, head.target), request_fields(head.fields, relay.peer)
+    )
+    if content.is_eof() and content.exception() is None:
+        connection.send(wire + _framed(content.read_nowait(), head) + _end(head))
+        connection.request_was_sent()
+        yield
+        return
+    connection.send(wire)
+    body = asyncio.create_task(_send_body(content, head, relay), name="request-body")
+    try:
+        yield
+    finally:
+        body.cancel()
+        await asyncio.wait({body})
+
+
+async def _send_body(content: StreamReader, head: RequestHead, relay: Relay) -> None:
+    connection: UpstreamConnection = relay.connection
+    try:
+        while data := await content.readany():
+            connection.send(_framed(data, head))
+            await connection.drained()
+        connection.send(_end(head))
+        connection.request_was_sent()
+    except UpstreamTimedOutError as error:
+        relay.failed(error)
+    except (RequestPayloadError, HttpProcessingError):
+        relay.failed(MalformedBodyError("the body of the request is malformed"))
+
+
+def _framed(data: bytes, head: RequestHead) -> bytes:
+    return chunk(data) if data and head.body_is_chunked else data
+
+
+def _end(head: RequestHead) -> bytes:
+    return LAST_CHUNK if head.body_is_chunked else b""

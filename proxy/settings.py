@@ -1,0 +1,123 @@
+"""The sidecar's settings, from `PROXY_…` environment variables."""
+
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from yarl import URL
+
+from audit_log.tokens import DEFAULT_TOKEN_QUERY
+
+MEBIBYTE = 1024 * 1024
+Network = IPv4Network | IPv6Network
+
+
+class TokenPolicy(StrEnum):
+    """What happens to a call whose token is unknown, expired or revoked."""
+
+    ENFORCE = "enforce"
+    """The sidecar answers 401."""
+    OBSERVE = "observe"
+    """The call goes on; the API decides."""
+
+
+class ProxySettings(BaseSettings):
+    """What the sidecar reads once at start."""
+
+    model_config = SettingsConfigDict(env_prefix="PROXY_", frozen=True)
+
+    upstream_url: str = Field(description="the PodWarden API, `http://host:port` or `https://…`")
+    upstream_ca_file: Path | None = Field(
+        default=None, description="certificates to verify an https upstream with"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8100, ge=0, le=65535, description="port to listen on; 0 = any")
+    ops_host: str = Field(default="127.0.0.1", description="address of health and metrics")
+    ops_port: int = Field(default=8109, ge=0, le=65535, description="port of health and metrics")
+    audit_api_url: str | None = Field(
+        default=None, description="the audit API; when set, its paths are answered from there"
+    )
+    audited_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("/api/",), description="path prefixes whose calls are recorded, comma separated"
+    )
+    token_prefix: str = Field(
+        default="pwm_", min_length=1, description="what the tokens we identify begin with"
+    )
+    token_policy: TokenPolicy = Field(
+        default=TokenPolicy.ENFORCE,
+        description="`enforce`: invalid tokens get 401 from us; `observe`: the API decides",
+    )
+    token_query: str = Field(
+        default=DEFAULT_TOKEN_QUERY,
+        description="SQL that finds a token by its hex SHA-256, given as `$1`",
+    )
+    token_database_url: SecretStr | None = Field(
+        default=None, description="where the tokens are; the audit log's database when not set"
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(), description="networks whose `X-Forwarded-…` are believed, comma separated"
+    )
+    journal_dir: Path = Field(default=Path("journal"), description="where records wait on disk")
+    journal_max_bytes: int = Field(
+        default=1024 * MEBIBYTE, ge=MEBIBYTE, description="how much may wait on disk"
+    )
+    journal_head_dir: Path | None = Field(
+        default=None, description="a tmpfs for the newest records; `/dev/shm` when not set"
+    )
+    journal_head_bytes: int = Field(
+        default=32 * MEBIBYTE, ge=MEBIBYTE, description="how much may wait for a stalled disk"
+    )
+    instance: str | None = Field(
+        default=None, description="this sidecar's name in the records; the host name when not set"
+    )
+    connect_timeout_seconds: float = Field(
+        default=5, gt=0, description="to reach the upstream, then 504"
+    )
+    answer_timeout_seconds: float = Field(
+        default=600, gt=0, description="until the upstream's answer begins, then 504"
+    )
+    upstream_idle_seconds: float = Field(
+        default=4, gt=0, description="how long an unused upstream connection is kept"
+    )
+    client_idle_seconds: float = Field(
+        default=75, gt=0, description="how long an unused client connection is kept"
+    )
+    stop_seconds: float = Field(
+        default=10, gt=0, description="at stop: for calls in flight, then again for the records"
+    )
+
+    @field_validator("upstream_url", "audit_api_url")
+    @classmethod
+    def _is_an_http_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = URL(value)
+        if url.scheme not in {"http", "https"} or not url.host or url.path not in {"", "/"}:
+            raise ValueError("must be http://host:port or https://host:port, without a path")
+        return value.rstrip("/")
+
+    @field_validator("audited_paths", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        paths = _listed(value)
+        if any(not str(path).startswith("/") for path in paths):
+            raise ValueError("each path must begin with a slash")
+        return paths
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        try:
+            return tuple(ip_network(str(network), strict=False) for network in _listed(value))
+        except ValueError:
+            raise ValueError("must be networks such as 10.0.0.0/8, comma separated") from None
+
+
+def _listed(value: object) -> tuple[object, ...]:
+    """Return the parts of a comma separated value; a sequence is taken as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)

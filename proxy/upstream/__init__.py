@@ -1,0 +1,25 @@
+"""The only door to the upstream: connections kept, requests sent, answers read."""
+
+from proxy.upstream.answer import AnswerHead
+from proxy.upstream.connection import AnswerSink, UpstreamConnection
+from proxy.upstream.errors import (
+    UpstreamBrokeOffError,
+    UpstreamError,
+    UpstreamTimedOutError,
+    UpstreamUnreachableError,
+)
+from proxy.upstream.pool import IDEMPOTENT, Upstream, UpstreamLimits, open_upstream
+
+__all__ = [
+    "IDEMPOTENT",
+    "AnswerHead",
+    "AnswerSink",
+    "Upstream",
+    "UpstreamBrokeOffError",
+    "UpstreamConnection",
+    "UpstreamError",
+    "UpstreamLimits",
+    "UpstreamTimedOutError",
+    "UpstreamUnreachableError",
+    "open_upstream",
+]

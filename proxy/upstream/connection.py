@@ -1,0 +1,246 @@
+"""One connection to the upstream, carrying one exchange at a time."""
+
+import asyncio
+import select
+from typing import Protocol, cast
+
+from proxy.framing import Body, BodyUntilClose, FramingError, Payload, answer_body
+from proxy.upstream.answer import AnswerHead, HeadReader
+from proxy.upstream.errors import (
+    UpstreamBrokeOffError,
+    UpstreamError,
+    UpstreamTimedOutError,
+    UpstreamUnreachableError,
+)
+
+
+class AnswerSink(Protocol):
+    """Who receives an answer. Every call happens in the event loop and returns at once."""
+
+    @property
+    def may_switch(self) -> bool:
+        """Say whether the request asked to change protocols, so that a 101 is an answer to it."""
+
+    def interim(self, head: AnswerHead) -> None:
+        """Receive a 1xx head; the real one follows."""
+
+    def opened(self, head: AnswerHead, body: Body) -> Payload | None:
+        """Receive the head; if *body* is complete, nothing else follows.
+
+        The callback returned, if any, is handed the content of the body without its framing.
+        """
+
+    def piece(self, data: bytes, body: Body) -> None:
+        """Receive bytes of the body as they were on the wire; the last ones if it is complete."""
+
+    def ended(self) -> None:
+        """Learn that a body without an announced end has ended."""
+
+    def failed(self, error: UpstreamError) -> None:
+        """Learn that nothing (more) will come."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Sends requests as bytes and hands the answers to a sink.
+
+    `request_was_sent` must be called when the last byte of a request has been written:
+    only after that and the end of the answer may the connection take another exchange.
+    """
+
+    def __init__(self, answer_timeout_seconds: float) -> None:
+        """Give the upstream *answer_timeout_seconds* to begin an answer once asked."""
+        self.idle_since = 0.0
+        self.is_open = False
+        self._loop = asyncio.get_running_loop()
+        self._answer_timeout_seconds = answer_timeout_seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+        self._sink: AnswerSink | None = None
+        self._method = b""
+        self._head = HeadReader()
+        self._body: Body | None = None
+        self._payload: Payload | None = None
+        self._has_served = False
+        self._keeps_alive = False
+        self._request_is_sent = False
+        self._is_silent = True
+        self._is_paused = False
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+
+    # One exchange
+
+    def begin(self, method: bytes, sink: AnswerSink) -> None:
+        """Start an exchange: what is sent from now on is its request; *sink* gets the answer."""
+        self._sink, self._method = sink, method
+        self._request_is_sent = False
+        self._is_silent = True
+
+    def send(self, data: bytes) -> None:
+        """Send a piece of the request, or of a tunnel. No effect once the connection has ended."""
+        if self.is_open:
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the upstream has taken in what was sent, or has gone.
+
+        Raises UpstreamTimedOutError if it takes nothing for as long as an answer may take.
+        """
+        if self._may_write.is_set():
+            return
+        try:
+            async with asyncio.timeout(self._answer_timeout_seconds):
+                await self._may_write.wait()
+        except TimeoutError as error:
+            raise UpstreamTimedOutError("the upstream does not read the request") from error
+
+    def request_was_sent(self) -> None:
+        """Learn that the request is complete; from now on the upstream owes an answer."""
+        self._request_is_sent = True
+        if self._sink is not None and self._body is None:
+            self._timer = self._loop.call_later(self._answer_timeout_seconds, self._timed_out)
+
+    @property
+    def is_reusable(self) -> bool:
+        """Say whether another exchange may begin: the last one was complete on both sides."""
+        return self.is_open and self._sink is None and self._request_is_sent and self._keeps_alive
+
+    def pause(self) -> None:
+        """Take in nothing more: the client is slower than the upstream."""
+        if self.is_open and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on taking in."""
+        if self.is_open and self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """End the connection, and what the upstream is doing, at once. The sink hears nothing."""
+        self._finish()
+        if self.is_open and not self._transport.is_closing():
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection when what was sent has gone out. The sink hears nothing."""
+        self._finish()
+        if self.is_open:
+            self._transport.close()
+
+    def has_unread_news(self) -> bool:
+        """Say whether something has arrived that the event loop has not read: the end, mostly."""
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        """Hand an answer on; distrust whatever comes without having been asked for."""
+        try:
+            if self._sink is None:
+                self._transport.abort()
+            elif self._body is None:
+                self._take_heads(self._sink, data)
+            else:
+                self._take_body(self._sink, self._body, data)
+        except (UpstreamBrokeOffError, FramingError) as error:
+            self._transport.abort()
+            self._fail(UpstreamBrokeOffError(str(error)))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the sink, unless the answer was complete."""
+        self.is_open = False
+        self._may_write.set()
+        if self._body is not None and self._body.ends_at_close and exc is None:
+            if sink := self._finish():
+                sink.ended()
+        elif self._body is not None:
+            self._fail(UpstreamBrokeOffError("the upstream broke off in the middle of an answer"))
+        elif self._is_silent:
+            self._fail(
+                UpstreamUnreachableError(
+                    "the upstream closed the connection without an answer",
+                    on_kept_connection=self._has_served,
+                )
+            )
+        else:
+            self._fail(UpstreamBrokeOffError("the upstream broke off before its answer began"))
+
+    def pause_writing(self) -> None:
+        """Hold the request back: the upstream is slower than the client."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """Let the request go on."""
+        self._may_write.set()
+
+    # Reading an answer
+
+    def _take_heads(self, sink: AnswerSink, data: bytes) -> None:
+        self._is_silent = False
+        read = self._head.feed(data)
+        if read is None:
+            return
+        head, rest = read
+        if head.is_interim:
+            sink.interim(head)
+        else:
+            self._take_final_head(sink, head)
+        if rest:
+            self.data_received(rest)
+
+    def _take_final_head(self, sink: AnswerSink, head: AnswerHead) -> None:
+        self._stop_timer()
+        self._keeps_alive = head.keeps_alive
+        is_switch = head.status == 101  # noqa: PLR2004  the only status of its kind
+        if is_switch and not sink.may_switch:
+            raise UpstreamBrokeOffError("the upstream changes protocols without being asked")
+        body: Body = (
+            BodyUntilClose()
+            if is_switch
+            else answer_body(self._method, head.status, head.fields, head.version)
+        )
+        if body.is_complete:
+            self._finish()
+        else:
+            self._body = body
+        self._payload = sink.opened(head, body)
+
+    def _take_body(self, sink: AnswerSink, body: Body, data: bytes) -> None:
+        taken = body.take(data, self._payload)
+        if not body.is_complete:
+            sink.piece(data, body)
+            return
+        self._finish()
+        sink.piece(data[:taken], body)
+        if taken < len(data):
+            # More than was announced: whose answer that is, nobody knows.
+            self._transport.abort()
+
+    def _finish(self) -> AnswerSink | None:
+        sink, self._sink, self._body, self._payload = self._sink, None, None, None
+        self._has_served = True
+        self._stop_timer()
+        self.resume()
+        return sink
+
+    def _fail(self, error: UpstreamError) -> None:
+        if sink := self._finish():
+            sink.failed(error)
+
+    def _timed_out(self) -> None:
+        self._transport.abort()
+        self._fail(UpstreamTimedOutError("the upstream did not answer in time"))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,121 @@
+"""The upstream: where it is, and the connections to it that are kept for the next exchange."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from yarl import URL
+
+from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.errors import UpstreamTimedOutError, UpstreamUnreachableError
+
+MAX_IDLE_CONNECTIONS: Final = 256
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""RFC 9110 section 9.2.2: doing it twice is like doing it once."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLimits:
+    """How patient we are with the upstream."""
+
+    connect_timeout_seconds: float
+    answer_timeout_seconds: float
+    idle_seconds: float
+
+
+class Upstream:
+    """Gives connections and takes them back. Never waits for a free one: it opens another."""
+
+    def __init__(self, url: str, limits: UpstreamLimits, tls: ssl.SSLContext | None) -> None:
+        """Reach the origin *url*, over *tls* if it is an https one."""
+        parsed = URL(url)
+        self._host, self._port = parsed.host or "", parsed.port or 0
+        self._tls = tls
+        self._limits = limits
+        self._idle: list[UpstreamConnection] = []
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def connection(self, method: bytes) -> UpstreamConnection:
+        """Return a connection for one request: the one used last, or a new one.
+
+        Raises UpstreamUnreachableError and UpstreamTimedOutError.
+        """
+        return self._kept(method) or await self.new_connection()
+
+    async def new_connection(self) -> UpstreamConnection:
+        """Return a connection that nobody has used. Raises as `connection` does."""
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout_seconds):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: UpstreamConnection(self._limits.answer_timeout_seconds),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                )
+        except TimeoutError as error:
+            raise UpstreamTimedOutError("the upstream could not be reached in time") from error
+        except OSError as error:  # an ssl.SSLError is one too
+            raise UpstreamUnreachableError(f"the upstream cannot be reached: {error}") from error
+        return connection
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Keep *connection* for another exchange if it can take one, else end it."""
+        if not connection.is_reusable or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+            connection.abort()
+            return
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = loop.call_later(self._limits.idle_seconds, self._end_long_idle)
+
+    def close(self) -> None:
+        """End the connections that nobody uses."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        while self._idle:
+            self._idle.pop().abort()
+
+    def _kept(self, method: bytes) -> UpstreamConnection | None:
+        """Return a kept connection that is fit for *method*, if there is one.
+
+        A request that must not be sent twice is not risked on a connection whose end may
+        already have arrived: a last look costs a microsecond.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open and (method in IDEMPOTENT or not connection.has_unread_news()):
+                return connection
+            connection.abort()
+        return None
+
+    def _end_long_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweep = None
+        oldest_allowed = loop.time() - self._limits.idle_seconds
+        # The list is in order of idle_since: connections are appended when they fall idle.
+        while self._idle and self._idle[0].idle_since <= oldest_allowed:
+            self._idle.pop(0).abort()
+        if self._idle:
+            wait = self._idle[0].idle_since - oldest_allowed
+            self._sweep = loop.call_later(wait, self._end_long_idle)
+
+
+@asynccontextmanager
+async def open_upstream(
+    url: str, limits: UpstreamLimits, *, ca_file: Path | None = None
+) -> AsyncIterator[Upstream]:
+    """Open the upstream at *url*; it need not be there yet. Its certificate is verified.
+
+    Raises OSError if *ca_file* cannot be read.
+    """
+    tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
+    upstream = Upstream(url, limits, tls)
+    try:
+        yield upstream
+    finally:
+        upstream.close()

@@ -1,0 +1,195 @@
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from uuid import uuid4
+
+import pytest
+
+from audit_log.tokens import Token, hash_token
+from proxy.identity import (
+    AuditedPaths,
+    Caller,
+    Credentials,
+    TokenRecogniser,
+    client_address,
+    path_of,
+    printable,
+    recorded_path,
+)
+
+OURS = b"Bearer pwm_abc"
+
+
+def found(*values):
+    return TokenRecogniser("pwm_").token_hash([(b"Authorization", value) for value in values])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Bearer pwm_abc",
+        b"bearer pwm_abc",
+        b"BEARER pwm_abc",
+        b"Bearer  pwm_abc",
+        b"Bearer\tpwm_abc",
+        b" Bearer pwm_abc ",
+    ],
+)
+def test_a_token_is_seen_however_an_api_might_still_accept_it(value):
+    assert found(value) == hash_token("pwm_abc")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"Bearer",
+        b"Bearer ",
+        b"pwm_abc",
+        b"Basic cHdtX2FiYw==",
+        b"Token pwm_abc",
+        b"Bearer pwc_abc",
+        b"Bearer PWM_abc",
+        b"Bearer eyJhbGciOiJSUzI1NiJ9.e30.pwm_",
+        b"Bearerpwm_abc",
+    ],
+)
+def test_anything_else_is_none_of_our_business(value):
+    assert found(value) is Credentials.OTHER
+
+
+def test_a_request_without_authorization_is_none_of_our_business():
+    assert TokenRecogniser("pwm_").token_hash([(b"Host", b"x")]) is Credentials.OTHER
+
+
+def test_the_name_of_the_field_may_be_written_in_any_case():
+    assert TokenRecogniser("pwm_").token_hash([(b"AUTHORIZATION", OURS)]) == hash_token("pwm_abc")
+
+
+def test_a_token_is_recognised_by_its_prefix_and_not_by_its_length():
+    assert found(b"Bearer pwm_") == hash_token("pwm_")
+    assert found(b"Bearer pwm_" + b"a" * 60_000) == hash_token("pwm_" + "a" * 60_000)
+
+
+def test_bytes_that_are_no_utf_8_make_a_hash_of_their_own():
+    assert found(b"Bearer pwm_\xff") != found(b"Bearer pwm_\xfe")
+
+
+@pytest.mark.parametrize("values", [(OURS, OURS), (OURS, b"Basic x"), (b"Basic x", OURS)])
+def test_several_fields_with_one_of_ours_are_ambiguous(values):
+    assert found(*values) is Credentials.AMBIGUOUS
+
+
+def test_several_fields_with_none_of_ours_are_left_to_the_api():
+    assert found(b"Basic x", b"Basic y") is Credentials.OTHER
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/api/",
+        b"/api/v1/hosts",
+        b"/api/v1/hosts?x=/elsewhere",
+        b"/api/../elsewhere",
+        b"/%61pi/v1/hosts",
+        b"/api%2Fv1/hosts",
+        b"//api/v1/hosts",
+        b"///api//v1",
+        b"/./api/v1",
+        b"/x/../api/v1",
+        b"/x/%2e%2e/api/v1",
+        b"/\\api/v1",
+        b"http://podwarden:8000/api/v1/hosts",
+        b"HTTP://podwarden/api/v1",
+    ],
+)
+def test_a_path_is_audited_however_it_is_written(target):
+    assert AuditedPaths(["/api/"]).cover(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/",
+        b"/mcp",
+        b"/apis/v1",
+        b"/x/api/v1",
+        b"/mcp?next=/api/v1",
+        b"/health/../mcp",
+        b"/API/v1",
+        b"*",
+        b"http://api/mcp",
+    ],
+)
+def test_other_paths_are_not_audited(target):
+    assert not AuditedPaths(["/api/"]).cover(target)
+
+
+def test_several_prefixes_can_be_audited():
+    paths = AuditedPaths(["/api/", "/admin/"])
+
+    assert paths.cover(b"/api/v1")
+    assert paths.cover(b"/admin/x")
+    assert not paths.cover(b"/mcp")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/a?b=c", b"/a"),
+        (b"/a?", b"/a"),
+        (b"/a%2Fb;c=d//e", b"/a%2Fb;c=d//e"),
+        (b"http://host/a?b", b"/a"),
+        (b"http://host", b"/"),
+        (b"*", b"*"),
+    ],
+)
+def test_the_path_is_what_stands_before_the_query(target, path):
+    assert path_of(target) == path
+
+
+def test_the_recorded_path_is_raw_and_never_longer_than_the_column():
+    assert recorded_path(b"/api/%00%2F//x;y") == "/api/%00%2F//x;y"
+    assert recorded_path("/api/größe".encode()) == "/api/größe"
+    assert len(recorded_path(b"/" + b"a" * 60_000)) == 2_048
+
+
+def test_what_postgresql_cannot_hold_is_percent_encoded():
+    assert printable(b"a\x00b\xffc\x7f\n") == "a%00b%FFc%7F%0A"
+
+
+def test_printable_text_always_fits_into_utf_8():
+    for byte in range(256):
+        printable(bytes([byte])).encode("utf-8")
+
+
+def test_a_caller_is_named_by_the_token_or_by_the_hash_of_an_unknown_one():
+    token = Token(id=uuid4(), name="laptop", expires_at=datetime.now(UTC))
+
+    assert Caller.of("1a2b3c4d5e", token) == Caller(token_id=token.id, token_name="laptop")
+    assert Caller.of("1a2b3c4d5e", None) == Caller(token_name="Unknown token (1a2b3c4d)")
+
+
+def forwarded(*values):
+    return [(b"X-Forwarded-For", value) for value in values]
+
+
+TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "fields", "address"),
+    [
+        ("192.0.2.1", forwarded(b"198.51.100.7"), "192.0.2.1"),
+        ("10.0.0.1", forwarded(b"198.51.100.7"), "198.51.100.7"),
+        ("10.0.0.1", forwarded(b"1.1.1.1, 198.51.100.7, 10.0.0.2"), "198.51.100.7"),
+        ("10.0.0.1", forwarded(b"1.1.1.1", b"198.51.100.7"), "198.51.100.7"),
+        ("10.0.0.1", forwarded(b"10.0.0.3, 10.0.0.2"), "10.0.0.3"),
+        ("10.0.0.1", forwarded(b"198.51.100.7, nonsense"), "10.0.0.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("::1", forwarded(b"2001:db8::1"), "2001:db8::1"),
+    ],
+)
+def test_the_client_address_is_read_from_right_to_left_as_far_as_it_is_trusted(
+    peer, fields, address
+):
+    assert client_address(peer, fields, TRUSTED) == address
