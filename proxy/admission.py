@@ -14,6 +14,7 @@ from proxy.exchange import (
     AuditedExchange,
     Exchange,
     Recorder,
+    Tally,
     UnauditedExchange,
 )
 from proxy.headers import Peer
@@ -38,6 +39,7 @@ class Admission:
     policy: TokenPolicy
     directory: Directory
     recorder: Recorder
+    tally: Tally
     instance: str
     trusted: Sequence[Network]
 
@@ -48,9 +50,10 @@ class Admission:
         """
         token_hash = self.recogniser.token_hash(head.fields)
         if token_hash is Credentials.OTHER or not self.audited_paths.cover(head.target):
-            return UnauditedExchange()
+            return UnauditedExchange(self.tally)
         exchange = AuditedExchange(
             recorder=self.recorder,
+            tally=self.tally,
             instance=self.instance,
             head=head,
             client_ip=client_address(peer.address, head.fields, self.trusted),

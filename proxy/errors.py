@@ -30,11 +30,5 @@ class TokenRefusedError(RefusedError):
     fields = (INVALID_TOKEN_CHALLENGE,)
 
 
-class UnsupportedRequestError(RefusedError):
-    """The request asks for something of HTTP that no reverse proxy can do."""
-
-    status = HTTPStatus.NOT_IMPLEMENTED
-
-
 class MalformedBodyError(RefusedError):
     """The body of the request breaks its own framing; part of it may have gone upstream."""

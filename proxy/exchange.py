@@ -1,6 +1,7 @@
 """An exchange: one request with its answer, while it is going on."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -30,18 +31,33 @@ class Exchange(Protocol):
     def begin(self) -> None:
         """Learn that the request is about to be forwarded."""
 
-    def end(self, outcome: Outcome, status: int) -> None:
+    def end(self, outcome: Outcome, status: int, /) -> None:
         """Learn how the exchange ended and what status the client was sent."""
 
 
+class Tally:
+    """How many exchanges have ended, by kind and outcome."""
+
+    def __init__(self) -> None:
+        self.audited: Counter[Outcome] = Counter()
+        self.unaudited: Counter[Outcome] = Counter()
+
+
 class UnauditedExchange:
-    """An exchange that leaves nothing behind."""
+    """An exchange that leaves no record behind, and is only counted."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._has_ended = False
 
     def begin(self) -> None:
         """Do nothing."""
 
-    def end(self, outcome: Outcome, status: int) -> None:
-        """Do nothing."""
+    def end(self, outcome: Outcome, _status: int) -> None:
+        """Count it, once."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._tally.unaudited[outcome] += 1
 
 
 @dataclass(slots=True)
@@ -49,6 +65,7 @@ class AuditedExchange:
     """An exchange that leaves exactly one record behind, however it ends."""
 
     recorder: Recorder
+    tally: Tally
     instance: str
     head: RequestHead
     client_ip: str | None
@@ -68,6 +85,7 @@ class AuditedExchange:
         if self._has_ended:
             return
         self._has_ended = True
+        self.tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
         self.recorder.end(self._slot, self._record(outcome, status, duration_ms))
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from proxy.headers import FIELD_LINE
 from proxy.identity import Fields
 
 MAX_CHUNK_LINE_BYTES: Final = 4_096
@@ -15,7 +16,7 @@ MAX_TRAILER_BYTES: Final = 65_536
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 _CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
-Payload = Callable[[bytes], None]
+Payload = Callable[[bytes], object]
 
 
 class FramingError(ValueError):
@@ -130,6 +131,8 @@ class ChunkedBody:
             self._trailer_bytes += len(line) + 2
             if self._trailer_bytes > MAX_TRAILER_BYTES:
                 raise FramingError("the trailers are too long")
+            if line and not FIELD_LINE.fullmatch(line):
+                raise FramingError("a trailer is not `name: value`")
             self.is_complete = not line
             return
         found = _CHUNK_LINE.fullmatch(line)

@@ -3,16 +3,16 @@
 import asyncio
 from typing import cast
 
-from aiohttp import HttpVersion10, web
+from aiohttp import web
 
 from audit_log.record import Outcome
 from proxy.admission import Admission
 from proxy.answers import own_answer
-from proxy.errors import ExchangeError, MalformedBodyError
+from proxy.errors import ExchangeError, MalformedBodyError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
-from proxy.listener import Answered, Listener
+from proxy.listener import Answered, Listener, RelayRequest
 from proxy.relay import Relay
-from proxy.request import RequestHead, check
+from proxy.request import RequestHead
 from proxy.request_body import sending
 from proxy.routes import Routes
 from proxy.upstream import IDEMPOTENT, Upstream, UpstreamConnection, UpstreamUnreachableError
@@ -28,14 +28,15 @@ class GeneralLane:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Forward *request* and bring the answer back; answer ourselves where that cannot be."""
-        listener = cast("Listener", request.protocol)
-        head = head_of(request)
+        head, listener = cast("RelayRequest", request).received, cast("Listener", request.protocol)
+        if isinstance(head, RefusedError):
+            return _answered(listener, head, keeps_alive=False)
         try:
-            check(head)
             exchange = await self._admission.admit(head, listener.peer)
             relay = await self._forward(request, head, exchange, listener)
         except ExchangeError as error:
-            return _answered(listener, head, error)
+            keeps_alive = head.keeps_alive and not isinstance(error, MalformedBodyError)
+            return _answered(listener, error, keeps_alive=keeps_alive, method=head.method)
         finally:
             listener.relay = None
         return Answered(keeps_alive=relay.keeps_alive)
@@ -89,28 +90,16 @@ async def _relayed(
         upstream.give_back(relay.connection)
 
 
-def head_of(request: web.BaseRequest) -> RequestHead:
-    """Return the head of *request* as it was on the wire."""
-    return RequestHead(
-        method=request.method.encode(),
-        target=request.raw_path.encode("utf-8", "surrogateescape"),
-        fields=request.raw_headers,
-        is_http_10=request.version == HttpVersion10,
-        keeps_alive=request.keep_alive,
-    )
-
-
-def _answered(listener: Listener, head: RequestHead, error: ExchangeError) -> Answered:
-    keeps_alive = (
-        head.keeps_alive and not head.is_http_10 and not isinstance(error, MalformedBodyError)
-    )
+def _answered(
+    listener: Listener, error: ExchangeError, *, keeps_alive: bool, method: bytes = b""
+) -> Answered:
     listener.send(
         own_answer(
             error.status,
             str(error),
             keeps_alive=keeps_alive,
             fields=error.fields,
-            has_content=head.method != b"HEAD",
+            has_content=method != b"HEAD",
         )
     )
     return Answered(keeps_alive=keeps_alive)

@@ -1,5 +1,6 @@
 """The header policy: what is forwarded, what is dropped, what is added. Pure."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -7,6 +8,10 @@ from typing import Final
 from proxy.identity import Fields
 
 FieldList = list[tuple[bytes, bytes]]
+
+FIELD_NAME: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+FIELD_LINE: Final = re.compile(rb"(%b):[ \t]*([\t\x20-\x7e\x80-\xff]*)" % FIELD_NAME)
+"""RFC 9112 section 5: no obs-fold, no white space before the colon, no control bytes."""
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -43,13 +48,14 @@ class Peer:
 def request_fields(fields: Fields, peer: Peer) -> FieldList:
     """Return what the upstream is sent: the end-to-end fields in order, and who the client is.
 
+    A client of HTTP/1.0 may have sent no Host; then it is empty (RFC 9112 section 3.2).
     `Trailer` goes too, because trailers of a request are not passed on (RFC 9110 section 6.5.1).
     """
     named = _named_by_connection(fields)
     upgrade = upgrade_of(fields)
     kept: FieldList = []
     forwarded: dict[bytes, list[bytes]] = {}
-    host = b""
+    host: bytes | None = None
     for name, value in fields:
         lowered = name.lower()
         if lowered in FORWARDED:
@@ -60,7 +66,9 @@ def request_fields(fields: Fields, peer: Peer) -> FieldList:
             kept.append((name, value))
             if lowered == b"host":
                 host = value
-    kept.extend(_who_the_client_is(forwarded if peer.is_trusted else {}, peer, host))
+    if host is None:
+        kept.insert(0, (b"Host", b""))
+    kept.extend(_who_the_client_is(forwarded if peer.is_trusted else {}, peer, host or b""))
     return kept
 
 

@@ -1,30 +1,68 @@
 """The client's side of the general lane: aiohttp's server, taught to stay out of the answers."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 import structlog
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.http_websocket import WebSocketReader
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from proxy.answers import own_answer
 from proxy.headers import Peer
 from proxy.identity import is_trusted
 from proxy.relay import Relay
+from proxy.request_reader import ReadRequest, RequestReader
 from proxy.settings import Network
 from proxy.upstream import UpstreamConnection
 
 log = structlog.get_logger(__name__)
 
-# Two different numbers, so that aiohttp's error tells which of the two was exceeded.
-MAX_TARGET_BYTES: Final = 32_768
-MAX_FIELD_BYTES: Final = 65_536
-MAX_FIELDS: Final = 256
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time at all: the connection ends by a reset."""
+BODY_BUFFER_BYTES: Final = 65_536
+"""Of a request's body; the client is paused when twice as much waits for the upstream."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class RelayRequest(web.BaseRequest):
+    """A request whose head is ours; aiohttp's own idea of it stays empty."""
+
+    def __init__(self, received: ReadRequest, *rest: Any) -> None:
+        super().__init__(_NOTHING_READ, *rest)
+        self.received = received
+
+
+_NOTHING_READ: Final = RawRequestMessage(
+    method="",
+    path="",
+    version=HttpVersion11,
+    headers=CIMultiDictProxy(CIMultiDict()),
+    raw_headers=(),
+    should_close=False,
+    compression=None,
+    upgrade=False,
+    chunked=False,
+    url=URL("/"),
+)
+
+
+def _request(
+    received: ReadRequest,
+    content: StreamReader,
+    listener: "Listener",
+    writer: AbstractStreamWriter,
+    task: "asyncio.Task[None]",
+) -> RelayRequest:
+    return RelayRequest(received, content, listener, writer, task, asyncio.get_running_loop())
 
 
 class Answered(web.StreamResponse):
@@ -49,13 +87,23 @@ class Answered(web.StreamResponse):
 class Listener(web.RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_networks", "_peer", "relay")
+    __slots__ = ("_networks", "_peer", "_tunnel", "relay")
 
-    def __init__(self, manager: web.Server, networks: Sequence[Network], **kwargs: Any) -> None:
-        super().__init__(manager, **kwargs)
+    def __init__(
+        self,
+        manager: web.Server,
+        networks: Sequence[Network],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(manager, loop=loop, **kwargs)
         self._networks = networks
+        # aiohttp's parser takes no method that it does not know and no target beyond ASCII.
+        self._parser = cast("HttpRequestParser", RequestReader(self, loop, BODY_BUFFER_BYTES))
         self.relay: Relay | None = None
         """The answer that is under way."""
+        self._tunnel: _Tunnel | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who it is, once a connection."""
@@ -87,15 +135,27 @@ class Listener(web.RequestHandler):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
 
-    def abort(self) -> None:
-        """Cut the connection so that the client notices."""
-        if self.transport is not None:
-            self.transport.abort()
+    def cut(self, *, by_reset: bool) -> None:
+        """End the connection at once; *by_reset* where a mere end would look like a good one."""
+        if self.transport is None:
+            return
+        if by_reset:
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE
+            )
+        self.transport.abort()
 
     def switch(self, connection: UpstreamConnection) -> None:
         """Hand whatever the client sends from now on to *connection*, as it is."""
         # aiohttp asks for no more than these two methods of what it calls a WebSocketReader.
-        self.set_parser(cast("WebSocketReader", _Tunnel(self, connection)))
+        self._tunnel = _Tunnel(connection)
+        self.set_parser(cast("WebSocketReader", self._tunnel))
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks, aiohttp says None
+        """Let a tunnel live on in the other direction; without one, the client has hung up."""
+        if self._tunnel is not None:
+            self._tunnel.connection.end_sending()
+        return self._tunnel is not None
 
     def handle_error(
         self,
@@ -104,13 +164,10 @@ class Listener(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request, or what we failed at, in our own shape, without a trace."""
-        if isinstance(exc, HttpProcessingError):
-            status, detail = _complaint(exc)
-        else:
-            log.error("request.handler_failed", path=request.path, error=repr(exc))
-            detail = message or HTTPStatus(status).phrase
+        """Answer what we failed at in our own shape, and leave one line instead of a trace."""
+        log.error("request.handler_failed", client=request.remote, error=repr(exc))
         if self.relay is None or self.relay.status is None:
+            detail = message or HTTPStatus(status).phrase
             self.send(own_answer(status, detail, keeps_alive=False))
         return Answered(keeps_alive=False)
 
@@ -122,7 +179,7 @@ class Listeners(web.Server):
         self, handler: Handler, networks: Sequence[Network], *, idle_seconds: float
     ) -> None:
         """Hand each request to *handler*; cancel it when its client hangs up."""
-        super().__init__(handler, handler_cancellation=True)
+        super().__init__(handler, request_factory=cast("Any", _request), handler_cancellation=True)
         self._networks = networks
         self._idle_seconds = idle_seconds
 
@@ -134,36 +191,18 @@ class Listeners(web.Server):
             loop=asyncio.get_running_loop(),
             keepalive_timeout=self._idle_seconds,
             access_log=None,
-            auto_decompress=False,
-            max_line_size=MAX_TARGET_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
-            max_headers=MAX_FIELDS,
         )
 
 
 class _Tunnel:
     """What a client sends after a change of protocols, on its way upstream."""
 
-    def __init__(self, listener: Listener, connection: UpstreamConnection) -> None:
-        self._listener = listener
-        self._connection = connection
+    def __init__(self, connection: UpstreamConnection) -> None:
+        self.connection = connection
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self._connection.send(data)
+        self.connection.send(data)
         return False, b""
 
     def feed_eof(self) -> None:
-        self._connection.close()
-
-
-def _complaint(error: HttpProcessingError) -> tuple[int, str]:
-    """Return status and detail for a request that could not be parsed."""
-    if not isinstance(error, LineTooLong):
-        # The rest of aiohttp's message quotes what was received, which may be a secret.
-        complaint = error.message.splitlines()[0].rstrip(":")
-        return HTTPStatus.BAD_REQUEST, f"malformed request: {complaint}"
-    if error.args[1] == MAX_TARGET_BYTES:
-        status, what = HTTPStatus.REQUEST_URI_TOO_LONG, "the path"
-    else:
-        status, what = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a header field"
-    return status, f"{what} is longer than {error.args[1]} bytes"
+        self.connection.close()

@@ -37,8 +37,8 @@ class Client(Protocol):
     def send(self, data: bytes) -> None:
         """Send *data*; without effect once the client has gone."""
 
-    def abort(self) -> None:
-        """Cut the connection so that the client notices."""
+    def cut(self, *, by_reset: bool) -> None:
+        """End the connection at once; *by_reset* where a mere end would look like a good one."""
 
     def switch(self, connection: UpstreamConnection) -> None:
         """Hand whatever the client sends from now on to *connection*."""
@@ -71,6 +71,7 @@ class Relay:
         self._client = client
         self._is_tunnel = False
         self._unchunks = False
+        self._ends_at_close = False
 
     # The client's side
 
@@ -105,7 +106,8 @@ class Relay:
         """Send the head at once: a stream may stay silent for minutes."""
         self._unchunks = self._head.is_http_10 and isinstance(body, ChunkedBody)
         self._is_tunnel = head.status == SWITCHING_PROTOCOLS
-        self.keeps_alive &= not (body.ends_at_close or self._unchunks)
+        self._ends_at_close = body.ends_at_close or self._unchunks
+        self.keeps_alive &= not self._ends_at_close
         self.status = head.status
         if self._is_tunnel or _is_event_stream(head):
             self._exchange.end(Outcome.STREAMING, head.status)
@@ -141,7 +143,7 @@ class Relay:
             return
         self._exchange.end(error.outcome, self.status)
         self.keeps_alive = False
-        self._client.abort()
+        self._client.cut(by_reset=self._ends_at_close)
         self._finish()
 
     def _fields(self, head: AnswerHead) -> FieldList:

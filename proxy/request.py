@@ -1,13 +1,59 @@
-"""The head of a request, as it was on the wire."""
+"""The head of a request, as it was on the wire. Pure.
 
+We read heads ourselves because llhttp, in aiohttp as in httptools, refuses methods that are not on
+its list and bytes beyond ASCII in targets; both are for the API to judge. On framing we are
+strict: two readings of where a request ends are the door to request smuggling.
+"""
+
+import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
-from proxy.errors import RefusedError, UnsupportedRequestError
+from proxy.errors import RefusedError
+from proxy.framing import Body, ChunkedBody, EmptyBody, SizedBody
+from proxy.headers import FIELD_LINE, FIELD_NAME, connection_options
 from proxy.identity import Fields, printable
 
+MAX_TARGET_BYTES: Final = 32_768
+MAX_FIELD_BYTES: Final = 65_536
+MAX_FIELDS: Final = 256
+MAX_HEAD_BYTES: Final = 262_144
 MAX_REQUEST_ID_CHARACTERS: Final = 256
+
+MAX_METHOD_BYTES: Final = 64
+
+_LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
+_TARGET: Final = re.compile(rb"/.*|\*|[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
+# A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.
+_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
+_CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+
+
+class HeadTooLongError(RefusedError):
+    """A field, or all of them together, are longer than anybody needs."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
+class TargetTooLongError(RefusedError):
+    """The path and query are longer than anybody needs."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+
+
+class UnsupportedRequestError(RefusedError):
+    """The request asks for something of HTTP that no reverse proxy can do."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+
+
+class VersionNotSupportedError(RefusedError):
+    """The request speaks another major version of HTTP."""
+
+    status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +63,17 @@ class RequestHead:
     method: bytes
     target: bytes
     fields: Fields
-    is_http_10: bool
-    keeps_alive: bool
-    """The client is willing to send another request on its connection."""
+    is_http_10: bool = False
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
         return next((value for key, value in self.fields if key.lower() == name), None)
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Say whether the client is willing to send another request on its connection."""
+        options = connection_options(self.fields)
+        return b"close" not in options and (not self.is_http_10 or b"keep-alive" in options)
 
     @property
     def body_is_chunked(self) -> bool:
@@ -32,8 +82,15 @@ class RequestHead:
 
     @property
     def has_body(self) -> bool:
-        """Say whether a body follows (RFC 9112 section 6.3)."""
-        return self.body_is_chunked or self.field(b"content-length") not in {None, b"0"}
+        """Say whether a body follows."""
+        return not self.body().is_complete
+
+    def body(self) -> Body:
+        """Return how the body is framed (RFC 9112 section 6.3)."""
+        if self.body_is_chunked:
+            return ChunkedBody()
+        length = self.field(b"content-length")
+        return EmptyBody() if length is None else SizedBody(int(length))
 
     @property
     def user_agent(self) -> str | None:
@@ -48,13 +105,79 @@ class RequestHead:
         return None if value is None else printable(value)[:MAX_REQUEST_ID_CHARACTERS]
 
 
-def check(head: RequestHead) -> None:
+def end_of_head(received: bytes, searched: int = 0) -> int | None:
+    """Return where the head at the start of *received* ends, or None while it goes on.
+
+    The first *searched* bytes are known not to hold its end. Raises HeadTooLongError, and
+    RefusedError as soon as a first line can no longer be one of HTTP.
+    """
+    found = _END_OF_HEAD.search(received, max(0, searched - 2))
+    if b" " not in received[: MAX_METHOD_BYTES + 1] and len(received) > MAX_METHOD_BYTES:
+        raise _not_http()
+    if (found.end() if found else len(received)) > MAX_HEAD_BYTES:
+        if b"\n" not in received[:MAX_TARGET_BYTES]:
+            raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
+        raise HeadTooLongError(f"the header is longer than {MAX_HEAD_BYTES} bytes")
+    if found:
+        return found.end()
+    line, end, _ = received.partition(b"\n")
+    if end and not _LINE.fullmatch(line.removesuffix(b"\r")):
+        raise _not_http()
+    return None
+
+
+def parsed_head(head: bytes) -> RequestHead:
+    """Return the head that *head*, which ends with an empty line, says. Raises RefusedError."""
+    if head.count(b"\n") != head.count(b"\r\n") or not head.endswith(b"\r\n\r\n"):
+        raise RefusedError("malformed request: a line does not end in CRLF")
+    line, *lines = head[:-4].split(b"\r\n")
+    found = _LINE.fullmatch(line)
+    if not found:
+        raise _not_http()
+    method, target, major, minor = found.groups()
+    if major != b"1":
+        raise VersionNotSupportedError("only HTTP/1.0 and HTTP/1.1 are spoken here")
+    if len(target) > MAX_TARGET_BYTES:
+        raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
+    if len(lines) > MAX_FIELDS:
+        raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
+    parsed = RequestHead(method, target, tuple(map(_field, lines)), is_http_10=minor == b"0")
+    _check(parsed)
+    return parsed
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    if len(line) > MAX_FIELD_BYTES:
+        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
+    found = FIELD_LINE.fullmatch(line)
+    if not found:
+        # Among them obs-fold (RFC 9112 section 5.2) and white space before the colon (5.1).
+        raise RefusedError("malformed request: a header field is not `name: value`")
+    return found[1], found[2].rstrip(b" \t")
+
+
+def _check(head: RequestHead) -> None:
     """Raise RefusedError if *head* is nothing that could be passed on without misunderstanding."""
+    hosts, lengths, codings = (
+        [value for key, value in head.fields if key.lower() == name]
+        for name in (b"host", b"content-length", b"transfer-encoding")
+    )
     if head.method == b"CONNECT":
         raise UnsupportedRequestError("CONNECT is for forward proxies; this is a reverse proxy")
-    codings = [value for name, value in head.fields if name.lower() == b"transfer-encoding"]
-    if codings and (codings[0].lower() != b"chunked" or len(codings) > 1):
-        # RFC 9112 section 6.1. Two readings of one body are the door to request smuggling.
+    if not _TARGET.fullmatch(head.target) or (head.target == b"*" and head.method != b"OPTIONS"):
+        raise RefusedError("malformed request: the target is no path")
+    if len(hosts) > 1 or (not hosts and not head.is_http_10):
+        raise RefusedError("malformed request: there must be one Host field")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise RefusedError("malformed request: Host is not a host")
+    if len(lengths) > 1 or (lengths and not _CONTENT_LENGTH.fullmatch(lengths[0])):
+        raise RefusedError("malformed request: Content-Length is not one number")
+    if codings and (lengths or head.is_http_10):
+        raise RefusedError("malformed request: it is not clear where the body ends")
+    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+        # RFC 9112 section 6.1: what it does not understand, a server answers with 501.
         raise UnsupportedRequestError("the only transfer coding understood here is `chunked`")
-    if codings and head.is_http_10:
-        raise RefusedError("HTTP/1.0 knows no Transfer-Encoding")
+
+
+def _not_http() -> RefusedError:
+    return RefusedError("malformed request: the first line is not one of HTTP/1.1")

@@ -81,9 +81,7 @@ def _parsed(head: bytes) -> AnswerHead:
         pass  # a 101: what follows is no longer ours to parse
     except httptools.HttpParserError as error:
         raise UpstreamBrokeOffError(f"the head of the answer is malformed: {error}") from error
-    return AnswerHead(
-        status=parser.get_status_code(),
-        reason=read.reason,
-        fields=read.fields,
-        version=parser.get_http_version(),
-    )
+    version = parser.get_http_version()
+    if version not in {"1.0", "1.1"}:
+        raise UpstreamBrokeOffError(f"the upstream answers in HTTP/{version}")
+    return AnswerHead(parser.get_status_code(), read.reason, read.fields, version)

@@ -123,6 +123,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self.is_open and not self._transport.is_closing():
             self._transport.abort()
 
+    def end_sending(self) -> None:
+        """Pass on that the client sends nothing more through a tunnel."""
+        if self.is_open and self._transport.can_write_eof():
+            self._transport.write_eof()
+
     def close(self) -> None:
         """End the connection when what was sent has gone out. The sink hears nothing."""
         self._finish()

@@ -1,0 +1,48 @@
+"""`python -m proxy`: the sidecar as a process, set up from the environment."""
+
+import asyncio
+import signal
+
+import structlog
+import uvloop
+
+from audit_log.logs import set_up_logs
+from audit_log.settings import AuditLogSettings, read_settings
+from proxy.journal import JournalError
+from proxy.service import CannotListenError, serving
+from proxy.settings import ProxySettings
+
+log = structlog.get_logger("proxy")
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; exit with one line when that cannot begin."""
+    shared = read_settings(AuditLogSettings)
+    settings = read_settings(ProxySettings)
+    set_up_logs(shared.log_format, shared.log_level)
+    try:
+        uvloop.run(_serve(shared, settings))
+    except CannotListenError as error:
+        raise SystemExit(str(error)) from None
+    except JournalError as error:
+        raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None
+
+
+async def _serve(shared: AuditLogSettings, settings: ProxySettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(shared, settings) as addresses:
+        log.info(
+            "service.started",
+            host=addresses.host,
+            port=addresses.port,
+            ops_host=addresses.ops_host,
+            ops_port=addresses.ops_port,
+        )
+        await stop.wait()
+    log.info("service.stopped")
+
+
+if __name__ == "__main__":
+    main()

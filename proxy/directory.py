@@ -1,0 +1,180 @@
+"""The token directory: who is behind a token hash, answered from memory.
+
+A call never waits for the database, save for a token seen for the first time, and then briefly.
+When the database is away, what was known stays known (fail static). Whether a token has expired
+or been revoked is judged where it is used, by `Token.refusal`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from audit_log.errors import StoreError
+from audit_log.tokens import Token
+from proxy.token_memory import MISSING, Missing, TokenMemory
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+# Nobody's hash: asked when no token is in use, to learn whether the database answers.
+_PROBE: Final = "0" * 64
+
+
+class DirectoryUnavailableError(Exception):
+    """Nobody can say now whose token this is."""
+
+
+class FindToken(Protocol):
+    """How the directory asks the token table."""
+
+    async def __call__(self, token_hash: str, /) -> Token | None:
+        """Return the token with this hash, or None. Raises `StoreError`."""
+
+
+Changes = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
+"""How token hashes are announced when they change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryLimits:
+    """How long the directory waits and remembers, and how much it keeps and asks."""
+
+    lookup_seconds: float = 0.25
+    """How long a call waits for a token seen for the first time; the look-up itself goes on."""
+    lookups_at_once: int = 4
+    """A flood of invented tokens must not become a flood of queries."""
+    poll_seconds: float = 5.0
+    in_use_seconds: float = 600.0
+    """Tokens used within this time are read again at each poll; the others are forgotten."""
+    unknown_seconds: float = 5.0
+    max_known: int = 100_000
+    max_unknown: int = 10_000
+
+
+class TokenDirectory:
+    """Tokens in memory, kept up to date by `run`."""
+
+    def __init__(
+        self,
+        find: FindToken,
+        *,
+        limits: DirectoryLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._find = find
+        self._limits = limits or DirectoryLimits()
+        self._clock = clock
+        self._memory = TokenMemory(
+            max_known=self._limits.max_known,
+            max_unknown=self._limits.max_unknown,
+            unknown_seconds=self._limits.unknown_seconds,
+        )
+        self._lookups: dict[str, asyncio.Task[Token | Missing | None]] = {}
+        self._refreshed_at = clock()
+        self._is_reachable: bool | None = None  # nobody has asked yet
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the database answered the last question."""
+        return self._is_reachable is True
+
+    @property
+    def age_seconds(self) -> float:
+        """How old the oldest answer in use may be: the time since the last complete refresh."""
+        return self._clock() - self._refreshed_at
+
+    def known(self, token_hash: str) -> Token | Missing | None:
+        """Return the token, None if nobody has it, or MISSING if only the database can say."""
+        return self._memory.recall(token_hash, self._clock())
+
+    async def identify(self, token_hash: str) -> Token | None:
+        """Return the token with this hash, or None if nobody has it.
+
+        Raises `DirectoryUnavailableError` when there is no answer in time, and at once when too
+        many others are being looked up. Whoever asks for the same token shares one look-up.
+        """
+        answer = self.known(token_hash)
+        if answer is MISSING:
+            lookup = self._lookup(token_hash)
+            # Not cancelled with the caller: others may wait for it, and the next call will ask.
+            await asyncio.wait({lookup}, timeout=self._limits.lookup_seconds)
+            if lookup.done() and not lookup.cancelled():
+                answer = lookup.result()
+        if answer is MISSING:
+            raise DirectoryUnavailableError("the token directory is out of reach")
+        return answer
+
+    async def run(self, changes: Changes | None = None) -> None:
+        """Keep the tokens in use up to date, for ever; whether or not the database is there."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._poll(), name="directory-poll")
+                if changes is not None:
+                    tasks.create_task(self._listen(changes), name="directory-listen")
+        finally:
+            for lookup in self._lookups.values():
+                lookup.cancel()
+            await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+
+    async def refresh(self) -> None:
+        """Read every token in use again; forget those out of use. Stops at the first failure."""
+        oldest_use = self._clock() - self._limits.in_use_seconds
+        for token_hash in self._memory.used_since(oldest_use) or [_PROBE]:
+            if await self._ask(token_hash) is MISSING:
+                return
+        # Only now: while the database is away, an unused token could not be learned again.
+        self._memory.forget_unused_since(oldest_use)
+        self._refreshed_at = self._clock()
+
+    def _lookup(self, token_hash: str) -> "asyncio.Task[Token | Missing | None]":
+        lookup = self._lookups.get(token_hash)
+        if lookup is None:
+            if len(self._lookups) >= self._limits.lookups_at_once:
+                raise DirectoryUnavailableError("too many tokens are being looked up")
+            lookup = asyncio.create_task(self._ask(token_hash), name="token-lookup")
+            self._lookups[token_hash] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(token_hash))
+        return lookup
+
+    async def _ask(self, token_hash: str) -> Token | Missing | None:
+        """Return the database's answer after learning it, or MISSING when it gives none."""
+        asked_at = self._clock()
+        try:
+            token = await self._find(token_hash)
+        except StoreError as error:
+            self._note_reachable(answered=False, reason=str(error))
+            return MISSING
+        self._note_reachable(answered=True)
+        self._memory.learn(token_hash, token, asked_at=asked_at, now=self._clock())
+        return token
+
+    def _note_reachable(self, *, answered: bool, reason: str | None = None) -> None:
+        if answered == self._is_reachable:
+            return
+        if answered:
+            log.info("directory.became_available")
+        else:
+            log.warning("directory.became_unavailable", reason=reason)
+        self._is_reachable = answered
+
+    async def _poll(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._limits.poll_seconds)
+
+    async def _listen(self, changes: Changes) -> None:
+        while True:
+            try:
+                async with changes() as hashes:
+                    # What was announced before we listened is unknown: read everything once.
+                    await self.refresh()
+                    async for token_hash in hashes:
+                        if token_hash in self._memory:
+                            await self._ask(token_hash)
+            except StoreError:
+                # The poll goes on meanwhile, and is the one that says so in the log.
+                await asyncio.sleep(self._limits.poll_seconds)

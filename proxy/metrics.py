@@ -1,0 +1,78 @@
+"""Metrics: read from the parts when asked for, so that counting costs a call nothing."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from proxy.directory import TokenDirectory
+from proxy.exchange import Tally
+from proxy.journal import Journal
+from proxy.writer import Writer
+
+PREFIX = "podwarden_audit"
+
+
+class SidecarCollector(Collector):
+    """What Prometheus is told."""
+
+    def __init__(
+        self, tally: Tally, journal: Journal, writer: Writer, directory: TokenDirectory
+    ) -> None:
+        self._tally = tally
+        self._journal = journal
+        self._writer = writer
+        self._directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        yield self._calls()
+        yield self._records()
+        for name, help_text, value in self._gauges():
+            yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+    def _calls(self) -> Metric:
+        calls = CounterMetricFamily(
+            f"{PREFIX}_calls", "Exchanges that have ended", labels=["audited", "outcome"]
+        )
+        for audited, counts in (("yes", self._tally.audited), ("no", self._tally.unaudited)):
+            for outcome, count in counts.items():
+                calls.add_metric([audited, outcome], count)
+        return calls
+
+    def _records(self) -> Metric:
+        records = CounterMetricFamily(
+            f"{PREFIX}_records", "Audit records, by what became of them", labels=["fate"]
+        )
+        for fate, count in (
+            ("accepted", self._journal.accepted),
+            ("written", self._writer.written),
+            ("set_aside", self._writer.set_aside),
+            ("lost", self._journal.refused + self._journal.damaged),
+            ("unprotected", self._journal.unprotected),
+        ):
+            records.add_metric([fate], count)
+        return records
+
+    def _gauges(self) -> Iterable[tuple[str, str, float]]:
+        journal, writer = self._journal, self._writer
+        oldest = journal.oldest_unwritten
+        age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0
+        yield "calls_in_flight", "Audited calls that have begun and not ended", journal.in_flight
+        yield "journal_disk_bytes", "Bytes of all segments on disk", journal.bytes_on_disk
+        yield "journal_head_bytes", "Bytes that only the head holds", journal.head_bytes_in_use
+        yield "journal_unwritten_bytes", "Bytes not yet in PostgreSQL", journal.unwritten_bytes
+        yield "oldest_unwritten_seconds", "Age of the oldest record not yet in PostgreSQL", age
+        yield "batch_records", "Records in the last batch written", writer.batch_records
+        yield "batch_seconds", "Duration of the last batch written", writer.batch_seconds
+        yield "directory_age_seconds", "Age of the token directory", self._directory.age_seconds
+        yield "is_degraded", "1 while records cannot be written", float(writer.problem is not None)
+
+
+def registry_of(collector: Collector) -> CollectorRegistry:
+    """Return a registry with *collector* alone: no module state."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry

@@ -1,0 +1,65 @@
+"""Names for records of tokens that the directory did not know when the call ended."""
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final, Protocol
+
+import structlog
+from msgspec.structs import replace
+
+from audit_log.record import AuditRecord, unknown_token_name
+from audit_log.tokens import Token
+from proxy.directory import DirectoryUnavailableError
+
+PATIENCE_SECONDS: Final = 300.0
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Resolve(Protocol):
+    """Whose token a hash is, as far as anybody can tell now."""
+
+    async def __call__(self, token_hash: str, /) -> Token | None:
+        """Return the token, None if nobody has it; raise DirectoryUnavailableError."""
+
+
+class Naming:
+    """Gives records their token id and name.
+
+    The directory may be another database than the store. One that stays away while the store is
+    there would hold up the whole trail, so patience with it ends, and names stay unknown.
+    """
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._away_since: float | None = None
+
+    async def named(self, records: Sequence[AuditRecord]) -> list[AuditRecord]:
+        """Return *records* with names; raise DirectoryUnavailableError while there is patience."""
+        hashes = {record.token_hash for record in records if record.token_name is None}
+        tokens = {known: await self._token(known) for known in hashes if known is not None}
+        return [_named(record, tokens) for record in records]
+
+    def start_over(self) -> None:
+        """Be patient again: the store is away as well, so that nothing is held up by names."""
+        self._away_since = None
+
+    async def _token(self, token_hash: str) -> Token | None:
+        try:
+            token = await self._resolve(token_hash)
+        except DirectoryUnavailableError:
+            now = monotonic()
+            self._away_since = now if self._away_since is None else self._away_since
+            if now - self._away_since < PATIENCE_SECONDS:
+                raise
+            return None
+        self._away_since = None
+        return token
+
+
+def _named(record: AuditRecord, tokens: dict[str, Token | None]) -> AuditRecord:
+    if record.token_name is not None or record.token_hash is None:
+        return record
+    token = tokens[record.token_hash]
+    if token is None:
+        return replace(record, token_name=unknown_token_name(record.token_hash), token_hash=None)
+    return replace(record, token_id=token.id, token_name=token.name, token_hash=None)
