@@ -52,9 +52,9 @@ class GeneralLane:
             raise
         except asyncio.CancelledError:
             sent = listener.relay.status if listener.relay else None
-            if listener.transport is None:
+            if listener.has_hung_up:
                 exchange.end(Outcome.CLIENT_CLOSED, sent or STATUS_CLIENT_CLOSED)
-            else:  # not the client has given up but we: the time to stop is over
+            else:  # we give up, not the client: the time to stop is over
                 exchange.end(Outcome.INTERRUPTED, sent or STATUS_UNKNOWN)
             raise
 

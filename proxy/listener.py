@@ -87,7 +87,7 @@ class Answered(web.StreamResponse):
 class Listener(web.RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_networks", "_peer", "_tunnel", "relay")
+    __slots__ = ("_is_forced", "_networks", "_peer", "_tunnel", "has_hung_up", "relay")
 
     def __init__(
         self,
@@ -103,7 +103,10 @@ class Listener(web.RequestHandler):
         self._parser = cast("HttpRequestParser", RequestReader(self, loop, BODY_BUFFER_BYTES))
         self.relay: Relay | None = None
         """The answer that is under way."""
+        self.has_hung_up = False
+        """The client ended the connection, rather than we."""
         self._tunnel: _Tunnel | None = None
+        self._is_forced = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who it is, once a connection."""
@@ -112,6 +115,16 @@ class Listener(web.RequestHandler):
         scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._peer = Peer(address, scheme, is_trusted(address, self._networks))
         super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell whose doing it was, before the handler is cancelled for it."""
+        self.has_hung_up = not self._is_forced
+        super().connection_lost(exc)
+
+    def force_close(self) -> None:
+        """End the connection: the time to stop is over."""
+        self._is_forced = True
+        super().force_close()
 
     @property
     def peer(self) -> Peer:

@@ -1,0 +1,20 @@
+"""The audit log as a test sees it: what has arrived in PostgreSQL."""
+
+import asyncio
+from typing import Final
+
+from audit_log.record import AuditRecord
+from audit_log.store import RecordQuery, Store
+
+ARRIVAL_SECONDS: Final = 20
+_LOOK_SECONDS: Final = 0.05
+
+
+async def recorded(store: Store, count: int) -> list[AuditRecord]:
+    """Return the records, oldest first, as soon as there are *count* of them. Fails on more."""
+    async with asyncio.timeout(ARRIVAL_SECONDS):
+        while len(records := await store.search(RecordQuery(limit=500))) < count:
+            # PostgreSQL tells nobody of a row; to look again is the only way to wait for one.
+            await asyncio.sleep(_LOOK_SECONDS)
+    assert len(records) == count
+    return records[::-1]
