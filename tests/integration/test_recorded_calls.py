@@ -62,7 +62,7 @@ async def test_a_call_leaves_who_what_when_and_how_it_ended(
     assert (record.method, record.path) == ("DELETE", "/api/v1/hosts/%2F//x")
     assert (record.status_code, record.outcome) == (200, Outcome.COMPLETED)
     assert before <= record.created_at <= datetime.now(UTC)
-    assert 0 < record.duration_ms < 20_000
+    assert 0 < (record.duration_ms or 0) < 20_000
     assert (record.client_ip, record.user_agent) == ("127.0.0.1", "claude/1")
     assert (record.request_id, record.instance) == ("r-1", record.instance)
     assert record.id.version == 7
@@ -160,7 +160,7 @@ async def test_observing_an_invalid_token_is_forwarded_and_recorded(upstream, da
 
     [record] = await recorded(store, 1)
     assert (record.status_code, record.outcome) == (200, Outcome.COMPLETED)
-    assert record.token_name.startswith("Unknown token (")
+    assert record.token_name == f"Unknown token ({hash_token('pwm_x')[:8]})"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def split(data, cuts):
 
 def read(body, pieces):
     """Return what *body* takes of *pieces*, and its content."""
-    content = []
+    content: list[bytes] = []
     taken = 0
     for piece in pieces:
         count = body.take(piece, content.append)

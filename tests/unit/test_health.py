@@ -1,0 +1,50 @@
+import asyncio
+
+from proxy.health import Health, Status
+
+
+def test_calls_are_accepted_while_something_behind_them_is_wrong():
+    health = Health(problems=[lambda: None, lambda: "no database"], is_accepting=True)
+
+    assert health.report() == (Status.DEGRADED, ["no database"])
+
+
+def test_without_problems_it_is_ready():
+    assert Health(problems=[lambda: None], is_accepting=True).report() == (Status.READY, [])
+
+
+def test_before_the_first_and_after_the_last_call_it_is_not_ready():
+    status, reasons = Health().report()
+
+    assert status is Status.NOT_READY
+    assert reasons
+
+
+async def test_a_task_that_ends_before_its_time_is_reported():
+    health = Health(is_accepting=True)
+
+    async def fail():
+        raise ValueError
+
+    async with health.watched(fail(), "some-task"):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+        assert health.report() == (Status.DEGRADED, ["some-task has ended"])
+
+
+async def test_a_task_ends_with_its_block_and_without_complaint():
+    health = Health(is_accepting=True)
+    ended = asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with health.watched(work(), "some-task"):
+        await asyncio.sleep(0)
+
+    assert ended.is_set()
+    assert health.report() == (Status.READY, [])

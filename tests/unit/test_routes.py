@@ -1,0 +1,39 @@
+import pytest
+
+from proxy.routes import Routes
+from proxy.upstream import Upstream, UpstreamLimits
+
+LIMITS = UpstreamLimits(connect_timeout_seconds=1, answer_timeout_seconds=1, idle_seconds=1)
+API = Upstream("http://127.0.0.1:1", LIMITS, None)
+AUDIT_API = Upstream("http://127.0.0.1:2", LIMITS, None)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/api/v1/settings/mcp-audit",
+        b"/api/v1/settings/mcp-audit?limit=5",
+        b"/api/v1/settings/mcp-audit/gaps",
+        b"/api/v1/settings/mcp-tokens/0197/audit?limit=5",
+        b"/settings/mcp/activity",
+        b"/settings/mcp/activity/page.css",
+    ],
+)
+def test_the_audit_paths_are_answered_by_the_audit_api_if_there_is_one(target):
+    assert Routes(API, AUDIT_API).upstream_of(target) is AUDIT_API
+    assert Routes(API, None).upstream_of(target) is API
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/api/v1/settings/mcp-tokens",
+        b"/api/v1/settings/mcp-tokens/0197",
+        b"/api/v1/settings/mcp-auditing",
+        b"/settings/mcp/activityx",
+        b"/x?/api/v1/settings/mcp-audit",
+        b"/",
+    ],
+)
+def test_everything_else_is_answered_by_the_api(target):
+    assert Routes(API, AUDIT_API).upstream_of(target) is API
