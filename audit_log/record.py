@@ -69,6 +69,61 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     request_id: str | None = None
 
 
+class ToolOutcome(StrEnum):
+    """How a tool call ended."""
+
+    OK = "ok"
+    TOOL_ERROR = "tool_error"
+    """The tool itself failed: HTTP 200, and `isError` in the result."""
+    PROTOCOL_ERROR = "protocol_error"
+    CANCELLED = "cancelled"
+    """The caller was gone before the answer."""
+    UNKNOWN = "unknown"
+    """The answer was none that could be read."""
+    INTERRUPTED = "interrupted"
+    """The sidecar was killed in mid-call."""
+
+
+class Origin(StrEnum):
+    """Which way a tool call came."""
+
+    MCP = "mcp"
+    HUB = "hub"
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One MCP tool call, as it is kept in `mcp_tool_invocation`.
+
+    Not an entry of the audit log: the API calls that it caused are, and name it by its id.
+    `tool` and `request_id` are the caller's own words.
+    """
+
+    id: UUID
+    created_at: datetime
+    """When the tool call arrived; aware, UTC."""
+    tool: str
+    outcome: ToolOutcome
+    status_code: int
+    """As an HTTP status: 200, 500 for `isError`, 404 unknown tool, 499 caller gone, …"""
+    origin: Origin
+    instance: str
+    token_id: UUID | None = None
+    token_name: str | None = None
+    token_hash: str | None = None
+    """As in `AuditRecord`: only while the name waits to be resolved. Never stored."""
+    duration_ms: float | None = None
+    api_calls: int = 0
+    """How many audited API calls were tied to it in this process."""
+    error_code: int | None = None
+    """Of a JSON-RPC error."""
+    client_ip: str | None = None
+    request_id: str | None = None
+
+
+Kept = AuditRecord | Invocation
+"""What calls leave behind: what the journal takes in and the writer brings to the store."""
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Records known to be missing. Kept in `mcp_audit_gap`, shown wherever records are shown."""
 

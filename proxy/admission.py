@@ -19,6 +19,7 @@ from proxy.exchange import (
 )
 from proxy.headers import Peer
 from proxy.identity import AuditedPaths, Caller, Credentials, TokenRecogniser, client_address
+from proxy.mcp.admission import McpAdmission
 from proxy.request import RequestHead
 from proxy.settings import Network, TokenPolicy
 
@@ -42,12 +43,16 @@ class Admission:
     tally: Tally
     instance: str
     trusted: Sequence[Network]
+    mcp: McpAdmission
 
     async def admit(self, head: RequestHead, peer: Peer) -> Exchange:
         """Return the exchange of *head*, with its caller identified if it is audited.
 
         Raises RefusedError, after recording it, when the call may not go on.
         """
+        client_ip = client_address(peer.address, head.fields, self.trusted)
+        if mcp_exchange := self.mcp.exchange_of(head, client_ip):
+            return mcp_exchange
         token_hash = self.recogniser.token_hash(head.fields)
         if token_hash is Credentials.OTHER or not self.audited_paths.cover(head.target):
             return UnauditedExchange(self.tally)
@@ -56,7 +61,7 @@ class Admission:
             tally=self.tally,
             instance=self.instance,
             head=head,
-            client_ip=client_address(peer.address, head.fields, self.trusted),
+            client_ip=client_ip,
         )
         try:
             await self._identify(exchange, token_hash)
@@ -73,6 +78,7 @@ class Admission:
             exchange.caller = Caller(token_name="Ambiguous credentials")
             raise RefusedError("several Authorization fields: it is not clear who is calling")
         exchange.caller = Caller(token_hash=token_hash)
+        exchange.cause = self.mcp.cause_of(token_hash, exchange.head)
         try:
             token = await self.directory.identify(token_hash)
         except DirectoryUnavailableError:

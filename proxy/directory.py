@@ -1,8 +1,9 @@
 """The token directory: who is behind a token hash, answered from memory.
 
 A call never waits for the database, save for a token seen for the first time, and then briefly.
-When the database is away, what was known stays known (fail static). Whether a token has expired
-or been revoked is judged where it is used, by `Token.refusal`.
+When the database is away, what was known stays known (fail static), and nobody waits for what is
+not: one caller has waited in vain, and those after it need not. Whether a token has expired or
+been revoked is judged where it is used, by `Token.refusal`.
 """
 
 import asyncio
@@ -76,11 +77,13 @@ class TokenDirectory:
         self._lookups: dict[str, asyncio.Task[Token | Missing | None]] = {}
         self._refreshed_at = clock()
         self._is_reachable: bool | None = None  # nobody has asked yet
+        self._is_late = False
+        self._reason = ""
 
     @property
     def is_reachable(self) -> bool:
-        """Whether the database answered the last question."""
-        return self._is_reachable is True
+        """Whether the database answered the last question, and in time."""
+        return self._is_reachable is True and not self._is_late
 
     @property
     def age_seconds(self) -> float:
@@ -94,18 +97,19 @@ class TokenDirectory:
     async def identify(self, token_hash: str) -> Token | None:
         """Return the token with this hash, or None if nobody has it.
 
-        Raises `DirectoryUnavailableError` when there is no answer in time, and at once when too
-        many others are being looked up. Whoever asks for the same token shares one look-up.
+        Raises `DirectoryUnavailableError` when there is no answer in time; at once when too many
+        others are being looked up, or when the database is known to be out of reach. Whoever asks
+        for the same token shares one look-up.
         """
         answer = self.known(token_hash)
         if answer is MISSING:
             lookup = self._lookup(token_hash)
-            # Not cancelled with the caller: others may wait for it, and the next call will ask.
-            await asyncio.wait({lookup}, timeout=self._limits.lookup_seconds)
+            if self._is_reachable is not False and not self._is_late:
+                await self._wait_for(lookup)
             if lookup.done() and not lookup.cancelled():
                 answer = lookup.result()
         if answer is MISSING:
-            raise DirectoryUnavailableError("the token directory is out of reach")
+            raise DirectoryUnavailableError(f"the token directory is out of reach: {self._reason}")
         return answer
 
     async def run(self, changes: Changes | None = None) -> None:
@@ -140,25 +144,35 @@ class TokenDirectory:
             lookup.add_done_callback(lambda _: self._lookups.pop(token_hash))
         return lookup
 
+    async def _wait_for(self, lookup: "asyncio.Task[Token | Missing | None]") -> None:
+        # Not cancelled with the caller: others may wait for it, and the next call will ask.
+        await asyncio.wait({lookup}, timeout=self._limits.lookup_seconds)
+        if not lookup.done():
+            # Do not wait for its failure: a network that swallows everything takes long to fail.
+            self._is_late = True
+            self._reason = "no answer in time"
+
     async def _ask(self, token_hash: str) -> Token | Missing | None:
         """Return the database's answer after learning it, or MISSING when it gives none."""
         asked_at = self._clock()
         try:
             token = await self._find(token_hash)
         except StoreError as error:
-            self._note_reachable(answered=False, reason=str(error))
+            self._reason = str(error)
+            self._note_reachable(answered=False)
             return MISSING
+        self._is_late = False
         self._note_reachable(answered=True)
         self._memory.learn(token_hash, token, asked_at=asked_at, now=self._clock())
         return token
 
-    def _note_reachable(self, *, answered: bool, reason: str | None = None) -> None:
+    def _note_reachable(self, *, answered: bool) -> None:
         if answered == self._is_reachable:
             return
         if answered:
             log.info("directory.became_available")
         else:
-            log.warning("directory.became_unavailable", reason=reason)
+            log.warning("directory.became_unavailable", reason=self._reason)
         self._is_reachable = answered
 
     async def _poll(self) -> None:

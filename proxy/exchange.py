@@ -2,17 +2,29 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from audit_log.record import AuditRecord, Outcome, new_record_id
+from audit_log.record import Attribution, AuditRecord, Outcome, new_record_id
+from proxy.framing import Payload
 from proxy.identity import Caller, recorded_path
 from proxy.request import RequestHead
+from proxy.upstream import AnswerHead
 
 STATUS_UNKNOWN = 0
 STATUS_CLIENT_CLOSED = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The tool call that caused an API call, and how sure we are of that."""
+
+    tool: str
+    id: UUID
+    attribution: Attribution
 
 
 class Recorder(Protocol):
@@ -28,8 +40,20 @@ class Recorder(Protocol):
 class Exchange(Protocol):
     """What the lanes tell of an exchange. It ends once: later endings are ignored."""
 
+    added_fields: Sequence[tuple[bytes, bytes]] = ()
+    """What is added to the request on its way upstream."""
+
     def begin(self) -> None:
         """Learn that the request is about to be forwarded."""
+        return
+
+    def request_content(self, data: bytes) -> None:  # noqa: ARG002  a default
+        """Learn of a piece of the request's body, before it is sent upstream."""
+        return
+
+    def answer_opened(self, head: AnswerHead, /) -> Payload | None:  # noqa: ARG002  a default
+        """Learn of the answer's head; return what wants to be handed the answer's content."""
+        return None
 
     def end(self, outcome: Outcome, status: int, /) -> None:
         """Learn how the exchange ended and what status the client was sent."""
@@ -41,17 +65,16 @@ class Tally:
     def __init__(self) -> None:
         self.audited: Counter[Outcome] = Counter()
         self.unaudited: Counter[Outcome] = Counter()
+        self.oddities: Counter[str] = Counter()
+        """What clients sent that nobody should, by kind."""
 
 
-class UnauditedExchange:
+class UnauditedExchange(Exchange):
     """An exchange that leaves no record behind, and is only counted."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._has_ended = False
-
-    def begin(self) -> None:
-        """Do nothing."""
 
     def end(self, outcome: Outcome, _status: int) -> None:
         """Count it, once."""
@@ -61,7 +84,7 @@ class UnauditedExchange:
 
 
 @dataclass(slots=True)
-class AuditedExchange:
+class AuditedExchange(Exchange):
     """An exchange that leaves exactly one record behind, however it ends."""
 
     recorder: Recorder
@@ -69,6 +92,8 @@ class AuditedExchange:
     instance: str
     head: RequestHead
     client_ip: str | None
+    cause: Cause | None = None
+    """The tool call behind it."""
     caller: Caller = field(default_factory=Caller)
     id: UUID = field(default_factory=new_record_id)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -104,5 +129,8 @@ class AuditedExchange:
             client_ip=self.client_ip,
             user_agent=self.head.user_agent,
             request_id=self.head.request_id,
+            tool=self.cause.tool if self.cause else None,
+            invocation_id=self.cause.id if self.cause else None,
+            attribution=self.cause.attribution if self.cause else None,
             instance=self.instance,
         )

@@ -138,7 +138,7 @@ def client_address(peer: str, fields: Fields, trusted: Sequence[Network]) -> str
     address = peer
     for hop in reversed(said.decode("latin-1").split(",")):
         try:
-            address = str(ip_address(hop.strip()))
+            address = str(ip_address(hop.strip().partition("%")[0]))
         except ValueError:
             break
         if not is_trusted(address, trusted):

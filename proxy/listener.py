@@ -111,7 +111,8 @@ class Listener(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who it is, once a connection."""
         peername = transport.get_extra_info("peername")
-        address = peername[0] if peername else "0.0.0.0"
+        # Without the zone of a link-local address: it means something on this host alone.
+        address = peername[0].partition("%")[0] if peername else "0.0.0.0"
         scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._peer = Peer(address, scheme, is_trusted(address, self._networks))
         super().connection_made(transport)
@@ -147,6 +148,16 @@ class Listener(web.RequestHandler):
         """Send *data* to the client; without effect once it has gone."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
+
+    def pause_transport(self) -> None:
+        """Take in nothing more from the client."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume_transport(self) -> None:
+        """Go on taking in."""
+        if self.transport is not None:
+            self.transport.resume_reading()
 
     def cut(self, *, by_reset: bool) -> None:
         """End the connection at once; *by_reset* where a mere end would look like a good one."""

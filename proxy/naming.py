@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import structlog
 from msgspec.structs import replace
 
-from audit_log.record import AuditRecord, unknown_token_name
+from audit_log.record import AuditRecord, Invocation, unknown_token_name
 from audit_log.tokens import Token
 from proxy.directory import DirectoryUnavailableError
 
+Named = TypeVar("Named", AuditRecord, Invocation)
 PATIENCE_SECONDS: Final = 300.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -33,7 +34,7 @@ class Naming:
         self._resolve = resolve
         self._away_since: float | None = None
 
-    async def named(self, records: Sequence[AuditRecord]) -> list[AuditRecord]:
+    async def named(self, records: Sequence[Named]) -> list[Named]:
         """Return *records* with names; raise DirectoryUnavailableError while there is patience."""
         hashes = {record.token_hash for record in records if record.token_name is None}
         tokens = {known: await self._token(known) for known in hashes if known is not None}
@@ -56,7 +57,7 @@ class Naming:
         return token
 
 
-def _named(record: AuditRecord, tokens: dict[str, Token | None]) -> AuditRecord:
+def _named(record: Named, tokens: dict[str, Token | None]) -> Named:
     if record.token_name is not None or record.token_hash is None:
         return record
     token = tokens[record.token_hash]

@@ -11,8 +11,9 @@ import msgspec
 import structlog
 
 from audit_log.errors import RecordRefusedError
-from audit_log.record import AuditRecord, Gap
+from audit_log.record import AuditRecord, Gap, Invocation, Kept
 
+_KINDS: Final = {AuditRecord: "record", Invocation: "invocation", Gap: "gap"}
 REASON: Final = "record_refused"
 _PATIENCE_SECONDS: Final = 5.0
 _REMINDER_SECONDS: Final = 60.0
@@ -35,7 +36,7 @@ class Refusal:
         self._said_at: float | None = None
         self.records = 0
 
-    async def take(self, item: AuditRecord | Gap, error: RecordRefusedError) -> None:
+    async def take(self, item: Kept | Gap, error: RecordRefusedError) -> None:
         """Set *item* aside, for the reason that *error* gives."""
         kept: str
         try:
@@ -43,9 +44,9 @@ class Refusal:
                 kept = str(await self._shelf.set_aside(_line(item, str(error))))
         except OSError as failure:
             kept = f"nowhere: {failure}"
-            if isinstance(item, AuditRecord):
+            if not isinstance(item, Gap):
                 self._gaps.append(_gap(item))
-        self.records += isinstance(item, AuditRecord)
+        self.records += not isinstance(item, Gap)
         self._say(item, str(error), kept)
 
     def gaps(self) -> list[Gap]:
@@ -53,7 +54,7 @@ class Refusal:
         gaps, self._gaps = self._gaps, []
         return gaps
 
-    def _say(self, item: AuditRecord | Gap, reason: str, kept: str) -> None:
+    def _say(self, item: Kept | Gap, reason: str, kept: str) -> None:
         now = monotonic()
         if self._said_at is None or now - self._said_at >= _REMINDER_SECONDS:
             self._said_at = now
@@ -66,13 +67,13 @@ class Refusal:
             )
 
 
-def _line(item: AuditRecord | Gap, reason: str) -> bytes:
-    kind = "record" if isinstance(item, AuditRecord) else "gap"
+def _line(item: Kept | Gap, reason: str) -> bytes:
+    kind = _KINDS[type(item)]
     line = {"set_aside_at": datetime.now(UTC), "reason": reason, kind: item}
     return msgspec.json.encode(line) + b"\n"
 
 
-def _gap(record: AuditRecord) -> Gap:
+def _gap(record: Kept) -> Gap:
     return Gap(
         # The same each time: the record may be refused again after a restart.
         id=uuid5(NAMESPACE_OID, f"refused {record.id}"),

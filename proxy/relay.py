@@ -37,6 +37,12 @@ class Client(Protocol):
     def send(self, data: bytes) -> None:
         """Send *data*; without effect once the client has gone."""
 
+    def pause_transport(self) -> None:
+        """Take in nothing more from the client."""
+
+    def resume_transport(self) -> None:
+        """Go on taking in."""
+
     def cut(self, *, by_reset: bool) -> None:
         """End the connection at once; *by_reset* where a mere end would look like a good one."""
 
@@ -67,7 +73,7 @@ class Relay:
         self.may_switch = upgrade_of(head.fields) is not None
         self.connection = connection
         self._head = head
-        self._exchange = exchange
+        self.exchange = exchange
         self._client = client
         self._is_tunnel = False
         self._unchunks = False
@@ -100,7 +106,7 @@ class Relay:
     def interim(self, head: AnswerHead) -> None:
         """Pass a 1xx on; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
         if not self._head.is_http_10:
-            self._write(serialised(_status_line(head), head.fields))
+            self._write(serialised(_status_line(head), answer_fields(head.fields)))
 
     def opened(self, head: AnswerHead, body: Body) -> Payload | None:
         """Send the head at once: a stream may stay silent for minutes."""
@@ -109,29 +115,40 @@ class Relay:
         self._ends_at_close = body.ends_at_close or self._unchunks
         self.keeps_alive &= not self._ends_at_close
         self.status = head.status
-        if self._is_tunnel or _is_event_stream(head):
-            self._exchange.end(Outcome.STREAMING, head.status)
+        watch = self.exchange.answer_opened(head)
+        if self._is_tunnel or head.is_event_stream:
+            self.exchange.end(Outcome.STREAMING, head.status)
         elif body.is_complete:
-            self._exchange.end(Outcome.COMPLETED, head.status)
+            self.exchange.end(Outcome.COMPLETED, head.status)
         self._write(serialised(_status_line(head), self._fields(head)))
         if self._is_tunnel:
             self._client.switch(self.connection)
         elif body.is_complete:
             self._finish()
-        return self._write if self._unchunks else None
+        return self._content(watch)
 
     def piece(self, data: bytes, body: Body) -> None:
         """Pass a piece of the body on, in the framing it came in."""
         if body.is_complete:
-            self._exchange.end(Outcome.COMPLETED, self.status or 0)
+            self.exchange.end(Outcome.COMPLETED, self.status or 0)
         if not self._unchunks:
             self._write(data)
         if body.is_complete:
             self._finish()
 
+    def upstream_is_slow(self) -> None:
+        """Take in no more of a tunnel than the upstream does; a body waits by itself."""
+        if self._is_tunnel:
+            self._client.pause_transport()
+
+    def upstream_goes_on(self) -> None:
+        """Go on where `upstream_is_slow` had stopped."""
+        if self._is_tunnel:
+            self._client.resume_transport()
+
     def ended(self) -> None:
         """Record an answer that only the end of the connection ended."""
-        self._exchange.end(Outcome.COMPLETED, self.status or 0)
+        self.exchange.end(Outcome.COMPLETED, self.status or 0)
         self._finish()
 
     def failed(self, error: ExchangeError) -> None:
@@ -141,10 +158,23 @@ class Relay:
         if self.status is None:
             self.done.set_exception(error)
             return
-        self._exchange.end(error.outcome, self.status)
+        self.exchange.end(error.outcome, self.status)
         self.keeps_alive = False
         self._client.cut(by_reset=self._ends_at_close)
         self._finish()
+
+    def _content(self, watch: Payload | None) -> Payload | None:
+        """Return what the content of the answer is to be handed to."""
+        if not self._unchunks:
+            return watch
+        if watch is None:
+            return self._write
+
+        def watched(content: bytes) -> None:
+            watch(content)
+            self._write(content)
+
+        return watched
 
     def _fields(self, head: AnswerHead) -> FieldList:
         if self._is_tunnel:
@@ -166,8 +196,3 @@ class Relay:
 
 def _status_line(head: AnswerHead) -> bytes:
     return b"HTTP/1.1 %d %b" % (head.status, head.reason)
-
-
-def _is_event_stream(head: AnswerHead) -> bool:
-    kinds = [value for name, value in head.fields if name.lower() == b"content-type"]
-    return any(kind.lower().startswith(b"text/event-stream") for kind in kinds)

@@ -24,11 +24,12 @@ async def sending(content: StreamReader, head: RequestHead, relay: Relay) -> Asy
     then the rest of it is not sent.
     """
     connection = relay.connection
-    wire = serialised(
-        b"%b %b HTTP/1.1" % (head.method, head.target), request_fields(head.fields, relay.peer)
-    )
+    fields = [*request_fields(head.fields, relay.peer), *relay.exchange.added_fields]
+    wire = serialised(b"%b %b HTTP/1.1" % (head.method, head.target), fields)
     if content.is_eof() and content.exception() is None:
-        connection.send(wire + _framed(content.read_nowait(), head) + _end(head))
+        data = content.read_nowait()
+        relay.exchange.request_content(data)
+        connection.send(wire + _framed(data, head) + _end(head))
         connection.request_was_sent()
         yield
         return
@@ -45,6 +46,7 @@ async def _send_body(content: StreamReader, head: RequestHead, relay: Relay) -> 
     connection: UpstreamConnection = relay.connection
     try:
         while data := await content.readany():
+            relay.exchange.request_content(data)
             connection.send(_framed(data, head))
             await connection.drained()
         connection.send(_end(head))

@@ -13,8 +13,8 @@ from proxy.framing import Body, FramingError
 from proxy.headers import upgrade_of
 from proxy.request import RequestHead, end_of_head, parsed_head
 
-MAX_PIPELINED: Final = 16
-"""Requests read ahead on one connection; further ones wait in the kernel."""
+MAX_PIPELINED: Final = 32
+"""Requests read ahead on one connection. As many as aiohttp queues before it pauses the client."""
 
 
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
@@ -58,6 +58,8 @@ class RequestReader:
             else:
                 self._waiting += 1
                 read.append((request, self._content))
+        if self._is_broken:
+            self._stop()
         if not self._is_switched:
             return read, False, b""
         rest, self._received = self._received, b""
@@ -73,6 +75,12 @@ class RequestReader:
 
     def pause_reading(self) -> None:
         """Do nothing: what has been received is handed on, the transport brings no more."""
+
+    def _stop(self) -> None:
+        """Take in nothing more; the connection ends with the answers that are still owed."""
+        self._received = b""
+        if self._protocol.transport is not None:
+            self._protocol.transport.pause_reading()
 
     def _take_head(self) -> ReadRequest | None:
         if not self._searched:

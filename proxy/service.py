@@ -19,6 +19,9 @@ from proxy.health import Health
 from proxy.identity import AuditedPaths, TokenRecogniser
 from proxy.journal import Limits, open_journal
 from proxy.listener import Listeners
+from proxy.mcp.admission import McpAdmission
+from proxy.mcp.in_flight import ToolCallsInFlight
+from proxy.mcp.tool_calls import ToolCalls
 from proxy.metrics import SidecarCollector, registry_of
 from proxy.ops import ops_app
 from proxy.routes import Routes
@@ -67,7 +70,7 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
             )
         )
         writer = Writer(journal, Store(database), directory.identify)
-        await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
+        _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
         routes = await _routes(stack, settings)
         health.problems = [
             lambda: writer.problem,
@@ -79,8 +82,17 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         ops_host, ops_port = await stack.enter_async_context(
             _listening(ops, settings.ops_host, settings.ops_port, "PROXY_OPS_PORT")
         )
+        recogniser = TokenRecogniser(settings.token_prefix)
+        mcp = McpAdmission(
+            path=settings.mcp_path.rstrip("/").encode(),
+            tokens=recogniser,
+            hub_keys=TokenRecogniser(settings.hub_key_prefix),
+            directory=directory,
+            calls=ToolCalls(ToolCallsInFlight(), journal, instance),
+            tally=tally,
+        )
         admission = Admission(
-            recogniser=TokenRecogniser(settings.token_prefix),
+            recogniser=recogniser,
             audited_paths=AuditedPaths(settings.audited_paths),
             policy=settings.token_policy,
             directory=directory,
@@ -88,6 +100,7 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
             tally=tally,
             instance=instance,
             trusted=settings.trusted_proxies,
+            mcp=mcp,
         )
         listeners = web.ServerRunner(
             Listeners(

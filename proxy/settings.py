@@ -46,6 +46,14 @@ class ProxySettings(BaseSettings):
     token_prefix: str = Field(
         default="pwm_", min_length=1, description="what the tokens we identify begin with"
     )
+    mcp_path: str = Field(
+        default="/mcp", pattern="^/", description="where the MCP server is; it tells the tools"
+    )
+    hub_key_prefix: str = Field(
+        default="pwc_",
+        min_length=1,
+        description="what the keys begin with by which the Hub calls the MCP server",
+    )
     token_policy: TokenPolicy = Field(
         default=TokenPolicy.ENFORCE,
         description="`enforce`: invalid tokens get 401 from us; `observe`: the API decides",

@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeVar
 import structlog
 
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
-from audit_log.record import AuditRecord, Gap
+from audit_log.record import AuditRecord, Gap, Invocation
 from proxy.directory import DirectoryUnavailableError
 from proxy.journal import Batch
 from proxy.naming import Naming, Resolve
@@ -24,7 +24,7 @@ _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0
 _jitter = SystemRandom().uniform
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-Item = TypeVar("Item", AuditRecord, Gap)
+Item = TypeVar("Item", AuditRecord, Invocation, Gap)
 
 
 class Source(SetAside, Protocol):
@@ -49,6 +49,9 @@ class Sink(Protocol):
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
         """Keep all of *records*; raise StoreUnavailableError or RecordRefusedError."""
+
+    async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
+        """Keep all of *invocations*; raise StoreUnavailableError or RecordRefusedError."""
 
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
         """Keep all of *gaps*; raise StoreUnavailableError or RecordRefusedError."""
@@ -86,6 +89,7 @@ class Writer:
             began = monotonic()
             try:
                 await self._write(batch.records, self._append)
+                await self._write(batch.invocations, self._append_invocations)
                 await self._write([*batch.gaps, *self._refusal.gaps()], self._append_gaps)
             except (StoreUnavailableError, DirectoryUnavailableError):
                 return
@@ -107,6 +111,9 @@ class Writer:
             self._naming.start_over()
             raise
         self.written += len(records)
+
+    async def _append_invocations(self, invocations: Sequence[Invocation]) -> None:
+        await self._sink.append_invocations(await self._naming.named(invocations))
 
     async def _append_gaps(self, gaps: Sequence[Gap]) -> None:
         await self._sink.append_gaps(gaps)
@@ -173,7 +180,7 @@ class Writer:
 
 
 @asynccontextmanager
-async def writing(writer: Writer, *, drain_seconds: float) -> AsyncIterator[None]:
+async def writing(writer: Writer, *, drain_seconds: float) -> AsyncIterator[asyncio.Task[None]]:
     """Run *writer* for the length of the block, then let it write for *drain_seconds* at most.
 
     What it does not get to stays in the journal, for the next start.
@@ -181,7 +188,7 @@ async def writing(writer: Writer, *, drain_seconds: float) -> AsyncIterator[None
     task = asyncio.create_task(writer.run(), name="audit-writer")
     task.add_done_callback(writer.note_end)
     try:
-        yield
+        yield task
     finally:
         writer.drain()
         _, late = await asyncio.wait({task}, timeout=drain_seconds)

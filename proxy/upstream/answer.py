@@ -21,6 +21,15 @@ class AnswerHead:
     fields: FieldList
     version: str
 
+    def field(self, name: bytes) -> bytes | None:
+        """Return the first value of the field *name* (lower case), or None."""
+        return next((value for key, value in self.fields if key.lower() == name), None)
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Say whether the answer is a stream of server-sent events."""
+        return (self.field(b"content-type") or b"").lower().startswith(b"text/event-stream")
+
     @property
     def is_interim(self) -> bool:
         """Say whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""

@@ -33,6 +33,12 @@ class AnswerSink(Protocol):
     def piece(self, data: bytes, body: Body) -> None:
         """Receive bytes of the body as they were on the wire; the last ones if it is complete."""
 
+    def upstream_is_slow(self) -> None:
+        """Learn that the upstream takes in less than it is sent."""
+
+    def upstream_goes_on(self) -> None:
+        """Learn that it has taken in what it was sent."""
+
     def ended(self) -> None:
         """Learn that a body without an announced end has ended."""
 
@@ -127,6 +133,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Pass on that the client sends nothing more through a tunnel."""
         if self.is_open and self._transport.can_write_eof():
             self._transport.write_eof()
+        else:  # TLS knows no half of an end
+            self.close()
 
     def close(self) -> None:
         """End the connection when what was sent has gone out. The sink hears nothing."""
@@ -182,25 +190,27 @@ class UpstreamConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Hold the request back: the upstream is slower than the client."""
         self._may_write.clear()
+        if self._sink is not None:
+            self._sink.upstream_is_slow()
 
     def resume_writing(self) -> None:
         """Let the request go on."""
         self._may_write.set()
+        if self._sink is not None:
+            self._sink.upstream_goes_on()
 
     # Reading an answer
 
     def _take_heads(self, sink: AnswerSink, data: bytes) -> None:
         self._is_silent = False
-        read = self._head.feed(data)
-        if read is None:
-            return
-        head, rest = read
-        if head.is_interim:
+        while (read := self._head.feed(data)) is not None:
+            head, data = read
+            if not head.is_interim:
+                self._take_final_head(sink, head)
+                if data:
+                    self.data_received(data)
+                return
             sink.interim(head)
-        else:
-            self._take_final_head(sink, head)
-        if rest:
-            self.data_received(rest)
 
     def _take_final_head(self, sink: AnswerSink, head: AnswerHead) -> None:
         self._stop_timer()

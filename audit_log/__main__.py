@@ -1,0 +1,130 @@
+"""`python -m audit_log`: make the schema, and tokens where PodWarden has no table of its own."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from audit_log.database import Database, open_database
+from audit_log.errors import RecordRefusedError, SchemaError, StoreError
+from audit_log.logs import set_up_logs
+from audit_log.schema import ensure_partitions, migrate
+from audit_log.settings import AuditLogSettings, read_settings
+from audit_log.tokens import ROLES, Token, TokenTable
+
+_DEFAULT_EXPIRY_DAYS: Final = 90
+_MAX_EXPIRY_DAYS: Final = 365
+
+
+class _CommandError(Exception):
+    """What was asked for cannot be done. The message is for the operator."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command in *arguments*; return 0, or 1 after one line that says what was wrong."""
+    options = _parser().parse_args(arguments)
+    settings = read_settings(AuditLogSettings)
+    set_up_logs(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(_run(options, settings.database_url.get_secret_value()))
+    except (StoreError, _CommandError) as error:
+        sys.stderr.write(f"{_complaint(error)}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as a shell says it
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m audit_log", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("migrate", help="bring the schema up to date")
+    token = commands.add_parser("token", help="manage tokens in our own table")
+    actions = token.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", help="make a token; its secret is shown once")
+    create.add_argument("name", type=_token_name)
+    create.add_argument("--role", choices=ROLES, required=True)
+    create.add_argument("--expiry-days", type=_expiry_days, default=_DEFAULT_EXPIRY_DAYS)
+    actions.add_parser("list", help="list all tokens, without their secrets")
+    revoke = actions.add_parser("revoke", help="make a token invalid from now on")
+    revoke.add_argument("id", type=_token_id)
+    return parser
+
+
+def _token_name(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError("a name is printable text and not blank")
+    return text
+
+
+def _expiry_days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_EXPIRY_DAYS:
+        raise argparse.ArgumentTypeError(f"a number of days from 1 to {_MAX_EXPIRY_DAYS}")
+    return int(text)
+
+
+def _token_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a UUID: {text}") from None
+
+
+async def _run(options: argparse.Namespace, url: str) -> None:
+    async with open_database(url, connections=1, application="audit_log") as database:
+        if options.command == "migrate":
+            await _migrate(database)
+        elif options.action == "create":
+            await _create(TokenTable(database), options)
+        elif options.action == "list":
+            _show(await TokenTable(database).list())
+        else:
+            await _revoke(TokenTable(database), options.id)
+
+
+async def _migrate(database: Database) -> None:
+    applied = await migrate(database)
+    for name in applied:
+        _say(f"applied {name}")
+    if not applied:
+        _say("the schema is up to date")
+    await ensure_partitions(database, datetime.now(UTC))
+
+
+async def _create(tokens: TokenTable, options: argparse.Namespace) -> None:
+    token, secret = await tokens.create(options.name, options.role, options.expiry_days)
+    _say(f"id      {token.id}")
+    _say(f"secret  {secret}")
+
+
+async def _revoke(tokens: TokenTable, token_id: UUID) -> None:
+    if not await tokens.revoke(token_id):
+        raise _CommandError(f"there is no token with the id {token_id}")
+    _say(f"revoked {token_id}")
+
+
+def _show(tokens: Sequence[Token]) -> None:
+    now = datetime.now(UTC)
+    for token in tokens:
+        expiry = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
+        state = token.refusal(now) or expiry
+        _say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}")
+
+
+def _complaint(error: Exception) -> str:
+    if isinstance(error, SchemaError | _CommandError):
+        return str(error)
+    if isinstance(error, RecordRefusedError):
+        return f"PostgreSQL refused this: {error}"
+    return f"PostgreSQL cannot do this now: {error}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

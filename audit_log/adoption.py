@@ -1,0 +1,76 @@
+"""Whether an `mcp_audit_log` that somebody else made can be adopted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_TEXT: Final = ("text", "character varying")
+_INTEGER: Final = ("smallint", "integer", "bigint")
+
+# What migration 0001 expects to find, or adds. The first type is the one to convert to.
+_TYPES: Final = {
+    "id": ("uuid",),
+    "token_id": ("uuid",),
+    "token_name": _TEXT,
+    "method": _TEXT,
+    "path": _TEXT,
+    "status_code": _INTEGER,
+    "created_at": ("timestamp with time zone",),
+    "outcome": _TEXT,
+    "duration_ms": ("real", "double precision"),
+    "client_ip": ("inet",),
+    "user_agent": _TEXT,
+    "tool": _TEXT,
+    "invocation_id": ("uuid",),
+    "attribution": _TEXT,
+    "request_id": _TEXT,
+    "instance": _TEXT,
+}
+_DOCUMENTED: Final = ("id", "token_name", "method", "path", "status_code", "created_at")
+_ALWAYS_FILLED: Final = (*_DOCUMENTED, "outcome", "instance")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as `information_schema.columns` describes it."""
+
+    name: str
+    type: str
+    must_be_given: bool
+    """NOT NULL, and nothing fills it in."""
+
+
+def obstacles(columns: Sequence[Column]) -> list[str]:
+    """Return what stands in the way of adopting a table with *columns*; each with its remedy."""
+    found = {column.name: column for column in columns}
+    return [
+        *(f"column {name} is missing" for name in _DOCUMENTED if name not in found),
+        *(_wrong_type(found[name]) for name in _TYPES if name in found and _differs(found[name])),
+        *(_unfillable(column) for column in columns if _cannot_be_filled(column)),
+    ]
+
+
+def _differs(column: Column) -> bool:
+    return column.type not in _TYPES[column.name]
+
+
+def _wrong_type(column: Column) -> str:
+    wanted = _TYPES[column.name][0]
+    using = f"{column.name}::{wanted}"
+    if column.type == "timestamp without time zone":
+        using = f"{column.name} AT TIME ZONE 'UTC'"
+    return (
+        f"column {column.name} is {column.type} but must be {wanted}; to convert it: "
+        f"ALTER TABLE mcp_audit_log ALTER COLUMN {column.name} TYPE {wanted} USING {using};"
+    )
+
+
+def _cannot_be_filled(column: Column) -> bool:
+    return column.must_be_given and column.name not in _ALWAYS_FILLED
+
+
+def _unfillable(column: Column) -> str:
+    return (
+        f"column {column.name} is NOT NULL, and the sidecar cannot always fill it; to allow that: "
+        f"ALTER TABLE mcp_audit_log ALTER COLUMN {column.name} DROP NOT NULL;"
+    )

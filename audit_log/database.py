@@ -1,0 +1,222 @@
+"""The door to PostgreSQL: the only module that makes connections, and where errors are sorted.
+
+Safe behind a connection pooler that hands out a server connection per transaction (pgbouncer):
+no named prepared statements, every statement within a transaction, no session state. Only
+notifications do not pass such a pooler, and nobody depends on them alone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from audit_log.errors import RecordRefusedError, StoreError, StoreUnavailableError
+
+CONNECT_SECONDS: Final = 5.0
+STATEMENT_SECONDS: Final = 30.0
+CLOSE_SECONDS: Final = 5.0
+SILENCE_SECONDS: Final = 60.0
+"""How long a listening connection may be silent before it is asked whether it still lives."""
+
+# SQLSTATE classes of PostgreSQL's appendix A that blame the data: data exception, integrity
+# constraint violation, WITH CHECK OPTION violation, program limit exceeded.
+_REFUSING_CLASSES: Final = ("22", "23", "44", "54")
+_CHECK_VIOLATION: Final = "23514"
+_RAISE_EXCEPTION: Final = "P0001"  # a trigger of the operator's that will not have the record
+_MAX_MESSAGE_CHARACTERS: Final = 300
+
+Row = asyncpg.Record
+
+
+def judged(error: Exception) -> StoreError:
+    """Return what *error* of the driver means: try again ("not now"), or do not ("never").
+
+    "Never" is said only where the values are to blame. A record wrongly refused is set aside,
+    a record wrongly retried blocks all that come after it.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        refused = _blames_the_data(error.sqlstate or "", error.constraint_name)
+    else:
+        # How asyncpg says that it cannot encode a parameter. A bad URL is a ValueError as well.
+        refused = (
+            isinstance(error, asyncpg.InterfaceError)
+            and isinstance(error, ValueError)
+            and not isinstance(error, asyncpg.ClientConfigurationError)
+        )
+    kind = RecordRefusedError if refused else StoreUnavailableError
+    # Not all that the driver would print: a DETAIL quotes the row, which is nobody's business.
+    said = error.message if isinstance(error, asyncpg.PostgresError) else None
+    text = " ".join((said or str(error)).split()) or type(error).__name__
+    return kind(text[:_MAX_MESSAGE_CHARACTERS])
+
+
+def _blames_the_data(sqlstate: str, constraint: str | None) -> bool:
+    if sqlstate == _CHECK_VIOLATION:
+        # Without a constraint's name it means that no partition takes the row, or that the one
+        # for it was made this moment: ours to mend.
+        return constraint is not None
+    return sqlstate.startswith(_REFUSING_CLASSES) or sqlstate == _RAISE_EXCEPTION
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Speak of store errors, whatever the driver calls them."""
+    try:
+        yield
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        UnicodeError,  # a host name that cannot be one
+    ) as error:
+        raise judged(error) from error
+
+
+class Transaction:
+    """Statements that happen together or not at all."""
+
+    def __init__(self, connection: PoolConnectionProxy, statement_seconds: float) -> None:
+        self._connection = connection
+        self._seconds = statement_seconds
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
+        """Return the rows that *sql* answers."""
+        with _translated():
+            return await self._connection.fetch(sql, *arguments, timeout=self._seconds)
+
+    async def fetch_row(self, sql: str, *arguments: object) -> Row | None:
+        """Return the first row that *sql* answers, or None."""
+        with _translated():
+            return await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        """Run *sql*; without arguments it may be several statements."""
+        with _translated():
+            await self._connection.execute(sql, *arguments, timeout=self._seconds)
+
+
+class Database:
+    """A PostgreSQL database that may be away. Connects when first used, and again when lost.
+
+    Every method raises `StoreUnavailableError` (not now) or `RecordRefusedError` (never), within
+    a bounded time.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, url: str, application: str) -> None:
+        self._pool = pool
+        self._url = url
+        self._application = application
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
+        """Return the rows that *sql* answers."""
+        async with self.transaction() as transaction:
+            return await transaction.fetch(sql, *arguments)
+
+    async def fetch_row(self, sql: str, *arguments: object) -> Row | None:
+        """Return the first row that *sql* answers, or None."""
+        async with self.transaction() as transaction:
+            return await transaction.fetch_row(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        """Run *sql*."""
+        async with self.transaction() as transaction:
+            await transaction.execute(sql, *arguments)
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, statement_seconds: float = STATEMENT_SECONDS
+    ) -> AsyncIterator[Transaction]:
+        """Yield a transaction: committed if the block ends well, rolled back if it does not."""
+        with _translated():
+            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+        try:
+            with _translated():
+                await connection.execute("BEGIN")
+            try:
+                yield Transaction(connection, statement_seconds)
+            except BaseException:
+                # On a lost connection this fails too, and must not hide what went wrong first.
+                with suppress(StoreError), _translated():
+                    await connection.execute("ROLLBACK")
+                raise
+            with _translated():
+                await connection.execute("COMMIT")
+        finally:
+            # What cannot be given back in order is hung up by the pool.
+            with suppress(StoreError), _translated():
+                await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def notifications(self, channel: str) -> AsyncIterator[AsyncIterator[str]]:
+        """Listen on *channel*, on a connection of its own; yield the payloads as they come.
+
+        The iterator raises `StoreUnavailableError` when the connection is lost: what was announced
+        in the meantime is then unknown.
+        """
+        heard: asyncio.Queue[str | None] = asyncio.Queue()
+        with _translated():
+            connection = await asyncpg.connect(
+                self._url,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                statement_cache_size=0,
+                server_settings={"application_name": self._application},
+            )
+        try:
+            connection.add_termination_listener(lambda _: heard.put_nowait(None))
+            with _translated():
+                await connection.add_listener(
+                    channel, lambda _connection, _pid, _channel, payload: heard.put_nowait(payload)
+                )
+            yield _payloads(connection, heard)
+        finally:
+            connection.terminate()
+
+
+async def _payloads(
+    connection: asyncpg.Connection, heard: asyncio.Queue[str | None]
+) -> AsyncIterator[str]:
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                payload = await heard.get()
+        except TimeoutError:
+            with _translated():
+                await connection.execute("SELECT 1")
+            continue
+        if payload is None:
+            raise StoreUnavailableError("the listening connection was lost")
+        yield payload
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, *, connections: int = 2, application: str
+) -> AsyncIterator[Database]:
+    """Yield the database at *url*, whether or not it can be reached. At most *connections*."""
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,  # nothing connects, and nothing can fail, before the first use
+        max_size=connections,
+        reset=_nothing_to_reset,
+        timeout=CONNECT_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        statement_cache_size=0,
+        server_settings={"application_name": application},
+    )
+    async with pool:
+        try:
+            yield Database(pool, url, application)
+        finally:
+            # It hangs up by itself when it cannot say goodbye in time.
+            with suppress(StoreError), _translated():
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await pool.close()
+
+
+async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
+    """Save the round trip that would clear a session's state: no session has any."""

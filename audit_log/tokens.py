@@ -1,0 +1,109 @@
+"""Tokens: how they are made, recognised and judged, and the table that holds them."""
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from audit_log.database import Database, Row
+from audit_log.errors import StoreUnavailableError
+from audit_log.record import new_record_id
+
+TOKEN_PREFIX: Final = "pwm_"
+TOKEN_BYTES: Final = 32
+ROLES: Final = ("viewer", "operator", "admin")
+CHANGES_CHANNEL: Final = "mcp_tokens_changed"
+
+DEFAULT_TOKEN_QUERY: Final = (
+    "SELECT id, name, role, expires_at, revoked_at FROM mcp_tokens WHERE token_hash = $1"
+)
+_CREATE: Final = """
+INSERT INTO mcp_tokens (id, name, role, token_hash, expires_at)
+VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
+RETURNING id, name, role, expires_at, revoked_at
+"""
+_LIST: Final = """
+SELECT id, name, role, expires_at, revoked_at FROM mcp_tokens ORDER BY created_at, id
+"""
+_REVOKE: Final = """
+UPDATE mcp_tokens SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id
+"""
+
+
+def hash_token(token: str) -> str:
+    """Return the hex SHA-256 of a bearer value: all that is ever kept of it."""
+    # Bytes that are not UTF-8 arrive in a header as surrogates, and go back as they came.
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as PodWarden knows it; without the secret."""
+
+    id: UUID
+    name: str
+    role: str | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def refusal(self, now: datetime) -> str | None:
+        """Return why this token is not accepted at *now*, or None when it is."""
+        # Whenever that was: their clock may be ahead of ours.
+        if self.revoked_at is not None:
+            return "token has been revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "token has expired"
+        return None
+
+
+class TokenTable:
+    """The tokens in the database: PodWarden's own table by *query*, or ours."""
+
+    def __init__(self, database: Database, query: str = DEFAULT_TOKEN_QUERY) -> None:
+        self._database = database
+        self._query = query
+
+    async def find(self, token_hash: str) -> Token | None:
+        """Return the token with this hash, or None when there is none."""
+        row = await self._database.fetch_row(self._query, token_hash)
+        return _token(row) if row else None
+
+    async def create(self, name: str, role: str, expiry_days: int) -> tuple[Token, str]:
+        """Make a token in our own table; return it with its secret, which nobody can see again."""
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+        [row] = await self._database.fetch(
+            _CREATE, new_record_id(), name, role, hash_token(secret), expiry_days
+        )
+        return _token(row), secret
+
+    async def list(self) -> list[Token]:
+        """Return all tokens of our own table, oldest first."""
+        return [_token(row) for row in await self._database.fetch(_LIST)]
+
+    async def revoke(self, token_id: UUID) -> bool:
+        """Revoke a token of our own table from now on; say whether there is such a token."""
+        return bool(await self._database.fetch(_REVOKE, token_id))
+
+    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Yield the hashes of tokens as they change. Only our own table announces them."""
+        return self._database.notifications(CHANGES_CHANNEL)
+
+
+def _token(row: Row) -> Token:
+    """Return the token that a query answered; the query may be the operator's own."""
+    values = {name: _aware(value) for name, value in row.items()}
+    try:
+        return msgspec.convert(values, Token)
+    except msgspec.ValidationError as error:
+        raise StoreUnavailableError(f"the token query answers something else: {error}") from error
+
+
+def _aware(value: object) -> object:
+    # A table that keeps naive times is taken to keep them in UTC, as FastAPI applications do.
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value

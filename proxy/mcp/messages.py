@@ -1,0 +1,111 @@
+"""What JSON-RPC messages of MCP say about tool calls. Pure."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from audit_log.record import ToolOutcome
+from proxy.identity import printable
+from proxy.mcp.json_stream import Path, Scalar, Values
+
+MAX_TOOL_CHARACTERS: Final = 128
+"""MCP, server/tools: names should be 1 to 128 characters. Longer ones are cut for the record."""
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+
+REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
+    {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
+)
+ANSWER_PATHS: Final[frozenset[Path]] = frozenset(
+    {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
+    | {("error", "message")}
+)
+_ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
+
+
+JsonRpcId = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A `tools/call` request."""
+
+    tool: str
+    rpc_id: JsonRpcId | None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """The answer to some JSON-RPC request; whether that was a tool call, the id tells."""
+
+    rpc_id: JsonRpcId | None
+    outcome: ToolOutcome
+    status: int
+    """As an HTTP status, for entries whose method is TOOL."""
+    error_code: int | None = None
+
+
+def tool_call_of(values: Values) -> ToolCall | None:
+    """Return the tool call that a message is, or None."""
+    if values.get(("method",)) != "tools/call":
+        return None
+    name = values.get(("params", "name"))
+    traceparent = values.get(("params", "_meta", "traceparent"))
+    return ToolCall(
+        tool=tool_name(name if isinstance(name, str) else ""),
+        rpc_id=_id_of(values),
+        traceparent=traceparent if isinstance(traceparent, str) else None,
+    )
+
+
+def tool_answer_of(values: Values) -> ToolAnswer | None:
+    """Return the answer that a message is, or None for requests and notifications."""
+    if ("method",) in values:
+        return None
+    rpc_id = _id_of(values)
+    if ("error",) in values:
+        code = values.get(("error", "code"))
+        number = int(code) if isinstance(code, (int, float)) else None
+        status = 404 if _names_no_tool(number, values.get(("error", "message"))) else 400
+        return ToolAnswer(rpc_id, ToolOutcome.PROTOCOL_ERROR, status, number)
+    if ("result",) not in values:
+        return None
+    if values.get(("result", "isError")) is True:
+        return ToolAnswer(rpc_id, ToolOutcome.TOOL_ERROR, 500)
+    return ToolAnswer(rpc_id, ToolOutcome.OK, 200)
+
+
+def named_by_header(value: bytes) -> str:
+    """Return the tool that an `Mcp-Name` field names, decoded (MCP 2026-07-28, transports)."""
+    text = value.decode("utf-8", "replace")
+    if found := _ENCODED.fullmatch(text):
+        try:
+            return tool_name(base64.b64decode(found[1], validate=True).decode("utf-8", "replace"))
+        except binascii.Error:
+            pass  # not encoded after all
+    return tool_name(text)
+
+
+def tool_name(name: str) -> str:
+    """Return *name* as it is recorded: printable and of bounded length."""
+    return printable(name.encode("utf-8", "surrogateescape"))[:MAX_TOOL_CHARACTERS]
+
+
+def tool_path(tool: str) -> str:
+    """Return the path of a `TOOL` entry; what is not plain in the name is percent-encoded."""
+    return "/mcp/tool/" + quote(tool, safe="")
+
+
+def _id_of(values: Values) -> JsonRpcId | None:
+    rpc_id = values.get(("id",))
+    return rpc_id if isinstance(rpc_id, (str, int, float)) else None
+
+
+def _names_no_tool(code: int | None, message: Scalar) -> bool:
+    """Say whether an error means that there is no such tool (MCP, server/tools, errors)."""
+    says_so = isinstance(message, str) and message.lower().startswith("unknown tool")
+    return code == METHOD_NOT_FOUND or (code == INVALID_PARAMS and says_so)

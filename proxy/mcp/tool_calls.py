@@ -1,0 +1,143 @@
+"""Tool calls, whichever way they come: tied to API calls while they last, recorded once."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from audit_log.record import (
+    AuditRecord,
+    Invocation,
+    Kept,
+    Origin,
+    Outcome,
+    ToolOutcome,
+    new_record_id,
+)
+from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
+from proxy.identity import Caller
+from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
+from proxy.mcp.messages import ToolAnswer, ToolCall, tool_path
+from proxy.mcp.trace import NO_IDS, TravelIds
+
+HUB: Final = Caller(token_name="Hub Tunnel (hub)")
+HUB_METHOD: Final = "TOOL"
+
+
+class InvocationRecorder(Protocol):
+    """Where tool calls go: all that they need of the journal. Neither call ever waits."""
+
+    def begin(self, record: Kept) -> int:
+        """Note what is to be recorded if the sidecar is killed; return where that is noted."""
+
+    def end(self, slot: int, record: Kept) -> bool:
+        """Take *record* in, forget what `begin` noted in *slot*; say whether there was room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where tool calls come from."""
+
+    origin: Origin
+    caller: Caller
+    key: str
+    """Whose they are: the hash of a token, or a word for the Hub."""
+    client_ip: str | None
+    request_id: str | None = None
+    ours: TravelIds = NO_IDS
+    theirs: TravelIds = NO_IDS
+    """What the client chose to call itself by: data, never a key."""
+
+
+class ToolCalls:
+    """Begins tool calls."""
+
+    def __init__(
+        self, in_flight: ToolCallsInFlight, recorder: InvocationRecorder, instance: str
+    ) -> None:
+        """Tie API calls by *in_flight*, record to *recorder* as *instance*."""
+        self.in_flight = in_flight
+        self.recorder = recorder
+        self.instance = instance
+
+    def begin(self, said: ToolCall, source: Source) -> "OpenToolCall":
+        """Return the tool call that was *said*, which is about to be forwarded."""
+        call = ToolCallInFlight(said.tool, source.key, source.ours, source.theirs)
+        self.in_flight.add(call)
+        return OpenToolCall(self, said, source, call)
+
+
+class OpenToolCall:
+    """A tool call that has not ended. One from the Hub also leaves an entry of its own."""
+
+    def __init__(
+        self, calls: ToolCalls, said: ToolCall, source: Source, in_flight: ToolCallInFlight
+    ) -> None:
+        self.rpc_id = said.rpc_id
+        self.has_ended = False
+        self._calls = calls
+        self._source = source
+        self._in_flight = in_flight
+        self._entry_id = new_record_id()
+        self._created_at = datetime.now(UTC)
+        self._started = time.perf_counter()
+        unknown = ToolAnswer(said.rpc_id, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
+        self._slots = [calls.recorder.begin(record) for record in self._records(unknown, None)]
+
+    def end(self, answer: ToolAnswer) -> None:
+        """Record how the tool call ended, once."""
+        if self.has_ended:
+            return
+        self.has_ended = True
+        self._calls.in_flight.remove(self._in_flight)
+        duration_ms = (time.perf_counter() - self._started) * 1_000
+        records = self._records(answer, duration_ms)
+        for slot, record in zip(self._slots, records, strict=True):
+            self._calls.recorder.end(slot, record)
+
+    def _records(self, answer: ToolAnswer, duration_ms: float | None) -> list[Kept]:
+        source, call = self._source, self._in_flight
+        invocation = Invocation(
+            id=call.id,
+            created_at=self._created_at,
+            tool=call.tool,
+            outcome=answer.outcome,
+            status_code=answer.status,
+            origin=source.origin,
+            instance=self._calls.instance,
+            token_id=source.caller.token_id,
+            token_name=source.caller.token_name,
+            token_hash=source.caller.token_hash,
+            duration_ms=duration_ms,
+            api_calls=call.api_calls,
+            error_code=answer.error_code,
+            client_ip=source.client_ip,
+            request_id=source.request_id,
+        )
+        return [invocation, *([self._entry(invocation)] if source.origin is Origin.HUB else [])]
+
+    def _entry(self, invocation: Invocation) -> AuditRecord:
+        """Return the entry that PodWarden documents for a tool call through the Hub tunnel."""
+        return AuditRecord(
+            id=self._entry_id,
+            created_at=invocation.created_at,
+            token_name=invocation.token_name,
+            method=HUB_METHOD,
+            path=tool_path(invocation.tool),
+            status_code=invocation.status_code,
+            outcome=_OUTCOMES.get(invocation.outcome, Outcome.COMPLETED),
+            instance=invocation.instance,
+            duration_ms=invocation.duration_ms,
+            client_ip=invocation.client_ip,
+            tool=invocation.tool,
+            invocation_id=invocation.id,
+            request_id=invocation.request_id,
+        )
+
+
+_OUTCOMES: Final = {
+    ToolOutcome.CANCELLED: Outcome.CLIENT_CLOSED,
+    ToolOutcome.INTERRUPTED: Outcome.INTERRUPTED,
+}
+
+GONE: Final = ToolAnswer(None, ToolOutcome.CANCELLED, STATUS_CLIENT_CLOSED)
