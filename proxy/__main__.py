@@ -9,7 +9,8 @@ import uvloop
 from audit_log.logs import set_up_logs
 from audit_log.settings import AuditLogSettings, read_settings
 from proxy.journal import JournalError
-from proxy.service import CannotListenError, serving
+from proxy.listening import CannotListenError
+from proxy.service import serving
 from proxy.settings import ProxySettings
 
 log = structlog.get_logger("proxy")
@@ -35,10 +36,11 @@ async def _serve(shared: AuditLogSettings, settings: ProxySettings) -> None:
     async with serving(shared, settings) as addresses:
         log.info(
             "service.started",
-            host=addresses.host,
-            port=addresses.port,
-            ops_host=addresses.ops_host,
-            ops_port=addresses.ops_port,
+            host=addresses.calls.host,
+            port=addresses.calls.port,
+            ops_host=addresses.ops.host,
+            ops_port=addresses.ops.port,
+            hub_port=addresses.hub and addresses.hub.port,
         )
         await stop.wait()
     log.info("service.stopped")

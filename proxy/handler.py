@@ -1,30 +1,43 @@
 """The general lane: takes any request of HTTP/1.1 and sees its exchange to the end."""
 
 import asyncio
-from typing import cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
 from aiohttp import web
 
 from audit_log.record import Outcome
-from proxy.admission import Admission
 from proxy.answers import own_answer
 from proxy.errors import ExchangeError, MalformedBodyError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
+from proxy.headers import FieldList, Peer
+from proxy.identity import Fields
 from proxy.listener import Answered, Listener, RelayRequest
 from proxy.relay import Relay
 from proxy.request import RequestHead
 from proxy.request_body import sending
 from proxy.routes import Routes
-from proxy.upstream import IDEMPOTENT, Upstream, UpstreamConnection, UpstreamUnreachableError
+from proxy.upstream import IDEMPOTENT, UpstreamConnection, UpstreamUnreachableError
+
+HeaderPolicy = Callable[[Fields, Peer], FieldList]
+"""What of a request's fields goes upstream."""
+
+
+class Admits(Protocol):
+    """Who says what becomes of a request."""
+
+    async def admit(self, head: RequestHead, peer: Peer, /) -> Exchange:
+        """Return the exchange of *head*; raise ExchangeError when it may not go on."""
 
 
 class GeneralLane:
     """Handles the requests that aiohttp has read."""
 
-    def __init__(self, admission: Admission, routes: Routes) -> None:
-        """Admit by *admission*, forward by *routes*."""
+    def __init__(self, admission: Admits, routes: Routes, policy: HeaderPolicy) -> None:
+        """Admit by *admission*, forward by *routes* what *policy* leaves of the fields."""
         self._admission = admission
         self._routes = routes
+        self._policy = policy
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Forward *request* and bring the answer back; answer ourselves where that cannot be."""
@@ -63,10 +76,18 @@ class GeneralLane:
     ) -> Relay:
         """Relay, a second time if the upstream had merely closed a connection that we kept."""
         upstream = self._routes.upstream_of(head.target)
+        fields = self._policy(head.fields, listener.peer)
 
         async def attempt(connection: UpstreamConnection) -> Relay:
             relay = Relay(head, exchange, listener, connection)
-            await _relayed(request, head, relay, upstream)
+            relay.begin()
+            try:
+                async with sending(request.content, head, fields, relay):
+                    await relay.done
+            finally:
+                # Not reusable unless both sides are complete: then the upstream learns at once
+                # that nobody waits any more.
+                upstream.give_back(connection)
             return relay
 
         try:
@@ -75,19 +96,6 @@ class GeneralLane:
             if not error.on_kept_connection or head.method not in IDEMPOTENT or head.has_body:
                 raise
         return await attempt(await upstream.new_connection())
-
-
-async def _relayed(
-    request: web.BaseRequest, head: RequestHead, relay: Relay, upstream: Upstream
-) -> None:
-    relay.begin()
-    try:
-        async with sending(request.content, head, relay):
-            await relay.done
-    finally:
-        # Not reusable unless both sides are complete: then the upstream learns at once
-        # that nobody waits any more.
-        upstream.give_back(relay.connection)
 
 
 def _answered(

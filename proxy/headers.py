@@ -46,30 +46,37 @@ class Peer:
 
 
 def request_fields(fields: Fields, peer: Peer) -> FieldList:
-    """Return what the upstream is sent: the end-to-end fields in order, and who the client is.
+    """Return what the API is sent: the end-to-end fields in order, and who the client is.
 
     A client of HTTP/1.0 may have sent no Host; then it is empty (RFC 9112 section 3.2).
-    `Trailer` goes too, because trailers of a request are not passed on (RFC 9110 section 6.5.1).
     """
-    named = _named_by_connection(fields)
-    upgrade = upgrade_of(fields)
-    kept: FieldList = []
+    sent: FieldList = []
     forwarded: dict[bytes, list[bytes]] = {}
     host: bytes | None = None
-    for name, value in fields:
+    for name, value in _end_to_end(fields):
         lowered = name.lower()
         if lowered in FORWARDED:
             forwarded.setdefault(lowered, []).append(value)
-        elif lowered in HOP_BY_HOP:
-            kept.extend(_still_meant(name, lowered, value, upgrade))
-        elif lowered not in named and lowered != b"trailer":
-            kept.append((name, value))
-            if lowered == b"host":
-                host = value
+            continue
+        sent.append((name, value))
+        if lowered == b"host":
+            host = value
     if host is None:
-        kept.insert(0, (b"Host", b""))
-    kept.extend(_who_the_client_is(forwarded if peer.is_trusted else {}, peer, host or b""))
-    return kept
+        sent.insert(0, (b"Host", b""))
+    sent.extend(_who_the_client_is(forwarded if peer.is_trusted else {}, peer, host or b""))
+    return sent
+
+
+def hub_request_fields(fields: Fields, authority: bytes) -> FieldList:
+    """Return what the Hub at *authority* is sent: the end-to-end fields in order.
+
+    Host is the Hub's own: PodWarden was told our address in its place. Who PodWarden is, is none
+    of the Hub's business, so nothing is added.
+    """
+    return [
+        (name, authority if name.lower() == b"host" else value)
+        for name, value in _end_to_end(fields)
+    ]
 
 
 def answer_fields(fields: Fields, *, keeps_framing: bool = True) -> FieldList:
@@ -119,6 +126,23 @@ def connection_options(fields: Fields) -> frozenset[bytes]:
 def serialised(start_line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return a message head as it goes over the wire (RFC 9112 section 2.1)."""
     return b"%b\r\n%b\r\n" % (start_line, b"".join(b"%b: %b\r\n" % field for field in fields))
+
+
+def _end_to_end(fields: Fields) -> FieldList:
+    """Return what of a request's *fields* goes upstream.
+
+    `Trailer` does not, because trailers of a request do not (RFC 9110 section 6.5.1).
+    """
+    named = _named_by_connection(fields)
+    upgrade = upgrade_of(fields)
+    kept: FieldList = []
+    for name, value in fields:
+        lowered = name.lower()
+        if lowered in HOP_BY_HOP:
+            kept.extend(_still_meant(name, lowered, value, upgrade))
+        elif lowered not in named and lowered != b"trailer":
+            kept.append((name, value))
+    return kept
 
 
 def _named_by_connection(fields: Fields) -> frozenset[bytes]:

@@ -18,10 +18,9 @@ from yarl import URL
 from proxy.answers import own_answer
 from proxy.headers import Peer
 from proxy.identity import is_trusted
-from proxy.relay import Relay
+from proxy.relay import Relay, Tunnel
 from proxy.request_reader import ReadRequest, RequestReader
 from proxy.settings import Network
-from proxy.upstream import UpstreamConnection
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +104,7 @@ class Listener(web.RequestHandler):
         """The answer that is under way."""
         self.has_hung_up = False
         """The client ended the connection, rather than we."""
-        self._tunnel: _Tunnel | None = None
+        self._tunnel: Tunnel | None = None
         self._is_forced = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -169,16 +168,16 @@ class Listener(web.RequestHandler):
             )
         self.transport.abort()
 
-    def switch(self, connection: UpstreamConnection) -> None:
-        """Hand whatever the client sends from now on to *connection*, as it is."""
-        # aiohttp asks for no more than these two methods of what it calls a WebSocketReader.
-        self._tunnel = _Tunnel(connection)
-        self.set_parser(cast("WebSocketReader", self._tunnel))
+    def switch(self, tunnel: Tunnel) -> None:
+        """Hand whatever the client sends from now on to *tunnel*, as it is."""
+        self._tunnel = tunnel
+        # aiohttp asks for two methods of what it calls a WebSocketReader, and a tunnel has them.
+        self.set_parser(cast("WebSocketReader", tunnel))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks, aiohttp says None
         """Let a tunnel live on in the other direction; without one, the client has hung up."""
         if self._tunnel is not None:
-            self._tunnel.connection.end_sending()
+            self._tunnel.end_sending()
         return self._tunnel is not None
 
     def handle_error(
@@ -216,17 +215,3 @@ class Listeners(web.Server):
             keepalive_timeout=self._idle_seconds,
             access_log=None,
         )
-
-
-class _Tunnel:
-    """What a client sends after a change of protocols, on its way upstream."""
-
-    def __init__(self, connection: UpstreamConnection) -> None:
-        self.connection = connection
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.connection.send(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        self.connection.close()

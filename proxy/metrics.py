@@ -30,6 +30,7 @@ class SidecarCollector(Collector):
         """Yield the numbers of this moment."""
         yield self._calls()
         yield self._records()
+        yield self._oddities()
         for name, help_text, value in self._gauges():
             yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
 
@@ -55,6 +56,16 @@ class SidecarCollector(Collector):
         ):
             records.add_metric([fate], count)
         return records
+
+    def _oddities(self) -> Metric:
+        oddities = CounterMetricFamily(
+            f"{PREFIX}_oddities",
+            "What was seen and not understood, or should not be",
+            labels=["kind"],
+        )
+        for kind, count in self._tally.oddities.items():
+            oddities.add_metric([kind], count)
+        return oddities
 
     def _gauges(self) -> Iterable[tuple[str, str, float]]:
         journal, writer = self._journal, self._writer

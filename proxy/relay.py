@@ -9,26 +9,41 @@ from proxy.exchange import Exchange
 from proxy.framing import Body, ChunkedBody, Payload
 from proxy.headers import (
     FieldList,
-    Peer,
     answer_fields,
     serialised,
     switched_fields,
     upgrade_of,
 )
 from proxy.request import RequestHead
-from proxy.upstream import AnswerHead, UpstreamConnection
+from proxy.upstream import SWITCHING_PROTOCOLS, AnswerHead, UpstreamConnection
 
-SWITCHING_PROTOCOLS = 101
+
+class Tunnel:
+    """What a client sends after a change of protocols, on its way upstream."""
+
+    def __init__(self, connection: UpstreamConnection, exchange: Exchange) -> None:
+        self._connection = connection
+        self._exchange = exchange
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Pass *data* on; say that there will be more, and that nothing is left of it."""
+        self._exchange.request_content(data)
+        self._connection.send(data)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """End the upstream's side after what was sent: the client has gone."""
+        self._connection.close()
+
+    def end_sending(self) -> None:
+        """Pass on that the client sends nothing more, but still listens."""
+        self._connection.end_sending()
 
 
 class Client(Protocol):
     """The client's connection, as far as an answer needs it."""
 
     relay: "Relay | None"
-
-    @property
-    def peer(self) -> Peer:
-        """Return the other end."""
 
     @property
     def writing_paused(self) -> bool:
@@ -46,8 +61,8 @@ class Client(Protocol):
     def cut(self, *, by_reset: bool) -> None:
         """End the connection at once; *by_reset* where a mere end would look like a good one."""
 
-    def switch(self, connection: UpstreamConnection) -> None:
-        """Hand whatever the client sends from now on to *connection*."""
+    def switch(self, tunnel: Tunnel) -> None:
+        """Hand whatever the client sends from now on to *tunnel*."""
 
 
 class Relay:
@@ -80,11 +95,6 @@ class Relay:
         self._ends_at_close = False
 
     # The client's side
-
-    @property
-    def peer(self) -> Peer:
-        """Return who the answer is for."""
-        return self._client.peer
 
     def begin(self) -> None:
         """Start the exchange on the upstream's connection."""
@@ -122,7 +132,7 @@ class Relay:
             self.exchange.end(Outcome.COMPLETED, head.status)
         self._write(serialised(_status_line(head), self._fields(head)))
         if self._is_tunnel:
-            self._client.switch(self.connection)
+            self._client.switch(Tunnel(self.connection, self.exchange))
         elif body.is_complete:
             self._finish()
         return self._content(watch)

@@ -10,22 +10,25 @@ from aiohttp.web import RequestPayloadError
 
 from proxy.errors import MalformedBodyError
 from proxy.framing import LAST_CHUNK, chunk
-from proxy.headers import request_fields, serialised
+from proxy.headers import FieldList, serialised
 from proxy.relay import Relay
 from proxy.request import RequestHead
 from proxy.upstream import UpstreamConnection, UpstreamTimedOutError
 
 
 @asynccontextmanager
-async def sending(content: StreamReader, head: RequestHead, relay: Relay) -> AsyncIterator[None]:
-    """Send the request *head* with its body *content* while the block waits for the answer.
+async def sending(
+    content: StreamReader, head: RequestHead, fields: FieldList, relay: Relay
+) -> AsyncIterator[None]:
+    """Send *head* with *fields* in place of its own, and *content*, while the block waits.
 
     What goes wrong with the body fails the relay. The answer may end before the body does;
     then the rest of it is not sent.
     """
     connection = relay.connection
-    fields = [*request_fields(head.fields, relay.peer), *relay.exchange.added_fields]
-    wire = serialised(b"%b %b HTTP/1.1" % (head.method, head.target), fields)
+    wire = serialised(
+        b"%b %b HTTP/1.1" % (head.method, head.target), [*fields, *relay.exchange.added_fields]
+    )
     if content.is_eof() and content.exception() is None:
         data = content.read_nowait()
         relay.exchange.request_content(data)

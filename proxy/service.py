@@ -2,12 +2,13 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
+from yarl import URL
 
-from audit_log.database import Database, open_database
+from audit_log.database import open_database
 from audit_log.settings import AuditLogSettings
 from audit_log.store import Store
 from audit_log.tokens import TokenTable
@@ -15,10 +16,14 @@ from proxy.admission import Admission
 from proxy.directory import TokenDirectory
 from proxy.exchange import Tally
 from proxy.handler import GeneralLane
+from proxy.headers import hub_request_fields, request_fields
 from proxy.health import Health
+from proxy.hub.exchange import HubAdmission
+from proxy.hub.shapes import wanted_paths
 from proxy.identity import AuditedPaths, TokenRecogniser
-from proxy.journal import Limits, open_journal
+from proxy.journal import Journal, Limits, open_journal
 from proxy.listener import Listeners
+from proxy.listening import Address, listening
 from proxy.mcp.admission import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
@@ -26,52 +31,33 @@ from proxy.metrics import SidecarCollector, registry_of
 from proxy.ops import ops_app
 from proxy.routes import Routes
 from proxy.settings import ProxySettings
-from proxy.upstream import UpstreamLimits, open_upstream
+from proxy.upstream import Upstream, UpstreamLimits, open_upstream
 from proxy.writer import Writer, writing
 
 APPLICATION = "podwarden-audit-proxy"
-
-
-class CannotListenError(Exception):
-    """The address is taken, or not ours to listen on. The message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Where the sidecar listens."""
 
-    host: str
-    port: int
-    ops_host: str
-    ops_port: int
+    calls: Address
+    ops: Address
+    hub: Address | None
 
 
 @asynccontextmanager
 async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIterator[Addresses]:
-    """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away."""
-    instance = settings.instance or socket.gethostname()
+    """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
+
+    Raises CannotListenError and JournalError.
+    """
     health, tally = Health(), Tally()
+    instance = settings.instance or socket.gethostname()
     async with AsyncExitStack() as stack:
-        database, token_database = await _databases(stack, shared, settings)
-        tokens = TokenTable(token_database, settings.token_query)
-        directory = TokenDirectory(tokens.find)
-        await stack.enter_async_context(
-            health.watched(directory.run(tokens.changes), "token-directory")
-        )
-        journal = await stack.enter_async_context(
-            open_journal(
-                settings.journal_dir,
-                instance=instance,
-                head_directory=settings.journal_head_dir,
-                limits=Limits(
-                    head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
-                ),
-                close_seconds=settings.stop_seconds,
-            )
-        )
-        writer = Writer(journal, Store(database), directory.identify)
-        _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
-        routes = await _routes(stack, settings)
+        directory = await _directory(stack, shared, settings, health)
+        journal = await stack.enter_async_context(_journal(settings, instance))
+        writer = await _writer(stack, shared, settings, journal, directory)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
@@ -79,89 +65,145 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         ]
         collector = SidecarCollector(tally, journal, writer, directory)
         ops = web.AppRunner(ops_app(health, registry_of(collector)), access_log=None)
-        ops_host, ops_port = await stack.enter_async_context(
-            _listening(ops, settings.ops_host, settings.ops_port, "PROXY_OPS_PORT")
+        ops_wanted = Address(settings.ops_host, settings.ops_port)
+        ops_address = await stack.enter_async_context(
+            listening(ops, ops_wanted, "PROXY_OPS_HOST, PROXY_OPS_PORT")
         )
-        recogniser = TokenRecogniser(settings.token_prefix)
-        mcp = McpAdmission(
-            path=settings.mcp_path.rstrip("/").encode(),
-            tokens=recogniser,
-            hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            directory=directory,
-            calls=ToolCalls(ToolCallsInFlight(), journal, instance),
-            tally=tally,
-        )
-        admission = Admission(
-            recogniser=recogniser,
-            audited_paths=AuditedPaths(settings.audited_paths),
-            policy=settings.token_policy,
-            directory=directory,
-            recorder=journal,
-            tally=tally,
-            instance=instance,
-            trusted=settings.trusted_proxies,
-            mcp=mcp,
-        )
-        listeners = web.ServerRunner(
-            Listeners(
-                GeneralLane(admission, routes).handle,
-                settings.trusted_proxies,
-                idle_seconds=settings.client_idle_seconds,
-            ),
-            shutdown_timeout=settings.stop_seconds,
-        )
-        host, port = await stack.enter_async_context(
-            _listening(listeners, settings.host, settings.port, "PROXY_PORT")
+        calls = ToolCalls(ToolCallsInFlight(), journal, instance)
+        hub_address = await _hub(stack, settings, calls, tally)
+        admission = _admission(settings, instance, directory, journal, calls, tally)
+        lane = GeneralLane(admission, await _routes(stack, settings), request_fields)
+        address = await stack.enter_async_context(
+            listening(
+                _runner(lane, settings),
+                Address(settings.host, settings.port),
+                "PROXY_HOST, PROXY_PORT",
+            )
         )
         health.is_accepting = True
         try:
-            yield Addresses(host, port, ops_host, ops_port)
+            yield Addresses(address, ops_address, hub_address)
         finally:
             health.is_accepting = False
 
 
-async def _databases(
-    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings
-) -> tuple[Database, Database]:
-    """Open the audit log's database and the tokens', which may be the same one."""
-    url = shared.database_url.get_secret_value()
-    database = await stack.enter_async_context(open_database(url, application=APPLICATION))
-    if settings.token_database_url is None:
-        return database, database
-    url = settings.token_database_url.get_secret_value()
-    return database, await stack.enter_async_context(open_database(url, application=APPLICATION))
+async def _directory(
+    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings, health: Health
+) -> TokenDirectory:
+    # A connection of its own: a long batch of the writer's must not hold a look-up up.
+    url = settings.token_database_url or shared.database_url
+    database = await stack.enter_async_context(
+        open_database(url.get_secret_value(), connections=1, application=APPLICATION)
+    )
+    tokens = TokenTable(database, settings.token_query)
+    directory = TokenDirectory(tokens.find)
+    await stack.enter_async_context(
+        health.watched(directory.run(tokens.changes), "token-directory")
+    )
+    return directory
+
+
+def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextManager[Journal]:
+    return open_journal(
+        settings.journal_dir,
+        instance=instance,
+        head_directory=settings.journal_head_dir,
+        limits=Limits(
+            head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+        ),
+        close_seconds=settings.stop_seconds,
+    )
+
+
+async def _writer(
+    stack: AsyncExitStack,
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    journal: Journal,
+    directory: TokenDirectory,
+) -> Writer:
+    database = await stack.enter_async_context(
+        open_database(
+            shared.database_url.get_secret_value(), connections=1, application=APPLICATION
+        )
+    )
+    writer = Writer(journal, Store(database), directory.identify)
+    _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
+    return writer
+
+
+def _admission(
+    settings: ProxySettings,
+    instance: str,
+    directory: TokenDirectory,
+    journal: Journal,
+    calls: ToolCalls,
+    tally: Tally,
+) -> Admission:
+    recogniser = TokenRecogniser(settings.token_prefix)
+    return Admission(
+        recogniser=recogniser,
+        audited_paths=AuditedPaths(settings.audited_paths),
+        policy=settings.token_policy,
+        directory=directory,
+        recorder=journal,
+        tally=tally,
+        instance=instance,
+        trusted=settings.trusted_proxies,
+        mcp=McpAdmission(
+            path=settings.mcp_path.rstrip("/").encode(),
+            tokens=recogniser,
+            hub_keys=TokenRecogniser(settings.hub_key_prefix),
+            directory=directory,
+            calls=calls,
+            tally=tally,
+        ),
+    )
 
 
 async def _routes(stack: AsyncExitStack, settings: ProxySettings) -> Routes:
+    api = await _upstream(stack, settings, settings.upstream_url)
+    if settings.audit_api_url is None:
+        return Routes(api, None)
+    return Routes(api, await _upstream(stack, settings, settings.audit_api_url))
+
+
+async def _upstream(stack: AsyncExitStack, settings: ProxySettings, url: str) -> Upstream:
     limits = UpstreamLimits(
         connect_timeout_seconds=settings.connect_timeout_seconds,
         answer_timeout_seconds=settings.answer_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
-    api = await stack.enter_async_context(
-        open_upstream(settings.upstream_url, limits, ca_file=settings.upstream_ca_file)
-    )
-    if settings.audit_api_url is None:
-        return Routes(api, None)
-    return Routes(
-        api, await stack.enter_async_context(open_upstream(settings.audit_api_url, limits))
+    return await stack.enter_async_context(
+        open_upstream(url, limits, ca_file=settings.upstream_ca_file)
     )
 
 
-@asynccontextmanager
-async def _listening(
-    runner: web.BaseRunner, host: str, port: int, setting: str
-) -> AsyncIterator[tuple[str, int]]:
-    """Listen; on leaving stop accepting and wait for the calls in flight."""
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise CannotListenError(
-                f"{setting}: cannot listen on {host}:{port}: {error.strerror}"
-            ) from error
-        address = runner.addresses[0]
-        yield address[0], address[1]
-    finally:
-        await runner.cleanup()
+async def _hub(
+    stack: AsyncExitStack, settings: ProxySettings, calls: ToolCalls, tally: Tally
+) -> Address | None:
+    """Listen in place of the Hub, if there is one; the rest of the sidecar does not know it."""
+    if settings.hub_url is None:
+        return None
+    authority = URL(settings.hub_url).authority.encode()
+    lane = GeneralLane(
+        HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
+        Routes(await _upstream(stack, settings, settings.hub_url), None),
+        lambda fields, _peer: hub_request_fields(fields, authority),
+    )
+    return await stack.enter_async_context(
+        listening(
+            _runner(lane, settings),
+            Address(settings.hub_host, settings.hub_port),
+            "PROXY_HUB_HOST, PROXY_HUB_PORT",
+        )
+    )
+
+
+def _runner(lane: GeneralLane, settings: ProxySettings) -> web.ServerRunner:
+    return web.ServerRunner(
+        Listeners(
+            lane.handle, settings.trusted_proxies, idle_seconds=settings.client_idle_seconds
+        ),
+        shutdown_timeout=settings.stop_seconds,
+    )

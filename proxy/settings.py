@@ -1,5 +1,6 @@
 """The sidecar's settings, from `PROXY_…` environment variables."""
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -48,6 +49,17 @@ class ProxySettings(BaseSettings):
     )
     mcp_path: str = Field(
         default="/mcp", pattern="^/", description="where the MCP server is; it tells the tools"
+    )
+    hub_url: str | None = Field(
+        default=None, description="the real Hub; when set, its tunnel is relayed and watched"
+    )
+    hub_host: str = Field(
+        default="127.0.0.1", description="address to enter in PodWarden in place of the Hub's"
+    )
+    hub_port: int = Field(default=8105, ge=0, le=65535, description="its port; 0 = any")
+    hub_envelope_field: str | None = Field(
+        default=None,
+        description="field of the tunnel's messages that holds the JSON-RPC; any when not set",
     )
     hub_key_prefix: str = Field(
         default="pwc_",
@@ -106,6 +118,12 @@ class ProxySettings(BaseSettings):
         if url.scheme not in {"http", "https"} or not url.host or url.path not in {"", "/"}:
             raise ValueError("must be http://host:port or https://host:port, without a path")
         return value.rstrip("/")
+
+    @field_validator("hub_url")
+    @classmethod
+    def _is_an_http_or_websocket_origin(cls, value: str | None) -> str | None:
+        # A WebSocket begins as HTTP on the same origin (RFC 6455 section 3).
+        return value and cls._is_an_http_origin(re.sub("^ws", "http", value))
 
     @field_validator("audited_paths", mode="before")
     @classmethod

@@ -8,13 +8,11 @@ from audit_log.tokens import Token
 from proxy.exchange import Cause, Tally
 from proxy.identity import Caller, TokenRecogniser, path_of
 from proxy.mcp.exchange import McpExchange
+from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls
 from proxy.mcp.trace import travel_ids_of
 from proxy.request import RequestHead
 from proxy.token_memory import MISSING, Missing
-
-HUB_KEY = "hub"
-"""Whose tool calls those of the Hub are: no hash of a token, so that no token shares them."""
 
 
 class KnownTokens(Protocol):

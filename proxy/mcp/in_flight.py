@@ -8,6 +8,8 @@ from uuid import UUID
 from audit_log.record import Attribution, new_record_id
 from proxy.mcp.trace import TravelIds
 
+HUB_KEY: Final = "hub"
+"""Whose tool calls those of the Hub are. No token has this for a hash."""
 MAX_IN_FLIGHT: Final = 10_000
 """Further tool calls are forwarded and recorded, but no API call is tied to them."""
 
@@ -61,14 +63,14 @@ class ToolCallsInFlight:
 
         Exact when the ids are those of one tool call: ours, or its client's own if that client
         is *caller* too. Inferred when *caller* has one tool call in flight. Never a guess
-        between two.
+        between two. The Hub has no token for the API: its tool calls are looked at where *caller*
+        has none of its own.
         """
-        candidates = self._with_our_id(ids) or [
-            call for call in self._by_caller.get(caller, {}).values() if call.theirs & ids
-        ]
+        own = self._by_caller.get(caller) or self._by_caller.get(HUB_KEY, {})
+        candidates = self._with_our_id(ids) or [call for call in own.values() if call.theirs & ids]
         attribution = Attribution.EXACT
         if not candidates:
-            candidates = list(self._by_caller.get(caller, {}).values())
+            candidates = list(own.values())
             attribution = Attribution.INFERRED
         if len(candidates) != 1:
             return None

@@ -14,6 +14,8 @@ Scalar = str | int | float | bool | None
 Values = Mapping[Path, Scalar]
 """What was found in one top-level object. A container that was asked for is there as True."""
 
+ANY: Final = "*"
+"""As the first key of a wanted path it stands for any key."""
 MAX_STRING_BYTES: Final = 16_384
 """More of a string than this is not held."""
 _MAX_KEY_BYTES: Final = 256
@@ -40,6 +42,7 @@ class JsonStream:
         """Look for the paths *wanted* in each object, and call *found* when the object ends."""
         self._wanted = wanted
         self._on_the_way = frozenset(path[:end] for path in wanted for end in range(len(path)))
+        self._has_any = any(path[0] == ANY for path in wanted)
         self._found = found
         self.reset()
 
@@ -84,9 +87,9 @@ class JsonStream:
 
     def _container(self, byte: bytes, at: int) -> int:
         path = self._path()
-        if path in self._wanted:
+        if self._is_among(path, self._wanted):
             self._values[path] = True
-        if byte == b"{" and path in self._on_the_way:
+        if byte == b"{" and self._is_among(path, self._on_the_way):
             self._open.append(path)
             self._state = self._key_or_end
             return at + 1
@@ -161,6 +164,9 @@ class JsonStream:
     def _path(self) -> Path:
         return (*self._open[-1], self._key) if self._open else ()
 
+    def _is_among(self, path: Path, paths: frozenset[Path]) -> bool:
+        return path in paths or (self._has_any and path != () and (ANY, *path[1:]) in paths)
+
     def _begin_string(self, after: Callable[[bytes], None]) -> None:
         self._text.clear()
         self._after_string = after
@@ -182,10 +188,10 @@ class JsonStream:
             del self._values[known]
 
     def _string_is(self, raw: bytes) -> None:
-        self._value_is(_decoded(raw) if self._path() in self._wanted else None)
+        self._value_is(_decoded(raw) if self._is_among(self._path(), self._wanted) else None)
 
     def _value_is(self, value: Scalar) -> None:
-        if self._open and self._path() in self._wanted:
+        if self._open and self._is_among(self._path(), self._wanted):
             self._values[self._path()] = value
         self._state = self._key_or_end if self._open else self._value
 

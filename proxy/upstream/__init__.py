@@ -1,6 +1,6 @@
 """The only door to the upstream: connections kept, requests sent, answers read."""
 
-from proxy.upstream.answer import AnswerHead
+from proxy.upstream.answer import SWITCHING_PROTOCOLS, AnswerHead
 from proxy.upstream.connection import AnswerSink, UpstreamConnection
 from proxy.upstream.errors import (
     UpstreamBrokeOffError,
@@ -12,6 +12,7 @@ from proxy.upstream.pool import IDEMPOTENT, Upstream, UpstreamLimits, open_upstr
 
 __all__ = [
     "IDEMPOTENT",
+    "SWITCHING_PROTOCOLS",
     "AnswerHead",
     "AnswerSink",
     "Upstream",

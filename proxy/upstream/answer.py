@@ -8,6 +8,7 @@ import httptools
 from proxy.headers import FieldList, connection_options
 from proxy.upstream.errors import UpstreamBrokeOffError
 
+SWITCHING_PROTOCOLS: Final = 101
 MAX_HEAD_BYTES: Final = 131_072
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -33,7 +34,7 @@ class AnswerHead:
     @property
     def is_interim(self) -> bool:
         """Say whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""
-        return self.status < 200 and self.status != 101  # noqa: PLR2004
+        return self.status < 200 and self.status != SWITCHING_PROTOCOLS  # noqa: PLR2004
 
     @property
     def keeps_alive(self) -> bool:

@@ -5,7 +5,7 @@ import select
 from typing import Protocol, cast
 
 from proxy.framing import Body, BodyUntilClose, FramingError, Payload, answer_body
-from proxy.upstream.answer import AnswerHead, HeadReader
+from proxy.upstream.answer import SWITCHING_PROTOCOLS, AnswerHead, HeadReader
 from proxy.upstream.errors import (
     UpstreamBrokeOffError,
     UpstreamError,
@@ -215,7 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _take_final_head(self, sink: AnswerSink, head: AnswerHead) -> None:
         self._stop_timer()
         self._keeps_alive = head.keeps_alive
-        is_switch = head.status == 101  # noqa: PLR2004  the only status of its kind
+        is_switch = head.status == SWITCHING_PROTOCOLS
         if is_switch and not sink.may_switch:
             raise UpstreamBrokeOffError("the upstream changes protocols without being asked")
         body: Body = (

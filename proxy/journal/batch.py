@@ -1,0 +1,110 @@
+"""From log bytes to batches: which records there are, and which are known to be missing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from audit_log.record import AuditRecord, Gap, Invocation
+from proxy.journal.line import Line, parse, split
+
+DAMAGED: Final = "journal_damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes in the log that are no lines as we write them."""
+
+    offset: int
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a stretch of the log says, in the order of the log."""
+
+    end: int
+    """Where the next batch begins."""
+    next_number: int
+    """The number of the line there; 0 when it is not known."""
+    records: list[AuditRecord] = field(default_factory=list)
+    invocations: list[Invocation] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    damages: list[Damage] = field(default_factory=list)
+
+    @property
+    def missing(self) -> int:
+        """How many lines the numbers say were here once."""
+        return sum(gap.count or 0 for gap in self.gaps if gap.reason == DAMAGED)
+
+
+class Assembly:
+    """Turns log bytes into batches and tells by the line numbers what is missing. Does no I/O."""
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self._last_moment: datetime | None = None
+
+    def batch(self, data: bytes, offset: int, expected: int, max_lines: int) -> Batch:
+        """Return what *data*, the log from *offset* on, says in its first *max_lines* lines.
+
+        *expected* is the number of the first line; 0 when it is not known. Whatever the bytes are,
+        this never raises, and every record in the answer carries its checksum in *data*.
+        """
+        batch = Batch(end=offset, next_number=expected)
+        damaged_from = None
+        for end, raw in _first(max_lines, data):
+            line = parse(raw)
+            if line is None:
+                damaged_from = batch.end - offset if damaged_from is None else damaged_from
+            else:
+                if damaged_from is not None:
+                    self._note(batch, data, offset, damaged_from)
+                    damaged_from = None
+                self._take(batch, line)
+            batch.end = offset + end
+        if damaged_from is not None:
+            self._note(batch, data, offset, damaged_from)
+        return batch
+
+    def _note(self, batch: Batch, data: bytes, offset: int, damaged_from: int) -> None:
+        raw = data[damaged_from : batch.end - offset]
+        batch.damages.append(Damage(offset + damaged_from, raw))
+
+    def _take(self, batch: Batch, line: Line) -> None:
+        if line.moment is None:
+            return
+        if 0 < batch.next_number < line.n:
+            batch.gaps.append(self._missing(line.n - batch.next_number, line.n, line.moment))
+        # Lines below the expected number are repeated or displaced: their records have ids, so
+        # that taking them twice is harmless.
+        batch.next_number = max(batch.next_number, line.n + 1)
+        self._last_moment = line.moment
+        if line.record is not None:
+            batch.records.append(line.record)
+        elif line.invocation is not None:
+            batch.invocations.append(line.invocation)
+        elif line.gap is not None:
+            batch.gaps.append(line.gap)
+
+    def _missing(self, count: int, before: int, moment: datetime) -> Gap:
+        neighbours = (self._last_moment or moment, moment)
+        return Gap(
+            id=_gap_id(self._instance, count, before, moment),
+            started_at=min(neighbours),
+            ended_at=max(neighbours),
+            count=count,
+            reason=DAMAGED,
+            instance=self._instance,
+        )
+
+
+def _gap_id(instance: str, count: int, before: int, moment: datetime) -> UUID:
+    """Return the same id each time the same lines are found missing, so that it is stored once."""
+    return uuid5(NAMESPACE_OID, f"{instance} {count} {before} {moment.isoformat()}")
+
+
+def _first(count: int, data: bytes) -> Iterator[tuple[int, bytes]]:
+    for _, line in zip(range(count), split(data), strict=False):
+        yield line

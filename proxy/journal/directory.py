@@ -1,0 +1,130 @@
+"""The journal directory: who holds it, how it was left, and what was put aside in it."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from proxy.journal.errors import JournalError, JournalLockedError
+
+_MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A place in the log: line *number* begins at *offset*."""
+
+    offset: int
+    number: int
+
+
+class JournalDirectory:
+    """A directory that this process holds alone for as long as it is open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._running = self.path / "running"
+        self._position = self.path / "position.json"
+        self._end = self.path / "end.json"
+        self._file = _locked(self.path)
+
+    def close(self) -> None:
+        """Let another process have the directory."""
+        os.close(self._file)
+
+    def sync(self) -> None:
+        """Make the names in the directory durable."""
+        os.fsync(self._file)
+
+    def mark_running(self, identity: int) -> None:
+        """Note that records may be in the head *identity* and nowhere else, until `mark_ended`."""
+        _replace(self._running, b"%d\n" % identity)
+        self.sync()
+
+    def mark_ended(self, end: Position) -> None:
+        """Note that nothing is anywhere but here and in PostgreSQL, and that the log ends there."""
+        _replace(self._end, msgspec.json.encode(end))
+        self._running.unlink(missing_ok=True)
+        self.sync()
+
+    def head_in_use(self) -> int | None:
+        """Return the identity of the head that was in use when the last run broke off.
+
+        None when it ended well; 0 when its mark cannot be read.
+        """
+        try:
+            return int(self._running.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return 0
+
+    def save_position(self, position: Position) -> None:
+        """Keep the writer's *position* for a start without the head: all before it is done.
+
+        Losing it costs repeated writes only.
+        """
+        _replace(self._position, msgspec.json.encode(position))
+
+    def position(self) -> Position | None:
+        """Return the kept position, or None when there is none that can be read."""
+        return _read(self._position)
+
+    def end(self) -> Position | None:
+        """Return where the log ended when a run last ended well: it has never been shorter since.
+
+        What is on disk may have lost its last lines meanwhile, and without this nobody would know.
+        """
+        return _read(self._end)
+
+    def keep_damaged(self, name: str, raw: bytes) -> Path:
+        """Keep *raw* for a person to look at; the same *name* again means the same bytes."""
+        kept = self.aside("damaged") / name
+        kept.write_bytes(raw)
+        return kept
+
+    def set_aside(self, line: bytes) -> Path:
+        """Append *line* to the readable file of what the store refuses, durably."""
+        kept = self.aside("set_aside") / "records.ndjson"
+        with kept.open("ab", buffering=0) as file:
+            if file.tell() + len(line) > _MAX_SET_ASIDE_BYTES:
+                raise OSError(f"{kept} is full; look at it and remove it")
+            file.write(line)
+            os.fdatasync(file.fileno())
+        return kept
+
+    def aside(self, name: str) -> Path:
+        """Return the folder *name*, made when it is missing."""
+        folder = self.path / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+
+def _locked(path: Path) -> int:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise JournalError(f"{path}: no journal can be kept here: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise JournalLockedError(
+            f"{path}: another process keeps its journal here; give each its own directory"
+        ) from error
+    return file
+
+
+def _read(path: Path) -> Position | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Position)
+    except (OSError, ValueError):
+        return None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.replace(path)

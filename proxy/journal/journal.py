@@ -1,0 +1,224 @@
+"""The journal: what stands between a call that has ended and the database.
+
+begin/end ─→ head (tmpfs) ─→ mover ─→ segments (disk)
+               └──────────── reader ──────┘ ─→ writer ─→ PostgreSQL
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from audit_log.record import Kept
+from proxy.journal.batch import Batch
+from proxy.journal.intake import Intake
+from proxy.journal.mover import Mover
+from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
+from proxy.journal.reader import Reader
+from proxy.journal.thread import DiskThread
+
+MAX_BATCH_LINES: Final = 2_000
+MAX_BATCH_BYTES: Final = 1024 * 1024
+_RETRY_SECONDS: Final = 0.5
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Journal:
+    """Takes records without waiting, and gives them to the one writer in the order they came.
+
+    `begin`, `end` and `offer` belong to the event loop, never raise and never touch a disk.
+    """
+
+    def __init__(self, parts: Parts, instance: str, max_bytes: int) -> None:
+        self._parts = parts
+        self._head = parts.head
+        self._intake = Intake(parts.head, parts.calls, instance)
+        self._reader = Reader(parts, instance)
+        self._mover = Mover(parts, max_bytes)
+        self._reading = DiskThread("journal-reader")
+        self._moving = DiskThread("journal-mover")
+        self._stopped_moving = self._moving.submit(self._mover.run)
+        self._arrival = asyncio.Event()
+        self._retrying: asyncio.TimerHandle | None = None
+        self._is_ending = False
+        self._is_closing = False
+        self._reading_problem: str | None = None
+        self.oldest_unwritten: datetime | None = None
+        """When the oldest record arrived that the writer has in hand."""
+        self.damaged = 0
+        """Records known to be missing because their lines were damaged."""
+        if self._intake.is_behind:
+            self._try_again_later()
+
+    def begin(self, record: Kept) -> int:
+        """Keep *record* in case we are killed before `end`; return what `end` wants to be given.
+
+        *record* reads as it shall when nobody ever learns how the call ended.
+        """
+        return self._intake.begin(record)
+
+    def end(self, slot: int, record: Kept) -> bool:
+        """Keep *record* of the call in *slot*, as `begin` returned it; say whether there was room.
+
+        What finds no room is counted, and reported as a gap when there is room again.
+        """
+        kept = self._intake.end(slot, record)
+        self._arrival.set()
+        if not kept and self._retrying is None:
+            self._try_again_later()
+        return kept
+
+    def offer(self, record: Kept) -> bool:
+        """Keep *record*, which had no `begin`; say whether there was room."""
+        return self.end(-1, record)
+
+    async def read(
+        self, max_lines: int = MAX_BATCH_LINES, max_bytes: int = MAX_BATCH_BYTES
+    ) -> Batch | None:
+        """Return the next batch after what is committed, waiting until there is one.
+
+        None after `end_reading`, when everything is committed. Reading again without a `commit`
+        gives the same again.
+        """
+        while True:
+            self._arrival.clear()
+            if not self.has_unwritten:
+                if self._is_ending:
+                    return None
+                await self._arrival.wait()
+                continue
+            try:
+                batch = await self._reading.submit(self._reader.read, max_lines, max_bytes)
+            except OSError as error:
+                self._reading_problem = f"the journal cannot be read: {error}"
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._reading_problem = None
+            self.oldest_unwritten = batch.records[0].created_at if batch.records else None
+            return batch
+
+    def commit(self, batch: Batch) -> None:
+        """Note that all of *batch* is in the database, or set aside."""
+        self._head.commit(batch.end, batch.next_number)
+        self.damaged += batch.missing
+        self.oldest_unwritten = None
+
+    async def set_aside(self, line: bytes) -> Path:
+        """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
+        return await self._reading.submit(self._parts.directory.set_aside, line)
+
+    def end_reading(self) -> None:
+        """Let `read` return None as soon as everything is committed."""
+        self._is_ending = True
+        self._arrival.set()
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether there is anything that is not committed."""
+        return self.unwritten_bytes > 0
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """How many bytes of the log are not committed."""
+        return self._head.written - self._head.committed
+
+    @property
+    def head_bytes_in_use(self) -> int:
+        """How many bytes of the head may not be overwritten yet."""
+        return self._head.written - self._head.floor
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """How many bytes all segments take."""
+        return self._parts.segments.total_bytes
+
+    @property
+    def accepted(self) -> int:
+        """How many records were taken in."""
+        return self._intake.accepted
+
+    @property
+    def refused(self) -> int:
+        """How many records were lost for want of room."""
+        return self._intake.refused
+
+    @property
+    def unprotected(self) -> int:
+        """How many calls began without a slot, and would have been forgotten at a kill."""
+        return self._intake.unprotected
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits for room: a gap to be told, or calls interrupted by a kill."""
+        return self._intake.is_behind
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls have begun and not ended."""
+        return self._parts.calls.in_flight
+
+    @property
+    def problem(self) -> str | None:
+        """Why the journal does not work as it should, or None. Calls do not notice any of it."""
+        if self._stopped_moving.done() and not self._is_closing:
+            return f"the journal's mover has died: {self._stopped_moving.exception()!r}"
+        return self._mover.problem or self._reading_problem
+
+    def _try_again_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._retrying = loop.call_later(_RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        """Report what was lost even when no call comes that would do it."""
+        self._retrying = None
+        if self._intake.is_behind and not self._intake.catch_up():
+            self._try_again_later()
+        self._arrival.set()
+
+    async def close(self, seconds: float) -> None:
+        """Bring everything to disk and leave no head behind, in at most *seconds*.
+
+        With a disk that is dead or too slow the head stays where it is: the next start goes on
+        with it.
+        """
+        self._is_closing = True
+        if self._retrying is not None:
+            self._retrying.cancel()
+        self._mover.stop()
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._stopped_moving)
+                self._intake.finish()
+                await self._moving.submit(self._mover.finish)
+                # The reader's thread may still be reading for a task that was cancelled.
+                await self._reading.submit(int)
+                await self._moving.submit(self._parts.close)
+        except TimeoutError:
+            log.error("journal.close_timed_out", left_bytes=self.head_bytes_in_use)
+        self._moving.end()
+        self._reading.end()
+
+
+@asynccontextmanager
+async def open_journal(
+    directory: Path,
+    *,
+    instance: str,
+    head_directory: Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    close_seconds: float = 5.0,
+) -> AsyncIterator[Journal]:
+    """Open the journal in *directory* and go on where the last run stopped, however it stopped.
+
+    Raise JournalError, or JournalLockedError when another process has it open.
+    """
+    parts = open_parts(directory, head_directory, limits, instance)
+    journal = Journal(parts, instance, limits.max_bytes)
+    try:
+        yield journal
+    finally:
+        await journal.close(close_seconds)

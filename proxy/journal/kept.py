@@ -1,0 +1,109 @@
+"""A journal that no sidecar uses any more, such as one on the volume of a lost pod."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from proxy.journal.batch import Assembly, Batch
+from proxy.journal.directory import JournalDirectory
+from proxy.journal.segments import Segment, Segments, read_bytes
+
+BATCH_LINES: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one segment holds."""
+
+    path: Path
+    size: int
+    records: int
+    oldest: datetime | None
+    newest: datetime | None
+    damaged_bytes: int
+    is_readable: bool
+    missing: int
+    """Records that its line numbers say should be there, or before it, and are not."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether everything is there, and as it was written."""
+        return self.is_readable and not self.damaged_bytes and not self.missing
+
+
+class KeptJournal:
+    """Reads every segment from its beginning, whatever had been written to a database by then."""
+
+    def __init__(self, path: Path) -> None:
+        self._directory = JournalDirectory(path)
+        self._segments = Segments(self._directory, 0)
+        last = self._segments.last_line()
+        said = last and (last.kept or last.gap)
+        self._instance = said.instance if said else ""
+        self._batches = self._read()
+        self._batch: Batch | None = None
+        self.unwritten_bytes = self._segments.total_bytes
+
+    @property
+    def was_stopped_cleanly(self) -> bool:
+        """Whether all records of the sidecar are here or in its database, and none in memory."""
+        return self._directory.head_in_use() is None
+
+    def close(self) -> None:
+        """Let another process have the directory."""
+        self._directory.close()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what each segment holds, oldest first."""
+        assembly, number = Assembly(self._instance), 0
+        for segment, data in self._contents():
+            batch = assembly.batch(data, segment.start, number, len(data))
+            number = batch.next_number
+            times = [record.created_at for record in batch.records]
+            yield Finding(
+                path=segment.path,
+                size=segment.size,
+                records=len(batch.records),
+                oldest=min(times, default=None),
+                newest=max(times, default=None),
+                damaged_bytes=sum(len(damage.raw) for damage in batch.damages),
+                is_readable=bool(data) or not segment.size,
+                missing=batch.missing,
+            )
+
+    async def read(self) -> Batch | None:
+        """Return the next batch after the last commit; None at the end."""
+        if self._batch is None:
+            self._batch = next(self._batches, None)
+        return self._batch
+
+    def commit(self, batch: Batch) -> None:
+        """All of *batch* is written."""
+        self._batch = None
+        self.unwritten_bytes = self._segments.end - batch.end
+
+    async def set_aside(self, line: bytes) -> Path:
+        """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
+        return self._directory.set_aside(line)
+
+    def end_reading(self) -> None:
+        """Nothing: it ends by itself."""
+
+    def _read(self) -> Iterator[Batch]:
+        assembly, number = Assembly(self._instance), 0
+        for segment, data in self._contents():
+            at = 0
+            while at < len(data):
+                batch = assembly.batch(data[at:], segment.start + at, number, BATCH_LINES)
+                at, number = batch.end - segment.start, batch.next_number
+                yield batch
+
+    def _contents(self) -> Iterator[tuple[Segment, bytes]]:
+        for segment, end in self._segments.spans():
+            data = b""
+            with suppress(OSError):
+                data = read_bytes(segment.path, 0, end - segment.start)
+            yield segment, data

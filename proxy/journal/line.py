@@ -1,0 +1,126 @@
+"""Journal lines: one JSON object a line, numbered and checksummed, readable with jq.
+
+    {"crc":"89abcdef","n":17,"record":{…}}
+
+`crc` is the CRC-32 of everything that follows its value up to the end of the line. `n` rises by
+one a line, so that a line that is missing shows, and how many are. The third key names the kind.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from operator import itemgetter
+from typing import Final
+
+import msgspec
+
+from audit_log.record import AuditRecord, Gap, Invocation, Kept
+
+MAX_LINE_BYTES: Final = 32_768
+"""A line is never longer. Twice what a record takes whose every character must be escaped."""
+
+_CRC_AT: Final = len(b'{"crc":"')
+_REST_AT: Final = _CRC_AT + 8 + len(b'"')
+_ENVELOPE_BYTES: Final = 128
+_TEXTS: Final = {
+    kind: tuple(
+        field.name
+        for field in msgspec.structs.fields(kind)
+        if field.type is str or field.type == str | None
+    )
+    for kind in (AuditRecord, Invocation)
+}
+_KINDS: Final = {AuditRecord: b"record", Invocation: b"invocation"}
+_encode = msgspec.json.Encoder().encode
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """What a line says. It is of one kind, so one of the three is there."""
+
+    n: int
+    record: AuditRecord | None = None
+    invocation: Invocation | None = None
+    gap: Gap | None = None
+
+    @property
+    def kept(self) -> Kept | None:
+        """What a call left behind, of whichever kind; None for a gap."""
+        return self.record or self.invocation
+
+    @property
+    def moment(self) -> datetime | None:
+        """When the thing happened that this line tells of."""
+        if (kept := self.kept) is not None:
+            return kept.created_at
+        return self.gap.ended_at if self.gap is not None else None
+
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
+def record_line(number: int, record: Kept) -> bytes:
+    """Return the line of *record*. Takes any record: see `record_body`."""
+    body = record_body(record, MAX_LINE_BYTES - _ENVELOPE_BYTES)
+    return _line(number, _KINDS[type(record)], body)
+
+
+def gap_line(number: int, gap: Gap) -> bytes:
+    """Return the line of *gap*."""
+    return _line(number, b"gap", _encode(gap))
+
+
+def record_body(record: Kept, limit: int) -> bytes:
+    """Return the JSON of *record* in at most *limit* bytes (4,000 are always enough).
+
+    Cuts texts that are too long and escapes lone surrogates, which JSON cannot carry: the record
+    that is kept with a blemish is worth more than the one that is not kept.
+    """
+    try:
+        body = _encode(record)
+    except UnicodeEncodeError:
+        record = _changed(record, _escaped)
+        body = _encode(record)
+    for characters in (1_024, 256, 64):
+        if len(body) <= limit:
+            break
+        body = _encode(_changed(record, itemgetter(slice(characters))))
+    return body
+
+
+def parse(line: bytes) -> Line | None:
+    """Return what *line*, without its line feed, says; None when it is not as it was written."""
+    rest = line[_REST_AT:]
+    if line[:_REST_AT] != b'{"crc":"%08x"' % zlib.crc32(rest):
+        return None
+    try:
+        said = _decode(line)
+    except (ValueError, RecursionError):
+        return None
+    kinds = (said.record, said.invocation, said.gap)
+    return said if sum(kind is not None for kind in kinds) == 1 else None
+
+
+def split(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the end of each line in *data* and the line without its line feed; a torn last too."""
+    start = 0
+    while start < len(data):
+        feed = data.find(b"\n", start)
+        stop = feed if feed >= 0 else len(data)
+        yield min(stop + 1, len(data)), data[start:stop]
+        start = stop + 1
+
+
+def _line(number: int, kind: bytes, body: bytes) -> bytes:
+    rest = b',"n":%d,"%b":%b}' % (number, kind, body)
+    return b'{"crc":"%08x"%b\n' % (zlib.crc32(rest), rest)
+
+
+def _changed(record: Kept, change: Callable[[str], str]) -> Kept:
+    texts = {
+        name: text for name in _TEXTS[type(record)] if (text := getattr(record, name)) is not None
+    }
+    return msgspec.structs.replace(record, **{name: change(text) for name, text in texts.items()})
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

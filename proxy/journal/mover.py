@@ -1,0 +1,129 @@
+"""The mover: one thread that brings the head's bytes to disk, however long that takes."""
+
+import threading
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from proxy.journal.directory import Position
+from proxy.journal.line import MAX_LINE_BYTES
+from proxy.journal.parts import Parts
+
+TICK_SECONDS: Final = 0.02
+"""What a power cut can cost: what was appended since the last tick, and is not yet written."""
+BATCH_BYTES: Final = 1024 * 1024
+_RETRY_SECONDS: Final = 0.5
+_TIDY_SECONDS: Final = 1.0
+_STALLED_SECONDS: Final = 1.0
+_REMINDER_SECONDS: Final = 60.0
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Mover:
+    """Moves, deletes what is written, and adds slots; everything here may wait for a disk.
+
+    A disk that fails or hangs only lets the head grow. After a failure a new segment is begun,
+    with what is not in PostgreSQL by then.
+    """
+
+    def __init__(self, parts: Parts, max_bytes: int) -> None:
+        self._head = parts.head
+        self._calls = parts.calls
+        self._segments = parts.segments
+        self._directory = parts.directory
+        self._max_bytes = max_bytes
+        self._stopping = threading.Event()
+        self._busy_since: float | None = None
+        self._error: str | None = None
+        self._said_at = 0.0
+        self._tidied_at = 0.0
+        self._saved: Position | None = None
+        self.is_full = False
+
+    @property
+    def problem(self) -> str | None:
+        """Why records are not moved, or None."""
+        since = self._busy_since
+        if since is not None and monotonic() - since > _STALLED_SECONDS:
+            return f"the journal disk has not answered for {monotonic() - since:.0f} s"
+        if self._error is not None:
+            return f"the journal disk fails: {self._error}"
+        return "the journal has used up its bytes on disk" if self.is_full else None
+
+    def stop(self) -> None:
+        """Let `run` come to its end."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Move until stopped."""
+        while not self._stopping.wait(_RETRY_SECONDS if self._error else TICK_SECONDS):
+            self._tick()
+        self._tick()
+
+    def finish(self) -> None:
+        """Move the rest, as far as the disk takes it, and leave everything tidy."""
+        self._tidied_at = -_TIDY_SECONDS
+        self._tick()
+        self._segments.leave()
+
+    def _tick(self) -> None:
+        began = self._busy_since = monotonic()
+        try:
+            while self._move():
+                pass
+            self._calls.grow_when_short()
+            if began - self._tidied_at >= _TIDY_SECONDS:
+                self._tidy()
+        except OSError as error:
+            self._failed(error)
+        else:
+            self._worked(monotonic() - began)
+        finally:
+            self._busy_since = None
+
+    def _move(self) -> bool:
+        """Move one batch; say whether there may be more."""
+        room = self._max_bytes - self._segments.total_bytes
+        self.is_full = room < MAX_LINE_BYTES and self._head.floor < self._head.written
+        if self.is_full:
+            self._tidy()
+            return False
+        start, data = self._next(min(room, BATCH_BYTES, self._segments.segment_bytes))
+        if not data:
+            return False
+        data = data[: data.rfind(b"\n") + 1] or data
+        self._segments.append(start, data)
+        self._head.moved = start + len(data)
+        return self._head.moved < self._head.written
+
+    def _next(self, limit: int) -> tuple[int, bytes]:
+        head = self._head
+        moved, floor = head.moved, head.floor
+        # A segment that is being written goes on without a hole where that is still possible; a
+        # new one begins with what is not in PostgreSQL.
+        if self._segments.is_open and (data := head.peek(moved, limit)) is not None:
+            return moved, data
+        return floor, head.peek(floor, limit) or b""
+
+    def _tidy(self) -> None:
+        position = Position(self._head.committed, self._head.committed_number)
+        if position != self._saved:
+            # Before deleting: a start without the head must not look for what is deleted.
+            self._directory.save_position(position)
+            self._saved = position
+        self._segments.delete_before(position.offset)
+        self._tidied_at = monotonic()
+
+    def _failed(self, error: OSError) -> None:
+        if self._error is None or monotonic() - self._said_at >= _REMINDER_SECONDS:
+            log.error("journal.disk_failed", error=str(error), directory=str(self._directory.path))
+            self._said_at = monotonic()
+        self._error = str(error)
+
+    def _worked(self, seconds: float) -> None:
+        if self._error is not None:
+            log.info("journal.disk_recovered", directory=str(self._directory.path))
+            self._error = None
+        elif seconds > _STALLED_SECONDS:
+            log.warning("journal.disk_stalled", seconds=round(seconds, 1))

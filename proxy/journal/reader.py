@@ -1,0 +1,62 @@
+"""The reading side: the next batch after what is committed, from memory or from disk."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from proxy.journal.batch import Assembly, Batch, Damage
+from proxy.journal.line import MAX_LINE_BYTES
+from proxy.journal.parts import Parts
+from proxy.journal.segments import Chunk
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_MIN_BYTES: Final = 2 * MAX_LINE_BYTES
+
+
+class Reader:
+    """Reads the log in its order. Runs in the reader's thread, which a stalled disk may hold up.
+
+    The head is asked first: what it still holds is in memory, so that as long as the writer keeps
+    up no disk is read, and a dead disk does not keep records from the database.
+    """
+
+    def __init__(self, parts: Parts, instance: str) -> None:
+        self._head = parts.head
+        self._segments = parts.segments
+        self._directory = parts.directory
+        self._assembly = Assembly(instance)
+
+    def read(self, max_lines: int, max_bytes: int) -> Batch:
+        """Return the next batch after what is committed; raise OSError when a disk fails."""
+        offset, number = self._head.committed, self._head.committed_number
+        chunk = self._chunk(offset, max(max_bytes, _MIN_BYTES))
+        data = chunk.data
+        if not chunk.is_last:
+            # A line goes on in the next chunk. Without any line feed none of it is a line.
+            data = data[: data.rfind(b"\n") + 1] or data
+        batch = self._assembly.batch(data, chunk.offset, number, max_lines)
+        for damage in batch.damages:
+            self._keep(damage)
+        return batch
+
+    def _chunk(self, offset: int, limit: int) -> Chunk:
+        floor = self._head.floor
+        return (
+            self._in_head(offset, limit)
+            or self._segments.read(offset, limit)
+            # What lay between was lost with its segment: go on with the oldest that is left.
+            or self._in_head(floor, limit)
+            or Chunk(floor, b"", is_last=True)
+        )
+
+    def _in_head(self, offset: int, limit: int) -> Chunk | None:
+        data = self._head.peek(offset, limit)
+        return Chunk(offset, data, is_last=False) if data else None
+
+    def _keep(self, damage: Damage) -> None:
+        path: Path | None = None
+        with suppress(OSError):
+            path = self._directory.keep_damaged(f"{damage.offset:020d}.raw", damage.raw)
+        log.error("journal.lines_damaged", bytes=len(damage.raw), path=str(path))

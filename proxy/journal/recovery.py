@@ -1,0 +1,119 @@
+"""Opening: go on with the head of the last run, or begin a new one and say what that means."""
+
+import secrets
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from audit_log.record import Gap, new_record_id
+from proxy.journal.calls import Calls
+from proxy.journal.directory import JournalDirectory
+from proxy.journal.errors import HeadDamagedError, JournalError
+from proxy.journal.head import Head
+from proxy.journal.line import gap_line
+from proxy.journal.segments import Segments
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+def open_head(
+    directory: JournalDirectory,
+    segments: Segments,
+    places: list[Path],
+    size: int,
+    instance: str,
+) -> Head:
+    """Return the head of the last run where it is found in *places*, else a new one.
+
+    A head that ought to be there and is not leaves a gap: nobody knows what was in it.
+    """
+    expected = directory.head_in_use()
+    head = _head_found(directory, segments, places, expected)
+    if head is None:
+        head = _new_head(directory, segments, places, size)
+        if expected is not None:
+            head.append(gap_line(head.next_number(), _head_lost(segments, instance)))
+    return head
+
+
+def _head_found(
+    directory: JournalDirectory, segments: Segments, places: list[Path], expected: int | None
+) -> Head | None:
+    for path in places:
+        try:
+            head = Head.open(path)
+        except FileNotFoundError:
+            continue
+        except (HeadDamagedError, OSError) as error:
+            _set_aside(directory, path, str(error))
+            continue
+        # A head of another life of this directory, such as one left on a host that the volume
+        # came back to, must not be taken for the continuation of what is on disk.
+        if expected in {None, 0, head.identity} and head.written >= segments.end:
+            return head
+        head.close()
+        _set_aside(directory, path, "it belongs to another run")
+    return None
+
+
+def _new_head(
+    directory: JournalDirectory, segments: Segments, places: list[Path], size: int
+) -> Head:
+    position, end = directory.position(), directory.end()
+    last = segments.last_line()
+    known = [place for place in (position, end) if place is not None]
+    start = max([segments.end, *(place.offset for place in known)])
+    number = max([last.n + 1 if last else 1, *(place.number for place in known)])
+    oldest = next((segment.start for segment in segments), start)
+    for path in places:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            head = Head.create(
+                path, size, identity=secrets.randbits(63) | 1, start=start, number=number
+            )
+        except OSError as error:
+            log.warning("journal.head_not_placed", path=str(path), error=str(error))
+            continue
+        # Without a position everything on disk is written again, which is harmless.
+        head.commit(position.offset if position else oldest, position.number if position else 0)
+        return head
+    raise JournalError(f"{directory.path}: no room for a journal head of {size} bytes")
+
+
+def open_calls(directory: JournalDirectory, places: list[Path]) -> Calls:
+    """Return the calls in flight of the last run where they are found, else none."""
+    paths = [place.with_suffix(".calls") for place in places]
+    for path in sorted(paths, key=lambda path: not path.exists()):
+        try:
+            return Calls.open(path)
+        except HeadDamagedError as error:
+            _set_aside(directory, path, str(error))
+            with suppress(OSError, HeadDamagedError):
+                return Calls.open(path)
+        except OSError as error:
+            log.warning("journal.calls_not_placed", path=str(path), error=str(error))
+    raise JournalError(f"{directory.path}: no room for the calls in flight")
+
+
+def _head_lost(segments: Segments, instance: str) -> Gap:
+    now = datetime.now(UTC)
+    last = segments.last_line()
+    since = min(last.moment, now) if last and last.moment else now
+    return Gap(
+        id=new_record_id(),
+        started_at=since,
+        ended_at=now,
+        count=None,
+        reason="head_lost",
+        instance=instance,
+    )
+
+
+def _set_aside(directory: JournalDirectory, path: Path, reason: str) -> None:
+    with suppress(OSError):
+        kept = directory.aside("damaged") / f"{path.name}.{new_record_id()}"
+        shutil.move(path, kept)
+        log.error("journal.file_set_aside", path=str(kept), reason=reason)

@@ -1,0 +1,197 @@
+"""Segments: the log on disk, in files named by the offset at which each begins.
+
+A segment holds exactly the bytes of the log from its offset on. Where the next one begins, it
+ends, whatever may still follow in the file: a write that failed half-way is thus cut off even
+when the file itself could not be cut. Between two segments there may be a hole: what was in
+PostgreSQL before it could be moved here never comes here.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from proxy.journal.directory import JournalDirectory
+from proxy.journal.line import Line, parse
+from proxy.journal.segment_file import SegmentFile
+
+_NAME: Final = re.compile(r"(\d{20})\.ndjson")
+_TRIES: Final = 3
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Segment:
+    """Log bytes from *start* on, *size* of them, in the file *path*."""
+
+    start: int
+    path: Path
+    size: int
+    failures: int = 0
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte."""
+        return self.start + self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Log bytes from *offset* on."""
+
+    offset: int
+    data: bytes
+    is_last: bool
+    """Nothing joins on to it: a torn line at its end will never be whole."""
+
+
+class Segments:
+    """All segments of a directory, oldest first.
+
+    The mover's thread appends and deletes, the reader's thread reads. The lock guards the list
+    alone and is never held while a disk is asked; the event loop never takes it.
+    """
+
+    def __init__(self, directory: JournalDirectory, segment_bytes: int) -> None:
+        self._directory = directory
+        self.segment_bytes = segment_bytes
+        self._segments = list(_found(directory.path))
+        self._lock = threading.Lock()
+        self._file: SegmentFile | None = None
+        self.total_bytes = sum(segment.size for segment in self._segments)
+
+    def __iter__(self) -> Iterator[Segment]:
+        with self._lock:
+            return iter(list(self._segments))
+
+    def spans(self) -> Iterator[tuple[Segment, int]]:
+        """Yield each segment and the offset at which it ends, oldest first."""
+        segments = list(self)
+        for segment, following in zip_longest(segments, segments[1:]):
+            yield segment, min(segment.end, following.start) if following else segment.end
+
+    @property
+    def end(self) -> int:
+        """The offset after the last byte on disk; 0 when there is none."""
+        return max((segment.end for segment in self), default=0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a segment is being written that could go on."""
+        return self._file is not None
+
+    def last_line(self) -> Line | None:
+        """Return the last line on disk that is whole; None when there is none."""
+        for segment in reversed(list(self)):
+            with suppress(OSError):
+                for line in reversed(read_bytes(segment.path, 0, segment.size).split(b"\n")):
+                    if said := parse(line):
+                        return said
+        return None
+
+    def delete_from(self, offset: int) -> None:
+        """Delete what begins at *offset* or later: the head has it, and will move it again."""
+        for segment in self:
+            if segment.start >= offset:
+                with suppress(OSError):
+                    segment.path.unlink()
+                self._forget(segment)
+
+    def append(self, start: int, data: bytes) -> None:
+        """Make *data*, which are whole lines of the log from *start* on, durable.
+
+        Raise OSError when the disk will not have it; asking again with the same bytes is right.
+        """
+        try:
+            file = self._file_for(start, len(data))
+            file.write(data)
+            if file.start == start:
+                self._directory.sync()
+        except OSError:
+            self.leave()
+            raise
+        with self._lock:
+            if file.start == start:
+                self._segments.append(Segment(start, file.path, 0))
+            self._segments[-1].size = file.size
+            self.total_bytes += len(data)
+
+    def _file_for(self, start: int, length: int) -> SegmentFile:
+        file = self._file
+        is_listed = file is not None and any(known.start == file.start for known in self)
+        if file and is_listed and file.end == start and file.size + length <= self.segment_bytes:
+            return file
+        self.leave()
+        self._file = SegmentFile(self._directory.path / f"{start:020d}.ndjson", start)
+        return self._file
+
+    def leave(self) -> None:
+        """Let the next append begin a new segment."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def delete_before(self, offset: int) -> None:
+        """Delete segments that lie wholly before *offset*, but for the one being written."""
+        for segment in self:
+            if segment.end > offset or (self._file and segment.start == self._file.start):
+                return
+            segment.path.unlink(missing_ok=True)
+            self._forget(segment)
+
+    def read(self, offset: int, limit: int) -> Chunk | None:
+        """Return at most *limit* log bytes from *offset*, or from the next that are on disk.
+
+        A segment that cannot be read is tried again, raising OSError each time, and after a few
+        tries set aside.
+        """
+        for segment, end in self.spans():
+            start = max(offset, segment.start)
+            if start >= end:
+                continue
+            try:
+                data = read_bytes(segment.path, start - segment.start, min(limit, end - start))
+            except OSError as error:
+                segment.failures += 1
+                if segment.failures < _TRIES:
+                    raise
+                self._set_aside(segment, error)
+                continue
+            # None: it is shorter than it was. Line numbers will tell what is missing.
+            if data:
+                return Chunk(start, data, is_last=start + len(data) >= end)
+        return None
+
+    def _set_aside(self, segment: Segment, error: OSError) -> None:
+        kept = self._directory.aside("damaged") / segment.path.name
+        segment.path.rename(kept)
+        self._forget(segment)
+        log.error("journal.segment_set_aside", path=str(kept), error=str(error))
+
+    def _forget(self, segment: Segment) -> None:
+        with self._lock:
+            self._segments.remove(segment)
+            self.total_bytes -= segment.size
+
+
+def _found(directory: Path) -> Iterator[Segment]:
+    for path in sorted(directory.iterdir()):
+        if name := _NAME.fullmatch(path.name):
+            yield Segment(int(name[1]), path, path.lstat().st_size)
+
+
+def read_bytes(path: Path, at: int, length: int) -> bytes:
+    """Return at most *length* bytes of *path* from *at* on; raise OSError, and never wait."""
+    # Not blocking: what bears a segment's name may be a pipe.
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        return os.pread(file, length, at)
+    finally:
+        os.close(file)

@@ -1,0 +1,63 @@
+"""A thread for work that may wait for a disk for ever, and is left behind if it does."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar, TypeVarTuple
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+_Work = Callable[[], None]
+
+
+class DiskThread:
+    """Runs one call after the other, off the event loop.
+
+    Not an executor of the standard library: the interpreter waits for those when it exits, and a
+    disk that hangs would keep a stopped sidecar alive.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._works: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> asyncio.Future[Result]:
+        """Run *function* in the thread; the future answers in the loop that called."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def work() -> None:
+            try:
+                settle = partial(_set_result, future, function(*arguments))
+            except Exception as error:  # noqa: BLE001 -- it belongs to whoever awaits
+                settle = partial(_set_exception, future, error)
+            # The loop may be closed by the time a disk answers.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle)
+
+        self._works.put(work)
+        return future
+
+    def end(self) -> None:
+        """Let the thread end when it has done what it was given."""
+        self._works.put(None)
+
+    def _run(self) -> None:
+        while (work := self._works.get()) is not None:
+            work()
+
+
+def _set_result(future: asyncio.Future[Result], result: Result) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _set_exception(future: asyncio.Future[Result], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
