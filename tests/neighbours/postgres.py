@@ -1,1 +1,83 @@
-"""."""
+"""A real PostgreSQL, one per test process, and a fresh database per test."""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from audit_log.database import Database, open_database
+from audit_log.schema import ensure_partitions, migrate
+from audit_log.store import Store
+from deploy.local.postgres import PostgresServer, running_postgres
+
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-") as directory,
+        running_postgres(Path(directory) / "data", durable=False) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    async def make() -> None:
+        await _administer(postgres, f"CREATE DATABASE {TEMPLATE}")
+        async with open_database(postgres.url(TEMPLATE), application="template") as database:
+            await migrate(database)
+            await ensure_partitions(database, datetime.now(UTC))
+
+    # A loop of its own: this fixture outlives the loop of the test that asks first.
+    asyncio.run(make())
+    return TEMPLATE
+
+
+@pytest.fixture
+async def database_url(postgres: PostgresServer, migrated_template: str) -> AsyncIterator[str]:
+    async with fresh_database(postgres, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(postgres: PostgresServer) -> AsyncIterator[str]:
+    async with fresh_database(postgres, template="template0") as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url, application="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database)
+
+
+@asynccontextmanager
+async def fresh_database(server: PostgresServer, *, template: str) -> AsyncIterator[str]:
+    """Yield the URL of a copy of *template*; drop it afterwards, whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield server.url(name)
+    finally:
+        await _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _administer(server: PostgresServer, statement: str) -> None:
+    connection = await asyncpg.connect(server.url())
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,41 @@
+"""`python -m deploy.local`, or `make run`: everything on this machine, until Ctrl-C."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from deploy.local.errors import CannotRunError
+from deploy.local.everything import run, settled
+
+
+def main() -> None:
+    """Run everything; exit with one line when something is in the way."""
+    try:
+        with settled(Path("data").absolute()) as plan:
+            asyncio.run(_until_told_to_stop(run(plan)))
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None  # before there was anything to stop
+    except (CannotRunError, OSError) as error:
+        # An OSError can come at any time from the data directory: full, read-only, gone.
+        raise SystemExit(f"make run: {error}") from None
+
+
+async def _until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
+    """Do *work*; end it in order at the first SIGINT or SIGTERM, and take no notice of more."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    task = asyncio.create_task(work, name="run")
+    waiting = asyncio.create_task(told.wait(), name="stop-signal")
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Everything on one machine: what is started, in which order, and with what settings.
+
+The operator's environment wins. What it leaves open is filled in there, and the services inherit
+it: they are started here exactly as anywhere else, from the environment alone.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit_api.settings import AuditApiSettings
+from audit_log.settings import AuditLogSettings, read_settings
+from audit_log.tokens import DEFAULT_TOKEN_QUERY
+from deploy.local.addresses import DEMO_PORT, demo_listener, require_free, url
+from deploy.local.data import DataDirectory, open_data
+from deploy.local.database import embedded_database, prepare, remembered_tokens
+from deploy.local.demo_tokens import DemoToken
+from deploy.local.errors import CannotRunError
+from deploy.local.guide import Places, guide
+from deploy.local.service import Service, running
+from proxy.settings import ProxySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is settled before anything is started."""
+
+    data: DataDirectory
+    proxy: ProxySettings
+    demo: socket.socket | None
+    """Where the demo PodWarden will listen; None when there is an upstream already."""
+
+
+@contextmanager
+def settled(directory: Path) -> Iterator[Plan]:
+    """Fill in what the operator left open, and keep *directory* and the demo's port for us.
+
+    Wrong settings, taken ports and an unusable directory are told here.
+    """
+    with ExitStack() as stack:
+        data = stack.enter_context(open_data(directory))
+        os.environ["AUDIT_LOG_LOG_FORMAT"] = "json"  # Service reads it and shows what matters
+        os.environ.setdefault("PROXY_JOURNAL_DIR", str(data.journal))
+        with_demo = "PROXY_UPSTREAM_URL" not in os.environ
+        if with_demo:
+            os.environ["PROXY_UPSTREAM_URL"] = url("127.0.0.1", DEMO_PORT)
+        if "AUDIT_LOG_DATABASE_URL" in os.environ:
+            read_settings(AuditLogSettings)
+        proxy, audit_api = read_settings(ProxySettings), read_settings(AuditApiSettings)
+        require_free(proxy.host, proxy.port, "PROXY_PORT")
+        require_free(proxy.ops_host, proxy.ops_port, "PROXY_OPS_PORT")
+        require_free(audit_api.host, audit_api.port, "AUDIT_API_PORT")
+        demo = None
+        if with_demo:
+            ours = {proxy.port, proxy.ops_port, audit_api.port}
+            demo = stack.enter_context(demo_listener(0 if DEMO_PORT in ours else DEMO_PORT))
+            os.environ["PROXY_UPSTREAM_URL"] = url(*demo.getsockname())
+        yield Plan(data, proxy, demo)
+
+
+async def run(plan: Plan) -> None:
+    """Start everything, top to bottom; stop it, bottom to top, when cancelled or when one dies."""
+    async with AsyncExitStack() as stack:
+        if "AUDIT_LOG_DATABASE_URL" not in os.environ:
+            database = embedded_database(plan.data.postgres)
+            os.environ["AUDIT_LOG_DATABASE_URL"] = stack.enter_context(database)
+        database_url = os.environ["AUDIT_LOG_DATABASE_URL"]
+        await prepare(database_url)
+        tokens = await _tokens(plan, database_url)
+        services = await _start_services(stack, plan)
+        print(guide(_places(plan, services), tokens), flush=True)
+        raise CannotRunError(await _first_obituary(services.values()))
+
+
+async def _tokens(plan: Plan, database_url: str) -> dict[str, DemoToken]:
+    """Return the demo tokens; none where the sidecar looks tokens up in another table."""
+    if plan.proxy.token_query != DEFAULT_TOKEN_QUERY or plan.proxy.token_database_url:
+        return {}
+    return await remembered_tokens(database_url, plan.data.tokens)
+
+
+async def _start_services(stack: AsyncExitStack, plan: Plan) -> dict[str, Service]:
+    """Start the services that are wanted; each is told where those before it listen."""
+
+    async def start(name: str, module: str, *inherited: int) -> Service:
+        held = (plan.data.services_lock, *inherited)
+        service = running(name, module, plan.data.log(name), held)
+        return await stack.enter_async_context(service)
+
+    services = {"audit-api": await start("audit-api", "audit_api")}
+    os.environ.setdefault("PROXY_AUDIT_API_URL", services["audit-api"].url)
+    services["proxy"] = await start("proxy", "proxy")
+    if plan.demo:
+        os.environ["DEMO_API_URL"] = services["proxy"].url
+        os.environ["DEMO_LISTENER"] = str(plan.demo.fileno())
+        services["demo"] = await start("demo", "deploy.local.demo", plan.demo.fileno())
+        plan.demo.close()  # a copy kept open would take calls after the demo's death
+    return services
+
+
+def _places(plan: Plan, services: Mapping[str, Service]) -> Places:
+    proxy = services["proxy"]
+    return Places(
+        proxy=proxy.url,
+        ops=url(plan.proxy.ops_host, proxy.announcement["ops_port"]),
+        audit_api=services["audit-api"].url,
+        upstream=os.environ["PROXY_UPSTREAM_URL"] + (" (the demo)" if plan.demo else ""),
+        data=plan.data.path,
+    )
+
+
+async def _first_obituary(services: Iterable[Service]) -> str:
+    """Wait until one of *services* has ended by itself, and say so."""
+    ended, _ = await asyncio.wait(
+        [service.ended for service in services], return_when=asyncio.FIRST_COMPLETED
+    )
+    return next(service.obituary for service in services if service.ended in ended)

@@ -1,0 +1,273 @@
+"""`python -m deploy.local`, which is `make run`, as its user meets it."""
+
+import asyncio
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.neighbours.services import CHECKOUT
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+ENTRY_SECONDS = 10
+ANY_PORTS = {"PROXY_PORT": "0", "PROXY_OPS_PORT": "0", "AUDIT_API_PORT": "0"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A directory for runs, in which none of their processes may be left."""
+    yield tmp_path
+    left = processes_in(tmp_path)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+class Run:
+    """One run: what it printed, and how it ended."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.printed: list[str] = []
+
+    @property
+    def curls(self) -> list[str]:
+        return [line for line in self.printed if line.startswith("curl ")]
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        return dict(line.split() for line in self.printed if line.startswith("    "))
+
+    async def ready(self) -> None:
+        """Wait until the last of the three lines has been printed."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            while len(self.curls) < 3:
+                line = await self.process.stdout.readline()
+                assert line, await self.complaint()
+                self.printed.append(line.decode().rstrip("\n"))
+
+    async def complaint(self) -> str:
+        """Return all that it says on standard error until it has ended."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(STOP_SECONDS):
+            complaint = await self.process.stderr.read()
+            await self.process.wait()
+        return complaint.decode()
+
+    async def stop(self, number: signal.Signals) -> tuple[int, str]:
+        """Send the signal; return the exit code and what was said on standard error."""
+        self.process.send_signal(number)
+        complaint = await self.complaint()
+        return await self.process.wait(), complaint
+
+
+@asynccontextmanager
+async def local_run(directory: Path, **environment: str) -> AsyncIterator[Run]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "deploy.local"),
+        cwd=directory,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CHECKOUT),
+            # Not the machine's tmpfs: what a killed sidecar leaves goes with the directory.
+            "PROXY_JOURNAL_HEAD_DIR": str(directory),
+            **environment,
+        },
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    run = Run(process)
+    try:
+        yield run
+    finally:
+        if process.returncode is None:
+            await run.stop(signal.SIGTERM)
+
+
+async def typed(line: str) -> Any:
+    """Do as a person who copies *line* into a shell; return the JSON that comes back."""
+    if shutil.which("curl"):
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-c", line), stdout=asyncio.subprocess.PIPE
+        )
+        answer, _ = await shell.communicate()
+        return json.loads(answer)
+    _, _, _, header, url = shlex.split(line)
+    request = urllib.request.Request(url, headers=dict([header.split(": ")]))
+    with await asyncio.to_thread(urllib.request.urlopen, request) as response:
+        return json.load(response)
+
+
+async def typed_until_there(line: str, path: str) -> list[dict[str, Any]]:
+    """Type *line* until its answer has an entry with *path*."""
+    async with asyncio.timeout(ENTRY_SECONDS):
+        while True:
+            entries = await typed(line)
+            if path in [entry["path"] for entry in entries]:
+                return list(entries)
+            await asyncio.sleep(0.02)  # nothing outside the database tells of an entry
+
+
+def processes_in(directory: Path) -> list[int]:
+    """Return the processes that work in *directory* or below: services, PostgreSQL and all."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # of another user, or gone by now
+            if (process / "cwd").readlink().is_relative_to(directory):
+                found.append(int(process.name))
+    return found
+
+
+def child_of(pid: int, module: str) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    [found] = [
+        int(child)
+        for child in children
+        if Path(f"/proc/{child}/cmdline").read_text().split("\0")[-2] == module
+    ]
+    return found
+
+
+async def test_the_three_lines_work_as_typed_and_a_second_run_finds_the_entries(place):
+    async with local_run(place, **ANY_PORTS) as first:
+        await first.ready()
+        call, newest, of_token = first.curls
+
+        assert [cluster["id"] for cluster in await typed(call)] == ["edge", "core"]
+        await typed_until_there(newest, "/api/v1/clusters")
+        [entry] = await typed_until_there(of_token, "/api/v1/clusters")
+        assert (entry["token_name"], entry["status_code"]) == ("demo-viewer", 200)
+        assert list(first.tokens) == ["viewer", "operator", "admin"]
+
+        assert await first.stop(signal.SIGINT) == (0, "")
+        assert (place / "data" / "demo_tokens.json").stat().st_mode & 0o777 == 0o600
+
+    async with local_run(place, **ANY_PORTS) as second:
+        await second.ready()
+
+        assert second.tokens == first.tokens
+        assert entry in await typed(second.curls[2])
+        assert await second.stop(signal.SIGTERM) == (0, "")
+
+
+async def test_a_killed_run_is_recovered_by_the_next(place):
+    async with local_run(place, **ANY_PORTS) as killed:
+        await killed.ready()
+        await typed(killed.curls[0])
+        killed.process.kill()
+        await killed.process.wait()
+
+    async with local_run(place, **ANY_PORTS) as run:
+        await run.ready()
+
+        assert run.tokens == killed.tokens
+        await typed_until_there(run.curls[2], "/api/v1/clusters")
+        assert await run.stop(signal.SIGINT) == (0, "")
+
+
+async def test_a_service_that_dies_takes_the_rest_with_it_and_says_so(place):
+    async with local_run(place, **ANY_PORTS) as run:
+        await run.ready()
+
+        os.kill(child_of(run.process.pid, "proxy"), signal.SIGKILL)
+
+        complaint = await run.complaint()
+        log = place / "data" / "logs" / "proxy.log"
+        assert complaint == f"make run: proxy ended with exit code -9; see {log}\n"
+        assert await run.process.wait() == 1
+
+
+async def test_a_given_upstream_and_database_are_used_instead_of_own_ones(
+    place, upstream, database_url
+):
+    given = {"PROXY_UPSTREAM_URL": upstream.url, "AUDIT_LOG_DATABASE_URL": database_url}
+    async with local_run(place, **ANY_PORTS, **given) as run:
+        await run.ready()
+
+        assert f"  upstream    {upstream.url}" in run.printed
+        assert not (place / "data" / "postgres").exists()
+        assert not (place / "data" / "logs" / "demo.log").exists()
+        assert await run.stop(signal.SIGINT) == (0, "")
+
+
+@pytest.mark.parametrize("variable", ["PROXY_PORT", "PROXY_OPS_PORT", "AUDIT_API_PORT"])
+async def test_a_taken_port_is_told_in_one_line_before_anything_starts(place, variable):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        async with local_run(place, **ANY_PORTS | {variable: port}) as run:
+            complaint = await run.complaint()
+
+    assert complaint == (
+        f"make run: port {port} on 127.0.0.1 is taken; choose another with {variable}\n"
+    )
+    assert run.process.returncode == 1
+    assert not (place / "data" / "postgres").exists()
+
+
+async def test_a_file_in_place_of_the_data_directory_is_told_in_one_line(place):
+    (place / "data").write_text("")
+    async with local_run(place, **ANY_PORTS) as run:
+        complaint = await run.complaint()
+
+    assert complaint == (
+        f"make run: the data directory {place}/data cannot be written: File exists\n"
+    )
+    assert run.process.returncode == 1
+
+
+async def test_a_place_where_nothing_can_be_written_is_told_in_one_line():
+    # Nobody can make a directory there, root neither.
+    async with local_run(Path("/proc"), **ANY_PORTS) as run:
+        complaint = await run.complaint()
+
+    assert complaint.startswith("make run: the data directory /proc/data cannot be written: ")
+    assert complaint.count("\n") == 1
+    assert run.process.returncode == 1
+
+
+async def test_a_second_run_beside_the_first_is_told_in_one_line(place):
+    (place / "data").mkdir()
+    with (place / "data" / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with local_run(place, **ANY_PORTS) as run:
+            complaint = await run.complaint()
+
+    assert complaint == f"make run: another run is using the data directory {place}/data\n"
+    assert run.process.returncode == 1
+
+
+async def test_a_wrong_setting_is_told_by_its_name(place):
+    async with local_run(place, **ANY_PORTS | {"PROXY_PORT": "eighty"}) as run:
+        complaint = await run.complaint()
+
+    assert complaint.startswith("PROXY_PORT: ")
+    assert complaint.count("\n") == 1
+    assert run.process.returncode == 78
+
+
+async def test_a_database_out_of_reach_is_told_in_one_line(place):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        url = f"postgresql://someone:secret@127.0.0.1:{nobody.getsockname()[1]}/audit"
+        async with local_run(place, **ANY_PORTS, AUDIT_LOG_DATABASE_URL=url) as run:
+            complaint = await run.complaint()
+
+    assert complaint.startswith("make run: the database of the audit log: ")
+    assert complaint.count("\n") == 1
+    assert "secret" not in complaint
+    assert run.process.returncode == 1

@@ -1,0 +1,223 @@
+"""Who may read: every caller at every endpoint, with a real token table and a real judge."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from audit_log.tokens import TokenTable
+from tests.neighbours.audit_api import ALL, GAPS, NOBODY, of_token, serving_audit_api
+from tests.neighbours.podwarden import serving_podwarden
+from tests.neighbours.services import refusing_port
+
+PATHS: Final = [ALL, GAPS, of_token(NOBODY)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A caller, what PodWarden says of it when it is asked, and what comes of it."""
+
+    status: int
+    fields: tuple[tuple[str, str], ...] = ()
+    podwarden: int | None = None
+    """The status of PodWarden's answer; None when it is not set up."""
+    asked: bool = False
+    """Whether PodWarden is asked at all."""
+
+
+def bearer(value: str) -> tuple[tuple[str, str], ...]:
+    return (("Authorization", f"Bearer {value}"),)
+
+
+JWT: Final = bearer("eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
+SESSION: Final = (("Cookie", "session=abc"),)
+
+CASES: Final = {
+    "no credentials": Case(401),
+    "no credentials, with PodWarden": Case(401, podwarden=200),
+    "empty Authorization": Case(401, (("Authorization", ""),)),
+    "scheme alone": Case(401, (("Authorization", "Bearer"),)),
+    "token without scheme": Case(401, (("Authorization", "{admin}"),)),
+    "token as Basic": Case(401, (("Authorization", "Basic {admin}"),)),
+    "token in capitals": Case(401, bearer("PWM_UNKNOWN")),
+    "token as cookie": Case(401, (("Cookie", "token={admin}"),)),
+    "two Authorization fields": Case(401, bearer("{admin}") * 2),
+    "two Authorization fields, with PodWarden": Case(401, bearer("{admin}") * 2, 200),
+    "unknown token": Case(401, bearer("pwm_unknown")),
+    "token with a letter more": Case(401, bearer("{admin}x")),
+    "expired admin": Case(401, bearer("{expired}")),
+    "expired admin, with PodWarden": Case(401, bearer("{expired}"), 200),
+    "revoked admin": Case(401, bearer("{revoked}")),
+    "revoked admin, with PodWarden": Case(401, bearer("{revoked}"), 200),
+    "viewer": Case(403, bearer("{viewer}")),
+    "viewer, with PodWarden": Case(403, bearer("{viewer}"), 200),
+    "operator": Case(403, bearer("{operator}")),
+    "operator with an accepted cookie": Case(403, bearer("{operator}") + SESSION, 200),
+    "admin": Case(200, bearer("{admin}")),
+    "admin, scheme in capitals": Case(200, (("Authorization", "BEARER {admin}"),)),
+    "admin whom PodWarden would refuse": Case(200, bearer("{admin}"), 401),
+    "JWT, without PodWarden": Case(401, JWT),
+    "JWT accepted": Case(200, JWT, 200, asked=True),
+    "JWT accepted without content": Case(200, JWT, 204, asked=True),
+    "JWT refused": Case(401, JWT, 401, asked=True),
+    "JWT without the right": Case(403, JWT, 403, asked=True),
+    "JWT, PodWarden lacks the path": Case(503, JWT, 404, asked=True),
+    "JWT, PodWarden overloaded": Case(503, JWT, 429, asked=True),
+    "JWT, PodWarden fails": Case(503, JWT, 500, asked=True),
+    "JWT, PodWarden redirects": Case(503, JWT, 302, asked=True),
+    "cookie, without PodWarden": Case(401, SESSION),
+    "cookie accepted": Case(200, SESSION, 200, asked=True),
+    "cookie refused": Case(401, SESSION, 401, asked=True),
+    "cookie, PodWarden redirects to its sign-in": Case(503, SESSION, 307, asked=True),
+    "token of PodWarden's own": Case(200, bearer("pwm_elsewhere"), 200, asked=True),
+    "unknown token refused": Case(401, bearer("pwm_unknown"), 401, asked=True),
+    "Hub API key": Case(401, bearer("pwc_key"), 401, asked=True),
+}
+
+
+@pytest.fixture
+async def podwarden():
+    async with serving_podwarden() as judge:
+        yield judge
+
+
+@pytest.fixture
+async def tokens(database):
+    """The secret of a token of each role, and of two that no longer count."""
+    table = TokenTable(database)
+    made = {
+        name: await table.create(name, role, 1)
+        for name, role in {
+            "viewer": "viewer",
+            "operator": "operator",
+            "admin": "admin",
+            "expired": "admin",
+            "revoked": "admin",
+        }.items()
+    }
+    await database.execute(
+        "UPDATE mcp_tokens SET expires_at = now() - interval '1 minute' WHERE id = $1",
+        made["expired"][0].id,
+    )
+    assert await table.revoke(made["revoked"][0].id)
+    return {name: secret for name, (_, secret) in made.items()}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_every_endpoint_lets_in_readers_only(database_url, tokens, podwarden, case):
+    fields = [(name, value.format(**tokens)) for name, value in case.fields]
+    podwarden.fields = {"Location": "/signed-out", "Set-Cookie": "session=other"}
+    podwarden.status = case.podwarden or 200
+    auth_url = None if case.podwarden is None else podwarden.url
+    async with serving_audit_api(database_url, auth_url=auth_url) as api:
+        for path in PATHS:
+            for method in ("GET", "HEAD"):
+                async with api.request(method, path, headers=fields) as answer:
+                    assert answer.status == case.status, path
+                    challenge = answer.headers.get("WWW-Authenticate")
+                    assert challenge == ("Bearer" if case.status == 401 else None)
+                    assert ("Retry-After" in answer.headers) == (case.status == 503)
+                    if method == "GET":
+                        answered = await answer.json()
+                        assert answered == [] if case.status == 200 else answered["detail"]
+
+    assert len(podwarden.asked) == (2 * len(PATHS) if case.asked else 0)
+    assert podwarden.strayed == []
+
+
+async def test_podwarden_is_asked_with_the_credentials_and_nothing_else_of_the_caller(
+    database_url, database, podwarden
+):
+    fields = [
+        ("Authorization", "Bearer abc"),
+        ("Cookie", "session=ä; other=1"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("User-Agent", "caller"),
+        ("Accept-Language", "de"),
+    ]
+    async with (
+        serving_audit_api(database_url, auth_url=podwarden.url) as api,
+        api.get(ALL, headers=fields) as answer,
+    ):
+        assert answer.status == 200
+
+    [asked] = podwarden.asked
+    assert asked["Authorization"] == "Bearer abc"
+    assert asked["Cookie"] == "session=ä; other=1"
+    assert asked["User-Agent"] == "podwarden-audit-api"
+    assert set(asked) <= {
+        *("Authorization", "Cookie", "User-Agent"),
+        *("Host", "Accept", "Accept-Encoding"),
+    }
+
+
+async def test_podwardens_cookies_for_one_caller_never_reach_another(
+    database_url, database, podwarden
+):
+    podwarden.fields = {"Set-Cookie": "session=stolen; Path=/"}
+    # By name, because aiohttp's own jar takes no cookies from addresses.
+    auth_url = podwarden.url.replace("127.0.0.1", "localhost")
+    async with serving_audit_api(database_url, auth_url=auth_url) as api:
+        for _ in range(2):
+            async with api.get(ALL, headers=JWT) as answer:
+                assert answer.status == 200
+                assert "Set-Cookie" not in answer.headers
+
+    assert [asked.get("Cookie") for asked in podwarden.asked] == [None, None]
+
+
+async def test_answers_503_when_podwarden_is_out_of_reach(database_url, database):
+    with refusing_port() as port:
+        async with (
+            serving_audit_api(database_url, auth_url=f"http://127.0.0.1:{port}/") as api,
+            api.get(ALL, headers=JWT) as answer,
+        ):
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) > 0
+            assert await answer.json() == {"detail": "PodWarden is out of reach"}
+
+
+async def test_answers_503_when_podwarden_is_slow(database_url, database, podwarden):
+    podwarden.answering.clear()
+    async with serving_audit_api(database_url, auth_url=podwarden.url) as api:
+
+        async def ask(path: str) -> int:
+            async with api.get(path, headers=JWT) as answer:
+                return answer.status
+
+        async with asyncio.timeout(15):
+            assert await asyncio.gather(*map(ask, PATHS)) == [503] * len(PATHS)
+
+
+async def test_a_token_revoked_between_two_questions_is_refused_at_the_second(
+    database_url, database
+):
+    table = TokenTable(database)
+    token, secret = await table.create("claude", "admin", 90)
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with serving_audit_api(database_url) as api:
+        async with api.get(ALL, headers=headers) as answer:
+            assert answer.status == 200
+        await table.revoke(token.id)
+        async with api.get(ALL, headers=headers) as answer:
+            assert answer.status == 401
+
+
+async def test_the_roles_that_may_read_are_a_setting(database_url, tokens):
+    async with serving_audit_api(database_url, reader_roles="viewer, operator") as api:
+        for role, status in {"viewer": 200, "operator": 200, "admin": 403}.items():
+            async with api.get(ALL, headers=bearer(tokens[role])) as answer:
+                assert answer.status == status, role
+
+
+async def test_a_token_table_may_live_elsewhere_and_look_different(database_url, database):
+    secret = "key_of_another_table"
+    query = "SELECT gen_random_uuid() AS id, 'theirs' AS name, 'admin' AS role WHERE $1 <> ''"
+    async with serving_audit_api(
+        database_url, token_database_url=database_url, token_query=query, token_prefix="key_"
+    ) as api:
+        async with api.get(ALL, headers=bearer(secret)) as answer:
+            assert answer.status == 200
+        async with api.get(ALL, headers=bearer("pwm_x")) as answer:
+            assert answer.status == 401

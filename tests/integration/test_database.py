@@ -1,0 +1,226 @@
+import asyncio
+import logging
+import socket
+import tempfile
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from audit_log.database import Database, judged, open_database
+from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from deploy.local.postgres import running_postgres
+
+
+@pytest.fixture
+def own_postgres():
+    """A server of this test's own, to be killed."""
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-") as directory,
+        running_postgres(Path(directory) / "data", durable=False) as server,
+    ):
+        yield server
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def answers(database: Database) -> bool:
+    [row] = await database.fetch("SELECT 1")
+    return bool(row[0] == 1)
+
+
+async def test_opening_needs_no_database():
+    url = f"postgresql://nobody@127.0.0.1:{unused_port()}/none"
+    async with open_database(url, application="test") as database:
+        with pytest.raises(StoreUnavailableError, match="Connect call failed"):
+            await database.fetch("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://x@nowhere.invalid/x",
+        "postgresql://x@" + "a" * 70 + "/x",
+        "postgresql://x@127.0.0.1/x?sslmode=nonsense",
+    ],
+)
+async def test_a_url_that_leads_nowhere_is_a_database_that_is_away(url):
+    async with open_database(url, application="test") as database:
+        with pytest.raises(StoreUnavailableError):
+            await database.fetch("SELECT 1")
+
+
+async def test_a_wrong_password_is_a_database_that_is_away(database_url):
+    scheme, _, rest = database_url.partition("@")
+    wrong = f"{scheme.rpartition(':')[0]}:wrong@{rest}"
+    async with open_database(wrong, application="test") as database:
+        with pytest.raises(StoreUnavailableError, match="password"):
+            await database.fetch("SELECT 1")
+
+
+async def test_a_server_that_never_answers_is_given_up():
+    async def say_nothing(_reader, writer):
+        await hung_up.wait()
+        writer.close()
+
+    hung_up = asyncio.Event()
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with open_database(f"postgresql://x@127.0.0.1:{port}/x", application="t") as silent:
+            with pytest.raises(StoreUnavailableError):
+                await silent.fetch("SELECT 1")
+        hung_up.set()
+
+
+async def test_a_statement_that_takes_too_long_is_given_up_and_the_next_one_works(database):
+    with pytest.raises(StoreUnavailableError):
+        async with database.transaction(statement_seconds=0.05) as transaction:
+            await transaction.fetch("SELECT pg_sleep(60)")
+
+    assert await answers(database)
+
+
+async def test_a_killed_database_is_found_again_without_a_word_in_the_log(own_postgres, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with open_database(own_postgres.url(), application="test") as database:
+        assert await answers(database)
+
+        own_postgres.kill()
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError):
+                await database.fetch_row("SELECT 1")
+        own_postgres.start()
+
+        assert await answers(database)
+    assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
+
+
+async def test_a_database_killed_in_mid_statement_is_away(own_postgres, caplog):
+    async with open_database(own_postgres.url(), application="test") as database:
+        statement = asyncio.create_task(database.fetch("SELECT pg_sleep(60)"))
+        await until_it_sleeps(own_postgres.url())
+        own_postgres.stop()
+        with pytest.raises(StoreUnavailableError, match="terminating connection"):
+            await statement
+        own_postgres.start()
+
+        assert await answers(database)
+    assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("value", ["\0", "\ud800", 7, b"bytes"], ids=repr)
+async def test_a_parameter_that_cannot_be_encoded_is_refused(database, value):
+    with pytest.raises(RecordRefusedError):
+        await database.fetch("SELECT $1::text", value)
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database):
+    with pytest.raises(LookupError):
+        async with database.transaction() as transaction:
+            await transaction.execute("CREATE TABLE passing ()")
+            raise LookupError
+
+    [row] = await database.fetch("SELECT to_regclass('passing')")
+    assert row[0] is None
+
+
+async def test_more_callers_than_connections_take_turns(database):
+    answers = await asyncio.gather(*(database.fetch_row("SELECT $1::int", n) for n in range(50)))
+
+    assert [row[0] for row in answers] == list(range(50))
+
+
+async def test_notifications_are_heard(database):
+    async with database.notifications("news") as news:
+        await database.execute("SELECT pg_notify('news', 'first'); SELECT pg_notify('news', '2')")
+
+        assert await anext(news) == "first"
+        assert await anext(news) == "2"
+
+
+async def test_a_lost_listening_connection_is_reported(own_postgres):
+    async with (
+        open_database(own_postgres.url(), application="test") as database,
+        database.notifications("news") as news,
+    ):
+        own_postgres.kill()
+
+        with pytest.raises(StoreUnavailableError, match="lost"):
+            await anext(news)
+
+
+async def test_listening_to_a_database_that_is_away_is_reported():
+    url = f"postgresql://nobody@127.0.0.1:{unused_port()}/none"
+    async with open_database(url, application="test") as database:
+        with pytest.raises(StoreUnavailableError):
+            async with database.notifications("news"):
+                pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.NumericValueOutOfRangeError("x"),
+        asyncpg.CharacterNotInRepertoireError("x"),
+        asyncpg.NotNullViolationError("x"),
+        asyncpg.ProgramLimitExceededError("x"),
+        asyncpg.WithCheckOptionViolationError("x"),
+        asyncpg.RaiseError("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_that_blame_the_data_mean_never(error):
+    assert isinstance(judged(error), RecordRefusedError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ConnectionDoesNotExistError("x"),
+        asyncpg.CannotConnectNowError("x"),
+        asyncpg.AdminShutdownError("x"),
+        asyncpg.TooManyConnectionsError("x"),
+        asyncpg.DiskFullError("x"),
+        asyncpg.OutOfMemoryError("x"),
+        asyncpg.DeadlockDetectedError("x"),
+        asyncpg.SerializationError("x"),
+        asyncpg.ReadOnlySQLTransactionError("x"),
+        asyncpg.InvalidPasswordError("x"),
+        asyncpg.InvalidCatalogNameError("x"),
+        asyncpg.InsufficientPrivilegeError("x"),
+        asyncpg.UndefinedTableError("x"),
+        asyncpg.QueryCanceledError("x"),
+        asyncpg.LockNotAvailableError("x"),
+        asyncpg.DataCorruptedError("x"),
+        asyncpg.InternalServerError("x"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.ClientConfigurationError("x"),
+        asyncpg.InternalClientError("x"),
+        ConnectionRefusedError(),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_all_other_errors_mean_not_now(error):
+    assert isinstance(judged(error), StoreUnavailableError)
+
+
+def test_an_error_is_told_in_one_short_line():
+    assert str(judged(OSError("first\n  second"))) == "first second"
+    assert str(judged(TimeoutError())) == "TimeoutError"
+    assert len(str(judged(OSError("x" * 1_000)))) == 300
+
+
+async def until_it_sleeps(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    async with asyncio.timeout(10):
+        while not await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        ):
+            await asyncio.sleep(0.01)
+    await connection.close()

@@ -1,0 +1,170 @@
+"""No room for records: calls do not notice, and what is lost is counted to the last one."""
+
+import resource
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from audit_log.tokens import TokenTable
+from tests.neighbours.arrivals import entries_in
+from tests.neighbours.audit_api import GAPS, serving_audit_api
+from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
+from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.ops import degraded, metric, readiness, records
+from tests.neighbours.patience import eventually
+from tests.neighbours.services import running
+
+MEBIBYTE = 1024 * 1024
+SMALL = {
+    "PROXY_JOURNAL_MAX_BYTES": str(MEBIBYTE),
+    "PROXY_JOURNAL_HEAD_BYTES": str(MEBIBYTE),
+}
+# Records as large as they can be, and three times as many of them as find room.
+PADDING = 1_900
+CALLS = 1_500
+
+
+@pytest.fixture
+def home():
+    with journal_home() as home:
+        yield home
+
+
+@pytest.fixture
+async def callers(database, upstream):
+    upstream.plan(answering_by_path)
+    return Callers(await prepare_audit_log(database), padding=PADDING)
+
+
+@contextmanager
+def full_disk(sidecar, _home):
+    """Let every write of the sidecar to a file fail, as on a disk without room."""
+    _, hard = resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE, (0, hard))
+    yield
+    resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@contextmanager
+def read_only_directory(_sidecar, home):
+    """Let nothing be made in the journal directory, and nothing taken out of it."""
+    for path in (home.journal, *home.journal.iterdir()):
+        path.chmod(path.stat().st_mode & ~0o222)
+    yield
+    for path in (home.journal, *home.journal.iterdir()):
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+@contextmanager
+def full_journal(_sidecar, _home):
+    """The disk is well; there are just too many records."""
+    yield
+
+
+@asynccontextmanager
+async def small_sidecar(home, upstream, database_url):
+    environment = {
+        "AUDIT_LOG_DATABASE_URL": database_url,
+        "PROXY_UPSTREAM_URL": upstream.url,
+        "PROXY_PORT": "0",
+        "PROXY_OPS_PORT": "0",
+        **home.environment,
+        **SMALL,
+    }
+    async with running("tests.neighbours.bound_proxy", environment) as sidecar:
+        yield sidecar
+
+
+async def complete(database, store, calls):
+    """Return entries and gaps as soon as they account for *calls*."""
+
+    async def look():
+        entries, gaps = await entries_in(database), await store.gaps()
+        known = len(entries) + sum(gap.count for gap in gaps)
+        assert known <= calls
+        return (entries, gaps) if known == calls else None
+
+    return await eventually(look)
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        (full_journal, "has used up its bytes"),
+        (full_disk, "journal disk fails"),
+        (read_only_directory, "journal disk fails"),
+    ],
+    ids=["journal", "disk", "read_only"],
+)
+async def test_what_found_no_room_is_a_gap_of_exactly_that_size(
+    home, upstream, callers, database, database_url, store, postgres, fault, complaint
+):
+    before = datetime.now(UTC)
+    async with small_sidecar(home, upstream, database_url) as sidecar:
+        await callers.make(sidecar.port, 1)
+        await eventually(lambda: entries_in(database))
+        with fault(sidecar, home):
+            async with nobody_let_in(postgres, database_url):
+                await callers.make(sidecar.port, CALLS)
+                await degraded(sidecar, complaint)
+                lost = await records(sidecar, "lost")
+                assert 0 < lost < CALLS
+            entries, gaps = await complete(database, store, 1 + CALLS)
+        await callers.make(sidecar.port, 10)
+        entries, gaps = await complete(database, store, 1 + CALLS + 10)
+
+        assert await records(sidecar, "lost") == lost
+        assert await records(sidecar, "written") == len(entries)
+        assert len([e for e in sidecar.log if e["event"] == "journal.full"]) == 1
+        assert len(sidecar.log) < 15, sidecar.report()
+
+    assert sum(gap.count for gap in gaps) == lost
+    paths = [entry.path for entry in entries]
+    assert paths == [path for path in received(upstream) if path in set(paths)]
+    assert all(entry.tells_the_truth for entry in entries)
+    for gap in gaps:
+        assert (gap.reason, gap.instance) == ("journal_full", home.instance)
+        assert before <= gap.started_at <= gap.ended_at <= datetime.now(UTC)
+    await the_audit_api_tells_of(gaps, database, database_url)
+
+
+async def the_audit_api_tells_of(gaps, database, database_url):
+    _, secret = await TokenTable(database).create("operator", "admin", 1)
+    async with serving_audit_api(database_url) as client:
+        answer = await client.get(GAPS, headers={"Authorization": f"Bearer {secret}"})
+        told = await answer.json()
+    assert [(gap["id"], gap["count"], gap["reason"], gap["instance"]) for gap in told] == [
+        (str(gap.id), gap.count, gap.reason, gap.instance) for gap in gaps
+    ]
+    for name, times in (("from", [g.started_at for g in gaps]), ("to", [g.ended_at for g in gaps])):
+        assert [datetime.fromisoformat(gap[name]) for gap in told] == times
+
+
+@pytest.mark.parametrize("fault", [full_disk, read_only_directory])
+async def test_without_a_disk_everything_arrives_while_the_database_is_there(
+    home, upstream, callers, database, database_url, store, fault
+):
+    async with small_sidecar(home, upstream, database_url) as sidecar:
+        with fault(sidecar, home):
+            await callers.make(sidecar.port, CALLS)
+            entries, _ = await complete(database, store, CALLS)
+            assert await records(sidecar, "lost") == 0
+            await degraded(sidecar, "journal disk fails")
+    assert [entry.path for entry in entries] == received(upstream)
+    assert await store.gaps() == []
+
+
+async def test_a_sidecar_starts_in_a_directory_that_it_may_only_read(
+    home, upstream, callers, database, database_url, store
+):
+    home.journal.mkdir(mode=0o500)
+    async with small_sidecar(home, upstream, database_url) as sidecar:
+        assert await sidecar.logged("journal.directory_not_writable")
+        await callers.make(sidecar.port, 100)
+        entries, _ = await complete(database, store, 100)
+        assert (await readiness(sidecar))["status"] == "degraded"
+        assert await metric(sidecar, "journal_disk_bytes") == 0
+    home.journal.chmod(0o700)
+    assert [entry.path for entry in entries] == received(upstream)

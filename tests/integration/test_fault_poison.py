@@ -1,0 +1,93 @@
+"""Records that the store refuses for good: set aside, counted, and in nobody's way."""
+
+import json
+
+import pytest
+
+from audit_log.schema import migrate
+from audit_log.database import open_database
+from tests.neighbours.arrivals import arrived
+from tests.neighbours.audit_database import prepare_audit_log
+from tests.neighbours.callers import Callers, answering_by_path, due_status
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.ops import records, recovered
+
+CALLS = 300
+POISON = 117
+
+CHECK = "ALTER TABLE mcp_audit_log ADD CHECK (path NOT LIKE '%/117/%')"
+TRIGGER = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.path LIKE '%/117/%' THEN
+        RAISE EXCEPTION 'nobody may know of %', NEW.path;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+@pytest.fixture
+def home():
+    with journal_home() as home:
+        yield home
+
+
+async def each_but_one_arrives(callers, database, sidecar, home, poison):
+    entries = await arrived(database, len(callers.sent) - 1)
+    assert [entry.path for entry in entries] == [p for p in callers.sent if p != poison]
+    assert all(entry.tells_the_truth for entry in entries)
+    assert await records(sidecar, "set_aside") == 1
+    assert await records(sidecar, "lost") == 0
+    assert await records(sidecar, "written") == len(entries)
+    await recovered(sidecar)
+    [line] = (home.journal / "set_aside" / "records.ndjson").read_text().splitlines()
+    kept = json.loads(line)
+    assert kept["record"]["path"] == poison
+    assert kept["record"]["status_code"] == due_status(poison)
+    assert kept["record"]["token_name"] == "laptop"
+    return kept["reason"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"), [(CHECK, "check constraint"), (TRIGGER, "nobody may know of")],
+    ids=["check", "trigger"],
+)  # fmt: skip
+async def test_a_rule_of_the_operators_refuses_one_record(
+    home, upstream, database, database_url, rule, reason
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(await prepare_audit_log(database))
+    await database.execute(rule)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, CALLS)
+        said = await each_but_one_arrives(
+            callers, database, sidecar, home, callers.sent[POISON]
+        )
+    assert reason in said
+
+
+async def test_an_adopted_table_with_narrow_columns_refuses_a_long_path(
+    home, upstream, empty_database_url
+):
+    upstream.plan(answering_by_path)
+    async with open_database(empty_database_url, application="test") as database:
+        await database.execute(
+            "CREATE TABLE mcp_audit_log (id uuid PRIMARY KEY DEFAULT gen_random_uuid(),"
+            " token_name varchar(255) NOT NULL, method varchar(10) NOT NULL,"
+            " path varchar(500) NOT NULL, status_code integer NOT NULL,"
+            " created_at timestamptz NOT NULL DEFAULT now())"
+        )
+        await migrate(database)
+        callers = Callers(await prepare_audit_log(database))
+        async with home.sidecar(upstream.url, empty_database_url) as sidecar:
+            await callers.make(sidecar.port, CALLS)
+            callers.padding = 600
+            await callers.make(sidecar.port, 1)
+            callers.padding = 0
+            await callers.make(sidecar.port, CALLS)
+            said = await each_but_one_arrives(
+                callers, database, sidecar, home, callers.sent[CALLS]
+            )
+    assert "value too long" in said

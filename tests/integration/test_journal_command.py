@@ -1,0 +1,112 @@
+"""`python -m proxy.journal`: for an operator who kept a journal."""
+
+import asyncio
+import os
+import sys
+
+import pytest
+
+from audit_log.search import RecordQuery
+from proxy.journal import open_journal
+from tests.neighbours.journal import SMALL, a_record, segments, until
+
+COUNT = 700
+
+
+@pytest.fixture
+async def kept(tmp_path):
+    directory = tmp_path / "journal"
+    async with open_journal(
+        directory, instance="a", head_directory=tmp_path / "head", limits=SMALL
+    ) as journal:
+        for number in range(COUNT):
+            named = {"token_name": None, "token_hash": "c" * 64} if number == 5 else {}
+            journal.offer(a_record(number, **named))
+            await until(lambda: journal.head_bytes_in_use < 50_000)
+    return directory
+
+
+async def command(*arguments, **environment):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "proxy.journal",
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environment},
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+async def test_it_lists_what_there_is(kept):
+    code, output = await command("list", kept)
+    assert code == 0
+    assert all(path.name in output for path in segments(kept))
+    assert f"{COUNT} records, 0 missing, 0 bytes damaged" in output
+
+
+async def test_it_finds_a_damaged_line_and_says_so_with_its_exit_code(kept):
+    assert (await command("verify", kept))[0] == 0
+    damage(segments(kept)[1])
+    code, output = await command("verify", kept)
+    assert code == 1
+    assert f"{segments(kept)[1].name}" in output
+    assert f"{COUNT - 1} records, 1 missing" in output
+
+
+async def test_it_replays_into_postgresql_as_often_as_one_likes(kept, store, database_url):
+    for _ in range(2):
+        code, output = await command("replay", kept, "--to", database_url)
+        assert (code, output) == (0, f"{COUNT} records written, 0 refused and set aside\n")
+    records = await store.search(RecordQuery(limit=2 * COUNT))
+    assert len(records) == COUNT
+    assert records[-6].token_name == "Unknown token (cccccccc)"
+
+
+async def test_replaying_a_damaged_journal_writes_the_rest_and_the_gap(kept, store, database_url):
+    damage(segments(kept)[1])
+    code, _ = await command("replay", kept, AUDIT_LOG_DATABASE_URL=database_url)
+    assert code == 1
+    assert len(await store.search(RecordQuery(limit=2 * COUNT))) == COUNT - 1
+    assert [gap.count for gap in await store.gaps()] == [1]
+
+
+async def test_a_database_that_is_away_is_one_readable_line(kept):
+    code, output = await command("replay", kept, "--to", "postgresql://127.0.0.1:1/nowhere")
+    assert code == 1
+    assert "stopped: records wait in the journal" in output
+    assert "Traceback" not in output
+
+
+async def test_a_journal_in_use_and_a_directory_that_is_none_are_one_line_each(tmp_path, kept):
+    async with open_journal(kept, instance="a", head_directory=tmp_path / "head", limits=SMALL):
+        code, output = await command("list", kept)
+    assert code == 1
+    assert "another process keeps its journal here" in output
+    code, output = await command("list", tmp_path / "nothing")
+    assert (code, output) == (1, f"{tmp_path / 'nothing'} is not a directory\n")
+
+
+async def test_an_unclean_stop_is_pointed_out(kept):
+    (kept / "running").write_text("17\n")
+    _, output = await command("list", kept)
+    assert "did not stop cleanly" in output
+
+
+async def test_a_segment_that_cannot_be_read_is_pointed_out(kept):
+    broken = segments(kept)[1]
+    lost = broken.read_bytes().count(b"\n")
+    broken.unlink()
+    broken.mkdir()
+    code, output = await command("verify", kept)
+    assert code == 1
+    assert "cannot be read" in output
+    assert f"{COUNT - lost} records, {lost} missing" in output

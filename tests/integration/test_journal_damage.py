@@ -1,0 +1,137 @@
+"""A damaged journal: what can be read is read, what cannot is set aside and counted exactly."""
+
+import pytest
+
+from proxy.journal import open_journal
+from tests.neighbours.journal import SMALL, a_record, everything, segments, until
+
+COUNT = 1_000
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def opened(directory, tmp_path):
+    return lambda: open_journal(
+        directory, instance="sidecar-1", head_directory=tmp_path / "head", limits=SMALL
+    )
+
+
+@pytest.fixture
+async def kept(opened, directory):
+    """The segments of a journal with COUNT records, at least four of them."""
+    async with opened() as journal:
+        for number in range(COUNT):
+            journal.offer(a_record(number))
+            await until(lambda: journal.head_bytes_in_use < 100_000)
+    found = segments(directory)
+    assert len(found) > 3
+    return found
+
+
+async def read_again(opened):
+    async with opened() as journal:
+        records, gaps = await everything(journal)
+        assert {gap.reason for gap in gaps} <= {"journal_damaged"}
+        missing = sum(gap.count or 0 for gap in gaps)
+        assert journal.damaged == missing
+        assert [record.created_at for record in records] == sorted(r.created_at for r in records)
+        return {record.path for record in records}, missing, gaps
+
+
+def lines_in(path):
+    return path.read_bytes().count(b"\n")
+
+
+async def test_an_undamaged_journal_has_everything(kept, opened):
+    paths, missing, _ = await read_again(opened)
+    assert paths == {a_record(number).path for number in range(COUNT)}
+    assert missing == 0
+
+
+async def test_a_flipped_byte_costs_its_line(kept, opened, directory):
+    content = bytearray(kept[1].read_bytes())
+    content[len(content) // 2] ^= 0x10
+    kept[1].write_bytes(content)
+    paths, missing, [gap] = await read_again(opened)
+    assert (len(paths), missing) == (COUNT - 1, 1)
+    assert (gap.ended_at - gap.started_at).total_seconds() == 2
+    [raw] = (directory / "damaged").iterdir()
+    assert raw.read_bytes() in content
+
+
+async def test_a_line_cut_off_at_the_end_of_a_segment_is_one_missing(kept, opened):
+    kept[1].write_bytes(kept[1].read_bytes()[:-20])
+    paths, missing, _ = await read_again(opened)
+    assert (len(paths), missing) == (COUNT - 1, 1)
+
+
+async def test_a_segment_cut_in_half_is_counted_line_by_line(kept, opened):
+    content = kept[2].read_bytes()
+    kept[2].write_bytes(content[: len(content) // 2])
+    lost = content.count(b"\n") - lines_in(kept[2])
+    paths, missing, _ = await read_again(opened)
+    assert (len(paths), missing) == (COUNT - lost, lost)
+
+
+async def test_a_segment_full_of_zeros_is_counted(kept, opened):
+    lost = lines_in(kept[1])
+    kept[1].write_bytes(bytes(kept[1].stat().st_size))
+    paths, missing, [gap] = await read_again(opened)
+    assert (len(paths), missing) == (COUNT - lost, lost)
+    assert gap.count == lost
+
+
+async def test_what_a_failed_write_left_behind_a_segment_is_no_part_of_it(kept, opened, directory):
+    with kept[1].open("ab") as file:
+        file.write(kept[2].read_bytes()[:1_000])
+    paths, missing, _ = await read_again(opened)
+    assert (len(paths), missing) == (COUNT, 0)
+    assert not (directory / "damaged").exists()
+
+
+async def test_a_lost_segment_is_counted(kept, opened):
+    lost = lines_in(kept[1])
+    kept[1].unlink()
+    paths, missing, _ = await read_again(opened)
+    assert (len(paths), missing) == (COUNT - lost, lost)
+
+
+async def test_a_segment_that_cannot_be_read_is_set_aside_and_counted(kept, opened, directory):
+    lost = lines_in(kept[1])
+    kept[1].unlink()
+    kept[1].mkdir()
+    paths, missing, _ = await read_again(opened)
+    assert (len(paths), missing) == (COUNT - lost, lost)
+    assert [path.name for path in (directory / "damaged").iterdir()] == [kept[1].name]
+
+
+async def test_a_line_twice_in_a_segment_is_the_same_record_twice(kept, opened):
+    content = kept[1].read_bytes()
+    first = content[: content.index(b"\n") + 1]
+    kept[1].write_bytes(first + content)
+    paths, missing, _ = await read_again(opened)
+    # What it pushed over the segment's end is cut there.
+    assert (len(paths), missing) == (COUNT - 1, 1)
+
+
+async def test_the_end_of_the_last_segment_is_not_missed_by_the_next_records(kept, opened):
+    kept[-1].write_bytes(kept[-1].read_bytes()[:-20])
+    async with opened() as journal:
+        journal.offer(a_record(COUNT))
+        records, _ = await everything(journal)
+    assert {r.path for r in records} == {
+        a_record(n).path for n in range(COUNT + 1) if n != COUNT - 1
+    }
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\x00"])
+async def test_a_lost_position_costs_repeated_records_only(kept, opened, directory, content):
+    (directory / "position.json").unlink(missing_ok=True)
+    if content is not None:
+        (directory / "position.json").write_bytes(content)
+    paths, missing, _ = await read_again(opened)
+    assert (len(paths), missing) == (COUNT, 0)

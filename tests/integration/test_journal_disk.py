@@ -1,0 +1,229 @@
+"""A disk that fails, hangs or is full: calls do not notice, and what is lost is counted."""
+
+import asyncio
+import resource
+import sys
+import time
+
+import pytest
+
+from audit_log.record import Outcome
+from proxy.journal import Limits, open_journal
+from proxy.journal.directory import JournalDirectory
+from proxy.journal.line import record_line
+from proxy.journal.segments import Segments
+from tests.neighbours.journal import (
+    SMALL,
+    a_record,
+    everything,
+    interrupted,
+    segments,
+    shared_memory,
+    stall_disk,
+    until,
+)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def head_directory():
+    with shared_memory() as folder:
+        yield folder
+
+
+@pytest.fixture
+def opened(directory, head_directory):
+    def open_it(limits=SMALL):
+        return open_journal(
+            directory, instance="sidecar-1", head_directory=head_directory, limits=limits
+        )
+
+    return open_it
+
+
+async def test_a_stalled_disk_is_not_noticed_and_its_records_arrive(opened, directory):
+    async with opened() as journal:
+        come_back = stall_disk(directory)
+        records = [a_record(number) for number in range(200)]
+        for record in records:
+            began = time.perf_counter()
+            assert journal.end(journal.begin(interrupted(record)), record)
+            assert time.perf_counter() - began < 0.5
+        await until(lambda: journal.problem)
+        assert "has not answered" in journal.problem
+        assert journal.head_bytes_in_use > 0
+        come_back()
+        await until(lambda: not journal.head_bytes_in_use)
+        assert journal.problem is None
+        assert journal.bytes_on_disk > 0
+        assert await everything(journal) == (records, [])
+
+
+async def test_with_a_dead_disk_the_database_still_gets_everything(opened, directory):
+    async with opened() as journal:
+        come_back = stall_disk(directory)
+        journal.offer(a_record(0))
+        await until(lambda: journal.problem)
+        await everything(journal)
+        paths = []
+        # Many times what the head can hold.
+        for turn in range(20):
+            for number in range(200):
+                assert journal.offer(a_record(200 * turn + number))
+            records, gaps = await everything(journal)
+            paths += [record.path for record in records]
+            assert gaps == []
+        assert paths == [a_record(number).path for number in range(4_000)]
+        assert journal.refused == 0
+        assert journal.bytes_on_disk == 0
+        come_back()
+
+
+async def test_a_stop_does_not_wait_for_a_dead_disk_and_the_next_start_has_everything(
+    opened, directory, head_directory
+):
+    began = time.monotonic()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.neighbours.journal_child",
+        str(directory),
+        str(head_directory),
+        "500",
+    )
+    try:
+        assert await asyncio.wait_for(child.wait(), 20) == 0
+    finally:
+        if child.returncode is None:
+            child.kill()
+    assert time.monotonic() - began < 15
+    assert list(head_directory.glob("*.head"))
+    async with opened() as journal:
+        records, gaps = await everything(journal)
+    assert [record.path for record in records] == [a_record(n).path for n in range(500)]
+    assert gaps == []
+    assert list(head_directory.iterdir()) == []
+
+
+async def test_a_failing_disk_is_tried_again_until_it_works(opened, directory):
+    away = directory.with_name("away")
+    async with opened() as journal:
+        records = [a_record(number) for number in range(100)]
+        for record in records[:50]:
+            journal.offer(record)
+        await until(lambda: not journal.head_bytes_in_use)
+        directory.rename(away)
+        more = [a_record(number) for number in range(50, 400)]
+        for record in more:
+            assert journal.offer(record)
+        await until(lambda: journal.problem)
+        assert "No such file or directory" in journal.problem
+        away.rename(directory)
+        await until(lambda: not journal.head_bytes_in_use and not journal.problem)
+        assert await everything(journal) == (records[:50] + more, [])
+
+
+def test_a_write_that_stops_half_way_is_cut_off_and_made_again(tmp_path):
+    directory = JournalDirectory(tmp_path)
+    kept = Segments(directory, 1 << 20)
+    lines = [record_line(number, a_record(number)) for number in range(10)]
+    first, second = b"".join(lines[:5]), b"".join(lines[5:])
+    kept.append(0, first)
+    with file_size_limited(len(first) + 100), pytest.raises(OSError, match="too large"):
+        kept.append(len(first), second)
+    assert kept.total_bytes == len(first)
+    assert segments(tmp_path)[0].read_bytes() == first
+    kept.append(len(first), second)
+    kept.leave()
+    assert b"".join(path.read_bytes() for path in segments(tmp_path)) == first + second
+    directory.close()
+
+
+class file_size_limited:  # noqa: N801 -- reads as what it does
+    """A disk quota of the process: what is written beyond *size* is refused half-way."""
+
+    def __init__(self, size):
+        self._size = size
+
+    def __enter__(self):
+        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._size, self._before[1]))
+
+    def __exit__(self, *_):
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+
+
+async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call_comes(opened):
+    async with opened() as journal:
+        offered = []
+        for number in range(6_000):
+            record = a_record(number)
+            offered.append((record, journal.offer(record)))
+            if number % 100 == 0:
+                await asyncio.sleep(0.005)
+        taken = [record for record, was_taken in offered if was_taken]
+        refused = [record for record, was_taken in offered if not was_taken]
+        assert refused
+        assert journal.refused == len(refused)
+        assert "used up its bytes" in journal.problem
+        assert journal.bytes_on_disk <= SMALL.max_bytes
+        records, gaps = await everything(journal)
+        if sum(gap.count or 0 for gap in gaps) < len(refused):
+            await until(lambda: journal.has_unwritten)
+            gaps += (await everything(journal))[1]
+        assert records == taken
+        assert sum(gap.count or 0 for gap in gaps) == len(refused)
+        assert {gap.reason for gap in gaps} == {"journal_full"}
+        assert all(gap.started_at <= gap.ended_at for gap in gaps)
+        assert journal.offer(a_record())
+
+
+async def test_each_time_the_journal_is_full_is_a_gap_of_its_own(opened):
+    async with opened(Limits(head_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
+        refused, gaps = [], []
+        for _ in range(3):
+            refused.append(sum(not journal.offer(a_record(number)) for number in range(1_000)))
+            await everything(journal)
+            await until(lambda: journal.has_unwritten)
+            gaps += (await everything(journal))[1]
+        assert [gap.count for gap in gaps] == refused
+        assert len({gap.id for gap in gaps}) == 3
+
+
+async def test_refusals_survive_a_stop(opened):
+    async with opened(Limits(head_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
+        refused = sum(not journal.offer(a_record(number)) for number in range(1_000))
+        assert refused > 0
+    async with opened() as journal:
+        records, _ = await everything(journal)
+        await until(lambda: journal.has_unwritten)
+        _, gaps = await everything(journal)
+    assert len(records) == 1_000 - refused
+    assert [gap.count for gap in gaps] == [refused]
+
+
+async def test_a_small_budget_is_used_again_as_soon_as_its_records_are_written(opened):
+    async with opened(Limits(head_bytes=1, segment_bytes=1 << 20, max_bytes=200_000)) as journal:
+        for turn in range(10):
+            for number in range(300):
+                assert journal.offer(a_record(300 * turn + number))
+            records, _ = await everything(journal)
+            assert len(records) == 300
+        assert journal.bytes_on_disk <= 200_000
+
+
+async def test_more_calls_than_slots_go_on_unprotected_and_are_counted(opened):
+    async with opened() as journal:
+        slots = [journal.begin(interrupted(a_record(number))) for number in range(1_100)]
+        assert slots.count(-1) == journal.unprotected == 76
+        for number, slot in enumerate(slots):
+            assert journal.end(slot, a_record(number))
+            if number % 100 == 0:
+                await until(lambda: journal.head_bytes_in_use < 50_000)
+        records, _ = await everything(journal)
+        assert {record.outcome for record in records} == {Outcome.COMPLETED}
+        assert len(records) == 1_100

@@ -1,0 +1,189 @@
+"""A killed process: what began and what ended is told by another process, and is all there."""
+
+import asyncio
+import shutil
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from audit_log.record import Outcome
+from proxy.journal import Limits, open_journal
+from proxy.journal.head import Head
+from proxy.journal.line import record_line
+from tests.neighbours.journal import (
+    SMALL,
+    a_record,
+    everything,
+    interrupted,
+    segments,
+    shared_memory,
+    until,
+)
+
+
+@pytest.fixture
+def head_directory():
+    with shared_memory() as folder:
+        yield folder
+
+
+@asynccontextmanager
+async def child(directory, head_directory):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.neighbours.journal_child",
+        str(directory),
+        str(head_directory),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def killed_after(lines, directory, head_directory):
+    """Let a child go on until it has said *lines* lines; return what it said until it died."""
+    async with child(directory, head_directory) as process:
+        said = [await process.stdout.readline() for _ in range(lines)]
+        process.kill()
+        said += (await process.stdout.read()).splitlines(keepends=True)
+        await process.wait()
+    lines_of = {what: [line for line in said if line.startswith(what)] for what in (b"b", b"e")}
+    return tuple(
+        {line.decode().split()[1] for line in lines if line.endswith(b"\n")}
+        for lines in lines_of.values()
+    )
+
+
+# A ring of 128 KiB turns over at about 500 records.
+@pytest.mark.parametrize("lines", [1, 17, 400, 2_003, 5_000])
+async def test_every_call_has_one_record_after_a_kill(lines, tmp_path, head_directory):
+    began, ended = await killed_after(lines, tmp_path, head_directory)
+    async with open_journal(
+        tmp_path, instance="next", head_directory=head_directory, limits=SMALL
+    ) as journal:
+        records, gaps = await everything(journal)
+
+    told = [str(record.id) for record in records]
+    assert len(told) == len(set(told))
+    # What was not said any more may have been done all the same, by one step.
+    assert len(set(told) - began) <= 1
+    assert began <= set(told)
+    completed = {str(r.id) for r in records if r.outcome is Outcome.COMPLETED}
+    assert ended <= completed
+    assert len(completed - ended) <= 1
+    assert {r.status_code for r in records if str(r.id) not in completed} <= {0}
+    assert sum(gap.count or 0 for gap in gaps) == 0
+    assert list(head_directory.iterdir()) == []
+
+
+async def test_killed_again_and_again_nothing_is_lost_or_repeated(tmp_path, head_directory):
+    began, ended = set(), set()
+    for lines in (900, 100, 3, 1_500):
+        began_now, ended_now = await killed_after(lines, tmp_path, head_directory)
+        began |= began_now
+        ended |= ended_now
+    async with open_journal(
+        tmp_path, instance="next", head_directory=head_directory, limits=SMALL
+    ) as journal:
+        records, gaps = await everything(journal)
+
+    told = [str(record.id) for record in records]
+    assert len(told) == len(set(told))
+    assert began <= set(told)
+    assert ended <= {str(r.id) for r in records if r.status_code == 200}
+    assert gaps == []
+
+
+@pytest.fixture
+def opened(tmp_path, head_directory):
+    def open_it(limits=SMALL, memory=head_directory):
+        return open_journal(
+            tmp_path / "journal", instance="a", head_directory=memory, limits=limits
+        )
+
+    return open_it
+
+
+@pytest.fixture
+def killed(tmp_path, head_directory):
+    """Keep what a kill at this moment leaves in memory and on disk; put it there afterwards."""
+    kept, journal = tmp_path / "kept", tmp_path / "journal"
+
+    def now():
+        shutil.copytree(head_directory, kept / "memory")
+        shutil.copytree(journal, kept / "journal")
+
+    def found():
+        shutil.rmtree(journal)
+        shutil.copytree(kept / "journal", journal)
+        return kept / "memory"
+
+    return now, found
+
+
+NOTHING_MOVES = Limits(head_bytes=1, segment_bytes=1, max_bytes=1)
+
+
+@pytest.mark.parametrize("noted", [0, 50])
+async def test_killed_between_moving_to_disk_and_noting_it(noted, opened, killed, tmp_path):
+    now, found = killed
+    async with opened() as journal:
+        records = [a_record(number) for number in range(200)]
+        for record in records:
+            journal.offer(record)
+        await until(lambda: not journal.head_bytes_in_use)
+        now()
+    memory = found()
+    [path] = memory.glob("*.head")
+    head = Head.open(path)
+    head.moved = len(b"".join(record_line(n + 1, r) for n, r in enumerate(records[:noted])))
+    head.close()
+
+    async with opened(memory=memory) as journal:
+        journal.offer(a_record(200))
+        await until(lambda: not journal.head_bytes_in_use)
+        on_disk = sum(path.stat().st_size for path in segments(tmp_path / "journal"))
+        assert journal.bytes_on_disk == on_disk
+        read, gaps = await everything(journal)
+    assert read[:-1] == records
+    assert gaps == []
+
+
+async def test_killed_between_recording_a_call_and_freeing_its_slot(opened, killed):
+    now, found = killed
+    record = a_record()
+    async with opened() as journal:
+        journal.begin(interrupted(record))
+        journal.offer(record)
+        now()
+    async with opened(memory=found()) as journal:
+        assert await everything(journal) == ([record], [])
+        assert journal.in_flight == 0
+
+
+async def test_interrupted_calls_wait_for_room_in_a_full_head(opened, killed):
+    now, found = killed
+    async with opened(NOTHING_MOVES) as journal:
+        begun = [a_record(number) for number in range(50)]
+        for record in begun:
+            journal.begin(interrupted(record))
+        kept = 0
+        while journal.offer(a_record(1_000 + kept)):
+            kept += 1
+        now()
+
+    async with opened(NOTHING_MOVES, found()) as journal:
+        assert journal.is_behind
+        records, gaps = await everything(journal)
+        assert len(records) == kept
+        await until(lambda: not journal.is_behind)
+        late, told = await everything(journal)
+    assert [record.id for record in late] == [record.id for record in begun]
+    assert {record.outcome for record in late} == {Outcome.INTERRUPTED}
+    assert [gap.count for gap in gaps + told] == [1]

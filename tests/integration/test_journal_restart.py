@@ -1,0 +1,179 @@
+"""The journal across clean stops, its lock, and heads that are not where they should be."""
+
+import asyncio
+import os
+
+import pytest
+
+from audit_log.record import Outcome
+from proxy.journal import JournalError, JournalLockedError, Limits, open_journal
+from tests.neighbours.journal import SMALL, a_record, everything, interrupted, segments, until
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def head_directory(tmp_path):
+    return tmp_path / "head"
+
+
+@pytest.fixture
+def opened(directory, head_directory):
+    def open_it(**changes):
+        values = {"instance": "sidecar-1", "head_directory": head_directory, "limits": SMALL}
+        return open_journal(directory, **{**values, **changes})
+
+    return open_it
+
+
+async def test_records_come_out_in_the_order_in_which_they_went_in(opened):
+    async with opened() as journal:
+        records = [a_record(number) for number in range(100)]
+        assert all(journal.offer(record) for record in records)
+        assert await everything(journal) == (records, [])
+        assert journal.accepted == 100
+        assert not journal.has_unwritten
+
+
+async def test_reading_waits_for_a_record_and_says_the_same_until_it_is_committed(opened):
+    async with opened() as journal:
+        reading = asyncio.create_task(journal.read())
+        await asyncio.sleep(0)
+        assert not reading.done()
+        record = a_record()
+        journal.offer(record)
+        batch = await reading
+        assert batch.records == [record]
+        assert journal.oldest_unwritten == record.created_at
+        assert (await journal.read()).records == [record]
+        journal.commit(batch)
+        assert journal.oldest_unwritten is None
+        journal.end_reading()
+        assert await journal.read() is None
+
+
+async def test_a_clean_stop_brings_all_to_disk_and_leaves_no_head(
+    opened, directory, head_directory
+):
+    records = [a_record(number) for number in range(2_000)]
+    async with opened() as journal:
+        for record in records:
+            journal.offer(record)
+            await until(lambda: journal.head_bytes_in_use < 100_000)
+    assert list(head_directory.iterdir()) == []
+    assert not (directory / "running").exists()
+    async with opened() as journal:
+        assert await everything(journal) == (records, [])
+    assert segments(directory) == []
+
+
+async def test_what_was_committed_is_not_read_again(opened):
+    async with opened() as journal:
+        for number in range(20):
+            journal.offer(a_record(number))
+        batch = await journal.read(max_lines=15)
+        journal.commit(batch)
+    async with opened() as journal:
+        records, gaps = await everything(journal)
+        assert [record.path for record in records] == [a_record(n).path for n in range(15, 20)]
+        assert gaps == []
+
+
+async def test_calls_that_nobody_ends_before_the_stop_are_recorded_as_interrupted(
+    opened, head_directory
+):
+    async with opened() as journal:
+        journal.begin(interrupted(a_record()))
+        journal.end(journal.begin(interrupted(a_record())), a_record())
+        assert journal.in_flight == 1
+    assert list(head_directory.iterdir()) == []
+    async with opened() as journal:
+        records, _ = await everything(journal)
+        assert [r.outcome for r in records] == [Outcome.COMPLETED, Outcome.INTERRUPTED]
+
+
+async def test_segments_are_deleted_once_they_are_committed(opened, directory):
+    async with opened() as journal:
+        for number in range(1_500):
+            journal.offer(a_record(number))
+            await until(lambda: journal.head_bytes_in_use < 100_000)
+        await until(lambda: not journal.head_bytes_in_use)
+        before = len(segments(directory))
+        assert before > 3
+        await everything(journal)
+        await until(lambda: len(segments(directory)) <= 1)
+        await until(lambda: journal.bytes_on_disk <= SMALL.segment_bytes)
+
+
+async def test_a_second_process_is_told_who_is_in_its_way(opened, directory):
+    async with opened():
+        with pytest.raises(JournalLockedError, match=str(directory)):
+            async with opened():
+                pass
+    async with opened():
+        pass
+
+
+async def test_a_directory_that_cannot_be_made_is_one_readable_line(opened, directory):
+    directory.write_text("a file is in the way")
+    with pytest.raises(JournalError, match=f"{directory}: no journal can be kept here"):
+        async with opened():
+            pass
+
+
+async def test_a_head_lost_with_its_memory_leaves_a_gap_of_unknown_size(
+    opened, directory, head_directory
+):
+    (lost := directory.parent / "lost").mkdir()
+    async with opened(head_directory=lost) as journal:
+        for number in range(10):
+            journal.offer(a_record(number))
+        await until(lambda: not journal.head_bytes_in_use)
+        copy = directory.parent / "copy"
+        # What a machine leaves of the directory when it loses its power.
+        os.system(f"cp -r {directory} {copy}")  # noqa: ASYNC221
+    async with open_journal(
+        copy, instance="sidecar-1", head_directory=head_directory, limits=SMALL
+    ) as journal:
+        journal.offer(a_record(99))
+        records, [gap] = await everything(journal)
+    assert [r.path for r in records] == [a_record(n).path for n in [*range(10), 99]]
+    assert (gap.reason, gap.count) == ("head_lost", None)
+    assert gap.started_at == a_record(9).created_at
+
+
+async def test_a_head_of_another_life_is_set_aside(opened, directory, head_directory):
+    async with opened() as journal:
+        journal.offer(a_record(1))
+        [head] = head_directory.glob("*.head")
+        stale = head.read_bytes()
+    async with opened() as journal:
+        journal.offer(a_record(2))
+    head.write_bytes(stale)
+    (directory / "running").write_text("123456789\n")
+    async with opened() as journal:
+        records, [gap] = await everything(journal)
+    assert [r.path for r in records] == [a_record(1).path, a_record(2).path]
+    assert gap.reason == "head_lost"
+    assert len(list((directory / "damaged").iterdir())) == 1
+
+
+async def test_without_room_in_memory_the_head_lies_in_the_journal_directory(
+    opened, directory, head_directory
+):
+    head_directory.write_text("no folder")
+    async with opened() as journal:
+        assert list(directory.glob("*.head"))
+        journal.offer(a_record())
+        records, _ = await everything(journal)
+        assert len(records) == 1
+    assert not list(directory.glob("*.head"))
+
+
+async def test_without_any_room_for_a_head_there_is_one_readable_line(opened, head_directory):
+    with pytest.raises(JournalError, match="no room for a journal head"):
+        async with opened(limits=Limits(head_bytes=1 << 60)):
+            pass

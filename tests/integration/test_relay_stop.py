@@ -1,0 +1,98 @@
+"""Stopping: what is under way ends well if it can, and the sidecar ends in time in any case."""
+
+import asyncio
+import signal
+from time import monotonic
+
+import pytest
+
+from tests.neighbours.client import connected
+from tests.neighbours.corpus import answer, chunked, request, sized
+from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.upstream import Call, Upstream, in_pieces, switching_to_echo
+
+EVENTS = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+SWITCHED = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
+
+
+async def _refuses_connections(sidecar: Service) -> None:
+    """Wait until nobody listens any more: there is no event that would tell."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with connected(sidecar.port):
+                    await asyncio.sleep(0.01)
+            except ConnectionError:
+                return
+
+
+async def test_calls_in_flight_are_answered_before_the_end(
+    sidecar: Service, upstream: Upstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.plan(in_pieces(EVENTS + b"2\r\nok\r\n", gate, chunked(b"late")))
+    async with connected(sidecar.port) as client:
+        await client.send(sized(b"POST /", b"body"))
+        await client.read_until(b"ok\r\n")
+        stop = asyncio.create_task(sidecar.stop())
+        await _refuses_connections(sidecar)
+        gate.set()
+        assert await client.read_to_the_end() == chunked(b"late")
+    assert await stop == 0
+
+
+async def test_a_call_that_waits_for_its_answer_gets_it(
+    sidecar: Service, upstream: Upstream
+) -> None:
+    gate = asyncio.Event()
+    upstream.plan(in_pieces(gate, answer(b"200 OK", body=b"late")))
+    async with connected(sidecar.port) as client:
+        await client.send(request(b"GET /"))
+        await upstream.entered()
+        stop = asyncio.create_task(sidecar.stop())
+        await _refuses_connections(sidecar)
+        gate.set()
+        assert (await client.answer()).content == b"late"
+    assert await stop == 0
+
+
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
+async def test_idle_connections_do_not_delay_the_end(
+    stop_signal: signal.Signals, sidecar: Service, upstream: Upstream
+) -> None:
+    async with connected(sidecar.port) as client, connected(sidecar.port) as silent:
+        assert (await client.ask(request(b"GET /"))).status == 200
+        began = monotonic()
+        assert await sidecar.stop(stop_signal) == 0
+        assert monotonic() - began < 5
+        assert await client.read_to_the_end() == b""
+        assert await silent.read_to_the_end() == b""
+
+
+async def test_streams_are_cut_when_the_time_to_stop_is_over(upstream: Upstream) -> None:
+    async def stream_or_switch(call: Call) -> None:
+        if b"Upgrade: frob" in call.head:
+            await switching_to_echo(SWITCHED)(call)
+        else:
+            await call.send(EVENTS)
+            await call.hung_up.wait()
+
+    upstream.plan(stream_or_switch)
+    async with (
+        running_sidecar(upstream.url, PROXY_STOP_SECONDS="0.5") as sidecar,
+        connected(sidecar.port) as stream,
+        connected(sidecar.port) as tunnel,
+    ):
+        await stream.send(request(b"GET /events"))
+        await stream.read_until(b"\r\n\r\n")
+        await tunnel.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
+        await tunnel.answer()
+        began = monotonic()
+        assert await sidecar.stop() == 0
+        assert monotonic() - began < 5
+        assert await stream.read_to_the_end() == b""
+        assert await tunnel.read_to_the_end() == b""
+        for call in upstream.calls:
+            await call.gone()

@@ -1,0 +1,88 @@
+"""An upstream over https is verified before it is told anything."""
+
+import ssl
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.neighbours.certificates import self_signed
+from tests.neighbours.client import connected
+from tests.neighbours.corpus import request, sized
+from tests.neighbours.services import running_sidecar
+from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
+
+LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))
+ELSEWHERE = x509.DNSName("elsewhere.test")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    return self_signed(LOOPBACK, tmp_path)
+
+
+@pytest.fixture
+async def secure_upstream(
+    certificate: tuple[ssl.SSLContext, Path],
+) -> AsyncIterator[Upstream]:
+    async with running_upstream(tls=certificate[0]) as upstream:
+        yield upstream
+
+
+async def test_an_upstream_with_an_unknown_certificate_is_502_and_told_nothing(
+    secure_upstream: Upstream,
+) -> None:
+    async with running_sidecar(secure_upstream.url) as sidecar, connected(sidecar.port) as client:
+        seen = await client.ask(request(b"GET /", b"Authorization: Bearer secret"))
+    assert seen.status == 502
+    assert isinstance(seen.detail, str)
+    assert secure_upstream.calls == []
+
+
+async def test_the_operator_may_say_whom_to_trust(
+    secure_upstream: Upstream, certificate: tuple[ssl.SSLContext, Path]
+) -> None:
+    async with (
+        running_sidecar(
+            secure_upstream.url, PROXY_UPSTREAM_CA_FILE=str(certificate[1])
+        ) as sidecar,
+        connected(sidecar.port) as client,
+    ):
+        body = b"x" * 2**20
+        for _ in range(3):
+            assert (await client.ask(sized(b"POST /", body))).content == b"ok"
+        assert secure_upstream.calls[-1].request.content == body
+        assert len(secure_upstream.connections) == 1
+
+
+async def test_an_upgrade_passes_over_tls(
+    secure_upstream: Upstream, certificate: tuple[ssl.SSLContext, Path]
+) -> None:
+    accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
+    secure_upstream.plan(switching_to_echo(accepted))
+    async with (
+        running_sidecar(
+            secure_upstream.url, PROXY_UPSTREAM_CA_FILE=str(certificate[1])
+        ) as sidecar,
+        connected(sidecar.port) as client,
+    ):
+        await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
+        assert (await client.answer()).head == accepted
+        await client.send(b"echo")
+        assert await client.read_exactly(4) == b"echo"
+        client.writer.close()
+        # TLS cannot end one direction alone, so the end of one must end both.
+        await (await secure_upstream.entered()).gone()
+
+
+async def test_a_certificate_for_another_name_is_502(tmp_path: Path) -> None:
+    context, trusted = self_signed(ELSEWHERE, tmp_path)
+    async with (
+        running_upstream(tls=context) as upstream,
+        running_sidecar(upstream.url, PROXY_UPSTREAM_CA_FILE=str(trusted)) as sidecar,
+        connected(sidecar.port) as client,
+    ):
+        assert (await client.ask(request(b"GET /"))).status == 502
+        assert upstream.calls == []

@@ -1,0 +1,51 @@
+"""The audit API inside the test's own loop, on a real database, and records to ask it for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from aiohttp import ClientSession
+
+from audit_api.app import serving
+from audit_api.settings import AuditApiSettings
+from audit_log.record import AuditRecord, Outcome, new_record_id
+from audit_log.settings import AuditLogSettings
+
+ALL: Final = "/api/v1/settings/mcp-audit"
+GAPS: Final = "/api/v1/settings/mcp-audit/gaps"
+
+NOBODY: Final = UUID("0198d5b0-6f00-7c3e-8a52-000000000000")
+"""The id of no token."""
+
+
+def of_token(token_id: object) -> str:
+    """Return the path of the entries of one token."""
+    return f"/api/v1/settings/mcp-tokens/{token_id}/audit"
+
+
+@asynccontextmanager
+async def serving_audit_api(database_url: str, **settings: Any) -> AsyncIterator[ClientSession]:
+    """Run the audit API; yield a client that talks to it and keeps no cookies."""
+    shared = AuditLogSettings(database_url=database_url)
+    async with (
+        serving(shared, AuditApiSettings(port=0, **settings)) as (host, port),
+        ClientSession(f"http://{host}:{port}") as client,
+    ):
+        yield client
+
+
+def record(**fields: Any) -> AuditRecord:
+    """Return a record of an ordinary call, save for *fields*."""
+    ordinary: dict[str, Any] = {
+        "id": new_record_id(),
+        "created_at": datetime(2026, 2, 28, 3, 42, tzinfo=UTC),
+        "method": "GET",
+        "path": "/api/v1/clusters",
+        "status_code": 200,
+        "outcome": Outcome.COMPLETED,
+        "instance": "test",
+        "token_name": "claude",
+    }
+    return AuditRecord(**(ordinary | fields))

@@ -1,0 +1,52 @@
+"""Databases of the fault tests: a server that may be killed, and ways of not being let in."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from audit_log.database import Database, open_database
+from audit_log.schema import ensure_partitions, migrate
+from audit_log.tokens import TokenTable
+from deploy.local.postgres import PostgresServer, running_postgres
+from tests.neighbours.arrivals import number_arrivals
+
+
+@contextmanager
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that nobody else uses, to be stopped and killed. A kill loses nothing of it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-") as directory,
+        running_postgres(Path(directory) / "data", durable=False) as server,
+    ):
+        yield server
+
+
+async def make_audit_log(database: Database) -> str:
+    """Make the schema, number what arrives, and make a token; return its secret."""
+    await migrate(database)
+    await ensure_partitions(database, datetime.now(UTC))
+    return await prepare_audit_log(database)
+
+
+async def prepare_audit_log(database: Database) -> str:
+    """In a database with the schema number what arrives, and make a token; return its secret."""
+    await number_arrivals(database)
+    _, secret = await TokenTable(database).create("laptop", "operator", 90)
+    return secret
+
+
+@asynccontextmanager
+async def nobody_let_in(server: PostgresServer, url: str) -> AsyncIterator[None]:
+    """Have the server let nobody into the database at *url*, and end whoever is there."""
+    name = url.rpartition("/")[2]
+    async with open_database(server.url(), application="operator") as operator:
+        await operator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await operator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+        )
+        try:
+            yield
+        finally:
+            await operator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

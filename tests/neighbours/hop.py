@@ -1,0 +1,118 @@
+"""A stretch of network before PostgreSQL, which can refuse, lose, cut, and lead elsewhere."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from tests.neighbours.client import reset
+
+_PIECE_BYTES: Final = 2**16
+
+
+class Hop:
+    """Relays TCP connections to the server at a PostgreSQL URL. Refuses them until it is opened."""
+
+    def __init__(self, sock: socket.socket, url: str) -> None:
+        self._sock = sock
+        self._url = urlsplit(url)
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self.requests_pass = asyncio.Event()
+        self.answers_pass = asyncio.Event()
+        """While one of these is not set, nothing gets through that way and nobody is told."""
+        self.requests_pass.set()
+        self.answers_pass.set()
+
+    @property
+    def url(self) -> str:
+        """The URL that leads through here."""
+        user = self._url.netloc.rpartition("@")[0]
+        return f"postgresql://{user}@127.0.0.1:{self._sock.getsockname()[1]}{self._url.path}"
+
+    async def open(self) -> None:
+        """Listen from now on."""
+        self._server = await asyncio.start_server(self._serve, sock=self._sock)
+
+    def black_hole(self) -> None:
+        """Let nothing through any more, either way; nobody is told."""
+        self.requests_pass.clear()
+        self.answers_pass.clear()
+
+    def restore(self) -> None:
+        """Let everything through again. What was on its way arrives, as TCP sends it again."""
+        self.requests_pass.set()
+        self.answers_pass.set()
+
+    def cut(self) -> None:
+        """End every connection by a reset, and throw away what was on its way."""
+        for pump in self._pumps:
+            pump.cancel()
+        for writer in self._writers:
+            if not writer.is_closing():
+                reset(writer)
+        self._writers.clear()
+
+    def lead_to(self, url: str) -> None:
+        """Lead new connections to another server, and end those to the first."""
+        self._url = urlsplit(url)
+        self.cut()
+
+    async def close(self) -> None:
+        self.cut()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        if self._server is None:
+            self._sock.close()
+        else:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _serve(
+        self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
+    ) -> None:
+        self._writers.add(to_client)
+        socket_directory = unquote(self._url.hostname or "")
+        try:
+            from_server, to_server = await asyncio.open_unix_connection(
+                f"{socket_directory}/.s.PGSQL.5432"
+            )
+        except OSError:
+            reset(to_client)
+            return
+        self._writers.add(to_server)
+        for reader, writer, passes in (
+            (from_client, to_server, self.requests_pass),
+            (from_server, to_client, self.answers_pass),
+        ):
+            pump = asyncio.create_task(_pump(reader, writer, passes))
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: asyncio.Event
+) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(_PIECE_BYTES):
+            await passes.wait()
+            writer.write(data)
+            await writer.drain()
+    await passes.wait()
+    writer.close()
+
+
+@asynccontextmanager
+async def hop_to(url: str, *, is_open: bool = True) -> AsyncIterator[Hop]:
+    """Yield a hop to the server at *url*, which is reached by its socket in the file system."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    hop = Hop(sock, url)
+    try:
+        if is_open:
+            await hop.open()
+        yield hop
+    finally:
+        await hop.close()

@@ -1,0 +1,52 @@
+"""What a sidecar says of itself on its ops port."""
+
+from typing import Any
+
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.neighbours.patience import eventually
+from tests.neighbours.services import Service
+
+
+async def readiness(sidecar: Service) -> dict[str, Any]:
+    """Return what `/readyz` says; it must say that calls are taken."""
+    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/readyz") as answer:
+        assert answer.status == 200
+        said: dict[str, Any] = await answer.json()
+        return said
+
+
+async def degraded(sidecar: Service, because: str) -> None:
+    """Wait until the sidecar says that something behind the calls fails, and that it is that."""
+
+    async def says_so() -> bool:
+        said = await readiness(sidecar)
+        return said["status"] == "degraded" and because in " ".join(said["reasons"])
+
+    assert await eventually(says_so)
+
+
+async def recovered(sidecar: Service) -> None:
+    """Wait until the sidecar has nothing to complain of."""
+
+    async def says_so() -> bool:
+        return bool((await readiness(sidecar))["status"] == "ready")
+
+    assert await eventually(says_so)
+
+
+async def metric(sidecar: Service, name: str, **labels: str) -> float:
+    """Return the present value of one metric."""
+    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/metrics") as answer:
+        text = await answer.text()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == f"podwarden_audit_{name}" and sample.labels == labels:
+                return float(sample.value)
+    raise AssertionError(f"no {name} {labels} in:\n{text}")
+
+
+async def records(sidecar: Service, fate: str) -> int:
+    """Return how many records have met this fate."""
+    return int(await metric(sidecar, "records_total", fate=fate))

@@ -1,0 +1,17 @@
+"""Waiting for what no event tells of: to look again, under a time limit."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+PATIENCE_SECONDS: Final = 30
+_LOOK_SECONDS: Final = 0.05
+Found = TypeVar("Found")
+
+
+async def eventually(look: Callable[[], Awaitable[Found | None]]) -> Found:
+    """Return what *look* finds, as soon as it is something."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (found := await look()):
+            await asyncio.sleep(_LOOK_SECONDS)
+        return found

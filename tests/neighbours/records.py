@@ -1,0 +1,24 @@
+"""Records as a sidecar makes them; what a test does not care about is filled in."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from audit_log.record import AuditRecord, Outcome, new_record_id
+
+ARRIVAL = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def a_record(**values: Any) -> AuditRecord:
+    return AuditRecord(
+        **{
+            "id": new_record_id(),
+            "created_at": ARRIVAL,
+            "token_name": "ci",
+            "method": "GET",
+            "path": "/api/v1/clusters",
+            "status_code": 200,
+            "outcome": Outcome.COMPLETED,
+            "instance": "sidecar-1",
+            **values,
+        }
+    )

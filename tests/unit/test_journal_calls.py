@@ -1,0 +1,91 @@
+"""Calls in flight: one slot each."""
+
+import pytest
+
+from audit_log.record import new_record_id
+from proxy.journal.calls import MAX_REGIONS, SLOT_BYTES, SLOTS_PER_REGION, Calls
+from proxy.journal.errors import HeadDamagedError
+from tests.neighbours.journal import a_record
+
+
+@pytest.fixture
+def calls(tmp_path):
+    calls = Calls.open(tmp_path / "a.calls")
+    yield calls
+    calls.close()
+
+
+def found(calls):
+    again = Calls.open(calls.path)
+    records = [record for _, record in again.taken()]
+    again.close()
+    return records
+
+
+def test_a_call_in_flight_is_found_after_the_process_is_gone(calls):
+    ended, open_call = a_record(1), a_record(2, path="/é" * 600)
+    calls.end(calls.begin(ended))
+    calls.begin(open_call)
+    assert found(calls) == [open_call]
+    assert calls.in_flight == 1
+
+
+def test_slots_are_used_again(calls):
+    for number in range(3 * SLOTS_PER_REGION):
+        slot = calls.begin(a_record(number))
+        assert slot >= 0
+        calls.end(slot)
+    assert found(calls) == []
+
+
+def test_without_a_free_slot_the_call_is_told_so(calls):
+    slots = [calls.begin(a_record()) for _ in range(SLOTS_PER_REGION)]
+    assert sorted(slots) == list(range(SLOTS_PER_REGION))
+    assert calls.begin(a_record()) == -1
+
+
+def test_slots_are_added_before_they_run_out_up_to_a_bound(calls):
+    slots = set()
+    for _ in range(MAX_REGIONS * SLOTS_PER_REGION):
+        calls.grow_when_short()
+        slots.add(calls.begin(a_record()))
+    calls.grow_when_short()
+    assert calls.begin(a_record()) == -1
+    assert len(slots) == MAX_REGIONS * SLOTS_PER_REGION
+    assert len(found(calls)) == len(slots)
+
+
+def test_the_longest_call_with_a_plain_path_is_kept_whole(calls):
+    record = a_record(
+        path="/" + "p" * 2_047,
+        user_agent="u" * 256,
+        request_id="r" * 128,
+        token_hash="0" * 64,
+        invocation_id=new_record_id(),
+    )
+    calls.begin(record)
+    assert found(calls) == [record]
+
+
+def test_a_call_that_is_longer_than_a_slot_is_kept_shortened(calls):
+    record = a_record(path="/" + "\x01" * 2_047)
+    calls.begin(record)
+    [kept] = found(calls)
+    assert kept.id == record.id
+    assert record.path.startswith(kept.path)
+
+
+def test_a_damaged_slot_is_nobodys_call(calls):
+    calls.begin(a_record(1))
+    slot = calls.begin(a_record(2))
+    with calls.path.open("r+b") as file:
+        file.seek(slot * SLOT_BYTES + 20)
+        file.write(b"\xff")
+    [kept] = found(calls)
+    assert kept.path == a_record(1).path
+
+
+def test_a_file_that_holds_no_slots_is_refused(tmp_path):
+    (tmp_path / "a.calls").write_bytes(b"x" * 100)
+    with pytest.raises(HeadDamagedError):
+        Calls.open(tmp_path / "a.calls")

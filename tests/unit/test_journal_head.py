@@ -1,0 +1,146 @@
+"""The head: a ring in a file, whose numbers survive us."""
+
+import os
+
+import pytest
+
+from proxy.journal.errors import HeadDamagedError
+from proxy.journal.head import MIN_HEAD_BYTES, Head
+from proxy.journal.line import MAX_LINE_BYTES, record_line
+from tests.neighbours.journal import a_record
+
+
+@pytest.fixture
+def head(tmp_path):
+    head = Head.create(tmp_path / "a.head", MIN_HEAD_BYTES, identity=7, start=1_000, number=5)
+    yield head
+    head.close()
+
+
+def reopened(head):
+    return Head.open(head.path)
+
+
+def test_appended_lines_are_read_back_across_the_end_of_the_ring(head):
+    written = b""
+    for number in range(2_000):
+        line = record_line(number, a_record(number))
+        assert head.append(line)
+        written += line
+        assert head.peek(head.written - len(line), len(line)) == line
+        head.moved = head.written
+    assert head.written == 1_000 + len(written)
+    assert len(written) > 2 * MIN_HEAD_BYTES
+
+
+def test_a_full_head_refuses_and_takes_again_when_there_is_room(head):
+    line = record_line(1, a_record())
+    while head.append(line):
+        pass
+    assert head.size - len(line) < head.written - head.floor <= head.size
+    head.moved = 1_000 + len(line)
+    assert head.append(line)
+    assert not head.append(line)
+
+
+def test_room_is_also_made_by_what_the_database_has(head):
+    line = record_line(1, a_record())
+    while head.append(line):
+        pass
+    head.commit(1_000 + len(line), 2)
+    assert head.append(line)
+
+
+def test_overwritten_bytes_are_not_given_out(head):
+    line = record_line(1, a_record())
+    for _ in range(1_000):
+        head.append(line)
+        head.moved = head.written
+    assert head.peek(1_000, 100) is None
+    assert head.peek(head.written - len(line), 1_000) == line
+
+
+def test_bytes_that_a_line_on_its_way_may_overwrite_are_only_given_out_while_kept(head):
+    line = record_line(1, a_record())
+    while head.append(line):
+        pass
+    assert head.peek(1_000, len(line)) == line
+    head.moved = head.written
+    assert head.peek(1_000, len(line)) is None
+    assert head.peek(1_000 + MAX_LINE_BYTES, 10) is not None
+
+
+def test_bytes_from_before_the_head_was_made_are_not_given_out(head):
+    head.append(record_line(5, a_record()))
+    assert head.peek(900, 100) is None
+
+
+def test_everything_is_found_again_after_the_process_is_gone(head):
+    record = a_record()
+    line = record_line(5, record)
+    head.append(line)
+    head.commit(1_000, 5)
+    head.refuse(111)
+    head.refuse(222)
+    found = reopened(head)
+    assert (found.identity, found.written, found.moved) == (7, 1_000 + len(line), 1_000)
+    assert (found.committed, found.committed_number) == (1_000, 5)
+    assert found.peek(1_000, 10_000) == line
+    assert found.refusals() == head.refusals()
+    assert found.refusals().count == 2
+    assert (found.refusals().first_us, found.refusals().last_us) == (111, 222)
+    assert found.next_number() == 6
+    found.close()
+
+
+def test_the_next_number_is_known_when_everything_has_been_moved(head):
+    assert head.next_number() == 5
+    for number in range(5, 2_000):
+        head.append(record_line(number, a_record()))
+        head.moved = head.written
+    assert head.next_number() == 2_000
+
+
+def test_refusals_begin_anew_once_they_are_reported(head):
+    head.refuse(1)
+    first = head.refusals()
+    head.forget_refusals()
+    assert head.refusals() is None
+    head.refuse(2)
+    assert head.refusals().count == 1
+    assert head.refusals().gap_id != first.gap_id
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path):
+    with pytest.raises(OSError):
+        Head.create(tmp_path / "a.head", 1 << 60, identity=1, start=0, number=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5_000, bytes(MIN_HEAD_BYTES + 4_096)])
+def test_a_file_that_is_no_head_is_refused(tmp_path, content):
+    path = tmp_path / "a.head"
+    path.write_bytes(content)
+    with pytest.raises(HeadDamagedError):
+        Head.open(path)
+
+
+@pytest.mark.parametrize("word", range(8))
+def test_a_head_whose_numbers_contradict_each_other_is_refused(head, word):
+    with head.path.open("r+b") as file:
+        file.seek(8 * word)
+        file.write((1 << 62).to_bytes(8, "little"))
+    if word in {1, 4}:  # identity and first number: any is as good
+        reopened(head).close()
+    else:
+        with pytest.raises(HeadDamagedError):
+            reopened(head)
+
+
+def test_what_is_not_a_file_of_ours_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.head")
+    with pytest.raises(HeadDamagedError):
+        Head.open(tmp_path / "a.head")
+    (tmp_path / "b.head").symlink_to(tmp_path / "a.head")
+    with pytest.raises(OSError):
+        Head.open(tmp_path / "b.head")

@@ -1,0 +1,104 @@
+"""Lines: what is written can be read by people and machines, and nothing else is believed."""
+
+import json
+from zlib import crc32
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_log.record import Gap, new_record_id
+from proxy.journal.line import MAX_LINE_BYTES, gap_line, parse, record_body, record_line, split
+from tests.neighbours.journal import BEGINNING, a_record
+
+texts = st.text(st.characters(), max_size=4_000)
+
+
+def test_a_record_comes_back_as_it_was():
+    record = a_record(user_agent='a "quoted" agent', token_id=new_record_id(), duration_ms=1.5)
+    line = record_line(17, record)
+    said = parse(line.removesuffix(b"\n"))
+    assert said is not None
+    assert said.n == 17
+    assert said.record == record
+    assert said.gap is None
+
+
+def test_a_gap_comes_back_as_it_was():
+    gap = Gap(
+        id=new_record_id(),
+        started_at=BEGINNING,
+        ended_at=BEGINNING,
+        count=None,
+        reason="head_lost",
+        instance="a",
+    )
+    said = parse(gap_line(3, gap).removesuffix(b"\n"))
+    assert said is not None
+    assert said.gap == gap
+
+
+def test_a_line_is_one_json_object_that_any_tool_reads():
+    record = a_record(path="/api/\n\u2028é")
+    line = record_line(5, record)
+    assert line.count(b"\n") == 1
+    said = json.loads(line)
+    assert (said["n"], said["record"]["path"]) == (5, "/api/\n\u2028é")
+
+
+@given(position=st.integers(min_value=0), value=st.integers(0, 255))
+def test_a_line_with_one_changed_byte_is_not_believed(position, value):
+    line = bytearray(record_line(17, a_record()).removesuffix(b"\n"))
+    position %= len(line)
+    changed = line[position] != value
+    line[position] = value
+    assert (parse(bytes(line)) is None) == changed
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_line_are_not_believed(noise):
+    assert parse(noise) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'"record":{}', b'"invocation":{}', b'"record":null', b'"record":' + b"[" * 5_000],
+)
+def test_a_line_with_a_good_checksum_and_wrong_content_is_not_believed(body):
+    rest = b',"n":1,' + body + b"}"
+    assert parse(b'{"crc":"%08x"%b' % (crc32(rest), rest)) is None
+
+
+@given(path=texts, user_agent=texts, request_id=texts)
+def test_every_record_fits_whatever_its_texts_are(path, user_agent, request_id):
+    record = a_record(path=path, user_agent=user_agent, request_id=request_id)
+    line = record_line(1, record)
+    said = parse(line.removesuffix(b"\n"))
+    assert said is not None
+    assert said.record is not None
+    assert said.record.id == record.id
+    assert len(line) <= MAX_LINE_BYTES
+    assert len(record_body(record, 4_000)) <= 4_000
+
+
+def test_texts_are_cut_only_when_they_must_be():
+    longest = a_record(path="/" + "p" * 2_047, user_agent="u" * 256, request_id="r" * 128)
+    assert len(record_body(longest, 4_000)) > 2_431
+    said = parse(record_line(1, longest).removesuffix(b"\n"))
+    assert said is not None
+    assert said.record == longest
+
+
+def test_half_a_surrogate_pair_is_kept_as_an_escape():
+    said = parse(record_line(1, a_record(path="/a\udcff")).removesuffix(b"\n"))
+    assert said is not None
+    assert said.record is not None
+    assert said.record.path == "/a\\udcff"
+
+
+@given(st.binary(max_size=200))
+def test_splitting_loses_no_byte(data):
+    ends = [end for end, _ in split(data)]
+    assert b"\n".join(line for _, line in split(data)) == data.removesuffix(b"\n")
+    assert ends == sorted(ends)
+    assert not data or ends[-1] == len(data)

@@ -1,0 +1,77 @@
+"""What `make run` decides and says, without running anything."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.local.addresses import url
+from deploy.local.demo_tokens import DemoToken
+from deploy.local.events import describe, is_alarming, parse
+from deploy.local.guide import Places, guide
+
+PLACES = Places(
+    proxy="http://127.0.0.1:8100",
+    ops="http://127.0.0.1:8109",
+    audit_api="http://127.0.0.1:8110",
+    upstream="http://127.0.0.1:8000",
+    data=Path("/somewhere/data"),
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8100"),
+        ("audit.example", "http://audit.example:8100"),
+        ("0.0.0.0", "http://127.0.0.1:8100"),
+        ("::", "http://[::1]:8100"),
+        ("fd00::7", "http://[fd00::7]:8100"),
+    ],
+)
+def test_an_address_is_told_so_that_it_can_be_called(host, expected):
+    assert url(host, 8100) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "alarming"),
+    [
+        (b'{"event": "service.started", "level": "info"}\n', False),
+        (b'{"event": "audit.store_unavailable", "level": "warning"}\n', True),
+        (b"Traceback (most recent call last):\n", True),
+        (b"\xff\n", True),
+        (b"[1, 2]\n", True),
+    ],
+)
+def test_alarms_and_what_is_no_event_are_shown(line, alarming):
+    assert is_alarming(parse(line)) is alarming
+
+
+def test_an_event_is_described_in_one_line():
+    line = b'{"event": "upstream.failed", "level": "warning", "timestamp": "now", "port": 8000}'
+
+    assert describe(parse(line)) == "upstream.failed port=8000"
+    assert describe(parse(b"words\n")) == "words"
+
+
+def test_the_guide_calls_as_viewer_and_reads_as_admin():
+    tokens = {
+        role: DemoToken(f"id-of-{role}", role, f"pwm_{role}") for role in ("viewer", "admin")
+    }
+
+    curls = [line for line in guide(PLACES, tokens).splitlines() if line.startswith("curl")]
+
+    viewer = "curl -sS -H 'Authorization: Bearer pwm_viewer' 'http://127.0.0.1:8100/api/v1"
+    admin = "curl -sS -H 'Authorization: Bearer pwm_admin' 'http://127.0.0.1:8100/api/v1"
+    assert curls == [
+        f"{viewer}/clusters'",
+        f"{admin}/settings/mcp-audit?limit=5'",
+        f"{admin}/settings/mcp-tokens/id-of-viewer/audit?limit=100'",
+    ]
+
+
+def test_without_tokens_of_ours_the_guide_leaves_them_to_be_filled_in():
+    text = guide(PLACES, {})
+
+    assert "demo tokens" not in text
+    assert "PROXY_TOKEN_QUERY" in text
+    assert text.count("Bearer pwm_YOUR_TOKEN") == 3
