@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, cast
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from proxy.relay import Relay
 from proxy.request import RequestHead
 from proxy.request_body import sending
 from proxy.routes import Routes
-from proxy.upstream import IDEMPOTENT, UpstreamConnection, UpstreamUnreachableError
+from proxy.upstream import UpstreamConnection, UpstreamUnreachableError
 
 HeaderPolicy = Callable[[Fields, Peer], FieldList]
 """What of a request's fields goes upstream."""
@@ -79,11 +80,12 @@ class GeneralLane:
         fields = self._policy(head.fields, listener.peer)
 
         async def attempt(connection: UpstreamConnection) -> Relay:
-            relay = Relay(head, exchange, listener, connection)
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            relay = Relay(head, exchange, listener, connection, partial(_settle, done))
             relay.begin()
             try:
                 async with sending(request.content, head, fields, relay):
-                    await relay.done
+                    await done
             finally:
                 # Not reusable unless both sides are complete: then the upstream learns at once
                 # that nobody waits any more.
@@ -93,9 +95,18 @@ class GeneralLane:
         try:
             return await attempt(await upstream.connection(head.method))
         except UpstreamUnreachableError as error:
-            if not error.on_kept_connection or head.method not in IDEMPOTENT or head.has_body:
+            if not error.may_be_retried(head.method, has_body=head.has_body):
                 raise
         return await attempt(await upstream.new_connection())
+
+
+def _settle(done: asyncio.Future[None], error: ExchangeError | None) -> None:
+    if done.done():
+        return  # the client has gone meanwhile
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def _answered(

@@ -1,8 +1,6 @@
 """The client's side of the general lane: aiohttp's server, taught to stay out of the answers."""
 
 import asyncio
-import socket
-import struct
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -17,15 +15,13 @@ from yarl import URL
 
 from proxy.answers import own_answer
 from proxy.headers import Peer
-from proxy.identity import is_trusted
+from proxy.peer import cut, peer_of
 from proxy.relay import Relay, Tunnel
 from proxy.request_reader import ReadRequest, RequestReader
 from proxy.settings import Network
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time at all: the connection ends by a reset."""
 BODY_BUFFER_BYTES: Final = 65_536
 """Of a request's body; the client is paused when twice as much waits for the upstream."""
 
@@ -109,11 +105,7 @@ class Listener(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who it is, once a connection."""
-        peername = transport.get_extra_info("peername")
-        # Without the zone of a link-local address: it means something on this host alone.
-        address = peername[0].partition("%")[0] if peername else "0.0.0.0"
-        scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
-        self._peer = Peer(address, scheme, is_trusted(address, self._networks))
+        self._peer = peer_of(transport, self._networks)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -160,13 +152,8 @@ class Listener(web.RequestHandler):
 
     def cut(self, *, by_reset: bool) -> None:
         """End the connection at once; *by_reset* where a mere end would look like a good one."""
-        if self.transport is None:
-            return
-        if by_reset:
-            self.transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE
-            )
-        self.transport.abort()
+        if self.transport is not None:
+            cut(self.transport, by_reset=by_reset)
 
     def switch(self, tunnel: Tunnel) -> None:
         """Hand whatever the client sends from now on to *tunnel*, as it is."""

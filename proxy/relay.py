@@ -1,6 +1,6 @@
 """The way back: an answer of the upstream, written to the client as it comes."""
 
-import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from audit_log.record import Outcome
@@ -16,6 +16,9 @@ from proxy.headers import (
 )
 from proxy.request import RequestHead
 from proxy.upstream import SWITCHING_PROTOCOLS, AnswerHead, UpstreamConnection
+
+Finished = Callable[[ExchangeError | None], None]
+"""Called once when the answer has ended, or with what kept it from beginning."""
 
 
 class Tunnel:
@@ -77,10 +80,9 @@ class Relay:
         exchange: Exchange,
         client: Client,
         connection: UpstreamConnection,
+        finished: Finished,
     ) -> None:
         """Answer the request *head* to *client* with what *connection* brings."""
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Finished when the answer has ended, or with an ExchangeError if none has begun."""
         self.status: int | None = None
         """What the client was sent; None while nothing was."""
         self.keeps_alive = head.keeps_alive
@@ -90,6 +92,8 @@ class Relay:
         self._head = head
         self.exchange = exchange
         self._client = client
+        self._finished = finished
+        self._is_done = False
         self._is_tunnel = False
         self._unchunks = False
         self._ends_at_close = False
@@ -163,10 +167,10 @@ class Relay:
 
     def failed(self, error: ExchangeError) -> None:
         """Let the client see a cut connection rather than a short but complete looking answer."""
-        if self.done.done():
+        if self._is_done:
             return
         if self.status is None:
-            self.done.set_exception(error)
+            self._finish(error)
             return
         self.exchange.end(error.outcome, self.status)
         self.keeps_alive = False
@@ -199,9 +203,9 @@ class Relay:
     def _write(self, data: bytes) -> None:
         self._client.send(data)
 
-    def _finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+    def _finish(self, error: ExchangeError | None = None) -> None:
+        self._is_done = True
+        self._finished(error)
 
 
 def _status_line(head: AnswerHead) -> bytes:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import web
 from yarl import URL
@@ -15,6 +16,7 @@ from audit_log.tokens import TokenTable
 from proxy.admission import Admission
 from proxy.directory import TokenDirectory
 from proxy.exchange import Tally
+from proxy.express import ExpressLane
 from proxy.handler import GeneralLane
 from proxy.headers import hub_request_fields, request_fields
 from proxy.health import Health
@@ -22,6 +24,7 @@ from proxy.hub.exchange import HubAdmission
 from proxy.hub.shapes import wanted_paths
 from proxy.identity import AuditedPaths, TokenRecogniser
 from proxy.journal import Journal, Limits, open_journal
+from proxy.lanes import Lanes
 from proxy.listener import Listeners
 from proxy.listening import Address, listening
 from proxy.mcp.admission import McpAdmission
@@ -72,10 +75,10 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         calls = ToolCalls(ToolCallsInFlight(), journal, instance)
         hub_address = await _hub(stack, settings, calls, tally)
         admission = _admission(settings, instance, directory, journal, calls, tally)
-        lane = GeneralLane(admission, await _routes(stack, settings), request_fields)
+        routes = await _routes(stack, settings)
         address = await stack.enter_async_context(
             listening(
-                _runner(lane, settings),
+                _runner(_lanes(admission, routes, settings), settings),
                 Address(settings.host, settings.port),
                 "PROXY_HOST, PROXY_PORT",
             )
@@ -193,17 +196,26 @@ async def _hub(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(lane, settings),
+            _runner(_general(lane, settings), settings),
             Address(settings.hub_host, settings.hub_port),
             "PROXY_HUB_HOST, PROXY_HUB_PORT",
         )
     )
 
 
-def _runner(lane: GeneralLane, settings: ProxySettings) -> web.ServerRunner:
-    return web.ServerRunner(
-        Listeners(
-            lane.handle, settings.trusted_proxies, idle_seconds=settings.client_idle_seconds
-        ),
-        shutdown_timeout=settings.stop_seconds,
+def _lanes(admission: Admission, routes: Routes, settings: ProxySettings) -> Lanes | Listeners:
+    general = _general(GeneralLane(admission, routes, request_fields), settings)
+    if not settings.express_lane:
+        return general
+    express = ExpressLane(admission, routes, request_fields)
+    return Lanes(express, general, idle_seconds=settings.client_idle_seconds)
+
+
+def _general(lane: GeneralLane, settings: ProxySettings) -> Listeners:
+    return Listeners(
+        lane.handle, settings.trusted_proxies, idle_seconds=settings.client_idle_seconds
     )
+
+
+def _runner(server: Listeners | Lanes, settings: ProxySettings) -> web.ServerRunner:
+    return web.ServerRunner(cast("web.Server", server), shutdown_timeout=settings.stop_seconds)

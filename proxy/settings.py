@@ -66,6 +66,9 @@ class ProxySettings(BaseSettings):
         min_length=1,
         description="what the keys begin with by which the Hub calls the MCP server",
     )
+    express_lane: bool = Field(
+        default=True, description="relay ordinary requests without aiohttp; `off` for debugging"
+    )
     token_policy: TokenPolicy = Field(
         default=TokenPolicy.ENFORCE,
         description="`enforce`: invalid tokens get 401 from us; `observe`: the API decides",

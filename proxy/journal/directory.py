@@ -43,7 +43,7 @@ class JournalDirectory:
         self.sync()
 
     def mark_ended(self, end: Position) -> None:
-        """Note that nothing is anywhere but here and in PostgreSQL, and that the log ends there."""
+        """Note that nothing is anywhere but here and in PostgreSQL, and where the log ends."""
         _replace(self._end, msgspec.json.encode(end))
         self._running.unlink(missing_ok=True)
         self.sync()

@@ -8,10 +8,9 @@ from proxy.upstream.errors import (
     UpstreamTimedOutError,
     UpstreamUnreachableError,
 )
-from proxy.upstream.pool import IDEMPOTENT, Upstream, UpstreamLimits, open_upstream
+from proxy.upstream.pool import Upstream, UpstreamLimits, open_upstream
 
 __all__ = [
-    "IDEMPOTENT",
     "SWITCHING_PROTOCOLS",
     "AnswerHead",
     "AnswerSink",

@@ -235,10 +235,11 @@ class UpstreamConnection(asyncio.Protocol):
             sink.piece(data, body)
             return
         self._finish()
-        sink.piece(data[:taken], body)
         if taken < len(data):
             # More than was announced: whose answer that is, nobody knows.
-            self._transport.abort()
+            self._keeps_alive = False
+            data = data[:taken]
+        sink.piece(data, body)
 
     def _finish(self) -> AnswerSink | None:
         sink, self._sink, self._body, self._payload = self._sink, None, None, None

@@ -1,9 +1,13 @@
 """What can go wrong with the upstream. Each error carries the answer that the client gets."""
 
 from http import HTTPStatus
+from typing import Final
 
 from audit_log.record import Outcome
 from proxy.errors import ExchangeError
+
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""RFC 9110 section 9.2.2: doing it twice is like doing it once."""
 
 
 class UpstreamError(ExchangeError):
@@ -20,6 +24,13 @@ class UpstreamUnreachableError(UpstreamError):
         super().__init__(message)
         self.on_kept_connection = on_kept_connection
         """The connection had served before, so the upstream may merely have grown tired of it."""
+
+    def may_be_retried(self, method: bytes, *, has_body: bool) -> bool:
+        """Say whether sending the request once more cannot do anything twice.
+
+        Its bytes may have arrived, so *method* has to be idempotent (RFC 9112 section 9.3.1).
+        """
+        return self.on_kept_connection and method in IDEMPOTENT and not has_body
 
 
 class UpstreamTimedOutError(UpstreamError):

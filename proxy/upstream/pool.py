@@ -11,11 +11,9 @@ from typing import Final
 from yarl import URL
 
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.errors import UpstreamTimedOutError, UpstreamUnreachableError
+from proxy.upstream.errors import IDEMPOTENT, UpstreamTimedOutError, UpstreamUnreachableError
 
 MAX_IDLE_CONNECTIONS: Final = 256
-IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-"""RFC 9110 section 9.2.2: doing it twice is like doing it once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,20 @@ class Upstream:
 
         Raises UpstreamUnreachableError and UpstreamTimedOutError.
         """
-        return self._kept(method) or await self.new_connection()
+        return self.kept_connection(method) or await self.new_connection()
+
+    def kept_connection(self, method: bytes) -> UpstreamConnection | None:
+        """Return a kept connection that is fit for *method*, if there is one.
+
+        A request that must not be sent twice is not risked on a connection whose end may
+        already have arrived: a last look costs a microsecond.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open and (method in IDEMPOTENT or not connection.has_unread_news()):
+                return connection
+            connection.abort()
+        return None
 
     async def new_connection(self) -> UpstreamConnection:
         """Return a connection that nobody has used. Raises as `connection` does."""
@@ -79,19 +90,6 @@ class Upstream:
             self._sweep.cancel()
         while self._idle:
             self._idle.pop().abort()
-
-    def _kept(self, method: bytes) -> UpstreamConnection | None:
-        """Return a kept connection that is fit for *method*, if there is one.
-
-        A request that must not be sent twice is not risked on a connection whose end may
-        already have arrived: a last look costs a microsecond.
-        """
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and (method in IDEMPOTENT or not connection.has_unread_news()):
-                return connection
-            connection.abort()
-        return None
 
     def _end_long_idle(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,0 +1,291 @@
+"""The express lane: ordinary requests, relayed without a task and without a web framework.
+
+A request is ordinary when it is complete in what has been read so far, asks for no change of
+protocols and expects no interim answer. Any other is handed to the general lane, before a byte of
+it has gone upstream, and its connection with it. What is decided (admission, header policy,
+outcome, record) is decided by the same code in both lanes.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from audit_log.record import Outcome
+from proxy.admission import Admission
+from proxy.answers import own_answer
+from proxy.errors import ExchangeError, RefusedError
+from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
+from proxy.handler import HeaderPolicy
+from proxy.headers import Peer, serialised, upgrade_of
+from proxy.peer import cut, peer_of
+from proxy.relay import Relay, Tunnel
+from proxy.request import RequestHead, end_of_head, parsed_head
+from proxy.routes import Routes
+from proxy.upstream import Upstream, UpstreamConnection, UpstreamUnreachableError
+
+MAX_BODY_BYTES: Final = 65_536
+"""Of an ordinary request; what is longer streams through the general lane."""
+MAX_AHEAD_BYTES: Final = 65_536
+"""What a client may send before it has been answered; then it is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrdinaryRequest:
+    """A request that is here as a whole."""
+
+    head: RequestHead
+    body: bytes
+    size: int
+    """How many bytes it took on the wire."""
+
+
+def ordinary_request(received: bytes) -> OrdinaryRequest | None:
+    """Return the request at the start of *received*, or None if it is not an ordinary one."""
+    try:
+        end = end_of_head(received)
+        if end is None:
+            return None
+        head = parsed_head(received[:end])
+    except RefusedError:
+        return None  # the general lane will say what is wrong with it
+    length = int(head.field(b"content-length") or 0)
+    if (
+        length > min(MAX_BODY_BYTES, len(received) - end)
+        or head.body_is_chunked
+        or head.field(b"expect") is not None
+        or upgrade_of(head.fields) is not None
+    ):
+        return None
+    return OrdinaryRequest(head, received[end : end + length], end + length)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressLane:
+    """How requests of the express lane are admitted and forwarded: as in the general lane."""
+
+    admission: Admission
+    routes: Routes
+    policy: HeaderPolicy
+
+
+HandOver = Callable[["ExpressConnection", bytes], None]
+"""Gives a connection, with what was read on it, to the general lane."""
+
+
+class ExpressConnection(asyncio.Protocol):
+    """One client connection. At most one exchange goes on at a time; answers keep their order."""
+
+    def __init__(
+        self, lane: ExpressLane, connections: set["ExpressConnection"], hand_over: HandOver
+    ) -> None:
+        """Be among *connections* until the end, or until *hand_over*."""
+        self.relay: Relay | None = None
+        self.writing_paused = False
+        self.transport: asyncio.Transport
+        self.idle_since = 0.0
+        self.ended: asyncio.Event = asyncio.Event()
+        self._lane = lane
+        self._connections = connections
+        self._give_to_general_lane = hand_over
+        self._loop = asyncio.get_running_loop()
+        self._peer: Peer
+        self._received = b""
+        self._reading_paused = False
+        self._is_stopping = False
+        self._request: OrdinaryRequest | None = None
+        self._exchange: Exchange
+        self._upstream: Upstream
+        self._connecting: asyncio.Task[None] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether an exchange is going on."""
+        return self._request is not None
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Find out who it is, once a connection."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._peer = peer_of(transport, self._lane.admission.trusted)
+        self.idle_since = self._loop.time()
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take up the next request, unless one is going on."""
+        self._received = self._received + data if self._received else data
+        if self._request is None:
+            self._take_up()
+        elif len(self._received) > MAX_AHEAD_BYTES and not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """End the exchange at once: its client has hung up."""
+        self._give_up(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
+        self._leave()
+
+    def pause_writing(self) -> None:
+        """Stop the answer while the client takes nothing in."""
+        self.writing_paused = True
+        if self.relay is not None:
+            self.relay.client_is_slow()
+
+    def resume_writing(self) -> None:
+        """Let the answer go on."""
+        self.writing_paused = False
+        if self.relay is not None:
+            self.relay.client_goes_on()
+
+    # What the relay calls
+
+    def send(self, data: bytes) -> None:
+        """Send *data* to the client; without effect once it has gone."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def cut(self, *, by_reset: bool) -> None:
+        """End the connection at once; *by_reset* where a mere end would look like a good one."""
+        cut(self.transport, by_reset=by_reset)
+
+    def pause_transport(self) -> None:
+        """Do nothing: only tunnels ask for it, and there are none in this lane."""
+
+    def resume_transport(self) -> None:
+        """Do nothing, as above."""
+
+    def switch(self, tunnel: Tunnel) -> None:
+        """Refuse: a request to change protocols is never in this lane."""
+        raise NotImplementedError
+
+    # What the lane calls
+
+    def stop_when_idle(self) -> None:
+        """Take up nothing more; end the connection as soon as it owes no answer."""
+        self._is_stopping = True
+        if self._request is None:
+            self.transport.close()
+
+    def stop_now(self) -> None:
+        """End the connection: the time to stop is over."""
+        self._give_up(Outcome.INTERRUPTED, STATUS_UNKNOWN)
+        self.transport.abort()
+
+    # One exchange after the other
+
+    def _take_up(self) -> None:
+        while self._received and self._request is None and not self.transport.is_closing():
+            request = ordinary_request(self._received)
+            if request is None or not self._begin(request):
+                self._hand_over()
+                return
+
+    def _begin(self, request: OrdinaryRequest) -> bool:
+        """Begin the exchange of *request*; return False, having done nothing, if it must wait."""
+        lane, head = self._lane, request.head
+        try:
+            exchange = lane.admission.admit_at_once(head, self._peer)
+        except RefusedError as refusal:
+            self._received = self._received[request.size :]
+            self._answer(refusal, head)
+            return True
+        if exchange is None:
+            return False
+        self._received = self._received[request.size :]
+        self._request, self._exchange = request, exchange
+        exchange.begin()
+        self._upstream = lane.routes.upstream_of(head.target)
+        connection = self._upstream.kept_connection(head.method)
+        if connection is None:
+            self._connecting = self._loop.create_task(self._connect(), name="express-connect")
+        else:
+            self._forward(request, connection)
+        return True
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._upstream.new_connection()
+        except ExchangeError as error:
+            self._failed(error)
+            return
+        assert self._request is not None
+        self._forward(self._request, connection)
+
+    def _forward(self, request: OrdinaryRequest, connection: UpstreamConnection) -> None:
+        head, exchange = request.head, self._exchange
+        Relay(head, exchange, self, connection, self._finished).begin()
+        fields = [*self._lane.policy(head.fields, self._peer), *exchange.added_fields]
+        if request.body:
+            exchange.request_content(request.body)
+        wire = serialised(b"%b %b HTTP/1.1" % (head.method, head.target), fields)
+        connection.send(wire + request.body)
+        connection.request_was_sent()
+
+    def _finished(self, error: ExchangeError | None) -> None:
+        relay, request = self.relay, self._request
+        assert relay is not None
+        assert request is not None
+        self.relay = None
+        self._upstream.give_back(relay.connection)
+        if error is None:
+            self._end(keeps_alive=relay.keeps_alive)
+        elif isinstance(error, UpstreamUnreachableError) and error.may_be_retried(
+            request.head.method, has_body=bool(request.body)
+        ):
+            self._connecting = self._loop.create_task(self._connect(), name="express-connect")
+        else:
+            self._failed(error)
+
+    def _failed(self, error: ExchangeError) -> None:
+        assert self._request is not None
+        self._exchange.end(error.outcome, error.status)
+        self._answer(error, self._request.head)
+        self._end(keeps_alive=self._request.head.keeps_alive)
+
+    def _answer(self, error: ExchangeError, head: RequestHead) -> None:
+        answer = own_answer(
+            error.status,
+            str(error),
+            keeps_alive=head.keeps_alive,
+            fields=error.fields,
+            has_content=head.method != b"HEAD",
+        )
+        self.send(answer)
+        if not head.keeps_alive:
+            self.transport.close()
+
+    def _end(self, *, keeps_alive: bool) -> None:
+        self._request = None
+        self.idle_since = self._loop.time()
+        if not keeps_alive or self._is_stopping:
+            self.transport.close()
+            return
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        if self._received:
+            # Not at once: a client that sends ahead must not let us recurse, or hold others up.
+            self._loop.call_soon(self._take_up)
+
+    def _give_up(self, outcome: Outcome, status: int) -> None:
+        """End what is going on, and what the upstream does about it."""
+        if self._request is None:
+            return
+        self._request = None
+        sent = self.relay.status if self.relay else None
+        self._exchange.end(outcome, sent or status)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self.relay is not None:
+            self._upstream.give_back(self.relay.connection)
+            self.relay = None
+
+    def _hand_over(self) -> None:
+        self._leave()
+        received, self._received = self._received, b""
+        self._give_to_general_lane(self, received)
+
+    def _leave(self) -> None:
+        self._connections.discard(self)
+        self.ended.set()
