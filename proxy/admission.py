@@ -57,6 +57,7 @@ class Admission:
         exchange, token_hash = self._exchange_of(head, peer)
         if not isinstance(exchange, AuditedExchange):
             return exchange
+        exchange.cause = self.mcp.cause_of(token_hash, head)
         try:
             token = await self.directory.identify(token_hash)
         except DirectoryUnavailableError:
@@ -72,14 +73,17 @@ class Admission:
         if not isinstance(exchange, AuditedExchange):
             return exchange
         token = self.directory.known(token_hash)
-        return None if token is MISSING else self._judged(exchange, token_hash, token)
+        if token is MISSING:
+            return None
+        exchange.cause = self.mcp.cause_of(token_hash, head)
+        return self._judged(exchange, token_hash, token)
 
     def _exchange_of(self, head: RequestHead, peer: Peer) -> tuple[Exchange, str]:
         """Return the exchange of *head*, and the hash of its token if it is audited."""
         client_ip = client_address(peer.address, head.fields, self.trusted)
         if mcp_exchange := self.mcp.exchange_of(head, client_ip):
             return mcp_exchange, ""
-        token_hash = self.recogniser.token_hash(head.fields)
+        token_hash = head.fields.derived(self.recogniser.token_hash)
         if token_hash is Credentials.OTHER or not self.audited_paths.cover(head.target):
             return UnauditedExchange(self.tally), ""
         exchange = AuditedExchange(self.recorder, self.tally, self.instance, head, client_ip)
@@ -89,7 +93,6 @@ class Admission:
             exchange.end(refusal.outcome, refusal.status)
             raise refusal
         exchange.caller = Caller(token_hash=token_hash)
-        exchange.cause = self.mcp.cause_of(token_hash, head)
         return exchange, token_hash
 
     def _judged(

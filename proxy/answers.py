@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from proxy.headers import serialised
+from proxy.fields import field_lines
 
 
 def own_answer(
@@ -17,13 +17,13 @@ def own_answer(
 ) -> bytes:
     """Return a complete answer whose body is `{"detail": …}`; only its head for HEAD requests."""
     content = json.dumps({"detail": detail}).encode()
-    head = serialised(
-        f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}".encode(),
+    lines = field_lines(
         [
             (b"Content-Type", b"application/json"),
             (b"Content-Length", b"%d" % len(content)),
             *fields,
             *(() if keeps_alive else ((b"Connection", b"close"),)),
-        ],
+        ]
     )
+    head = f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n".encode() + lines + b"\r\n"
     return head + content if has_content else head

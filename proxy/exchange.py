@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from audit_log.record import Attribution, AuditRecord, Outcome, new_record_id
 from proxy.framing import Payload
 from proxy.identity import Caller, recorded_path
@@ -99,11 +101,13 @@ class AuditedExchange(Exchange):
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _started: float = field(default_factory=time.perf_counter)
     _slot: int = -1
+    _begun: AuditRecord | None = None
     _has_ended: bool = False
 
     def begin(self) -> None:
         """Note the call, so that it is recorded as interrupted if we are killed from now on."""
-        self._slot = self.recorder.begin(self._record(Outcome.INTERRUPTED, STATUS_UNKNOWN, None))
+        self._begun = self._record(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
+        self._slot = self.recorder.begin(self._begun)
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the call, once."""
@@ -112,7 +116,13 @@ class AuditedExchange(Exchange):
         self._has_ended = True
         self.tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
-        self.recorder.end(self._slot, self._record(outcome, status, duration_ms))
+        if self._begun is None:
+            record = self._record(outcome, status, duration_ms)
+        else:
+            record = replace(
+                self._begun, outcome=outcome, status_code=status, duration_ms=duration_ms
+            )
+        self.recorder.end(self._slot, record)
 
     def _record(self, outcome: Outcome, status: int, duration_ms: float | None) -> AuditRecord:
         return AuditRecord(

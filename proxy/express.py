@@ -11,13 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
+import msgspec
+
 from audit_log.record import Outcome
 from proxy.admission import Admission
 from proxy.answers import own_answer
 from proxy.errors import ExchangeError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
+from proxy.fields import FieldParser, Fields, field_lines
 from proxy.handler import HeaderPolicy
-from proxy.headers import Peer, serialised, upgrade_of
+from proxy.headers import Peer, upgrade_of
 from proxy.peer import cut, peer_of
 from proxy.relay import Relay, Tunnel
 from proxy.request import RequestHead, end_of_head, parsed_head
@@ -30,8 +33,7 @@ MAX_AHEAD_BYTES: Final = 65_536
 """What a client may send before it has been answered; then it is paused."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrdinaryRequest:
+class OrdinaryRequest(msgspec.Struct, frozen=True):
     """A request that is here as a whole."""
 
     head: RequestHead
@@ -40,13 +42,13 @@ class OrdinaryRequest:
     """How many bytes it took on the wire."""
 
 
-def ordinary_request(received: bytes) -> OrdinaryRequest | None:
+def ordinary_request(received: bytes, parser: FieldParser) -> OrdinaryRequest | None:
     """Return the request at the start of *received*, or None if it is not an ordinary one."""
     try:
         end = end_of_head(received)
         if end is None:
             return None
-        head = parsed_head(received[:end])
+        head = parsed_head(received[:end], parser)
     except RefusedError:
         return None  # the general lane will say what is wrong with it
     length = int(head.field(b"content-length") or 0)
@@ -54,7 +56,7 @@ def ordinary_request(received: bytes) -> OrdinaryRequest | None:
         length > min(MAX_BODY_BYTES, len(received) - end)
         or head.body_is_chunked
         or head.field(b"expect") is not None
-        or upgrade_of(head.fields) is not None
+        or head.fields.derived(upgrade_of) is not None
     ):
         return None
     return OrdinaryRequest(head, received[end : end + length], end + length)
@@ -91,6 +93,8 @@ class ExpressConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._peer: Peer
         self._received = b""
+        self._parser = FieldParser()
+        self._forwarded: tuple[Fields, bytes] | None = None
         self._reading_paused = False
         self._is_stopping = False
         self._request: OrdinaryRequest | None = None
@@ -176,7 +180,7 @@ class ExpressConnection(asyncio.Protocol):
 
     def _take_up(self) -> None:
         while self._received and self._request is None and not self.transport.is_closing():
-            request = ordinary_request(self._received)
+            request = ordinary_request(self._received, self._parser)
             if request is None or not self._begin(request):
                 self._hand_over()
                 return
@@ -215,12 +219,19 @@ class ExpressConnection(asyncio.Protocol):
     def _forward(self, request: OrdinaryRequest, connection: UpstreamConnection) -> None:
         head, exchange = request.head, self._exchange
         Relay(head, exchange, self, connection, self._finished).begin()
-        fields = [*self._lane.policy(head.fields, self._peer), *exchange.added_fields]
+        lines = self._lines_forwarded(head.fields)
+        if exchange.added_fields:
+            lines += field_lines(exchange.added_fields)
         if request.body:
             exchange.request_content(request.body)
-        wire = serialised(b"%b %b HTTP/1.1" % (head.method, head.target), fields)
-        connection.send(wire + request.body)
+        connection.send(head.on_the_wire(lines) + request.body)
         connection.request_was_sent()
+
+    def _lines_forwarded(self, fields: Fields) -> bytes:
+        """Return what the policy leaves of *fields*, computed once while they repeat."""
+        if self._forwarded is None or self._forwarded[0] is not fields:
+            self._forwarded = fields, field_lines(self._lane.policy(fields, self._peer))
+        return self._forwarded[1]
 
     def _finished(self, error: ExchangeError | None) -> None:
         relay, request = self.relay, self._request

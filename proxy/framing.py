@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from proxy.headers import FIELD_LINE
-from proxy.identity import Fields
+from proxy.fields import Fields, is_field_line
 
 MAX_CHUNK_LINE_BYTES: Final = 4_096
 MAX_TRAILER_BYTES: Final = 65_536
@@ -131,7 +130,7 @@ class ChunkedBody:
             self._trailer_bytes += len(line) + 2
             if self._trailer_bytes > MAX_TRAILER_BYTES:
                 raise FramingError("the trailers are too long")
-            if line and not FIELD_LINE.fullmatch(line):
+            if line and not is_field_line(line):
                 raise FramingError("a trailer is not `name: value`")
             self.is_complete = not line
             return
@@ -153,18 +152,23 @@ def chunk(content: bytes) -> bytes:
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-def answer_body(request_method: bytes, status: int, fields: Fields, version: str) -> Body:
+def answer_body(request_method: bytes, status: int, fields: Fields, *, is_http_10: bool) -> Body:
     """Return how the body of an answer is framed (RFC 9112 section 6.3). Raises FramingError."""
-    codings = [
-        value.strip().lower() for name, value in fields if name.lower() == b"transfer-encoding"
-    ]
-    lengths = [value.strip() for name, value in fields if name.lower() == b"content-length"]
-    if codings and (lengths or codings != [b"chunked"] or version == "1.0"):
+    is_chunked, length = fields.derived(_announced)
+    if is_chunked and is_http_10:
+        raise FramingError("an answer of HTTP/1.0 cannot be chunked")
+    if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
+        return EmptyBody()
+    if is_chunked:
+        return ChunkedBody()
+    return BodyUntilClose() if length is None else SizedBody(length)
+
+
+def _announced(fields: Fields) -> tuple[bool, int | None]:
+    """Return whether the body is chunked, and its Content-Length."""
+    codings, lengths = fields.all(b"transfer-encoding"), fields.all(b"content-length")
+    if codings and (lengths or len(codings) > 1 or codings[0].lower() != b"chunked"):
         raise FramingError("the answer's Transfer-Encoding is not `chunked` alone")
     if len(lengths) > 1 or (lengths and not _CONTENT_LENGTH.fullmatch(lengths[0])):
         raise FramingError("the answer's Content-Length is not one number")
-    if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
-        return EmptyBody()
-    if codings:
-        return ChunkedBody()
-    return SizedBody(int(lengths[0])) if lengths else BodyUntilClose()
+    return bool(codings), int(lengths[0]) if lengths else None

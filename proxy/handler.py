@@ -11,8 +11,8 @@ from audit_log.record import Outcome
 from proxy.answers import own_answer
 from proxy.errors import ExchangeError, MalformedBodyError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
-from proxy.headers import FieldList, Peer
-from proxy.identity import Fields
+from proxy.fields import FieldList, Fields
+from proxy.headers import Peer
 from proxy.listener import Answered, Listener, RelayRequest
 from proxy.relay import Relay
 from proxy.request import RequestHead

@@ -1,17 +1,9 @@
 """The header policy: what is forwarded, what is dropped, what is added. Pure."""
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.identity import Fields
-
-FieldList = list[tuple[bytes, bytes]]
-
-FIELD_NAME: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-FIELD_LINE: Final = re.compile(rb"(%b):[ \t]*([\t\x20-\x7e\x80-\xff]*)" % FIELD_NAME)
-"""RFC 9112 section 5: no obs-fold, no white space before the colon, no control bytes."""
+from proxy.fields import FieldList, Fields
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -50,20 +42,10 @@ def request_fields(fields: Fields, peer: Peer) -> FieldList:
 
     A client of HTTP/1.0 may have sent no Host; then it is empty (RFC 9112 section 3.2).
     """
-    sent: FieldList = []
-    forwarded: dict[bytes, list[bytes]] = {}
-    host: bytes | None = None
-    for name, value in _end_to_end(fields):
-        lowered = name.lower()
-        if lowered in FORWARDED:
-            forwarded.setdefault(lowered, []).append(value)
-            continue
-        sent.append((name, value))
-        if lowered == b"host":
-            host = value
-    if host is None:
-        sent.insert(0, (b"Host", b""))
-    sent.extend(_who_the_client_is(forwarded if peer.is_trusted else {}, peer, host or b""))
+    host = fields.first(b"host")
+    sent = [] if host is not None else [(b"Host", b"")]
+    sent.extend(field for field in _end_to_end(fields) if field[0].lower() not in FORWARDED)
+    sent.extend(_who_the_client_is(fields if peer.is_trusted else Fields(()), peer, host or b""))
     return sent
 
 
@@ -79,20 +61,16 @@ def hub_request_fields(fields: Fields, authority: bytes) -> FieldList:
     ]
 
 
-def answer_fields(fields: Fields, *, keeps_framing: bool = True) -> FieldList:
-    """Return what the client is sent: the end-to-end fields in order.
+def answer_fields(fields: Fields) -> FieldList:
+    """Return what the client is sent: the end-to-end fields in order."""
+    dropped = HOP_BY_HOP | _named_by_connection(fields)
+    return [field for field in fields if field[0].lower() not in dropped]
 
-    Without *keeps_framing* the answer is unchunked for a client that speaks HTTP/1.0.
-    """
-    named = _named_by_connection(fields)
-    unchunked = frozenset[bytes]() if keeps_framing else {b"transfer-encoding", b"trailer"}
-    return [
-        (name, value)
-        for name, value in fields
-        if (lowered := name.lower()) not in HOP_BY_HOP
-        and lowered not in named
-        and lowered not in unchunked
-    ]
+
+def unchunked_answer_fields(fields: Fields) -> FieldList:
+    """Return what a client is sent that speaks HTTP/1.0 and so knows no chunks."""
+    unchunked = {b"transfer-encoding", b"trailer"}
+    return [field for field in answer_fields(fields) if field[0].lower() not in unchunked]
 
 
 def switched_fields(fields: Fields) -> FieldList:
@@ -106,7 +84,7 @@ def switched_fields(fields: Fields) -> FieldList:
 
 def upgrade_of(fields: Fields) -> bytes | None:
     """Return the protocol that a request asks to change to, or None if it may not."""
-    wanted = [value for name, value in fields if name.lower() == b"upgrade"]
+    wanted = fields.all(b"upgrade")
     if len(wanted) != 1 or b"upgrade" not in connection_options(fields):
         return None
     protocols = {part.strip().lower() for part in wanted[0].split(b",")}
@@ -117,15 +95,15 @@ def connection_options(fields: Fields) -> frozenset[bytes]:
     """Return the options of all Connection fields, in lower case."""
     return frozenset(
         option.strip().lower()
-        for name, value in fields
-        if name.lower() == b"connection"
+        for value in fields.all(b"connection")
         for option in value.split(b",")
     )
 
 
-def serialised(start_line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a message head as it goes over the wire (RFC 9112 section 2.1)."""
-    return b"%b\r\n%b\r\n" % (start_line, b"".join(b"%b: %b\r\n" % field for field in fields))
+def keeps_alive(fields: Fields, *, is_http_10: bool) -> bool:
+    """Say whether the sender is willing to go on with its connection (RFC 9112 section 9.3)."""
+    options = fields.derived(connection_options)
+    return b"close" not in options and (not is_http_10 or b"keep-alive" in options)
 
 
 def _end_to_end(fields: Fields) -> FieldList:
@@ -161,13 +139,15 @@ def _still_meant(name: bytes, lowered: bytes, value: bytes, upgrade: bytes | Non
     return []
 
 
-def _who_the_client_is(said: dict[bytes, list[bytes]], peer: Peer, host: bytes) -> FieldList:
+def _who_the_client_is(said: Fields, peer: Peer, host: bytes) -> FieldList:
     """Return the X-Forwarded fields: what trusted proxies *said*, completed by what we saw."""
-    before = said.get(b"x-forwarded-for", [])
-    fields = [
+    before = said.all(b"x-forwarded-for")
+    return [
         (b"X-Forwarded-For", b", ".join([*before, peer.address.encode()])),
-        (b"X-Forwarded-Proto", b", ".join(said.get(b"x-forwarded-proto", [peer.scheme.encode()]))),
-        (b"X-Forwarded-Host", b", ".join(said.get(b"x-forwarded-host", [host]))),
+        (
+            b"X-Forwarded-Proto",
+            b", ".join(said.all(b"x-forwarded-proto") or [peer.scheme.encode()]),
+        ),
+        (b"X-Forwarded-Host", b", ".join(said.all(b"x-forwarded-host") or [host])),
+        *((b"Forwarded", value) for value in said.all(b"forwarded")),
     ]
-    fields.extend((b"Forwarded", value) for value in said.get(b"forwarded", []))
-    return fields

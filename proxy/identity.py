@@ -11,10 +11,8 @@ from uuid import UUID
 
 from audit_log.record import MAX_PATH_CHARACTERS, unknown_token_name
 from audit_log.tokens import Token, hash_token
+from proxy.fields import Fields
 from proxy.settings import Network
-
-Fields = Sequence[tuple[bytes, bytes]]
-"""Header fields as they were on the wire: names in their own case, order kept."""
 
 _ABSOLUTE_FORM: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SLASHES: Final = re.compile(rb"[/\\]+")
@@ -41,7 +39,7 @@ class TokenRecogniser:
 
     def token_hash(self, fields: Fields) -> str | Credentials:
         """Return the SHA-256 of our bearer token, or what stands there instead."""
-        values = [value for name, value in fields if name.lower() == b"authorization"]
+        values = fields.all(b"authorization")
         tokens = [found[1] for value in values if (found := self._bearer.fullmatch(value))]
         if not tokens:
             return Credentials.OTHER
@@ -134,7 +132,7 @@ def client_address(peer: str, fields: Fields, trusted: Sequence[Network]) -> str
     """
     if not is_trusted(peer, trusted):
         return peer
-    said = b",".join(value for name, value in fields if name.lower() == b"x-forwarded-for")
+    said = b",".join(fields.all(b"x-forwarded-for"))
     address = peer
     for hop in reversed(said.decode("latin-1").split(",")):
         try:

@@ -6,14 +6,9 @@ from typing import Protocol
 from audit_log.record import Outcome
 from proxy.errors import ExchangeError
 from proxy.exchange import Exchange
+from proxy.fields import Fields, field_lines
 from proxy.framing import Body, ChunkedBody, Payload
-from proxy.headers import (
-    FieldList,
-    answer_fields,
-    serialised,
-    switched_fields,
-    upgrade_of,
-)
+from proxy.headers import answer_fields, switched_fields, unchunked_answer_fields, upgrade_of
 from proxy.request import RequestHead
 from proxy.upstream import SWITCHING_PROTOCOLS, AnswerHead, UpstreamConnection
 
@@ -87,7 +82,7 @@ class Relay:
         """What the client was sent; None while nothing was."""
         self.keeps_alive = head.keeps_alive
         """Another request may follow on the client's connection."""
-        self.may_switch = upgrade_of(head.fields) is not None
+        self.may_switch = head.fields.derived(upgrade_of) is not None
         self.connection = connection
         self._head = head
         self.exchange = exchange
@@ -120,7 +115,7 @@ class Relay:
     def interim(self, head: AnswerHead) -> None:
         """Pass a 1xx on; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
         if not self._head.is_http_10:
-            self._write(serialised(_status_line(head), answer_fields(head.fields)))
+            self._write(b"%b%b\r\n" % (_status_line(head), head.fields.derived(_answer_lines)))
 
     def opened(self, head: AnswerHead, body: Body) -> Payload | None:
         """Send the head at once: a stream may stay silent for minutes."""
@@ -134,7 +129,7 @@ class Relay:
             self.exchange.end(Outcome.STREAMING, head.status)
         elif body.is_complete:
             self.exchange.end(Outcome.COMPLETED, head.status)
-        self._write(serialised(_status_line(head), self._fields(head)))
+        self._write(_status_line(head) + self._field_lines(head))
         if self._is_tunnel:
             self._client.switch(Tunnel(self.connection, self.exchange))
         elif body.is_complete:
@@ -190,15 +185,16 @@ class Relay:
 
         return watched
 
-    def _fields(self, head: AnswerHead) -> FieldList:
+    def _field_lines(self, head: AnswerHead) -> bytes:
         if self._is_tunnel:
-            return switched_fields(head.fields)
-        fields = answer_fields(head.fields, keeps_framing=not self._unchunks)
+            return field_lines(switched_fields(head.fields)) + b"\r\n"
+        if self._unchunks:
+            lines = field_lines(unchunked_answer_fields(head.fields))
+        else:
+            lines = head.fields.derived(_answer_lines)
         if not self.keeps_alive:
-            fields.append((b"Connection", b"close"))
-        elif self._head.is_http_10:
-            fields.append((b"Connection", b"keep-alive"))
-        return fields
+            return lines + b"Connection: close\r\n\r\n"
+        return lines + (b"Connection: keep-alive\r\n\r\n" if self._head.is_http_10 else b"\r\n")
 
     def _write(self, data: bytes) -> None:
         self._client.send(data)
@@ -209,4 +205,8 @@ class Relay:
 
 
 def _status_line(head: AnswerHead) -> bytes:
-    return b"HTTP/1.1 %d %b" % (head.status, head.reason)
+    return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
+
+
+def _answer_lines(fields: Fields) -> bytes:
+    return field_lines(answer_fields(fields))

@@ -6,15 +6,17 @@ strict: two readings of where a request ends are the door to request smuggling.
 """
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
+
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
 from proxy.errors import RefusedError
+from proxy.fields import FIELD_NAME, FieldParser, Fields, MalformedFieldsError
 from proxy.framing import Body, ChunkedBody, EmptyBody, SizedBody
-from proxy.headers import FIELD_LINE, FIELD_NAME, connection_options
-from proxy.identity import Fields, printable
+from proxy.headers import keeps_alive
+from proxy.identity import printable
 
 MAX_TARGET_BYTES: Final = 32_768
 MAX_FIELD_BYTES: Final = 65_536
@@ -25,7 +27,7 @@ MAX_REQUEST_ID_CHARACTERS: Final = 256
 MAX_METHOD_BYTES: Final = 64
 
 _LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
-_TARGET: Final = re.compile(rb"/.*|\*|[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
+_TARGET: Final = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 # A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
@@ -56,8 +58,7 @@ class VersionNotSupportedError(RefusedError):
     status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True):
     """Request line and fields: target and values are raw bytes, names in the client's case."""
 
     method: bytes
@@ -67,13 +68,16 @@ class RequestHead:
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
-        return next((value for key, value in self.fields if key.lower() == name), None)
+        return self.fields.first(name)
+
+    def on_the_wire(self, lines: bytes) -> bytes:
+        """Return the head as it goes upstream, with *lines* in place of its own fields."""
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, self.target, lines)
 
     @property
     def keeps_alive(self) -> bool:
         """Say whether the client is willing to send another request on its connection."""
-        options = connection_options(self.fields)
-        return b"close" not in options and (not self.is_http_10 or b"keep-alive" in options)
+        return keeps_alive(self.fields, is_http_10=self.is_http_10)
 
     @property
     def body_is_chunked(self) -> bool:
@@ -95,14 +99,22 @@ class RequestHead:
     @property
     def user_agent(self) -> str | None:
         """Return the User-Agent for the audit log: printable, at most 256 characters."""
-        value = self.field(b"user-agent")
-        return None if value is None else printable(value)[:MAX_USER_AGENT_CHARACTERS]
+        return self.fields.derived(_user_agent)
 
     @property
     def request_id(self) -> str | None:
         """Return the client's X-Request-Id: kept as data, never used as a key."""
-        value = self.field(b"x-request-id")
-        return None if value is None else printable(value)[:MAX_REQUEST_ID_CHARACTERS]
+        return self.fields.derived(_request_id)
+
+
+def _user_agent(fields: Fields) -> str | None:
+    value = fields.first(b"user-agent")
+    return None if value is None else printable(value)[:MAX_USER_AGENT_CHARACTERS]
+
+
+def _request_id(fields: Fields) -> str | None:
+    value = fields.first(b"x-request-id")
+    return None if value is None else printable(value)[:MAX_REQUEST_ID_CHARACTERS]
 
 
 def end_of_head(received: bytes, searched: int = 0) -> int | None:
@@ -126,55 +138,54 @@ def end_of_head(received: bytes, searched: int = 0) -> int | None:
     return None
 
 
-def parsed_head(head: bytes) -> RequestHead:
+def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
     """Return the head that *head*, which ends with an empty line, says. Raises RefusedError."""
-    if head.count(b"\n") != head.count(b"\r\n") or not head.endswith(b"\r\n\r\n"):
-        raise RefusedError("malformed request: a line does not end in CRLF")
-    line, *lines = head[:-4].split(b"\r\n")
+    line, _, rest = head.partition(b"\r\n")
     found = _LINE.fullmatch(line)
-    if not found:
+    if not found or not rest.endswith(b"\r\n"):
         raise _not_http()
     method, target, major, minor = found.groups()
     if major != b"1":
         raise VersionNotSupportedError("only HTTP/1.0 and HTTP/1.1 are spoken here")
-    if len(target) > MAX_TARGET_BYTES:
-        raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
-    if len(lines) > MAX_FIELDS:
-        raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
-    parsed = RequestHead(method, target, tuple(map(_field, lines)), is_http_10=minor == b"0")
-    _check(parsed)
+    _check_target(method, target)
+    try:
+        fields = (parser or FieldParser()).parse(rest[:-2])
+    except MalformedFieldsError as error:
+        raise RefusedError(f"malformed request: {error}") from error
+    fields.derived(_check_fields)
+    parsed = RequestHead(method, target, fields, minor == b"0")
+    if parsed.is_http_10:
+        if parsed.body_is_chunked:
+            raise RefusedError("malformed request: HTTP/1.0 knows no chunks")
+    elif fields.first(b"host") is None:
+        raise RefusedError("malformed request: there must be one Host field")
     return parsed
 
 
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    if len(line) > MAX_FIELD_BYTES:
-        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
-    found = FIELD_LINE.fullmatch(line)
-    if not found:
-        # Among them obs-fold (RFC 9112 section 5.2) and white space before the colon (5.1).
-        raise RefusedError("malformed request: a header field is not `name: value`")
-    return found[1], found[2].rstrip(b" \t")
-
-
-def _check(head: RequestHead) -> None:
-    """Raise RefusedError if *head* is nothing that could be passed on without misunderstanding."""
-    hosts, lengths, codings = (
-        [value for key, value in head.fields if key.lower() == name]
-        for name in (b"host", b"content-length", b"transfer-encoding")
-    )
-    if head.method == b"CONNECT":
+def _check_target(method: bytes, target: bytes) -> None:
+    if method == b"CONNECT":
         raise UnsupportedRequestError("CONNECT is for forward proxies; this is a reverse proxy")
-    if not _TARGET.fullmatch(head.target) or (head.target == b"*" and head.method != b"OPTIONS"):
+    if len(target) > MAX_TARGET_BYTES:
+        raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
+    if not _TARGET.match(target) or (target == b"*" and method != b"OPTIONS"):
         raise RefusedError("malformed request: the target is no path")
-    if len(hosts) > 1 or (not hosts and not head.is_http_10):
-        raise RefusedError("malformed request: there must be one Host field")
-    if hosts and not _HOST.fullmatch(hosts[0]):
-        raise RefusedError("malformed request: Host is not a host")
+
+
+def _check_fields(fields: Fields) -> None:
+    """Raise RefusedError if *fields* could not be passed on without misunderstanding."""
+    if len(fields) > MAX_FIELDS:
+        raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
+    if any(len(name) + len(value) > MAX_FIELD_BYTES for name, value in fields):
+        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
+    hosts, lengths = fields.all(b"host"), fields.all(b"content-length")
+    if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
+        raise RefusedError("malformed request: Host is not one host")
     if len(lengths) > 1 or (lengths and not _CONTENT_LENGTH.fullmatch(lengths[0])):
         raise RefusedError("malformed request: Content-Length is not one number")
-    if codings and (lengths or head.is_http_10):
+    codings = fields.all(b"transfer-encoding")
+    if codings and lengths:
         raise RefusedError("malformed request: it is not clear where the body ends")
-    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
         # RFC 9112 section 6.1: what it does not understand, a server answers with 501.
         raise UnsupportedRequestError("the only transfer coding understood here is `chunked`")
 

@@ -9,8 +9,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
 
 from proxy.errors import MalformedBodyError
+from proxy.fields import FieldList, field_lines
 from proxy.framing import LAST_CHUNK, chunk
-from proxy.headers import FieldList, serialised
 from proxy.relay import Relay
 from proxy.request import RequestHead
 from proxy.upstream import UpstreamConnection, UpstreamTimedOutError
@@ -26,9 +26,7 @@ async def sending(
     then the rest of it is not sent.
     """
     connection = relay.connection
-    wire = serialised(
-        b"%b %b HTTP/1.1" % (head.method, head.target), [*fields, *relay.exchange.added_fields]
-    )
+    wire = head.on_the_wire(field_lines([*fields, *relay.exchange.added_fields]))
     if content.is_eof() and content.exception() is None:
         data = content.read_nowait()
         relay.exchange.request_content(data)

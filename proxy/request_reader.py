@@ -9,6 +9,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web import RequestPayloadError
 
 from proxy.errors import RefusedError
+from proxy.fields import FieldParser
 from proxy.framing import Body, FramingError
 from proxy.headers import upgrade_of
 from proxy.request import RequestHead, end_of_head, parsed_head
@@ -34,6 +35,7 @@ class RequestReader:
         self._loop = loop
         self._buffer_bytes = buffer_bytes
         self._received = b""
+        self._parser = FieldParser()
         self._searched = 0
         self._waiting = 0
         self._body: Body | None = None
@@ -91,7 +93,7 @@ class RequestReader:
             if end is None:
                 self._searched = len(self._received)
                 return None
-            head = parsed_head(self._received[:end])
+            head = parsed_head(self._received[:end], self._parser)
         except RefusedError as refusal:
             self._is_broken = True
             self._content = EMPTY_PAYLOAD
@@ -102,7 +104,7 @@ class RequestReader:
 
     def _begin_body(self, head: RequestHead) -> None:
         body = head.body()
-        self._asks_to_switch = upgrade_of(head.fields) is not None
+        self._asks_to_switch = head.fields.derived(upgrade_of) is not None
         if body.is_complete:
             self._content = EMPTY_PAYLOAD
             self._is_switched = self._asks_to_switch

@@ -9,10 +9,16 @@ from proxy.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExchange
 from proxy.framing import Payload
 from proxy.headers import Peer
 from proxy.hub.frames import FrameReader
-from proxy.hub.shapes import cancelled_id, unwrapped
+from proxy.hub.shapes import unwrapped
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.json_stream import JsonStream, Path, Values
-from proxy.mcp.messages import JsonRpcId, ToolAnswer, tool_answer_of, tool_call_of
+from proxy.mcp.messages import (
+    JsonRpcId,
+    ToolAnswer,
+    cancelled_id,
+    tool_answer_of,
+    tool_call_of,
+)
 from proxy.mcp.tool_calls import GONE, HUB, OpenToolCall, Source, ToolCalls
 from proxy.mcp.trace import NO_IDS, trace_id_of
 from proxy.request import RequestHead

@@ -11,7 +11,7 @@ from proxy.mcp.json_stream import ANY, Path, Values
 from proxy.mcp.messages import ANSWER_PATHS, REQUEST_PATHS
 
 _VERSION: Final[Path] = ("jsonrpc",)
-_BARE: Final = REQUEST_PATHS | ANSWER_PATHS | {_VERSION, ("params", "requestId")}
+_BARE: Final = REQUEST_PATHS | ANSWER_PATHS | {_VERSION}
 
 
 def wanted_paths(envelope_field: str | None) -> frozenset[Path]:
@@ -27,11 +27,3 @@ def unwrapped(values: Values) -> Values | None:
         if path[1:] == _VERSION and value == "2.0":
             return {inner[1:]: said for inner, said in values.items() if inner[0] == path[0]}
     return None
-
-
-def cancelled_id(message: Values) -> str | int | float | None:
-    """Return the id of the request that a notification cancels, or None."""
-    if message.get(("method",)) != "notifications/cancelled":
-        return None
-    cancelled = message.get(("params", "requestId"))
-    return cancelled if isinstance(cancelled, (str, int, float)) else None

@@ -6,7 +6,7 @@ from typing import Final
 from proxy.mcp.json_stream import JsonStream
 
 _DATA: Final = b"data:"
-_LINE_END: Final = re.compile(rb"[\r\n]")
+_LINE_END: Final = re.compile(rb"\r\n?|\n")
 
 
 class EventStream:
@@ -16,10 +16,14 @@ class EventStream:
         self._reader = reader
         self._begin = b""  # of the line, until it is clear whether it is data
         self._is_data: bool | None = None
+        self._follows_cr = False
+        self.has_ids = False
+        """Events have ids, so that a client can resume the stream after the last that it got."""
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
-        at = 0
+        at = 1 if self._follows_cr and data.startswith(b"\n") else 0
+        self._follows_cr = data.endswith(b"\r")
         while at < len(data):
             end = _LINE_END.search(data, at)
             part = data[at : end.start() if end else len(data)]
@@ -43,4 +47,5 @@ class EventStream:
         elif not self._begin:
             # An empty line ends the event. What was wrong with it does not concern the next one.
             self._reader.reset()
+        self.has_ids |= self._begin.startswith(b"id:")
         self._begin, self._is_data = b"", None

@@ -7,12 +7,15 @@ from audit_log.record import Outcome, ToolOutcome
 from proxy.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExchange
 from proxy.framing import Payload
 from proxy.mcp.event_stream import EventStream
+from proxy.mcp.inflated import INFLATABLE, Inflated
 from proxy.mcp.json_stream import JsonStream, Values
 from proxy.mcp.messages import (
     ANSWER_PATHS,
     REQUEST_PATHS,
+    JsonRpcId,
     ToolAnswer,
     ToolCall,
+    cancelled_id,
     named_by_header,
     tool_answer_of,
     tool_call_of,
@@ -24,6 +27,8 @@ from proxy.upstream import AnswerHead
 
 MODERN: Final = b"2026-07-28"
 """From this version on `Mcp-Name` names the tool. Versions are dates, so they sort."""
+MAX_TOOL_CALLS: Final = 100
+"""In one request, which before 2025-06-18 could be a batch. Further ones are only counted."""
 _FIRST_ERROR: Final = 400
 
 
@@ -38,44 +43,82 @@ class McpExchange(Exchange):
         self._calls = calls
         self._tally = tally
         self._named = _named_by_head(head)
-        self._is_readable = head.field(b"content-encoding") is None
         self._request = JsonStream(REQUEST_PATHS, self._message_sent)
         self._open: list[OpenToolCall] = []
         self._status = STATUS_UNKNOWN
-
-    def begin(self) -> None:
-        """Take the head's word where the body cannot be read."""
-        if self._named is not None and not self._is_readable:
-            self._begin_call(ToolCall(self._named, rpc_id=None))
+        self._events: EventStream | None = None
+        self._has_ended = False
 
     def request_content(self, data: bytes) -> None:
-        """Watch a piece of the request's body on its way to the MCP server."""
-        if self._is_readable:
-            self._request.feed(data)
+        """Watch a piece of the request's body on its way to the MCP server.
+
+        Whether it is encoded, its first byte tells; the field that says so may lie, and a server
+        that pays no heed to it would act on what we had not read.
+        """
+        was_broken = self._request.is_broken
+        self._request.feed(data)
+        if self._request.is_broken and not was_broken:
+            self._tally.oddities["mcp_request_unreadable"] += 1
+            if self._named is not None and not self._open:
+                self._begin_call(ToolCall(self._named, rpc_id=None))
 
     def answer_opened(self, head: AnswerHead) -> Payload | None:
         """Return what watches the content of the answer, if there is anything to learn."""
         self._status = head.status
-        if not self._open or head.field(b"content-encoding") is not None:
+        if not self._open:
             return None
-        stream = JsonStream(ANSWER_PATHS, self._message_received)
-        return EventStream(stream).feed if head.is_event_stream else stream.feed
+        read = JsonStream(ANSWER_PATHS, self._message_received)
+        if head.is_event_stream:
+            self._events = EventStream(read)
+        feed = self._events.feed if self._events else read.feed
+        encoding = head.field(b"content-encoding")
+        if encoding is None:
+            return feed
+        return Inflated(feed).feed if encoding.strip().lower() in INFLATABLE else None
 
     def end(self, outcome: Outcome, status: int) -> None:
-        """Record the tool calls that were not answered, unless the answer is still coming."""
+        """Record the tool calls that were not answered, unless the answer may still come."""
         self._counted.end(outcome, status)
-        if outcome is not Outcome.STREAMING:
-            for call in self._open:
+        if outcome is Outcome.STREAMING or self._has_ended:
+            return
+        self._has_ended = True
+        may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
+        for call in self._open:
+            if may_resume and not call.has_ended:
+                call.leave(_unanswered(outcome, status))
+            else:
                 call.end(_unanswered(outcome, status))
+
+    @property
+    def _may_be_resumed(self) -> bool:
+        """Say whether the client can fetch the rest of the answer by its `Last-Event-ID`."""
+        return (
+            self._source.session is not None
+            and self._events is not None
+            and self._events.has_ids
+            and self._status < _FIRST_ERROR
+        )
 
     def _message_sent(self, values: Values) -> None:
         said = tool_call_of(values)
         if said is None:
+            self._cancel(cancelled_id(values))
+            return
+        if len(self._open) >= MAX_TOOL_CALLS:
+            self._tally.oddities["mcp_tool_call_beyond_limit"] += 1
             return
         if self._named not in {None, said.tool}:
             # The body wins: it is what the MCP server acts on.
             self._tally.oddities["mcp_name_contradicts_body"] += 1
         self._begin_call(said)
+
+    def _cancel(self, rpc_id: JsonRpcId | None) -> None:
+        """Record a tool call of this session as cancelled: a client may do so by a message."""
+        if rpc_id is None or self._source.session is None:
+            return
+        call = self._calls.sessions.find((self._source.key, self._source.session), rpc_id)
+        if call is not None:
+            call.end(GONE)
 
     def _begin_call(self, said: ToolCall) -> None:
         source = self._source
@@ -91,8 +134,10 @@ class McpExchange(Exchange):
         if self._status >= _FIRST_ERROR:
             answer = replace(answer, status=self._status)
         for call in self._open:
-            # An error without an id is about a request that could not be read, so it is the one.
-            if call.rpc_id == answer.rpc_id or (len(self._open) == 1 and answer.rpc_id is None):
+            # Where only one side tells an id, the answer is about the one call there is: an error
+            # about what could not be read has none, and neither has a call that we could not read.
+            is_only_one = len(self._open) == 1 and None in {call.rpc_id, answer.rpc_id}
+            if call.rpc_id == answer.rpc_id or is_only_one:
                 call.end(answer)
 
 

@@ -1,8 +1,8 @@
 """Tool calls in flight, and which of them caused an API call. Does no I/O."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from audit_log.record import Attribution, new_record_id
@@ -12,6 +12,8 @@ HUB_KEY: Final = "hub"
 """Whose tool calls those of the Hub are. No token has this for a hash."""
 MAX_IN_FLIGHT: Final = 10_000
 """Further tool calls are forwarded and recorded, but no API call is tied to them."""
+MAX_ENDED: Final = 1_000
+"""As many tool calls are remembered after their end, for the API calls that they still make."""
 
 
 @dataclass(slots=True, eq=False)
@@ -22,73 +24,98 @@ class ToolCallInFlight:
     caller: str
     """The hash of its token, or a name for the Hub: whose tool call it is."""
     ours: TravelIds
-    """Ids that we made and sent along. Nobody else knows them."""
+    """Ids that we made and sent along. Who else knows them was told by the MCP server."""
     theirs: TravelIds
     """Ids that the client chose. They mean something among its own tool calls only."""
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
 
 
+Calls = dict[UUID, ToolCallInFlight]
+Key = TypeVar("Key")
+
+
 class ToolCallsInFlight:
-    """All tool calls in flight in this process."""
+    """All tool calls in flight in this process, and the last that have ended."""
 
     def __init__(self) -> None:
-        self._by_caller: defaultdict[str, dict[UUID, ToolCallInFlight]] = defaultdict(dict)
-        self._by_our_id: defaultdict[str, dict[UUID, ToolCallInFlight]] = defaultdict(dict)
+        self._by_caller: defaultdict[str, Calls] = defaultdict(dict)
+        self._by_our_id: defaultdict[str, Calls] = defaultdict(dict)
+        self._by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
+        self._ended: deque[ToolCallInFlight] = deque()
         self._count = 0
+        self._beyond = 0
+        """In flight, but too many to be looked at."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
-        return self._count
+        """Return how many are in flight."""
+        return self._count + self._beyond
+
+    @property
+    def knows_any(self) -> bool:
+        """Say whether an API call can be tied to anything."""
+        return bool(self._by_our_id or self._count)
 
     def add(self, call: ToolCallInFlight) -> None:
         """Tie API calls to *call* from now on."""
         if self._count >= MAX_IN_FLIGHT:
+            self._beyond += 1
             return
         self._count += 1
         self._by_caller[call.caller][call.id] = call
         for our_id in call.ours:
             self._by_our_id[our_id][call.id] = call
+        for their_id in call.theirs:
+            self._by_their_id[call.caller, their_id][call.id] = call
 
     def remove(self, call: ToolCallInFlight) -> None:
-        """Tie nothing to *call* any more."""
-        if _taken_out(self._by_caller, call.caller, call) is None:
+        """Learn that *call* has ended. To be said once of each that was added."""
+        if call.id not in self._by_caller.get(call.caller, {}):
+            self._beyond -= 1
             return
         self._count -= 1
-        for our_id in call.ours:
-            _taken_out(self._by_our_id, our_id, call)
+        _take_out(self._by_caller, call.caller, call)
+        for their_id in call.theirs:
+            _take_out(self._by_their_id, (call.caller, their_id), call)
+        self._ended.append(call)
+        if len(self._ended) > MAX_ENDED:
+            forgotten = self._ended.popleft()
+            for our_id in forgotten.ours:
+                _take_out(self._by_our_id, our_id, forgotten)
 
     def cause_of(self, caller: str, ids: TravelIds) -> tuple[ToolCallInFlight, Attribution] | None:
         """Return the tool call behind an API call of *caller* that carries *ids*, if it is clear.
 
-        Exact when the ids are those of one tool call: ours, or its client's own if that client
-        is *caller* too. Inferred when *caller* has one tool call in flight. Never a guess
-        between two. The Hub has no token for the API: its tool calls are looked at where *caller*
-        has none of its own.
+        Exact when there is one tool call that each of the ids speaks for, as far as we know them.
+        An id speaks for the tool calls of *caller* that it was sent with, whether we made it or
+        the client did. Inferred when no id is known and *caller* has one tool call in flight.
+        Never a guess between two. The Hub has no token for the API: its tool calls are looked at
+        where *caller* has none of its own.
         """
-        own = self._by_caller.get(caller) or self._by_caller.get(HUB_KEY, {})
-        candidates = self._with_our_id(ids) or [call for call in own.values() if call.theirs & ids]
-        attribution = Attribution.EXACT
-        if not candidates:
-            candidates = list(own.values())
+        whose = caller if caller in self._by_caller else HUB_KEY
+        spoken_for = [found for given in ids if (found := self._spoken_for(given, caller, whose))]
+        if spoken_for:
+            candidates, attribution = set.intersection(*spoken_for), Attribution.EXACT
+        elif self._beyond:
+            return None
+        else:
+            candidates = set(self._by_caller.get(whose, {}).values())
             attribution = Attribution.INFERRED
         if len(candidates) != 1:
             return None
-        candidates[0].api_calls += 1
-        return candidates[0], attribution
+        [call] = candidates
+        call.api_calls += 1
+        return call, attribution
 
-    def _with_our_id(self, ids: TravelIds) -> list[ToolCallInFlight]:
-        for given in ids:
-            if found := self._by_our_id.get(given):
-                return list(found.values())
-        return []
+    def _spoken_for(self, given: str, caller: str, whose: str) -> set[ToolCallInFlight]:
+        """Return the tool calls that were sent with the id *given*."""
+        # Another token's tool call is none of this caller's business, even if it knows the id.
+        ours = self._by_our_id.get(given, {}).values()
+        theirs = self._by_their_id.get((whose, given), {}).values()
+        return {call for call in ours if call.caller in {caller, HUB_KEY}} | set(theirs)
 
 
-def _taken_out(
-    index: dict[str, dict[UUID, ToolCallInFlight]], key: str, call: ToolCallInFlight
-) -> ToolCallInFlight | None:
-    calls = index.get(key, {})
-    taken = calls.pop(call.id, None)
-    if not calls:
-        index.pop(key, None)
-    return taken
+def _take_out(index: dict[Key, Calls], key: Key, call: ToolCallInFlight) -> None:
+    index[key].pop(call.id)
+    if not index[key]:
+        del index[key]

@@ -23,7 +23,8 @@ _MAX_LITERAL_BYTES: Final = 64
 
 _OPENING: Final = frozenset({b"{", b"["})
 # At top level an array is a batch: its elements are read like objects that follow one another.
-_AROUND_OBJECTS: Final = frozenset({b"[", b"]", b","})
+# A byte order mark is what some parsers pass over (RFC 8259, section 8.1), so it hides nothing.
+_AROUND_OBJECTS: Final = frozenset({b"[", b"]", b",", b"\xef", b"\xbb", b"\xbf"})
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _LITERAL: Final = re.compile(rb"[-+.0-9A-Za-z]*")
 _IN_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
@@ -119,11 +120,11 @@ class JsonStream:
 
     def _literal(self, data: bytes, at: int) -> int:
         end = _end_of(_LITERAL, data, at)
-        self._text += data[at:end]
-        if len(self._text) > _MAX_LITERAL_BYTES:
-            raise ValueError("no literal of JSON")
+        self._hold(data[at:end])
         if end < len(data):
-            self._value_is(json.loads(self._text))
+            # A number may have any length; one that long says nothing to us.
+            is_short = len(self._text) <= _MAX_LITERAL_BYTES
+            self._value_is(json.loads(self._text) if is_short else None)
         return end
 
     def _string(self, data: bytes, at: int) -> int:

@@ -18,6 +18,7 @@ INVALID_PARAMS: Final = -32602
 
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
+    | {("params", "requestId")}
 )
 ANSWER_PATHS: Final[frozenset[Path]] = frozenset(
     {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
@@ -57,16 +58,23 @@ def tool_call_of(values: Values) -> ToolCall | None:
     traceparent = values.get(("params", "_meta", "traceparent"))
     return ToolCall(
         tool=tool_name(name if isinstance(name, str) else ""),
-        rpc_id=_id_of(values),
+        rpc_id=_id_at(("id",), values),
         traceparent=traceparent if isinstance(traceparent, str) else None,
     )
+
+
+def cancelled_id(values: Values) -> JsonRpcId | None:
+    """Return the id of the request that a message cancels, or None."""
+    if values.get(("method",)) != "notifications/cancelled":
+        return None
+    return _id_at(("params", "requestId"), values)
 
 
 def tool_answer_of(values: Values) -> ToolAnswer | None:
     """Return the answer that a message is, or None for requests and notifications."""
     if ("method",) in values:
         return None
-    rpc_id = _id_of(values)
+    rpc_id = _id_at(("id",), values)
     if ("error",) in values:
         code = values.get(("error", "code"))
         number = int(code) if isinstance(code, (int, float)) else None
@@ -100,8 +108,8 @@ def tool_path(tool: str) -> str:
     return "/mcp/tool/" + quote(tool, safe="")
 
 
-def _id_of(values: Values) -> JsonRpcId | None:
-    rpc_id = values.get(("id",))
+def _id_at(path: Path, values: Values) -> JsonRpcId | None:
+    rpc_id = values.get(path)
     return rpc_id if isinstance(rpc_id, (str, int, float)) else None
 
 

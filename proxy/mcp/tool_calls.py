@@ -18,6 +18,7 @@ from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.identity import Caller
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.messages import ToolAnswer, ToolCall, tool_path
+from proxy.mcp.sessions import Sessions
 from proxy.mcp.trace import NO_IDS, TravelIds
 
 HUB: Final = Caller(token_name="Hub Tunnel (hub)")
@@ -44,6 +45,8 @@ class Source:
     """Whose they are: the hash of a token, or a word for the Hub."""
     client_ip: str | None
     request_id: str | None = None
+    session: str | None = None
+    """The `Mcp-Session-Id`, in which later requests may be about these tool calls."""
     ours: TravelIds = NO_IDS
     theirs: TravelIds = NO_IDS
     """What the client chose to call itself by: data, never a key."""
@@ -57,6 +60,7 @@ class ToolCalls:
     ) -> None:
         """Tie API calls by *in_flight*, record to *recorder* as *instance*."""
         self.in_flight = in_flight
+        self.sessions = Sessions()
         self.recorder = recorder
         self.instance = instance
 
@@ -64,7 +68,10 @@ class ToolCalls:
         """Return the tool call that was *said*, which is about to be forwarded."""
         call = ToolCallInFlight(said.tool, source.key, source.ours, source.theirs)
         self.in_flight.add(call)
-        return OpenToolCall(self, said, source, call)
+        opened = OpenToolCall(self, said, source, call)
+        if source.session is not None:
+            self.sessions.add((source.key, source.session), opened)
+        return opened
 
 
 class OpenToolCall:
@@ -83,14 +90,29 @@ class OpenToolCall:
         self._started = time.perf_counter()
         unknown = ToolAnswer(said.rpc_id, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
         self._slots = [calls.recorder.begin(record) for record in self._records(unknown, None)]
+        self._left = (unknown, self._started)
+
+    def leave(self, answer: ToolAnswer) -> None:
+        """Learn that its stream has ended; *answer* holds unless a better one is fetched later."""
+        self._left = (answer, time.perf_counter())
+        self._calls.sessions.leave(self)
+
+    def give_up(self) -> None:
+        """Record how the tool call was left."""
+        self._end(*self._left)
 
     def end(self, answer: ToolAnswer) -> None:
         """Record how the tool call ended, once."""
+        self._end(answer, time.perf_counter())
+
+    def _end(self, answer: ToolAnswer, ended: float) -> None:
         if self.has_ended:
             return
         self.has_ended = True
         self._calls.in_flight.remove(self._in_flight)
-        duration_ms = (time.perf_counter() - self._started) * 1_000
+        if self._source.session is not None:
+            self._calls.sessions.remove((self._source.key, self._source.session), self)
+        duration_ms = (ended - self._started) * 1_000
         records = self._records(answer, duration_ms)
         for slot, record in zip(self._slots, records, strict=True):
             self._calls.recorder.end(slot, record)

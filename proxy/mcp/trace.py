@@ -4,7 +4,7 @@ import re
 import secrets
 from typing import Final
 
-from proxy.headers import FieldList
+from proxy.fields import FieldList
 from proxy.request import RequestHead
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")

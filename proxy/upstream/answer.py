@@ -1,30 +1,33 @@
 """Reading the head of an answer. Pure: bytes in, values out."""
 
-from dataclasses import dataclass
+import re
 from typing import Final
 
-import httptools
+import msgspec
 
-from proxy.headers import FieldList, connection_options
+from proxy.fields import FieldParser, Fields, MalformedFieldsError
+from proxy.headers import keeps_alive
 from proxy.upstream.errors import UpstreamBrokeOffError
 
 SWITCHING_PROTOCOLS: Final = 101
 MAX_HEAD_BYTES: Final = 131_072
-_END_OF_HEAD: Final = b"\r\n\r\n"
+_FIRST_FINAL: Final = 200
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+# A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.
+_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(msgspec.Struct, frozen=True):
     """Status line and fields of an answer, as the upstream sent them."""
 
     status: int
     reason: bytes
-    fields: FieldList
-    version: str
+    fields: Fields
+    is_http_10: bool = False
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
-        return next((value for key, value in self.fields if key.lower() == name), None)
+        return self.fields.first(name)
 
     @property
     def is_event_stream(self) -> bool:
@@ -34,64 +37,44 @@ class AnswerHead:
     @property
     def is_interim(self) -> bool:
         """Say whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""
-        return self.status < 200 and self.status != SWITCHING_PROTOCOLS  # noqa: PLR2004
+        return self.status < _FIRST_FINAL and self.status != SWITCHING_PROTOCOLS
 
     @property
     def keeps_alive(self) -> bool:
         """Say whether the upstream is willing to take another request on this connection."""
-        options = connection_options(self.fields)
-        return b"close" not in options and (self.version == "1.1" or b"keep-alive" in options)
+        return keeps_alive(self.fields, is_http_10=self.is_http_10)
 
 
 class HeadReader:
-    """Collects bytes until a head is complete."""
+    """Collects the bytes of one connection until a head is complete."""
 
     def __init__(self) -> None:
         self._received = b""
+        self._parser = FieldParser()
 
     def feed(self, data: bytes) -> tuple[AnswerHead, bytes] | None:
         """Return the head and the bytes behind it, or None while it is incomplete.
 
         Raises UpstreamBrokeOffError when it is malformed or endless.
         """
-        searched = max(0, len(self._received) - len(_END_OF_HEAD) + 1)
-        self._received = self._received + data if self._received else data
-        end = self._received.find(_END_OF_HEAD, searched)
-        if end > MAX_HEAD_BYTES or (end < 0 and len(self._received) > MAX_HEAD_BYTES):
+        searched = max(0, len(self._received) - 2)
+        received = self._received + data if self._received else data
+        found = _END_OF_HEAD.search(received, searched)
+        if (found.end() if found else len(received)) > MAX_HEAD_BYTES:
             raise UpstreamBrokeOffError("the head of the answer is too long")
-        if end < 0:
+        if not found:
+            self._received = received
             return None
-        end += len(_END_OF_HEAD)
-        head, rest = self._received[:end], self._received[end:]
         self._received = b""
-        return _parsed(head), rest
+        return self._parsed(received[: found.end()]), received[found.end() :]
 
-
-class _Fields:
-    """What the parser calls back with."""
-
-    def __init__(self) -> None:
-        self.reason = b""
-        self.fields: FieldList = []
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # llhttp takes the white space before a value away, but not what stands behind it.
-        self.fields.append((name, value.rstrip(b" \t")))
-
-
-def _parsed(head: bytes) -> AnswerHead:
-    read = _Fields()
-    parser = httptools.HttpResponseParser(read)
-    try:
-        parser.feed_data(head)
-    except httptools.HttpParserUpgrade:
-        pass  # a 101: what follows is no longer ours to parse
-    except httptools.HttpParserError as error:
-        raise UpstreamBrokeOffError(f"the head of the answer is malformed: {error}") from error
-    version = parser.get_http_version()
-    if version not in {"1.0", "1.1"}:
-        raise UpstreamBrokeOffError(f"the upstream answers in HTTP/{version}")
-    return AnswerHead(parser.get_status_code(), read.reason, read.fields, version)
+    def _parsed(self, head: bytes) -> AnswerHead:
+        line, _, rest = head.partition(b"\r\n")
+        found = _STATUS_LINE.fullmatch(line)
+        if not found or not rest.endswith(b"\r\n"):
+            raise UpstreamBrokeOffError("the answer does not begin as one of HTTP/1.1 does")
+        try:
+            fields = self._parser.parse(rest[:-2])
+        except MalformedFieldsError as error:
+            raise UpstreamBrokeOffError(f"the answer is malformed: {error}") from error
+        return AnswerHead(int(found[2]), found[3] or b"", fields, found[1] == b"0")

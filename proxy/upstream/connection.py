@@ -221,7 +221,7 @@ class UpstreamConnection(asyncio.Protocol):
         body: Body = (
             BodyUntilClose()
             if is_switch
-            else answer_body(self._method, head.status, head.fields, head.version)
+            else answer_body(self._method, head.status, head.fields, is_http_10=head.is_http_10)
         )
         if body.is_complete:
             self._finish()

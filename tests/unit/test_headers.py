@@ -1,6 +1,14 @@
 import pytest
 
-from proxy.headers import Peer, answer_fields, request_fields, switched_fields, upgrade_of
+from proxy.fields import Fields
+from proxy.headers import (
+    Peer,
+    answer_fields,
+    request_fields,
+    switched_fields,
+    unchunked_answer_fields,
+    upgrade_of,
+)
 
 STRANGER = Peer("192.0.2.1", "http", is_trusted=False)
 TRUSTED = Peer("10.0.0.1", "http", is_trusted=True)
@@ -13,7 +21,7 @@ HOST = (b"Host", b"podwarden")
 
 
 def sent(*fields, peer=STRANGER):
-    return request_fields([HOST, *fields], peer)
+    return request_fields(Fields([HOST, *fields]), peer)
 
 
 def test_end_to_end_fields_keep_order_case_repetition_and_bytes():
@@ -66,12 +74,12 @@ def test_an_upgrade_is_passed_on_with_its_connection_option_alone():
 def test_h2c_is_never_offered_on_because_calls_could_hide_in_it(protocol):
     fields = [(b"Connection", b"Upgrade, HTTP2-Settings"), (b"Upgrade", protocol)]
 
-    assert upgrade_of(fields) is None
+    assert upgrade_of(Fields(fields)) is None
     assert sent(*fields) == [HOST, *SEEN]
 
 
 def test_an_upgrade_without_its_connection_option_is_none():
-    assert upgrade_of([(b"Upgrade", b"websocket")]) is None
+    assert upgrade_of(Fields([(b"Upgrade", b"websocket")])) is None
 
 
 def test_te_trailers_is_passed_on_because_trailers_are():
@@ -119,16 +127,22 @@ def test_an_answer_keeps_its_end_to_end_fields_and_its_framing():
         (b"Trailer", b"X-Checksum"),
     ]
 
-    assert answer_fields([*fields, (b"Connection", b"close, x-own"), (b"X-Own", b"1")]) == fields
+    assert (
+        answer_fields(Fields([*fields, (b"Connection", b"close, x-own"), (b"X-Own", b"1")]))
+        == fields
+    )
 
 
 def test_an_unchunked_answer_says_nothing_of_chunks():
     fields = [(b"A", b"1"), (b"Transfer-Encoding", b"chunked"), (b"Trailer", b"B")]
 
-    assert answer_fields(fields, keeps_framing=False) == [(b"A", b"1")]
+    assert unchunked_answer_fields(Fields(fields)) == [(b"A", b"1")]
 
 
 def test_a_change_of_protocols_keeps_the_fields_that_make_it_one():
     fields = [(b"Upgrade", b"websocket"), (b"Connection", b"upgrade, x"), (b"Keep-Alive", b"5")]
 
-    assert switched_fields(fields) == [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
+    assert switched_fields(Fields(fields)) == [
+        (b"Upgrade", b"websocket"),
+        (b"Connection", b"Upgrade"),
+    ]

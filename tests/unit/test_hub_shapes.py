@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from proxy.hub.shapes import cancelled_id, unwrapped, wanted_paths
+from proxy.hub.shapes import unwrapped, wanted_paths
 from proxy.mcp.json_stream import JsonStream, Values
-from proxy.mcp.messages import ToolCall, tool_call_of
+from proxy.mcp.messages import ToolCall, cancelled_id, tool_call_of
 
 CALL = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "list_clusters"}}
 

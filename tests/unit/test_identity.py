@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from audit_log.tokens import Token, hash_token
+from proxy.fields import Fields
 from proxy.identity import (
     AuditedPaths,
     Caller,
@@ -20,7 +21,9 @@ OURS = b"Bearer pwm_abc"
 
 
 def found(*values):
-    return TokenRecogniser("pwm_").token_hash([(b"Authorization", value) for value in values])
+    return TokenRecogniser("pwm_").token_hash(
+        Fields([(b"Authorization", value) for value in values])
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,11 +61,13 @@ def test_anything_else_is_none_of_our_business(value):
 
 
 def test_a_request_without_authorization_is_none_of_our_business():
-    assert TokenRecogniser("pwm_").token_hash([(b"Host", b"x")]) is Credentials.OTHER
+    assert TokenRecogniser("pwm_").token_hash(Fields([(b"Host", b"x")])) is Credentials.OTHER
 
 
 def test_the_name_of_the_field_may_be_written_in_any_case():
-    assert TokenRecogniser("pwm_").token_hash([(b"AUTHORIZATION", OURS)]) == hash_token("pwm_abc")
+    assert TokenRecogniser("pwm_").token_hash(Fields([(b"AUTHORIZATION", OURS)])) == hash_token(
+        "pwm_abc"
+    )
 
 
 def test_a_token_is_recognised_by_its_prefix_and_not_by_its_length():
@@ -170,7 +175,7 @@ def test_a_caller_is_named_by_the_token_or_by_the_hash_of_an_unknown_one():
 
 
 def forwarded(*values):
-    return [(b"X-Forwarded-For", value) for value in values]
+    return Fields([(b"X-Forwarded-For", value) for value in values])
 
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
@@ -185,7 +190,7 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
         ("10.0.0.1", forwarded(b"1.1.1.1", b"198.51.100.7"), "198.51.100.7"),
         ("10.0.0.1", forwarded(b"10.0.0.3, 10.0.0.2"), "10.0.0.3"),
         ("10.0.0.1", forwarded(b"198.51.100.7, nonsense"), "10.0.0.1"),
-        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", Fields([]), "10.0.0.1"),
         ("::1", forwarded(b"2001:db8::1"), "2001:db8::1"),
     ],
 )

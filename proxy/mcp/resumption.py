@@ -1,0 +1,36 @@
+"""A stream that a client resumes: the answers of tool calls whose own stream was cut off."""
+
+from audit_log.record import Outcome
+from proxy.exchange import Exchange, Tally, UnauditedExchange
+from proxy.framing import Payload
+from proxy.mcp.event_stream import EventStream
+from proxy.mcp.json_stream import JsonStream, Values
+from proxy.mcp.messages import ANSWER_PATHS, tool_answer_of
+from proxy.mcp.sessions import SessionKey, Sessions
+from proxy.upstream import AnswerHead
+
+
+class Resumption(Exchange):
+    """A GET with `Last-Event-ID` (MCP 2025-11-25, transports, resumability and redelivery)."""
+
+    def __init__(self, key: SessionKey, sessions: Sessions, tally: Tally) -> None:
+        """Watch for answers to the tool calls of one session."""
+        self._counted = UnauditedExchange(tally)
+        self._key = key
+        self._sessions = sessions
+
+    def answer_opened(self, head: AnswerHead) -> Payload | None:
+        """Return what watches the stream."""
+        if not head.is_event_stream or head.field(b"content-encoding") is not None:
+            return None
+        return EventStream(JsonStream(ANSWER_PATHS, self._message_received)).feed
+
+    def end(self, outcome: Outcome, status: int) -> None:
+        """Count it; the tool calls may be resumed once more."""
+        self._counted.end(outcome, status)
+
+    def _message_received(self, values: Values) -> None:
+        answer = tool_answer_of(values)
+        call = answer and self._sessions.find(self._key, answer.rpc_id)
+        if answer and call:
+            call.end(answer)
