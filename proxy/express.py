@@ -21,7 +21,7 @@ from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
 from proxy.fields import FieldParser, Fields, field_lines
 from proxy.handler import HeaderPolicy
 from proxy.headers import Peer, upgrade_of
-from proxy.peer import cut, peer_of
+from proxy.peer import LINGER_SECONDS, cut, peer_of
 from proxy.relay import Relay, Tunnel
 from proxy.request import RequestHead, end_of_head, parsed_head
 from proxy.routes import Routes
@@ -97,6 +97,7 @@ class ExpressConnection(asyncio.Protocol):
         self._forwarded: tuple[Fields, bytes] | None = None
         self._reading_paused = False
         self._is_stopping = False
+        self._farewell: asyncio.TimerHandle | None = None
         self._request: OrdinaryRequest | None = None
         self._exchange: Exchange
         self._upstream: Upstream
@@ -118,6 +119,8 @@ class ExpressConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take up the next request, unless one is going on."""
+        if self._farewell is not None:
+            return
         self._received = self._received + data if self._received else data
         if self._request is None:
             self._take_up()
@@ -127,6 +130,8 @@ class ExpressConnection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """End the exchange at once: its client has hung up."""
+        if self._farewell is not None:
+            self._farewell.cancel()
         self._give_up(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
         self._leave()
 
@@ -168,7 +173,7 @@ class ExpressConnection(asyncio.Protocol):
     def stop_when_idle(self) -> None:
         """Take up nothing more; end the connection as soon as it owes no answer."""
         self._is_stopping = True
-        if self._request is None:
+        if not self.is_busy:
             self.transport.close()
 
     def stop_now(self) -> None:
@@ -193,6 +198,7 @@ class ExpressConnection(asyncio.Protocol):
         except RefusedError as refusal:
             self._received = self._received[request.size :]
             self._answer(refusal, head)
+            self._end(keeps_alive=head.keeps_alive)
             return True
         if exchange is None:
             return False
@@ -263,21 +269,28 @@ class ExpressConnection(asyncio.Protocol):
             has_content=head.method != b"HEAD",
         )
         self.send(answer)
-        if not head.keeps_alive:
-            self.transport.close()
 
     def _end(self, *, keeps_alive: bool) -> None:
         self._request = None
         self.idle_since = self._loop.time()
-        if not keeps_alive or self._is_stopping:
-            self.transport.close()
-            return
         if self._reading_paused:
             self._reading_paused = False
             self.transport.resume_reading()
+        if not keeps_alive or self._is_stopping:
+            self._say_farewell()
+            return
         if self._received:
             # Not at once: a client that sends ahead must not let us recurse, or hold others up.
             self._loop.call_soon(self._take_up)
+
+    def _say_farewell(self) -> None:
+        """Send nothing more, and end the connection when the client has read what it was sent."""
+        self._received = b""
+        if not self.transport.can_write_eof() or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self._farewell = self._loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _give_up(self, outcome: Outcome, status: int) -> None:
         """End what is going on, and what the upstream does about it."""

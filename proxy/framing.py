@@ -13,6 +13,7 @@ from proxy.fields import Fields, is_field_line
 MAX_CHUNK_LINE_BYTES: Final = 4_096
 MAX_TRAILER_BYTES: Final = 65_536
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 Payload = Callable[[bytes], object]
@@ -92,6 +93,8 @@ class ChunkedBody:
     def take(self, data: bytes, payload: Payload | None = None) -> int:
         """Return how many bytes of *data* belong to the body. Raises FramingError."""
         at = 0
+        if not (self._missing or self._line or self._trailer_bytes >= 0):
+            at = _whole_chunks(data, payload)
         while at < len(data) and not self.is_complete:
             if self._missing:
                 at += self._content(data, at, payload)
@@ -142,6 +145,24 @@ class ChunkedBody:
             self._missing = size + 2
         else:
             self._trailer_bytes = 0
+
+
+def _whole_chunks(data: bytes, payload: Payload | None) -> int:
+    """Return where the plain chunks end that *data* begins with and holds as a whole.
+
+    They need no state, and a stream of small events consists of nothing else.
+    """
+    at = 0
+    while found := _PLAIN_SIZE.match(data, at):
+        end = found.end() + int(found[1], 16)
+        if end == found.end() or end + 2 > len(data):
+            break
+        if data[end : end + 2] != b"\r\n":
+            raise FramingError("a chunk is longer than it says")
+        if payload:
+            payload(data[found.end() : end])
+        at = end + 2
+    return at
 
 
 def chunk(content: bytes) -> bytes:

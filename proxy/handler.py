@@ -9,7 +9,7 @@ from aiohttp import web
 
 from audit_log.record import Outcome
 from proxy.answers import own_answer
-from proxy.errors import ExchangeError, MalformedBodyError, RefusedError
+from proxy.errors import ExchangeError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
 from proxy.fields import FieldList, Fields
 from proxy.headers import Peer
@@ -42,15 +42,23 @@ class GeneralLane:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Forward *request* and bring the answer back; answer ourselves where that cannot be."""
-        head, listener = cast("RelayRequest", request).received, cast("Listener", request.protocol)
+        listener = cast("Listener", request.protocol)
+        answered = await self._answered(cast("RelayRequest", request), listener)
+        if not answered.keep_alive:
+            await listener.say_farewell()
+        return answered
+
+    async def _answered(self, request: RelayRequest, listener: Listener) -> Answered:
+        head = request.received
         if isinstance(head, RefusedError):
-            return _answered(listener, head, keeps_alive=False)
+            return _own_answer(listener, head, keeps_alive=False)
         try:
             exchange = await self._admission.admit(head, listener.peer)
             relay = await self._forward(request, head, exchange, listener)
         except ExchangeError as error:
-            keeps_alive = head.keeps_alive and not isinstance(error, MalformedBodyError)
-            return _answered(listener, error, keeps_alive=keeps_alive, method=head.method)
+            # What is left of the body is not waited for: it may be long, and is not wanted.
+            keeps_alive = head.keeps_alive and request.content.is_eof()
+            return _own_answer(listener, error, keeps_alive=keeps_alive, method=head.method)
         finally:
             listener.relay = None
         return Answered(keeps_alive=relay.keeps_alive)
@@ -109,7 +117,7 @@ def _settle(done: asyncio.Future[None], error: ExchangeError | None) -> None:
         done.set_exception(error)
 
 
-def _answered(
+def _own_answer(
     listener: Listener, error: ExchangeError, *, keeps_alive: bool, method: bytes = b""
 ) -> Answered:
     listener.send(

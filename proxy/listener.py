@@ -15,7 +15,7 @@ from yarl import URL
 
 from proxy.answers import own_answer
 from proxy.headers import Peer
-from proxy.peer import cut, peer_of
+from proxy.peer import LINGER_SECONDS, cut, peer_of
 from proxy.relay import Relay, Tunnel
 from proxy.request_reader import ReadRequest, RequestReader
 from proxy.settings import Network
@@ -82,7 +82,15 @@ class Answered(web.StreamResponse):
 class Listener(web.RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_is_forced", "_networks", "_peer", "_tunnel", "has_hung_up", "relay")
+    __slots__ = (
+        "_is_forced",
+        "_networks",
+        "_peer",
+        "_reader",
+        "_tunnel",
+        "has_hung_up",
+        "relay",
+    )
 
     def __init__(
         self,
@@ -95,7 +103,8 @@ class Listener(web.RequestHandler):
         super().__init__(manager, loop=loop, **kwargs)
         self._networks = networks
         # aiohttp's parser takes no method that it does not know and no target beyond ASCII.
-        self._parser = cast("HttpRequestParser", RequestReader(self, loop, BODY_BUFFER_BYTES))
+        self._reader = RequestReader(self, loop, BODY_BUFFER_BYTES)
+        self._parser = cast("HttpRequestParser", self._reader)
         self.relay: Relay | None = None
         """The answer that is under way."""
         self.has_hung_up = False
@@ -140,6 +149,18 @@ class Listener(web.RequestHandler):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
 
+    async def say_farewell(self) -> None:
+        """Send nothing more, and wait until the client has read what it was sent, and gone.
+
+        The handler that waits here is cancelled when it has.
+        """
+        if self.transport is None or not self.transport.can_write_eof():
+            return
+        self._reader.discard_the_rest()
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        await asyncio.sleep(LINGER_SECONDS)
+
     def pause_transport(self) -> None:
         """Take in nothing more from the client."""
         if self.transport is not None:
@@ -180,6 +201,10 @@ class Listener(web.RequestHandler):
             detail = message or HTTPStatus(status).phrase
             self.send(own_answer(status, detail, keeps_alive=False))
         return Answered(keeps_alive=False)
+
+    def log_exception(self, *_message: object, exc_info: object = None, **_: object) -> None:
+        """Tell what clients cause at level debug: it is no news to the operator."""
+        log.debug("connection.failed", error=repr(exc_info))
 
 
 class Listeners(web.Server):

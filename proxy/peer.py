@@ -23,6 +23,11 @@ def peer_of(transport: asyncio.BaseTransport, trusted: Sequence[Network]) -> Pee
     return Peer(address, scheme, is_trusted(address, trusted))
 
 
+LINGER_SECONDS: Final = 2.0
+"""How long we go on listening after our last answer. Closing on bytes that we have not read would
+reset the connection, and take the answer away from a client that has not read it yet."""
+
+
 def cut(transport: asyncio.Transport, *, by_reset: bool) -> None:
     """End *transport* at once; *by_reset* where a mere end would look like a good one."""
     if by_reset:

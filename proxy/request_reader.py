@@ -43,6 +43,7 @@ class RequestReader:
         self._asks_to_switch = False
         self._is_switched = False
         self._is_broken = False
+        self._is_discarding = False
 
     def feed_data(self, data: bytes) -> tuple[list[tuple[ReadRequest, StreamReader]], bool, bytes]:
         """Return the requests that begin in *data*, whether protocols may change, and the rest.
@@ -78,10 +79,14 @@ class RequestReader:
     def pause_reading(self) -> None:
         """Do nothing: what has been received is handed on, the transport brings no more."""
 
+    def discard_the_rest(self) -> None:
+        """Read on and forget it: nothing will be answered any more."""
+        self._is_broken = self._is_discarding = True
+
     def _stop(self) -> None:
         """Take in nothing more; the connection ends with the answers that are still owed."""
         self._received = b""
-        if self._protocol.transport is not None:
+        if self._protocol.transport is not None and not self._is_discarding:
             self._protocol.transport.pause_reading()
 
     def _take_head(self) -> ReadRequest | None:

@@ -15,6 +15,8 @@ MAX_TOOL_CHARACTERS: Final = 128
 """MCP, server/tools: names should be 1 to 128 characters. Longer ones are cut for the record."""
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
+_TOO_LARGE_CODE: Final = 2**31
+"""JSON-RPC does not bound the codes of errors; the table does."""
 
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
@@ -76,8 +78,7 @@ def tool_answer_of(values: Values) -> ToolAnswer | None:
         return None
     rpc_id = _id_at(("id",), values)
     if ("error",) in values:
-        code = values.get(("error", "code"))
-        number = int(code) if isinstance(code, (int, float)) else None
+        number = _code_of(values)
         status = 404 if _names_no_tool(number, values.get(("error", "message"))) else 400
         return ToolAnswer(rpc_id, ToolOutcome.PROTOCOL_ERROR, status, number)
     if ("result",) not in values:
@@ -100,7 +101,7 @@ def named_by_header(value: bytes) -> str:
 
 def tool_name(name: str) -> str:
     """Return *name* as it is recorded: printable and of bounded length."""
-    return printable(name.encode("utf-8", "surrogateescape"))[:MAX_TOOL_CHARACTERS]
+    return printable(name.encode("utf-8", "surrogatepass"))[:MAX_TOOL_CHARACTERS]
 
 
 def tool_path(tool: str) -> str:
@@ -111,6 +112,11 @@ def tool_path(tool: str) -> str:
 def _id_at(path: Path, values: Values) -> JsonRpcId | None:
     rpc_id = values.get(path)
     return rpc_id if isinstance(rpc_id, (str, int, float)) else None
+
+
+def _code_of(values: Values) -> int | None:
+    code = values.get(("error", "code"))
+    return int(code) if isinstance(code, (int, float)) and abs(code) < _TOO_LARGE_CODE else None
 
 
 def _names_no_tool(code: int | None, message: Scalar) -> bool:
