@@ -10,8 +10,9 @@ from audit_log.logs import set_up_logs
 from audit_log.settings import AuditLogSettings, read_settings
 from proxy.journal import JournalError
 from proxy.listening import CannotListenError
-from proxy.service import serving
+from proxy.service import instance_of, serving
 from proxy.settings import ProxySettings
+from proxy.supervisor import stop_without_supervisor, supervise, workers_of
 
 log = structlog.get_logger("proxy")
 
@@ -22,7 +23,10 @@ def main() -> None:
     settings = read_settings(ProxySettings)
     set_up_logs(shared.log_format, shared.log_level)
     try:
-        uvloop.run(_serve(shared, settings))
+        if settings.workers > 1:
+            uvloop.run(supervise(workers_of(settings, instance_of(settings))))
+        else:
+            uvloop.run(_serve(shared, settings))
     except CannotListenError as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
@@ -33,6 +37,7 @@ async def _serve(shared: AuditLogSettings, settings: ProxySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop_without_supervisor(stop)
     async with serving(shared, settings) as addresses:
         log.info(
             "service.started",

@@ -21,9 +21,11 @@ class Address:
 
 @asynccontextmanager
 async def listening(
-    runner: web.BaseRunner, wanted: Address, setting: str
+    runner: web.BaseRunner, wanted: Address, setting: str, *, is_shared: bool = False
 ) -> AsyncIterator[Address]:
     """Listen on *wanted*, as *setting* says; yield the address in use.
+
+    One that *is_shared* may be listened on by several processes (SO_REUSEPORT).
 
     On leaving, accept nothing more and wait for the calls in flight, as long as *runner* does.
     Raises CannotListenError.
@@ -31,7 +33,8 @@ async def listening(
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, wanted.host, wanted.port).start()
+            site = web.TCPSite(runner, wanted.host, wanted.port, reuse_port=is_shared or None)
+            await site.start()
         except OSError as error:
             # The loop says the address once more, before the reason.
             reason = str(error.strerror).rpartition(": ")[2]

@@ -56,7 +56,7 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
     Raises CannotListenError and JournalError.
     """
     health, tally = Health(), Tally()
-    instance = settings.instance or socket.gethostname()
+    instance = instance_of(settings)
     async with AsyncExitStack() as stack:
         directory = await _directory(stack, shared, settings, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
@@ -81,6 +81,7 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
                 _runner(_lanes(admission, routes, settings), settings),
                 Address(settings.host, settings.port),
                 "PROXY_HOST, PROXY_PORT",
+                is_shared=settings.shares_port,
             )
         )
         health.is_accepting = True
@@ -88,6 +89,11 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
             yield Addresses(address, ops_address, hub_address)
         finally:
             health.is_accepting = False
+
+
+def instance_of(settings: ProxySettings) -> str:
+    """Return what this sidecar is called in its records."""
+    return settings.instance or socket.gethostname()
 
 
 async def _directory(
@@ -199,6 +205,7 @@ async def _hub(
             _runner(_general(lane, settings), settings),
             Address(settings.hub_host, settings.hub_port),
             "PROXY_HUB_HOST, PROXY_HUB_PORT",
+            is_shared=settings.shares_port,
         )
     )
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
@@ -66,6 +66,16 @@ class ProxySettings(BaseSettings):
         min_length=1,
         description="what the keys begin with by which the Hub calls the MCP server",
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="sidecar processes behind the one port, each with its own `worker-N` journal"
+        " and the next health port",
+    )
+    shares_port: bool = Field(
+        default=False, description="others listen on the same port; set for workers"
+    )
     express_lane: bool = Field(
         default=True, description="relay ordinary requests without aiohttp; `off` for debugging"
     )
@@ -121,6 +131,12 @@ class ProxySettings(BaseSettings):
         if url.scheme not in {"http", "https"} or not url.host or url.path not in {"", "/"}:
             raise ValueError("must be http://host:port or https://host:port, without a path")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _workers_share_a_port(self) -> "ProxySettings":
+        if self.workers > 1 and not self.port:
+            raise ValueError("PROXY_PORT must be given when PROXY_WORKERS is more than 1")
+        return self
 
     @field_validator("hub_url")
     @classmethod

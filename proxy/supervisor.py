@@ -1,0 +1,126 @@
+"""Several sidecars on one port, a process each: the kernel deals out the connections.
+
+Every worker is a whole sidecar with a journal, a health port and an instance name of its own, so
+none knows of another. A tool call and the API calls it causes may reach different workers: then
+the ids that we sent along are not recognised, and `inferred` looks at one worker alone.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from proxy.settings import ProxySettings
+
+LEASH_VARIABLE: Final = "PROXY_LEASH"
+"""Names a worker's end of a pipe that closes when the supervisor is gone, however it went."""
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+_LONG_LIFE_SECONDS: Final = 60.0
+log = structlog.get_logger("proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of the sidecars: its number, and how its settings differ from the supervisor's."""
+
+    number: int
+    environment: Mapping[str, str]
+
+
+def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:
+    """Return the workers that *settings* ask for. Ports other than the shared ones count up."""
+    return [
+        Worker(
+            number,
+            {
+                "PROXY_WORKERS": "1",
+                "PROXY_SHARES_PORT": "on",
+                "PROXY_INSTANCE": f"{instance}/{number}",
+                "PROXY_JOURNAL_DIR": str(settings.journal_dir / f"worker-{number}"),
+                "PROXY_OPS_PORT": str(settings.ops_port and settings.ops_port + number),
+            },
+        )
+        for number in range(settings.workers)
+    ]
+
+
+async def supervise(workers: list[Worker]) -> None:
+    """Keep *workers* running until SIGTERM or SIGINT, then stop them and wait for their end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with _leash() as held:
+        async with asyncio.TaskGroup() as tasks:
+            for worker in workers:
+                tasks.create_task(
+                    _keep_running(worker, held, stop), name=f"worker-{worker.number}"
+                )
+
+
+async def _keep_running(worker: Worker, leash: int, stop: asyncio.Event) -> None:
+    """Start *worker*, and again whenever it ends before its time, ever more slowly."""
+    loop = asyncio.get_running_loop()
+    pause = _FIRST_PAUSE_SECONDS
+    while not stop.is_set():
+        began = loop.time()
+        code = await _run(worker, leash, stop)
+        if stop.is_set():
+            return
+        log.error("worker.ended_early", worker=worker.number, code=code)
+        if loop.time() - began > _LONG_LIFE_SECONDS:
+            pause = _FIRST_PAUSE_SECONDS
+        await _wait(stop, pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+async def _run(worker: Worker, leash: int, stop: asyncio.Event) -> int:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy"),
+        env={**os.environ, **worker.environment, LEASH_VARIABLE: str(leash)},
+        pass_fds=[leash],
+    )
+    ended = asyncio.create_task(process.wait(), name=f"end-of-worker-{worker.number}")
+    stopped = asyncio.create_task(stop.wait(), name=f"stop-of-worker-{worker.number}")
+    await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not ended.done():
+        process.send_signal(signal.SIGTERM)
+    return await ended
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+@contextmanager
+def _leash() -> Iterator[int]:
+    """Yield the workers' end of a pipe whose other end nobody but we hold."""
+    held, ours = os.pipe()
+    try:
+        yield held
+    finally:
+        os.close(held)
+        os.close(ours)
+
+
+def stop_without_supervisor(stop: asyncio.Event) -> None:
+    """Set *stop* when the supervisor that started us, if any, is gone."""
+    leash = os.environ.get(LEASH_VARIABLE)
+    if leash is not None:
+        asyncio.get_running_loop().add_reader(int(leash), _gone, int(leash), stop)
+
+
+def _gone(leash: int, stop: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(leash)
+    stop.set()
