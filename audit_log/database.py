@@ -17,7 +17,8 @@ from audit_log.errors import RecordRefusedError, StoreError, StoreUnavailableErr
 
 CONNECT_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0
-CLOSE_SECONDS: Final = 5.0
+FAREWELL_SECONDS: Final = 1.0
+"""How long a server may take over the end of a transaction or connection nobody needs any more."""
 SILENCE_SECONDS: Final = 60.0
 """How long a listening connection may be silent before it is asked whether it still lives."""
 
@@ -141,14 +142,14 @@ class Database:
             except BaseException:
                 # On a lost connection this fails too, and must not hide what went wrong first.
                 with suppress(StoreError), _translated():
-                    await connection.execute("ROLLBACK")
+                    await connection.execute("ROLLBACK", timeout=FAREWELL_SECONDS)
                 raise
             with _translated():
                 await connection.execute("COMMIT")
         finally:
             # What cannot be given back in order is hung up by the pool.
             with suppress(StoreError), _translated():
-                await self._pool.release(connection)
+                await self._pool.release(connection, timeout=FAREWELL_SECONDS)
 
     @asynccontextmanager
     async def notifications(self, channel: str) -> AsyncIterator[AsyncIterator[str]]:
@@ -214,7 +215,7 @@ async def open_database(
         finally:
             # It hangs up by itself when it cannot say goodbye in time.
             with suppress(StoreError), _translated():
-                async with asyncio.timeout(CLOSE_SECONDS):
+                async with asyncio.timeout(FAREWELL_SECONDS):
                     await pool.close()
 
 

@@ -1,12 +1,12 @@
 """Rows of `mcp_audit_log`, read as records."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from audit_log.database import Row
 from audit_log.record import Attribution, AuditRecord, Outcome
-from datetime import datetime
 
 RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, created_at,
     outcome, duration_ms, host(client_ip) AS client_ip, user_agent, tool, invocation_id,

@@ -6,11 +6,8 @@ from typing import Final
 from audit_log.record import Outcome, ToolOutcome
 from proxy.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExchange
 from proxy.framing import Payload
-from proxy.mcp.event_stream import EventStream
-from proxy.mcp.inflated import INFLATABLE, Inflated
 from proxy.mcp.json_stream import JsonStream, Values
 from proxy.mcp.messages import (
-    ANSWER_PATHS,
     REQUEST_PATHS,
     JsonRpcId,
     ToolAnswer,
@@ -20,6 +17,7 @@ from proxy.mcp.messages import (
     tool_answer_of,
     tool_call_of,
 )
+from proxy.mcp.reading import AnswerReading
 from proxy.mcp.tool_calls import GONE, OpenToolCall, Source, ToolCalls
 from proxy.mcp.trace import ids_to_add, trace_id_of, travel_ids_of
 from proxy.request import RequestHead
@@ -46,7 +44,7 @@ class McpExchange(Exchange):
         self._request = JsonStream(REQUEST_PATHS, self._message_sent)
         self._open: list[OpenToolCall] = []
         self._status = STATUS_UNKNOWN
-        self._events: EventStream | None = None
+        self._reading: AnswerReading | None = None
         self._has_ended = False
 
     def request_content(self, data: bytes) -> None:
@@ -67,14 +65,8 @@ class McpExchange(Exchange):
         self._status = head.status
         if not self._open:
             return None
-        read = JsonStream(ANSWER_PATHS, self._message_received)
-        if head.is_event_stream:
-            self._events = EventStream(read)
-        feed = self._events.feed if self._events else read.feed
-        encoding = head.field(b"content-encoding")
-        if encoding is None:
-            return feed
-        return Inflated(feed).feed if encoding.strip().lower() in INFLATABLE else None
+        self._reading = AnswerReading(head, self._message_received)
+        return self._reading.feed
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the tool calls that were not answered, unless the answer may still come."""
@@ -94,8 +86,8 @@ class McpExchange(Exchange):
         """Say whether the client can fetch the rest of the answer by its `Last-Event-ID`."""
         return (
             self._source.session is not None
-            and self._events is not None
-            and self._events.has_ids
+            and self._reading is not None
+            and self._reading.may_be_resumed
             and self._status < _FIRST_ERROR
         )
 

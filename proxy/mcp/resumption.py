@@ -3,9 +3,9 @@
 from audit_log.record import Outcome
 from proxy.exchange import Exchange, Tally, UnauditedExchange
 from proxy.framing import Payload
-from proxy.mcp.event_stream import EventStream
-from proxy.mcp.json_stream import JsonStream, Values
-from proxy.mcp.messages import ANSWER_PATHS, tool_answer_of
+from proxy.mcp.json_stream import Values
+from proxy.mcp.messages import tool_answer_of
+from proxy.mcp.reading import AnswerReading
 from proxy.mcp.sessions import SessionKey, Sessions
 from proxy.upstream import AnswerHead
 
@@ -21,9 +21,7 @@ class Resumption(Exchange):
 
     def answer_opened(self, head: AnswerHead) -> Payload | None:
         """Return what watches the stream."""
-        if not head.is_event_stream or head.field(b"content-encoding") is not None:
-            return None
-        return EventStream(JsonStream(ANSWER_PATHS, self._message_received)).feed
+        return AnswerReading(head, self._message_received).feed
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Count it; the tool calls may be resumed once more."""

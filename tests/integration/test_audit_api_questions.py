@@ -8,8 +8,7 @@ import pytest
 from aiohttp import ClientSession
 
 from audit_log.record import Gap, new_record_id
-from audit_log.tokens import TokenTable
-from tests.neighbours.audit_api import ALL, GAPS, NOBODY, of_token, record, serving_audit_api
+from tests.neighbours.audit_api import ALL, GAPS, NOBODY, asking_as_admin, of_token, record
 
 NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 
@@ -17,9 +16,7 @@ NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 @pytest.fixture
 async def api(database_url, database):
     """The audit API, asked by an admin."""
-    _, secret = await TokenTable(database).create("reader", "admin", 90)
-    async with serving_audit_api(database_url) as client:
-        client.headers["Authorization"] = f"Bearer {secret}"
+    async with asking_as_admin(database, database_url) as client:
         yield client
 
 
@@ -90,11 +87,7 @@ async def test_entries_of_one_token_are_its_own_only(api, store):
         ("?limit=500", 500),
         ("?limit=501", 500),
         ("?limit=99999999999999999999", 500),
-        ("?limit=3&limit=2", 2),
-        ("?limit=x&limit=2", 2),
         ("?limit=%32", 2),
-        ("?Limit=2", 100),
-        ("?colour=red", 100),
     ],
 )
 async def test_the_limit_decides_how_many_come(api, store, query, count):
@@ -111,13 +104,13 @@ async def test_the_limit_decides_how_many_come(api, store, query, count):
     [
         ("?limit=0", "greater_than_equal"),
         ("?limit=-1", "greater_than_equal"),
-        ("?limit=2&limit=0", "greater_than_equal"),
         ("?limit=", "int_parsing"),
         ("?limit", "int_parsing"),
         ("?limit=ten", "int_parsing"),
         ("?limit=1.5", "int_parsing"),
         ("?limit=%00", "int_parsing"),
         ("?limit=%ff", "int_parsing"),
+        ("?limit=3&limit=2", "repeated"),
     ],
 )
 async def test_a_wrong_limit_is_refused_in_fastapis_shape(api, path, query, kind):

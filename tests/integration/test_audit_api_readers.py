@@ -1,17 +1,39 @@
 """Who may read: every caller at every endpoint, with a real token table and a real judge."""
 
 import asyncio
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_api.sessions import COOKIE, Sessions
+from audit_api.sign_in import SESSION_PATH
+from audit_log.tokens import TokenTable, hash_token
 from tests.neighbours.audit_api import ALL, GAPS, NOBODY, of_token, serving_audit_api
 from tests.neighbours.podwarden import serving_podwarden
 from tests.neighbours.services import refusing_port
 
-PATHS: Final = [ALL, GAPS, of_token(NOBODY)]
+ENDPOINTS: Final = {
+    ALL: 200,
+    of_token(NOBODY): 200,
+    f"{ALL}/entries/{NOBODY}": 404,
+    f"{ALL}/invocations": 200,
+    f"{ALL}/invocations/{NOBODY}": 404,
+    f"{ALL}/tokens": 200,
+    f"{ALL}/stats": 200,
+    GAPS: 200,
+    f"{ALL}/export": 200,
+    f"{ALL}/stream": 200,
+    f"{ALL}/openapi.json": 200,
+    f"{ALL}/docs": 200,
+    SESSION_PATH: 200,
+}
+"""Every endpoint, and what readers get there while the log is empty."""
+PATHS: Final = list(ENDPOINTS)
+SECRET: Final = "s" * 32
 
 
 @dataclass(frozen=True)
@@ -24,10 +46,16 @@ class Case:
     """The status of PodWarden's answer; None when it is not set up."""
     asked: bool = False
     """Whether PodWarden is asked at all."""
+    away: bool = False
+    """Whether nobody is at PodWarden's address."""
 
 
 def bearer(value: str) -> tuple[tuple[str, str], ...]:
     return (("Authorization", f"Bearer {value}"),)
+
+
+def own_cookie(value: str, *, before: str = "") -> tuple[tuple[str, str], ...]:
+    return (("Cookie", f"{before}{COOKIE}={value}"),)
 
 
 JWT: Final = bearer("eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
@@ -73,6 +101,30 @@ CASES: Final = {
     "token of PodWarden's own": Case(200, bearer("pwm_elsewhere"), 200, asked=True),
     "unknown token refused": Case(401, bearer("pwm_unknown"), 401, asked=True),
     "Hub API key": Case(401, bearer("pwc_key"), 401, asked=True),
+    "JWT, PodWarden unreachable": Case(503, JWT, away=True),
+    "cookie, PodWarden unreachable": Case(503, SESSION, away=True),
+    "no credentials, PodWarden unreachable": Case(401, away=True),
+    "admin, PodWarden unreachable": Case(200, bearer("{admin}"), away=True),
+    "own cookie": Case(200, own_cookie("{admin cookie}")),
+    "own cookie among others": Case(200, own_cookie("{admin cookie}", before="a=1; ")),
+    "own cookie, with PodWarden": Case(200, own_cookie("{admin cookie}"), 401),
+    "own cookie, PodWarden unreachable": Case(200, own_cookie("{admin cookie}"), away=True),
+    "own cookie of an operator": Case(403, own_cookie("{operator cookie}")),
+    "own cookie of an expired token": Case(401, own_cookie("{expired cookie}")),
+    "own cookie of a revoked token": Case(401, own_cookie("{revoked cookie}")),
+    "own cookie of no token": Case(401, own_cookie("{gone cookie}")),
+    "own cookie, expired": Case(401, own_cookie("{old cookie}")),
+    "own cookie, forged": Case(401, own_cookie("{forged cookie}")),
+    "own cookie, forged, with PodWarden": Case(401, own_cookie("{forged cookie}"), 200),
+    "own cookie, cut short": Case(401, own_cookie("x")),
+    "own cookie, empty": Case(401, own_cookie("")),
+    "own cookie, forged, beside PodWarden's": Case(
+        200, own_cookie("{forged cookie}", before="session=abc; "), 200, asked=True
+    ),
+    "own cookie beside an operator's token": Case(
+        403, own_cookie("{admin cookie}") + bearer("{operator}")
+    ),
+    "token as own cookie": Case(401, own_cookie("{admin}")),
 }
 
 
@@ -104,26 +156,57 @@ async def tokens(database):
     return {name: secret for name, (_, secret) in made.items()}
 
 
+@pytest.fixture
+def shown(tokens):
+    """What callers show: tokens, and cookies that were traded for them."""
+    ours = Sessions(SECRET.encode(), partial(datetime.now, UTC))
+    older = Sessions(SECRET.encode(), lambda: datetime.now(UTC) - timedelta(hours=8))
+    others = Sessions(b"t" * 32, partial(datetime.now, UTC))
+    return {
+        **tokens,
+        **{f"{name} cookie": ours.issue(hash_token(token)) for name, token in tokens.items()},
+        "gone cookie": ours.issue(hash_token("pwm_gone")),
+        "old cookie": older.issue(hash_token(tokens["admin"])),
+        "forged cookie": others.issue(hash_token(tokens["admin"])),
+    }
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_every_endpoint_lets_in_readers_only(database_url, tokens, podwarden, case):
-    fields = [(name, value.format(**tokens)) for name, value in case.fields]
+async def test_every_endpoint_lets_in_readers_only(database_url, shown, podwarden, case):
+    fields = [(name, value.format(**shown)) for name, value in case.fields]
     podwarden.fields = {"Location": "/signed-out", "Set-Cookie": "session=other"}
     podwarden.status = case.podwarden or 200
-    auth_url = None if case.podwarden is None else podwarden.url
-    async with serving_audit_api(database_url, auth_url=auth_url) as api:
-        for path in PATHS:
-            for method in ("GET", "HEAD"):
-                async with api.request(method, path, headers=fields) as answer:
-                    assert answer.status == case.status, path
-                    challenge = answer.headers.get("WWW-Authenticate")
-                    assert challenge == ("Bearer" if case.status == 401 else None)
-                    assert ("Retry-After" in answer.headers) == (case.status == 503)
-                    if method == "GET":
-                        answered = await answer.json()
-                        assert answered == [] if case.status == 200 else answered["detail"]
+    with refusing_port() as nobody:
+        auth_url = None if case.podwarden is None else podwarden.url
+        if case.away:
+            auth_url = f"http://127.0.0.1:{nobody}/"
+        async with serving_audit_api(
+            database_url, auth_url=auth_url, session_secret=SECRET
+        ) as api:
+            for path, answered in ENDPOINTS.items():
+                for method in ("GET", "HEAD"):
+                    async with api.request(method, path, headers=fields) as answer:
+                        expected = answered if case.status == 200 else case.status
+                        assert answer.status == expected, (method, path)
+                        challenge = answer.headers.get("WWW-Authenticate")
+                        assert challenge == ("Bearer" if expected == 401 else None)
+                        assert ("Retry-After" in answer.headers) == (expected == 503)
+                        if method == "GET" and expected != 200:
+                            assert list(await answer.json()) == ["detail"]
 
     assert len(podwarden.asked) == (2 * len(PATHS) if case.asked else 0)
     assert podwarden.strayed == []
+    assert not any(COOKIE in asked.get("Cookie", "") for asked in podwarden.asked)
+
+
+async def test_the_table_names_every_endpoint(database_url, tokens):
+    async with (
+        serving_audit_api(database_url) as api,
+        api.get(f"{ALL}/openapi.json", headers=bearer(tokens["admin"])) as answer,
+    ):
+        described = (await answer.json())["paths"]
+    answered = {re.sub(r"\{[a-z_]+\}", str(NOBODY), path) for path in described}
+    assert answered | {SESSION_PATH} == set(ENDPOINTS)
 
 
 async def test_podwarden_is_asked_with_the_credentials_and_nothing_else_of_the_caller(

@@ -74,7 +74,7 @@ async def test_what_is_sound_is_recovered_and_the_rest_is_a_gap(
                 CALLS + 10 - missing
             )
 
-        assert await eventually(all_is_told)
+        assert await eventually(all_is_told, sidecar.report)
         assert await records(sidecar, "lost") == missing
 
     [gap] = await store.gaps()
@@ -93,7 +93,7 @@ async def test_a_last_line_that_was_torn_off_is_missed(
     missing = cut_short(kept[-1])
     async with home.sidecar(upstream.url, database_url, **SEGMENTED) as sidecar:
         await callers.make(sidecar.port, 10)
-        assert await eventually(store.gaps)
+        assert await eventually(store.gaps, sidecar.report)
         assert await records(sidecar, "lost") == missing
 
     [gap] = await store.gaps()
@@ -127,7 +127,7 @@ async def test_a_lost_memory_is_a_gap_of_unknown_size(
     for path in home.head.iterdir():
         path.unlink()
     async with home.sidecar(upstream.url, database_url) as sidecar:
-        assert await eventually(store.gaps)
+        assert await eventually(store.gaps, sidecar.report)
         await callers.make(sidecar.port, 1)
 
     [gap] = await store.gaps()

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from audit_log.schema import migrate
 from audit_log.database import open_database
+from audit_log.schema import migrate
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, due_status
@@ -62,9 +62,7 @@ async def test_a_rule_of_the_operators_refuses_one_record(
     await database.execute(rule)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, CALLS)
-        said = await each_but_one_arrives(
-            callers, database, sidecar, home, callers.sent[POISON]
-        )
+        said = await each_but_one_arrives(callers, database, sidecar, home, callers.sent[POISON])
     assert reason in said
 
 

@@ -81,9 +81,11 @@ async def test_with_the_database_there_everything_is_written_at_the_end(
 async def test_with_the_database_away_the_next_start_writes_the_rest(
     home, upstream, callers, database, database_url, store, postgres
 ):
-    async with home.sidecar(upstream.url, database_url, PROXY_STOP_SECONDS=str(STOP)) as sidecar:
-        async with nobody_let_in(postgres, database_url):
-            assert await stopped_under_load(sidecar, callers, upstream) < 2 * STOP
+    async with (
+        home.sidecar(upstream.url, database_url, PROXY_STOP_SECONDS=str(STOP)) as sidecar,
+        nobody_let_in(postgres, database_url),
+    ):
+        assert await stopped_under_load(sidecar, callers, upstream) < 2 * STOP
     # Nothing is left in memory: the machine may be switched off.
     assert list(home.head.iterdir()) == []
 

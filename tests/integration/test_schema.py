@@ -7,9 +7,11 @@ import pytest
 
 from audit_log.database import Database, open_database
 from audit_log.errors import SchemaError, StoreUnavailableError
+from audit_log.filters import RecordFilter
 from audit_log.record import AuditRecord, Outcome
 from audit_log.schema import ensure_partitions, is_current, migrate, migrations
-from audit_log.store import RecordQuery, Store
+from audit_log.search import RecordQuery
+from audit_log.store import Store
 from tests.neighbours.records import ARRIVAL, a_record
 
 NAMES = [migration.name for migration in migrations()]
@@ -220,7 +222,9 @@ async def test_an_adopted_table_takes_our_records_once_and_podwardens_still(empt
     await empty.execute(PODWARDENS_INSERT)
 
     assert await rows_in(empty, "mcp_audit_log") == 2
-    assert await Store(empty).search(RecordQuery(token_id=ours.token_id)) == [ours]
+    assert await Store(empty).search(RecordQuery(filter=RecordFilter(token_id=ours.token_id))) == [
+        ours
+    ]
 
 
 async def test_an_adopted_table_without_a_key_gets_one(empty):

@@ -6,8 +6,10 @@ import pytest
 
 from audit_log.database import open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.filters import RecordFilter
 from audit_log.record import Attribution, Gap, new_record_id
-from audit_log.store import _SEARCH, RecordQuery, Store
+from audit_log.search import RecordQuery, search_statement
+from audit_log.store import Store
 from tests.neighbours.records import ARRIVAL, a_record
 
 DOCUMENTED_CLEAN_UP = "DELETE FROM mcp_audit_log WHERE created_at < NOW() - INTERVAL '90 days';"
@@ -50,8 +52,8 @@ async def test_records_of_one_token_leave_out_the_others(store):
     mine = a_record(token_id=uuid4())
     await store.append([a_record(token_id=uuid4()), mine, a_record()])
 
-    assert await store.search(RecordQuery(token_id=mine.token_id)) == [mine]
-    assert await store.search(RecordQuery(token_id=uuid4())) == []
+    assert await store.search(RecordQuery(filter=RecordFilter(token_id=mine.token_id))) == [mine]
+    assert await store.search(RecordQuery(filter=RecordFilter(token_id=uuid4()))) == []
 
 
 async def test_appending_twice_leaves_one(store):
@@ -194,7 +196,8 @@ async def test_the_documented_questions_are_answered_from_an_index(store, databa
     await store.append([a_record(token_id=token_id) for _ in range(2_000)])
     await database.execute("ANALYZE mcp_audit_log")
 
-    plan = await database.fetch("EXPLAIN " + _SEARCH, 100, token_id)
+    sql, arguments = search_statement(RecordQuery(filter=RecordFilter(token_id=token_id)))
+    plan = await database.fetch("EXPLAIN " + sql, *arguments)
     text = "\n".join(row[0] for row in plan)
     assert "Seq Scan" not in text
     assert "->  Sort" not in text

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TCPConnector
 
 from audit_api.app import serving
 from audit_api.settings import AuditApiSettings
+from audit_log.database import Database
 from audit_log.record import AuditRecord, Outcome, new_record_id
 from audit_log.settings import AuditLogSettings
+from audit_log.tokens import TokenTable
 
 ALL: Final = "/api/v1/settings/mcp-audit"
 GAPS: Final = "/api/v1/settings/mcp-audit/gaps"
@@ -31,8 +33,19 @@ async def serving_audit_api(database_url: str, **settings: Any) -> AsyncIterator
     shared = AuditLogSettings(database_url=database_url)
     async with (
         serving(shared, AuditApiSettings(port=0, **settings)) as (host, port),
-        ClientSession(f"http://{host}:{port}") as client,
+        ClientSession(f"http://{host}:{port}", connector=TCPConnector(limit=0)) as client,
     ):
+        yield client
+
+
+@asynccontextmanager
+async def asking_as_admin(
+    database: Database, database_url: str, **settings: Any
+) -> AsyncIterator[ClientSession]:
+    """Run the audit API; yield a client that shows the token of an admin."""
+    _, secret = await TokenTable(database).create("reader", "admin", 90)
+    async with serving_audit_api(database_url, **settings) as client:
+        client.headers["Authorization"] = f"Bearer {secret}"
         yield client
 
 

@@ -13,7 +13,7 @@ _PIECE_BYTES: Final = 2**16
 
 
 class Hop:
-    """Relays TCP connections to the server at a PostgreSQL URL. Refuses them until it is opened."""
+    """Relays TCP connections to the server at a PostgreSQL URL; refuses them until opened."""
 
     def __init__(self, sock: socket.socket, url: str) -> None:
         self._sock = sock

@@ -24,7 +24,7 @@ async def degraded(sidecar: Service, because: str) -> None:
         said = await readiness(sidecar)
         return said["status"] == "degraded" and because in " ".join(said["reasons"])
 
-    assert await eventually(says_so)
+    assert await eventually(says_so, sidecar.report)
 
 
 async def recovered(sidecar: Service) -> None:
@@ -33,7 +33,7 @@ async def recovered(sidecar: Service) -> None:
     async def says_so() -> bool:
         return bool((await readiness(sidecar))["status"] == "ready")
 
-    assert await eventually(says_so)
+    assert await eventually(says_so, sidecar.report)
 
 
 async def metric(sidecar: Service, name: str, **labels: str) -> float:

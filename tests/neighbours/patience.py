@@ -9,9 +9,14 @@ _LOOK_SECONDS: Final = 0.05
 Found = TypeVar("Found")
 
 
-async def eventually(look: Callable[[], Awaitable[Found | None]]) -> Found:
-    """Return what *look* finds, as soon as it is something."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (found := await look()):
-            await asyncio.sleep(_LOOK_SECONDS)
-        return found
+async def eventually(
+    look: Callable[[], Awaitable[Found | None]], report: Callable[[], str] = str
+) -> Found:
+    """Return what *look* finds, as soon as it is something; fail with *report* if it never is."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (found := await look()):
+                await asyncio.sleep(_LOOK_SECONDS)
+            return found
+    except TimeoutError as error:
+        raise AssertionError(f"it never happened\n{report()}") from error

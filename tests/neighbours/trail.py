@@ -4,7 +4,8 @@ import asyncio
 from typing import Final
 
 from audit_log.record import AuditRecord
-from audit_log.store import RecordQuery, Store
+from audit_log.search import RecordQuery
+from audit_log.store import Store
 
 ARRIVAL_SECONDS: Final = 20
 _LOOK_SECONDS: Final = 0.05

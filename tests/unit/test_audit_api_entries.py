@@ -1,9 +1,8 @@
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
-import pytest
-
 import msgspec
+import pytest
 
 from audit_api.entries import Entry, MissingEntries, timestamp
 from audit_log.record import AuditRecord, Gap, Outcome

@@ -58,7 +58,7 @@ def test_csv_has_the_columns_of_a_detailed_entry_and_one_row_for_each():
     assert list(first) == list(DetailedEntry.__struct_fields__)
     assert first["created_at"] == "2026-11-24T12:00:00.123456+00:00"
     assert first["duration_ms"] == "12.25"
-    assert second["token_name"] == "'=1,\"2\"\r\n3"
+    assert second["token_name"] == '\'=1,"2"\r\n3'
     assert second["path"] == "/ü🚀"
     assert second["token_id"] == ""
 

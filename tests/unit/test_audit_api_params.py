@@ -100,7 +100,11 @@ def test_an_id_that_is_no_uuid_is_refused(text):
     with pytest.raises(InvalidParametersError) as refused:
         read_path(TokenPath, {"token_id": text})
     assert refused.value.detail == [
-        {"loc": ["path", "token_id"], "msg": "Input should be a valid UUID", "type": "uuid_parsing"}
+        {
+            "loc": ["path", "token_id"],
+            "msg": "Input should be a valid UUID",
+            "type": "uuid_parsing",
+        }
     ]
 
 

@@ -1,0 +1,40 @@
+"""`python -m audit_api`: the audit API as a process, set up from the environment."""
+
+import asyncio
+import signal
+
+import structlog
+import uvloop
+
+from audit_api.app import serving
+from audit_api.listener import CannotListenError
+from audit_api.settings import AuditApiSettings
+from audit_log.logs import set_up_logs
+from audit_log.settings import AuditLogSettings, read_settings
+
+log = structlog.get_logger("audit_api")
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; exit with one line when that cannot begin."""
+    shared = read_settings(AuditLogSettings)
+    settings = read_settings(AuditApiSettings)
+    set_up_logs(shared.log_format, shared.log_level)
+    try:
+        uvloop.run(_serve(shared, settings))
+    except CannotListenError as error:
+        raise SystemExit(f"AUDIT_API_HOST, AUDIT_API_PORT: {error}") from None
+
+
+async def _serve(shared: AuditLogSettings, settings: AuditApiSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(shared, settings) as (host, port):
+        log.info("service.started", host=host, port=port)
+        await stop.wait()
+    log.info("service.stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Answers over HTTP: JSON whatever happens, in FastAPI's shape when something is wrong."""
+
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+import structlog
+from aiohttp import hdrs, web
+
+from audit_api.errors import ApiError, NotNowError
+from audit_log.errors import StoreUnavailableError
+
+log = structlog.get_logger("audit_api")
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+# Entries belong to the reader alone, and the text in them is never to be taken for a page.
+_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Cache-Control": "no-store",
+        "Server": "podwarden-audit-api",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+
+
+def json_answer(
+    body: bytes, *, status: int = 200, fields: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
+    """Return an answer with *body*, which is JSON."""
+    return web.Response(
+        body=body, status=status, headers={**_FIELDS, **fields}, content_type="application/json"
+    )
+
+
+def empty_answer(status: int) -> web.Response:
+    """Return an answer without content."""
+    return web.Response(status=status, headers=_FIELDS)
+
+
+def streamed_answer(content_type: str, fields: Mapping[str, str]) -> web.StreamResponse:
+    """Return an answer whose content is yet to come."""
+    answer = web.StreamResponse(headers={**_FIELDS, **fields})
+    answer.content_type = content_type
+    answer.charset = "utf-8"
+    return answer
+
+
+def error_answer(error: ApiError) -> web.Response:
+    """Return the answer that *error* carries."""
+    return _detail_answer(error.detail, status=error.status, fields=error.fields)
+
+
+def answering_errors(handler: Handler) -> Handler:
+    """Return *handler* with an answer for every error, so that aiohttp never makes one up."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except StoreUnavailableError as error:
+            log.warning("question.not_answered", reason=str(error))
+            return error_answer(NotNowError("The audit log is out of reach"))
+        except NotNowError as error:
+            log.warning("question.not_answered", reason=str(error))
+            return error_answer(error)
+        except ApiError as error:
+            return error_answer(error)
+        except web.HTTPException as error:
+            allow = error.headers.get(hdrs.ALLOW)
+            return _detail_answer(
+                error.reason,
+                status=error.status,
+                fields={} if allow is None else {hdrs.ALLOW: allow},
+            )
+        except Exception as error:  # noqa: BLE001 - the last door: a defect costs one answer
+            # Where, and of what kind; not the message, which may quote what the caller sent.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            log.error(
+                "question.failed",
+                error=type(error).__name__,
+                where=f"{frame.filename}:{frame.lineno}",
+            )
+            return error_answer(ApiError("Internal Server Error"))
+
+    return answer
+
+
+def _detail_answer(detail: object, *, status: int, fields: Mapping[str, str]) -> web.Response:
+    return json_answer(msgspec.json.encode({"detail": detail}), status=status, fields=fields)

@@ -1,0 +1,101 @@
+"""The audit API put together: what it consists of, opened in this order, closed in reverse."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+from aiohttp import web
+
+from audit_api.access import Gate
+from audit_api.counts import Counts
+from audit_api.endpoints import Answerers, endpoints
+from audit_api.exports import Exports
+from audit_api.health import Health
+from audit_api.listener import listening
+from audit_api.live import Live
+from audit_api.page.page import ActivityPage
+from audit_api.podwarden import open_podwarden
+from audit_api.questions import Questions
+from audit_api.reference import Reference
+from audit_api.sessions import Sessions
+from audit_api.settings import AuditApiSettings
+from audit_api.sign_in import SignIn
+from audit_api.tail import Tail, tailing
+from audit_log.database import Database, open_database
+from audit_log.settings import AuditLogSettings
+from audit_log.tokens import TokenTable
+
+_APPLICATION = "audit_api"
+_now = partial(datetime.now, UTC)
+
+
+@asynccontextmanager
+async def serving(
+    shared: AuditLogSettings, settings: AuditApiSettings
+) -> AsyncIterator[tuple[str, int]]:
+    """Run the service; yield the address it listens on. PostgreSQL may be away."""
+    async with AsyncExitStack() as stack:
+        url = shared.database_url.get_secret_value()
+        open_ = stack.enter_async_context
+        database = await open_(open_database(url, connections=4, application=_APPLICATION))
+        # Apart, for an export keeps its connection for minutes, and the tail needs one always.
+        for_exports = await open_(open_database(url, connections=2, application=_APPLICATION))
+        for_tail = await open_(open_database(url, connections=2, application=_APPLICATION))
+        token_database = database
+        if settings.token_database_url is not None:
+            token_url = settings.token_database_url.get_secret_value()
+            token_database = await open_(open_database(token_url, application=_APPLICATION))
+        gate = await _gate(stack, settings, token_database)
+        tail = await open_(tailing(for_tail))
+        answerers = Answerers(
+            Questions(database),
+            Counts(database, _now),
+            Exports(for_exports),
+            Live(database, tail, gate),
+        )
+        app = make_app(gate, answerers, Health(database, token_database))
+        end_streams_first(app, tail)
+        yield await open_(listening(app, settings.host, settings.port))
+
+
+async def _gate(
+    stack: AsyncExitStack, settings: AuditApiSettings, token_database: Database
+) -> Gate:
+    judge = None
+    if settings.auth_url is not None:
+        judge = await stack.enter_async_context(open_podwarden(str(settings.auth_url)))
+    secret = secrets.token_bytes(32)
+    if settings.session_secret is not None:
+        secret = settings.session_secret.get_secret_value().encode()
+    return Gate(
+        tokens=TokenTable(token_database, settings.token_query),
+        judge=judge,
+        sessions=Sessions(secret, _now),
+        token_prefix=settings.token_prefix,
+        reader_roles=settings.reader_roles,
+        now=_now,
+    )
+
+
+def make_app(gate: Gate, answerers: Answerers, health: Health) -> web.Application:
+    """Return the paths that are answered, and by whom. aiohttp adds HEAD to each GET."""
+    app = web.Application()
+    app.router.add_get("/healthz", health.alive)
+    app.router.add_get("/readyz", health.ready)
+    asked = endpoints(answerers)
+    for endpoint in (*asked, *Reference.of(asked).endpoints()):
+        app.router.add_routes([endpoint.route(gate)])
+    app.router.add_routes(SignIn(gate).routes())
+    app.router.add_routes(ActivityPage().routes())
+    return app
+
+
+def end_streams_first(app: web.Application, tail: Tail) -> None:
+    """Let streams end before anyone waits for the questions under way: they never would."""
+
+    async def end(_app: web.Application) -> None:
+        tail.end()
+
+    app.on_shutdown.append(end)

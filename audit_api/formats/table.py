@@ -1,0 +1,43 @@
+"""CSV (RFC 4180), for spreadsheets that take text for formulas."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Final
+
+from audit_api.entries import DetailedEntry
+from audit_log.record import AuditRecord
+
+_COLUMNS: Final = DetailedEntry.__struct_fields__
+# What Excel, LibreOffice and Google Sheets take for the beginning of a formula, also in the wide
+# forms, and the apostrophe, so that one can be taken away again without a doubt.
+_FORMULA_STARTS: Final = "=+-@\uff1d\uff0b\uff0d\uff20'"
+
+
+def harmless(text: str) -> str:
+    """Return *text* with an apostrophe before it if a spreadsheet might run it.
+
+    Reversible: a cell that begins with an apostrophe has been given that one by us.
+    """
+    first = text.lstrip()[:1]
+    starts_oddly = text[:1].isspace() or (first != "" and first in _FORMULA_STARTS)
+    return f"'{text}" if starts_oddly else text
+
+
+def csv_rows(records: Sequence[AuditRecord]) -> bytes:
+    """Return *records* as rows of CSV, with the columns of a detailed entry."""
+    entries = map(DetailedEntry.of, records)
+    return _rows([[_cell(getattr(entry, name)) for name in _COLUMNS] for entry in entries])
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else harmless(str(value))
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
+    return text.getvalue().encode()
+
+
+HEADER: Final = _rows([_COLUMNS])

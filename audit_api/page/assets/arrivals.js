@@ -1,0 +1,84 @@
+// Calls that arrive while the page is looked at. They wait while somebody is reading: nothing
+// moves under a pointer, a finger or the focus.
+
+import { byId, say } from "./elements.js";
+import { grouped } from "./texts.js";
+
+const SETTLE_MS = 200;
+const TOP_PIXELS = 60;
+const MOST_WAITING = 500;
+
+export class Arrivals {
+  #waiting = new Map();
+  #number = 0;
+  #timer = 0;
+  #isPointedAt = false;
+  #pill = byId("arrivals");
+  #table;
+  #isHeld;
+  #show;
+
+  /**
+   * `show(entries)` is called with what waited, or with null when it was too much to keep.
+   * `isHeld()` may name further reasons to wait.
+   */
+  constructor(table, { show, isHeld }) {
+    this.#table = table;
+    this.#isHeld = isHeld;
+    this.#show = show;
+    table.addEventListener("pointerenter", (event) => { this.#isPointedAt = event.pointerType === "mouse"; });
+    table.addEventListener("pointerleave", () => {
+      this.#isPointedAt = false;
+      this.settleSoon();
+    });
+    table.addEventListener("focusout", () => this.settleSoon());
+    addEventListener("scroll", () => this.settleSoon(), { passive: true });
+    this.#pill.addEventListener("click", () => {
+      scrollTo({ top: 0 });
+      this.release();
+    });
+  }
+
+  /** Say whether somebody is reading, so that rows must stay where they are. */
+  get areHeld() {
+    return this.#isHeld() || this.#isPointedAt || scrollY > TOP_PIXELS
+      || (this.#table.contains(document.activeElement) && document.activeElement !== this.#table)
+      || !document.getSelection().isCollapsed;
+  }
+
+  add(entry) {
+    if (this.#waiting.has(entry.id)) return;
+    this.#number += 1;
+    if (this.#waiting.size <= MOST_WAITING) this.#waiting.set(entry.id, entry);
+    this.settleSoon();
+  }
+
+  /** Show what waits, unless somebody is reading; many that come at once are shown at once. */
+  settleSoon() {
+    this.#timer ||= setTimeout(() => {
+      this.#timer = 0;
+      if (this.areHeld) this.#count();
+      else this.release();
+    }, SETTLE_MS);
+  }
+
+  /** Show what waits, whoever is reading. */
+  release() {
+    if (this.#number === 0) return;
+    const entries = this.#waiting.size > MOST_WAITING ? null : [...this.#waiting.values()];
+    this.forget();
+    this.#show(entries);
+  }
+
+  forget() {
+    this.#waiting.clear();
+    this.#number = 0;
+    this.#pill.hidden = true;
+  }
+
+  #count() {
+    if (this.#number === 0) return;
+    say(this.#pill, `${grouped(this.#number)} new ${this.#number === 1 ? "call" : "calls"}`);
+    this.#pill.hidden = false;
+  }
+}

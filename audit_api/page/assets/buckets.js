@@ -1,0 +1,34 @@
+// How time is divided for the chart. Values in, values out.
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const LENGTHS = { minute: MINUTE, hour: HOUR, day: DAY };
+const MOST = 30 * DAY;  // the API counts 31 days at once, and no more
+
+/**
+ * Return { bucket, since, until } for a chart of what a question asks for.
+ *
+ * Without a beginning it is the last day; or the last thirty, should the last day be empty; or
+ * those up to the newest entry. Of a longer time the end is drawn.
+ */
+export function divided({ since, until }, newest, now = Date.now()) {
+  const latest = newest ? Date.parse(newest) : now;
+  const end = until ? Date.parse(until) : now;
+  const to = !until && !since && end - latest >= MOST ? latest + HOUR : end;
+  const usual = to - latest < DAY ? DAY : MOST;
+  const span = Math.max(Math.min(to - (since ? Date.parse(since) : to - usual), MOST), MINUTE);
+  const bucket = span <= 4 * HOUR ? "minute" : span <= 7 * DAY ? "hour" : "day";
+  return { bucket, since: new Date(to - span).toISOString(), until: new Date(to).toISOString() };
+}
+
+/** Return when a bucket ends. */
+export function endOf(start, bucket) {
+  return new Date(Date.parse(start) + LENGTHS[bucket]);
+}
+
+/** Return how many calls a bucket counts. */
+export function totalOf(counts) {
+  return counts["2xx"] + counts["3xx"] + counts["4xx"] + counts["5xx"] + counts.other;
+}

@@ -1,0 +1,44 @@
+// The cells that rows of calls and of tool calls have in common.
+
+import { element } from "./elements.js";
+import { cell, tableRow } from "./table.js";
+import { between, exact, timeElement } from "./times.js";
+import { count, spaced, visible } from "./texts.js";
+
+// The columns after these go when there is little room, so no cell may span them.
+const ALWAYS_SHOWN = 5;
+
+/** Return a value that becomes a filter when it is pressed. */
+export function filterButton(value, label, narrow, properties = {}) {
+  const shown = visible(value);
+  return element("button", {
+    type: "button", class: "value", title: `${shown}\nPress to show only this ${label}`, onclick: narrow, ...properties,
+  }, element("bdi", {}, shown));
+}
+
+/** Return the cell that says when, and that opens the details. */
+export function timeCell(iso, name, open) {
+  return cell("time", element("button", {
+    type: "button", class: "when", "aria-haspopup": "dialog", "data-exact": exact(new Date(iso)), onclick: open,
+  }, timeElement(iso), element("span", { class: "unseen" }, `, details of ${visible(name)}`)));
+}
+
+/** Return the row of a gap: what is missing is shown where it is missing. */
+export function gapRow(gap, columns) {
+  const number = gap.count === null ? "Records" : count(gap.count, "record");
+  const span = between(new Date(gap.from), new Date(gap.to));
+  const sentence = `${number} missing between ${span}`;
+  return tableRow({ class: "gap" },
+    element("td", { colspan: ALWAYS_SHOWN, role: "cell" },
+      element("span", { class: "gap-sentence", title: `${gap.from} to ${gap.to}` }, sentence),
+      element("span", { class: "gap-reason" }, `${visible(spaced(gap.reason))}, ${visible(gap.instance)}`)),
+    ...columns.slice(ALWAYS_SHOWN).map(([name]) => cell(name)));
+}
+
+/** Return the mark of a call whose tool call was inferred, or null. */
+export function inferredMark(attribution) {
+  if (attribution !== "inferred") return null;
+  return element("span", {
+    class: "mark", title: "Inferred: the only tool call of this token under way at that moment",
+  }, "inferred");
+}

@@ -1,0 +1,172 @@
+// Calls over time, stacked by class of status. The same numbers stand in a table below it.
+
+import { divided, endOf, totalOf } from "./buckets.js";
+import * as api from "./api.js";
+import { drawing, element, say } from "./elements.js";
+import { CLASSES } from "./statuses.js";
+import { count, grouped } from "./texts.js";
+import { date, timeOfDay } from "./times.js";
+
+const HEIGHT = 84;
+const BASE = 66;
+const TICK_WIDTH = 110;
+
+export class Chart {
+  #figure;
+  #narrow;
+  #buckets = [];
+  #division = null;
+  #picture = drawing("svg", { role: "img", height: HEIGHT, class: "chart-picture" });
+  #readout = element("p", { class: "chart-readout" });
+  #legend = element("ul", { class: "chart-legend", "aria-label": "Calls by status" });
+  #rows = element("tbody");
+  #from = null;
+
+  /** `narrow` has `time(since, until)` and `status(name)`. */
+  constructor(figure, narrow) {
+    this.#figure = figure;
+    this.#narrow = narrow;
+    figure.replaceChildren(
+      element("div", { class: "chart-head" },
+        element("figcaption", {}, element("h2", { id: "chart-title" }, "Calls over time"), this.#readout), this.#legend),
+      this.#picture, this.#tableOfNumbers());
+    this.#listen();
+    new ResizeObserver(() => this.#draw()).observe(this.#picture);
+  }
+
+  /** Ask for the numbers of a question, and draw them. */
+  async load(question, newest, signal) {
+    const division = divided(question, newest);
+    this.#buckets = await api.stats({ ...question, ...division }, signal);
+    this.#division = division;
+    this.#figure.hidden = false;
+    this.#tell();
+    this.#draw();
+  }
+
+  /** Say in words, and in the table, what the picture shows. */
+  #tell() {
+    const totals = Object.fromEntries(CLASSES.map(([name]) =>
+      [name, this.#buckets.reduce((sum, counts) => sum + counts[name], 0)]));
+    const shown = CLASSES.filter(([name]) => totals[name] > 0);
+    this.#legend.replaceChildren(...shown.map(([name, word]) => element("li", {}, this.#legendEntry(name, word, totals[name]))));
+    const { since, until, bucket } = this.#division;
+    const span = `${date(new Date(since))} to ${date(new Date(until))}`;
+    const parts = shown.map(([name, word]) => `${grouped(totals[name])} ${word} (${name})`);
+    this.#picture.setAttribute("aria-label", `Calls per ${bucket}, ${span}: ${parts.join(", ") || "none"}`);
+    this.#readout.dataset.resting = `per ${bucket} · ${span}`;
+    say(this.#readout, this.#readout.dataset.resting);
+    this.#rows.replaceChildren(...this.#buckets.filter((counts) => totalOf(counts) > 0).map((counts) => this.#numbers(counts)));
+  }
+
+  #draw() {
+    const width = this.#picture.clientWidth;
+    if (width === 0 || this.#division === null) return;
+    const step = width / Math.max(this.#buckets.length, 1);
+    const most = Math.max(1, ...this.#buckets.map(totalOf));
+    const bars = this.#buckets.flatMap((counts, index) => stack(counts, index * step, step, (BASE - 8) / most));
+    this.#picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    this.#picture.replaceChildren(
+      drawing("line", { class: "chart-line", x1: 0, x2: width, y1: BASE + 0.5, y2: BASE + 0.5 }),
+      ...bars, ...this.#ticks(width, step),
+      drawing("text", { class: "chart-label", x: 0, y: 9 }, totalOf({ "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, other: most }) > 1 ? grouped(most) : ""),
+      drawing("rect", { class: "chart-selection", y: 0, height: BASE, width: 0 }));
+  }
+
+  #ticks(width, step) {
+    const number = Math.max(2, Math.floor(width / TICK_WIDTH));
+    const every = Math.max(1, Math.ceil(this.#buckets.length / number));
+    const words = this.#division.bucket === "day" ? (moment) => date(moment).split(",")[0] : timeOfDay;
+    return this.#buckets.flatMap((counts, index) => index % every !== 0 || index * step > width - 50 ? [] : [
+      drawing("text", { class: "chart-label", x: index * step, y: HEIGHT - 4 }, words(new Date(counts.start)))]);
+  }
+
+  #listen() {
+    const picture = this.#picture;
+    picture.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      this.#from = this.#indexAt(event);
+      picture.setPointerCapture(event.pointerId);
+    });
+    picture.addEventListener("pointermove", (event) => this.#hover(this.#indexAt(event)));
+    picture.addEventListener("pointerleave", () => this.#rest());
+    picture.addEventListener("pointercancel", () => this.#rest());
+    picture.addEventListener("pointerup", (event) => {
+      if (this.#from === null) return;
+      const [first, last] = [this.#from, this.#indexAt(event)].sort((one, other) => one - other);
+      this.#rest();
+      this.#choose(this.#buckets[first], this.#buckets[last]);
+    });
+  }
+
+  #indexAt(event) {
+    const { left, width } = this.#picture.getBoundingClientRect();
+    const index = Math.floor((event.clientX - left) / width * this.#buckets.length);
+    return Math.min(Math.max(index, 0), this.#buckets.length - 1);
+  }
+
+  #hover(index) {
+    const counts = this.#buckets[index];
+    if (counts === undefined) return;
+    const [first, last] = [this.#from ?? index, index].sort((one, other) => one - other);
+    const step = this.#picture.clientWidth / this.#buckets.length;
+    const selection = this.#picture.lastElementChild;
+    selection.setAttribute("x", first * step);
+    selection.setAttribute("width", (last - first + 1) * step);
+    const parts = CLASSES.filter(([name]) => counts[name] > 0).map(([name]) => `${grouped(counts[name])} ${name}`);
+    say(this.#readout, `${this.#nameOf(counts)} · ${[count(totalOf(counts), "call"), ...parts].join(" · ")}`);
+  }
+
+  #rest() {
+    this.#from = null;
+    this.#picture.lastElementChild?.setAttribute("width", 0);
+    say(this.#readout, this.#readout.dataset.resting ?? "");
+  }
+
+  #choose(first, last) {
+    if (first && last) this.#narrow.time(new Date(first.start).toISOString(), endOf(last.start, this.#division.bucket).toISOString());
+  }
+
+  #nameOf({ start }) {
+    const moment = new Date(start);
+    return this.#division.bucket === "day" ? date(moment).split(",")[0] : date(moment);
+  }
+
+  #legendEntry(name, word, total) {
+    const content = [
+      element("span", { class: `swatch is-${name}`, "aria-hidden": "true" }),
+      element("span", {}, name), name === word ? null : element("span", { class: "legend-word" }, word),
+      element("b", {}, grouped(total))];
+    if (name === "other") return element("span", { class: "legend-entry" }, ...content);
+    return element("button", {
+      type: "button", class: "legend-entry", title: `Press to show only ${name}`, onclick: () => this.#narrow.status(name),
+    }, ...content);
+  }
+
+  #tableOfNumbers() {
+    const headings = ["Time", ...CLASSES.map(([name]) => name)].map((words) => element("th", { scope: "col" }, words));
+    return element("details", { class: "chart-numbers" }, element("summary", {}, "Show as table"),
+      element("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": "Calls over time as a table" },
+        element("table", {}, element("thead", {}, element("tr", {}, ...headings)), this.#rows)));
+  }
+
+  #numbers(counts) {
+    const choose = element("button", {
+      type: "button", class: "value", title: "Press to show only this time", onclick: () => this.#choose(counts, counts),
+    }, this.#nameOf(counts));
+    return element("tr", {}, element("th", { scope: "row" }, choose),
+      ...CLASSES.map(([name]) => element("td", {}, grouped(counts[name]))));
+  }
+}
+
+/** Return the bars of one bucket, from the bottom up. What is there can be seen, however little. */
+function stack(counts, x, step, scale) {
+  let bottom = BASE;
+  return CLASSES.flatMap(([name]) => {
+    if (counts[name] === 0) return [];
+    const height = Math.max(counts[name] * scale, 1.5);
+    bottom -= height;
+    const gap = step > 4 ? 1 : 0;
+    return [drawing("rect", { class: `bar-${name}`, x, y: bottom, width: Math.max(step - gap, 0.5), height })];
+  });
+}

@@ -1,0 +1,40 @@
+// The filters in use, each with a way to be rid of it.
+
+import { element } from "./elements.js";
+import { spaced, visible } from "./texts.js";
+import { date } from "./times.js";
+import { SPANS, isNarrowed, withFilter, withoutFilters } from "./view.js";
+
+const WORDS = {
+  token_id: "token", token_name: "token", client_ip: "client", invocation_id: "tool call", since: "from", until: "to",
+};
+
+/** Show the filters of a view in a list; `go(view)` is called when one is to go. */
+export function showChips(list, view, tokens, go) {
+  const chips = Object.entries(view.filters).map(([name, value]) =>
+    chip(WORDS[name] ?? spaced(name), valueOf(name, value, view, tokens), () => go(withFilter(view, name, ""))));
+  if (view.span) chips.push(chip("time", SPANS[view.span][0], () => go({ ...view, span: "" })));
+  if (chips.length > 1) {
+    chips.push(element("li", {}, element("button", {
+      type: "button", class: "chip-clear", onclick: () => go(withoutFilters(view)),
+    }, "Clear all")));
+  }
+  list.replaceChildren(...chips);
+  list.hidden = !isNarrowed(view);
+}
+
+function chip(name, value, remove) {
+  const shown = visible(value);
+  return element("li", {}, element("button", {
+    type: "button", class: "chip", title: `${shown}\nPress to remove this filter`,
+    "aria-label": `Remove filter: ${visible(name)} ${shown}`, onclick: remove,
+  }, element("span", { class: "chip-name" }, visible(name)), " ",
+  element("bdi", { class: "chip-value" }, shown),
+  element("span", { class: "chip-cross", "aria-hidden": "true" }, "×")));
+}
+
+function valueOf(name, value, view, tokens) {
+  if (name === "token_id") return tokens.labelOf(view.filters);
+  const isMoment = (name === "since" || name === "until") && !Number.isNaN(Date.parse(value));
+  return isMoment ? date(new Date(value)) : value;
+}

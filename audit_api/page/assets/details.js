@@ -1,0 +1,135 @@
+// All that is known of one call, beside the table, or over it where there is no room beside it.
+
+import { element } from "./elements.js";
+import { OUTCOMES, TOOL_OUTCOMES, badge, meaning, toolMeaning } from "./statuses.js";
+import { duration, visible } from "./texts.js";
+import { exact } from "./times.js";
+
+const BESIDE = matchMedia("(min-width: 70rem)");
+
+/** What is told of an API call: [name, words, whether the value can be a filter]. */
+const ENTRY_FIELDS = [
+  ["token_name", "Token", false], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true],
+  ["outcome", "Outcome", true], ["duration_ms", "Duration", false], ["tool", "Tool", true],
+  ["attribution", "Attribution", false], ["client_ip", "Client", true], ["user_agent", "User agent", false],
+  ["request_id", "Request id", false], ["instance", "Sidecar", false], ["id", "Entry id", false],
+];
+const TOOL_FIELDS = [
+  ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
+  ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["duration_ms", "Duration", false],
+  ["origin", "Came by", false], ["client_ip", "Client", false], ["request_id", "Request id", false],
+  ["instance", "Sidecar", false], ["id", "Tool call id", false],
+];
+
+export class Details {
+  #dialog;
+  #actions;
+
+  /** `actions` has `narrow(name, value)`, `showInvocation(id)` and `close()`. */
+  constructor(dialog, actions) {
+    this.#dialog = dialog;
+    this.#actions = actions;
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      actions.close();
+    });
+  }
+
+  get isOpen() { return this.#dialog.open; }
+  get isModal() { return this.#dialog.matches(":modal"); }
+
+  show(call) {
+    const isToolCall = "api_calls" in call;
+    const title = element("h2", { id: "details-title", tabindex: "-1" }, isToolCall ? "Tool call" : "API call");
+    this.#dialog.replaceChildren(
+      element("header", {}, title, element("button", {
+        type: "button", class: "quiet", onclick: () => this.#actions.close(), "aria-label": "Close details",
+      }, "Close")),
+      element("p", { class: "details-lead" },
+        badge(call.status_code),
+        element("span", {}, isToolCall ? toolMeaning(call.outcome, call.error_code) : meaning(call.status_code, call.outcome))),
+      element("p", { class: "details-call" }, element("bdi", {}, nameOf(call))),
+      element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS)),
+      element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall), copyButton(call)));
+    if (!this.#dialog.open) {
+      if (BESIDE.matches) this.#dialog.show();
+      else this.#dialog.showModal();
+      title.focus();
+    }
+  }
+
+  close() {
+    this.#dialog.close();
+  }
+
+  #fields(call, fields) {
+    return fields.flatMap(([name, words, isFilter]) => {
+      const value = textOf(name, call[name]);
+      const isKnown = call[name] !== null && call[name] !== undefined;
+      const shown = !isFilter || !isKnown
+        ? element("bdi", { class: isKnown ? null : "hint" }, value)
+        : element("button", {
+          type: "button", class: "value", title: "Press to show only these", onclick: () => this.#actions.narrow(name, call[name]),
+        }, element("bdi", {}, value));
+      return [element("dt", {}, words), element("dd", { class: `detail-${name}` }, shown)];
+    });
+  }
+
+  #invocationButton(call, isToolCall) {
+    const id = isToolCall ? call.id : call.invocation_id;
+    if (id === null) return null;
+    return element("button", { type: "button", onclick: () => this.#actions.showInvocation(id) },
+      isToolCall ? "Show this tool call alone" : "Show its tool call");
+  }
+}
+
+function timeFields(call) {
+  const moment = new Date(call.created_at);
+  return [element("dt", {}, "Time"), element("dd", {},
+    element("time", { datetime: call.created_at }, exact(moment)), element("br"),
+    element("span", { class: "hint" }, call.created_at))];
+}
+
+function nameOf(call) {
+  return visible("api_calls" in call ? call.tool ?? "unknown tool" : `${call.method} ${call.path}`);
+}
+
+function textOf(name, value) {
+  if (value === null || value === undefined) return "not known";
+  if (name === "duration_ms") return duration(value);
+  if (name === "outcome") return OUTCOMES[value] ?? TOOL_OUTCOMES[value] ?? visible(value);
+  return visible(String(value));
+}
+
+function copyButton(call) {
+  const button = element("button", { type: "button", onclick: async () => {
+    if (await copied(asText(call))) button.textContent = "Copied";
+    else showForCopying(button, asText(call));
+  } }, "Copy as text");
+  return button;
+}
+
+/** Where the browser does not let pages copy (plain HTTP), the reader does it. */
+function showForCopying(button, text) {
+  const field = element("textarea", { readonly: true, "aria-label": "This call as text" });
+  field.value = text;
+  button.replaceWith(field);
+  field.select();
+}
+
+/** Return a call as lines of text, as one pastes them into a ticket. */
+function asText(call) {
+  const fields = "api_calls" in call ? TOOL_FIELDS : ENTRY_FIELDS;
+  const known = fields.filter(([name]) => call[name] !== null && call[name] !== undefined);
+  return [`Time: ${call.created_at}`, `Status: ${call.status_code ?? "not known"}`,
+    ...known.map(([name, words]) => `${words}: ${name === "outcome" ? call[name] : textOf(name, call[name])}`)].join("\n");
+}
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,40 @@
+// The row of one API call.
+
+import { element } from "./elements.js";
+import { filterButton, inferredMark, timeCell } from "./cells.js";
+import { badge, meaning } from "./statuses.js";
+import { cell, tableRow } from "./table.js";
+import { duration, visible } from "./texts.js";
+
+export const ENTRY_COLUMNS = [
+  ["time", "Time"], ["token", "Token"], ["method", "Method"], ["path", "Path"],
+  ["status", "Status"], ["tool", "Tool"], ["duration", "Duration"],
+];
+
+/** Return the row of an entry. `narrow(name, value)` sets a filter; `open(entry)` shows all of it. */
+export function entryRow(entry, { narrow, open }) {
+  const { method, path, status_code: status, tool } = entry;
+  return tableRow(
+    { "data-id": entry.id, onclick: (event) => opensRow(event) && open(entry) },
+    timeCell(entry.created_at, `${method} ${path}`, () => open(entry)),
+    tokenCell(entry, narrow),
+    cell("method", filterButton(method, "method", () => narrow("method", method))),
+    cell("path", filterButton(path, "path", () => narrow("path", path))),
+    cell("status",
+      badge(status, { title: `Press to show only ${status}`, onclick: () => narrow("status", status) }),
+      element("span", { class: "meaning" }, visible(meaning(status, entry.outcome)))),
+    tool === null ? cell("tool") : cell("tool", element("div", { class: "pair" },
+      filterButton(tool, "tool", () => narrow("tool", tool)), inferredMark(entry.attribution))),
+    cell("duration", duration(entry.duration_ms)));
+}
+
+/** Return the cell of a token; the id is the better filter, as names may be given twice. */
+export function tokenCell({ token_id: id, token_name: name }, narrow) {
+  return cell("token", filterButton(name, "token",
+    () => id === null ? narrow("token_name", name) : narrow("token_id", id)));
+}
+
+/** Say whether a click means the row: not one of its buttons, and no text being selected. */
+export function opensRow(event) {
+  return event.target.closest("button") === null && document.getSelection().isCollapsed;
+}

@@ -1,0 +1,49 @@
+// The button that says whether the page is live, and pauses it.
+
+import { say } from "./elements.js";
+
+const STATES = {
+  waiting: ["Live", "Connecting for new calls; press to pause"],
+  live: ["Live", "New calls appear as they happen; press to pause"],
+  lost: ["Retrying", "The live connection is lost and tried again; press to pause"],
+  paused: ["Paused", "New calls are counted, not shown; press to go on"],
+  past: ["Past", "The time that is shown has ended, so nothing new appears"],
+};
+
+export class LiveButton {
+  #button;
+  #state = "waiting";
+  #isPaused = false;
+
+  /** `changed()` is called when the reader has paused, or goes on. */
+  constructor(button, changed) {
+    this.#button = button;
+    button.addEventListener("click", () => {
+      this.#isPaused = !this.#isPaused;
+      this.#show();
+      changed();
+    });
+    this.#show();
+  }
+
+  get isPaused() { return this.#isPaused; }
+
+  press() {
+    this.#button.click();
+  }
+
+  /** Show how the connection is: "waiting", "live", "lost" or "past". */
+  tell(state) {
+    this.#state = state;
+    this.#show();
+  }
+
+  #show() {
+    const state = this.#state !== "past" && this.#isPaused ? "paused" : this.#state;
+    const [word, explanation] = STATES[state];
+    this.#button.dataset.state = state;
+    this.#button.disabled = state === "past";
+    this.#button.title = explanation;
+    say(this.#button, word);
+  }
+}

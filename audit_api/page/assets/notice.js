@@ -1,0 +1,78 @@
+// What is said in place of calls, or above them: nothing there yet, nothing found, out of reach.
+
+import { byId, element } from "./elements.js";
+import { visible } from "./texts.js";
+import { clock } from "./times.js";
+
+// The default ports of the audit API and of the sidecar, through which calls go.
+const AUDIT_API_PORT = "8110";
+const SIDECAR_PORT = "8100";
+
+/** Take back what was said. */
+export function clear() {
+  byId("notice").replaceChildren();
+  byId("place").replaceChildren();
+}
+
+/** Say that there are no calls at all, and how to make the first. */
+export function empty() {
+  const line = `curl -H "Authorization: Bearer $TOKEN" ${callOrigin()}/api/v1/clusters`;
+  const copy = element("button", { type: "button", onclick: async () => {
+    await navigator.clipboard.writeText(line);
+    copy.textContent = "Copied";
+  } }, "Copy");
+  if (!navigator.clipboard) copy.hidden = true;
+  place("No calls yet",
+    element("p", {}, "Every call that an MCP token makes through the sidecar appears here. To make the first one, put a token (",
+      element("code", {}, "pwm_…"), ") into ", element("code", {}, "$TOKEN"), " and run:"),
+    element("div", { class: "command" }, element("code", {}, line), copy));
+}
+
+/** Say that there are no tool calls. */
+export function emptyTools() {
+  place("No tool calls yet", element("p", {},
+    "A tool call appears here when an assistant has called a tool through the sidecar, at ", element("code", {}, "/mcp"), "."));
+}
+
+/** Say that the filters leave nothing. */
+export function nothingFound(clearFilters) {
+  place("No calls match these filters", element("p", {}, "Take a filter away, or look at a longer time."),
+    element("p", {}, element("button", { type: "button", onclick: clearFilters }, "Clear all filters")));
+}
+
+/** Say that the log is out of reach; what was shown before stays. */
+export function away(error, loadedAt, retry) {
+  const title = loadedAt ? "Not up to date" : "Nothing to show at the moment";
+  const consequence = loadedAt
+    ? `These calls were loaded at ${clock(loadedAt)}. Newer ones are still recorded and appear`
+    : "Calls are still recorded and appear";
+  banner(title, element("p", {}, `${visible(error.message)}. ${consequence} when it is back, which is tried every few seconds.`),
+    element("button", { type: "button", onclick: retry }, "Try now"));
+  byId("place").replaceChildren();
+}
+
+/** Say that the API does not answer this question. */
+export function refused(error, actions) {
+  banner(error.status === 403 ? "You may not read the audit log" : "This question cannot be answered",
+    element("p", {}, `${error.parameter ? `${visible(String(error.parameter))}: ` : ""}${visible(error.message)}.`),
+    ...actions.map(([words, act]) => element("button", { type: "button", onclick: act }, words)));
+  byId("place").replaceChildren();
+}
+
+/** Say something to screen readers alone. */
+export function announce(words) {
+  byId("announcer").textContent = words;
+}
+
+function banner(title, ...content) {
+  byId("notice").replaceChildren(element("div", { class: "trouble" }, element("h2", {}, title), ...content));
+}
+
+function place(title, ...content) {
+  byId("place").replaceChildren(element("div", { class: "empty" }, element("h2", {}, title), ...content));
+}
+
+function callOrigin() {
+  const { protocol, hostname, port, origin } = location;
+  return port === AUDIT_API_PORT ? `${protocol}//${hostname}:${SIDECAR_PORT}` : origin;
+}

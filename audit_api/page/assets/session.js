@@ -1,0 +1,61 @@
+// Who is signed in, and the form for whoever is not.
+
+import * as api from "./api.js";
+import { byId, say } from "./elements.js";
+import { visible } from "./texts.js";
+
+export class Session {
+  #form = byId("sign-in").querySelector("form");
+  #signedIn;
+
+  /** `signedIn()` is called when a session has begun, `signedOut()` when it was ended. */
+  constructor({ signedIn, signedOut }) {
+    this.#signedIn = signedIn;
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#signIn();
+    });
+    byId("sign-out").addEventListener("click", async () => {
+      await api.signOut();
+      signedOut();
+    });
+  }
+
+  /** Show who is signed in. Whoever PodWarden itself lets in has no session of ours to end. */
+  async showReader() {
+    const reader = await api.reader();
+    byId("account").hidden = !reader?.name;
+    if (reader?.name) say(byId("reader"), visible(`${reader.name} (${reader.role})`));
+  }
+
+  /** Ask for a token in place of the log. */
+  ask(reason = "") {
+    document.body.classList.add("signed-out");
+    byId("sign-in").hidden = false;
+    byId("account").hidden = true;
+    say(byId("sign-in-error"), reason);
+    byId("token").focus();
+  }
+
+  /** Show the log again. */
+  leave() {
+    document.body.classList.remove("signed-out");
+    byId("sign-in").hidden = true;
+  }
+
+  async #signIn() {
+    const field = byId("token");
+    say(byId("sign-in-error"), "");
+    field.removeAttribute("aria-invalid");
+    try {
+      await api.signIn(field.value.trim());
+    } catch (error) {
+      field.setAttribute("aria-invalid", "true");
+      say(byId("sign-in-error"), `${visible(error.message)}.`);
+      field.select();
+      return;
+    }
+    field.value = "";
+    this.#signedIn();
+  }
+}

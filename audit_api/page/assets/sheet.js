@@ -1,0 +1,91 @@
+// The lines of a log as a table: which row shows which kind of line.
+
+import { byId, say } from "./elements.js";
+import { gapRow } from "./cells.js";
+import { ENTRY_COLUMNS, entryRow } from "./entry_row.js";
+import { Table } from "./table.js";
+import { TOOL_COLUMNS, callRow, noCallsRow, toolRow } from "./tool_row.js";
+
+export class Sheet {
+  #element = byId("table");
+  #older = byId("older");
+  #table = new Table(this.#element);
+  #columns = [];
+  #actions;
+  #selected = "";
+
+  /** `actions` has `narrow(name, value)`, `open(call)`, `toggle(id)` and `older()`. */
+  constructor(actions) {
+    this.#actions = actions;
+    this.#older.addEventListener("click", () => actions.older());
+  }
+
+  /** Begin anew, for API calls or for tool calls. */
+  begin(byTool) {
+    this.#columns = byTool ? TOOL_COLUMNS : ENTRY_COLUMNS;
+    this.#table.begin(byTool ? "Tool calls, newest first" : "API calls, newest first", this.#columns);
+    this.#element.classList.toggle("by-tool", byTool);
+  }
+
+  /** Show a log; rows that are `fresh` are marked for a moment. */
+  show(log, { fresh = false } = {}) {
+    const lines = log.lines();
+    this.#table.show(lines, { make: (line) => this.#row(line), keep: keepOpener, fresh });
+    this.#element.hidden = lines.length === 0;
+    this.#element.classList.remove("stale");
+    this.#older.hidden = !log.hasMore;
+    say(this.#older, "Show older calls");
+    this.select(this.#selected);
+    return lines.length;
+  }
+
+  /** Show that what is shown answers an earlier question. */
+  fade() {
+    this.#element.classList.add("stale");
+  }
+
+  /** Show nothing. */
+  clear() {
+    this.#element.hidden = true;
+    this.#older.hidden = true;
+  }
+
+  /** Mark the row of the call whose details are shown. */
+  select(id) {
+    this.#selected = id;
+    this.#element.querySelector("tr.selected")?.classList.remove("selected");
+    this.#rowOf(id)?.classList.add("selected");
+  }
+
+  /** Move the focus by some rows and return the id of the call it comes to. */
+  move(step) {
+    return this.#table.move(step)?.dataset.id;
+  }
+
+  get hasFocus() {
+    return this.#element.contains(document.activeElement);
+  }
+
+  /** Put the focus on the row of a call; on the table as a whole if it is not there. */
+  focus(id) {
+    (this.#rowOf(id)?.querySelector("button") ?? byId("calls")).focus();
+  }
+
+  #row(line) {
+    switch (line.kind) {
+      case "gap": return gapRow(line.value, this.#columns);
+      case "tool": return toolRow(line, this.#actions);
+      case "call": return callRow(line.value, this.#actions);
+      case "no calls": return noCallsRow();
+      default: return entryRow(line.value, this.#actions);
+    }
+  }
+
+  #rowOf(id) {
+    return id ? this.#element.querySelector(`tr[data-id="${CSS.escape(id)}"]`) : null;
+  }
+}
+
+function keepOpener(line, row) {
+  if (line.kind === "tool") row.querySelector(".opener").setAttribute("aria-expanded", String(line.isOpen));
+}

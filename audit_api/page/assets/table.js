@@ -1,0 +1,98 @@
+// A table whose rows stay where they are while others come and go.
+
+import { element } from "./elements.js";
+
+export class Table {
+  #table;
+  #body;
+  #rows = new Map();
+
+  constructor(table) {
+    this.#table = table;
+    table.addEventListener("focusin", (event) => this.#makeCurrent(event.target.closest("tr")));
+  }
+
+  /** Begin anew with these columns: [class, heading]. */
+  begin(caption, columns) {
+    this.#rows.clear();
+    this.#body = element("tbody", { role: "rowgroup" });
+    const headings = columns.map(([name, heading]) =>
+      element("th", { class: name, scope: "col", role: "columnheader" }, heading));
+    this.#table.replaceChildren(
+      element("caption", { class: "unseen" }, caption),
+      element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...headings)),
+      this.#body);
+  }
+
+  /**
+   * Show these lines, each { key, … }. A row that was there already is kept as it is, so that
+   * focus, selection and the place on the screen stay; `keep(line, row)` may adjust it.
+   * `make(line)` makes the others.
+   */
+  show(lines, { make, keep = () => {}, fresh = false }) {
+    const keys = new Set(lines.map((line) => line.key));
+    for (const [key, row] of this.#rows) {
+      if (!keys.has(key)) this.#remove(key, row);
+    }
+    let place = this.#body.firstElementChild;
+    for (const line of lines) {
+      let row = this.#rows.get(line.key);
+      if (row === undefined) {
+        row = make(line);
+        row.classList.toggle("fresh", fresh);
+        this.#rows.set(line.key, row);
+        this.#body.insertBefore(row, place);
+      } else {
+        keep(line, row);
+        place = row.nextElementSibling;
+      }
+    }
+    if (this.#current === null) this.#makeCurrent(this.#stops[0] ?? null);
+  }
+
+  /** Move the focus by some rows; to the first row when it is elsewhere. */
+  move(step) {
+    const stops = this.#stops;
+    const held = this.#table.contains(document.activeElement);
+    const here = stops.indexOf(this.#current);
+    const next = stops[held ? Math.min(Math.max(here + step, 0), stops.length - 1) : Math.max(here, 0)];
+    if (next === undefined) return null;
+    next.querySelector("button").focus();
+    return next;
+  }
+
+  get #current() {
+    return this.#body.querySelector("tr.current");
+  }
+
+  get #stops() {
+    return [...this.#body.rows].filter((row) => row.querySelector("button") !== null);
+  }
+
+  /** One row at a time can be reached with Tab: a hundred rows are not five hundred stops. */
+  #makeCurrent(row) {
+    if (row === null || row.parentElement !== this.#body || row === this.#current) return;
+    const before = this.#current;
+    before?.classList.remove("current");
+    row.classList.add("current");
+    for (const button of before?.querySelectorAll("button") ?? []) button.tabIndex = -1;
+    for (const button of row.querySelectorAll("button")) button.tabIndex = 0;
+  }
+
+  #remove(key, row) {
+    this.#rows.delete(key);
+    row.remove();
+  }
+}
+
+/** Return a table row. Roles are said aloud, as style sheets lay rows out as cards when narrow. */
+export function tableRow(properties, ...cells) {
+  const row = element("tr", { role: "row", ...properties }, ...cells);
+  for (const button of row.querySelectorAll("button")) button.tabIndex = -1;
+  return row;
+}
+
+/** Return a cell of the column with this name. */
+export function cell(name, ...children) {
+  return element("td", { class: name, role: "cell" }, ...children);
+}

@@ -1,0 +1,37 @@
+// Words for values.
+
+// Controls, joiners and direction marks: invisible, or able to make other text look different.
+const DECEPTIVE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+const NUMBERS = new Intl.NumberFormat("en");
+
+/** Return text that others chose with everything in it that cannot be seen made visible. */
+export function visible(text) {
+  return text.replace(DECEPTIVE, (character) =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** Return "1 call", "1,204 calls". */
+export function count(number, noun) {
+  return `${NUMBERS.format(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** Return a number with its thousands apart. */
+export function grouped(number) {
+  return NUMBERS.format(number);
+}
+
+/** Return `upstream_timed_out` as "upstream timed out". */
+export function spaced(word) {
+  return word.replaceAll("_", " ");
+}
+
+/** Return a duration with three digits that count. */
+export function duration(ms) {
+  if (ms === null || ms === undefined) return "–";
+  if (ms < 9.95) return `${ms.toFixed(1)} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 9_995) return `${(ms / 1_000).toFixed(2)} s`;
+  if (ms < 99_950) return `${(ms / 1_000).toFixed(1)} s`;
+  return `${Math.round(ms / 60_000)} min`;
+}

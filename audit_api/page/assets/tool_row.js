@@ -1,0 +1,57 @@
+// The rows of tool calls: one for the call, and one for each API call that it made.
+
+import { element } from "./elements.js";
+import { filterButton, inferredMark, timeCell } from "./cells.js";
+import { opensRow, tokenCell } from "./entry_row.js";
+import { badge, meaning, toolMeaning } from "./statuses.js";
+import { cell, tableRow } from "./table.js";
+import { count, duration, visible } from "./texts.js";
+
+export const TOOL_COLUMNS = [
+  ["time", "Time"], ["token", "Token"], ["tool-name", "Tool"], ["calls-made", "API calls"],
+  ["status", "Outcome"], ["duration", "Duration"],
+];
+
+const UNKNOWN = "unknown tool";
+
+/** Return the row of a tool call. `toggle(id)` shows or hides the API calls that it made. */
+export function toolRow({ value: invocation, isOpen }, { narrow, open, toggle }) {
+  const { id, tool, outcome, status_code: status } = invocation;
+  return tableRow(
+    { "data-id": id, class: "tool-call", onclick: (event) => opensRow(event) && toggle(id) },
+    timeCell(invocation.created_at, tool ?? UNKNOWN, () => open(invocation)),
+    tokenCell(invocation, narrow),
+    cell("tool-name", element("div", { class: "pair" },
+      tool === null ? UNKNOWN : filterButton(tool, "tool", () => narrow("tool", tool)),
+      invocation.origin === "hub" ? element("span", { class: "mark" }, "Hub") : null)),
+    cell("calls-made", element("button", {
+      type: "button", class: "opener", "aria-expanded": String(isOpen),
+      "aria-label": `${count(invocation.api_calls, "API call")} of ${visible(tool ?? UNKNOWN)}`,
+      onclick: () => toggle(id),
+    }, element("span", { class: "chevron", "aria-hidden": "true" }), count(invocation.api_calls, "call"))),
+    cell("status", badge(status), element("span", { class: "meaning" },
+      visible(toolMeaning(outcome, invocation.error_code)))),
+    cell("duration", duration(invocation.duration_ms)));
+}
+
+/** Return the row of an API call below its tool call. */
+export function callRow(call, { open }) {
+  const name = `${call.method} ${call.path}`;
+  return tableRow(
+    { "data-id": call.id, class: "made-call", onclick: (event) => opensRow(event) && open(call) },
+    timeCell(call.created_at, name, () => open(call)),
+    cell("token"),
+    cell("tool-name", element("bdi", { class: "call-made", title: visible(name) }, visible(name))),
+    cell("calls-made", inferredMark(call.attribution)),
+    cell("status", badge(call.status_code), element("span", { class: "meaning" },
+      visible(meaning(call.status_code, call.outcome)))),
+    cell("duration", duration(call.duration_ms)));
+}
+
+/** Return the row that says that a tool call made no API calls. */
+export function noCallsRow() {
+  return tableRow({ class: "made-call" },
+    cell("time"), cell("token"),
+    element("td", { class: "tool-name hint", colspan: 3, role: "cell" }, "This tool call left no API calls in the audit log."),
+    cell("duration"));
+}

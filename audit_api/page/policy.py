@@ -1,0 +1,23 @@
+"""What a browser may do with a page of ours, said in response fields."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+_CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self';"
+    # Text that others chose is shown here: the browser itself refuses to parse it as HTML.
+    " require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+PAGE_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",  # the address tells what an operator looks for
+        "Server": "podwarden-audit-api",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+"""On every answer that a browser shows or runs."""

@@ -1,0 +1,30 @@
+"""How the content of an answer is read: its coding undone, its events taken apart."""
+
+from collections.abc import Callable
+
+from proxy.framing import Payload
+from proxy.mcp.event_stream import EventStream
+from proxy.mcp.inflated import INFLATABLE, Inflated
+from proxy.mcp.json_stream import JsonStream, Values
+from proxy.mcp.messages import ANSWER_PATHS
+from proxy.upstream import AnswerHead
+
+
+class AnswerReading:
+    """Reads the messages in the content of one answer."""
+
+    def __init__(self, head: AnswerHead, found: Callable[[Values], None]) -> None:
+        """Call *found* with each message in the content of the answer with *head*."""
+        messages = JsonStream(ANSWER_PATHS, found)
+        self._events = EventStream(messages) if head.is_event_stream else None
+        read = self._events.feed if self._events else messages.feed
+        coding = (head.field(b"content-encoding") or b"identity").strip().lower()
+        self.feed: Payload | None = read
+        """Takes the content; None if that is in a coding which we do not know."""
+        if coding != b"identity":
+            self.feed = Inflated(read).feed if coding in INFLATABLE else None
+
+    @property
+    def may_be_resumed(self) -> bool:
+        """Say whether it is a stream that a client can resume by its `Last-Event-ID`."""
+        return self._events is not None and self._events.has_ids

@@ -1,0 +1,91 @@
+"""The Activity Log page over HTTP: what is served, and what a browser is told about it."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import ClientSession
+
+from tests.neighbours.audit_api import serving_audit_api
+
+PAGE = "/settings/mcp/activity"
+
+
+@pytest.fixture
+async def client(database_url: str) -> AsyncIterator[ClientSession]:
+    async with serving_audit_api(database_url) as client:
+        yield client
+
+
+async def test_the_page_is_served_to_anyone_as_it_holds_nothing(client: ClientSession) -> None:
+    async with client.get(PAGE) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "<noscript>" in await answer.text()
+
+
+async def test_every_asset_that_the_page_and_its_modules_name_is_there(
+    client: ClientSession,
+) -> None:
+    async with client.get(PAGE) as answer:
+        waiting = re.findall(r'(?:src|href)="activity/assets/([^"]+)"', await answer.text())
+    seen = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        async with client.get(f"{PAGE}/assets/{name}") as answer:
+            assert answer.status == 200, name
+            waiting += re.findall(r'from "\./([^"]+)"', await answer.text())
+
+    assert len(seen) > 20
+
+
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}/assets/page.js", f"{PAGE}/assets/layout.css"])
+async def test_a_browser_may_run_nothing_but_our_own_files(
+    client: ClientSession, path: str
+) -> None:
+    async with client.get(path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+
+        assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert "require-trusted-types-for 'script'" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+async def test_nothing_in_the_page_runs_or_looks_inline(client: ClientSession) -> None:
+    async with client.get(PAGE) as answer:
+        page = await answer.text()
+
+    assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
+    assert re.findall(r"https?://", page) == []
+
+
+async def test_what_a_browser_has_is_not_sent_again(client: ClientSession) -> None:
+    path = f"{PAGE}/assets/page.js"
+    async with client.get(path) as first:
+        assert first.headers["Cache-Control"] == "no-cache"
+        tag = first.headers["ETag"]
+
+    async with client.get(path, headers={"If-None-Match": tag}) as again:
+        assert again.status == 304
+        assert "Content-Security-Policy" in again.headers
+    async with client.get(path, headers={"If-None-Match": '"of-an-older-release"'}) as newer:
+        assert newer.status == 200
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2fpage.py", "%2e%2e%2factivity.html", ".."])
+async def test_what_is_no_asset_is_not_found(client: ClientSession, name: str) -> None:
+    async with client.get(f"{PAGE}/assets/{name}", allow_redirects=False) as answer:
+        assert answer.status in {200, 404}
+        assert "import hashlib" not in await answer.text()
+
+
+async def test_a_slash_too_many_leads_to_the_page(client: ClientSession) -> None:
+    async with client.get(f"{PAGE}/") as answer:
+        assert answer.url.path == PAGE
+        assert answer.status == 200

@@ -1,0 +1,186 @@
+"""Exports: complete, in constant memory, and each begins where the last one ended."""
+
+import asyncio
+import csv
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from aiohttp import ClientPayloadError, ClientSession
+
+from audit_log.database import open_database
+from audit_log.schema import migrate
+from audit_log.tokens import TokenTable
+from deploy.local.postgres import running_postgres
+from tests.neighbours.audit_api import ALL, asking_as_admin, record
+from tests.neighbours.events import listening
+from tests.neighbours.services import running_audit_api
+
+EXPORT = ALL + "/export"
+INSERT = """
+INSERT INTO mcp_audit_log (
+    id, token_name, method, path, status_code, created_at, outcome, instance)
+VALUES ($1, 'claude', 'GET', '/api/v1/hosts', 200, $2, 'completed', 'podwarden')
+"""
+MANY = """
+INSERT INTO mcp_audit_log (
+    id, token_name, method, path, status_code, created_at, outcome, instance)
+SELECT gen_random_uuid(), 'claude', 'GET', '/' || repeat('x', 200) || n, 200,
+    now() - n * interval '1 second', 'completed', 'test'
+FROM generate_series(1, $1::integer) AS n
+"""
+
+
+@pytest.fixture
+async def api(database_url, database):
+    async with asking_as_admin(database, database_url) as client:
+        yield client
+
+
+async def exported(api, query: str = "") -> tuple[list[str], str]:
+    """Return the ids of an export, and its mark."""
+    async with api.get(EXPORT + query) as answer:
+        assert answer.status == 200, await answer.text()
+        lines = (await answer.text()).splitlines()
+        return [json.loads(line)["id"] for line in lines], answer.headers["X-Audit-Mark"]
+
+
+def ids(records) -> list[str]:
+    return [str(kept.id) for kept in records]
+
+
+async def test_everything_comes_oldest_first_in_every_format(api, store):
+    first = record(token_name="=HYPERLINK(1)", status_code=404, duration_ms=1.5)
+    second = record(created_at=first.created_at + timedelta(seconds=1))
+    await store.append([second, first])
+
+    async with api.get(EXPORT + "?format=csv") as answer:
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert answer.headers["Content-Disposition"].startswith('attachment; filename="mcp-audit-')
+        rows = list(csv.DictReader(io.StringIO(await answer.text(), newline="")))
+    assert [row["id"] for row in rows] == ids([first, second])
+    assert rows[0]["token_name"] == "'=HYPERLINK(1)"
+
+    async with api.get(ALL + "?expand=details") as answer:
+        entries = await answer.json()
+    async with api.get(EXPORT + "?format=ndjson") as answer:
+        assert answer.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
+        lines = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert lines == entries[::-1]
+
+    async with api.get(EXPORT + "?format=ocsf") as answer:
+        events = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert [event["metadata"]["uid"] for event in events] == ids([first, second])
+
+
+async def test_an_export_of_nothing_is_empty_save_for_the_head(api):
+    assert (await exported(api))[0] == []
+    async with api.get(EXPORT + "?format=csv") as answer:
+        assert (await answer.text()).startswith('"id","token_name"')
+        assert len((await answer.text()).splitlines()) == 1
+
+
+async def test_filters_hold(api, store):
+    wanted = record(status_code=401)
+    await store.append([wanted, record()])
+    assert (await exported(api, "?status=4xx"))[0] == ids([wanted])
+
+
+async def test_more_than_one_batch_comes_whole_and_in_order(api, store):
+    records = [record() for _ in range(2_345)]
+    await store.append(records)
+    assert (await exported(api))[0] == ids(records)
+
+
+async def test_the_next_export_begins_exactly_where_this_one_ended(api, store, database):
+    known, slow, late, fresh = (record() for _ in range(4))
+    await store.append([known])
+    async with database.transaction() as transaction:
+        await transaction.execute(INSERT, slow.id, slow.created_at)
+        found, mark = await exported(api)
+        assert found == ids([known])
+        await store.append([fresh])
+        found, later_mark = await exported(api, f"?after={mark}")
+        assert found == ids([fresh])
+    assert (await exported(api, f"?after={later_mark}"))[0] == ids([slow])
+    await database.execute(INSERT, late.id, late.created_at - timedelta(days=9))
+    found, last_mark = await exported(api, f"?after={mark}")
+    assert found == ids([late, slow, fresh])
+    assert await exported(api, f"?after={last_mark}") == ([], last_mark)
+
+
+async def test_exports_one_after_another_hold_everything_once_while_several_write(api, store):
+    records = [record() for _ in range(400)]
+
+    async def write(share) -> None:
+        for kept in share:
+            await store.append([kept])
+
+    writing = asyncio.gather(*(write(records[number::4]) for number in range(4)))
+    found, mark = await exported(api)
+    while not writing.done():
+        more, mark = await exported(api, f"?after={mark}")
+        found += more
+    await writing
+    found += (await exported(api, f"?after={mark}"))[0]
+    assert sorted(found) == sorted(ids(records))
+
+
+async def test_what_is_no_mark_of_an_export_is_refused(api, store):
+    await store.append([record()])
+    async with listening(api) as events:
+        await store.append([record()])
+        await events.entries(1)
+        of_an_event = events.last_id
+    for after in ("", "nonsense", of_an_event):
+        async with api.get(EXPORT, params={"after": after}) as answer:
+            assert answer.status == 422
+            [complaint] = (await answer.json())["detail"]
+            assert complaint["loc"] == ["query", "after"]
+
+
+async def test_head_tells_the_mark_and_sends_nothing(api, store):
+    await store.append([record()])
+    async with api.head(EXPORT) as answer:
+        assert answer.status == 200
+        mark = answer.headers["X-Audit-Mark"]
+    assert (await exported(api, f"?after={mark}"))[0] == []
+
+
+async def test_memory_stays_flat_and_questions_are_answered_while_much_is_exported(
+    database_url, database
+):
+    _, secret = await TokenTable(database).create("reader", "admin", 90)
+    fields = {"Authorization": f"Bearer {secret}"}
+    await database.execute(MANY, 100_000)
+    async with (
+        running_audit_api(database_url) as service,
+        ClientSession(service.url, headers=fields) as api,
+    ):
+        before = service.peak_bytes
+        async with api.get(EXPORT + "?format=ndjson") as slow:
+            await slow.content.read(1)
+            async with api.get(EXPORT + "?format=csv") as quick:
+                size = lines = 0
+                async for piece in quick.content.iter_any():
+                    size += len(piece)
+                    lines += piece.count(b"\n")
+            async with api.get(ALL) as answer:
+                assert len(await answer.json()) == 100
+            slow.close()
+        assert lines == 100_001
+        assert service.peak_bytes - before < 24 * 2**20 < size
+
+
+async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete(tmp_path):
+    with running_postgres(tmp_path / "data", durable=False) as postgres:
+        async with open_database(postgres.url(), application="test") as database:
+            await migrate(database)
+            await database.execute(MANY, 50_000)
+            async with asking_as_admin(database, postgres.url()) as api:
+                with pytest.raises(ClientPayloadError):
+                    async with api.get(EXPORT) as answer:
+                        await answer.content.read(1)
+                        await asyncio.to_thread(postgres.kill)
+                        await answer.read()

@@ -1,0 +1,138 @@
+"""A journal disk that hangs: calls go on, and their records arrive by another way or later."""
+
+import os
+from contextlib import suppress
+
+import pytest
+
+from tests.neighbours.arrivals import arrived, entries_in
+from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
+from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.journal import segments
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.ops import degraded, metric, records, recovered
+from tests.neighbours.patience import eventually
+
+CALLS = 500
+PADDING = 1_900
+
+
+class HangingDisk:
+    """Lets whoever opens *path* for writing hang, as a disk does that does not answer.
+
+    Opening a pipe to write waits until somebody opens it to read.
+    """
+
+    def __init__(self, path):
+        self._path = path
+
+    def hang(self):
+        """Hang from the next opening on; raise FileExistsError while the file is in use."""
+        os.mkfifo(self._path)
+
+    def answer(self):
+        """Let it go on; what was to be written there fails."""
+        os.close(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK))
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+
+@pytest.fixture
+def home():
+    with journal_home() as home:
+        yield home
+
+
+@pytest.fixture
+def first_segment(home):
+    """The file that the sidecar makes for its first record."""
+    return HangingDisk(home.journal / f"{0:020d}.ndjson")
+
+
+@pytest.fixture
+async def callers(database, upstream):
+    upstream.plan(answering_by_path)
+    return Callers(await prepare_audit_log(database), padding=PADDING)
+
+
+async def test_records_go_from_memory_straight_to_the_database(
+    home, first_segment, upstream, callers, database, database_url
+):
+    # Less memory than the records need: only what is in the database makes room for them.
+    small = {"PROXY_JOURNAL_HEAD_BYTES": str(1024 * 1024)}
+    async with home.sidecar(upstream.url, database_url, **small) as sidecar:
+        first_segment.hang()
+        await callers.make(sidecar.port, 1)
+        await degraded(sidecar, "journal disk has not answered")
+        for _ in range(5):
+            await callers.make(sidecar.port, CALLS // 2)
+            await arrived(database, len(callers.sent))
+        assert await metric(sidecar, "journal_disk_bytes") == 0
+        assert await records(sidecar, "lost") == 0
+        await degraded(sidecar, "journal disk has not answered")
+        first_segment.answer()
+        await recovered(sidecar)
+    entries = await entries_in(database)
+    assert [entry.path for entry in entries] == callers.sent
+    assert all(entry.tells_the_truth for entry in entries)
+
+
+async def test_with_the_database_away_as_well_records_wait_in_memory(
+    home, first_segment, upstream, callers, database, database_url, store, postgres
+):
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        first_segment.hang()
+        async with nobody_let_in(postgres, database_url):
+            await callers.make(sidecar.port, CALLS)
+            await degraded(sidecar, "journal disk has not answered")
+            assert await metric(sidecar, "journal_disk_bytes") == 0
+            assert await metric(sidecar, "journal_head_bytes") > CALLS * PADDING
+            first_segment.answer()
+
+            async def has_moved():
+                return await metric(sidecar, "journal_head_bytes") == 0
+
+            await eventually(has_moved, sidecar.report)
+            assert segments(home.journal) != []
+        entries = await arrived(database, CALLS)
+        assert await records(sidecar, "lost") == 0
+    assert [entry.path for entry in entries] == callers.sent
+    assert await store.gaps() == []
+
+
+async def test_a_disk_that_begins_to_hang_under_load_is_not_noticed(
+    home, upstream, callers, database, database_url
+):
+    # The file that the writer's position goes to, once a second.
+    position = HangingDisk(home.journal / "position.new")
+
+    async def hangs():
+        with suppress(FileExistsError):
+            position.hang()
+            return True
+
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, CALLS)
+        await eventually(hangs)
+        await callers.make(sidecar.port, CALLS)
+        await degraded(sidecar, "journal disk has not answered")
+        await callers.make(sidecar.port, CALLS)
+        entries = await arrived(database, 3 * CALLS)
+        position.answer()
+        await recovered(sidecar)
+    assert [entry.path for entry in entries] == callers.sent
+
+
+async def test_a_stop_does_not_wait_for_it_and_nothing_is_lost(
+    home, first_segment, upstream, callers, database, database_url, store
+):
+    async with home.sidecar(upstream.url, PROXY_STOP_SECONDS="1") as sidecar:
+        first_segment.hang()
+        await callers.make(sidecar.port, CALLS)
+        assert await sidecar.stop() == 0
+        assert await sidecar.logged("journal.close_timed_out")
+    first_segment.answer()
+    async with home.sidecar(upstream.url, database_url):
+        entries = await arrived(database, CALLS)
+    assert [entry.path for entry in entries] == callers.sent
+    assert await store.gaps() == []

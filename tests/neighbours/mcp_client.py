@@ -1,0 +1,26 @@
+"""The official SDK's client, with whatever fields a test wants sent along."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import httpx2
+from mcp.client.client import Client
+from mcp.client.streamable_http import streamable_http_client
+
+MODERN: Final = "2026-07-28"
+ERAS: Final = ("legacy", MODERN)
+
+
+@asynccontextmanager
+async def mcp_client(url: str, secret: str, era: str, **fields: str) -> AsyncIterator[Client]:
+    """Speak MCP at *url* with the token *secret*; *fields* have `_` for `-` in their names."""
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    async with (
+        # Streams may stay silent for as long as they like.
+        httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {secret}", **headers}, timeout=None
+        ) as http,
+        Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=era) as client,
+    ):
+        yield client

@@ -1,0 +1,147 @@
+from audit_log.record import Attribution
+from proxy.mcp.in_flight import (
+    HUB_KEY,
+    MAX_ENDED,
+    MAX_IN_FLIGHT,
+    ToolCallInFlight,
+    ToolCallsInFlight,
+)
+
+EXACT, INFERRED = Attribution.EXACT, Attribution.INFERRED
+
+
+def call(caller="anna", ours=(), theirs=(), tool="t"):
+    return ToolCallInFlight(tool, caller, frozenset(ours), frozenset(theirs))
+
+
+def flying(*calls):
+    in_flight = ToolCallsInFlight()
+    for each in calls:
+        in_flight.add(each)
+    return in_flight
+
+
+def cause(in_flight, *ids, caller="anna"):
+    return in_flight.cause_of(caller, frozenset(ids))
+
+
+def test_an_id_of_ours_tells_two_tool_calls_of_a_token_apart():
+    a, b = call(ours=["1"]), call(ours=["2"])
+    in_flight = flying(a, b)
+
+    assert cause(in_flight, "2", "foreign") == (b, EXACT)
+    assert cause(in_flight, "1") == (a, EXACT)
+    assert (a.api_calls, b.api_calls) == (1, 1)
+
+
+def test_without_an_id_the_only_tool_call_of_the_token_is_inferred():
+    a = call(ours=["1"])
+    in_flight = flying(a, call(caller="bob"))
+
+    assert cause(in_flight) == (a, INFERRED)
+    assert cause(in_flight, "foreign") == (a, INFERRED)
+
+
+def test_without_an_id_nothing_is_guessed_between_two():
+    assert cause(flying(call(), call())) is None
+
+
+def test_a_token_without_tool_calls_has_none_tied_to_it():
+    assert cause(flying(call(caller="bob", ours=["1"])), "1") is None
+
+
+def test_an_id_of_another_tokens_tool_call_says_nothing():
+    mine = call(ours=["1"])
+    in_flight = flying(mine, call(caller="bob", ours=["2"], theirs=["3"]))
+
+    assert cause(in_flight, "2") == (mine, INFERRED)
+    assert cause(in_flight, "3") == (mine, INFERRED)
+
+
+def test_an_id_that_the_client_chose_is_exact_among_its_own_tool_calls():
+    a = call(theirs=["x"])
+
+    assert cause(flying(a, call()), "x") == (a, EXACT)
+
+
+def test_an_id_that_the_client_gave_to_two_tool_calls_speaks_for_neither():
+    assert cause(flying(call(theirs=["x"]), call(theirs=["x"])), "x") is None
+
+
+def test_two_tool_calls_of_one_trace_are_told_apart_by_an_id_of_ours():
+    a, b = call(ours=["1"], theirs=["x"]), call(ours=["2"], theirs=["x"])
+
+    assert cause(flying(a, b), "x", "2") == (b, EXACT)
+
+
+def test_ids_that_speak_for_different_tool_calls_tie_to_neither():
+    assert cause(flying(call(ours=["1"]), call(ours=["2"])), "1", "2") is None
+
+
+def test_a_client_that_chooses_an_id_of_ours_can_not_take_over_the_other_tool_call():
+    a, b = call(ours=["1"]), call(theirs=["1"])
+
+    assert cause(flying(a, b), "1") is None
+    assert cause(flying(a, call(caller="bob", theirs=["1"])), "1") == (a, EXACT)
+
+
+def test_an_api_call_after_the_answer_is_not_taken_for_one_of_another_tool_call():
+    ended, going_on = call(ours=["1"]), call(ours=["2"])
+    in_flight = flying(ended, going_on)
+    in_flight.remove(ended)
+
+    assert cause(in_flight, "1") == (ended, EXACT)
+    assert cause(in_flight) == (going_on, INFERRED)
+
+
+def test_what_has_ended_is_forgotten_in_time():
+    in_flight = ToolCallsInFlight()
+    for number in range(MAX_ENDED + 1):
+        each = call(ours=[str(number)])
+        in_flight.add(each)
+        in_flight.remove(each)
+
+    assert cause(in_flight, "0") is None
+    assert cause(in_flight, "1") is not None
+    assert len(in_flight) == 0
+
+
+def test_with_too_many_in_flight_nothing_is_inferred():
+    many = [call(caller=str(number)) for number in range(MAX_IN_FLIGHT)]
+    in_flight = flying(*many)
+    beyond = call()
+    in_flight.add(beyond)
+    assert len(in_flight) == MAX_IN_FLIGHT + 1
+    assert cause(in_flight, caller="7") is None
+
+    in_flight.remove(beyond)
+    assert cause(in_flight, caller="7") == (many[7], INFERRED)
+
+
+def test_api_calls_of_a_token_without_tool_calls_are_looked_for_at_the_hub():
+    hub = call(caller=HUB_KEY, ours=["1"], theirs=["x"])
+    in_flight = flying(hub)
+
+    assert cause(in_flight) == (hub, INFERRED)
+    assert cause(in_flight, "x") == (hub, EXACT)
+
+
+def test_the_hub_can_not_take_over_tool_calls_of_a_token():
+    mine = call(theirs=["x"])
+    in_flight = flying(mine, call(caller=HUB_KEY, ours=["1"], theirs=["x"]))
+
+    assert cause(in_flight, "x") == (mine, EXACT)
+    assert cause(in_flight) == (mine, INFERRED)
+    assert cause(in_flight, "1")[0].caller == HUB_KEY
+
+
+def test_nothing_is_kept_of_tool_calls_without_ids():
+    in_flight = ToolCallsInFlight()
+    each = call()
+    known = [in_flight.knows_any]
+    in_flight.add(each)
+    known.append(in_flight.knows_any)
+    in_flight.remove(each)
+    known.append(in_flight.knows_any)
+
+    assert known == [False, True, False]
