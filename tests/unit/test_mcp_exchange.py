@@ -167,6 +167,13 @@ def test_each_tool_call_of_a_batch_has_its_own_ending(bench):
     }
 
 
+def test_an_error_without_an_id_ends_none_of_several_tool_calls(bench):
+    exchange = bench.post([calling("a", 1), calling("b", 2)])
+    answered(exchange, {"error": {"code": -32700}})
+
+    assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)] * 2
+
+
 def test_no_more_tool_calls_of_a_batch_are_recorded_than_anybody_needs(bench):
     exchange = bench.post([calling(rpc_id=number) for number in range(MAX_TOOL_CALLS + 5)])
     exchange.end(Outcome.CLIENT_CLOSED, 499)
