@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint types imports unit lock clean
+.PHONY: setup run test lint types imports tests browser test-long screenshots bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements/dev.lock
 run: setup
 	@exec $(BIN)/python -m deploy.local
 
-test: setup lint types imports unit
+test: setup lint types imports tests
 
 lint: setup
 	$(BIN)/ruff check .
@@ -30,8 +30,17 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-unit: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+# By file: tests of a file share what they start.
+tests: setup browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+browser: setup
+	@$(BIN)/python tests/browser/find_browser.py
+
+# Proofs that take minutes: many kills, tool calls of 90 s.
+test-long: setup
+	FAULT_KILL_ROUNDS=60 $(BIN)/python -m pytest tests/integration/test_fault_killed.py tests/mcp/long_tool_call.py \
+	  --timeout=900 --log-cli-level=INFO
 
 # Resolves afresh for every supported Python; needs uv (pip install uv). Writes hashes, no addresses.
 lock:
@@ -41,4 +50,4 @@ lock:
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements/dev.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache
