@@ -37,6 +37,10 @@ tests: setup browser
 browser: setup
 	@$(BIN)/python tests/browser/find_browser.py
 
+# The pictures in the documents, taken of the page as it is.
+screenshots: setup browser
+	$(BIN)/python -m tests.browser.screenshots
+
 # Proofs that take minutes: many kills, tool calls of 90 s.
 test-long: setup
 	FAULT_KILL_ROUNDS=60 $(BIN)/python -m pytest tests/integration/test_fault_killed.py tests/mcp/long_tool_call.py \

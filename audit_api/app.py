@@ -43,7 +43,9 @@ async def serving(
         # Apart, for an export keeps its connection for minutes, and the tail needs one always.
         for_exports = await open_(open_database(url, connections=2, application=_APPLICATION))
         for_tail = await open_(open_database(url, connections=2, application=_APPLICATION))
-        token_database = database
+        # Apart, so that slow questions keep nobody out.
+        for_gate = await open_(open_database(url, connections=2, application=_APPLICATION))
+        token_database = for_gate
         if settings.token_database_url is not None:
             token_url = settings.token_database_url.get_secret_value()
             token_database = await open_(open_database(token_url, application=_APPLICATION))
@@ -55,7 +57,7 @@ async def serving(
             Exports(for_exports),
             Live(database, tail, gate),
         )
-        app = make_app(gate, answerers, Health(database, token_database))
+        app = make_app(gate, answerers, Health(for_gate, token_database, tail))
         end_streams_first(app, tail)
         yield await open_(listening(app, settings.host, settings.port))
 

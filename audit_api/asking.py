@@ -7,7 +7,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import hdrs, web
 
-from audit_api.access import Credentials, Gate, read_credentials
+from audit_api.access import Gate
+from audit_api.credentials import Credentials, read_credentials
 from audit_api.params import Nothing, Params, read_path, read_query
 
 SETTINGS_PATH: Final = "/api/v1/settings"

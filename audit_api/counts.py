@@ -10,8 +10,9 @@ from aiohttp import web
 
 from audit_api.answers import json_answer
 from audit_api.asking import Asked
+from audit_api.buckets import Bucket, StatsParams
 from audit_api.entries import Moment, UsedToken, timestamp
-from audit_api.params import Bucket, Nothing, StatsParams
+from audit_api.params import Nothing
 from audit_api.remembered import Remembered
 from audit_log.database import Database
 from audit_log.usage import Count, TokenUse, count_calls, tokens_used

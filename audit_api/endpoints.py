@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from audit_api.asking import Endpoint
+from audit_api.buckets import StatsParams
 from audit_api.counts import Counted, Counts
 from audit_api.entries import (
     DetailedEntry,
@@ -23,7 +24,6 @@ from audit_api.params import (
     GapsParams,
     InvocationPath,
     InvocationsParams,
-    StatsParams,
     StreamParams,
     TokenPath,
 )

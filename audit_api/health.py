@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from audit_api.answers import json_answer
+from audit_api.tail import Tail
 from audit_log.database import Database
 from audit_log.errors import StoreUnavailableError
 from audit_log.schema import is_current
@@ -18,6 +19,7 @@ class Health:
     database: Database
     token_database: Database
     """Where tokens are looked up: mostly the same one."""
+    tail: Tail
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Answer 200 as long as anything is answered at all."""
@@ -45,4 +47,6 @@ class Health:
                 await self.token_database.fetch_row("SELECT 1")
             except StoreUnavailableError:
                 reasons.append("the token database is out of reach")
+        if self.tail.has_died:
+            reasons.append("the live tail has died")
         return reasons

@@ -22,6 +22,7 @@ _ARRAY_OF_COMPLAINTS: Final = {
     },
 }
 _REFUSALS: Final = {
+    "400": "The request is malformed or too large",
     "401": "No credentials, or none that count",
     "403": "These credentials may not read the audit log",
     "503": "Something that the answer depends on is away; ask again",
@@ -116,8 +117,8 @@ def _parameter(
 ) -> dict[str, Any]:
     # In a query string nothing is null: a parameter that may be left out is left out.
     schema = {key: value for key, value in declared.items() if value is not None}
-    alternatives = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
-    schema = {**schema, **(alternatives[0] if alternatives else {})}
+    if {"type": "null"} in schema.get("anyOf", []):
+        schema |= schema.pop("anyOf")[0]
     description = schema.pop("description", name.replace("_", " "))
     reference = schema.pop("$ref", None)
     if reference is not None:

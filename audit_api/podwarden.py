@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
-from audit_api.access import Credentials
+from audit_api.credentials import Credentials
 from audit_api.errors import NotNowError
 
 _PATIENCE: Final = ClientTimeout(total=5)

@@ -8,7 +8,7 @@ this one; who came since is let in with it, and hears what the next looks find.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -48,6 +48,7 @@ class Tail:
         self._somebody = asyncio.Event()
         self._news = asyncio.Event()
         self._is_over = False
+        self.has_died = False
 
     @asynccontextmanager
     async def listening(self, wanted: RecordFilter) -> AsyncIterator[Listener]:
@@ -79,6 +80,13 @@ class Tail:
         for listener in self._waiting | self._audience:
             listener.end()
 
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        """Say so if *task* has failed: a defect, and nobody would hear anything more."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.has_died = True
+            log.critical("tail.died", error=repr(error))
+            self.end()
+
     async def watch(self) -> None:
         """Look again and again, as long as somebody listens."""
         while True:
@@ -86,7 +94,7 @@ class Tail:
             self._news.clear()
             try:
                 await self._look()
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001  one bad row must not end it for everybody
                 log.warning("tail.store_unavailable", reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
@@ -149,7 +157,12 @@ class Tail:
 async def tailing(database: Database) -> AsyncIterator[Tail]:
     """Run a tail for the length of the block."""
     tail = Tail(database)
-    tasks = [_task(tail.watch, "audit-tail"), _task(tail.heed, "audit-tail-notifications")]
+    tasks = [
+        asyncio.create_task(tail.watch(), name="audit-tail"),
+        asyncio.create_task(tail.heed(), name="audit-tail-notifications"),
+    ]
+    for task in tasks:
+        task.add_done_callback(tail.note_end)
     try:
         yield tail
     finally:
@@ -157,14 +170,3 @@ async def tailing(database: Database) -> AsyncIterator[Tail]:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-
-
-def _task(run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
-    async def running() -> None:
-        try:
-            await run()
-        except Exception as error:  # a defect: the log must tell, for nobody awaits this task
-            log.critical("tail.died", task=name, error=repr(error))
-            raise
-
-    return asyncio.create_task(running(), name=name)

@@ -20,6 +20,9 @@ MAX_TEXT_CHARACTERS: Final = 2_048
 _INTEGER: Final = re.compile(r"(?P<minus>-?)0*(?P<digits>[0-9]+)", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
 _STATUS: Final = r"^(?:0|[1-9][0-9]{2}|[1-5]xx)$"
+# IPv4 alone; that of IPv6 would fill a page.
+_OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_CIDR: Final = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
 # NUL and lone surrogates can stand in a query string, but in no text of PostgreSQL.
 _UNKEEPABLE: Final = re.compile("[\x00\ud800-\udfff]")
 # A `+` that was not escaped arrives as a space: "…T03:42:00 00:00" can mean one thing only.
@@ -67,9 +70,9 @@ def read_status(text: str) -> range:
 
 
 def read_network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network in *text*: an address, or CIDR notation."""
+    """Return the network in *text*: an address, or CIDR notation with any address of it."""
     try:
-        network = ip_network(text)
+        network = ip_network(text, strict=False)
     except ValueError:
         raise PydanticCustomError(
             "network", "Input should be an IP address or a network like 10.0.0.0/8"
@@ -117,7 +120,11 @@ Status = Annotated[range, PlainValidator(read_status), _described(type="string",
 Network = Annotated[
     IPv4Network | IPv6Network,
     PlainValidator(read_network),
-    _described(type="string", examples=["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]),
+    _described(
+        type="string",
+        anyOf=[{"format": "ipv4"}, {"format": "ipv6"}, {"pattern": _CIDR}],
+        examples=["10.0.0.0/8", "192.0.2.7"],
+    ),
 ]
 Moment = Annotated[
     datetime, PlainValidator(read_moment), _described(type="string", format="date-time")
@@ -125,5 +132,5 @@ Moment = Annotated[
 Text = Annotated[
     str,
     PlainValidator(read_text),
-    _described(type="string", minLength=1, maxLength=MAX_TEXT_CHARACTERS),
+    _described(type="string", minLength=1, maxLength=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00]+$"),
 ]

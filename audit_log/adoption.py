@@ -38,6 +38,9 @@ class Column:
     type: str
     must_be_given: bool
     """NOT NULL, and nothing fills it in."""
+    max_characters: int | None = None
+    references: str | None = None
+    """The name of a foreign key on it."""
 
 
 def obstacles(columns: Sequence[Column]) -> list[str]:
@@ -47,6 +50,19 @@ def obstacles(columns: Sequence[Column]) -> list[str]:
         *(f"column {name} is missing" for name in _DOCUMENTED if name not in found),
         *(_wrong_type(found[name]) for name in _TYPES if name in found and _differs(found[name])),
         *(_unfillable(column) for column in columns if _cannot_be_filled(column)),
+        *(_referring(column) for column in columns if _refers(column)),
+    ]
+
+
+def too_short(columns: Sequence[Column]) -> list[str]:
+    """Return the names of text columns with a limit, which is to be lifted.
+
+    Whoever could choose a text that does not fit could keep a call out of the log.
+    """
+    return [
+        column.name
+        for column in columns
+        if column.name in _TYPES and column.max_characters is not None
     ]
 
 
@@ -73,4 +89,16 @@ def _unfillable(column: Column) -> str:
     return (
         f"column {column.name} is NOT NULL, and the sidecar cannot always fill it; to allow that: "
         f"ALTER TABLE mcp_audit_log ALTER COLUMN {column.name} DROP NOT NULL;"
+    )
+
+
+def _refers(column: Column) -> bool:
+    # A token may be deleted between a call and its entry, which must not be lost for that.
+    return column.name in _TYPES and column.references is not None
+
+
+def _referring(column: Column) -> str:
+    return (
+        f"column {column.name} must not depend on another table; to free it: "
+        f"ALTER TABLE mcp_audit_log DROP CONSTRAINT {column.references};"
     )

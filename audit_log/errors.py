@@ -9,6 +9,10 @@ class StoreUnavailableError(StoreError):
     """Not now: the store is away, overloaded, full or not yet migrated. Trying again may help."""
 
 
+class TokenUnreadableError(StoreUnavailableError):
+    """The token query answers something that is no token: a wrong query, or one odd row."""
+
+
 class RecordRefusedError(StoreError):
     """Never: the store will not take these records as they are, however often it is asked."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from audit_log.database import Database, Row
 from audit_log.filters import Arguments
 from audit_log.record import Invocation, Origin, ToolOutcome
-from audit_log.rows import Place, plain_uuid
+from audit_log.rows import Place, in_words_of, plain_uuid
 
 _COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code,
     error_code, api_calls, origin, host(client_ip) AS client_ip, request_id, instance"""
@@ -73,9 +73,9 @@ def _invocation(row: Row) -> Invocation:
         id=plain_uuid(row["id"]),
         created_at=row["created_at"],
         tool=row["tool"],
-        outcome=ToolOutcome(row["outcome"]),
+        outcome=in_words_of(ToolOutcome, row["outcome"]),
         status_code=row["status_code"],
-        origin=Origin(row["origin"]),
+        origin=in_words_of(Origin, row["origin"]),
         instance=row["instance"],
         token_id=row["token_id"] and plain_uuid(row["token_id"]),
         token_name=row["token_name"],

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from audit_log.database import Row
@@ -35,6 +36,20 @@ def plain_uuid(value: UUID) -> UUID:
     return UUID(bytes=value.bytes)
 
 
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def in_words_of(kind: type[Word], word: str) -> Word:
+    """Return *word* as one of *kind*; as it is when it is none that this version knows.
+
+    Rows may come from a newer sidecar, from an adopted table or from an operator's hand.
+    """
+    try:
+        return kind(word)
+    except ValueError:
+        return cast("Word", word)
+
+
 def _record(row: Row) -> AuditRecord:
     return AuditRecord(
         id=plain_uuid(row["id"]),
@@ -44,13 +59,13 @@ def _record(row: Row) -> AuditRecord:
         path=row["path"],
         status_code=row["status_code"],
         created_at=row["created_at"],
-        outcome=Outcome(row["outcome"]),
+        outcome=in_words_of(Outcome, row["outcome"] or Outcome.COMPLETED),
         duration_ms=row["duration_ms"],
         client_ip=row["client_ip"],
         user_agent=row["user_agent"],
         tool=row["tool"],
         invocation_id=row["invocation_id"] and plain_uuid(row["invocation_id"]),
-        attribution=row["attribution"] and Attribution(row["attribution"]),
+        attribution=row["attribution"] and in_words_of(Attribution, row["attribution"]),
         request_id=row["request_id"],
         instance=row["instance"],
     )

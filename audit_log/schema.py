@@ -7,7 +7,7 @@ from datetime import datetime
 from importlib import resources
 from typing import Final
 
-from audit_log.adoption import Column, obstacles
+from audit_log.adoption import Column, obstacles, too_short
 from audit_log.database import Database, Transaction
 from audit_log.errors import RecordRefusedError, SchemaError
 
@@ -69,7 +69,7 @@ async def migrate(database: Database) -> list[str]:
         await transaction.execute(_TABLE)
         todo = pending(migrations(), await _applied(transaction))
         if todo:
-            await _check_adoption(transaction)
+            await _prepare_adoption(transaction)
         for migration in todo:
             await _apply(transaction, migration)
     return [migration.name for migration in todo]
@@ -108,17 +108,26 @@ async def _apply(transaction: Transaction, migration: Migration) -> None:
     )
 
 
-async def _check_adoption(transaction: Transaction) -> None:
+async def _prepare_adoption(transaction: Transaction) -> None:
     rows = await transaction.fetch(
         """
         SELECT attname AS name,
                format_type(atttypid, NULL) AS type,
-               attnotnull AND NOT atthasdef AND attidentity = '' AS must_be_given
+               attnotnull AND NOT atthasdef AND attidentity = '' AS must_be_given,
+               CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 4
+                    THEN atttypmod - 4 END AS max_characters,
+               (SELECT quote_ident(conname) FROM pg_constraint
+                WHERE conrelid = attrelid AND contype = 'f' AND attnum = ANY (conkey)
+                LIMIT 1) AS references
         FROM pg_attribute
         WHERE attrelid = to_regclass('mcp_audit_log') AND attnum > 0 AND NOT attisdropped
         ORDER BY attnum
         """
     )
-    found = obstacles([Column(**row) for row in rows]) if rows else []
+    columns = [Column(**row) for row in rows]
+    found = obstacles(columns) if columns else []
     if found:
         raise SchemaError("mcp_audit_log cannot be adopted: " + " ".join(found))
+    for name in too_short(columns):
+        # From varchar to text nothing is rewritten.
+        await transaction.execute(f"ALTER TABLE mcp_audit_log ALTER COLUMN {name} TYPE text")

@@ -2,6 +2,7 @@
 
 import sys
 from typing import NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,7 +28,13 @@ class AuditLogSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_a_postgresql_url(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        url = value.get_secret_value()
+        try:
+            _ = urlsplit(url).port
+        except ValueError:
+            # Not chained: it quotes the URL, and the password in it.
+            raise ValueError("has no port or host that makes sense") from None
+        if not url.startswith(("postgresql://", "postgres://")):
             raise ValueError("is not a postgresql:// URL")
         return value
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from audit_log.database import Database, Row
-from audit_log.errors import StoreUnavailableError
+from audit_log.errors import TokenUnreadableError
 from audit_log.record import new_record_id
 
 TOKEN_PREFIX: Final = "pwm_"
@@ -99,7 +99,7 @@ def _token(row: Row) -> Token:
     try:
         return msgspec.convert(values, Token)
     except msgspec.ValidationError as error:
-        raise StoreUnavailableError(f"the token query answers something else: {error}") from error
+        raise TokenUnreadableError(f"the token query answers something else: {error}") from error
 
 
 def _aware(value: object) -> object:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from audit_log.errors import StoreError
+from audit_log.errors import StoreError, TokenUnreadableError
 from audit_log.tokens import Token
 from proxy.token_memory import MISSING, Missing, TokenMemory
 
@@ -128,7 +128,8 @@ class TokenDirectory:
         """Read every token in use again; forget those out of use. Stops at the first failure."""
         oldest_use = self._clock() - self._limits.in_use_seconds
         for token_hash in self._memory.used_since(oldest_use) or [_PROBE]:
-            if await self._ask(token_hash) is MISSING:
+            # A row that makes no sense must not keep the others from being read.
+            if await self._ask(token_hash) is MISSING and not self.is_reachable:
                 return
         # Only now: while the database is away, an unused token could not be learned again.
         self._memory.forget_unused_since(oldest_use)
@@ -157,6 +158,9 @@ class TokenDirectory:
         asked_at = self._clock()
         try:
             token = await self._find(token_hash)
+        except TokenUnreadableError as error:
+            self._reason = str(error)
+            return MISSING
         except StoreError as error:
             self._reason = str(error)
             self._note_reachable(answered=False)

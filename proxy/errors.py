@@ -30,5 +30,11 @@ class TokenRefusedError(RefusedError):
     fields = (INVALID_TOKEN_CHALLENGE,)
 
 
+class BodyTimedOutError(RefusedError):
+    """The client stopped sending in the middle of the body."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
 class MalformedBodyError(RefusedError):
     """The body of the request breaks its own framing; part of it may have gone upstream."""

@@ -16,6 +16,7 @@ import msgspec
 from audit_log.record import Outcome
 from proxy.admission import Admission
 from proxy.answers import own_answer
+from proxy.death import notice_death
 from proxy.errors import ExchangeError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
 from proxy.fields import FieldParser, Fields, field_lines
@@ -97,6 +98,7 @@ class ExpressConnection(asyncio.Protocol):
         self._forwarded: tuple[Fields, bytes] | None = None
         self._reading_paused = False
         self._is_stopping = False
+        self._is_handed_over = False
         self._farewell: asyncio.TimerHandle | None = None
         self._request: OrdinaryRequest | None = None
         self._exchange: Exchange
@@ -114,6 +116,7 @@ class ExpressConnection(asyncio.Protocol):
         """Find out who it is, once a connection."""
         self.transport = cast("asyncio.Transport", transport)
         self._peer = peer_of(transport, self._lane.admission.trusted)
+        notice_death(transport)
         self.idle_since = self._loop.time()
         self._connections.add(self)
 
@@ -122,9 +125,8 @@ class ExpressConnection(asyncio.Protocol):
         if self._farewell is not None:
             return
         self._received = self._received + data if self._received else data
-        if self._request is None:
-            self._take_up()
-        elif len(self._received) > MAX_AHEAD_BYTES and not self._reading_paused:
+        self._take_up()
+        if len(self._received) > MAX_AHEAD_BYTES and not self._reading_paused:
             self._reading_paused = True
             self.transport.pause_reading()
 
@@ -146,6 +148,8 @@ class ExpressConnection(asyncio.Protocol):
         self.writing_paused = False
         if self.relay is not None:
             self.relay.client_goes_on()
+        elif self._received:
+            self._loop.call_soon(self._take_up)
 
     # What the relay calls
 
@@ -184,11 +188,22 @@ class ExpressConnection(asyncio.Protocol):
     # One exchange after the other
 
     def _take_up(self) -> None:
-        while self._received and self._request is None and not self.transport.is_closing():
+        while self._received and self._may_take_up:
             request = ordinary_request(self._received, self._parser)
             if request is None or not self._begin(request):
                 self._hand_over()
                 return
+
+    @property
+    def _may_take_up(self) -> bool:
+        """Say whether another request may begin: a client that does not read gets no more."""
+        return not (
+            self._request is not None
+            or self.writing_paused
+            or self._farewell is not None
+            or self._is_handed_over
+            or self.transport.is_closing()
+        )
 
     def _begin(self, request: OrdinaryRequest) -> bool:
         """Begin the exchange of *request*; return False, having done nothing, if it must wait."""
@@ -206,7 +221,7 @@ class ExpressConnection(asyncio.Protocol):
         self._request, self._exchange = request, exchange
         exchange.begin()
         self._upstream = lane.routes.upstream_of(head.target)
-        connection = self._upstream.kept_connection(head.method)
+        connection = self._upstream.kept_connection()
         if connection is None:
             self._connecting = self._loop.create_task(self._connect(), name="express-connect")
         else:
@@ -306,6 +321,7 @@ class ExpressConnection(asyncio.Protocol):
             self.relay = None
 
     def _hand_over(self) -> None:
+        self._is_handed_over = True
         self._leave()
         received, self._received = self._received, b""
         self._give_to_general_lane(self, received)

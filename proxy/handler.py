@@ -34,8 +34,19 @@ class Admits(Protocol):
 class GeneralLane:
     """Handles the requests that aiohttp has read."""
 
-    def __init__(self, admission: Admits, routes: Routes, policy: HeaderPolicy) -> None:
-        """Admit by *admission*, forward by *routes* what *policy* leaves of the fields."""
+    def __init__(
+        self,
+        admission: Admits,
+        routes: Routes,
+        policy: HeaderPolicy,
+        *,
+        body_patience_seconds: float,
+    ) -> None:
+        """Admit by *admission*, forward by *routes* what *policy* leaves of the fields.
+
+        A client may be silent for *body_patience_seconds* in the middle of a request.
+        """
+        self._body_patience_seconds = body_patience_seconds
         self._admission = admission
         self._routes = routes
         self._policy = policy
@@ -44,6 +55,8 @@ class GeneralLane:
         """Forward *request* and bring the answer back; answer ourselves where that cannot be."""
         listener = cast("Listener", request.protocol)
         answered = await self._answered(cast("RelayRequest", request), listener)
+        # A client that does not read its answers gets no more of them.
+        await listener.drained()
         if not answered.keep_alive:
             await listener.say_farewell()
         return answered
@@ -92,7 +105,9 @@ class GeneralLane:
             relay = Relay(head, exchange, listener, connection, partial(_settle, done))
             relay.begin()
             try:
-                async with sending(request.content, head, fields, relay):
+                async with sending(
+                    request.content, head, fields, relay, self._body_patience_seconds
+                ):
                     await done
             finally:
                 # Not reusable unless both sides are complete: then the upstream learns at once
@@ -101,7 +116,7 @@ class GeneralLane:
             return relay
 
         try:
-            return await attempt(await upstream.connection(head.method))
+            return await attempt(await upstream.connection())
         except UpstreamUnreachableError as error:
             if not error.may_be_retried(head.method, has_body=head.has_body):
                 raise

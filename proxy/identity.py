@@ -16,7 +16,8 @@ from proxy.settings import Network
 
 _ABSOLUTE_FORM: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SLASHES: Final = re.compile(rb"[/\\]+")
-_NOT_PRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\udc80-\udcff]")
+_SPACE: Final = rb"[\s\x85\xa0]"
+"""What `str.strip` takes away from a header that was read as latin-1."""
 
 
 class Credentials(Enum):
@@ -34,7 +35,8 @@ class TokenRecogniser:
         """Recognise tokens by *prefix*, never by length."""
         # Spaces and case are taken as loosely as any API might: what it would accept, we must see.
         self._bearer = re.compile(
-            rb"[ \t]*(?i:bearer)[ \t]+(%b.*?)[ \t]*" % re.escape(prefix.encode()), re.DOTALL
+            rb"%b*(?i:bearer)%b+(%b.*?)%b*" % (_SPACE, _SPACE, re.escape(prefix.encode()), _SPACE),
+            re.DOTALL,
         )
 
     def token_hash(self, fields: Fields) -> str | Credentials:
@@ -87,13 +89,19 @@ def recorded_path(target: bytes) -> str:
 
 
 def printable(value: bytes) -> str:
-    """Return *value* as text that PostgreSQL and a page can hold: no NUL, no broken UTF-8."""
+    """Return *value* as text that PostgreSQL and a terminal can hold.
+
+    What is not valid UTF-8 or not printable is percent-encoded: NUL, control characters, and
+    those that turn the direction of writing.
+    """
     text = value.decode("utf-8", "surrogateescape")
-    return text if text.isprintable() else _NOT_PRINTABLE.sub(_percent_encoded, text)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _percent_encoded(each) for each in text)
 
 
-def _percent_encoded(found: re.Match[str]) -> str:
-    return f"%{ord(found[0]) & 0xFF:02X}"
+def _percent_encoded(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def _resolved(path: bytes) -> bytes:

@@ -84,6 +84,7 @@ class Listener(web.RequestHandler):
 
     __slots__ = (
         "_is_forced",
+        "_may_send",
         "_networks",
         "_peer",
         "_reader",
@@ -111,6 +112,8 @@ class Listener(web.RequestHandler):
         """The client ended the connection, rather than we."""
         self._tunnel: Tunnel | None = None
         self._is_forced = False
+        self._may_send = asyncio.Event()
+        self._may_send.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Find out who it is, once a connection."""
@@ -135,12 +138,14 @@ class Listener(web.RequestHandler):
     def pause_writing(self) -> None:
         """Stop the answer while the client takes nothing in."""
         super().pause_writing()
+        self._may_send.clear()
         if self.relay is not None:
             self.relay.client_is_slow()
 
     def resume_writing(self) -> None:
         """Let the answer go on."""
         super().resume_writing()
+        self._may_send.set()
         if self.relay is not None:
             self.relay.client_goes_on()
 
@@ -148,6 +153,10 @@ class Listener(web.RequestHandler):
         """Send *data* to the client; without effect once it has gone."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has taken in what it was sent."""
+        await self._may_send.wait()
 
     async def say_farewell(self) -> None:
         """Send nothing more, and wait until the client has read what it was sent, and gone.

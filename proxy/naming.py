@@ -7,53 +7,52 @@ from typing import Final, Protocol, TypeVar
 import structlog
 from msgspec.structs import replace
 
+from audit_log.errors import StoreUnavailableError
 from audit_log.record import AuditRecord, Invocation, unknown_token_name
 from audit_log.tokens import Token
-from proxy.directory import DirectoryUnavailableError
 
 Named = TypeVar("Named", AuditRecord, Invocation)
 PATIENCE_SECONDS: Final = 300.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class Resolve(Protocol):
-    """Whose token a hash is, as far as anybody can tell now."""
+class FindToken(Protocol):
+    """How names are asked for: of the token table itself, not of the directory's few look-ups."""
 
     async def __call__(self, token_hash: str, /) -> Token | None:
-        """Return the token, None if nobody has it; raise DirectoryUnavailableError."""
+        """Return the token, None if nobody has it. Raises StoreError."""
 
 
 class Naming:
     """Gives records their token id and name.
 
-    The directory may be another database than the store. One that stays away while the store is
+    The tokens may be in another database than the store. One that stays away while the store is
     there would hold up the whole trail, so patience with it ends, and names stay unknown.
     """
 
-    def __init__(self, resolve: Resolve) -> None:
-        self._resolve = resolve
-        self._away_since: float | None = None
+    def __init__(self, find: FindToken) -> None:
+        self._find = find
+        self._failing_since: dict[str, float] = {}
 
     async def named(self, records: Sequence[Named]) -> list[Named]:
-        """Return *records* with names; raise DirectoryUnavailableError while there is patience."""
+        """Return *records* with names; raise StoreUnavailableError while there is patience."""
         hashes = {record.token_hash for record in records if record.token_name is None}
         tokens = {known: await self._token(known) for known in hashes if known is not None}
         return [_named(record, tokens) for record in records]
 
     def start_over(self) -> None:
         """Be patient again: the store is away as well, so that nothing is held up by names."""
-        self._away_since = None
+        self._failing_since.clear()
 
     async def _token(self, token_hash: str) -> Token | None:
         try:
-            token = await self._resolve(token_hash)
-        except DirectoryUnavailableError:
-            now = monotonic()
-            self._away_since = now if self._away_since is None else self._away_since
-            if now - self._away_since < PATIENCE_SECONDS:
+            token = await self._find(token_hash)
+        except StoreUnavailableError:
+            since = self._failing_since.setdefault(token_hash, monotonic())
+            if monotonic() - since < PATIENCE_SECONDS:
                 raise
             return None
-        self._away_since = None
+        self._failing_since.pop(token_hash, None)
         return token
 
 

@@ -164,6 +164,8 @@ class Relay:
         """Let the client see a cut connection rather than a short but complete looking answer."""
         if self._is_done:
             return
+        # Nothing of the answer may be written any more, should it come after all.
+        self.connection.abort()
         if self.status is None:
             self._finish(error)
             return

@@ -8,7 +8,7 @@ from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
 
-from proxy.errors import MalformedBodyError
+from proxy.errors import BodyTimedOutError, MalformedBodyError
 from proxy.fields import FieldList, field_lines
 from proxy.framing import LAST_CHUNK, chunk
 from proxy.relay import Relay
@@ -18,7 +18,11 @@ from proxy.upstream import UpstreamConnection, UpstreamTimedOutError
 
 @asynccontextmanager
 async def sending(
-    content: StreamReader, head: RequestHead, fields: FieldList, relay: Relay
+    content: StreamReader,
+    head: RequestHead,
+    fields: FieldList,
+    relay: Relay,
+    patience_seconds: float,
 ) -> AsyncIterator[None]:
     """Send *head* with *fields* in place of its own, and *content*, while the block waits.
 
@@ -35,7 +39,8 @@ async def sending(
         yield
         return
     connection.send(wire)
-    body = asyncio.create_task(_send_body(content, head, relay), name="request-body")
+    sending_body = _send_body(content, head, relay, patience_seconds)
+    body = asyncio.create_task(sending_body, name="request-body")
     try:
         yield
     finally:
@@ -43,19 +48,33 @@ async def sending(
         await asyncio.wait({body})
 
 
-async def _send_body(content: StreamReader, head: RequestHead, relay: Relay) -> None:
+async def _send_body(
+    content: StreamReader, head: RequestHead, relay: Relay, patience_seconds: float
+) -> None:
     connection: UpstreamConnection = relay.connection
     try:
-        while data := await content.readany():
+        while data := await _next_piece(content, relay, patience_seconds):
             relay.exchange.request_content(data)
             connection.send(_framed(data, head))
             await connection.drained()
         connection.send(_end(head))
         connection.request_was_sent()
-    except UpstreamTimedOutError as error:
+    except (UpstreamTimedOutError, BodyTimedOutError) as error:
         relay.failed(error)
     except (RequestPayloadError, HttpProcessingError):
         relay.failed(MalformedBodyError("the body of the request is malformed"))
+
+
+async def _next_piece(content: StreamReader, relay: Relay, patience_seconds: float) -> bytes:
+    """Return the next bytes of the body; nothing at its end. Raises BodyTimedOutError."""
+    while True:
+        try:
+            async with asyncio.timeout(patience_seconds):
+                return await content.readany()
+        except TimeoutError:
+            if relay.status is None:
+                raise BodyTimedOutError("the body of the request does not come") from None
+            # The upstream answers already: how both go on is theirs to settle.
 
 
 def _framed(data: bytes, head: RequestHead) -> bytes:

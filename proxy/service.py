@@ -34,6 +34,7 @@ from proxy.metrics import SidecarCollector, registry_of
 from proxy.ops import ops_app
 from proxy.routes import Routes
 from proxy.settings import ProxySettings
+from proxy.upkeep import keep_partitions
 from proxy.upstream import Upstream, UpstreamLimits, open_upstream
 from proxy.writer import Writer, writing
 
@@ -60,7 +61,7 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
     async with AsyncExitStack() as stack:
         directory = await _directory(stack, shared, settings, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
-        writer = await _writer(stack, shared, settings, journal, directory)
+        writer = await _writer(stack, shared, settings, journal, health)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
@@ -129,14 +130,21 @@ async def _writer(
     shared: AuditLogSettings,
     settings: ProxySettings,
     journal: Journal,
-    directory: TokenDirectory,
+    health: Health,
 ) -> Writer:
     database = await stack.enter_async_context(
         open_database(
             shared.database_url.get_secret_value(), connections=1, application=APPLICATION
         )
     )
-    writer = Writer(journal, Store(database), directory.identify)
+    tokens = database
+    if settings.token_database_url is not None:
+        url = settings.token_database_url.get_secret_value()
+        tokens = await stack.enter_async_context(
+            open_database(url, connections=1, application=APPLICATION)
+        )
+    await stack.enter_async_context(health.watched(keep_partitions(database), "partitions"))
+    writer = Writer(journal, Store(database), TokenTable(tokens, settings.token_query).find)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
     return writer
 
@@ -199,6 +207,7 @@ async def _hub(
         HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_fields(fields, authority),
+        body_patience_seconds=settings.client_idle_seconds,
     )
     return await stack.enter_async_context(
         listening(
@@ -211,7 +220,10 @@ async def _hub(
 
 
 def _lanes(admission: Admission, routes: Routes, settings: ProxySettings) -> Lanes | Listeners:
-    general = _general(GeneralLane(admission, routes, request_fields), settings)
+    lane = GeneralLane(
+        admission, routes, request_fields, body_patience_seconds=settings.client_idle_seconds
+    )
+    general = _general(lane, settings)
     if not settings.express_lane:
         return general
     express = ExpressLane(admission, routes, request_fields)

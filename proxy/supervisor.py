@@ -70,7 +70,10 @@ async def _keep_running(worker: Worker, leash: int, stop: asyncio.Event) -> None
     pause = _FIRST_PAUSE_SECONDS
     while not stop.is_set():
         began = loop.time()
-        code = await _run(worker, leash, stop)
+        try:
+            code: int | str = await _run(worker, leash, stop)
+        except OSError as error:
+            code = f"not started: {error}"
         if stop.is_set():
             return
         log.error("worker.ended_early", worker=worker.number, code=code)

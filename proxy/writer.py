@@ -12,9 +12,8 @@ import structlog
 
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.record import AuditRecord, Gap, Invocation
-from proxy.directory import DirectoryUnavailableError
 from proxy.journal import Batch
-from proxy.naming import Naming, Resolve
+from proxy.naming import FindToken, Naming
 from proxy.refusal import Refusal, SetAside
 
 PACE_SECONDS: Final = 0.05
@@ -64,10 +63,10 @@ class Writer:
     Owned by `writing`.
     """
 
-    def __init__(self, source: Source, sink: Sink, resolve: Resolve) -> None:
+    def __init__(self, source: Source, sink: Sink, find: FindToken) -> None:
         self._source = source
         self._sink = sink
-        self._naming = Naming(resolve)
+        self._naming = Naming(find)
         self._refusal = Refusal(source)
         self._draining = asyncio.Event()
         self.problem: str | None = None
@@ -91,7 +90,7 @@ class Writer:
                 await self._write(batch.records, self._append)
                 await self._write(batch.invocations, self._append_invocations)
                 await self._write([*batch.gaps, *self._refusal.gaps()], self._append_gaps)
-            except (StoreUnavailableError, DirectoryUnavailableError):
+            except StoreUnavailableError:
                 return
             self._source.commit(batch)
             self.batch_records = len(batch.records)
@@ -105,8 +104,9 @@ class Writer:
         self._source.end_reading()
 
     async def _append(self, records: Sequence[AuditRecord]) -> None:
+        named = await self._naming.named(records)
         try:
-            await self._sink.append(await self._naming.named(records))
+            await self._sink.append(named)
         except StoreUnavailableError:
             self._naming.start_over()
             raise
@@ -114,6 +114,7 @@ class Writer:
 
     async def _append_invocations(self, invocations: Sequence[Invocation]) -> None:
         await self._sink.append_invocations(await self._naming.named(invocations))
+        self.written += len(invocations)
 
     async def _append_gaps(self, gaps: Sequence[Gap]) -> None:
         await self._sink.append_gaps(gaps)
@@ -146,7 +147,7 @@ class Writer:
                 await append(items)
             except RecordRefusedError as error:
                 return error
-            except (StoreUnavailableError, DirectoryUnavailableError) as error:
+            except StoreUnavailableError as error:
                 self._note_away(error)
                 if self._draining.is_set():
                     raise

@@ -1,4 +1,4 @@
-"""OCSF: records as API Activity (class 6003) of the Open Cybersecurity Schema Framework 1.5."""
+"""OCSF: records as API Activity (class 6003) of the Open Cybersecurity Schema Framework 1.6."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ import msgspec
 
 from audit_log.record import AuditRecord, Outcome
 
-VERSION: Final = "1.5.0"
+VERSION: Final = "1.6.0"
 CLASS_UID: Final = 6003
 _OTHER: Final = (99, "Other")
 _ACTIVITIES: Final = MappingProxyType(
@@ -25,6 +25,8 @@ _ACTIVITIES: Final = MappingProxyType(
     }
 )
 _TOOL: Final = "TOOL"
+_HTTP_METHODS: Final = frozenset({*_ACTIVITIES, "CONNECT", "TRACE"})
+"""The ones that OCSF knows."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -104,7 +106,7 @@ def _http_request(record: AuditRecord) -> dict[str, Any] | None:
         return None
     return _known(
         {
-            "http_method": record.method,
+            "http_method": record.method if record.method in _HTTP_METHODS else None,
             "url": {"path": record.path},
             "user_agent": record.user_agent,
         }

@@ -71,9 +71,8 @@ class ActivityPage:
     async def _lead_to_page(self, _request: web.Request) -> web.Response:
         # The page's addresses are relative, so that it works behind any origin and prefix; they
         # count from the path without the slash.
-        return web.Response(
-            status=HTTPStatus.PERMANENT_REDIRECT, headers={hdrs.LOCATION: "../activity"}
-        )
+        fields = {**PAGE_FIELDS, hdrs.LOCATION: "../activity"}
+        return web.Response(status=HTTPStatus.PERMANENT_REDIRECT, headers=fields)
 
     async def _answer_asset(self, request: web.Request) -> web.Response:
         asset = self._assets.get(request.match_info["name"])

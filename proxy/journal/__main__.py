@@ -11,7 +11,6 @@ from audit_log.database import open_database
 from audit_log.logs import set_up_logs
 from audit_log.store import Store
 from audit_log.tokens import DEFAULT_TOKEN_QUERY, TokenTable
-from proxy.directory import DirectoryLimits, TokenDirectory
 from proxy.journal.errors import JournalError
 from proxy.journal.kept import Finding, KeptJournal
 from proxy.writer import Writer
@@ -88,9 +87,7 @@ def _line(finding: Finding) -> str:
 async def _replay(journal: KeptJournal, url: str) -> int:
     async with open_database(url, application="podwarden-audit-replay") as database:
         tokens = TokenTable(database, os.environ.get(_QUERY_VARIABLE, DEFAULT_TOKEN_QUERY))
-        # Nobody waits for an answer here, as a call would.
-        directory = TokenDirectory(tokens.find, limits=DirectoryLimits(lookup_seconds=30.0))
-        writer = Writer(journal, Store(database), directory.identify)
+        writer = Writer(journal, Store(database), tokens.find)
         # To the end, or to the first failure: a person is there who can start again.
         writer.drain()
         await writer.run()

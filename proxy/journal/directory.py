@@ -88,10 +88,16 @@ class JournalDirectory:
         """Append *line* to the readable file of what the store refuses, durably."""
         kept = self.aside("set_aside") / "records.ndjson"
         with kept.open("ab", buffering=0) as file:
-            if file.tell() + len(line) > _MAX_SET_ASIDE_BYTES:
+            size = file.tell()
+            if size + len(line) > _MAX_SET_ASIDE_BYTES:
                 raise OSError(f"{kept} is full; look at it and remove it")
-            file.write(line)
-            os.fdatasync(file.fileno())
+            if file.write(line) != len(line):
+                file.truncate(size)
+                raise OSError(f"{kept}: no room for a whole line")
+            os.fsync(file.fileno())
+        if not size:
+            _sync_folder(kept.parent)
+            self.sync()
         return kept
 
     def aside(self, name: str) -> Path:
@@ -99,6 +105,14 @@ class JournalDirectory:
         folder = self.path / name
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _locked(path: Path) -> int:

@@ -7,7 +7,7 @@ begin/end ─→ head (tmpfs) ─→ mover ─→ segments (disk)
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -47,8 +47,7 @@ class Journal:
         self._is_ending = False
         self._is_closing = False
         self._reading_problem: str | None = None
-        self.oldest_unwritten: datetime | None = None
-        """When the oldest record arrived that the writer has in hand."""
+        self._waiting_since = datetime.now(UTC)
         self.damaged = 0
         """Records known to be missing because their lines were damaged."""
         if self._intake.is_behind:
@@ -98,14 +97,15 @@ class Journal:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             self._reading_problem = None
-            self.oldest_unwritten = batch.records[0].created_at if batch.records else None
+            if batch.records:
+                self._waiting_since = batch.records[0].created_at
             return batch
 
     def commit(self, batch: Batch) -> None:
         """Note that all of *batch* is in the database, or set aside."""
         self._head.commit(batch.end, batch.next_number)
         self.damaged += batch.missing
-        self.oldest_unwritten = None
+        self._waiting_since = datetime.now(UTC)
 
     async def set_aside(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
@@ -120,6 +120,14 @@ class Journal:
     def has_unwritten(self) -> bool:
         """Whether there is anything that is not committed."""
         return self.unwritten_bytes > 0
+
+    @property
+    def oldest_unwritten(self) -> datetime | None:
+        """When the oldest record arrived that is not written, or None; never later than that.
+
+        Where nothing has been read since the last commit, that is the moment of that commit.
+        """
+        return self._waiting_since if self.has_unwritten else None
 
     @property
     def unwritten_bytes(self) -> int:

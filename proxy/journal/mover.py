@@ -75,7 +75,7 @@ class Mover:
             self._calls.grow_when_short()
             if began - self._tidied_at >= _TIDY_SECONDS:
                 self._tidy()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  a mover that ends would let the head fill up
             self._failed(error)
         else:
             self._worked(monotonic() - began)
@@ -115,7 +115,7 @@ class Mover:
         self._segments.delete_before(position.offset)
         self._tidied_at = monotonic()
 
-    def _failed(self, error: OSError) -> None:
+    def _failed(self, error: Exception) -> None:
         if self._error is None or monotonic() - self._said_at >= _REMINDER_SECONDS:
             log.error("journal.disk_failed", error=str(error), directory=str(self._directory.path))
             self._said_at = monotonic()

@@ -52,11 +52,24 @@ def _head_found(
             continue
         # A head of another life of this directory, such as one left on a host that the volume
         # came back to, must not be taken for the continuation of what is on disk.
-        if expected in {None, 0, head.identity} and head.written >= segments.end:
+        if _continues(head, directory, segments, expected):
             return head
         head.close()
         _set_aside(directory, path, "it belongs to another run")
     return None
+
+
+def _continues(
+    head: Head, directory: JournalDirectory, segments: Segments, expected: int | None
+) -> bool:
+    """Say whether *head* goes on where *segments* end."""
+    if head.written < segments.end:
+        return False
+    if expected is None:
+        # A run that ends well takes its head away: this one is older, or the directory is new.
+        return directory.end() is None and directory.position() is None
+    # With a mark that cannot be read, nothing on disk is given up for what the head says.
+    return head.identity == expected or (expected == 0 and head.moved >= segments.end)
 
 
 def _new_head(

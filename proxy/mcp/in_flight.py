@@ -12,6 +12,8 @@ HUB_KEY: Final = "hub"
 """Whose tool calls those of the Hub are. No token has this for a hash."""
 MAX_IN_FLIGHT: Final = 10_000
 """Further tool calls are forwarded and recorded, but no API call is tied to them."""
+MAX_IN_FLIGHT_PER_CALLER: Final = 1_000
+"""The same for one caller, which so cannot use up what there is for all."""
 MAX_ENDED: Final = 1_000
 """As many tool calls are remembered after their end, for the API calls that they still make."""
 
@@ -58,7 +60,8 @@ class ToolCallsInFlight:
 
     def add(self, call: ToolCallInFlight) -> None:
         """Tie API calls to *call* from now on."""
-        if self._count >= MAX_IN_FLIGHT:
+        own = self._by_caller.get(call.caller, {})
+        if self._count >= MAX_IN_FLIGHT or len(own) >= MAX_IN_FLIGHT_PER_CALLER:
             self._beyond += 1
             return
         self._count += 1
@@ -89,17 +92,16 @@ class ToolCallsInFlight:
         Exact when there is one tool call that each of the ids speaks for, as far as we know them.
         An id speaks for the tool calls of *caller* that it was sent with, whether we made it or
         the client did. Inferred when no id is known and *caller* has one tool call in flight.
-        Never a guess between two. The Hub has no token for the API: its tool calls are looked at
-        where *caller* has none of its own.
+        Never a guess between two. The Hub has no token for the API, so its tool calls are known
+        by ids that we made, and by nothing else.
         """
-        whose = caller if caller in self._by_caller else HUB_KEY
-        spoken_for = [found for given in ids if (found := self._spoken_for(given, caller, whose))]
+        spoken_for = [found for given in ids if (found := self._spoken_for(given, caller))]
         if spoken_for:
             candidates, attribution = set.intersection(*spoken_for), Attribution.EXACT
         elif self._beyond:
             return None
         else:
-            candidates = set(self._by_caller.get(whose, {}).values())
+            candidates = set(self._by_caller.get(caller, {}).values())
             attribution = Attribution.INFERRED
         if len(candidates) != 1:
             return None
@@ -107,11 +109,11 @@ class ToolCallsInFlight:
         call.api_calls += 1
         return call, attribution
 
-    def _spoken_for(self, given: str, caller: str, whose: str) -> set[ToolCallInFlight]:
+    def _spoken_for(self, given: str, caller: str) -> set[ToolCallInFlight]:
         """Return the tool calls that were sent with the id *given*."""
         # Another token's tool call is none of this caller's business, even if it knows the id.
         ours = self._by_our_id.get(given, {}).values()
-        theirs = self._by_their_id.get((whose, given), {}).values()
+        theirs = self._by_their_id.get((caller, given), {}).values()
         return {call for call in ours if call.caller in {caller, HUB_KEY}} | set(theirs)
 
 

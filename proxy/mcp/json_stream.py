@@ -18,6 +18,8 @@ ANY: Final = "*"
 """As the first key of a wanted path it stands for any key."""
 MAX_STRING_BYTES: Final = 16_384
 """More of a string than this is not held."""
+MAX_VALUES: Final = 64
+"""With a key that may be any, a hostile message could have us hold as many as it likes."""
 _MAX_KEY_BYTES: Final = 256
 _MAX_LITERAL_BYTES: Final = 64
 
@@ -194,6 +196,8 @@ class JsonStream:
     def _value_is(self, value: Scalar) -> None:
         if self._open and self._is_among(self._path(), self._wanted):
             self._values[self._path()] = value
+            if len(self._values) > MAX_VALUES:
+                raise ValueError("more values than any message has")
         self._state = self._key_or_end if self._open else self._value
 
     def _object_ends(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import select
 from typing import Protocol, cast
 
+from proxy.death import notice_death
 from proxy.framing import Body, BodyUntilClose, FramingError, Payload, answer_body
 from proxy.upstream.answer import SWITCHING_PROTOCOLS, AnswerHead, HeadReader
 from proxy.upstream.errors import (
@@ -61,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer_timeout_seconds = answer_timeout_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
+        self._news = select.poll()
         self._sink: AnswerSink | None = None
         self._method = b""
         self._head = HeadReader()
@@ -113,7 +115,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Take in nothing more: the client is slower than the upstream."""
-        if self.is_open and not self._is_paused:
+        # Once the answer is here, its last piece may still pause the client. That must not pause
+        # a connection which may have been kept for somebody else by then.
+        if self.is_open and not self._is_paused and self._sink is not None:
             self._is_paused = True
             self._transport.pause_reading()
 
@@ -144,15 +148,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def has_unread_news(self) -> bool:
         """Say whether something has arrived that the event loop has not read: the end, mostly."""
-        waiting = select.poll()
-        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(waiting.poll(0))
+        return self._transport.is_closing() or bool(self._news.poll(0))
 
     # What the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        self._news.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        notice_death(transport)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
@@ -206,13 +210,13 @@ class UpstreamConnection(asyncio.Protocol):
         while (read := self._head.feed(data)) is not None:
             head, data = read
             if not head.is_interim:
-                self._take_final_head(sink, head)
-                if data:
+                self._take_final_head(sink, head, has_more=bool(data))
+                if data and self._body is not None:
                     self.data_received(data)
                 return
             sink.interim(head)
 
-    def _take_final_head(self, sink: AnswerSink, head: AnswerHead) -> None:
+    def _take_final_head(self, sink: AnswerSink, head: AnswerHead, *, has_more: bool) -> None:
         self._stop_timer()
         self._keeps_alive = head.keeps_alive
         is_switch = head.status == SWITCHING_PROTOCOLS
@@ -224,10 +228,13 @@ class UpstreamConnection(asyncio.Protocol):
             else answer_body(self._method, head.status, head.fields, is_http_10=head.is_http_10)
         )
         if body.is_complete:
+            # More than was announced: whose answer that is, nobody knows.
+            self._keeps_alive &= not has_more
             self._finish()
+            sink.opened(head, body)
         else:
             self._body = body
-        self._payload = sink.opened(head, body)
+            self._payload = sink.opened(head, body)
 
     def _take_body(self, sink: AnswerSink, body: Body, data: bytes) -> None:
         taken = body.take(data, self._payload)

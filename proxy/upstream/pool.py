@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
 from yarl import URL
 
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.errors import IDEMPOTENT, UpstreamTimedOutError, UpstreamUnreachableError
+from proxy.upstream.errors import UpstreamTimedOutError, UpstreamUnreachableError
 
+log = structlog.get_logger(__name__)
 MAX_IDLE_CONNECTIONS: Final = 256
 
 
@@ -36,23 +38,24 @@ class Upstream:
         self._limits = limits
         self._idle: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
+        self._is_reachable = True
 
-    async def connection(self, method: bytes) -> UpstreamConnection:
+    async def connection(self) -> UpstreamConnection:
         """Return a connection for one request: the one used last, or a new one.
 
         Raises UpstreamUnreachableError and UpstreamTimedOutError.
         """
-        return self.kept_connection(method) or await self.new_connection()
+        return self.kept_connection() or await self.new_connection()
 
-    def kept_connection(self, method: bytes) -> UpstreamConnection | None:
-        """Return a kept connection that is fit for *method*, if there is one.
+    def kept_connection(self) -> UpstreamConnection | None:
+        """Return a kept connection that may be used, if there is one.
 
-        A request that must not be sent twice is not risked on a connection whose end may
-        already have arrived: a last look costs a microsecond.
+        A last look at the socket costs a microsecond: its end may have arrived already, or bytes
+        that nobody asked for and that the next client must not take for its answer.
         """
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open and (method in IDEMPOTENT or not connection.has_unread_news()):
+            if connection.is_open and not connection.has_unread_news():
                 return connection
             connection.abort()
         return None
@@ -70,8 +73,21 @@ class Upstream:
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream could not be reached in time") from error
         except OSError as error:  # an ssl.SSLError is one too
-            raise UpstreamUnreachableError(f"the upstream cannot be reached: {error}") from error
+            self._note_reachable(reason=str(error))
+            # Not with the reason: it names addresses that are none of the client's business.
+            raise UpstreamUnreachableError("the upstream cannot be reached") from error
+        self._note_reachable(reason=None)
         return connection
+
+    def _note_reachable(self, reason: str | None) -> None:
+        """Tell the operator when that changes, and not at every call."""
+        if (reason is None) == self._is_reachable:
+            return
+        self._is_reachable = reason is None
+        if reason is None:
+            log.info("upstream.became_reachable")
+        else:
+            log.warning("upstream.became_unreachable", reason=reason)
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep *connection* for another exchange if it can take one, else end it."""

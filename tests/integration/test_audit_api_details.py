@@ -1,6 +1,7 @@
 """Single entries, tool calls, gaps, tokens and numbers, answered from a real table."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -37,7 +38,7 @@ async def asked(api, path, status=200):
 
 
 def invocation(**fields) -> Invocation:
-    ordinary = {
+    ordinary: dict[str, Any] = {
         "id": new_record_id(),
         "created_at": NOON,
         "tool": "list_clusters",

@@ -23,6 +23,21 @@ INSERT INTO mcp_audit_log (
     id, token_name, method, path, status_code, created_at, outcome, instance)
 VALUES ($1, 'claude', 'GET', '/api/v1/hosts', 200, $2, 'completed', 'podwarden')
 """
+PODWARDENS = """
+CREATE TABLE mcp_audit_log (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    token_id uuid,
+    token_name text NOT NULL,
+    method text NOT NULL,
+    path text NOT NULL,
+    status_code integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+PODWARDENS_INSERT = """
+INSERT INTO mcp_audit_log (token_name, method, path, status_code)
+VALUES ('Hub Tunnel (hub)', 'TOOL', '/mcp/tool/list_clusters', 200)
+"""
 MANY = """
 INSERT INTO mcp_audit_log (
     id, token_name, method, path, status_code, created_at, outcome, instance)
@@ -178,9 +193,44 @@ async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete
         async with open_database(postgres.url(), application="test") as database:
             await migrate(database)
             await database.execute(MANY, 50_000)
-            async with asking_as_admin(database, postgres.url()) as api:
-                with pytest.raises(ClientPayloadError):
-                    async with api.get(EXPORT) as answer:
-                        await answer.content.read(1)
-                        await asyncio.to_thread(postgres.kill)
-                        await answer.read()
+            _, secret = await TokenTable(database).create("reader", "admin", 90)
+        fields = {"Authorization": f"Bearer {secret}"}
+        async with (
+            running_audit_api(postgres.url()) as service,
+            ClientSession(service.url, headers=fields) as api,
+        ):
+            with pytest.raises(ClientPayloadError):
+                async with api.get(EXPORT) as answer:
+                    await answer.content.read(1)
+                    await asyncio.to_thread(postgres.kill)
+                    await answer.read()
+            await service.logged("answer.broken_off")
+
+
+async def test_a_third_export_at_once_is_told_to_come_back(api, database):
+    await database.execute(MANY, 50_000)
+    async with api.get(EXPORT) as first, api.get(EXPORT) as second:
+        await first.content.read(1)
+        await second.content.read(1)
+        async with api.get(EXPORT) as third, api.get(ALL) as question:
+            assert third.status == 503
+            assert int(third.headers["Retry-After"]) > 0
+            assert question.status == 200
+    assert len((await exported(api, "?status=4xx"))[0]) == 0
+
+
+async def test_what_was_there_before_us_is_exported_and_what_podwarden_adds_is_told(
+    empty_database_url,
+):
+    async with open_database(empty_database_url, application="test") as database:
+        await database.execute(PODWARDENS)
+        await database.execute(PODWARDENS_INSERT)
+        await migrate(database)
+        async with asking_as_admin(database, empty_database_url) as api:
+            [before], mark = await exported(api)
+            assert await exported(api, f"?after={mark}") == ([], mark)
+            async with listening(api) as events:
+                await database.execute(PODWARDENS_INSERT)
+                [added] = await events.entries(1)
+            assert (await exported(api, f"?after={mark}"))[0] == [added]
+            assert (await exported(api))[0] == [before, added]

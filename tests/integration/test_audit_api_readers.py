@@ -304,3 +304,18 @@ async def test_a_token_table_may_live_elsewhere_and_look_different(database_url,
             assert answer.status == 200
         async with api.get(ALL, headers=bearer("pwm_x")) as answer:
             assert answer.status == 401
+
+
+async def test_a_database_role_that_may_only_select_is_enough(database_url, database, tokens):
+    await database.execute(
+        "DROP ROLE IF EXISTS selecting; CREATE ROLE selecting LOGIN PASSWORD 's';"
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO selecting"
+    )
+    url = database_url.replace(database_url.split("@")[0], "postgresql://selecting:s")
+    try:
+        async with serving_audit_api(url) as api:
+            for path, status in (ENDPOINTS | {"/readyz": 200}).items():
+                async with api.get(path, headers=bearer(tokens["admin"])) as answer:
+                    assert answer.status == status, path
+    finally:
+        await database.execute("DROP OWNED BY selecting; DROP ROLE selecting")

@@ -38,7 +38,7 @@ async def signed_in(browser, secret: str, status: int = 204, **fields: str):
 
 async def status_of(client, path: str = ALL, **options) -> int:
     async with client.get(path, **options) as answer:
-        return answer.status
+        return int(answer.status)
 
 
 async def test_a_token_is_traded_for_a_cookie_that_no_script_can_read(browser, token):

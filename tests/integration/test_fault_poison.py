@@ -66,7 +66,7 @@ async def test_a_rule_of_the_operators_refuses_one_record(
     assert reason in said
 
 
-async def test_an_adopted_table_with_narrow_columns_refuses_a_long_path(
+async def test_an_adopted_table_with_narrow_columns_takes_a_long_path_all_the_same(
     home, upstream, empty_database_url
 ):
     upstream.plan(answering_by_path)
@@ -79,13 +79,7 @@ async def test_an_adopted_table_with_narrow_columns_refuses_a_long_path(
         )
         await migrate(database)
         callers = Callers(await prepare_audit_log(database))
+        callers.padding = 600
         async with home.sidecar(upstream.url, empty_database_url) as sidecar:
             await callers.make(sidecar.port, CALLS)
-            callers.padding = 600
-            await callers.make(sidecar.port, 1)
-            callers.padding = 0
-            await callers.make(sidecar.port, CALLS)
-            said = await each_but_one_arrives(
-                callers, database, sidecar, home, callers.sent[CALLS]
-            )
-    assert "value too long" in said
+            assert await arrived(database, CALLS)

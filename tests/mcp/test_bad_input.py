@@ -35,7 +35,7 @@ NO_TOOL_CALLS = [
     b"\x00" * 1_000,
     b'{"method":"tools/call\xff\xfe',
     b"\xff\xfe{\x00}\x00",
-    gzip.compress(body_calling("x")),
+    gzip.compress(body_calling("x"), mtime=0),
     json.dumps([1, [], {}, None, {"method": 1, "id": {}}]).encode(),
 ]
 
@@ -79,7 +79,7 @@ async def test_the_field_that_names_the_tool_counts_where_the_body_cannot_be_rea
     sidecar, upstream, database, secret
 ):
     upstream.plan(answering(answer(OK)))
-    zipped = gzip.compress(body_calling("x"))
+    zipped = gzip.compress(body_calling("x"), mtime=0)
     async with connected(sidecar.port) as client:
         for name, body in (
             (b"feigned", body_calling("real")),
@@ -199,7 +199,7 @@ ANSWERS = [
     (answer(b"", status=b"202 Accepted"), ToolOutcome.UNKNOWN, 202, None),
     (answer(b"nope"), ToolOutcome.UNKNOWN, 200, None),
     (
-        answer(gzip.compress(FAILED), b"Content-Encoding: gzip"),
+        answer(gzip.compress(FAILED, mtime=0), b"Content-Encoding: gzip"),
         *(ToolOutcome.TOOL_ERROR, 500, None),
     ),
 ]

@@ -3,13 +3,8 @@ from uuid import UUID
 
 import pytest
 
-from audit_api.access import (
-    Credentials,
-    mcp_token,
-    read_credentials,
-    refusal_of_status,
-    refusal_of_token,
-)
+from audit_api.access import refusal_of_status, refusal_of_token
+from audit_api.credentials import Credentials, mcp_token, read_credentials
 from audit_api.errors import UnauthorizedError
 from audit_log.tokens import Token
 
@@ -99,6 +94,22 @@ def test_credentials_are_taken_as_they_are():
 def test_credentials_that_are_ambiguous_or_no_text_do_not_count(authorization, cookies):
     with pytest.raises(UnauthorizedError):
         read_credentials(authorization, cookies)
+
+
+@pytest.mark.parametrize(
+    ("cookies", "others", "ours"),
+    [
+        (["podwarden_audit_session=x"], (), "x"),
+        (["a=1; podwarden_audit_session=x; b=2"], ("a=1; b=2",), "x"),
+        (["a=1", "podwarden_audit_session=x"], ("a=1",), "x"),
+        (["a=1;b=2"], ("a=1;b=2",), None),
+        (["podwarden_audit_sessions=x"], ("podwarden_audit_sessions=x",), None),
+        (["podwarden_audit_session=x; podwarden_audit_session=y"], (), "x"),
+        (["podwarden_audit_session"], (), ""),
+    ],
+)
+def test_our_own_cookie_is_taken_out_of_what_podwarden_is_shown(cookies, others, ours):
+    assert read_credentials([], cookies) == Credentials(None, others, ours)
 
 
 def test_credentials_do_not_show_in_logs():

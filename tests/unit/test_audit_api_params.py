@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit_api.buckets import Bucket, StatsParams
 from audit_api.errors import InvalidParametersError
 from audit_api.params import (
-    Bucket,
     EntriesParams,
     ExportParams,
-    StatsParams,
     TokenPath,
     read_path,
     read_query,
@@ -157,7 +156,7 @@ def test_a_moment_is_iso_8601_also_when_its_plus_was_not_escaped(text):
 def test_a_moment_at_the_end_of_the_calendar_is_a_moment(text):
     since = asked(since=text).since
     assert since is not None
-    assert since.astimezone(UTC)
+    assert since.astimezone(UTC).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ def test_a_moment_at_the_end_of_the_calendar_is_a_moment(text):
         ("status", "6xx", "status"),
         ("status", "404\n", "status"),
         ("outcome", "fine", "enum"),
-        ("client_ip", "10.0.0.1/8", "network"),
+        ("client_ip", "10.0.0.0/33", "network"),
         ("client_ip", "fe80::1%eth0", "network"),
         ("client_ip", "somewhere", "network"),
         ("since", "yesterday", "datetime_parsing"),

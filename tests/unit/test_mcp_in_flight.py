@@ -118,12 +118,14 @@ def test_with_too_many_in_flight_nothing_is_inferred():
     assert cause(in_flight, caller="7") == (many[7], INFERRED)
 
 
-def test_api_calls_of_a_token_without_tool_calls_are_looked_for_at_the_hub():
+def test_what_comes_by_the_hub_is_tied_by_ids_of_ours_alone():
+    """Anybody may claim to be the Hub, so nothing that it chose speaks for others' calls."""
     hub = call(caller=HUB_KEY, ours=["1"], theirs=["x"])
     in_flight = flying(hub)
 
-    assert cause(in_flight) == (hub, INFERRED)
-    assert cause(in_flight, "x") == (hub, EXACT)
+    assert cause(in_flight, "1") == (hub, EXACT)
+    assert cause(in_flight, "x") is None
+    assert cause(in_flight) is None
 
 
 def test_the_hub_can_not_take_over_tool_calls_of_a_token():

@@ -9,7 +9,6 @@ import pytest
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.record import Gap, new_record_id
 from audit_log.tokens import Token
-from proxy.directory import DirectoryUnavailableError
 from proxy.journal import Batch
 from proxy.writer import Writer, writing
 from tests.neighbours.journal import BEGINNING, a_record
@@ -89,7 +88,7 @@ class Directory:
     async def identify(self, token_hash):
         self.asked.set()
         if self.is_away:
-            raise DirectoryUnavailableError("out of reach")
+            raise StoreUnavailableError("out of reach")
         return TOKEN if token_hash == KNOWN else None
 
 

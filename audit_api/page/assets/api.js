@@ -26,11 +26,6 @@ export function entries(question, { cursor, signal } = {}) {
   return page("mcp-audit", { ...question, expand: "details", limit: PAGE_LENGTH, cursor }, signal);
 }
 
-/** Return one entry. */
-export function entry(id, signal) {
-  return json(`mcp-audit/entries/${encodeURIComponent(id)}`, {}, signal);
-}
-
 /** Return { items, next }: a page of tool calls and the cursor of the one after it. */
 export function invocations(question, { cursor, signal } = {}) {
   return page("mcp-audit/invocations", { ...question, limit: PAGE_LENGTH, cursor }, signal);
@@ -54,6 +49,16 @@ export function tokens(signal) {
 /** Return the counts of calls by time and by class of status. */
 export function stats(question, signal) {
   return json("mcp-audit/stats", question, signal);
+}
+
+/** Return the call with this id: an API call, or else a tool call. */
+export async function call(id) {
+  try {
+    return await json(`mcp-audit/entries/${encodeURIComponent(id)}`, {});
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return invocation(id);
+  }
 }
 
 /** Return where new entries can be listened for. */

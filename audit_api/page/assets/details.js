@@ -24,6 +24,7 @@ const TOOL_FIELDS = [
 export class Details {
   #dialog;
   #actions;
+  #id = "";
 
   /** `actions` has `narrow(name, value)`, `showInvocation(id)` and `close()`. */
   constructor(dialog, actions) {
@@ -39,6 +40,7 @@ export class Details {
   get isModal() { return this.#dialog.matches(":modal"); }
 
   show(call) {
+    this.#id = call.id;
     const isToolCall = "api_calls" in call;
     const title = element("h2", { id: "details-title", tabindex: "-1" }, isToolCall ? "Tool call" : "API call");
     this.#dialog.replaceChildren(
@@ -58,8 +60,10 @@ export class Details {
     }
   }
 
+  /** Close, and return the id of the call that was shown. */
   close() {
     this.#dialog.close();
+    return this.#id;
   }
 
   #fields(call, fields) {

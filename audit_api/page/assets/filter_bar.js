@@ -40,14 +40,21 @@ export class FilterBar {
     form.replaceChildren(this.#opener, this.#fields);
   }
 
-  /** Show what a view filters by. The token is only a question when there are several. */
-  show(view, tokens) {
-    this.#view = view;
-    const { filters } = view;
+  /** Offer the tokens. Which one is only a question when there are several. */
+  showTokens(tokens) {
+    const { filters } = this.#view;
     const chosen = filters.token_id ? `token_id=${filters.token_id}`
       : filters.token_name ? `token_name=${filters.token_name}` : "";
     const known = tokens.options();
     offer(this.#controls.token, "All tokens", known, chosen, tokens.labelOf(filters));
+    this.#field("token").hidden = known.length < 2;
+  }
+
+  /** Show what a view filters by. */
+  show(view, tokens) {
+    this.#view = view;
+    const { filters } = view;
+    this.showTokens(tokens);
     offer(this.#controls.method, "All", METHODS.map((name) => [name, name]), filters.method);
     offer(this.#controls.status, "All", STATUSES, filters.status);
     offer(this.#controls.outcome, "All", Object.entries(view.byTool ? TOOL_OUTCOMES : OUTCOMES), filters.outcome);
@@ -59,7 +66,6 @@ export class FilterBar {
       this.#controls[name].value = localInput(filters[name]);
       this.#field(name).hidden = !between;
     }
-    this.#field("token").hidden = known.length < 2;
     for (const name of CALLS_ONLY) this.#field(name).hidden = view.byTool;
   }
 

@@ -15,6 +15,7 @@ export class Log {
     this.#askGaps = askGaps;
   }
 
+  get entries() { return this.#entries; }
   get size() { return this.#entries.length; }
   get hasMore() { return this.#next !== null; }
   get newest() { return this.#entries[0]?.created_at; }

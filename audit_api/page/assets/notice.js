@@ -3,6 +3,7 @@
 import { byId, element } from "./elements.js";
 import { visible } from "./texts.js";
 import { clock } from "./times.js";
+import { isNarrowed } from "./view.js";
 
 // The default ports of the audit API and of the sidecar, through which calls go.
 const AUDIT_API_PORT = "8110";
@@ -14,8 +15,15 @@ export function clear() {
   byId("place").replaceChildren();
 }
 
+/** Say why there is nothing to show. */
+export function nothing(view, clearFilters) {
+  if (isNarrowed(view)) nothingFound(clearFilters);
+  else if (view.byTool) noToolCalls();
+  else noCalls();
+}
+
 /** Say that there are no calls at all, and how to make the first. */
-export function empty() {
+function noCalls() {
   const line = `curl -H "Authorization: Bearer $TOKEN" ${callOrigin()}/api/v1/clusters`;
   const copy = element("button", { type: "button", onclick: async () => {
     await navigator.clipboard.writeText(line);
@@ -28,14 +36,12 @@ export function empty() {
     element("div", { class: "command" }, element("code", {}, line), copy));
 }
 
-/** Say that there are no tool calls. */
-export function emptyTools() {
+function noToolCalls() {
   place("No tool calls yet", element("p", {},
     "A tool call appears here when an assistant has called a tool through the sidecar, at ", element("code", {}, "/mcp"), "."));
 }
 
-/** Say that the filters leave nothing. */
-export function nothingFound(clearFilters) {
+function nothingFound(clearFilters) {
   place("No calls match these filters", element("p", {}, "Take a filter away, or look at a longer time."),
     element("p", {}, element("button", { type: "button", onclick: clearFilters }, "Clear all filters")));
 }
@@ -52,10 +58,13 @@ export function away(error, loadedAt, retry) {
 }
 
 /** Say that the API does not answer this question. */
-export function refused(error, actions) {
-  banner(error.status === 403 ? "You may not read the audit log" : "This question cannot be answered",
-    element("p", {}, `${error.parameter ? `${visible(String(error.parameter))}: ` : ""}${visible(error.message)}.`),
-    ...actions.map(([words, act]) => element("button", { type: "button", onclick: act }, words)));
+export function refused(error, { clearFilters, signIn }) {
+  const mayNotRead = error.status === 403;
+  const place = error.parameter ? `${visible(String(error.parameter))}: ` : "";
+  const [words, act] = mayNotRead ? ["Use another token", signIn] : ["Clear all filters", clearFilters];
+  banner(mayNotRead ? "You may not read the audit log" : "This question cannot be answered",
+    element("p", {}, `${place}${visible(error.message)}.`),
+    element("button", { type: "button", onclick: act }, words));
   byId("place").replaceChildren();
 }
 

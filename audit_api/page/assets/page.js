@@ -1,5 +1,6 @@
 // The page put together: the view in the address decides what is asked for and shown.
 
+import { Address } from "./address.js";
 import * as api from "./api.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
@@ -17,30 +18,33 @@ import { Sheet } from "./sheet.js";
 import { count } from "./texts.js";
 import { freshen } from "./times.js";
 import { Tokens } from "./tokens.js";
-import { aboutCalls, isNarrowed, readView, viewSearch, withFilter, withGrouping, withSpan, withoutFilters } from "./view.js";
+import { aboutCalls, isNarrowed, withFilter, withGrouping, withSpan, withoutFilters } from "./view.js";
 
 const PULSE_MS = 15_000;
 const FRESHEN_MS = 5_000;
 const TOOL_REFRESH_MS = 2_000;
 
-let view = readView(location.search);
 let toolTimer = 0;
+let tokensShown = "";
 
-const narrow = (name, value) => go(withFilter(view, name, value));
+const address = new Address(showView);
+const go = (next, how) => address.go(next, how);
+const clearFilters = () => go(withoutFilters(address.view));
+const narrow = (name, value) => go(withFilter(address.view, name, value));
 const tokens = new Tokens();
 const filters = new FilterBar(byId("filters"), go);
 const chart = new Chart(byId("chart"), {
-  time: (since, until) => go(withSpan(view, "", since, until)),
-  status: (name) => go(withFilter(view.byTool ? withGrouping(view, false) : view, "status", name)),
+  time: (since, until) => go(withSpan(address.view, "", since, until)),
+  status: (name) => go(withFilter(address.view.byTool ? withGrouping(address.view, false) : address.view, "status", name)),
 });
 const details = new Details(byId("details"), {
   narrow,
-  showInvocation: (id) => go({ ...withGrouping(view, true), filters: { invocation_id: id }, span: "" }),
-  close: closeDetails,
+  showInvocation: (id) => go({ ...withGrouping(address.view, true), filters: { invocation_id: id }, span: "" }),
+  close: () => address.leaveEntry(),
 });
 const sheet = new Sheet({
   narrow,
-  open: (call) => go({ ...view, entry: call.id }, { replaces: details.isOpen }),
+  open: (call) => go({ ...address.view, entry: call.id }, { replaces: details.isOpen }),
   toggle: toggleTool,
   older: () => loader.older(),
 });
@@ -69,35 +73,34 @@ const session = new Session({
   },
 });
 
-/** Go to another view, as a step that the Back button takes back. */
-function go(next, { replaces = false } = {}) {
-  if (viewSearch(next) === viewSearch(view)) return;
-  const address = `${location.pathname}${viewSearch(next)}`;
-  if (replaces) history.replaceState(history.state, "", address);
-  else history.pushState({ opened: next.entry !== "" && view.entry === "" }, "", address);
-  show(next);
-}
-
-function show(next) {
-  const before = viewSearch({ ...view, entry: "" });
-  view = next;
+function showView({ isOther }) {
   showControls();
-  if (viewSearch({ ...view, entry: "" }) !== before) load();
+  if (isOther) load();
   showDetails();
 }
 
 function showControls() {
-  byId("show-entries").setAttribute("aria-pressed", String(!view.byTool));
-  byId("show-tools").setAttribute("aria-pressed", String(view.byTool));
-  filters.show(view, tokens);
-  showChips(byId("chips"), view, tokens, go);
+  byId("show-entries").setAttribute("aria-pressed", String(!address.view.byTool));
+  byId("show-tools").setAttribute("aria-pressed", String(address.view.byTool));
+  filters.show(address.view, tokens);
+  showChips(byId("chips"), address.view, tokens, go);
+}
+
+/** Show which tokens there are. Only news is shown: the reader may be choosing, or typing. */
+function showTokens() {
+  tokens.meet(loader.log.entries);
+  const news = JSON.stringify(tokens.options());
+  if (news === tokensShown) return;
+  tokensShown = news;
+  filters.showTokens(tokens);
+  showChips(byId("chips"), address.view, tokens, go);
 }
 
 async function load() {
   tail.stop();
   arrivals.forget();
   sheet.fade();
-  await loader.load(view);
+  await loader.load(address.view);
 }
 
 function refresh() {
@@ -108,42 +111,36 @@ function showLog({ isNew, isFresh }) {
   session.leave();
   notice.clear();
   if (isNew) {
-    sheet.begin(view.byTool);
+    sheet.begin(address.view.byTool);
     listenLive();
   }
   const lines = sheet.show(loader.log, { fresh: isFresh });
-  if (lines === 0) showNothing();
-  if (isNew) notice.announce(`Showing ${count(loader.log.size, view.byTool ? "tool call" : "call")}`);
-}
-
-function showNothing() {
-  if (isNarrowed(view)) notice.nothingFound(() => go(withoutFilters(view)));
-  else if (view.byTool) notice.emptyTools();
-  else notice.empty();
+  if (lines === 0) notice.nothing(address.view, clearFilters);
+  if (isNew) notice.announce(`Showing ${count(loader.log.size, address.view.byTool ? "tool call" : "call")}`);
 }
 
 /** Nothing is drawn where nothing is known to have happened. */
 function showChart() {
-  byId("chart").hidden = loader.log.size === 0 && !isNarrowed(view);
+  byId("chart").hidden = loader.log.size === 0 && !isNarrowed(address.view);
 }
 
 function listenLive() {
-  const { since, until, ...question } = aboutCalls(view, loader.question);
+  const { since, until, ...question } = aboutCalls(address.view, loader.question);
   for (const format of ["csv", "ndjson"]) {
-    byId(format).href = api.exportAddress(format, aboutCalls(view, loader.question));
+    byId(format).href = api.exportAddress(format, aboutCalls(address.view, loader.question));
   }
   liveButton.tell(until ? "past" : "waiting");
   if (!until) tail.start(question);
 }
 
 async function loadBesides(signal) {
-  await Promise.all([chart.load(aboutCalls(view, loader.question), loader.log.newest, signal), tokens.load(signal)]);
-  showControls();
+  await Promise.all([chart.load(aboutCalls(address.view, loader.question), loader.log.newest, signal), tokens.load(signal)]);
+  showTokens();
   showChart();
 }
 
 function showArrivals(entries) {
-  if (entries === null || view.byTool) {
+  if (entries === null || address.view.byTool) {
     toolTimer ||= setTimeout(() => {
       toolTimer = 0;
       refresh();
@@ -153,7 +150,7 @@ function showArrivals(entries) {
   loader.log.take(entries);
   notice.clear();
   sheet.show(loader.log, { fresh: true });
-  if (entries.some((entry) => tokens.lacks(entry))) loader.refresh();
+  showTokens();
 }
 
 function showFailure(error) {
@@ -166,10 +163,8 @@ function showFailure(error) {
     byId("chart").hidden = true;
   }
   if (error instanceof api.AwayError) notice.away(error, loader.loadedAt, () => loader.refresh());
-  else if (error.status === 403) notice.refused(error, [["Use another token", () => session.ask()]]);
-  else if (error instanceof api.RefusedError) {
-    notice.refused(error, [["Clear all filters", () => go(withoutFilters(view))]]);
-  } else throw error;
+  else if (error instanceof api.RefusedError) notice.refused(error, { clearFilters, signIn: () => session.ask() });
+  else throw error;
 }
 
 async function toggleTool(id) {
@@ -183,48 +178,35 @@ async function toggleTool(id) {
 }
 
 async function showDetails() {
-  const { entry: id } = view;
+  const { entry: id } = address.view;
   sheet.select(id);
   if (id === "") {
-    details.close();
+    closeDetails();
     return;
   }
   try {
-    const call = loader.log?.lines().find((line) => line.value.id === id)?.value ?? await findCall(id);
-    if (view.entry === id) details.show(call);
+    const call = loader.log?.lines().find((line) => line.value.id === id)?.value ?? await api.call(id);
+    if (address.view.entry === id) details.show(call);
   } catch (error) {
     showFailure(error);
   }
 }
 
-/** Ask for a call that the table does not hold: an API call, or else a tool call. */
-async function findCall(id) {
-  try {
-    return await api.entry(id);
-  } catch (error) {
-    if (error.status !== 404) throw error;
-    return api.invocation(id);
-  }
-}
-
 function closeDetails() {
-  const { entry: id } = view;
-  if (history.state?.opened) {
-    addEventListener("popstate", () => sheet.focus(id), { once: true });
-    history.back();
-  } else {
-    go({ ...view, entry: "" }, { replaces: true });
-    sheet.focus(id);
-  }
+  if (!details.isOpen) return;
+  const id = details.close();
+  sheet.focus(id);
+  arrivals.settleSoon();
 }
 
 function move(step) {
-  const id = sheet.move(step);
-  if (id && details.isOpen) go({ ...view, entry: id }, { replaces: true });
+  const id = sheet.move(step, { isUnderWay: details.isOpen });
+  if (id && details.isOpen) go({ ...address.view, entry: id }, { replaces: true });
 }
 
 function begin() {
   session.leave();
+  sheet.begin(address.view.byTool);
   showControls();
   session.showReader().catch(() => {});  // whoever is away is told of by the log itself
   load();
@@ -250,9 +232,8 @@ function forget() {
   byId("chart").hidden = true;
 }
 
-addEventListener("popstate", () => show(readView(location.search)));
-byId("show-entries").addEventListener("click", () => go(withGrouping(view, false)));
-byId("show-tools").addEventListener("click", () => go(withGrouping(view, true)));
+byId("show-entries").addEventListener("click", () => go(withGrouping(address.view, false)));
+byId("show-tools").addEventListener("click", () => go(withGrouping(address.view, true)));
 listenForKeys(byId("keys"), {
   j: () => move(1),
   k: () => move(-1),
@@ -260,7 +241,7 @@ listenForKeys(byId("keys"), {
   ArrowUp: () => sheet.hasFocus && move(-1),
   l: () => liveButton.press(),
   "/": () => filters.focus(),
-  Escape: () => details.isOpen && closeDetails(),
+  Escape: () => details.isOpen && address.leaveEntry(),
 });
 setInterval(() => freshen(byId("table")), FRESHEN_MS);
 setInterval(() => document.hidden || refresh(), PULSE_MS);

@@ -54,12 +54,14 @@ export class Sheet {
   select(id) {
     this.#selected = id;
     this.#element.querySelector("tr.selected")?.classList.remove("selected");
-    this.#rowOf(id)?.classList.add("selected");
+    const row = this.#rowOf(id);
+    row?.classList.add("selected");
+    this.#table.makeCurrent(row);
   }
 
   /** Move the focus by some rows and return the id of the call it comes to. */
-  move(step) {
-    return this.#table.move(step)?.dataset.id;
+  move(step, options) {
+    return this.#table.move(step, options)?.dataset.id;
   }
 
   get hasFocus() {

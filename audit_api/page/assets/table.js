@@ -9,7 +9,7 @@ export class Table {
 
   constructor(table) {
     this.#table = table;
-    table.addEventListener("focusin", (event) => this.#makeCurrent(event.target.closest("tr")));
+    table.addEventListener("focusin", (event) => this.makeCurrent(event.target.closest("tr")));
   }
 
   /** Begin anew with these columns: [class, heading]. */
@@ -47,18 +47,28 @@ export class Table {
         place = row.nextElementSibling;
       }
     }
-    if (this.#current === null) this.#makeCurrent(this.#stops[0] ?? null);
+    if (this.#current === null) this.makeCurrent(this.#stops[0] ?? null);
   }
 
-  /** Move the focus by some rows; to the first row when it is elsewhere. */
-  move(step) {
+  /** Move by some rows from the current one; only to it when the focus comes from elsewhere. */
+  move(step, { isUnderWay = false } = {}) {
     const stops = this.#stops;
-    const held = this.#table.contains(document.activeElement);
-    const here = stops.indexOf(this.#current);
-    const next = stops[held ? Math.min(Math.max(here + step, 0), stops.length - 1) : Math.max(here, 0)];
+    const moves = isUnderWay || this.#table.contains(document.activeElement);
+    const here = stops.indexOf(this.#current) + (moves ? step : 0);
+    const next = stops[Math.min(Math.max(here, 0), stops.length - 1)];
     if (next === undefined) return null;
     next.querySelector("button").focus();
     return next;
+  }
+
+  /** Let Tab reach one row alone: a hundred rows are not five hundred stops. */
+  makeCurrent(row) {
+    if (row === null || row.parentElement !== this.#body || row === this.#current) return;
+    const before = this.#current;
+    before?.classList.remove("current");
+    row.classList.add("current");
+    for (const button of before?.querySelectorAll("button") ?? []) button.tabIndex = -1;
+    for (const button of row.querySelectorAll("button")) button.tabIndex = 0;
   }
 
   get #current() {
@@ -67,16 +77,6 @@ export class Table {
 
   get #stops() {
     return [...this.#body.rows].filter((row) => row.querySelector("button") !== null);
-  }
-
-  /** One row at a time can be reached with Tab: a hundred rows are not five hundred stops. */
-  #makeCurrent(row) {
-    if (row === null || row.parentElement !== this.#body || row === this.#current) return;
-    const before = this.#current;
-    before?.classList.remove("current");
-    row.classList.add("current");
-    for (const button of before?.querySelectorAll("button") ?? []) button.tabIndex = -1;
-    for (const button of row.querySelectorAll("button")) button.tabIndex = 0;
   }
 
   #remove(key, row) {

@@ -7,6 +7,7 @@ export class ToolLog {
   #log = new Log(askInvocations, (question, signal) => question.invocation_id ? [] : api.gaps(question, signal));
   #calls = new Map();
 
+  get entries() { return this.#log.entries; }
   get size() { return this.#log.size; }
   get hasMore() { return this.#log.hasMore; }
   get newest() { return this.#log.newest; }

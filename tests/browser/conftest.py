@@ -1,0 +1,34 @@
+"""One browser for each module of tests, and one audit log for each test.
+
+All of them run in the module's loop, as the browser does.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from deploy.local.postgres import PostgresServer
+from tests.browser.activity import Activity, showing_activity
+from tests.browser.chromium import running_chromium
+from tests.neighbours.postgres import fresh_database
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_chromium() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def activity(
+    browser: Browser, postgres: PostgresServer, migrated_template: str
+) -> AsyncIterator[Activity]:
+    """An empty audit log and its page. No page may complain or ask another host."""
+    async with (
+        fresh_database(postgres, template=migrated_template) as url,
+        showing_activity(browser, url) as showing,
+    ):
+        yield showing
+        assert showing.complaints == []
+        assert [url for url in showing.requests if not url.startswith(showing.api.url)] == []

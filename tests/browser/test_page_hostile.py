@@ -1,0 +1,100 @@
+"""Text that callers chose: shown, never obeyed."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.activity import Activity
+from tests.browser.trails import a_call, a_tool_call, calls_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOSTILE = [
+    "<img src=x onerror=window.hit=1>",
+    "<script>window.hit=1</script>",
+    '"><svg onload=window.hit=1>',
+    "javascript:window.hit=1",
+    "</td></tr></table><h1>owned</h1>",
+    "{{constructor.constructor('window.hit=1')()}}",
+    "&lt;b&gt;&#x3c;i&#x3e;",
+    "__proto__",
+]
+
+
+async def test_text_of_callers_is_shown_as_text_everywhere(activity: Activity) -> None:
+    tools = [a_tool_call(text, token_name=text, token_id=None, api_calls=1) for text in HOSTILE]
+    await activity.store.append_invocations(tools)
+    for number, (tool, text) in enumerate(zip(tools, HOSTILE, strict=True)):
+        await activity.store.append(
+            calls_of(
+                tool,
+                f"/{text}",
+                method=text,
+                user_agent=text,
+                request_id=text,
+                instance=f"{text}{number}",
+            )
+        )
+    page = await activity.open()
+    rows = page.locator("#table tbody tr")
+    await expect(rows).to_have_count(len(HOSTILE))
+
+    for text in HOSTILE:
+        row = rows.filter(has=page.locator("td.path").get_by_text(f"/{text}", exact=True))
+        await expect(row.locator("td.token")).to_have_text(text)
+        await row.locator("td.duration").click()
+        await expect(page.locator("#details .detail-user_agent")).to_have_text(text)
+        await page.locator("#details .detail-tool button").click()
+        await expect(rows).to_have_count(1)
+        await expect(page.locator(".chip-value")).to_have_text(text)
+        await page.locator(".chip").click()
+        await expect(rows).to_have_count(len(HOSTILE))
+    await page.get_by_role("button", name="Tool calls").click()
+    await expect(page.locator("tr.tool-call")).to_have_count(len(HOSTILE))
+    for opener in await page.locator(".opener").all():
+        await opener.click()
+    await expect(page.locator("tr.made-call")).to_have_count(len(HOSTILE))
+
+    assert await page.evaluate("window.hit") is None
+    assert await page.locator("#table tbody :is(img, script, svg, h1, i, b)").count() == 0
+
+
+async def test_what_cannot_be_seen_is_made_visible(activity: Activity) -> None:
+    await activity.store.append([a_call(path="/a\u202egpj.exe\u200b\x1b[31m")])
+
+    path = (await activity.open()).locator("#table tbody td.path")
+
+    await expect(path).to_have_text("/a\\u202egpj.exe\\u200b\\u001b[31m")
+
+
+async def test_a_filter_in_the_address_is_shown_as_text(activity: Activity) -> None:
+    page = await activity.open("?tool=%3Cimg%20src%3Dx%20onerror%3Dwindow.hit%3D1%3E")
+
+    await expect(page.locator(".chip-value")).to_have_text("<img src=x onerror=window.hit=1>")
+
+    assert await page.evaluate("window.hit") is None
+
+
+async def test_the_browser_itself_refuses_html_and_scripts_from_text(activity: Activity) -> None:
+    page = await activity.open()
+    await expect(page.get_by_role("heading", name="No calls yet")).to_be_visible()
+
+    refusals = await page.evaluate(
+        """() => ["innerHTML", "outerHTML"].map((name) => {
+            try { document.body.firstElementChild[name] = "<b>x</b>"; return "done"; }
+            catch (error) { return error.name; }
+        })"""
+    )
+
+    assert refusals == ["TypeError", "TypeError"]
+    assert any("TrustedHTML" in complaint for complaint in activity.complaints)
+    activity.complaints.clear()
+
+
+async def test_a_very_long_path_moves_nothing(activity: Activity) -> None:
+    await activity.store.append([a_call(path="/" + "x" * 2_047)])
+
+    page = await activity.open()
+    await expect(page.locator("#table tbody tr")).to_have_count(1)
+
+    width = await page.evaluate("document.documentElement.scrollWidth")
+    assert width <= await page.evaluate("window.innerWidth")

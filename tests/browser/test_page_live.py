@@ -1,0 +1,101 @@
+"""Calls that appear while somebody looks."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.activity import Activity
+from tests.browser.trails import a_call, ago
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def live(activity: Activity, search: str = "") -> Page:
+    page = await activity.open(search)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    return page
+
+
+async def test_a_call_appears_as_it_is_written(activity: Activity) -> None:
+    page = await live(activity)
+
+    await activity.store.append([a_call(path="/arrived")])
+
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/arrived"])
+
+
+async def test_only_calls_that_pass_the_filters_appear(activity: Activity) -> None:
+    page = await live(activity, "?method=PUT")
+
+    await activity.store.append([a_call(path="/other"), a_call(path="/arrived", method="PUT")])
+
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/arrived"])
+
+
+async def test_a_call_that_comes_late_takes_its_place_in_time(activity: Activity) -> None:
+    await activity.store.append(
+        [a_call(path="/new"), a_call(path="/old", created_at=ago(minutes=9))]
+    )
+    page = await live(activity)
+
+    await activity.store.append([a_call(path="/late", created_at=ago(minutes=5))])
+
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/new", "/late", "/old"])
+
+
+async def test_while_paused_calls_are_counted_and_then_shown(activity: Activity) -> None:
+    await activity.store.append([a_call(path="/first")])
+    page = await live(activity)
+    button = page.get_by_role("button", name="Live")
+    await button.click()
+    await expect(page.get_by_role("button", name="Paused")).to_be_visible()
+
+    await activity.store.append([a_call(path="/second"), a_call(path="/third")])
+    pill = page.get_by_role("button", name="2 new calls")
+    await expect(pill).to_be_visible()
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/first"])
+    await page.get_by_role("button", name="Paused").click()
+
+    await expect(page.locator("#table tbody td.path")).to_have_count(3)
+    await expect(pill).to_be_hidden()
+
+
+async def test_nothing_moves_under_the_pointer_or_while_scrolled_away(activity: Activity) -> None:
+    await activity.store.append([a_call(created_at=ago(seconds=number)) for number in range(60)])
+    page = await live(activity)
+    rows = page.locator("#table tbody tr")
+    await expect(rows).to_have_count(60)
+    pill = page.locator("#arrivals")
+
+    await rows.nth(3).hover()
+    await activity.store.append([a_call()])
+    await expect(pill).to_have_text("1 new call")
+    await page.mouse.move(2, 2)
+    await expect(rows).to_have_count(61)
+    await page.mouse.wheel(0, 900)
+    await activity.store.append([a_call()])
+    await expect(pill).to_have_text("1 new call")
+    await expect(rows).to_have_count(61)
+    await pill.click()
+
+    await expect(rows).to_have_count(62)
+    await expect(pill).to_be_hidden()
+
+
+async def test_rows_that_were_there_stay_the_same_elements(activity: Activity) -> None:
+    await activity.store.append([a_call(path="/first")])
+    page = await live(activity)
+    await page.locator("#table tbody tr").evaluate("row => { row.dataset.seen = 'yes'; }")
+
+    await activity.store.append([a_call(path="/second")])
+    await expect(page.locator("#table tbody tr")).to_have_count(2)
+
+    await expect(page.locator("#table tbody tr[data-seen]")).to_contain_text("/first")
+
+
+async def test_a_view_that_ends_in_the_past_is_not_live(activity: Activity) -> None:
+    await activity.store.append([a_call(path="/old", created_at=ago(hours=3))])
+
+    page = await activity.open(f"?until={ago(hours=1):%Y-%m-%dT%H:%M:%SZ}")
+
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/old"])
+    await expect(page.get_by_role("button", name="Past")).to_be_disabled()

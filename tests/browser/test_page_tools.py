@@ -1,0 +1,114 @@
+"""Tool calls, and the API calls that they caused."""
+
+import pytest
+from playwright.async_api import expect
+
+from audit_log.record import Attribution, Origin, ToolOutcome
+from tests.browser.activity import Activity
+from tests.browser.trails import a_call, a_tool_call, calls_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_tool_call_opens_to_its_api_calls(activity: Activity) -> None:
+    invocation = a_tool_call("troubleshoot_workload", api_calls=2)
+    await activity.store.append_invocations([invocation])
+    await activity.store.append(
+        [*calls_of(invocation, "/api/v1/assignments", "/api/v1/logs"), a_call(path="/alone")]
+    )
+    page = await activity.open("?show=tools")
+    await expect(page.locator("#table tbody tr")).to_have_count(1)
+    opener = page.get_by_role("button", name="2 API calls of troubleshoot_workload")
+    await expect(opener).to_have_attribute("aria-expanded", "false")
+
+    await opener.click()
+
+    made = page.locator("#table tbody tr.made-call")
+    await expect(made.locator(".call-made")).to_have_text(
+        ["GET /api/v1/assignments", "GET /api/v1/logs"]
+    )
+    await expect(opener).to_have_attribute("aria-expanded", "true")
+    await opener.click()
+    await expect(made).to_have_count(0)
+
+
+async def test_inferred_calls_are_marked(activity: Activity) -> None:
+    invocation = a_tool_call("list_clusters", api_calls=2)
+    [exact] = calls_of(invocation, "/exact")
+    [inferred] = calls_of(invocation, "/inferred", attribution=Attribution.INFERRED)
+    await activity.store.append_invocations([invocation])
+    await activity.store.append([exact, inferred])
+
+    page = await activity.open()
+    row = page.locator("#table tbody tr")
+    await expect(row.filter(has_text="/inferred").locator(".mark")).to_have_text("inferred")
+    await expect(row.filter(has_text="/exact").locator(".mark")).to_have_count(0)
+    await page.get_by_role("button", name="Tool calls").click()
+    await page.get_by_role("button", name="2 API calls of list_clusters").click()
+
+    await expect(row.filter(has_text="/inferred").locator(".mark")).to_have_text("inferred")
+    await expect(row.filter(has_text="/exact").locator(".mark")).to_have_count(0)
+
+
+async def test_a_tool_that_failed_inside_http_200_shows_as_failed(activity: Activity) -> None:
+    invocation = a_tool_call(
+        "deploy_workload", outcome=ToolOutcome.TOOL_ERROR, status_code=500, api_calls=1
+    )
+    await activity.store.append_invocations([invocation])
+    await activity.store.append(calls_of(invocation, "/api/v1/workloads/deploy"))
+
+    status = (await activity.open("?show=tools")).locator("#table tbody td.status")
+
+    await expect(status.locator(".is-5xx")).to_have_text("500")
+    await expect(status).to_contain_text("tool failed")
+
+
+async def test_the_details_of_a_call_lead_to_its_tool_call(activity: Activity) -> None:
+    one, other = a_tool_call("list_clusters", api_calls=1), a_tool_call("list_clusters")
+    await activity.store.append_invocations([one, other])
+    await activity.store.append(calls_of(one, "/api/v1/clusters"))
+    page = await activity.open()
+
+    await page.locator("td.duration").click()
+    await page.get_by_role("button", name="Show its tool call").click()
+
+    await expect(page.locator("#table tbody tr.tool-call")).to_have_count(1)
+    await expect(page.locator("#table tbody tr.made-call")).to_contain_text("/api/v1/clusters")
+    await expect(page.get_by_role("button", name="Tool calls")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+
+
+async def test_tool_calls_are_narrowed_by_tool_and_outcome(activity: Activity) -> None:
+    await activity.store.append_invocations(
+        [
+            a_tool_call("list_clusters"),
+            a_tool_call("list_hosts", outcome=ToolOutcome.TOOL_ERROR, status_code=500),
+            a_tool_call("list_hosts", origin=Origin.HUB),
+        ]
+    )
+    page = await activity.open("?show=tools")
+    names = page.locator("#table tbody td.tool-name")
+    await expect(names).to_have_count(3)
+
+    await (
+        page.locator("#table tbody")
+        .get_by_role("button", name="list_hosts", exact=True)
+        .first.click()
+    )
+    await expect(names).to_have_count(2)
+    await page.get_by_label("Outcome").select_option("tool_error")
+
+    await expect(names).to_have_text(["list_hosts"])
+
+
+async def test_a_tool_call_appears_as_it_is_written(activity: Activity) -> None:
+    page = await activity.open("?show=tools")
+    await expect(page.get_by_role("heading", name="No tool calls yet")).to_be_visible()
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+
+    invocation = a_tool_call("list_clusters", api_calls=1)
+    await activity.store.append_invocations([invocation])
+    await activity.store.append(calls_of(invocation, "/api/v1/clusters"))
+
+    await expect(page.locator("#table tbody tr.tool-call")).to_have_count(1)

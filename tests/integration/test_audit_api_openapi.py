@@ -1,0 +1,137 @@
+"""The OpenAPI document, held against the running service, and the page that shows it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
+from audit_log.tokens import TokenTable
+from tests.neighbours.audit_api import ALL, asking_as_admin, record
+from tests.neighbours.services import running_audit_api
+
+PROOF_SECONDS = 100
+# What JSON Schema cannot say: a cursor and a mark are what we gave out before, and a span is no
+# longer than 31 days.
+UNSAYABLE = {"cursor", "after"}
+UNSAYABLE_OF_STATS = {"since", "until"}
+
+
+@pytest.fixture
+async def api(database_url, database):
+    async with asking_as_admin(database, database_url) as client:
+        yield client
+
+
+async def document(api) -> dict[str, Any]:
+    async with api.get(ALL + "/openapi.json") as answer:
+        assert answer.status == 200
+        described: dict[str, Any] = await answer.json()
+        return described
+
+
+def operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (item["get"] for item in described["paths"].values())
+
+
+async def test_every_parameter_that_is_described_is_taken_and_no_other(api):
+    described = await document(api)
+    for path, item in described["paths"].items():
+        names = {parameter["name"] for parameter in item["get"]["parameters"]}
+        address = path
+        for name in names & {"token_id", "entry_id", "invocation_id"}:
+            address = address.replace(f"{{{name}}}", str(uuid4()))
+        async with api.get(address, params={"colour": "red"}) as answer:
+            assert answer.status == 422, path
+            [complaint] = (await answer.json())["detail"]
+            assert complaint["loc"] == ["query", "colour"]
+
+
+async def test_the_page_shows_every_question_and_runs_nothing(api):
+    described = await document(api)
+    async with api.get(ALL + "/docs") as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        page = await answer.text()
+    assert "<script" not in page
+    for path in described["paths"]:
+        assert f"GET {path}" in page
+
+
+async def test_the_document_is_true_to_the_service(database_url, database, store, tmp_path):
+    _, secret = await TokenTable(database).create("reader", "admin", 90)
+    now, call = datetime.now(UTC), new_record_id()
+    await store.append(
+        [
+            record(created_at=now, token_id=uuid4(), client_ip="192.0.2.7", duration_ms=1.5),
+            record(created_at=now, invocation_id=call, tool="list_clusters", user_agent="x"),
+        ]
+    )
+    await store.append_invocations(
+        [
+            Invocation(
+                id=call,
+                created_at=now,
+                tool="list_clusters",
+                outcome=ToolOutcome.OK,
+                status_code=200,
+                origin=Origin.MCP,
+                instance="test",
+                token_name="claude",
+            )
+        ]
+    )
+    await store.append_gaps(
+        [
+            Gap(
+                id=new_record_id(),
+                started_at=now,
+                ended_at=now,
+                count=None,
+                reason="journal_full",
+                instance="test",
+            )
+        ]
+    )
+    async with running_audit_api(database_url) as service:
+        async with asking_as_admin(database, database_url) as api:
+            described = await document(api)
+        for operation in operations(described):
+            hidden = UNSAYABLE | (
+                UNSAYABLE_OF_STATS if operation["operationId"] == "stats" else set()
+            )
+            operation["parameters"] = [
+                parameter
+                for parameter in operation["parameters"]
+                if parameter["name"] not in hidden
+            ]
+        schema = tmp_path / "openapi.json"
+        schema.write_text(json.dumps(described))
+        ended, said = await proved(
+            *("run", str(schema), "--url", service.url, "--header"),
+            f"Authorization: Bearer {secret}",
+            # An endless answer is no match for a tool that reads each to its end.
+            *("--exclude-operation-id", "stream", "--checks", "all", "--max-examples", "15"),
+            *("--seed", "1", "--no-color"),
+        )
+        assert ended == 0, said
+        assert "Tested: 11" in said, said
+
+
+async def proved(*arguments: str) -> tuple[int, str]:
+    """Run schemathesis; return its exit code and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(PROOF_SECONDS):
+        said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
