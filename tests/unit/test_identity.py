@@ -35,6 +35,8 @@ def found(*values):
         b"Bearer  pwm_abc",
         b"Bearer\tpwm_abc",
         b" Bearer pwm_abc ",
+        b"Bearer \xa0pwm_abc",
+        b"Bearer\x85pwm_abc\xa0",
     ],
 )
 def test_a_token_is_seen_however_an_api_might_still_accept_it(value):
