@@ -207,7 +207,7 @@ async def _hub(
         HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_fields(fields, authority),
-        body_patience_seconds=settings.client_idle_seconds,
+        body_patience_seconds=settings.body_timeout_seconds,
     )
     return await stack.enter_async_context(
         listening(
@@ -221,7 +221,7 @@ async def _hub(
 
 def _lanes(admission: Admission, routes: Routes, settings: ProxySettings) -> Lanes | Listeners:
     lane = GeneralLane(
-        admission, routes, request_fields, body_patience_seconds=settings.client_idle_seconds
+        admission, routes, request_fields, body_patience_seconds=settings.body_timeout_seconds
     )
     general = _general(lane, settings)
     if not settings.express_lane:

@@ -112,6 +112,9 @@ class ProxySettings(BaseSettings):
     answer_timeout_seconds: float = Field(
         default=600, gt=0, description="until the upstream's answer begins, then 504"
     )
+    body_timeout_seconds: float = Field(
+        default=300, gt=0, description="for the next piece of a request's body, then 408"
+    )
     upstream_idle_seconds: float = Field(
         default=4, gt=0, description="how long an unused upstream connection is kept"
     )

@@ -95,7 +95,8 @@ class Mover:
         data = data[: data.rfind(b"\n") + 1] or data
         self._segments.append(start, data)
         self._head.moved = start + len(data)
-        return self._head.moved < self._head.written
+        # Less than a batch can wait for the next tick: more would only take the GIL from calls.
+        return len(data) > BATCH_BYTES // 2
 
     def _next(self, limit: int) -> tuple[int, bytes]:
         head = self._head

@@ -62,7 +62,8 @@ async def test_records_go_from_memory_straight_to_the_database(
     small = {"PROXY_JOURNAL_HEAD_BYTES": str(1024 * 1024)}
     async with home.sidecar(upstream.url, database_url, **small) as sidecar:
         first_segment.hang()
-        await callers.make(sidecar.port, 1)
+        # So many that the disk's thread comes by before all of them are in the database.
+        await callers.make(sidecar.port, CALLS // 2)
         await degraded(sidecar, "journal disk has not answered")
         for _ in range(5):
             await callers.make(sidecar.port, CALLS // 2)

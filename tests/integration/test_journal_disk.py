@@ -169,6 +169,7 @@ async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call
         refused = [record for record, was_taken in offered if not was_taken]
         assert refused
         assert journal.refused == len(refused)
+        await until(lambda: journal.problem)
         assert "used up its bytes" in journal.problem
         assert journal.bytes_on_disk <= SMALL.max_bytes
         records, gaps = await everything(journal)

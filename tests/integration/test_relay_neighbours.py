@@ -76,7 +76,7 @@ async def test_a_body_that_does_not_come_is_408_and_ends_the_upstream_request(up
     upstream.plan(never_answering)
     async with (
         running_sidecar(
-            upstream.url, PROXY_EXPRESS_LANE=lane, PROXY_CLIENT_IDLE_SECONDS="0.5"
+            upstream.url, PROXY_EXPRESS_LANE=lane, PROXY_BODY_TIMEOUT_SECONDS="0.5"
         ) as sidecar,
         connected(sidecar.port) as client,
     ):

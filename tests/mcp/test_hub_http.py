@@ -88,16 +88,17 @@ async def test_api_calls_of_the_hubs_tool_call_are_recorded_and_tied_to_it(
         await client.call_tool("both.a", {"calls": 2})
         await client.call_tool("nothing.b")
 
-        first, *api_calls, second, inferred = sorted(
-            await entries(database, 5), key=lambda row: (row["tool"], row["created_at"])
+        untied, first, *api_calls, second = sorted(
+            await entries(database, 5), key=lambda row: (row["tool"] or "", row["created_at"])
         )
     assert (first["path"], second["path"]) == ("/mcp/tool/both.a", "/mcp/tool/nothing.b")
     assert {(row["token_name"], row["tool"], row["attribution"]) for row in api_calls} == {
         ("laptop", "both.a", "exact")
     }
-    assert (inferred["tool"], inferred["attribution"]) == ("nothing.b", "inferred")
+    # Anybody may claim to be the Hub, so its tool calls are known by ids of ours alone.
+    assert (untied["tool"], untied["attribution"]) == (None, None)
     assert {row["invocation_id"] for row in api_calls} == {first["invocation_id"]}
-    assert [row.api_calls for row in await invocations(database, 2)] == [2, 1]
+    assert [row.api_calls for row in await invocations(database, 2)] == [2, 0]
 
 
 async def test_a_kill_in_mid_call_leaves_both_as_interrupted(
