@@ -33,12 +33,11 @@ async def test_a_listener_waits_until_it_is_offered_something():
 
 async def test_a_listener_with_too_much_waiting_falls_behind_for_good():
     listener = Listener(EVERYTHING)
-    for _ in range(2):
-        listener.offer(HALF)
-    assert not listener.is_behind
-    listener.offer(b"1")
-    assert listener.is_behind
-    listener.offer(b"2")
+    behind = []
+    for piece in (HALF, HALF, b"1", b"2"):
+        listener.offer(piece)
+        behind.append(listener.is_behind)
+    assert behind == [False, False, True, True]
     assert await listener.hear(9) == b""
 
 
