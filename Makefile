@@ -41,6 +41,11 @@ browser: setup
 screenshots: setup browser
 	$(BIN)/python -m tests.browser.screenshots
 
+# Each writes its section of benchmarks/RESULTS.md; needs a quiet machine and root (a loop mount).
+bench: setup
+	for what in auditing writer stall proxies queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
+	$(BIN)/python -m benchmarks.outage --seconds 600
+
 # Proofs that take minutes: many kills, tool calls of 90 s.
 test-long: setup
 	FAULT_KILL_ROUNDS=60 $(BIN)/python -m pytest tests/integration/test_fault_killed.py tests/mcp/long_tool_call.py \

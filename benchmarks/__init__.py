@@ -1,0 +1,1 @@
+"""Measurements, side by side on one machine. `python -m benchmarks.NAME`; figures: RESULTS.md."""

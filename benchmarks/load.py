@@ -1,0 +1,95 @@
+"""Load: requests as fast as they are answered (closed loop), or at a fixed rate (open loop)."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.process import CHECKOUT, CLIENT_CORE
+
+PATH: Final = "/api/v1/clusters?limit=20"
+_SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+_ON_CLIENT_CORE: Final = ("taskset", "-c", str(CLIENT_CORE))
+_SPARE_SECONDS: Final = 30
+
+
+class BadAnswersError(Exception):
+    """Some requests were not answered with 200: their speed says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked, again and again."""
+
+    origin: str
+    token: str | None = None
+    varies: bool = False
+    """Whether each request carries an id of its own; in the closed loop only."""
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return self.origin + PATH
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The request's fields, as an HTTP library of today sends them."""
+        fields = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": "python-httpx/0.28.1",
+        }
+        return fields | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How a target answered."""
+
+    requests: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    bad: int = 0
+    more: Mapping[str, float] = field(default_factory=dict)
+    """What was measured at the same time, by name."""
+
+
+def closed_loop(target: Target, *, connections: int, seconds: float) -> Answers:
+    """Ask *target* on *connections*, each as soon as it was answered; raise BadAnswersError."""
+    fields = [part for name, value in target.fields.items() for part in ("-H", f"{name}: {value}")]
+    return _answers(
+        *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"),
+        *("-s", str(_SCRIPT), *fields, target.url, "--", "varying" if target.varies else ""),
+        seconds=seconds,
+    )
+
+
+def open_loop(target: Target, *, per_second: float, seconds: float) -> Answers:
+    """Ask *target* at a fixed rate, whether or not it keeps up; raise BadAnswersError.
+
+    Times count from the moment at which a request was due, so that waiting is counted.
+    """
+    return _answers(
+        *(sys.executable, "-m", "benchmarks.open_loop", target.url, json.dumps(target.fields)),
+        *(str(per_second), str(seconds)),
+        seconds=seconds,
+    )
+
+
+def _answers(*command: str, seconds: float) -> Answers:
+    done = subprocess.run(
+        [*_ON_CLIENT_CORE, *command],
+        cwd=CHECKOUT,
+        timeout=seconds + _SPARE_SECONDS,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    answers = Answers(**json.loads(done.stdout.splitlines()[-1]))
+    if answers.bad or not answers.requests:
+        raise BadAnswersError(f"{answers} from {command}")
+    return answers

@@ -1,0 +1,133 @@
+"""`python -m benchmarks.open_loop URL FIELDS RATE SECONDS`: requests at a fixed rate.
+
+A wait of `select` ends within microseconds of the time asked for; those of epoll and libuv are
+rounded to whole milliseconds, which is more than what is to be measured. Hence plain sockets.
+"""
+
+import json
+import re
+import select
+import socket
+import sys
+from collections import deque
+from time import perf_counter
+from typing import Final
+from urllib.parse import urlsplit
+
+CONNECTIONS: Final = 64
+GIVE_UP_SECONDS: Final = 20
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+
+
+class Connection:
+    """One kept connection, with at most one request on its way."""
+
+    def __init__(self, address: tuple[str, int], request: bytes) -> None:
+        """Connect to *address* and ask *request* there."""
+        self._socket = socket.create_connection(address)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._request = request
+        self._received = b""
+        self.due = 0.0
+        """When the request under way was to be sent."""
+
+    def fileno(self) -> int:
+        """Return what `select` waits for."""
+        return self._socket.fileno()
+
+    def ask(self, due: float) -> None:
+        """Send the request that was *due*."""
+        self.due = due
+        self._socket.sendall(self._request)
+
+    def answered(self) -> int | None:
+        """Receive; return the status once the answer is complete, 0 if it never will be."""
+        data = self._socket.recv(65_536)
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if not end:
+            return None if data else 0
+        length = _LENGTH.search(head + b"\r\n")
+        if length is None:
+            return 0
+        if len(body) < int(length[1]):
+            return None if data else 0
+        self._received = b""
+        return int(head[9:12])
+
+
+class OpenLoop:
+    """Asks when a request is due, whether or not the ones before were answered."""
+
+    def __init__(self, address: tuple[str, int], request: bytes, rate: float) -> None:
+        """Ask *request* at *address*, *rate* times a second."""
+        self._address, self._request, self._rate = address, request, rate
+        self._idle = deque(Connection(address, request) for _ in range(CONNECTIONS))
+        self._busy: set[Connection] = set()
+        self._asked = 0
+        self.times: list[float] = []
+        """How long each good answer took, from when its request was due."""
+        self.bad = 0
+
+    def run(self, total: int) -> float:
+        """Ask *total* times; return how long it took."""
+        begin = perf_counter()
+        give_up = begin + total / self._rate + GIVE_UP_SECONDS
+        while len(self.times) + self.bad < total and perf_counter() < give_up:
+            wait = 1.0
+            while self._idle and self._asked < total:
+                due = begin + self._asked / self._rate
+                wait = due - perf_counter()
+                if wait > 0:
+                    break
+                self._ask(due)
+            for connection in select.select(self._busy, [], [], max(0.0, wait))[0]:
+                self._hear(connection)
+        self.bad += total - len(self.times) - self.bad
+        return perf_counter() - begin
+
+    def _ask(self, due: float) -> None:
+        connection = self._idle.popleft()
+        connection.ask(due)
+        self._busy.add(connection)
+        self._asked += 1
+
+    def _hear(self, connection: Connection) -> None:
+        status = connection.answered()
+        if status is None:
+            return
+        self._busy.remove(connection)
+        if status == 200:
+            self.times.append(perf_counter() - connection.due)
+        else:
+            self.bad += 1
+        self._idle.append(connection if status else Connection(self._address, self._request))
+
+
+def measured(url: str, fields: dict[str, str], rate: float, seconds: float) -> dict[str, float]:
+    """Ask *url* *rate* times a second for *seconds*; return what `Answers` wants."""
+    where = urlsplit(url)
+    lines = [f"GET {where.path}?{where.query} HTTP/1.1", f"Host: {where.netloc}"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    loop = OpenLoop((where.hostname or "", where.port or 80), request, rate)
+    took = loop.run(int(rate * seconds))
+    return _summary(loop.times, loop.bad, took)
+
+
+def _summary(times: list[float], bad: int, seconds: float) -> dict[str, float]:
+    times.sort()
+    last = len(times) - 1
+    return {
+        "requests": len(times),
+        "per_second": len(times) / seconds,
+        "p50_ms": times[last // 2] * 1_000 if times else 0,
+        "p99_ms": times[last * 99 // 100] * 1_000 if times else 0,
+        "max_ms": times[last] * 1_000 if times else 0,
+        "bad": bad,
+    }
+
+
+if __name__ == "__main__":
+    _, url_, fields_, rate_, seconds_ = sys.argv
+    print(json.dumps(measured(url_, json.loads(fields_), float(rate_), float(seconds_))))

@@ -1,0 +1,141 @@
+"""Processes: each started on one core, watched, and ended by its id."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+CHECKOUT: Final = Path(__file__).parents[1]
+CLIENT_CORE: Final = 0
+"""Shared by the load, the upstream and PostgreSQL: whatever is not measured."""
+PROXY_CORE: Final = 1
+START_SECONDS: Final = 30
+STOP_SECONDS: Final = 45
+_POLL_SECONDS: Final = 0.02
+_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+
+
+class CannotStartError(Exception):
+    """Something that is to be measured does not start. The message shows what it said."""
+
+
+class Process:
+    """A running process with its descendants."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        """*log* is where it says what it has to say."""
+        self._process = process
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has used of a core so far, with its descendants."""
+        return sum(map(_cpu_seconds, family(self.pid)))
+
+    @property
+    def memory_bytes(self) -> int:
+        """What is resident now, with its descendants and all that they share."""
+        return sum(map(_resident_bytes, family(self.pid)))
+
+    def wait_until(self, is_ready: Callable[[], bool]) -> None:
+        """Wait until *is_ready*; raise CannotStartError when it ends first, or never is."""
+        deadline = time.monotonic() + START_SECONDS
+        while not is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise CannotStartError(self.log.read_text(errors="replace")[-2_000:])
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Ask it to end, and see that it does."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path],
+    *,
+    core: int,
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Process]:
+    """Run *command* on *core* alone, in *directory*; its words go to `log` there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "log"
+    with log.open("wb") as words:
+        child = subprocess.Popen(
+            # Should we be killed, the kernel ends it.
+            ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(core), *command],
+            cwd=directory,
+            env={"PATH": os.environ["PATH"], **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            start_new_session=True,  # Ctrl-C is for us: we decide on the order
+        )
+    process = Process(child, log)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end us as Ctrl-C does, so that everything started is ended."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def family(pid: int) -> list[int]:
+    """Return *pid* and its living descendants."""
+    found = [pid]
+    for member in found:
+        for children in Path(f"/proc/{member}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+                found.extend(map(int, children.read_text().split()))
+    return found
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep *pid* and its descendants, those to come as well, on *core*."""
+    for member in family(pid):
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(member, {core})
+
+
+def free_port() -> int:
+    """Return a port of loopback where nobody listens now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Say whether somebody listens on *port* of loopback."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _cpu_seconds(pid: int) -> float:
+    # proc_pid_stat(5): the name in parentheses may hold spaces; fields 14 and 15 are the times.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+
+def _resident_bytes(pid: int) -> int:
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

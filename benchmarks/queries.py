@@ -1,0 +1,132 @@
+"""`python -m benchmarks.queries`: how long the first page takes, by filter, as the log grows.
+
+Also what the indexes cost the writer: they are there for the filters, and each append pays.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Final
+
+from audit_log.database import Database, open_database
+from audit_log.search import RecordQuery, search, search_statement
+from benchmarks.calm import Patience
+from benchmarks.index_cost import index_costs
+from benchmarks.query_cases import CASES, DOCUMENTED, UNINDEXED
+from benchmarks.query_data import fill
+from benchmarks.results import publish, table
+from deploy.local.postgres import running_postgres
+
+ROWS: Final = (10_000, 1_000_000, 10_000_000)
+LIMIT: Final = 101
+"""A page, and the one more that tells whether there is a next."""
+ROUNDS: Final = 2
+ASKED: Final = 200
+ASKED_OF_UNINDEXED: Final = 5
+MAX_GROWTH: Final = 1.5
+MAX_MS: Final = 50.0
+PATIENCE_SECONDS: Final = 240.0
+SETTINGS: Final = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
+"""What an installation of this size would have. All else is as PostgreSQL comes."""
+
+Times = Mapping[str, Sequence[float]]
+
+
+def main() -> None:
+    """Measure, and publish the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    arguments = parser.parse_args()
+    asyncio.run(_run(arguments.rows))
+
+
+async def _run(sizes: Sequence[int]) -> None:
+    plans: list[str] = []
+    measured = {rows: await _measured(rows, plans) for rows in sizes}
+    costs = await index_costs(SETTINGS)
+    publish(
+        "How long a question takes",
+        f"python -m benchmarks.queries --rows {' '.join(map(str, sizes))}",
+        "\n\n".join([_times_table(measured), _verdict(measured), costs, _plans(plans)]),
+    )
+
+
+async def _measured(rows: int, plans: list[str]) -> Times:
+    """Return the times over a log of *rows*; leave the plans of the longest one in *plans*."""
+    with (
+        tempfile.TemporaryDirectory(prefix="queries-") as directory,
+        running_postgres(Path(directory) / "postgres", settings=SETTINGS) as server,
+    ):
+        async with open_database(server.url(), application="benchmark") as database:
+            print(f"{rows:,} rows made in {await fill(database, rows):.0f} s", flush=True)
+            patience = Patience(PATIENCE_SECONDS)
+            times = {case: await _times(database, case, patience) for case in CASES}
+            plans[:] = [await _plan(database, case) for case in CASES]
+            return times
+
+
+async def _times(database: Database, case: str, patience: Patience) -> Sequence[float]:
+    """Return the times of the calmer of two rounds: others use this machine too."""
+    query = RecordQuery(limit=LIMIT, filter=CASES[case])
+    await search(database, query)  # what was just asked for is in memory
+    rounds = []
+    for _ in range(ROUNDS):
+        patience.wait_for_calm()
+        times = []
+        for _ in range(ASKED_OF_UNINDEXED if case in UNINDEXED else ASKED):
+            began = time.perf_counter()
+            await search(database, query)
+            times.append((time.perf_counter() - began) * 1_000)
+        rounds.append(times)
+    return min(rounds, key=_p99)
+
+
+async def _plan(database: Database, case: str) -> str:
+    sql, arguments = search_statement(RecordQuery(limit=LIMIT, filter=CASES[case]))
+    rows = await database.fetch(f"EXPLAIN (COSTS OFF) {sql}", *arguments)
+    return "\n".join([f"-- {case}", *(row[0] for row in rows)])
+
+
+def _times_table(measured: Mapping[int, Times]) -> str:
+    return (
+        "Median / 99th percentile of the first page of 100, in ms; the calmer of two rounds:\n\n"
+        + table(
+            ["filter", *(f"{rows:,} rows" for rows in measured)],
+            [[case, *(_shown(times[case]) for times in measured.values())] for case in CASES],
+        )
+    )
+
+
+def _shown(times: Sequence[float]) -> str:
+    return f"{median(times):.1f} / {_p99(times):.1f}"
+
+
+def _p99(times: Sequence[float]) -> float:
+    return max(times) if len(times) < ASKED else quantiles(times, n=100)[98]
+
+
+def _verdict(measured: Mapping[int, Times]) -> str:
+    smallest, largest = measured[min(measured)], measured[max(measured)]
+    growth = [
+        f"{case} {median(largest[case]) / median(smallest[case]):.2f}" for case in DOCUMENTED
+    ]
+    slow = [case for case in CASES if case not in UNINDEXED and _p99(largest[case]) >= MAX_MS]
+    return (
+        f"From the shortest log to the longest (times {MAX_GROWTH} at most wanted): "
+        f"{', '.join(growth)}.\n"
+        f"Filters over {MAX_MS:.0f} ms at the longest: {', '.join(slow) or 'none'}; "
+        "a path pattern whose beginning says little reads the log, and is not counted."
+    )
+
+
+def _plans(plans: Sequence[str]) -> str:
+    text = "\n\n".join(plans)
+    return f"<details><summary>Plans at the longest</summary>\n\n```\n{text}\n```\n\n</details>"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""RESULTS.md: one section a benchmark, each replaced as a whole by the run that measured it."""
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+_SECTION: Final = re.compile(r"^## (.*?)$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_INTRODUCTION: Final = """\
+# Results
+
+Each section was written by the program named in it, and is replaced when that runs again.
+What is compared was measured in turns within one run (A B C, A B C, …): compare within a table,
+by the ratios; not between tables, whose runs met the machine in other moods.
+The proxy has one core for itself. The load, the upstream (nginx, one fixed JSON answer)
+and PostgreSQL share the other one. All traffic stays on loopback.
+*Spread* is the distance of the highest from the lowest round, as a part of the median.
+"""
+
+
+def publish(title: str, command: str, text: str) -> None:
+    """Write the section *title*, measured by *command*, in place of the one from before."""
+    section = f"## {title}\n\n`{command}`, {_circumstances()}\n\n{text.strip()}\n"
+    print(section)
+    before = RESULTS.read_text() if RESULTS.exists() else ""
+    sections = {found[1]: found[0] for found in _SECTION.finditer(before)}
+    sections[title] = section
+    parts = [_INTRODUCTION, *(each.strip() + "\n" for each in sections.values())]
+    RESULTS.write_text("\n".join(parts))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table: the first column text, the others numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _circumstances() -> str:
+    load = os.getloadavg()[2]
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_processor()}, Linux {platform.release()},"
+        f" Python {platform.python_version()}, uvloop {version('uvloop')},"
+        f" {_nginx()}; load over the last quarter of an hour, our own included: {load:.1f}"
+    )
+
+
+def _processor() -> str:
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return f"{os.cpu_count()} cores of {found[1] if found else platform.machine()}"
+
+
+def _nginx() -> str:
+    said = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True)
+    return said.stderr.strip().removeprefix("nginx version: ")

@@ -1,0 +1,74 @@
+"""The sidecar as a process on its own core, set up by its environment alone."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.request import urlopen
+
+from benchmarks.process import CHECKOUT, PROXY_CORE, Process, running
+
+_SETTLE_SECONDS: Final = 120
+_PREFIX: Final = "podwarden_audit_"
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """Where it is, and what it says of itself."""
+
+    process: Process
+    origin: str
+    ops_origin: str
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric, such as `records_total{fate="written"}`."""
+        with urlopen(f"{self.ops_origin}/metrics", timeout=10) as answer:  # noqa: S310  our own
+            lines = answer.read().decode().splitlines()
+        [value] = [line.split()[-1] for line in lines if line.startswith(f"{_PREFIX}{name} ")]
+        return float(value)
+
+    def settle(self) -> None:
+        """Wait until everything that was recorded is written; not for ever."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while self.metric("journal_unwritten_bytes") and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+@contextmanager
+def running_sidecar(
+    directory: Path, *, upstream: str, database_url: str, **settings: str
+) -> Iterator[Sidecar]:
+    """Run the sidecar before *upstream*, with its files in *directory*."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-head-", dir="/dev/shm") as head:
+        environment = {
+            "PYTHONPATH": str(CHECKOUT),
+            "AUDIT_LOG_LOG_FORMAT": "json",
+            "AUDIT_LOG_DATABASE_URL": database_url,
+            "PROXY_UPSTREAM_URL": upstream,
+            "PROXY_PORT": "0",
+            "PROXY_OPS_PORT": "0",
+            "PROXY_JOURNAL_DIR": str(directory / "journal"),
+            "PROXY_JOURNAL_HEAD_DIR": head,
+            **settings,
+        }
+        command = [sys.executable, "-m", "proxy"]
+        with running(
+            command, core=PROXY_CORE, directory=directory, environment=environment
+        ) as process:
+            process.wait_until(lambda: bool(_started(process.log)))
+            said = _started(process.log)[0]
+            yield Sidecar(
+                process,
+                f"http://127.0.0.1:{said['port']}",
+                f"http://127.0.0.1:{said['ops_port']}",
+            )
+
+
+def _started(log: Path) -> list[dict[str, Any]]:
+    lines = [line for line in log.read_bytes().splitlines(keepends=True) if b"\n" in line]
+    return [json.loads(line) for line in lines if b"service.started" in line]

@@ -1,0 +1,24 @@
+-- Has wrk close with one line of JSON, and give each request an id of its own if asked to vary.
+local count = 0
+
+local function varying_request()
+  count = count + 1
+  wrk.headers["X-Request-Id"] = string.format("%08x", count)
+  return wrk.format()
+end
+
+function init(args)
+  if args[1] == "varying" then
+    request = varying_request
+  end
+end
+
+-- Latencies of wrk are in microseconds.
+function done(summary, latency, requests)
+  local errors = summary.errors
+  print(string.format(
+    '{"requests":%d,"per_second":%.1f,"p50_ms":%.4f,"p99_ms":%.4f,"max_ms":%.4f,"bad":%d}',
+    summary.requests, summary.requests / (summary.duration / 1e6),
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency.max / 1e3,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
