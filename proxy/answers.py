@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from proxy.errors import ExchangeError
 from proxy.fields import field_lines
 
 
@@ -27,3 +28,14 @@ def own_answer(
     )
     head = f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n".encode() + lines + b"\r\n"
     return head + content if has_content else head
+
+
+def answer_to(error: ExchangeError, *, keeps_alive: bool, method: bytes = b"") -> bytes:
+    """Return the complete answer that *error* carries, to a request made with *method*."""
+    return own_answer(
+        error.status,
+        str(error),
+        keeps_alive=keeps_alive,
+        fields=error.fields,
+        has_content=method != b"HEAD",
+    )

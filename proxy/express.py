@@ -15,7 +15,7 @@ import msgspec
 
 from audit_log.record import Outcome
 from proxy.admission import Admission
-from proxy.answers import own_answer
+from proxy.answers import answer_to
 from proxy.death import notice_death
 from proxy.errors import ExchangeError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
@@ -213,7 +213,7 @@ class ExpressConnection(asyncio.Protocol):
         except RefusedError as refusal:
             self._received = self._received[request.size :]
             self._answer(refusal, head)
-            self._end(keeps_alive=head.keeps_alive)
+            self._end(keeps_alive=head.goes_on_after_refusal)
             return True
         if exchange is None:
             return False
@@ -273,17 +273,10 @@ class ExpressConnection(asyncio.Protocol):
         assert self._request is not None
         self._exchange.end(error.outcome, error.status)
         self._answer(error, self._request.head)
-        self._end(keeps_alive=self._request.head.keeps_alive)
+        self._end(keeps_alive=self._request.head.goes_on_after_refusal)
 
     def _answer(self, error: ExchangeError, head: RequestHead) -> None:
-        answer = own_answer(
-            error.status,
-            str(error),
-            keeps_alive=head.keeps_alive,
-            fields=error.fields,
-            has_content=head.method != b"HEAD",
-        )
-        self.send(answer)
+        self.send(answer_to(error, keeps_alive=head.goes_on_after_refusal, method=head.method))
 
     def _end(self, *, keeps_alive: bool) -> None:
         self._request = None

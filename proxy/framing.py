@@ -14,7 +14,7 @@ MAX_CHUNK_LINE_BYTES: Final = 4_096
 MAX_TRAILER_BYTES: Final = 65_536
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 _PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
-_CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 Payload = Callable[[bytes], object]
 
@@ -190,6 +190,6 @@ def _announced(fields: Fields) -> tuple[bool, int | None]:
     codings, lengths = fields.all(b"transfer-encoding"), fields.all(b"content-length")
     if codings and (lengths or len(codings) > 1 or codings[0].lower() != b"chunked"):
         raise FramingError("the answer's Transfer-Encoding is not `chunked` alone")
-    if len(lengths) > 1 or (lengths and not _CONTENT_LENGTH.fullmatch(lengths[0])):
+    if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         raise FramingError("the answer's Content-Length is not one number")
     return bool(codings), int(lengths[0]) if lengths else None

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 from aiohttp import web
 
 from audit_log.record import Outcome
-from proxy.answers import own_answer
+from proxy.answers import answer_to
 from proxy.errors import ExchangeError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
 from proxy.fields import FieldList, Fields
@@ -69,8 +69,7 @@ class GeneralLane:
             exchange = await self._admission.admit(head, listener.peer)
             relay = await self._forward(request, head, exchange, listener)
         except ExchangeError as error:
-            # What is left of the body is not waited for: it may be long, and is not wanted.
-            keeps_alive = head.keeps_alive and request.content.is_eof()
+            keeps_alive = head.goes_on_after_refusal
             return _own_answer(listener, error, keeps_alive=keeps_alive, method=head.method)
         finally:
             listener.relay = None
@@ -135,13 +134,5 @@ def _settle(done: asyncio.Future[None], error: ExchangeError | None) -> None:
 def _own_answer(
     listener: Listener, error: ExchangeError, *, keeps_alive: bool, method: bytes = b""
 ) -> Answered:
-    listener.send(
-        own_answer(
-            error.status,
-            str(error),
-            keeps_alive=keeps_alive,
-            fields=error.fields,
-            has_content=method != b"HEAD",
-        )
-    )
+    listener.send(answer_to(error, keeps_alive=keeps_alive, method=method))
     return Answered(keeps_alive=keeps_alive)

@@ -14,7 +14,7 @@ import msgspec
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
 from proxy.errors import RefusedError
 from proxy.fields import FIELD_NAME, FieldParser, Fields, MalformedFieldsError
-from proxy.framing import Body, ChunkedBody, EmptyBody, SizedBody
+from proxy.framing import CONTENT_LENGTH, Body, ChunkedBody, EmptyBody, SizedBody
 from proxy.headers import keeps_alive
 from proxy.identity import printable
 
@@ -31,7 +31,6 @@ _TARGET: Final = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 # A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
-_CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 
 class HeadTooLongError(RefusedError):
@@ -78,6 +77,11 @@ class RequestHead(msgspec.Struct, frozen=True):
     def keeps_alive(self) -> bool:
         """Say whether the client is willing to send another request on its connection."""
         return keeps_alive(self.fields, is_http_10=self.is_http_10)
+
+    @property
+    def goes_on_after_refusal(self) -> bool:
+        """Say whether another request may follow an answer of ours: its body is not waited for."""
+        return self.keeps_alive and not self.has_body
 
     @property
     def body_is_chunked(self) -> bool:
@@ -180,7 +184,7 @@ def _check_fields(fields: Fields) -> None:
     hosts, lengths = fields.all(b"host"), fields.all(b"content-length")
     if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
         raise RefusedError("malformed request: Host is not one host")
-    if len(lengths) > 1 or (lengths and not _CONTENT_LENGTH.fullmatch(lengths[0])):
+    if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         raise RefusedError("malformed request: Content-Length is not one number")
     codings = fields.all(b"transfer-encoding")
     if codings and lengths:
