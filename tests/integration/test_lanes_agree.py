@@ -30,7 +30,7 @@ ENDING: Final = b"GET /end HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" * 6
 
 methods = st.sampled_from([b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"FROB", b"OPTIONS"])
 targets = st.sampled_from(
-    [b"/api/v1/x", b"/api/%2F//y?q", b"/api/\xff", b"/mcp/x", b"/", b"//api/v1", b"*", b"a", b"/ x"]
+    [b"/api/v1/x", b"/api/%2F//y?q", b"/api/\xff", b"/mcp/x", b"/", b"//api", b"*", b"a", b"/ x"]
 )
 answers = st.sampled_from([b"/sized", b"/chunked", b"/until-close", b"/204", b"/304", b"/early"])
 odd_fields = st.lists(
