@@ -48,10 +48,9 @@ async def test_an_unreachable_upstream_is_502() -> None:
             connected(sidecar.port) as client,
         ):
             assert _is_our_error(await client.ask(request(b"GET /")), 502)
-            assert _is_our_error(await client.ask(sized(b"POST /", b"body")), 502)
             to_head = await client.ask(request(b"HEAD /"), b"HEAD")
             assert (to_head.status, to_head.body) == (502, b"")
-            assert _is_our_error(await client.ask(request(b"GET /")), 502)
+            assert _is_our_error(await client.ask(sized(b"POST /", b"body")), 502)
 
 
 async def test_an_upstream_that_appears_later_is_used() -> None:
@@ -94,7 +93,8 @@ async def test_an_upstream_that_does_not_answer_is_504_and_let_go(
     async with connected(impatient_sidecar.port) as client:
         assert _is_our_error(await client.ask(sized(b"POST /", b"body")), 504)
         await (await shared_upstream.entered()).gone()
-        shared_upstream.plan(answering(OK))
+    shared_upstream.plan(answering(OK))
+    async with connected(impatient_sidecar.port) as client:
         assert (await client.ask(request(b"GET /"))).status == 200
 
 
@@ -172,6 +172,6 @@ async def test_many_failures_leave_the_sidecar_sound(
     shared_upstream.plan(vanish)
     async with connected(shared_sidecar.port) as client:
         for _ in range(30):
-            assert (await client.ask(sized(b"POST /", b"body"))).status == 502
+            assert (await client.ask(request(b"POST /"))).status == 502
         shared_upstream.plan(answering(OK))
         assert (await client.ask(sized(b"POST /", b"body"))).status == 200
