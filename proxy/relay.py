@@ -92,6 +92,7 @@ class Relay:
         self._is_tunnel = False
         self._unchunks = False
         self._ends_at_close = False
+        self._held = b""
 
     # The client's side
 
@@ -117,8 +118,11 @@ class Relay:
         if not self._head.is_http_10:
             self._write(b"%b%b\r\n" % (_status_line(head), head.fields.derived(_answer_lines)))
 
-    def opened(self, head: AnswerHead, body: Body) -> Payload | None:
-        """Send the head at once: a stream may stay silent for minutes."""
+    def opened(self, head: AnswerHead, body: Body, *, more_is_here: bool) -> Payload | None:
+        """Send the head at once, for a stream may stay silent for minutes.
+
+        Together with the piece of the body that *more_is_here* tells of: it comes right after.
+        """
         self._unchunks = self._head.is_http_10 and isinstance(body, ChunkedBody)
         self._is_tunnel = head.status == SWITCHING_PROTOCOLS
         self._ends_at_close = body.ends_at_close or self._unchunks
@@ -129,7 +133,11 @@ class Relay:
             self.exchange.end(Outcome.STREAMING, head.status)
         elif body.is_complete:
             self.exchange.end(Outcome.COMPLETED, head.status)
-        self._write(_status_line(head) + self._field_lines(head))
+        start = _status_line(head) + self._field_lines(head)
+        if more_is_here and not self._unchunks:
+            self._held = start
+        else:
+            self._write(start)
         if self._is_tunnel:
             self._client.switch(Tunnel(self.connection, self.exchange))
         elif body.is_complete:
@@ -140,6 +148,8 @@ class Relay:
         """Pass a piece of the body on, in the framing it came in."""
         if body.is_complete:
             self.exchange.end(Outcome.COMPLETED, self.status or 0)
+        if self._held:
+            data, self._held = self._held + data, b""
         if not self._unchunks:
             self._write(data)
         if body.is_complete:
@@ -169,6 +179,8 @@ class Relay:
         if self.status is None:
             self._finish(error)
             return
+        if self._held:  # what came with the head was no body
+            self._write(self._held)
         self.exchange.end(error.outcome, self.status)
         self.keeps_alive = False
         self._client.cut(by_reset=self._ends_at_close)

@@ -25,9 +25,10 @@ class AnswerSink(Protocol):
     def interim(self, head: AnswerHead) -> None:
         """Receive a 1xx head; the real one follows."""
 
-    def opened(self, head: AnswerHead, body: Body) -> Payload | None:
+    def opened(self, head: AnswerHead, body: Body, *, more_is_here: bool) -> Payload | None:
         """Receive the head; if *body* is complete, nothing else follows.
 
+        *more_is_here* says that the first piece comes next, before anything else happens.
         The callback returned, if any, is handed the content of the body without its framing.
         """
 
@@ -60,6 +61,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_open = False
         self._loop = asyncio.get_running_loop()
         self._answer_timeout_seconds = answer_timeout_seconds
+        self._answer_is_due = 0.0  # in loop time; 0 while none is owed
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._news = select.poll()
@@ -106,7 +108,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Learn that the request is complete; from now on the upstream owes an answer."""
         self._request_is_sent = True
         if self._sink is not None and self._body is None:
-            self._timer = self._loop.call_later(self._answer_timeout_seconds, self._timed_out)
+            self._answer_is_due = self._loop.time() + self._answer_timeout_seconds
+            if self._timer is None:
+                self._timer = self._loop.call_at(self._answer_is_due, self._look_at_the_time)
 
     @property
     def is_reusable(self) -> bool:
@@ -176,6 +180,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Tell the sink, unless the answer was complete."""
         self.is_open = False
         self._may_write.set()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._body is not None and self._body.ends_at_close and exc is None:
             if sink := self._finish():
                 sink.ended()
@@ -217,7 +223,7 @@ class UpstreamConnection(asyncio.Protocol):
             sink.interim(head)
 
     def _take_final_head(self, sink: AnswerSink, head: AnswerHead, *, has_more: bool) -> None:
-        self._stop_timer()
+        self._answer_is_due = 0.0
         self._keeps_alive = head.keeps_alive
         is_switch = head.status == SWITCHING_PROTOCOLS
         if is_switch and not sink.may_switch:
@@ -231,10 +237,10 @@ class UpstreamConnection(asyncio.Protocol):
             # More than was announced: whose answer that is, nobody knows.
             self._keeps_alive &= not has_more
             self._finish()
-            sink.opened(head, body)
+            sink.opened(head, body, more_is_here=False)
         else:
             self._body = body
-            self._payload = sink.opened(head, body)
+            self._payload = sink.opened(head, body, more_is_here=has_more)
 
     def _take_body(self, sink: AnswerSink, body: Body, data: bytes) -> None:
         taken = body.take(data, self._payload)
@@ -251,7 +257,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self) -> AnswerSink | None:
         sink, self._sink, self._body, self._payload = self._sink, None, None, None
         self._has_served = True
-        self._stop_timer()
+        self._answer_is_due = 0.0
         self.resume()
         return sink
 
@@ -259,11 +265,17 @@ class UpstreamConnection(asyncio.Protocol):
         if sink := self._finish():
             sink.failed(error)
 
-    def _timed_out(self) -> None:
+    def _look_at_the_time(self) -> None:
+        """Give up an answer that is overdue.
+
+        The timer outlives exchanges and looks for the one that goes on: to start and stop one for
+        each would cost more than the rest of this class.
+        """
+        self._timer = None
+        if not self._answer_is_due:
+            return
+        if self._loop.time() < self._answer_is_due:
+            self._timer = self._loop.call_at(self._answer_is_due, self._look_at_the_time)
+            return
         self._transport.abort()
         self._fail(UpstreamTimedOutError("the upstream did not answer in time"))
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
