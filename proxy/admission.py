@@ -11,6 +11,7 @@ from proxy.directory import DirectoryUnavailableError
 from proxy.errors import RefusedError, TokenRefusedError
 from proxy.exchange import (
     STATUS_CLIENT_CLOSED,
+    AuditedCall,
     AuditedExchange,
     Exchange,
     Recorder,
@@ -18,7 +19,7 @@ from proxy.exchange import (
     UnauditedExchange,
 )
 from proxy.headers import Peer
-from proxy.identity import AuditedPaths, Caller, Credentials, TokenRecogniser, client_address
+from proxy.identity import AuditedPaths, Credentials, TokenRecogniser, client_address
 from proxy.mcp.admission import McpAdmission
 from proxy.request import RequestHead
 from proxy.settings import Network, TokenPolicy
@@ -36,6 +37,16 @@ class Directory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """What the head of a request tells of its call."""
+
+    head: RequestHead
+    client_ip: str
+    leads_to_mcp: bool
+    audited: AuditedCall | None
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """Admits calls: makes their exchange, tells who is calling, refuses those with a bad token."""
 
@@ -49,15 +60,25 @@ class Admission:
     trusted: Sequence[Network]
     mcp: McpAdmission
 
+    def recognise(self, head: RequestHead, peer: Peer) -> Call:
+        """Return what *head* alone tells of its call; that is the same when it repeats."""
+        client_ip = client_address(peer.address, head.fields, self.trusted)
+        token_hash = head.fields.derived(self.recogniser.token_hash)
+        audited = None
+        if token_hash is not Credentials.OTHER and self.audited_paths.cover(head.target):
+            audited = AuditedCall(head, token_hash, client_ip, self.instance)
+        return Call(head, client_ip, self.mcp.covers(head.target), audited)
+
     async def admit(self, head: RequestHead, peer: Peer) -> Exchange:
         """Return the exchange of *head*, with its caller identified if it is audited.
 
         Raises RefusedError, after recording it, when the call may not go on.
         """
-        exchange, token_hash = self._exchange_of(head, peer)
-        if not isinstance(exchange, AuditedExchange):
-            return exchange
-        exchange.cause = self.mcp.cause_of(token_hash, head)
+        call = self.recognise(head, peer)
+        if (unaudited := self._unaudited(call)) is not None:
+            return unaudited
+        exchange, token_hash = self._audited(call)
+        self._tie(exchange, token_hash, head)
         try:
             token = await self.directory.identify(token_hash)
         except DirectoryUnavailableError:
@@ -65,40 +86,42 @@ class Admission:
         except asyncio.CancelledError:
             exchange.end(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
             raise
-        return self._judged(exchange, token_hash, token)
+        return self._judged(exchange, token)
 
-    def admit_at_once(self, head: RequestHead, peer: Peer) -> Exchange | None:
+    def admit_at_once(self, call: Call) -> Exchange | None:
         """Do as `admit` does; return None, having done nothing, if that would take waiting."""
-        exchange, token_hash = self._exchange_of(head, peer)
-        if not isinstance(exchange, AuditedExchange):
-            return exchange
+        if (unaudited := self._unaudited(call)) is not None:
+            return unaudited
+        exchange, token_hash = self._audited(call)
         token = self.directory.known(token_hash)
         if token is MISSING:
             return None
-        exchange.cause = self.mcp.cause_of(token_hash, head)
-        return self._judged(exchange, token_hash, token)
+        self._tie(exchange, token_hash, call.head)
+        return self._judged(exchange, token)
 
-    def _exchange_of(self, head: RequestHead, peer: Peer) -> tuple[Exchange, str]:
-        """Return the exchange of *head*, and the hash of its token if it is audited."""
-        client_ip = client_address(peer.address, head.fields, self.trusted)
-        if mcp_exchange := self.mcp.exchange_of(head, client_ip):
-            return mcp_exchange, ""
-        token_hash = head.fields.derived(self.recogniser.token_hash)
-        if token_hash is Credentials.OTHER or not self.audited_paths.cover(head.target):
-            return UnauditedExchange(self.tally), ""
-        exchange = AuditedExchange(self.recorder, self.tally, self.instance, head, client_ip)
-        if isinstance(token_hash, Credentials):
-            exchange.caller = Caller(token_name="Ambiguous credentials")
+    def _unaudited(self, call: Call) -> Exchange | None:
+        """Return the exchange of *call*, or None if it leaves an entry of its own."""
+        if call.leads_to_mcp and (watched := self.mcp.exchange_of(call.head, call.client_ip)):
+            return watched
+        return UnauditedExchange(self.tally) if call.audited is None else None
+
+    def _audited(self, call: Call) -> tuple[AuditedExchange, str]:
+        """Return the exchange of *call* and the hash of its token."""
+        assert call.audited is not None
+        exchange = AuditedExchange(self.recorder, self.tally, call.audited)
+        if isinstance(call.audited.token_hash, Credentials):
             refusal = RefusedError("several Authorization fields: it is not clear who is calling")
             exchange.end(refusal.outcome, refusal.status)
             raise refusal
-        exchange.caller = Caller(token_hash=token_hash)
-        return exchange, token_hash
+        return exchange, call.audited.token_hash
 
-    def _judged(
-        self, exchange: AuditedExchange, token_hash: str, token: Token | None
-    ) -> AuditedExchange:
-        exchange.caller = Caller.of(token_hash, token)
+    def _tie(self, exchange: AuditedExchange, token_hash: str, head: RequestHead) -> None:
+        """Tie *exchange* to the tool call behind it, if that is clear."""
+        if (cause := self.mcp.cause_of(token_hash, head)) is not None:
+            exchange.is_caused_by(cause)
+
+    def _judged(self, exchange: AuditedExchange, token: Token | None) -> AuditedExchange:
+        exchange.token = token
         complaint = token.refusal(exchange.created_at) if token else "unknown token"
         if complaint and self.policy is TokenPolicy.ENFORCE:
             refusal = TokenRefusedError(complaint)

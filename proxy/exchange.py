@@ -3,39 +3,46 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
-from msgspec.structs import replace
+import msgspec
 
-from audit_log.record import Attribution, AuditRecord, Outcome, new_record_id
+from audit_log.record import Attribution, Kept, Outcome
+from audit_log.tokens import Token
 from proxy.framing import Payload
-from proxy.identity import Caller, recorded_path
+from proxy.identity import Caller, Credentials, recorded_path
+from proxy.journal import Facts, RecordText, ending, opening
 from proxy.request import RequestHead
+from proxy.token_memory import MISSING, Missing
 from proxy.upstream import AnswerHead
 
-STATUS_UNKNOWN = 0
-STATUS_CLIENT_CLOSED = 499
+STATUS_UNKNOWN: Final = 0
+STATUS_CLIENT_CLOSED: Final = 499
+_INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """The tool call that caused an API call, and how sure we are of that."""
 
     tool: str
-    id: UUID
+    invocation_id: UUID
     attribution: Attribution
+
+    @property
+    def members(self) -> bytes:
+        """Return what a record says of it, as members of JSON with a comma behind each."""
+        return msgspec.json.encode(self)[1:-1] + b","
 
 
 class Recorder(Protocol):
     """Where records go: all that an exchange needs of the journal. Neither call ever waits."""
 
-    def begin(self, record: AuditRecord) -> int:
+    def begin(self, record: Kept | RecordText) -> int:
         """Note what is to be recorded if the sidecar is killed; return where that is noted."""
 
-    def end(self, slot: int, record: AuditRecord) -> bool:
+    def end(self, slot: int, record: Kept | RecordText) -> bool:
         """Take *record* in, forget what `begin` noted in *slot*; say whether there was room."""
 
 
@@ -85,62 +92,71 @@ class UnauditedExchange(Exchange):
             self._tally.unaudited[outcome] += 1
 
 
-@dataclass(slots=True)
+class AuditedCall:
+    """An API call of one of our tokens, as its head alone tells of it."""
+
+    def __init__(
+        self, head: RequestHead, token_hash: str | Credentials, client_ip: str, instance: str
+    ) -> None:
+        """Be made with the token of *token_hash*, or with ambiguous credentials."""
+        self.head = head
+        self.token_hash = token_hash
+        self._client_ip = client_ip
+        self._instance = instance
+        self._token: Token | Missing | None = MISSING
+        self._rest: bytes | None = None
+
+    def rest_of_record(self, token: Token | Missing | None) -> bytes:
+        """Return what all records of this call say when it is made with *token*."""
+        if self._rest is None or token is not self._token:
+            caller = Caller.of(self.token_hash, token)
+            self._token = token
+            self._rest = Facts(
+                method=self.head.method.decode("latin-1"),
+                path=recorded_path(self.head.target),
+                instance=self._instance,
+                token_id=caller.token_id,
+                token_name=caller.token_name,
+                token_hash=caller.token_hash,
+                client_ip=self._client_ip,
+                user_agent=self.head.user_agent,
+                request_id=self.head.request_id,
+            ).rest
+        return self._rest
+
+
 class AuditedExchange(Exchange):
     """An exchange that leaves exactly one record behind, however it ends."""
 
-    recorder: Recorder
-    tally: Tally
-    instance: str
-    head: RequestHead
-    client_ip: str | None
-    cause: Cause | None = None
-    """The tool call behind it."""
-    caller: Caller = field(default_factory=Caller)
-    id: UUID = field(default_factory=new_record_id)
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    _started: float = field(default_factory=time.perf_counter)
-    _slot: int = -1
-    _begun: AuditRecord | None = None
-    _has_ended: bool = False
+    def __init__(self, recorder: Recorder, tally: Tally, call: AuditedCall) -> None:
+        """Record *call*, which has just arrived, to *recorder*."""
+        self.token: Token | Missing | None = MISSING
+        """With which it is made, once that is known."""
+        self.created_at = datetime.now(UTC)
+        self._started = time.perf_counter()
+        self._recorder = recorder
+        self._tally = tally
+        self._call = call
+        self._opening = opening(self.created_at)
+        self._slot = -1
+        self._has_ended = False
+
+    def is_caused_by(self, cause: Cause) -> None:
+        """Learn which tool call is behind it."""
+        self._opening += cause.members
 
     def begin(self) -> None:
         """Note the call, so that it is recorded as interrupted if we are killed from now on."""
-        self._begun = self._record(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
-        self._slot = self.recorder.begin(self._begun)
+        self._slot = self._recorder.begin(self._record(_INTERRUPTED))
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the call, once."""
         if self._has_ended:
             return
         self._has_ended = True
-        self.tally.audited[outcome] += 1
+        self._tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
-        if self._begun is None:
-            record = self._record(outcome, status, duration_ms)
-        else:
-            record = replace(
-                self._begun, outcome=outcome, status_code=status, duration_ms=duration_ms
-            )
-        self.recorder.end(self._slot, record)
+        self._recorder.end(self._slot, self._record(ending(outcome, status, duration_ms)))
 
-    def _record(self, outcome: Outcome, status: int, duration_ms: float | None) -> AuditRecord:
-        return AuditRecord(
-            id=self.id,
-            created_at=self.created_at,
-            token_id=self.caller.token_id,
-            token_name=self.caller.token_name,
-            token_hash=self.caller.token_hash,
-            method=self.head.method.decode("latin-1"),
-            path=recorded_path(self.head.target),
-            status_code=status,
-            outcome=outcome,
-            duration_ms=duration_ms,
-            client_ip=self.client_ip,
-            user_agent=self.head.user_agent,
-            request_id=self.head.request_id,
-            tool=self.cause.tool if self.cause else None,
-            invocation_id=self.cause.id if self.cause else None,
-            attribution=self.cause.attribution if self.cause else None,
-            instance=self.instance,
-        )
+    def _record(self, ending: bytes) -> RecordText:
+        return RecordText(self._opening, ending, self._call.rest_of_record(self.token))

@@ -14,17 +14,17 @@ from typing import Final, cast
 import msgspec
 
 from audit_log.record import Outcome
-from proxy.admission import Admission
+from proxy.admission import Admission, Call
 from proxy.answers import answer_to
 from proxy.death import notice_death
 from proxy.errors import ExchangeError, RefusedError
 from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
-from proxy.fields import FieldParser, Fields, field_lines
+from proxy.fields import Fields, field_lines
 from proxy.handler import HeaderPolicy
 from proxy.headers import Peer, upgrade_of
 from proxy.peer import LINGER_SECONDS, cut, peer_of
 from proxy.relay import Relay, Tunnel
-from proxy.request import RequestHead, end_of_head, parsed_head
+from proxy.request import HeadParser, RequestHead
 from proxy.routes import Routes
 from proxy.upstream import Upstream, UpstreamConnection, UpstreamUnreachableError
 
@@ -43,24 +43,29 @@ class OrdinaryRequest(msgspec.Struct, frozen=True):
     """How many bytes it took on the wire."""
 
 
-def ordinary_request(received: bytes, parser: FieldParser) -> OrdinaryRequest | None:
+def ordinary_request(received: bytes, parser: HeadParser) -> OrdinaryRequest | None:
     """Return the request at the start of *received*, or None if it is not an ordinary one."""
     try:
-        end = end_of_head(received)
-        if end is None:
-            return None
-        head = parsed_head(received[:end], parser)
+        parsed = parser.parse(received)
     except RefusedError:
         return None  # the general lane will say what is wrong with it
-    length = int(head.field(b"content-length") or 0)
-    if (
-        length > min(MAX_BODY_BYTES, len(received) - end)
-        or head.body_is_chunked
-        or head.field(b"expect") is not None
-        or head.fields.derived(upgrade_of) is not None
-    ):
+    if parsed is None:
+        return None
+    head, end = parsed
+    length = head.fields.derived(_ordinary_length)
+    if length is None or length > min(MAX_BODY_BYTES, len(received) - end):
         return None
     return OrdinaryRequest(head, received[end : end + length], end + length)
+
+
+def _ordinary_length(fields: Fields) -> int | None:
+    """Return the Content-Length of a request, or None if it cannot be an ordinary one."""
+    extraordinary = (
+        fields.first(b"transfer-encoding") is not None
+        or fields.first(b"expect") is not None
+        or fields.derived(upgrade_of) is not None
+    )
+    return None if extraordinary else int(fields.first(b"content-length") or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,9 @@ class ExpressConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._peer: Peer
         self._received = b""
-        self._parser = FieldParser()
+        self._parser = HeadParser()
         self._forwarded: tuple[Fields, bytes] | None = None
+        self._call: Call | None = None
         self._reading_paused = False
         self._is_stopping = False
         self._is_handed_over = False
@@ -209,7 +215,7 @@ class ExpressConnection(asyncio.Protocol):
         """Begin the exchange of *request*; return False, having done nothing, if it must wait."""
         lane, head = self._lane, request.head
         try:
-            exchange = lane.admission.admit_at_once(head, self._peer)
+            exchange = lane.admission.admit_at_once(self._recognised(head))
         except RefusedError as refusal:
             self._received = self._received[request.size :]
             self._answer(refusal, head)
@@ -247,6 +253,12 @@ class ExpressConnection(asyncio.Protocol):
             exchange.request_content(request.body)
         connection.send(head.on_the_wire(lines) + request.body)
         connection.request_was_sent()
+
+    def _recognised(self, head: RequestHead) -> Call:
+        """Return what *head* tells of its call, found out once while it repeats."""
+        if self._call is None or self._call.head is not head:
+            self._call = self._lane.admission.recognise(head, self._peer)
+        return self._call
 
     def _lines_forwarded(self, fields: Fields) -> bytes:
         """Return what the policy leaves of *fields*, computed once while they repeat."""

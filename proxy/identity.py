@@ -13,6 +13,7 @@ from audit_log.record import MAX_PATH_CHARACTERS, unknown_token_name
 from audit_log.tokens import Token, hash_token
 from proxy.fields import Fields
 from proxy.settings import Network
+from proxy.token_memory import MISSING, Missing
 
 _ABSOLUTE_FORM: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SLASHES: Final = re.compile(rb"[/\\]+")
@@ -125,8 +126,12 @@ class Caller:
     """Set only while the name is not known, because the token directory was out of reach."""
 
     @classmethod
-    def of(cls, token_hash: str, token: Token | None) -> "Caller":
-        """Return the caller with *token*, or the unknown one with that hash."""
+    def of(cls, token_hash: str | Credentials, token: Token | Missing | None) -> "Caller":
+        """Return the caller with *token*; None is nobody's, and MISSING is found out later."""
+        if isinstance(token_hash, Credentials):
+            return cls(token_name="Ambiguous credentials")
+        if token is MISSING:
+            return cls(token_hash=token_hash)
         if token is None:
             return cls(token_name=unknown_token_name(token_hash))
         return cls(token_id=token.id, token_name=token.name)

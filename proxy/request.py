@@ -25,6 +25,8 @@ MAX_HEAD_BYTES: Final = 262_144
 MAX_REQUEST_ID_CHARACTERS: Final = 256
 
 MAX_METHOD_BYTES: Final = 64
+MAX_REMEMBERED_BYTES: Final = 4_096
+"""Of a head, in case it comes again on its connection."""
 
 _LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
 _TARGET: Final = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
@@ -164,6 +166,29 @@ def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
     elif fields.first(b"host") is None:
         raise RefusedError("malformed request: there must be one Host field")
     return parsed
+
+
+class HeadParser:
+    """Parses the heads of one connection. A head that is sent again is not parsed again."""
+
+    def __init__(self) -> None:
+        self._fields = FieldParser()
+        self._last: tuple[bytes, RequestHead] | None = None
+
+    def parse(self, received: bytes) -> tuple[RequestHead, int] | None:
+        """Return the head at the start of *received* and where it ends; None while it goes on.
+
+        Raises RefusedError.
+        """
+        if self._last is not None and received.startswith(self._last[0]):
+            # It ends with its first empty line, so what begins with it has no other head.
+            return self._last[1], len(self._last[0])
+        end = end_of_head(received)
+        if end is None:
+            return None
+        head = parsed_head(received[:end], self._fields)
+        self._last = (received[:end], head) if end <= MAX_REMEMBERED_BYTES else None
+        return head, end
 
 
 def _check_target(method: bytes, target: bytes) -> None:

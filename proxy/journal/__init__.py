@@ -4,13 +4,18 @@ from proxy.journal.batch import Batch
 from proxy.journal.errors import JournalError, JournalLockedError
 from proxy.journal.journal import Journal, open_journal
 from proxy.journal.parts import DEFAULT_LIMITS, Limits
+from proxy.journal.text import Facts, RecordText, ending, opening
 
 __all__ = [
     "DEFAULT_LIMITS",
     "Batch",
+    "Facts",
     "Journal",
     "JournalError",
     "JournalLockedError",
     "Limits",
+    "RecordText",
+    "ending",
     "open_journal",
+    "opening",
 ]

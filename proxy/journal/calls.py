@@ -19,6 +19,7 @@ from audit_log.record import AuditRecord, Invocation, Kept
 from proxy.journal.errors import HeadDamagedError
 from proxy.journal.line import record_body
 from proxy.journal.mapped import MappedFile, or_closed
+from proxy.journal.text import RecordText
 
 SLOT_BYTES: Final = 4_096
 """Takes any call whose path is ASCII whole; of others, texts may be cut (see `record_body`)."""
@@ -66,7 +67,7 @@ class Calls:
         """How many slots are taken."""
         return len(self._bodies) * SLOTS_PER_REGION - len(self._free)
 
-    def begin(self, record: Kept) -> int:
+    def begin(self, record: Kept | RecordText) -> int:
         """Put *record* into a slot and return it, or -1 when none is free."""
         if not self._free:
             return -1

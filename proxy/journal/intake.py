@@ -10,6 +10,7 @@ from audit_log.record import Gap, Kept
 from proxy.journal.calls import Calls
 from proxy.journal.head import Head
 from proxy.journal.line import gap_line, record_line
+from proxy.journal.text import RecordText
 
 FULL: Final = "journal_full"
 _REMINDER_SECONDS: Final = 60.0
@@ -48,7 +49,7 @@ class Intake:
                 self._interrupted.append((slot, record))
         self._interrupted.sort(key=lambda taken: taken[1].created_at, reverse=True)
 
-    def begin(self, record: Kept) -> int:
+    def begin(self, record: Kept | RecordText) -> int:
         """Keep *record* in case we are killed before `end`; return what `end` wants to be given.
 
         When there is no slot left, the call goes on unprotected, which is counted.
@@ -58,7 +59,7 @@ class Intake:
             self.unprotected += 1
         return slot
 
-    def end(self, slot: int, record: Kept) -> bool:
+    def end(self, slot: int, record: Kept | RecordText) -> bool:
         """Keep *record* instead of what `begin` kept in *slot*; say whether there was room."""
         kept = (not self.is_behind or self.catch_up()) and self._append(record)
         if not kept:
@@ -85,7 +86,7 @@ class Intake:
         self.is_behind = not self._report_refusals()
         return not self.is_behind
 
-    def _append(self, record: Kept) -> bool:
+    def _append(self, record: Kept | RecordText) -> bool:
         if not self._head.append(record_line(self._next_number, record)):
             return False
         self._next_number += 1

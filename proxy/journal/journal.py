@@ -19,6 +19,7 @@ from proxy.journal.intake import Intake
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
+from proxy.journal.text import RecordText
 from proxy.journal.thread import DiskThread
 
 MAX_BATCH_LINES: Final = 2_000
@@ -53,14 +54,14 @@ class Journal:
         if self._intake.is_behind:
             self._try_again_later()
 
-    def begin(self, record: Kept) -> int:
+    def begin(self, record: Kept | RecordText) -> int:
         """Keep *record* in case we are killed before `end`; return what `end` wants to be given.
 
         *record* reads as it shall when nobody ever learns how the call ended.
         """
         return self._intake.begin(record)
 
-    def end(self, slot: int, record: Kept) -> bool:
+    def end(self, slot: int, record: Kept | RecordText) -> bool:
         """Keep *record* of the call in *slot*, as `begin` returned it; say whether there was room.
 
         What finds no room is counted, and reported as a gap when there is room again.

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from audit_log.record import AuditRecord, Gap, Invocation, Kept
+from proxy.journal.text import RecordText
 
 MAX_LINE_BYTES: Final = 32_768
 """A line is never longer. Twice what a record takes whose every character must be escaped."""
@@ -30,7 +31,7 @@ _TEXTS: Final = {
     )
     for kind in (AuditRecord, Invocation)
 }
-_KINDS: Final = {AuditRecord: b"record", Invocation: b"invocation"}
+_KINDS: Final = {AuditRecord: b"record", RecordText: b"record", Invocation: b"invocation"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,7 +59,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 _decode = msgspec.json.Decoder(Line).decode
 
 
-def record_line(number: int, record: Kept) -> bytes:
+def record_line(number: int, record: Kept | RecordText) -> bytes:
     """Return the line of *record*. Takes any record: see `record_body`."""
     body = record_body(record, MAX_LINE_BYTES - _ENVELOPE_BYTES)
     return _line(number, _KINDS[type(record)], body)
@@ -69,12 +70,17 @@ def gap_line(number: int, gap: Gap) -> bytes:
     return _line(number, b"gap", _encode(gap))
 
 
-def record_body(record: Kept, limit: int) -> bytes:
+def record_body(record: Kept | RecordText, limit: int) -> bytes:
     """Return the JSON of *record* in at most *limit* bytes (4,000 are always enough).
 
     Cuts texts that are too long and escapes lone surrogates, which JSON cannot carry: the record
     that is kept with a blemish is worth more than the one that is not kept.
     """
+    if isinstance(record, RecordText):
+        body = record.json
+        if len(body) <= limit:
+            return body
+        record = record.record
     try:
         body = _encode(record)
     except UnicodeEncodeError:

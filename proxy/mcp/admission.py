@@ -15,9 +15,8 @@ from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls
 from proxy.mcp.trace import travel_ids_of
 from proxy.request import RequestHead
-from proxy.token_memory import MISSING, Missing
+from proxy.token_memory import Missing
 
-AMBIGUOUS: Final = Caller(token_name="Ambiguous credentials")
 AMBIGUOUS_KEY: Final = "ambiguous"
 """Whose tool calls those are that come with several credentials. No token has this for a hash."""
 _SLASHES: Final = re.compile(rb"/+")
@@ -45,8 +44,11 @@ class McpAdmission:
     tally: Tally
 
     def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
-        """Return the exchange of *head* if it can bring tool calls or answers, else None."""
-        source = self._source(head, client_ip) if self._leads_to_mcp(head.target) else None
+        """Return the exchange of *head*, which leads to the MCP server.
+
+        None if it can bring neither tool calls nor answers.
+        """
+        source = self._source(head, client_ip)
         if source is None:
             return None
         if head.method == b"POST":
@@ -63,7 +65,7 @@ class McpAdmission:
         found = in_flight.cause_of(token_hash, travel_ids_of(head))
         return found and Cause(found[0].tool, found[0].id, found[1])
 
-    def _leads_to_mcp(self, target: bytes) -> bool:
+    def covers(self, target: bytes) -> bool:
         """Say whether *target* is the MCP path, however it was written.
 
         As servers may: percent-encoded, and with a slash more. Dot segments are not resolved,
@@ -81,11 +83,9 @@ class McpAdmission:
         session = head.field(b"mcp-session-id")
         given = (client_ip, head.request_id, session.decode("latin-1") if session else None)
         if Credentials.AMBIGUOUS in {token_hash, hub_key}:
-            return Source(Origin.MCP, AMBIGUOUS, AMBIGUOUS_KEY, *given)
+            ambiguous = Caller.of(Credentials.AMBIGUOUS, None)
+            return Source(Origin.MCP, ambiguous, AMBIGUOUS_KEY, *given)
         if isinstance(token_hash, str):
-            return Source(Origin.MCP, self._caller(token_hash), token_hash, *given)
+            caller = Caller.of(token_hash, self.directory.known(token_hash))
+            return Source(Origin.MCP, caller, token_hash, *given)
         return Source(Origin.HUB, HUB, HUB_KEY, *given) if isinstance(hub_key, str) else None
-
-    def _caller(self, token_hash: str) -> Caller:
-        token = self.directory.known(token_hash)
-        return Caller(token_hash=token_hash) if token is MISSING else Caller.of(token_hash, token)

@@ -11,6 +11,8 @@ from proxy.upstream.errors import UpstreamBrokeOffError
 
 SWITCHING_PROTOCOLS: Final = 101
 MAX_HEAD_BYTES: Final = 131_072
+MAX_REMEMBERED_BYTES: Final = 4_096
+"""Of a head, in case it comes again on its connection: with the same second in its Date."""
 _FIRST_FINAL: Final = 200
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 # A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.
@@ -32,7 +34,7 @@ class AnswerHead(msgspec.Struct, frozen=True):
     @property
     def is_event_stream(self) -> bool:
         """Say whether the answer is a stream of server-sent events."""
-        return (self.field(b"content-type") or b"").lower().startswith(b"text/event-stream")
+        return self.fields.derived(_is_event_stream)
 
     @property
     def is_interim(self) -> bool:
@@ -45,18 +47,26 @@ class AnswerHead(msgspec.Struct, frozen=True):
         return keeps_alive(self.fields, is_http_10=self.is_http_10)
 
 
+def _is_event_stream(fields: Fields) -> bool:
+    return (fields.first(b"content-type") or b"").lower().startswith(b"text/event-stream")
+
+
 class HeadReader:
     """Collects the bytes of one connection until a head is complete."""
 
     def __init__(self) -> None:
         self._received = b""
         self._parser = FieldParser()
+        self._last: tuple[bytes, AnswerHead] | None = None
 
     def feed(self, data: bytes) -> tuple[AnswerHead, bytes] | None:
         """Return the head and the bytes behind it, or None while it is incomplete.
 
         Raises UpstreamBrokeOffError when it is malformed or endless.
         """
+        if self._last is not None and not self._received and data.startswith(self._last[0]):
+            # A head ends with its first empty line, so what begins with it has no other head.
+            return self._last[1], data[len(self._last[0]) :]
         searched = max(0, len(self._received) - 2)
         received = self._received + data if self._received else data
         found = _END_OF_HEAD.search(received, searched)
@@ -66,7 +76,10 @@ class HeadReader:
             self._received = received
             return None
         self._received = b""
-        return self._parsed(received[: found.end()]), received[found.end() :]
+        raw = received[: found.end()]
+        head = self._parsed(raw)
+        self._last = (raw, head) if len(raw) <= MAX_REMEMBERED_BYTES else None
+        return head, received[found.end() :]
 
     def _parsed(self, head: bytes) -> AnswerHead:
         line, _, rest = head.partition(b"\r\n")
