@@ -6,7 +6,7 @@ notifications do not pass such a pooler, and nobody depends on them alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
@@ -98,6 +98,40 @@ class Transaction:
         """Run *sql*; without arguments it may be several statements."""
         with _translated():
             await self._connection.execute(sql, *arguments, timeout=self._seconds)
+
+    async def copy(self, table: str, columns: Sequence[str], pieces: Iterable[bytes]) -> None:
+        """Append *pieces*, which are whole lines as JSON writes arrays, without the brackets.
+
+        With the options below that is CSV, save for most of JSON's escapes.
+        A piece is made while the server reads the one before it, and may raise RecordRefusedError.
+        A table that takes no COPY, such as one with row level security, refuses them all.
+        """
+        refusals: list[RecordRefusedError] = []
+
+        async def one_by_one() -> AsyncIterator[bytes]:
+            try:
+                for piece in pieces:
+                    yield piece
+            except RecordRefusedError as error:
+                # Kept from the driver, which would ask on a new connection to cancel the COPY.
+                refusals.append(error)
+
+        with _translated():
+            try:
+                await self._connection.copy_to_table(
+                    table,
+                    source=one_by_one(),
+                    columns=columns,
+                    format="csv",
+                    quote='"',
+                    escape="\\",
+                    null="null",
+                    timeout=self._seconds,
+                )
+            except asyncpg.FeatureNotSupportedError as error:
+                raise RecordRefusedError(f"{table} takes no COPY") from error
+        if refusals:
+            raise refusals[0]
 
 
 class Database:

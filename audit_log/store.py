@@ -1,11 +1,12 @@
 """The store: the only door through which the audit log is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from audit_log.arrivals import CHANNEL
+from audit_log.copying import COLUMNS, copy_lines
 from audit_log.database import Database
 from audit_log.errors import RecordRefusedError
 from audit_log.gaps import GapQuery, search_gaps
@@ -15,11 +16,9 @@ from audit_log.search import DEFAULT_LIMIT, RecordQuery, search
 Named = TypeVar("Named", AuditRecord, Invocation)
 
 # One JSON parameter, taken apart by the server: encoding it costs the sidecar a tenth of what
-# arrays of columns or the driver's COPY cost, and as many records are written a second.
-# No conflict target: the role then needs INSERT alone, whatever key an adopted table has.
-# The notification asks for no right at all; one per batch, for those who watch the log live.
+# arrays of columns would. No conflict target: the role then needs INSERT alone, whatever key an
+# adopted table has.
 _APPEND: Final = """
-WITH appended AS (
 INSERT INTO mcp_audit_log (
     id, token_id, token_name, method, path, status_code, created_at, outcome, duration_ms,
     client_ip, user_agent, tool, invocation_id, attribution, request_id, instance)
@@ -28,9 +27,11 @@ SELECT * FROM json_to_recordset($1) AS record (
     created_at timestamptz, outcome text, duration_ms real, client_ip inet, user_agent text,
     tool text, invocation_id uuid, attribution text, request_id text, instance text)
 ON CONFLICT DO NOTHING
-)
-SELECT pg_notify($2, '')
 """
+# One per batch, for those who watch the log live. It asks for no right at all.
+_ANNOUNCE: Final = f"NOTIFY {CHANNEL}"
+_AT_ONCE: Final = 500
+"""Records turned into text in one go, about half a millisecond: calls wait for no more."""
 _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
@@ -60,10 +61,27 @@ class Store:
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
         """Keep *records*: all or none of them. Repeating it is harmless."""
-        if records:
-            await self._database.execute(
-                _APPEND, _json([_named(record) for record in records]), CHANNEL
-            )
+        if not records:
+            return
+        named = [_named(record) for record in records]
+        try:
+            await self._copy(named)
+        except RecordRefusedError:
+            # Some are there already, or one of them cannot be had this way, or in no way.
+            await self._insert(named)
+
+    async def _copy(self, records: Sequence[AuditRecord]) -> None:
+        """Append *records*, of which none is there yet: twice as fast as an INSERT."""
+        pieces = map(copy_lines, _pieces(records))
+        async with self._database.transaction() as transaction:
+            await transaction.copy("mcp_audit_log", COLUMNS, pieces)
+            await transaction.execute(_ANNOUNCE)
+
+    async def _insert(self, records: Sequence[AuditRecord]) -> None:
+        async with self._database.transaction() as transaction:
+            for piece in _pieces(records):
+                await transaction.execute(_APPEND, _json(piece))
+            await transaction.execute(_ANNOUNCE)
 
     async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
         """Keep *invocations*: all or none of them. Repeating it is harmless."""
@@ -84,6 +102,11 @@ class Store:
     async def gaps(self, limit: int = DEFAULT_LIMIT) -> list[Gap]:
         """Return the latest gaps, newest first."""
         return await search_gaps(self._database, GapQuery(limit=limit))
+
+
+def _pieces(records: Sequence[AuditRecord]) -> Iterator[Sequence[AuditRecord]]:
+    for first in range(0, len(records), _AT_ONCE):
+        yield records[first : first + _AT_ONCE]
 
 
 def _json(values: Sequence[AuditRecord | Invocation | Gap]) -> str:

@@ -34,9 +34,11 @@ class Naming:
         self._find = find
         self._failing_since: dict[str, float] = {}
 
-    async def named(self, records: Sequence[Named]) -> list[Named]:
+    async def named(self, records: Sequence[Named]) -> Sequence[Named]:
         """Return *records* with names; raise StoreUnavailableError while there is patience."""
         hashes = {record.token_hash for record in records if record.token_name is None}
+        if not hashes:
+            return records
         tokens = {known: await self._token(known) for known in hashes if known is not None}
         return [_named(record, tokens) for record in records]
 

@@ -33,8 +33,11 @@ class Source(SetAside, Protocol):
     def unwritten_bytes(self) -> int:
         """How much there is that is not committed."""
 
-    async def read(self) -> Batch | None:
-        """Return the next batch after the last commit; None when there will be none."""
+    async def read(self, after: Batch | None = None) -> Batch | None:
+        """Return the batch that follows *after*, or the last commit; None when there is none."""
+
+    def bytes_after(self, batch: Batch) -> int:
+        """Return how much there is that follows *batch*."""
 
     def commit(self, batch: Batch) -> None:
         """All of *batch* is written, or set aside."""
@@ -84,19 +87,43 @@ class Writer:
 
     async def run(self) -> None:
         """Write until `drain` finds everything written, or the store away."""
-        while (batch := await self._source.read()) is not None:
-            began = monotonic()
-            try:
-                await self._write(batch.records, self._append)
-                await self._write(batch.invocations, self._append_invocations)
-                await self._write([*batch.gaps, *self._refusal.gaps()], self._append_gaps)
-            except StoreUnavailableError:
-                return
-            self._source.commit(batch)
-            self.batch_records = len(batch.records)
-            self.batch_seconds = monotonic() - began
-            if self._source.unwritten_bytes < MANY_BYTES:
-                await self._pause(PACE_SECONDS - self.batch_seconds)
+        batch = await self._source.read()
+        while batch is not None:
+            if self._source.bytes_after(batch) < MANY_BYTES:
+                batch = await self._one_by_one(batch)
+            else:
+                batch = await self._overlapped(batch)
+
+    async def _one_by_one(self, batch: Batch) -> Batch | None:
+        """Write *batch*, let some more gather, and return them."""
+        if not await self._write_all(batch):
+            return None
+        if self._source.unwritten_bytes < MANY_BYTES:
+            await self._pause(PACE_SECONDS - self.batch_seconds)
+        return await self._source.read(after=batch)
+
+    async def _overlapped(self, batch: Batch) -> Batch | None:
+        """Write *batch* while the next one is read, and return that."""
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(self._source.read(after=batch), name="audit-read-ahead")
+            is_written = await self._write_all(batch)
+            if not is_written:
+                following.cancel()
+        return following.result() if is_written else None
+
+    async def _write_all(self, batch: Batch) -> bool:
+        """Write and commit *batch*; say whether the store was there for all of it."""
+        began = monotonic()
+        try:
+            await self._write(batch.records, self._append)
+            await self._write(batch.invocations, self._append_invocations)
+            await self._write([*batch.gaps, *self._refusal.gaps()], self._append_gaps)
+        except StoreUnavailableError:
+            return False
+        self._source.commit(batch)
+        self.batch_records = len(batch.records)
+        self.batch_seconds = monotonic() - began
+        return True
 
     def drain(self) -> None:
         """Let `run` end when everything is written, or as soon as the store is away."""

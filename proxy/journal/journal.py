@@ -5,6 +5,7 @@ begin/end ─→ head (tmpfs) ─→ mover ─→ segments (disk)
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -22,9 +23,11 @@ from proxy.journal.reader import Reader
 from proxy.journal.text import RecordText
 from proxy.journal.thread import DiskThread
 
-MAX_BATCH_LINES: Final = 2_000
-MAX_BATCH_BYTES: Final = 1024 * 1024
+MAX_BATCH_LINES: Final = 10_000
+MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+"""The larger a batch, the less it costs PostgreSQL: a commit each, and lookups of its indexes."""
 _RETRY_SECONDS: Final = 0.5
+_SWITCH_SECONDS: Final = 0.0005
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -49,6 +52,8 @@ class Journal:
         self._is_closing = False
         self._reading_problem: str | None = None
         self._waiting_since = datetime.now(UTC)
+        self._ahead: Batch | None = None
+        """What was read while the batch before it was not committed."""
         self.damaged = 0
         """Records known to be missing because their lines were damaged."""
         if self._intake.is_behind:
@@ -77,36 +82,55 @@ class Journal:
         return self.end(-1, record)
 
     async def read(
-        self, max_lines: int = MAX_BATCH_LINES, max_bytes: int = MAX_BATCH_BYTES
+        self,
+        after: Batch | None = None,
+        *,
+        max_lines: int = MAX_BATCH_LINES,
+        max_bytes: int = MAX_BATCH_BYTES,
     ) -> Batch | None:
-        """Return the next batch after what is committed, waiting until there is one.
+        """Return the batch that follows *after*, or what is committed, waiting until there is one.
 
-        None after `end_reading`, when everything is committed. Reading again without a `commit`
-        gives the same again.
+        None after `end_reading`, when there is nothing more. Asking again gives the same again.
         """
         while True:
             self._arrival.clear()
-            if not self.has_unwritten:
+            if not self.bytes_after(after):
                 if self._is_ending:
                     return None
                 await self._arrival.wait()
                 continue
             try:
-                batch = await self._reading.submit(self._reader.read, max_lines, max_bytes)
+                batch = await self._reading.submit(
+                    self._reader.read, *self._place(after), max_lines, max_bytes
+                )
             except OSError as error:
                 self._reading_problem = f"the journal cannot be read: {error}"
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             self._reading_problem = None
-            if batch.records:
-                self._waiting_since = batch.records[0].created_at
+            if after is None or after.end == self._head.committed:
+                self._note_waiting(batch)
+            else:
+                self._ahead = batch
             return batch
+
+    def _place(self, after: Batch | None) -> tuple[int, int]:
+        if after is not None:
+            return after.end, after.next_number
+        return self._head.committed, self._head.committed_number
+
+    def _note_waiting(self, batch: Batch) -> None:
+        if batch.records:
+            self._waiting_since = batch.records[0].created_at
 
     def commit(self, batch: Batch) -> None:
         """Note that all of *batch* is in the database, or set aside."""
         self._head.commit(batch.end, batch.next_number)
         self.damaged += batch.missing
         self._waiting_since = datetime.now(UTC)
+        if self._ahead is not None:
+            self._note_waiting(self._ahead)
+            self._ahead = None
 
     async def set_aside(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
@@ -122,6 +146,10 @@ class Journal:
         """Whether there is anything that is not committed."""
         return self.unwritten_bytes > 0
 
+    def bytes_after(self, batch: Batch | None) -> int:
+        """Return how many bytes of the log follow *batch*, or what is committed."""
+        return self._head.written - (self._head.committed if batch is None else batch.end)
+
     @property
     def oldest_unwritten(self) -> datetime | None:
         """When the oldest record arrived that is not written, or None; never later than that.
@@ -133,7 +161,7 @@ class Journal:
     @property
     def unwritten_bytes(self) -> int:
         """How many bytes of the log are not committed."""
-        return self._head.written - self._head.committed
+        return self.bytes_after(None)
 
     @property
     def head_bytes_in_use(self) -> int:
@@ -225,6 +253,8 @@ async def open_journal(
 
     Raise JournalError, or JournalLockedError when another process has it open.
     """
+    # Instead of 5 ms: so long would calls wait each time a thread of ours is at work.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     parts = open_parts(directory, head_directory, limits, instance)
     journal = Journal(parts, instance, limits.max_bytes)
     try:

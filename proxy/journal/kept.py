@@ -44,7 +44,6 @@ class KeptJournal:
         said = last and (last.kept or last.gap)
         self._instance = said.instance if said else ""
         self._batches = self._read()
-        self._batch: Batch | None = None
         self.unwritten_bytes = self._segments.total_bytes
 
     @property
@@ -74,16 +73,17 @@ class KeptJournal:
                 missing=batch.missing,
             )
 
-    async def read(self) -> Batch | None:
-        """Return the next batch after the last commit; None at the end."""
-        if self._batch is None:
-            self._batch = next(self._batches, None)
-        return self._batch
+    async def read(self, after: Batch | None = None) -> Batch | None:  # noqa: ARG002  see `Source`
+        """Return the next batch, once; None at the end."""
+        return next(self._batches, None)
 
     def commit(self, batch: Batch) -> None:
         """All of *batch* is written."""
-        self._batch = None
-        self.unwritten_bytes = self._segments.end - batch.end
+        self.unwritten_bytes = self.bytes_after(batch)
+
+    def bytes_after(self, batch: Batch) -> int:
+        """Return how many bytes follow *batch*."""
+        return self._segments.end - batch.end
 
     async def set_aside(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""

@@ -6,11 +6,12 @@
 one a line, so that a line that is missing shows, and how many are. The third key names the kind.
 """
 
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from operator import itemgetter
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -57,6 +58,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(Line).decode
+_decode_lines = msgspec.json.Decoder(Line).decode_lines
 
 
 def record_line(number: int, record: Kept | RecordText) -> bytes:
@@ -95,30 +97,47 @@ def record_body(record: Kept | RecordText, limit: int) -> bytes:
 
 def parse(line: bytes) -> Line | None:
     """Return what *line*, without its line feed, says; None when it is not as it was written."""
-    rest = line[_REST_AT:]
-    if line[:_REST_AT] != b'{"crc":"%08x"' % zlib.crc32(rest):
+    if not _is_whole(line):
         return None
     try:
         said = _decode(line)
     except (ValueError, RecursionError):
         return None
-    kinds = (said.record, said.invocation, said.gap)
-    return said if sum(kind is not None for kind in kinds) == 1 else None
+    return said if _is_of_one_kind(said) else None
 
 
-def split(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the end of each line in *data* and the line without its line feed; a torn last too."""
-    start = 0
-    while start < len(data):
-        feed = data.find(b"\n", start)
-        stop = feed if feed >= 0 else len(data)
-        yield min(stop + 1, len(data)), data[start:stop]
-        start = stop + 1
+def parse_all(lines: list[bytes]) -> list[Line | None]:
+    """Return what `parse` does of each of *lines*, in one call into C where all are sound."""
+    if all(map(_is_whole, lines)):
+        with suppress(ValueError, RecursionError):
+            said = _decode_lines(b"\n".join(lines))
+            if len(said) == len(lines):
+                return [line if _is_of_one_kind(line) else None for line in said]
+    return [parse(line) for line in lines]
+
+
+def _is_whole(line: bytes) -> bool:
+    return line[:_REST_AT] == b'{"crc":"%08x"' % crc32(line[_REST_AT:])
+
+
+def _is_of_one_kind(said: Line) -> bool:
+    if said.record is not None:
+        return said.invocation is None and said.gap is None
+    return (said.invocation is None) != (said.gap is None)
+
+
+def split(data: bytes, count: int) -> list[bytes]:
+    """Return the first *count* lines in *data* without their line feeds; a torn last one too."""
+    lines = data.split(b"\n", count)
+    # Behind the last line feed: nothing, or what is beyond the count.
+    if len(lines) > count or not lines[-1]:
+        lines.pop()
+    return lines
 
 
 def _line(number: int, kind: bytes, body: bytes) -> bytes:
     rest = b',"n":%d,"%b":%b}' % (number, kind, body)
-    return b'{"crc":"%08x"%b\n' % (zlib.crc32(rest), rest)
+    return b'{"crc":"%08x"%b\n' % (crc32(rest), rest)
 
 
 def _changed(record: Kept, change: Callable[[str], str]) -> Kept:

@@ -28,9 +28,12 @@ class Reader:
         self._directory = parts.directory
         self._assembly = Assembly(instance)
 
-    def read(self, max_lines: int, max_bytes: int) -> Batch:
-        """Return the next batch after what is committed; raise OSError when a disk fails."""
-        offset, number = self._head.committed, self._head.committed_number
+    def read(self, offset: int, number: int, max_lines: int, max_bytes: int) -> Batch:
+        """Return the batch that begins at *offset*, or at the next bytes that are left.
+
+        *number* is that of its first line; 0 when it is not known. Raise OSError when a disk
+        fails.
+        """
         chunk = self._chunk(offset, max(max_bytes, _MIN_BYTES))
         data = chunk.data
         if not chunk.is_last:

@@ -31,6 +31,34 @@ async def test_a_record_comes_back_as_it_was_kept(store):
     assert await store.search(RecordQuery()) == [full]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", '"', "\\", '\\"', "\\n", "\\\n", "\\.", "],[", "a,b", "\r\n\t\x01\x7f\u2028"],
+)
+async def test_a_text_is_kept_letter_by_letter(store, text):
+    record = a_record(path=f"/{text}", user_agent=text, request_id=None)
+    await store.append([a_record(), record, a_record()])
+
+    assert record in await store.search(RecordQuery())
+
+
+async def test_a_table_with_row_level_security_takes_records(store, database):
+    await database.execute(
+        "ALTER TABLE mcp_audit_log ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+        "CREATE POLICY any_of_ours ON mcp_audit_log WITH CHECK (path <> '/no');"
+        "DROP ROLE IF EXISTS rows_writer; CREATE ROLE rows_writer;"
+        "GRANT INSERT ON mcp_audit_log TO rows_writer"
+    )
+    record = a_record()
+    try:
+        await database.execute("SET ROLE rows_writer")
+        await Store(database).append([record])
+    finally:
+        await database.execute("RESET ROLE; DROP OWNED BY rows_writer; DROP ROLE rows_writer")
+
+    assert await store.search(RecordQuery()) == [record]
+
+
 async def test_what_is_unknown_comes_back_as_none(store):
     await store.append([a_record()])
 
@@ -62,6 +90,14 @@ async def test_appending_twice_leaves_one(store):
     await store.append([first, second])
 
     assert await store.search(RecordQuery()) == [second, first]
+
+
+async def test_appending_twice_leaves_one_also_in_an_odd_month(store):
+    astray = a_record(created_at=datetime(1999, 12, 31, tzinfo=UTC))
+    await store.append([astray, a_record()])
+    await store.append([a_record(), astray])
+
+    assert len(await store.search(RecordQuery())) == 3
 
 
 async def test_appending_nothing_is_nothing(store):

@@ -26,15 +26,17 @@ class Source:
         self.aside = []
         self.unwritten_bytes = 0
         self.has_disk = True
-        self._again = None
+        self.was_read_on = asyncio.Event()
 
-    async def read(self):
-        if self._again is None:
-            self._again = await self.batches.get()
-        return self._again
+    async def read(self, after=None):
+        if after is not None:
+            self.was_read_on.set()
+        return await self.batches.get()
+
+    def bytes_after(self, _batch):
+        return self.unwritten_bytes
 
     def commit(self, batch):
-        self._again = None
         self.committed.put_nowait(batch)
 
     async def set_aside(self, line):
@@ -221,6 +223,33 @@ async def test_a_poison_record_that_cannot_be_set_aside_becomes_a_gap(writer, so
     [gap] = store.gaps
     assert (gap.count, gap.reason, gap.started_at) == (1, "record_refused", poison.created_at)
     assert len(store.records) == 1
+
+
+async def test_of_many_the_next_are_read_while_some_are_written(source):
+    class Busy(Store):
+        async def append(self, records):
+            await source.was_read_on.wait()
+            await super().append(records)
+
+    source.unwritten_bytes = 1_000_000
+    store = Busy()
+    source.offer(a_record(1))
+    source.offer(a_record(2))
+    source.end_reading()
+    async with asyncio.timeout(5):
+        await Writer(source, store, Directory().identify).run()
+    assert [record.path[-1] for record in store.records] == ["1", "2"]
+
+
+async def test_what_was_read_ahead_is_not_written_before_what_could_not_be(writer, source, store):
+    source.unwritten_bytes = 1_000_000
+    store.is_away = True
+    source.offer(a_record(1))
+    source.offer(a_record(2))
+    writer.drain()
+    await writer.run()
+    assert store.appends == 1
+    assert source.committed.empty()
 
 
 async def test_a_stop_writes_what_is_there(writer, source, store):
