@@ -42,7 +42,7 @@ async def serving(
         database = await open_(open_database(url, connections=4, application=_APPLICATION))
         # Apart, for an export keeps its connection for minutes, and the tail needs one always.
         for_exports = await open_(open_database(url, connections=2, application=_APPLICATION))
-        for_tail = await open_(open_database(url, connections=2, application=_APPLICATION))
+        for_tail = await open_(open_database(url, connections=3, application=_APPLICATION))
         # Apart, so that slow questions keep nobody out.
         for_gate = await open_(open_database(url, connections=2, application=_APPLICATION))
         token_database = for_gate

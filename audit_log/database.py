@@ -141,10 +141,11 @@ class Database:
     a bounded time.
     """
 
-    def __init__(self, pool: asyncpg.Pool, url: str, application: str) -> None:
+    def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._url = url
-        self._application = application
+        self._only: PoolConnectionProxy | None = None
+        """The pool's only connection while it listens; transactions then take turns on it."""
+        self._turn = asyncio.Lock()
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Return the rows that *sql* answers."""
@@ -166,66 +167,95 @@ class Database:
         self, *, statement_seconds: float = STATEMENT_SECONDS
     ) -> AsyncIterator[Transaction]:
         """Yield a transaction: committed if the block ends well, rolled back if it does not."""
-        with _translated():
-            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-        try:
+        async with self._connection() as connection:
             with _translated():
                 await connection.execute("BEGIN")
             try:
                 yield Transaction(connection, statement_seconds)
             except BaseException:
-                # On a lost connection this fails too, and must not hide what went wrong first.
-                with suppress(StoreError), _translated():
-                    await connection.execute("ROLLBACK", timeout=FAREWELL_SECONDS)
+                await _roll_back(connection)
                 raise
             with _translated():
                 await connection.execute("COMMIT")
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        if self._only is not None:
+            async with self._turn_on(self._only) as connection:
+                yield connection
+            return
+        with _translated():
+            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+        try:
+            yield connection
         finally:
             # What cannot be given back in order is hung up by the pool.
             with suppress(StoreError), _translated():
                 await self._pool.release(connection, timeout=FAREWELL_SECONDS)
 
     @asynccontextmanager
-    async def notifications(self, channel: str) -> AsyncIterator[AsyncIterator[str]]:
-        """Listen on *channel*, on a connection of its own; yield the payloads as they come.
+    async def _turn_on(
+        self, connection: PoolConnectionProxy
+    ) -> AsyncIterator[PoolConnectionProxy]:
+        with _translated():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._turn.acquire()
+        try:
+            yield connection
+        finally:
+            self._turn.release()
 
-        The iterator raises `StoreUnavailableError` when the connection is lost: what was announced
-        in the meantime is then unknown.
+    @asynccontextmanager
+    async def notifications(self, channel: str) -> AsyncIterator[AsyncIterator[str]]:
+        """Listen on *channel*, on one of the connections; yield the payloads as they come.
+
+        Where that is the only connection, it goes on serving transactions. The iterator raises
+        `StoreUnavailableError` when it is lost: what was announced in the meantime is unknown.
         """
         heard: asyncio.Queue[str | None] = asyncio.Queue()
+        async with self._connection() as connection:
+            connection.add_termination_listener(lambda *_: heard.put_nowait(None))
+            try:
+                with _translated():
+                    await connection.add_listener(channel, lambda *said: heard.put_nowait(said[3]))
+                if self._pool.get_max_size() == 1:
+                    self._only = connection
+                yield self._payloads(connection, heard)
+            finally:
+                self._only = None
+                _hang_up(connection)
+
+    async def _payloads(
+        self, connection: PoolConnectionProxy, heard: asyncio.Queue[str | None]
+    ) -> AsyncIterator[str]:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    payload = await heard.get()
+            except TimeoutError:
+                async with self._turn_on(connection):
+                    with _translated():
+                        await connection.execute("SELECT 1")
+                continue
+            if payload is None:
+                raise StoreUnavailableError("the listening connection was lost")
+            yield payload
+
+
+async def _roll_back(connection: PoolConnectionProxy) -> None:
+    """End the transaction; hang up where that cannot be done."""
+    try:
+        # On a lost connection this fails too, and must not hide what went wrong first.
         with _translated():
-            connection = await asyncpg.connect(
-                self._url,
-                timeout=CONNECT_SECONDS,
-                command_timeout=STATEMENT_SECONDS,
-                statement_cache_size=0,
-                server_settings={"application_name": self._application},
-            )
-        try:
-            connection.add_termination_listener(lambda _: heard.put_nowait(None))
-            with _translated():
-                await connection.add_listener(
-                    channel, lambda _connection, _pid, _channel, payload: heard.put_nowait(payload)
-                )
-            yield _payloads(connection, heard)
-        finally:
-            connection.terminate()
+            await connection.execute("ROLLBACK", timeout=FAREWELL_SECONDS)
+    except StoreError:
+        # Nobody may be given what is left of it, and who listens on it must know.
+        _hang_up(connection)
 
 
-async def _payloads(
-    connection: asyncpg.Connection, heard: asyncio.Queue[str | None]
-) -> AsyncIterator[str]:
-    while True:
-        try:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                payload = await heard.get()
-        except TimeoutError:
-            with _translated():
-                await connection.execute("SELECT 1")
-            continue
-        if payload is None:
-            raise StoreUnavailableError("the listening connection was lost")
-        yield payload
+def _hang_up(connection: PoolConnectionProxy) -> None:
+    with suppress(asyncpg.InterfaceError):  # it is gone already
+        connection.terminate()
 
 
 @asynccontextmanager
@@ -245,7 +275,7 @@ async def open_database(
     )
     async with pool:
         try:
-            yield Database(pool, url, application)
+            yield Database(pool)
         finally:
             # It hangs up by itself when it cannot say goodbye in time.
             with suppress(StoreError), _translated():

@@ -59,9 +59,10 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
     health, tally = Health(), Tally()
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
-        directory = await _directory(stack, shared, settings, health)
+        tokens = await _tokens(stack, shared, settings)
+        directory = await _directory(stack, tokens, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
-        writer = await _writer(stack, shared, settings, journal, health)
+        writer = await _writer(stack, shared, settings, journal, tokens, health)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
@@ -97,15 +98,18 @@ def instance_of(settings: ProxySettings) -> str:
     return settings.instance or socket.gethostname()
 
 
-async def _directory(
-    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings, health: Health
-) -> TokenDirectory:
+async def _tokens(
+    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings
+) -> TokenTable:
     # A connection of its own: a long batch of the writer's must not hold a look-up up.
     url = settings.token_database_url or shared.database_url
     database = await stack.enter_async_context(
         open_database(url.get_secret_value(), connections=1, application=APPLICATION)
     )
-    tokens = TokenTable(database, settings.token_query)
+    return TokenTable(database, settings.token_query)
+
+
+async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenDirectory:
     directory = TokenDirectory(tokens.find)
     await stack.enter_async_context(
         health.watched(directory.run(tokens.changes), "token-directory")
@@ -130,6 +134,7 @@ async def _writer(
     shared: AuditLogSettings,
     settings: ProxySettings,
     journal: Journal,
+    tokens: TokenTable,
     health: Health,
 ) -> Writer:
     database = await stack.enter_async_context(
@@ -137,14 +142,8 @@ async def _writer(
             shared.database_url.get_secret_value(), connections=1, application=APPLICATION
         )
     )
-    tokens = database
-    if settings.token_database_url is not None:
-        url = settings.token_database_url.get_secret_value()
-        tokens = await stack.enter_async_context(
-            open_database(url, connections=1, application=APPLICATION)
-        )
     await stack.enter_async_context(health.watched(keep_partitions(database), "partitions"))
-    writer = Writer(journal, Store(database), TokenTable(tokens, settings.token_query).find)
+    writer = Writer(journal, Store(database), tokens.find)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
     return writer
 

@@ -143,6 +143,36 @@ async def test_notifications_are_heard(database):
         assert await anext(news) == "2"
 
 
+async def test_one_connection_is_enough_to_listen_and_to_ask(database_url):
+    async with (
+        open_database(database_url, connections=1, application="one") as database,
+        open_database(database_url, application="others") as others,
+        database.notifications("news") as news,
+    ):
+        await asyncio.gather(*(database.fetch_row("SELECT $1::int", n) for n in range(20)))
+        with pytest.raises(RecordRefusedError):
+            await database.fetch_row("SELECT 1 / 0")
+        assert await database.fetch_row("SELECT 1") is not None
+        await others.execute("NOTIFY news, 'first'")
+
+        assert await anext(news) == "first"
+        [row] = await others.fetch(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'one'"
+        )
+        assert row["count"] == 1
+
+
+async def test_a_lost_only_connection_is_reported_and_made_again(database_url):
+    async with open_database(database_url, connections=1, application="one") as database:
+        with pytest.raises(StoreUnavailableError, match="lost"):
+            async with database.notifications("news") as news:
+                with pytest.raises(StoreUnavailableError):
+                    await database.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+                await anext(news)
+
+        assert await database.fetch_row("SELECT 1") is not None
+
+
 async def test_a_lost_listening_connection_is_reported(own_postgres):
     async with (
         open_database(own_postgres.url(), application="test") as database,

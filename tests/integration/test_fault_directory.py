@@ -63,3 +63,17 @@ async def test_nobody_waits_for_a_directory_that_refuses(home, upstream, secrets
         await unknown.make(sidecar.port, CALLS)
         assert time.monotonic() - began < LONGEST_WAIT * CALLS / 4
         assert await sidecar.logged("directory.became_unavailable")
+
+
+async def test_a_sidecar_takes_two_connections_and_no_more(
+    home, upstream, database, database_url, secrets
+):
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        for secret in secrets:
+            await Callers(secret).make(sidecar.port, CALLS)
+        await arrived(database, 2 * CALLS)
+        [row] = await database.fetch(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'podwarden-audit-proxy'"
+        )
+    assert row["count"] == 2
