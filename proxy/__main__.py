@@ -9,6 +9,7 @@ import uvloop
 from audit_log.logs import set_up_logs
 from audit_log.settings import AuditLogSettings, read_settings
 from proxy.journal import JournalError
+from proxy.left_over import draining_left_over
 from proxy.listening import CannotListenError
 from proxy.service import instance_of, serving
 from proxy.settings import ProxySettings
@@ -24,7 +25,7 @@ def main() -> None:
     set_up_logs(shared.log_format, shared.log_level)
     try:
         if settings.workers > 1:
-            uvloop.run(supervise(workers_of(settings, instance_of(settings))))
+            uvloop.run(_supervise(shared, settings))
         else:
             uvloop.run(_serve(shared, settings))
     except CannotListenError as error:
@@ -33,12 +34,21 @@ def main() -> None:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None
 
 
+async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
+    instance = instance_of(settings)
+    async with draining_left_over(shared, settings, instance):
+        await supervise(workers_of(settings, instance))
+
+
 async def _serve(shared: AuditLogSettings, settings: ProxySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stop_without_supervisor(stop)
-    async with serving(shared, settings) as addresses:
+    async with (
+        serving(shared, settings) as addresses,
+        draining_left_over(shared, settings, instance_of(settings)),
+    ):
         log.info(
             "service.started",
             host=addresses.calls.host,

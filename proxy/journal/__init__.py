@@ -1,6 +1,7 @@
 """The journal: records wait here, safe from kills, dead databases and stalled disks."""
 
 from proxy.journal.batch import Batch
+from proxy.journal.directory import holds_records
 from proxy.journal.errors import JournalError, JournalLockedError
 from proxy.journal.journal import Journal, open_journal
 from proxy.journal.parts import DEFAULT_LIMITS, Limits
@@ -16,6 +17,7 @@ __all__ = [
     "Limits",
     "RecordText",
     "ending",
+    "holds_records",
     "open_journal",
     "opening",
 ]

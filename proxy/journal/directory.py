@@ -9,6 +9,7 @@ import msgspec
 
 from proxy.journal.errors import JournalError, JournalLockedError
 
+_RUNNING: Final = "running"
 _MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -24,7 +25,7 @@ class JournalDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self._running = self.path / "running"
+        self._running = self.path / _RUNNING
         self._position = self.path / "position.json"
         self._end = self.path / "end.json"
         self._file = _locked(self.path)
@@ -105,6 +106,11 @@ class JournalDirectory:
         folder = self.path / name
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
+
+
+def holds_records(path: Path) -> bool:
+    """Say whether the journal in *path* has anything for the next run, as far as can be seen."""
+    return (path / _RUNNING).exists() or any(path.glob("*.ndjson"))
 
 
 def _sync_folder(folder: Path) -> None:
