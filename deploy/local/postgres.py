@@ -166,6 +166,8 @@ class PostgresServer:
             "listen_addresses": "127.0.0.1" if self._port else "",
             "port": str(self._port or 5432),
             "unix_socket_directories": str(self._socket),
+            # In files of its own directory: a killed server would leave others in /dev/shm.
+            "dynamic_shared_memory_type": "mmap",
             **self._settings,
         }
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

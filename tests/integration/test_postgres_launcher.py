@@ -144,6 +144,13 @@ def test_a_killed_server_starts_again_with_what_was_committed(directory):
         assert answer(server.url(), "SELECT value FROM kept") == 42
 
 
+def test_a_killed_server_leaves_no_shared_memory_behind(directory):
+    with running(directory) as server:
+        server.kill()
+        # Whoever has no files there can leave none.
+        assert list((directory / "pg_dynshmem").iterdir()) != []
+
+
 def test_a_stopped_server_starts_again(directory):
     with running(directory) as server:
         server.stop()
