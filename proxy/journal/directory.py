@@ -2,15 +2,21 @@
 
 import fcntl
 import os
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from proxy.journal.errors import JournalError, JournalLockedError
 
 _RUNNING: Final = "running"
+MAX_DAMAGED_BYTES: Final = 128 * 1024 * 1024
 _MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -79,15 +85,43 @@ class JournalDirectory:
         """
         return _read(self._end)
 
+    def last_moment(self) -> datetime | None:
+        """Return when it was last noted that all is here or written, as far as anything tells."""
+        for path in (self._position, self._running):
+            with suppress(OSError):
+                return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return None
+
     def keep_damaged(self, name: str, raw: bytes) -> Path:
         """Keep *raw* for a person to look at; the same *name* again means the same bytes."""
-        kept = self.aside("damaged") / name
+        kept = self._aside("damaged") / name
         kept.write_bytes(raw)
+        self._bound(kept)
         return kept
+
+    def move_to_damaged(self, path: Path, name: str) -> Path:
+        """Keep the file *path* under *name* for a person to look at."""
+        kept = self._aside("damaged") / name
+        shutil.move(path, kept)
+        self._bound(kept)
+        return kept
+
+    def _bound(self, newest: Path) -> None:
+        """Remove the oldest of what is damaged where it takes too much; keep *newest*."""
+        with suppress(OSError):
+            oldest_first = sorted(
+                newest.parent.iterdir(), key=lambda path: path.lstat().st_mtime_ns
+            )
+            total = sum(path.lstat().st_size for path in oldest_first)
+            for path in oldest_first:
+                if total > MAX_DAMAGED_BYTES and path != newest:
+                    total -= path.lstat().st_size
+                    path.unlink()
+                    log.warning("journal.damaged_removed", path=str(path))
 
     def set_aside(self, line: bytes) -> Path:
         """Append *line* to the readable file of what the store refuses, durably."""
-        kept = self.aside("set_aside") / "records.ndjson"
+        kept = self._aside("set_aside") / "records.ndjson"
         with kept.open("ab", buffering=0) as file:
             size = file.tell()
             if size + len(line) > _MAX_SET_ASIDE_BYTES:
@@ -101,7 +135,7 @@ class JournalDirectory:
             self.sync()
         return kept
 
-    def aside(self, name: str) -> Path:
+    def _aside(self, name: str) -> Path:
         """Return the folder *name*, made when it is missing."""
         folder = self.path / name
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -28,6 +28,10 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 """The larger a batch, the less it costs PostgreSQL: a commit each, and lookups of its indexes."""
 _RETRY_SECONDS: Final = 0.5
 _SWITCH_SECONDS: Final = 0.0005
+ON_DISK: Final = (
+    "the journal's head lies on disk, where a stalled disk can hold calls up:"
+    " give it a tmpfs with PROXY_JOURNAL_HEAD_DIR"
+)
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -45,12 +49,15 @@ class Journal:
         self._mover = Mover(parts, max_bytes)
         self._reading = DiskThread("journal-reader")
         self._moving = DiskThread("journal-mover")
+        # Of its own: a disk that hangs here must not keep records in memory from being read.
+        self._shelving = DiskThread("journal-set-aside")
         self._stopped_moving = self._moving.submit(self._mover.run)
         self._arrival = asyncio.Event()
         self._retrying: asyncio.TimerHandle | None = None
         self._is_ending = False
         self._is_closing = False
         self._reading_problem: str | None = None
+        self._placing_problem = ON_DISK if parts.is_head_on_disk else None
         self._waiting_since = datetime.now(UTC)
         self._ahead: Batch | None = None
         """What was read while the batch before it was not committed."""
@@ -134,7 +141,7 @@ class Journal:
 
     async def set_aside(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
-        return await self._reading.submit(self._parts.directory.set_aside, line)
+        return await self._shelving.submit(self._parts.directory.set_aside, line)
 
     def end_reading(self) -> None:
         """Let `read` return None as soon as everything is committed."""
@@ -203,7 +210,7 @@ class Journal:
         """Why the journal does not work as it should, or None. Calls do not notice any of it."""
         if self._stopped_moving.done() and not self._is_closing:
             return f"the journal's mover has died: {self._stopped_moving.exception()!r}"
-        return self._mover.problem or self._reading_problem
+        return self._mover.problem or self._reading_problem or self._placing_problem
 
     def _try_again_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -238,6 +245,7 @@ class Journal:
             log.error("journal.close_timed_out", left_bytes=self.head_bytes_in_use)
         self._moving.end()
         self._reading.end()
+        self._shelving.end()
 
 
 @asynccontextmanager

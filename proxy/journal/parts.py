@@ -41,6 +41,11 @@ class Parts:
     head: Head
     calls: Calls
 
+    @property
+    def is_head_on_disk(self) -> bool:
+        """Whether a stalled disk can stall a call, and a power cut damage what the head kept."""
+        return self.head.path.parent == self.directory.path
+
     def close(self) -> None:
         """Close everything; take the memory away when nothing is in it that is not elsewhere."""
         is_empty = self.head.floor >= self.head.written and self.calls.in_flight == 0
@@ -71,9 +76,6 @@ def open_parts(path: Path, head_directory: Path | None, limits: Limits, instance
             directory, segments, places, max(limits.head_bytes, MIN_HEAD_BYTES), instance
         )
         opened.callback(head.close)
-        if head.path.parent == directory.path:
-            # Then a stalled disk can stall a call, and a power cut can damage what it kept.
-            log.warning("journal.head_on_disk", path=str(head.path))
         segments.delete_from(head.moved)
         calls = open_calls(directory, places)
         opened.callback(calls.close)
@@ -81,5 +83,8 @@ def open_parts(path: Path, head_directory: Path | None, limits: Limits, instance
             directory.mark_running(head.identity)
         except OSError as error:
             log.warning("journal.directory_not_writable", path=str(path), error=str(error))
+        parts = Parts(directory, segments, head, calls)
+        if parts.is_head_on_disk:
+            log.warning("journal.head_on_disk", path=str(head.path))
         opened.pop_all()
-        return Parts(directory, segments, head, calls)
+        return parts

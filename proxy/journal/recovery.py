@@ -1,7 +1,6 @@
 """Opening: go on with the head of the last run, or begin a new one and say what that means."""
 
 import secrets
-import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +34,7 @@ def open_head(
     if head is None:
         head = _new_head(directory, segments, places, size)
         if expected is not None:
-            head.append(gap_line(head.next_number(), _head_lost(segments, instance)))
+            head.append(gap_line(head.next_number(), _head_lost(directory, segments, instance)))
     return head
 
 
@@ -111,10 +110,11 @@ def open_calls(directory: JournalDirectory, places: list[Path]) -> Calls:
     raise JournalError(f"{directory.path}: no room for the calls in flight")
 
 
-def _head_lost(segments: Segments, instance: str) -> Gap:
+def _head_lost(directory: JournalDirectory, segments: Segments, instance: str) -> Gap:
     now = datetime.now(UTC)
     last = segments.last_line()
-    since = min(last.moment, now) if last and last.moment else now
+    known = last.moment if last else directory.last_moment()
+    since = min(known, now) if known else now
     return Gap(
         id=new_record_id(),
         started_at=since,
@@ -127,6 +127,5 @@ def _head_lost(segments: Segments, instance: str) -> Gap:
 
 def _set_aside(directory: JournalDirectory, path: Path, reason: str) -> None:
     with suppress(OSError):
-        kept = directory.aside("damaged") / f"{path.name}.{new_record_id()}"
-        shutil.move(path, kept)
+        kept = directory.move_to_damaged(path, f"{path.name}.{new_record_id()}")
         log.error("journal.file_set_aside", path=str(kept), reason=reason)

@@ -170,8 +170,7 @@ class Segments:
         return None
 
     def _set_aside(self, segment: Segment, error: OSError) -> None:
-        kept = self._directory.aside("damaged") / segment.path.name
-        segment.path.rename(kept)
+        kept = self._directory.move_to_damaged(segment.path, segment.path.name)
         self._forget(segment)
         log.error("journal.segment_set_aside", path=str(kept), error=str(error))
 

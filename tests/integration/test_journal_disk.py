@@ -1,6 +1,7 @@
 """A disk that fails, hangs or is full: calls do not notice, and what is lost is counted."""
 
 import asyncio
+import os
 import resource
 import sys
 import time
@@ -9,7 +10,7 @@ import pytest
 
 from audit_log.record import Outcome
 from proxy.journal import Limits, open_journal
-from proxy.journal.directory import JournalDirectory
+from proxy.journal.directory import MAX_DAMAGED_BYTES, JournalDirectory
 from proxy.journal.line import record_line
 from proxy.journal.segments import Segments
 from tests.neighbours.journal import (
@@ -228,3 +229,30 @@ async def test_more_calls_than_slots_go_on_unprotected_and_are_counted(opened):
         records, _ = await everything(journal)
         assert {record.outcome for record in records} == {Outcome.COMPLETED}
         assert len(records) == 1_100
+
+
+async def test_a_disk_that_hangs_over_a_refused_record_holds_nothing_else_up(opened, directory):
+    async with opened() as journal:
+        shelf = directory / "set_aside" / "records.ndjson"
+        shelf.parent.mkdir()
+        os.mkfifo(shelf)
+        hanging = asyncio.create_task(journal.set_aside(b"{}\n"))
+        await asyncio.sleep(0)
+        journal.offer(a_record())
+        records, _ = await everything(journal)
+        assert len(records) == 1
+        assert not hanging.done()
+        os.close(os.open(shelf, os.O_RDONLY | os.O_NONBLOCK))
+        await asyncio.wait({hanging})
+        assert isinstance(hanging.exception(), OSError)
+
+
+def test_of_what_is_damaged_the_oldest_goes_when_it_takes_too_much(tmp_path):
+    directory = JournalDirectory(tmp_path)
+    kept = [directory.keep_damaged(f"{number}.raw", b"x") for number in range(3)]
+    for number, path in enumerate(kept):
+        os.truncate(path, MAX_DAMAGED_BYTES // 2)
+        os.utime(path, (number, number))
+    newest = directory.keep_damaged("9.raw", b"x")
+    directory.close()
+    assert sorted(newest.parent.iterdir()) == [kept[2], newest]

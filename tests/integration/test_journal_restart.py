@@ -7,7 +7,15 @@ import pytest
 
 from audit_log.record import Outcome
 from proxy.journal import JournalError, JournalLockedError, Limits, open_journal
-from tests.neighbours.journal import SMALL, a_record, everything, interrupted, segments, until
+from tests.neighbours.journal import (
+    BEGINNING,
+    SMALL,
+    a_record,
+    everything,
+    interrupted,
+    segments,
+    until,
+)
 
 
 @pytest.fixture
@@ -145,6 +153,20 @@ async def test_a_head_lost_with_its_memory_leaves_a_gap_of_unknown_size(
     assert gap.started_at == a_record(9).created_at
 
 
+async def test_a_lost_head_with_nothing_on_disk_is_a_gap_since_the_last_commit(
+    opened, directory, head_directory
+):
+    async with opened() as journal:
+        journal.offer(a_record())
+        await everything(journal)
+    assert segments(directory) == []
+    (directory / "running").write_text("123456789\n")
+    os.utime(directory / "position.json", (BEGINNING.timestamp(), BEGINNING.timestamp()))
+    async with opened() as journal:
+        _, [gap] = await everything(journal)
+    assert (gap.reason, gap.started_at) == ("head_lost", BEGINNING)
+
+
 async def test_a_head_of_another_life_is_set_aside(opened, directory, head_directory):
     async with opened() as journal:
         journal.offer(a_record(1))
@@ -167,6 +189,7 @@ async def test_without_room_in_memory_the_head_lies_in_the_journal_directory(
     head_directory.write_text("no folder")
     async with opened() as journal:
         assert list(directory.glob("*.head"))
+        assert "PROXY_JOURNAL_HEAD_DIR" in str(journal.problem)
         journal.offer(a_record())
         records, _ = await everything(journal)
         assert len(records) == 1

@@ -148,7 +148,7 @@ def test_a_killed_server_leaves_no_shared_memory_behind(directory):
     with running(directory) as server:
         server.kill()
         # Whoever has no files there can leave none.
-        assert list((directory / "pg_dynshmem").iterdir()) != []
+        assert list((directory / "cluster" / "pg_dynshmem").iterdir()) != []
 
 
 def test_a_stopped_server_starts_again(directory):
