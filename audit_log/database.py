@@ -7,7 +7,7 @@ notifications do not pass such a pooler, and nobody depends on them alone.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 import asyncpg
@@ -180,10 +180,20 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
-        if self._only is not None:
-            async with self._turn_on(self._only) as connection:
+        if self._pool.get_max_size() > 1:
+            async with self._taken() as connection:
                 yield connection
             return
+        # Whoever waits here for a connection that begins to listen is then given that one.
+        async with self._its_turn():
+            if self._only is not None:
+                yield self._only
+                return
+            async with self._taken() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator[PoolConnectionProxy]:
         with _translated():
             connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
         try:
@@ -194,14 +204,12 @@ class Database:
                 await self._pool.release(connection, timeout=FAREWELL_SECONDS)
 
     @asynccontextmanager
-    async def _turn_on(
-        self, connection: PoolConnectionProxy
-    ) -> AsyncIterator[PoolConnectionProxy]:
+    async def _its_turn(self) -> AsyncIterator[None]:
         with _translated():
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._turn.acquire()
         try:
-            yield connection
+            yield
         finally:
             self._turn.release()
 
@@ -213,17 +221,20 @@ class Database:
         `StoreUnavailableError` when it is lost: what was announced in the meantime is unknown.
         """
         heard: asyncio.Queue[str | None] = asyncio.Queue()
-        async with self._connection() as connection:
-            connection.add_termination_listener(lambda *_: heard.put_nowait(None))
-            try:
+        async with AsyncExitStack() as stack:
+            async with self._its_turn():
+                connection = await stack.enter_async_context(self._taken())
+                stack.callback(self._stop_listening, connection)
+                connection.add_termination_listener(lambda *_: heard.put_nowait(None))
                 with _translated():
                     await connection.add_listener(channel, lambda *said: heard.put_nowait(said[3]))
                 if self._pool.get_max_size() == 1:
                     self._only = connection
-                yield self._payloads(connection, heard)
-            finally:
-                self._only = None
-                _hang_up(connection)
+            yield self._payloads(connection, heard)
+
+    def _stop_listening(self, connection: PoolConnectionProxy) -> None:
+        self._only = None
+        _hang_up(connection)
 
     async def _payloads(
         self, connection: PoolConnectionProxy, heard: asyncio.Queue[str | None]
@@ -233,7 +244,7 @@ class Database:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     payload = await heard.get()
             except TimeoutError:
-                async with self._turn_on(connection):
+                async with self._its_turn():
                     with _translated():
                         await connection.execute("SELECT 1")
                 continue
