@@ -110,7 +110,7 @@ async def test_killed_in_mid_batch(home, server, audit_log, callers, upstream):
             async with audit_log.transaction() as transaction:
                 await transaction.execute("LOCK TABLE mcp_audit_log IN SHARE MODE")
                 await callers.make(sidecar.port, MEANWHILE)
-                await in_mid_statement(audit_log, "INSERT INTO mcp_audit_log")
+                await in_mid_statement(audit_log, 'COPY "mcp_audit_log"')
                 server.kill()
         await callers.make(sidecar.port, MEANWHILE)
         server.start()
