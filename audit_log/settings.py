@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from audit_log.retention import Retention
+
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
 
@@ -24,6 +26,29 @@ class AuditLogSettings(BaseSettings):
         pattern="^(debug|info|warning|error)$",
         description="`debug`, `info`, `warning` or `error`",
     )
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="how long records are kept; for ever when not set",
+    )
+    max_bytes: int | None = Field(
+        default=None,
+        ge=1 << 20,
+        description="how large the audit log may grow before its oldest records go",
+    )
+    shorten_retention: bool = Field(
+        default=False,
+        description=(
+            "lets a sidecar apply a retention that makes more than half of the log go; "
+            "take it away afterwards"
+        ),
+    )
+
+    @property
+    def retention(self) -> Retention:
+        """What is to be kept."""
+        return Retention(self.retention_days, self.max_bytes)
 
     @field_validator("database_url")
     @classmethod
