@@ -1,4 +1,4 @@
-"""Questions for numbers: calls by time, and tokens with their use."""
+"""Questions for numbers: calls by time, tokens with their use, and how the log grows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,7 @@ from audit_api.answers import json_answer
 from audit_api.asking import Asked
 from audit_api.buckets import Bucket, StatsParams
 from audit_api.entries import Moment, UsedToken, timestamp
+from audit_api.growth import Growth, growth_of
 from audit_api.params import Nothing
 from audit_api.remembered import Remembered
 from audit_log.database import Database
@@ -45,6 +46,7 @@ class Counts:
     now: Callable[[], datetime]
     _tokens: Remembered[list[TokenUse]] = field(default_factory=Remembered)
     _counts: Remembered[list[Count]] = field(default_factory=Remembered)
+    _growth: Remembered[Growth] = field(default_factory=Remembered)
 
     async def stats(self, asked: Asked[StatsParams, Nothing]) -> web.Response:
         """Answer how many calls there were in each span of time."""
@@ -61,6 +63,11 @@ class Counts:
         """Answer which tokens were seen, last used first."""
         used = await self._tokens.answer(None, lambda: tokens_used(self.database))
         return json_answer(msgspec.json.encode(list(map(UsedToken.of, used))))
+
+    async def growth(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
+        """Answer how large the log is, how it grows, and when its budget is reached."""
+        growth = await self._growth.answer(None, lambda: growth_of(self.database, self.now()))
+        return json_answer(msgspec.json.encode(growth))
 
 
 def filled(

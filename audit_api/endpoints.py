@@ -16,6 +16,7 @@ from audit_api.entries import (
 )
 from audit_api.events import CONTENT_TYPE
 from audit_api.exports import MARK_FIELD, Exports
+from audit_api.growth import Growth
 from audit_api.live import Live
 from audit_api.params import (
     EntriesParams,
@@ -110,6 +111,13 @@ def endpoints(by: Answerers) -> Sequence[Endpoint]:
             query=StatsParams,
             answers={JSON: list[Counted]},
             ask=by.counts.stats,
+        ),
+        Endpoint(
+            name="growth",
+            path="/mcp-audit/growth",
+            summary="How large the log is, how it grows, and when its byte budget is reached",
+            answers={JSON: Growth},
+            ask=by.counts.growth,
         ),
         Endpoint(
             name="gaps",

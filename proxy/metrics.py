@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from proxy.directory import TokenDirectory
 from proxy.exchange import Tally
 from proxy.journal import Journal
+from proxy.retention import RetentionUpkeep
 from proxy.writer import Writer
 
 PREFIX = "podwarden_audit"
@@ -82,8 +83,31 @@ class SidecarCollector(Collector):
         yield "is_degraded", "1 while records cannot be written", float(writer.problem is not None)
 
 
-def registry_of(collector: Collector) -> CollectorRegistry:
-    """Return a registry with *collector* alone: no module state."""
+class ForecastCollector(Collector):
+    """How large the audit log is and how it grows. What is not known is left out."""
+
+    def __init__(self, retention: RetentionUpkeep) -> None:
+        self._retention = retention
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of the last look."""
+        forecast = self._retention.forecast
+        if forecast is None:
+            return
+        for name, help_text, value in (
+            ("log_records", "API calls in the audit log, estimated", forecast.records),
+            ("log_bytes", "Bytes of the audit log in PostgreSQL", forecast.bytes),
+            ("log_records_per_day", "How fast it grows", forecast.records_per_day),
+            ("log_bytes_per_day", "How fast it grows", forecast.bytes_per_day),
+            ("log_days_until_budget", "Days until its budget", forecast.days_until_budget),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+
+def registry_of(*collectors: Collector) -> CollectorRegistry:
+    """Return a registry with *collectors* alone: no module state."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     return registry

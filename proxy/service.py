@@ -30,8 +30,9 @@ from proxy.listening import Address, listening
 from proxy.mcp.admission import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import SidecarCollector, registry_of
+from proxy.metrics import ForecastCollector, SidecarCollector, registry_of
 from proxy.ops import ops_app
+from proxy.retention import RetentionUpkeep
 from proxy.routes import Routes
 from proxy.settings import ProxySettings
 from proxy.upkeep import keep_partitions
@@ -62,14 +63,17 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         tokens = await _tokens(stack, shared, settings)
         directory = await _directory(stack, tokens, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
-        writer = await _writer(stack, shared, settings, journal, tokens, health)
+        writer, retention = await _writer(stack, shared, settings, journal, tokens, health)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
             lambda: None if directory.is_reachable else "the token directory is out of reach",
+            lambda: retention.problem,
         ]
-        collector = SidecarCollector(tally, journal, writer, directory)
-        ops = web.AppRunner(ops_app(health, registry_of(collector)), access_log=None)
+        registry = registry_of(
+            SidecarCollector(tally, journal, writer, directory), ForecastCollector(retention)
+        )
+        ops = web.AppRunner(ops_app(health, registry), access_log=None)
         ops_wanted = Address(settings.ops_host, settings.ops_port)
         ops_address = await stack.enter_async_context(
             listening(ops, ops_wanted, "PROXY_OPS_HOST, PROXY_OPS_PORT")
@@ -136,16 +140,18 @@ async def _writer(
     journal: Journal,
     tokens: TokenTable,
     health: Health,
-) -> Writer:
+) -> tuple[Writer, RetentionUpkeep]:
     database = await stack.enter_async_context(
         open_database(
             shared.database_url.get_secret_value(), connections=1, application=APPLICATION
         )
     )
     await stack.enter_async_context(health.watched(keep_partitions(database), "partitions"))
+    retention = RetentionUpkeep(database, shared.retention, may_cut_short=shared.shorten_retention)
+    await stack.enter_async_context(health.watched(retention.run(), "retention"))
     writer = Writer(journal, Store(database), tokens.find)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
-    return writer
+    return writer, retention
 
 
 def _admission(

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from audit_log.purge import apply_retention
 from audit_log.record import (
     Attribution,
     Gap,
@@ -15,7 +16,9 @@ from audit_log.record import (
     ToolOutcome,
     new_record_id,
 )
+from audit_log.retention import Retention
 from tests.neighbours.audit_api import ALL, GAPS, NOBODY, asking_as_admin, record
+from tests.neighbours.patience import eventually
 
 NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 ONE_BY_ONE = [
@@ -262,3 +265,40 @@ async def test_a_span_that_begins_within_a_bucket_counts_from_there(api, store):
         await asked(api, ALL + "/stats?since=2026-02-28T12:30:00Z&until=2026-02-27T12:30:00Z")
         == []
     )
+
+
+async def test_growth_is_told_with_the_retention_that_is_applied(api, store, database):
+    assert await asked(api, ALL + "/growth") == {
+        "records": 0,
+        "bytes": await size_of_log(database),
+        "oldest": None,
+        "records_per_day": None,
+        "bytes_per_day": None,
+        "retention_days": None,
+        "max_bytes": None,
+        "days_until_budget": None,
+    }
+    now = datetime.now(UTC)
+    await store.append([record(created_at=now - timedelta(hours=hour)) for hour in range(1, 241)])
+    await database.execute("ANALYZE mcp_audit_log")
+    await apply_retention(database, Retention(max_bytes=10**9))
+    [row] = await database.fetch("SELECT min(created_at) AS oldest FROM mcp_audit_log")
+
+    # It is remembered for twenty times as long as it took.
+    growth = await eventually(lambda: grown(api))
+
+    assert growth["oldest"] == row["oldest"].astimezone(UTC).isoformat()
+    assert growth["records_per_day"] == pytest.approx(24, rel=0.2)
+    assert growth["bytes_per_day"] > 0
+    assert growth["max_bytes"] == 10**9
+    assert growth["days_until_budget"] > 100
+
+
+async def grown(api) -> dict[str, Any] | None:
+    growth: dict[str, Any] = await asked(api, ALL + "/growth")
+    return growth if growth["records"] == 240 else None
+
+
+async def size_of_log(database) -> int:
+    [row] = await database.fetch("SELECT sum(bytes) FROM mcp_audit_extent()")
+    return int(row[0])

@@ -24,6 +24,7 @@ ENDPOINTS: Final = {
     f"{ALL}/invocations/{NOBODY}": 404,
     f"{ALL}/tokens": 200,
     f"{ALL}/stats": 200,
+    f"{ALL}/growth": 200,
     GAPS: 200,
     f"{ALL}/export": 200,
     f"{ALL}/stream": 200,
