@@ -48,7 +48,8 @@ bench: setup
 
 # Proofs that take minutes: many kills, tool calls of 90 s.
 test-long: setup
-	FAULT_KILL_ROUNDS=60 $(BIN)/python -m pytest tests/integration/test_fault_killed.py tests/mcp/long_tool_call.py \
+	FAULT_KILL_ROUNDS=60 CONVERT_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_fault_killed.py \
+	  tests/mcp/long_tool_call.py tests/integration/test_conversion.py \
 	  --timeout=900 --log-cli-level=INFO
 
 # Resolves afresh for every supported Python; needs uv (pip install uv). Writes hashes, no addresses.

@@ -1,4 +1,4 @@
-"""`python -m audit_log`: make the schema, and tokens where PodWarden has no table of its own."""
+"""`python -m audit_log`: make and keep the schema, and tokens where PodWarden has no table."""
 
 import argparse
 import asyncio
@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+from audit_log.command import CommandError, say
+from audit_log.convert_command import convert, drop_old, verify
 from audit_log.database import Database, open_database
 from audit_log.errors import RecordRefusedError, SchemaError, StoreError
 from audit_log.logs import set_up_logs
+from audit_log.purge_command import purge
 from audit_log.schema import ensure_partitions, migrate
 from audit_log.settings import AuditLogSettings, read_settings
 from audit_log.tokens import ROLES, Token, TokenTable
@@ -19,18 +22,14 @@ _DEFAULT_EXPIRY_DAYS: Final = 90
 _MAX_EXPIRY_DAYS: Final = 365
 
 
-class _CommandError(Exception):
-    """What was asked for cannot be done. The message is for the operator."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in *arguments*; return 0, or 1 after one line that says what was wrong."""
     options = _parser().parse_args(arguments)
     settings = read_settings(AuditLogSettings)
     set_up_logs(settings.log_format, settings.log_level)
     try:
-        asyncio.run(_run(options, settings.database_url.get_secret_value()))
-    except (StoreError, _CommandError) as error:
+        asyncio.run(_run(options, settings))
+    except (StoreError, CommandError) as error:
         sys.stderr.write(f"{_complaint(error)}\n")
         return 1
     except KeyboardInterrupt:
@@ -42,6 +41,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m audit_log", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the schema up to date")
+    purge = commands.add_parser(
+        "purge", help="let go what AUDIT_LOG_RETENTION_DAYS and _MAX_BYTES say"
+    )
+    purge.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
+    purge.add_argument("--yes", action="store_true", help="even if more than half of the log goes")
+    convert = commands.add_parser("convert", help="partition an adopted table, while it is in use")
+    steps = convert.add_mutually_exclusive_group()
+    steps.add_argument(
+        "--verify", action="store_true", help="compare the old table with the new one"
+    )
+    steps.add_argument("--drop-old", action="store_true", help="compare, then drop the old table")
     token = commands.add_parser("token", help="manage tokens in our own table")
     actions = token.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make a token; its secret is shown once")
@@ -73,10 +83,18 @@ def _token_id(text: str) -> UUID:
         raise argparse.ArgumentTypeError(f"not a UUID: {text}") from None
 
 
-async def _run(options: argparse.Namespace, url: str) -> None:
+async def _run(options: argparse.Namespace, settings: AuditLogSettings) -> None:
+    url = settings.database_url.get_secret_value()
     async with open_database(url, connections=1, application="audit_log") as database:
         if options.command == "migrate":
             await _migrate(database)
+        elif options.command == "purge":
+            await purge(
+                database, settings.retention, is_dry_run=options.dry_run, is_confirmed=options.yes
+            )
+        elif options.command == "convert":
+            step = verify if options.verify else drop_old if options.drop_old else convert
+            await step(database)
         elif options.action == "create":
             await _create(TokenTable(database), options)
         elif options.action == "list":
@@ -88,22 +106,22 @@ async def _run(options: argparse.Namespace, url: str) -> None:
 async def _migrate(database: Database) -> None:
     applied = await migrate(database)
     for name in applied:
-        _say(f"applied {name}")
+        say(f"applied {name}")
     if not applied:
-        _say("the schema is up to date")
+        say("the schema is up to date")
     await ensure_partitions(database, datetime.now(UTC))
 
 
 async def _create(tokens: TokenTable, options: argparse.Namespace) -> None:
     token, secret = await tokens.create(options.name, options.role, options.expiry_days)
-    _say(f"id      {token.id}")
-    _say(f"secret  {secret}")
+    say(f"id      {token.id}")
+    say(f"secret  {secret}")
 
 
 async def _revoke(tokens: TokenTable, token_id: UUID) -> None:
     if not await tokens.revoke(token_id):
-        raise _CommandError(f"there is no token with the id {token_id}")
-    _say(f"revoked {token_id}")
+        raise CommandError(f"there is no token with the id {token_id}")
+    say(f"revoked {token_id}")
 
 
 def _show(tokens: Sequence[Token]) -> None:
@@ -111,19 +129,15 @@ def _show(tokens: Sequence[Token]) -> None:
     for token in tokens:
         expiry = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
         state = token.refusal(now) or expiry
-        _say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}")
+        say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}")
 
 
 def _complaint(error: Exception) -> str:
-    if isinstance(error, SchemaError | _CommandError):
+    if isinstance(error, SchemaError | CommandError):
         return str(error)
     if isinstance(error, RecordRefusedError):
         return f"PostgreSQL refused this: {error}"
     return f"PostgreSQL cannot do this now: {error}"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-import os
 import re
-import subprocess
-import sys
 from uuid import uuid4
 
 import pytest
@@ -9,22 +6,7 @@ import pytest
 from audit_log.database import open_database
 from audit_log.schema import is_current
 from audit_log.tokens import TokenTable, hash_token
-
-
-def audit_log(url: str | None, *arguments: str) -> tuple[int, str, str]:
-    """Run the command; return its exit code, its output and its complaints."""
-    environment = {"PATH": os.defpath, "PYTHONUTF8": "1"}
-    if url is not None:
-        environment["AUDIT_LOG_DATABASE_URL"] = url
-    done = subprocess.run(
-        [sys.executable, "-m", "audit_log", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=environment,
-    )
-    return done.returncode, done.stdout, done.stderr
+from tests.neighbours.audit_log_command import audit_log
 
 
 async def test_migrate_says_what_it_applied_and_makes_partitions(empty_database_url):

@@ -12,20 +12,10 @@ from audit_log.record import AuditRecord, Outcome
 from audit_log.schema import ensure_partitions, is_current, migrate, migrations
 from audit_log.search import RecordQuery
 from audit_log.store import Store
+from tests.neighbours.adopted import PODWARDENS
 from tests.neighbours.records import ARRIVAL, a_record
 
 NAMES = [migration.name for migration in migrations()]
-PODWARDENS = """
-CREATE TABLE mcp_audit_log (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    token_id uuid,
-    token_name varchar(255) NOT NULL,
-    method varchar(16) NOT NULL,
-    path text NOT NULL,
-    status_code integer NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
-)
-"""
 PODWARDENS_INSERT = """
 INSERT INTO mcp_audit_log (token_name, method, path, status_code)
 VALUES ('Hub Tunnel (hub)', 'TOOL', '/mcp/tool/list_clusters', 200)

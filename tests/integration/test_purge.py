@@ -1,0 +1,343 @@
+"""Old records go as the settings say, while others write, read and delete."""
+
+import asyncio
+import json
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from audit_log.database import open_database
+from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.purge import applied_retention, apply_retention, purging
+from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
+from audit_log.retention import Retention
+from audit_log.schema import ensure_partitions
+from audit_log.store import Store
+from proxy.retention import RetentionUpkeep
+from tests.neighbours.adopted import adopt
+from tests.neighbours.audit_log_command import audit_log
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.ops import degraded, metric, readiness, recovered
+from tests.neighbours.patience import eventually
+from tests.neighbours.records import a_record
+
+NOW = datetime.now(UTC)
+MONTHS = 6
+EVERY_HOUR = 24 * 30 * MONTHS
+_FILL = """
+INSERT INTO mcp_audit_log (
+    id, token_name, method, path, status_code, created_at, outcome, instance)
+SELECT gen_random_uuid(), 'ci', 'GET', '/api/v1/hosts', 200, now() - row * interval '1 hour',
+    'completed', 'test'
+FROM generate_series(1, $1) AS row
+"""
+
+
+async def fill(database) -> None:
+    """Have a record of each hour of the last months, each in its month's partition."""
+    for month in range(MONTHS + 1):
+        await ensure_partitions(database, NOW - timedelta(days=30 * month))
+    await database.execute(_FILL, EVERY_HOUR)
+    await database.execute("ANALYZE mcp_audit_log")
+
+
+async def kept(database, table="mcp_audit_log") -> int:
+    [row] = await database.fetch(f"SELECT count(*) FROM {table}")
+    return int(row[0])
+
+
+async def partitions(database) -> int:
+    [row] = await database.fetch(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'mcp_audit_log'::regclass"
+    )
+    return int(row[0])
+
+
+async def purge(database, moment) -> int:
+    return sum([removed.records async for removed in purging(database, moment)])
+
+
+def purged(url, *arguments, **settings) -> list[str]:
+    code, output, complaint = audit_log(url, "purge", *arguments, **settings)
+    assert (code, complaint) == (0, "")
+    return output.splitlines()
+
+
+async def test_whole_partitions_are_dropped_and_the_edge_is_deleted(database_url, database):
+    await fill(database)
+    before = await partitions(database)
+
+    said = purged(database_url, "--yes", AUDIT_LOG_RETENTION_DAYS="50")
+
+    assert said[0] == "applied: 50 days"
+    assert said[-1].startswith("kept: everything since ")
+    assert any(line.startswith("dropped mcp_audit_log_") for line in said)
+    assert any(line.startswith("deleted ") for line in said)
+    assert await kept(database) in (24 * 50, 24 * 50 + 1)
+    assert await partitions(database) < before
+
+
+async def test_a_preview_tells_and_removes_nothing(database_url, database):
+    await fill(database)
+
+    said = purged(database_url, "--dry-run", AUDIT_LOG_RETENTION_DAYS="50")
+
+    assert any("dropped  from " in line for line in said)
+    assert any("cleaned  from " in line for line in said)
+    assert said[-2].startswith("would go: all before ")
+    assert said[-1] == "it cuts the log short by more than half: purge will ask for --yes"
+    assert await kept(database) == EVERY_HOUR
+    assert (await applied_retention(database)).retention == Retention()
+
+
+async def test_without_a_retention_nothing_goes(database_url, database):
+    await fill(database)
+
+    assert purged(database_url, "--dry-run") == ["nothing would go"]
+    assert purged(database_url) == ["nothing has to go"]
+    assert await kept(database) == EVERY_HOUR
+
+
+async def test_cutting_the_log_short_by_more_than_half_has_to_be_confirmed(database_url, database):
+    await fill(database)
+
+    code, output, complaint = audit_log(database_url, "purge", AUDIT_LOG_RETENTION_DAYS="50")
+
+    assert (code, output) == (1, "")
+    assert "confirm it with --yes" in complaint
+    assert await kept(database) == EVERY_HOUR
+
+
+async def test_the_oldest_go_until_the_log_fits_its_budget(database_url, database):
+    await fill(database)
+    [row] = await database.fetch("SELECT sum(bytes) FROM mcp_audit_extent()")
+    settings = {"AUDIT_LOG_MAX_BYTES": str(max(int(row[0]) - 200_000, 1 << 20))}
+
+    said = purged(database_url, "--yes", **settings)
+
+    assert any(line.startswith("dropped ") for line in said)
+    assert 0 < await kept(database) < EVERY_HOUR
+    [newest] = await database.fetch("SELECT max(created_at) FROM mcp_audit_log")
+    assert newest[0] > NOW - timedelta(hours=2)
+    assert purged(database_url, **settings) == ["nothing has to go"]
+
+
+async def test_an_adopted_table_is_cleaned_in_batches(empty_database_url):
+    async with open_database(empty_database_url, application="test") as database:
+        await adopt(database, 18_000)
+        await apply_retention(database, Retention(days=50))
+        steps = [removed.records async for removed in purging(database, NOW - timedelta(days=50))]
+
+        assert steps[:2] == [5_000, 5_000]
+        assert 0 < steps[2] < 5_000
+        assert await kept(database) in range(5_990, 6_010)
+
+
+async def test_tool_calls_and_gaps_go_with_the_records(database, store):
+    old, new = NOW - timedelta(days=60), NOW - timedelta(days=10)
+    for time in (old, new):
+        await store.append([a_record(created_at=time)])
+        await store.append_invocations([a_tool_call(time)])
+        await store.append_gaps([a_gap(time)])
+    await apply_retention(database, Retention(days=50))
+
+    await purge(database, NOW - timedelta(days=50))
+
+    for table in ("mcp_audit_log", "mcp_tool_invocation", "mcp_audit_gap"):
+        assert await kept(database, table) == 1
+
+
+def a_gap(time: datetime) -> Gap:
+    return Gap(
+        id=new_record_id(),
+        started_at=time,
+        ended_at=time,
+        count=1,
+        reason="journal_full",
+        instance="test",
+    )
+
+
+def a_tool_call(time: datetime) -> Invocation:
+    return Invocation(
+        id=new_record_id(),
+        created_at=time,
+        tool="list_clusters",
+        outcome=ToolOutcome.OK,
+        status_code=200,
+        origin=Origin.MCP,
+        instance="test",
+        token_name="ci",
+    )
+
+
+@pytest.mark.parametrize(
+    "retention", [Retention(), Retention(days=100), Retention(max_bytes=1 << 40)]
+)
+async def test_whoever_may_purge_cannot_remove_more_than_the_retention_lets_go(
+    database, retention
+):
+    await fill(database)
+    await apply_retention(database, retention)
+
+    with suppress(RecordRefusedError):
+        await purge(database, NOW - timedelta(days=50))
+
+    assert await kept(database) == EVERY_HOUR
+
+
+async def test_the_documented_delete_works_beside_it_while_records_arrive(database_url):
+    async with open_database(database_url, connections=6, application="test") as database:
+        await fill(database)
+        await apply_retention(database, Retention(days=90))
+        news = [a_record(created_at=NOW) for _ in range(200)]
+        done = asyncio.Event()
+
+        async def append() -> None:
+            for record in news:
+                await patiently_append(Store(database), record)
+
+        async def delete() -> None:
+            while not done.is_set():
+                await database.execute(
+                    "DELETE FROM mcp_audit_log WHERE created_at < NOW() - INTERVAL '90 days'"
+                )
+
+        async def purge_twice() -> None:
+            moment = NOW - timedelta(days=90)
+            await asyncio.gather(*(until_done(database, moment) for _ in range(2)))
+            done.set()
+
+        await asyncio.gather(append(), delete(), purge_twice())
+
+        ids = Counter(row["id"] for row in await database.fetch("SELECT id FROM mcp_audit_log"))
+        assert max(ids.values()) == 1
+        assert {record.id for record in news} <= ids.keys()
+        assert len(ids) - len(news) in (24 * 90, 24 * 90 - 1)
+
+
+async def test_rows_that_somebody_is_deleting_are_left_to_him(empty_database_url):
+    async with open_database(empty_database_url, connections=2, application="test") as database:
+        await adopt(database, 150)
+        await apply_retention(database, Retention(days=50))
+        async with database.transaction() as other:
+            await other.execute(
+                "DELETE FROM mcp_audit_log WHERE created_at < NOW() - INTERVAL '140 days'"
+            )
+            assert await purge(database, NOW - timedelta(days=50)) in range(88, 92)
+        assert await kept(database) in range(48, 52)
+
+
+async def patiently_append(store, record) -> None:
+    # As the writer does: "not now" is tried again.
+    while True:
+        with suppress(StoreUnavailableError):
+            await store.append([record])
+            return
+
+
+async def until_done(database, moment) -> None:
+    for _ in range(100):
+        with suppress(StoreUnavailableError):
+            await purge(database, moment)
+            return
+
+
+async def test_a_reader_that_takes_long_is_not_pushed_aside_and_holds_nobody_up(database_url):
+    async with open_database(database_url, connections=3, application="test") as database:
+        await fill(database)
+        await apply_retention(database, Retention(days=50))
+        async with database.transaction() as reader:
+            await reader.fetch("SELECT FROM mcp_audit_log")
+
+            with pytest.raises(StoreUnavailableError, match="lock timeout"):
+                await purge(database, NOW - timedelta(days=50))
+            await Store(database).append([a_record(created_at=NOW)])
+
+        assert await purge(database, NOW - timedelta(days=50)) > 0
+
+
+async def test_a_sidecar_lets_old_records_go_and_says_so(database_url, database, upstream):
+    await fill(database)
+    settings = {"AUDIT_LOG_RETENTION_DAYS": "50", "AUDIT_LOG_LOG_FORMAT": "json"}
+    with journal_home() as home:
+        async with home.sidecar(upstream.url, database_url, **settings) as sidecar:
+            await degraded(sidecar, "confirm it with AUDIT_LOG_SHORTEN_RETENTION=true")
+            assert await kept(database) == EVERY_HOUR
+        settings["AUDIT_LOG_SHORTEN_RETENTION"] = "true"
+        async with home.sidecar(upstream.url, database_url, **settings) as sidecar:
+
+            async def has_purged() -> bool:
+                return "retention.records_deleted" in sidecar.report()
+
+            await eventually(has_purged, sidecar.report)
+            await recovered(sidecar)
+            assert await kept(database) in (24 * 50, 24 * 50 + 1)
+            assert await metric(sidecar, "log_records") == pytest.approx(24 * 50, rel=0.1)
+            assert await metric(sidecar, "log_records_per_day") == pytest.approx(24, rel=0.2)
+            assert await metric(sidecar, "log_bytes") > 0
+            events = [
+                json.loads(line)["event"]
+                for line in sidecar.report().splitlines()
+                if '"retention.' in line
+            ]
+    assert events[0] == "retention.applied"
+    assert "retention.partition_dropped" in events
+    assert events[-1] == "retention.records_deleted"
+
+
+async def test_a_sidecar_removes_nothing_while_another_retention_is_applied(database):
+    await fill(database)
+    upkeep = RetentionUpkeep(database, Retention(days=100))
+    assert await upkeep.look_after(NOW) is None
+    left = await kept(database)
+    await apply_retention(database, Retention(days=365))
+
+    complaint = await upkeep.look_after(NOW + timedelta(days=30))
+
+    assert complaint is not None
+    assert complaint.startswith("another retention has been applied")
+    assert await kept(database) == left
+    assert (await applied_retention(database)).retention == Retention(days=365)
+
+
+async def test_a_sidecar_warns_before_the_budget_is_reached(database_url, database, upstream):
+    await fill(database)
+    [row] = await database.fetch("SELECT sum(bytes) FROM mcp_audit_extent()")
+    settings = {"AUDIT_LOG_MAX_BYTES": str(int(row[0]) + 1_000)}
+    with journal_home() as home:
+        async with home.sidecar(upstream.url, database_url, **settings) as sidecar:
+            await degraded(sidecar, "reaches AUDIT_LOG_MAX_BYTES in")
+            assert await metric(sidecar, "log_days_until_budget") < 14
+            assert "retention.in_danger" in sidecar.report()
+
+
+async def test_a_role_that_may_not_change_the_retention_says_so_and_keeps_to_it(
+    database_url, database, upstream
+):
+    await fill(database)
+    await database.execute(
+        "CREATE ROLE purger LOGIN PASSWORD 'p';"
+        "GRANT INSERT ON mcp_audit_log, mcp_tool_invocation, mcp_audit_gap TO purger;"
+        "GRANT SELECT ON mcp_tokens TO purger;"
+        "GRANT EXECUTE ON FUNCTION mcp_audit_purge, mcp_audit_log_ensure_partitions TO purger"
+    )
+    url = database_url.replace(database_url.split("@")[0], "postgresql://purger:p")
+    try:
+        with journal_home() as home:
+            settings = {"AUDIT_LOG_RETENTION_DAYS": "100"}
+            async with home.sidecar(upstream.url, url, **settings) as sidecar:
+                await degraded(sidecar, "as the owner of the audit log")
+                assert await kept(database) == EVERY_HOUR
+            await apply_retention(database, Retention(days=100))
+            async with home.sidecar(upstream.url, url, **settings) as sidecar:
+
+                async def has_purged() -> bool:
+                    return await kept(database) in (24 * 100, 24 * 100 + 1)
+
+                await eventually(has_purged, sidecar.report)
+                assert (await readiness(sidecar))["status"] == "ready"
+    finally:
+        await database.execute("DROP OWNED BY purger; DROP ROLE purger")
