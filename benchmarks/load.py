@@ -28,11 +28,14 @@ class Target:
     token: str | None = None
     varies: bool = False
     """Whether each request carries an id of its own; in the closed loop only."""
+    path: str = PATH
+    tokens: Path | None = None
+    """A file of tokens, one a line, used in turn in place of *token*; in the closed loop only."""
 
     @property
     def url(self) -> str:
         """The address."""
-        return self.origin + PATH
+        return self.origin + self.path
 
     @property
     def fields(self) -> dict[str, str]:
@@ -54,6 +57,7 @@ class Answers:
     p50_ms: float
     p99_ms: float
     max_ms: float
+    p999_ms: float = 0
     bad: int = 0
     more: Mapping[str, float] = field(default_factory=dict)
     """What was measured at the same time, by name."""
@@ -65,6 +69,7 @@ def closed_loop(target: Target, *, connections: int, seconds: float) -> Answers:
     return _answers(
         *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"),
         *("-s", str(_SCRIPT), *fields, target.url, "--", "varying" if target.varies else ""),
+        str(target.tokens or ""),
         seconds=seconds,
     )
 
@@ -78,6 +83,44 @@ def open_loop(target: Target, *, per_second: float, seconds: float) -> Answers:
         *(sys.executable, "-m", "benchmarks.open_loop", target.url, json.dumps(target.fields)),
         *(str(per_second), str(seconds)),
         seconds=seconds,
+    )
+
+
+def echoed(target: Target, *, size: int, seconds: float) -> Answers:
+    """Have WebSocket messages of *size* bytes echoed by *target*; an answer is a message."""
+    return _answers(
+        *(sys.executable, "-m", "benchmarks.echo", target.origin, target.token or ""),
+        *(str(size), str(seconds)),
+        seconds=seconds,
+    )
+
+
+def downloaded(target: Target) -> Answers:
+    """Fetch *target* once, into nothing; an answer is a MB (10^6 bytes)."""
+    return _transferred(target, "%{size_download}")
+
+
+def uploaded(target: Target, file: Path) -> Answers:
+    """Send *file* to *target*; an answer is a MB (10^6 bytes)."""
+    return _transferred(target, "%{size_upload}", "-T", str(file))
+
+
+def _transferred(target: Target, size: str, *options: str) -> Answers:
+    done = subprocess.run(
+        [
+            *(*_ON_CLIENT_CORE, "curl", "--silent", "--show-error", "--fail", "--max-time", "120"),
+            *("-o", "/dev/null", "-w", f"{size} %{{time_total}} %{{time_starttransfer}}"),
+            *("-H", f"Authorization: Bearer {target.token}", "-H", "Expect:", *options),
+            target.url,
+        ],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    transferred, seconds, first = map(float, done.stdout.split())
+    megabytes = transferred / 1e6
+    return Answers(
+        int(megabytes), megabytes / seconds, first * 1e3, seconds * 1e3, max_ms=seconds * 1e3
     )
 
 

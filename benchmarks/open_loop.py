@@ -112,10 +112,11 @@ def measured(url: str, fields: dict[str, str], rate: float, seconds: float) -> d
     request = ("\r\n".join(lines) + "\r\n\r\n").encode()
     loop = OpenLoop((where.hostname or "", where.port or 80), request, rate)
     took = loop.run(int(rate * seconds))
-    return _summary(loop.times, loop.bad, took)
+    return summary(loop.times, loop.bad, took)
 
 
-def _summary(times: list[float], bad: int, seconds: float) -> dict[str, float]:
+def summary(times: list[float], bad: int, seconds: float) -> dict[str, float]:
+    """Return what `Answers` wants to know of *times*, of *bad* answers and of the *seconds*."""
     times.sort()
     last = len(times) - 1
     return {
@@ -123,6 +124,7 @@ def _summary(times: list[float], bad: int, seconds: float) -> dict[str, float]:
         "per_second": len(times) / seconds,
         "p50_ms": times[last // 2] * 1_000 if times else 0,
         "p99_ms": times[last * 99 // 100] * 1_000 if times else 0,
+        "p999_ms": times[last * 999 // 1_000] * 1_000 if times else 0,
         "max_ms": times[last] * 1_000 if times else 0,
         "bad": bad,
     }

@@ -15,6 +15,7 @@ CHECKOUT: Final = Path(__file__).parents[1]
 CLIENT_CORE: Final = 0
 """Shared by the load, the upstream and PostgreSQL: whatever is not measured."""
 PROXY_CORE: Final = 1
+BOTH_CORES: Final = "0,1"
 START_SECONDS: Final = 30
 STOP_SECONDS: Final = 45
 _POLL_SECONDS: Final = 0.02
@@ -48,6 +49,17 @@ class Process:
         """What is resident now, with its descendants and all that they share."""
         return sum(map(_resident_bytes, family(self.pid)))
 
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most that was resident since `forget_peak_memory`, each process at its own worst."""
+        return sum(map(_peak_bytes, family(self.pid)))
+
+    def forget_peak_memory(self) -> None:
+        """Let the peak begin again at what is resident now."""
+        for member in family(self.pid):
+            # proc(5): 5 resets the peak.
+            Path(f"/proc/{member}/clear_refs").write_text("5")
+
     def wait_until(self, is_ready: Callable[[], bool]) -> None:
         """Wait until *is_ready*; raise CannotStartError when it ends first, or never is."""
         deadline = time.monotonic() + START_SECONDS
@@ -70,11 +82,14 @@ class Process:
 def running(
     command: Sequence[str | Path],
     *,
-    core: int,
+    core: int | str,
     directory: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
-    """Run *command* on *core* alone, in *directory*; its words go to `log` there."""
+    """Run *command* on *core* alone, in *directory*; its words go to `log` there.
+
+    Several cores are named as `taskset` has it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "log"
     with log.open("wb") as words:
@@ -139,3 +154,9 @@ def _cpu_seconds(pid: int) -> float:
 def _resident_bytes(pid: int) -> int:
     pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    [kib] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(kib) * 1024

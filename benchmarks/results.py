@@ -24,15 +24,15 @@ and PostgreSQL share the other one. All traffic stays on loopback.
 """
 
 
-def publish(title: str, command: str, text: str) -> None:
+def publish(title: str, command: str, text: str, results: Path = RESULTS) -> None:
     """Write the section *title*, measured by *command*, in place of the one from before."""
     section = f"## {title}\n\n`{command}`, {_circumstances()}\n\n{text.strip()}\n"
     print(section)
-    before = RESULTS.read_text() if RESULTS.exists() else ""
+    before = results.read_text() if results.exists() else ""
     sections = {found[1]: found[0] for found in _SECTION.finditer(before)}
     sections[title] = section
     parts = [_INTRODUCTION, *(each.strip() + "\n" for each in sections.values())]
-    RESULTS.write_text("\n".join(parts))
+    results.write_text("\n".join(parts))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -58,13 +58,18 @@ class Series:
         return median(answers.p99_ms for answers in self.rounds)
 
     @property
+    def p999_ms(self) -> float:
+        """The median over the rounds of what one answer in a thousand exceeded."""
+        return median(answers.p999_ms for answers in self.rounds)
+
+    @property
     def cpu_us(self) -> float:
         """The median of the processor time that an answer took, in microseconds."""
         return median(answers.more.get("cpu_us", 0) for answers in self.rounds)
 
     @property
     def memory_mib(self) -> float:
-        """The most that was resident after a round, in MiB."""
+        """The most that was ever resident in a round, in MiB."""
         return max(answers.more.get("memory_mib", 0) for answers in self.rounds)
 
     def range(self, value: Callable[[Answers], float]) -> str:
@@ -123,11 +128,13 @@ def _calmest(
 
 def _measured(contestant: Contestant, load: Callable[[Target], Answers]) -> Answers:
     process = contestant.process
+    if process:
+        process.forget_peak_memory()
     before = process.cpu_seconds if process else 0.0
     with noticing_others() as disturbance:
         answers = load(contestant.target)
     more = {"others": disturbance.share}
     if process:
         more["cpu_us"] = (process.cpu_seconds - before) / answers.requests * 1e6
-        more["memory_mib"] = process.memory_bytes / 2**20
+        more["memory_mib"] = process.peak_memory_bytes / 2**20
     return replace(answers, more=more)

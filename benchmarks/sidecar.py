@@ -23,14 +23,12 @@ class Sidecar:
 
     process: Process
     origin: str
-    ops_origin: str
+    ops_origins: tuple[str, ...]
+    """One for each worker."""
 
     def metric(self, name: str) -> float:
-        """Return the value of a metric, such as `records_total{fate="written"}`."""
-        with urlopen(f"{self.ops_origin}/metrics", timeout=10) as answer:  # noqa: S310  our own
-            lines = answer.read().decode().splitlines()
-        [value] = [line.split()[-1] for line in lines if line.startswith(f"{_PREFIX}{name} ")]
-        return float(value)
+        """Return the sum of a metric, such as `records_total{fate="written"}`, over the workers."""
+        return sum(_metric(origin, name) for origin in self.ops_origins)
 
     def settle(self) -> None:
         """Wait until everything that was recorded is written; not for ever."""
@@ -41,9 +39,15 @@ class Sidecar:
 
 @contextmanager
 def running_sidecar(
-    directory: Path, *, upstream: str, database_url: str, **settings: str
+    directory: Path,
+    *,
+    upstream: str,
+    database_url: str,
+    core: int | str = PROXY_CORE,
+    **settings: str,
 ) -> Iterator[Sidecar]:
     """Run the sidecar before *upstream*, with its files in *directory*."""
+    workers = int(settings.get("PROXY_WORKERS", "1"))
     with tempfile.TemporaryDirectory(prefix="benchmark-head-", dir="/dev/shm") as head:
         environment = {
             "PYTHONPATH": str(CHECKOUT),
@@ -57,16 +61,21 @@ def running_sidecar(
             **settings,
         }
         command = [sys.executable, "-m", "proxy"]
-        with running(
-            command, core=PROXY_CORE, directory=directory, environment=environment
-        ) as process:
-            process.wait_until(lambda: bool(_started(process.log)))
-            said = _started(process.log)[0]
+        with running(command, core=core, directory=directory, environment=environment) as process:
+            process.wait_until(lambda: len(_started(process.log)) == workers)
+            said = _started(process.log)
             yield Sidecar(
                 process,
-                f"http://127.0.0.1:{said['port']}",
-                f"http://127.0.0.1:{said['ops_port']}",
+                f"http://127.0.0.1:{said[0]['port']}",
+                tuple(f"http://127.0.0.1:{each['ops_port']}" for each in said),
             )
+
+
+def _metric(ops_origin: str, name: str) -> float:
+    with urlopen(f"{ops_origin}/metrics", timeout=10) as answer:  # noqa: S310  our own
+        lines = answer.read().decode().splitlines()
+    [value] = [line.split()[-1] for line in lines if line.startswith(f"{_PREFIX}{name} ")]
+    return float(value)
 
 
 def _started(log: Path) -> list[dict[str, Any]]:

@@ -1,32 +1,35 @@
 """The stage: a directory of its own, the upstream, and what is started in front of it."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from benchmarks.contestants import Proxy, RunningProxy, running_proxy
 from benchmarks.database import Database, running_database
 from benchmarks.disk import Disk, mounted_disk
-from benchmarks.process import end_in_order
+from benchmarks.process import PROXY_CORE, end_in_order
 from benchmarks.sidecar import Sidecar, running_sidecar
 from benchmarks.upstream import running_upstream
 
 AUDIT_OFF: Final[Mapping[str, str]] = {"PROXY_AUDITED_PATHS": "/nothing-here/"}
 GENERAL_LANE: Final[Mapping[str, str]] = {"PROXY_EXPRESS_LANE": "off"}
 
+OpenUpstream = Callable[[Path], AbstractContextManager[str]]
+"""Runs an upstream with its files in a directory; gives its origin."""
+
 
 class Stage:
     """Starts things, each under a name; all are ended when the stage is left."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        """End things with *stack*."""
+    def __init__(self, stack: ExitStack, upstream: OpenUpstream) -> None:
+        """Start *upstream*; end things with *stack*."""
         self._stack = stack
         self.place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         """Where everything keeps its files, in directories named as it is."""
         self.place.chmod(0o711)  # PostgreSQL's account has to walk through
-        self.upstream = stack.enter_context(running_upstream(self.place / "upstream"))
+        self.upstream = stack.enter_context(upstream(self.place / "upstream"))
 
     def database(self, name: str) -> Database:
         """Start PostgreSQL."""
@@ -36,10 +39,16 @@ class Stage:
         """Mount a disk that can be stalled."""
         return self._stack.enter_context(mounted_disk(self.place / "disk"))
 
-    def sidecar(self, name: str, database_url: str, **settings: str) -> Sidecar:
+    def sidecar(
+        self, name: str, database_url: str, *, core: int | str = PROXY_CORE, **settings: str
+    ) -> Sidecar:
         """Start a sidecar with *settings*, which are named as in its environment."""
         running = running_sidecar(
-            self.place / name, upstream=self.upstream, database_url=database_url, **settings
+            self.place / name,
+            upstream=self.upstream,
+            database_url=database_url,
+            core=core,
+            **settings,
         )
         return self._stack.enter_context(running)
 
@@ -49,8 +58,8 @@ class Stage:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
-    """Yield a stage with the upstream on it."""
+def open_stage(upstream: OpenUpstream = running_upstream) -> Iterator[Stage]:
+    """Yield a stage with *upstream* on it."""
     end_in_order()
     with ExitStack() as stack:
-        yield Stage(stack)
+        yield Stage(stack, upstream)

@@ -1,4 +1,5 @@
--- Has wrk close with one line of JSON, and give each request an id of its own if asked to vary.
+-- Has wrk close with one line of JSON, and give each request an id of its own if asked to vary,
+-- or the next of the tokens in a file.
 local count = 0
 
 local function varying_request()
@@ -7,9 +8,22 @@ local function varying_request()
   return wrk.format()
 end
 
+local requests = {}
+
+local function request_with_next_token()
+  count = count + 1
+  return requests[count % #requests + 1]
+end
+
 function init(args)
   if args[1] == "varying" then
     request = varying_request
+  elseif args[2] ~= nil and args[2] ~= "" then
+    for token in io.lines(args[2]) do
+      wrk.headers["Authorization"] = "Bearer " .. token
+      requests[#requests + 1] = wrk.format()
+    end
+    request = request_with_next_token
   end
 end
 
