@@ -25,13 +25,17 @@ class Held:
     with_bytes: int
 
 
-def idle_streams(contestants: Sequence[Contestant], number: int) -> str:
-    """Open *number* streams through each contestant in turn; return a table of its memory."""
-    held = [
+def idle_streams(contestants: Sequence[Contestant], number: int) -> list[Held]:
+    """Open *number* streams through each contestant in turn; return what it held."""
+    return [
         _held(each.name, each.process, each.target, number)
         for each in contestants
         if each.process is not None
     ]
+
+
+def stream_table(held: Sequence[Held], number: int) -> str:
+    """Return a table of what *number* streams cost."""
     return table(
         ("", "MiB before", f"MiB with {number:,}", "KiB a stream"),
         [

@@ -42,7 +42,12 @@ class Process:
     @property
     def cpu_seconds(self) -> float:
         """What it has used of a core so far, with its descendants."""
-        return sum(map(_cpu_seconds, family(self.pid)))
+        return sum(_cpu_seconds(Path(f"/proc/{each}/stat")) for each in family(self.pid))
+
+    @property
+    def first_thread_cpu_seconds(self) -> float:
+        """What its first thread has used of a core so far: where it has one, its event loop."""
+        return _cpu_seconds(Path(f"/proc/{self.pid}/task/{self.pid}/stat"))
 
     @property
     def memory_bytes(self) -> int:
@@ -145,9 +150,9 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _cpu_seconds(pid: int) -> float:
+def _cpu_seconds(stat: Path) -> float:
     # proc_pid_stat(5): the name in parentheses may hold spaces; fields 14 and 15 are the times.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
 

@@ -18,7 +18,7 @@ JUDGED: Final = 32
 """The number of connections for which issue 6 says what is to be reached."""
 _ROUNDS: Final = {1: 3, JUDGED: 5, 256: 3}
 """How many rounds for how many connections."""
-_MIB_WANTED: Final = 120
+_MIB_WANTED: Final = 120e6 / 2**20
 _LANES: Final = ("audit on", "audit off", "audit on, general lane")
 _NOTES: Final = """
 *CPU* is that of all processes of a contestant, for one request, while the load lasts; the writer

@@ -27,6 +27,8 @@ class Contestant:
     """What it has to bear while it is measured."""
     settle: Callable[[], object] = lambda: None
     """Waits until it has done what is left to do after being measured."""
+    load: Callable[[Target], Answers] | None = None
+    """How it is asked, where it is not asked as the others are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _measured(contestant: Contestant, load: Callable[[Target], Answers]) -> Answ
         process.forget_peak_memory()
     before = process.cpu_seconds if process else 0.0
     with noticing_others() as disturbance:
-        answers = load(contestant.target)
+        answers = (contestant.load or load)(contestant.target)
     more = {"others": disturbance.share}
     if process:
         more["cpu_us"] = (process.cpu_seconds - before) / answers.requests * 1e6

@@ -27,7 +27,7 @@ class Sidecar:
     """One for each worker."""
 
     def metric(self, name: str) -> float:
-        """Return the sum of a metric, such as `records_total{fate="written"}`, over the workers."""
+        """Return the sum of a metric, such as `records_total{fate="written"}`, of all workers."""
         return sum(_metric(origin, name) for origin in self.ops_origins)
 
     def settle(self) -> None:

@@ -31,7 +31,7 @@ def verdict(goals: Iterable[Goal]) -> str:
         [
             (
                 goal.name,
-                f"{'≤' if goal.is_limit else '≥'} {goal.wanted:g}{goal.unit}",
+                f"{'≤' if goal.is_limit else '≥'} {goal.wanted:.4g}{goal.unit}",
                 f"{goal.reached:.2f}{goal.unit}",
                 f"**{goal.missed_by:.2f}{goal.unit}**" if goal.missed_by > 0 else "reached",
             )

@@ -1,0 +1,134 @@
+"""`python -m benchmarks.profile`: where the time of a call in the express lane goes."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from benchmarks.calm import Patience
+from benchmarks.load import Target, closed_loop
+from benchmarks.options import parser
+from benchmarks.results import publish, table
+from benchmarks.rounds import Contestant, Series, interleaved, others
+from benchmarks.stacks import Stack, stacks, watcher
+from benchmarks.stage import AUDIT_OFF, open_stage
+
+_CONNECTIONS: Final = 32
+_ROUNDS: Final = 3
+_FUNCTIONS: Final = 25
+_SMALLEST: Final = 0.005
+_THREADS: Final = "the journal's threads"
+_NOTES: Final = """
+The time of a request was measured without the profiler. How it is shared out was seen by py-spy,
+which stops the sidecar 100 times a second and follows its Python and C stacks: so the shares are
+right to about a percent, small ones less so. C code counts for the function of ours that called
+it, but for uvloop and system calls. Waiting for events (`epoll_pwait`) is left out. `write` and `read` are those of the sockets and take in
+the kernel's whole way to the other end, which a loopback does at once. The journal's threads,
+which share the core with the loop, and the kernel's work for them are a row of their own.
+"""
+
+Shares = Mapping[str, float]
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--seconds", type=int, default=20, help="to watch each")
+    chosen = options.parse_args()
+    seconds = 3 if chosen.short else chosen.seconds
+    patience = Patience(0 if chosen.short else chosen.patience)
+    with open_stage() as stage:
+        database = stage.database("database")
+        on = stage.sidecar("on", database.url)
+        off = stage.sidecar("off", database.url, **AUDIT_OFF)
+        contestants = [
+            Contestant(
+                "audit on", Target(on.origin, database.token), on.process, settle=on.settle
+            ),
+            Contestant("audit off", Target(off.origin, database.token), off.process),
+        ]
+        for contestant in contestants:  # tokens are learned, connections made
+            closed_loop(contestant.target, connections=_CONNECTIONS, seconds=1)
+        series = interleaved(
+            contestants,
+            partial(closed_loop, connections=_CONNECTIONS, seconds=1 if chosen.short else 3),
+            rounds=1 if chosen.short else _ROUNDS,
+            patience=patience,
+        )
+        seen = {each.name: _watched(each, seconds) for each in contestants}
+    functions = _by_function(series["audit on"], seen["audit on"])
+    publish(
+        "Where the time of a call goes",
+        f"python -m benchmarks.profile --seconds {seconds}",
+        "\n\n".join(
+            [
+                f"### By part\n\n{_by_part(series, seen)}",
+                f"### By function, audit on\n\n{functions}",
+                f"{others(series.values())}\n{_NOTES}",
+            ]
+        ),
+        chosen.results,
+    )
+
+
+def _watched(contestant: Contestant, seconds: int) -> tuple[list[Stack], float]:
+    """Return stacks seen under load, and which part of the time the loop's thread used."""
+    assert contestant.process is not None
+    process = contestant.process
+    program = watcher()
+    load = threading.Thread(
+        target=partial(
+            closed_loop, contestant.target, connections=_CONNECTIONS, seconds=seconds + 3
+        ),
+        name="load",
+    )
+    load.start()
+    try:
+        whole, loop = process.cpu_seconds, process.first_thread_cpu_seconds
+        found = stacks(program, process.pid, seconds)
+        part = (process.first_thread_cpu_seconds - loop) / (process.cpu_seconds - whole)
+    finally:
+        load.join()
+    return found, part
+
+
+def _by_part(series: Mapping[str, Series], seen: Mapping[str, tuple[list[Stack], float]]) -> str:
+    shares = {}
+    for name, (found, loop) in seen.items():
+        shares[name] = {**_shares(found, loop, lambda stack: stack.part), _THREADS: 1 - loop}
+    names = list(series)
+    parts = sorted(
+        {part for each in shares.values() for part, share in each.items() if share > _SMALLEST},
+        key=lambda part: -sum(each.get(part, 0) for each in shares.values()),
+    )
+    rows = [
+        (part, *(_cell(shares[name].get(part, 0), series[name].cpu_us) for name in names))
+        for part in parts
+    ]
+    whole = [("**all**", *(f"{series[name].cpu_us:.1f} µs" for name in names))]
+    return table(("part", *names), [*whole, *rows])
+
+
+def _by_function(series: Series, seen: tuple[list[Stack], float]) -> str:
+    shares = _shares(*seen, lambda stack: stack.function or "none of ours")
+    most = sorted(shares.items(), key=lambda each: -each[1])[:_FUNCTIONS]
+    return table(
+        ("function, with all that it calls outside our code", "of a call"),
+        [(f"`{function}`", _cell(share, series.cpu_us)) for function, share in most],
+    )
+
+
+def _shares(found: list[Stack], loop: float, name: Callable[[Stack], str]) -> Shares:
+    """Return which part of a call's time goes to what, by *name*."""
+    seen = Counter[str]()
+    for stack in found:
+        seen[name(stack)] += stack.seen
+    return {each: loop * number / seen.total() for each, number in seen.items()}
+
+
+def _cell(share: float, whole_us: float) -> str:
+    return f"{share * whole_us:.1f} µs, {share:.1%}" if share else ""
+
+
+if __name__ == "__main__":
+    main()
