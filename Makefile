@@ -43,7 +43,7 @@ screenshots: setup browser
 
 # Each writes its section of benchmarks/RESULTS.md; needs a quiet machine and root (a loop mount).
 bench: setup
-	for what in auditing writer stall proxies latency bodies growth profile queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
+	for what in auditing writer stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.outage --seconds 600
 
 # Proofs that take minutes: many kills, tool calls of 90 s.

@@ -95,6 +95,15 @@ def echoed(target: Target, *, size: int, seconds: float) -> Answers:
     )
 
 
+def called(target: Target, *, tool: str, seconds: float) -> Answers:
+    """Call the MCP *tool* at *target*, again and again; an answer is a call."""
+    return _answers(
+        *(sys.executable, "-m", "benchmarks.mcp_caller", target.origin, target.token or ""),
+        *(tool, str(seconds)),
+        seconds=seconds,
+    )
+
+
 def downloaded(target: Target) -> Answers:
     """Fetch *target* once, into nothing; an answer is a MB (10^6 bytes)."""
     return _transferred(target, "%{size_download}")

@@ -1,6 +1,7 @@
 """`python -m benchmarks.profile`: where the time of a call in the express lane goes."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,14 +19,16 @@ _CONNECTIONS: Final = 32
 _ROUNDS: Final = 3
 _FUNCTIONS: Final = 25
 _SMALLEST: Final = 0.005
+_ALONE_SECONDS: Final = 2
 _THREADS: Final = "the journal's threads"
 _NOTES: Final = """
 The time of a request was measured without the profiler. How it is shared out was seen by py-spy,
 which stops the sidecar 100 times a second and follows its Python and C stacks: so the shares are
 right to about a percent, small ones less so. C code counts for the function of ours that called
-it, but for uvloop and system calls. Waiting for events (`epoll_pwait`) is left out. `write` and `read` are those of the sockets and take in
-the kernel's whole way to the other end, which a loopback does at once. The journal's threads,
-which share the core with the loop, and the kernel's work for them are a row of their own.
+it, but for uvloop and system calls. Waiting for events (`epoll_pwait`) is left out.
+`write` and `read` are those of the sockets and take in the kernel's whole way to the other end,
+which a loopback does at once. The journal's threads, which share the core with the loop, and the
+kernel's work for them are a row of their own.
 """
 
 Shares = Mapping[str, float]
@@ -78,15 +81,20 @@ def _watched(contestant: Contestant, seconds: int) -> tuple[list[Stack], float]:
     program = watcher()
     load = threading.Thread(
         target=partial(
-            closed_loop, contestant.target, connections=_CONNECTIONS, seconds=seconds + 3
+            closed_loop,
+            contestant.target,
+            connections=_CONNECTIONS,
+            seconds=seconds + 2 * _ALONE_SECONDS,
         ),
         name="load",
     )
     load.start()
     try:
+        # Before it is watched: being stopped costs all threads, and the idle ones most.
         whole, loop = process.cpu_seconds, process.first_thread_cpu_seconds
-        found = stacks(program, process.pid, seconds)
+        time.sleep(_ALONE_SECONDS)
         part = (process.first_thread_cpu_seconds - loop) / (process.cpu_seconds - whole)
+        found = stacks(program, process.pid, seconds)
     finally:
         load.join()
     return found, part
