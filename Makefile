@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint types imports tests browser test-long screenshots bench lock clean
+.PHONY: setup run test lint types imports tests browser test-long test-system screenshots bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -52,12 +52,18 @@ test-long: setup
 	  tests/mcp/long_tool_call.py tests/integration/test_conversion.py \
 	  --timeout=900 --log-cli-level=INFO
 
+# What needs tools of Debian: promtool (apt-get install prometheus).
+test-system: setup
+	$(BIN)/python -m pytest tests/system
+
 # Resolves afresh for every supported Python; needs uv (pip install uv). Writes hashes, no addresses.
 lock:
 	UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/runtime.lock
 	UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements/dev.lock
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --extra otel -o requirements/otel.lock
+	UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --extra otel --group dev -o requirements/dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache

@@ -89,15 +89,19 @@ class Tail:
 
     async def watch(self) -> None:
         """Look again and again, as long as somebody listens."""
+        said = False
         while True:
             await self._somebody.wait()
             self._news.clear()
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001  one bad row must not end it for everybody
-                log.warning("tail.store_unavailable", reason=str(error))
+                if not said:
+                    log.warning("tail.store_unavailable", reason=str(error))
+                said = True
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            said = False
             await asyncio.sleep(PACE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):

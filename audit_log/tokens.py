@@ -17,6 +17,9 @@ from audit_log.record import new_record_id
 TOKEN_PREFIX: Final = "pwm_"
 TOKEN_BYTES: Final = 32
 ROLES: Final = ("viewer", "operator", "admin")
+UNKNOWN: Final = "unknown token"
+EXPIRED: Final = "token has expired"
+REVOKED: Final = "token has been revoked"
 CHANGES_CHANNEL: Final = "mcp_tokens_changed"
 
 DEFAULT_TOKEN_QUERY: Final = (
@@ -54,9 +57,9 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         """Return why this token is not accepted at *now*, or None when it is."""
         # Whenever that was: their clock may be ahead of ours.
         if self.revoked_at is not None:
-            return "token has been revoked"
+            return REVOKED
         if self.expires_at is not None and self.expires_at <= now:
-            return "token has expired"
+            return EXPIRED
         return None
 
 

@@ -14,6 +14,7 @@ from proxy.listening import CannotListenError
 from proxy.service import instance_of, serving
 from proxy.settings import ProxySettings
 from proxy.supervisor import stop_without_supervisor, supervise, workers_of
+from proxy.tracing import TracingUnavailableError
 
 log = structlog.get_logger("proxy")
 
@@ -32,6 +33,8 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     except JournalError as error:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None
+    except TracingUnavailableError as error:
+        raise SystemExit(f"PROXY_TRACING: {error}") from None
 
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:

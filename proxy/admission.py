@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from audit_log.record import Outcome
-from audit_log.tokens import Token
+from audit_log.tokens import UNKNOWN, Token
 from proxy.directory import DirectoryUnavailableError
 from proxy.errors import RefusedError, TokenRefusedError
 from proxy.exchange import (
@@ -17,6 +17,7 @@ from proxy.exchange import (
     Recorder,
     Tally,
     UnauditedExchange,
+    Watch,
 )
 from proxy.headers import Peer
 from proxy.identity import AuditedPaths, Credentials, TokenRecogniser, client_address
@@ -59,6 +60,8 @@ class Admission:
     instance: str
     trusted: Sequence[Network]
     mcp: McpAdmission
+    watches: Sequence[Watch] = ()
+    """Who is told of each audited call that has ended."""
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
@@ -108,7 +111,7 @@ class Admission:
     def _audited(self, call: Call) -> tuple[AuditedExchange, str]:
         """Return the exchange of *call* and the hash of its token."""
         assert call.audited is not None
-        exchange = AuditedExchange(self.recorder, self.tally, call.audited)
+        exchange = AuditedExchange(self.recorder, self.tally, call.audited, self.watches)
         if isinstance(call.audited.token_hash, Credentials):
             refusal = RefusedError("several Authorization fields: it is not clear who is calling")
             exchange.end(refusal.outcome, refusal.status)
@@ -122,8 +125,9 @@ class Admission:
 
     def _judged(self, exchange: AuditedExchange, token: Token | None) -> AuditedExchange:
         exchange.token = token
-        complaint = token.refusal(exchange.created_at) if token else "unknown token"
+        complaint = token.refusal(exchange.created_at) if token else UNKNOWN
         if complaint and self.policy is TokenPolicy.ENFORCE:
+            self.tally.refused_tokens[complaint] += 1
             refusal = TokenRefusedError(complaint)
             exchange.end(refusal.outcome, refusal.status)
             raise refusal

@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
-from audit_log.record import Attribution, Kept, Outcome
+from audit_log.record import Attribution, AuditRecord, Kept, Outcome
 from audit_log.tokens import Token
 from proxy.framing import Payload
 from proxy.identity import Caller, Credentials, recorded_path
@@ -34,6 +34,11 @@ class Cause(msgspec.Struct, frozen=True):
     def members(self) -> bytes:
         """Return what a record says of it, as members of JSON with a comma behind each."""
         return msgspec.json.encode(self)[1:-1] + b","
+
+
+Watch = Callable[[RequestHead, AuditRecord], None]
+"""Is told of each audited call that has ended: of its request, and what was recorded. Never waits
+and never raises."""
 
 
 class Recorder(Protocol):
@@ -76,6 +81,11 @@ class Tally:
         self.unaudited: Counter[Outcome] = Counter()
         self.oddities: Counter[str] = Counter()
         """What clients sent that nobody should, by kind."""
+        self.refused_tokens: Counter[str] = Counter()
+        """Calls that we refused for their token, by what was wrong with it."""
+        self.spans: Counter[str] = Counter()
+        self.webhook_events: Counter[str] = Counter()
+        """By fate: see `Outbox`."""
 
 
 class UnauditedExchange(Exchange):
@@ -128,8 +138,10 @@ class AuditedCall:
 class AuditedExchange(Exchange):
     """An exchange that leaves exactly one record behind, however it ends."""
 
-    def __init__(self, recorder: Recorder, tally: Tally, call: AuditedCall) -> None:
-        """Record *call*, which has just arrived, to *recorder*."""
+    def __init__(
+        self, recorder: Recorder, tally: Tally, call: AuditedCall, watches: Sequence[Watch] = ()
+    ) -> None:
+        """Record *call*, which has just arrived, to *recorder*, and tell *watches* of its end."""
         self.token: Token | Missing | None = MISSING
         """With which it is made, once that is known."""
         self.created_at = datetime.now(UTC)
@@ -137,6 +149,7 @@ class AuditedExchange(Exchange):
         self._recorder = recorder
         self._tally = tally
         self._call = call
+        self._watches = watches
         self._opening = opening(self.created_at)
         self._slot = -1
         self._has_ended = False
@@ -156,7 +169,12 @@ class AuditedExchange(Exchange):
         self._has_ended = True
         self._tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
-        self._recorder.end(self._slot, self._record(ending(outcome, status, duration_ms)))
+        text = self._record(ending(outcome, status, duration_ms))
+        self._recorder.end(self._slot, text)
+        if self._watches:
+            record = text.record
+            for watch in self._watches:
+                watch(self._call.head, record)
 
     def _record(self, ending: bytes) -> RecordText:
         return RecordText(self._opening, ending, self._call.rest_of_record(self.token))

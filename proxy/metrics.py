@@ -1,5 +1,6 @@
 """Metrics: read from the parts when asked for, so that counting costs a call nothing."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -7,31 +8,47 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit_log.tokens import EXPIRED, REVOKED, UNKNOWN
 from proxy.directory import TokenDirectory
 from proxy.exchange import Tally
+from proxy.health import Health
 from proxy.journal import Journal
+from proxy.outbox import DELIVERED, DROPPED
 from proxy.retention import RetentionUpkeep
+from proxy.tracing import UNSAMPLED
+from proxy.webhook.delivery import REFUSED
 from proxy.writer import Writer
 
 PREFIX = "podwarden_audit"
+REFUSALS = (UNKNOWN, EXPIRED, REVOKED)
+SPAN_FATES = (DELIVERED, DROPPED, UNSAMPLED)
+EVENT_FATES = (DELIVERED, DROPPED, REFUSED)
 
 
 class SidecarCollector(Collector):
     """What Prometheus is told."""
 
     def __init__(
-        self, tally: Tally, journal: Journal, writer: Writer, directory: TokenDirectory
+        self,
+        tally: Tally,
+        journal: Journal,
+        writer: Writer,
+        directory: TokenDirectory,
+        health: Health,
     ) -> None:
         self._tally = tally
         self._journal = journal
         self._writer = writer
         self._directory = directory
+        self._health = health
 
     def collect(self) -> Iterable[Metric]:
         """Yield the numbers of this moment."""
         yield self._calls()
         yield self._records()
         yield self._oddities()
+        yield CounterMetricFamily(f"{PREFIX}_gaps", "Gaps written", value=self._writer.gaps)
+        yield from self._watched()
         for name, help_text, value in self._gauges():
             yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
 
@@ -59,14 +76,18 @@ class SidecarCollector(Collector):
         return records
 
     def _oddities(self) -> Metric:
-        oddities = CounterMetricFamily(
-            f"{PREFIX}_oddities",
-            "What was seen and not understood, or should not be",
-            labels=["kind"],
-        )
-        for kind, count in self._tally.oddities.items():
-            oddities.add_metric([kind], count)
-        return oddities
+        oddities = self._tally.oddities
+        help_text = "What was seen and not understood, or should not be"
+        return _counter("oddities", help_text, "kind", oddities, oddities)
+
+    def _watched(self) -> Iterable[Metric]:
+        tally = self._tally
+        help_text = "Calls that the sidecar refused for their token"
+        yield _counter("refused_tokens", help_text, "reason", tally.refused_tokens, REFUSALS)
+        help_text = "Spans, by what became of them"
+        yield _counter("spans", help_text, "fate", tally.spans, SPAN_FATES)
+        help_text = "Events of the webhook, by what became of them"
+        yield _counter("webhook_events", help_text, "fate", tally.webhook_events, EVENT_FATES)
 
     def _gauges(self) -> Iterable[tuple[str, str, float]]:
         journal, writer = self._journal, self._writer
@@ -76,10 +97,15 @@ class SidecarCollector(Collector):
         yield "journal_disk_bytes", "Bytes of all segments on disk", journal.bytes_on_disk
         yield "journal_head_bytes", "Bytes that only the head holds", journal.head_bytes_in_use
         yield "journal_unwritten_bytes", "Bytes not yet in PostgreSQL", journal.unwritten_bytes
+        yield "journal_max_bytes", "Bytes that may wait on disk", journal.max_bytes
         yield "oldest_unwritten_seconds", "Age of the oldest record not yet in PostgreSQL", age
         yield "batch_records", "Records in the last batch written", writer.batch_records
         yield "batch_seconds", "Duration of the last batch written", writer.batch_seconds
         yield "directory_age_seconds", "Age of the token directory", self._directory.age_seconds
+        last_gap = writer.last_gap_at.timestamp() if writer.last_gap_at else 0
+        yield "last_gap_timestamp_seconds", "When a gap was last written, or 0", last_gap
+        yield "is_ready", "1 while calls are accepted", float(self._health.is_accepting)
+        yield "problems", "Reasons that /readyz gives", len(self._health.report()[1])
         yield "is_degraded", "1 while records cannot be written", float(writer.problem is not None)
 
 
@@ -103,6 +129,16 @@ class ForecastCollector(Collector):
         ):
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+
+def _counter(
+    name: str, help_text: str, label: str, counts: Counter[str], values: Iterable[str]
+) -> Metric:
+    """Return *counts* by *label*; those of *values* also at zero, so that a first one shows."""
+    family = CounterMetricFamily(f"{PREFIX}_{name}", help_text, labels=[label])
+    for value in values:
+        family.add_metric([value], counts[value])
+    return family
 
 
 def registry_of(*collectors: Collector) -> CollectorRegistry:

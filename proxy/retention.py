@@ -1,6 +1,7 @@
 """Lets old records go as the settings say, and looks ahead to when the byte budget is reached."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,6 +16,8 @@ from audit_log.retention import Retention
 
 INTERVAL_SECONDS: Final = 300.0
 RETRY_SECONDS: Final = 60.0
+BudgetNears = Callable[[int, int, float | None], object]
+"""Is told, once, how many bytes are used, of how many, and how many days are left, if known."""
 log = structlog.get_logger(__name__)
 
 
@@ -25,11 +28,18 @@ class RetentionUpkeep:
     """
 
     def __init__(
-        self, database: Database, retention: Retention, *, may_cut_short: bool = False
+        self,
+        database: Database,
+        retention: Retention,
+        *,
+        may_cut_short: bool = False,
+        budget_nears: BudgetNears | None = None,
     ) -> None:
+        """Keep to *retention*, which may make more than half of the log go if *may_cut_short*."""
         self._database = database
         self._retention = retention
         self._may_cut_short = may_cut_short
+        self._budget_nears = budget_nears
         self._was_applied = False
         self.problem: str | None = None
         """What an operator should look at, or None."""
@@ -64,7 +74,11 @@ class RetentionUpkeep:
             await self._purge(moment)
             extent = await measure(self._database)
             self.forecast = Forecast.of(extent, self._retention, now)
-        return self.forecast.warning(self._retention, has_met_budget=applied.has_met_budget)
+        warning = self.forecast.warning(self._retention, has_met_budget=applied.has_met_budget)
+        if warning is not None and self.problem is None and self._budget_nears is not None:
+            budget, left = self._retention.max_bytes, self.forecast.days_until_budget
+            self._budget_nears(self.forecast.bytes, budget or 0, left)
+        return warning
 
     async def _apply(self, applied: Applied, extent: Extent, now: datetime) -> str | None:
         if self._was_applied:

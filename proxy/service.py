@@ -9,7 +9,7 @@ from typing import cast
 from aiohttp import web
 from yarl import URL
 
-from audit_log.database import open_database
+from audit_log.database import Database, open_database
 from audit_log.settings import AuditLogSettings
 from audit_log.store import Store
 from audit_log.tokens import TokenTable
@@ -37,6 +37,7 @@ from proxy.routes import Routes
 from proxy.settings import ProxySettings
 from proxy.upkeep import keep_partitions
 from proxy.upstream import Upstream, UpstreamLimits, open_upstream
+from proxy.watchers import Watchers, watching
 from proxy.writer import Writer, writing
 
 APPLICATION = "podwarden-audit-proxy"
@@ -55,7 +56,7 @@ class Addresses:
 async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIterator[Addresses]:
     """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
 
-    Raises CannotListenError and JournalError.
+    Raises CannotListenError, JournalError and TracingUnavailableError.
     """
     health, tally = Health(), Tally()
     instance = instance_of(settings)
@@ -63,7 +64,10 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         tokens = await _tokens(stack, shared, settings)
         directory = await _directory(stack, tokens, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
-        writer, retention = await _writer(stack, shared, settings, journal, tokens, health)
+        watchers = await stack.enter_async_context(watching(settings, instance, tally, health))
+        database = await _database(stack, shared, health)
+        retention = await _retention(stack, shared, database, watchers, health)
+        writer = await _writer(stack, settings, journal, database, tokens, watchers)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
@@ -71,7 +75,8 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
             lambda: retention.problem,
         ]
         registry = registry_of(
-            SidecarCollector(tally, journal, writer, directory), ForecastCollector(retention)
+            SidecarCollector(tally, journal, writer, directory, health),
+            ForecastCollector(retention),
         )
         ops = web.AppRunner(ops_app(health, registry), access_log=None)
         ops_wanted = Address(settings.ops_host, settings.ops_port)
@@ -80,7 +85,7 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         )
         calls = ToolCalls(ToolCallsInFlight(), journal, instance)
         hub_address = await _hub(stack, settings, calls, tally)
-        admission = _admission(settings, instance, directory, journal, calls, tally)
+        admission = _admission(settings, directory, journal, calls, tally, watchers)
         routes = await _routes(stack, settings)
         address = await stack.enter_async_context(
             listening(
@@ -133,34 +138,53 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     )
 
 
-async def _writer(
-    stack: AsyncExitStack,
-    shared: AuditLogSettings,
-    settings: ProxySettings,
-    journal: Journal,
-    tokens: TokenTable,
-    health: Health,
-) -> tuple[Writer, RetentionUpkeep]:
+async def _database(stack: AsyncExitStack, shared: AuditLogSettings, health: Health) -> Database:
+    url = shared.database_url.get_secret_value()
     database = await stack.enter_async_context(
-        open_database(
-            shared.database_url.get_secret_value(), connections=1, application=APPLICATION
-        )
+        open_database(url, connections=1, application=APPLICATION)
     )
     await stack.enter_async_context(health.watched(keep_partitions(database), "partitions"))
-    retention = RetentionUpkeep(database, shared.retention, may_cut_short=shared.shorten_retention)
-    await stack.enter_async_context(health.watched(retention.run(), "retention"))
-    writer = Writer(journal, Store(database), tokens.find)
+    return database
+
+
+async def _retention(
+    stack: AsyncExitStack,
+    shared: AuditLogSettings,
+    database: Database,
+    watchers: Watchers,
+    health: Health,
+) -> RetentionUpkeep:
+    upkeep = RetentionUpkeep(
+        database,
+        shared.retention,
+        may_cut_short=shared.shorten_retention,
+        budget_nears=watchers.announcer.budget_nears if watchers.announcer else None,
+    )
+    await stack.enter_async_context(health.watched(upkeep.run(), "retention"))
+    return upkeep
+
+
+async def _writer(
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    journal: Journal,
+    database: Database,
+    tokens: TokenTable,
+    watchers: Watchers,
+) -> Writer:
+    announce = watchers.announcer.gap_found if watchers.announcer else None
+    writer = Writer(journal, Store(database), tokens.find, announce)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
-    return writer, retention
+    return writer
 
 
 def _admission(
     settings: ProxySettings,
-    instance: str,
     directory: TokenDirectory,
     journal: Journal,
     calls: ToolCalls,
     tally: Tally,
+    watchers: Watchers,
 ) -> Admission:
     recogniser = TokenRecogniser(settings.token_prefix)
     return Admission(
@@ -170,7 +194,7 @@ def _admission(
         directory=directory,
         recorder=journal,
         tally=tally,
-        instance=instance,
+        instance=calls.instance,
         trusted=settings.trusted_proxies,
         mcp=McpAdmission(
             path=settings.mcp_path.rstrip("/").encode(),
@@ -180,6 +204,7 @@ def _admission(
             calls=calls,
             tally=tally,
         ),
+        watches=watchers.call_ended,
     )
 
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
+from proxy.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
 Network = IPv4Network | IPv6Network
@@ -106,6 +107,18 @@ class ProxySettings(BaseSettings):
     instance: str | None = Field(
         default=None, description="this sidecar's name in the records; the host name when not set"
     )
+    log_requests: bool = Field(default=False, description="one log line per audited call")
+    tracing: bool = Field(
+        default=False,
+        description="OpenTelemetry spans of audited calls, sent as the `OTEL_…` variables say;"
+        " needs `requirements/otel.lock`",
+    )
+    webhook_url: SecretStr | None = Field(
+        default=None, description="who is told of bursts, first uses and gaps: docs/watch.md"
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="what the webhook is signed with: `whsec_` and base64"
+    )
     connect_timeout_seconds: float = Field(
         default=5, gt=0, description="to reach the upstream, then 504"
     )
@@ -141,6 +154,26 @@ class ProxySettings(BaseSettings):
             raise ValueError("PROXY_PORT must be given when PROXY_WORKERS is more than 1")
         return self
 
+    @model_validator(mode="after")
+    def _webhook_is_signed(self) -> "ProxySettings":
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            raise ValueError("PROXY_WEBHOOK_URL and PROXY_WEBHOOK_SECRET go together")
+        return self
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_an_http_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_http(value.get_secret_value()):
+            raise ValueError("must be an http:// or https:// address")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _holds_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _ = signing_key(value.get_secret_value())
+        return value
+
     @field_validator("hub_url")
     @classmethod
     def _is_an_http_or_websocket_origin(cls, value: str | None) -> str | None:
@@ -162,6 +195,14 @@ class ProxySettings(BaseSettings):
             return tuple(ip_network(str(network), strict=False) for network in _listed(value))
         except ValueError:
             raise ValueError("must be networks such as 10.0.0.0/8, comma separated") from None
+
+
+def _is_http(address: str) -> bool:
+    try:
+        url = URL(address)
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host)
 
 
 def _listed(value: object) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from random import SystemRandom
 from time import monotonic
 from typing import Final, Protocol, TypeVar
@@ -66,10 +67,18 @@ class Writer:
     Owned by `writing`.
     """
 
-    def __init__(self, source: Source, sink: Sink, find: FindToken) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        find: FindToken,
+        announce: Callable[[Gap], None] | None = None,
+    ) -> None:
+        """Write from *source* to *sink*, with the names that *find* finds; *announce* each gap."""
         self._source = source
         self._sink = sink
         self._naming = Naming(find)
+        self._announce = announce
         self._refusal = Refusal(source)
         self._draining = asyncio.Event()
         self.problem: str | None = None
@@ -77,6 +86,8 @@ class Writer:
         self.is_dead = False
         """Whether the task has ended although nobody asked it to."""
         self.written = 0
+        self.gaps = 0
+        self.last_gap_at: datetime | None = None
         self.batch_records = 0
         self.batch_seconds = 0.0
 
@@ -145,6 +156,11 @@ class Writer:
 
     async def _append_gaps(self, gaps: Sequence[Gap]) -> None:
         await self._sink.append_gaps(gaps)
+        self.gaps += len(gaps)
+        self.last_gap_at = datetime.now(UTC)
+        if self._announce is not None:
+            for gap in gaps:
+                self._announce(gap)
 
     async def _write(
         self, items: Sequence[Item], append: Callable[[Sequence[Item]], Awaitable[None]]

@@ -42,6 +42,8 @@ class Journal:
     """
 
     def __init__(self, parts: Parts, instance: str, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        """How much may wait on disk."""
         self._parts = parts
         self._head = parts.head
         self._intake = Intake(parts.head, parts.calls, instance)

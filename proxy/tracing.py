@@ -1,0 +1,89 @@
+"""Tracing: a span of every audited call, made and sent beside the calls."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+import structlog
+
+from audit_log.record import AuditRecord
+from proxy.exchange import Watch
+from proxy.health import Health
+from proxy.journal.thread import DiskThread
+from proxy.outbox import DELIVERED, DROPPED, Outbox, emptied
+from proxy.request import RequestHead
+
+CAPACITY: Final = 10_000
+MAX_BATCH: Final = 512
+PACE_SECONDS: Final = 0.5
+DRAIN_SECONDS: Final = 2.0
+UNSAMPLED: Final = "unsampled"
+"""The fate of a span that the sampler of `OTEL_TRACES_SAMPLER` leaves out."""
+EndedCall = tuple[RequestHead, AuditRecord]
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class TracingUnavailableError(Exception):
+    """Spans cannot be made. The message says what to do."""
+
+
+class Export(Protocol):
+    """What makes and sends spans: all that tracing needs of OpenTelemetry. It may wait."""
+
+    reason: str
+    """Why the last export failed."""
+
+    def export(self, calls: Sequence[EndedCall], /) -> Counter[str]:
+        """Send the spans of *calls*; return how many met which fate."""
+
+    def end(self) -> None:
+        """Let an export that is going on try no more."""
+
+
+def span_export(instance: str) -> Export:
+    """Return what sends the spans of *instance*. Raises TracingUnavailableError."""
+    try:
+        from proxy.spans import SpanExport  # noqa: PLC0415  it needs what most do without
+    except ImportError as error:
+        raise TracingUnavailableError(
+            f"OpenTelemetry is not installed ({error});"
+            " install requirements/otel.lock, or set PROXY_TRACING=off"
+        ) from None
+    try:
+        return SpanExport(instance)
+    except ValueError as error:
+        raise TracingUnavailableError(f"an OTEL_… variable makes no sense: {error}") from None
+
+
+@asynccontextmanager
+async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncIterator[Watch]:
+    """Yield what is to be told of each call; send the spans by *export*, count them in *fates*."""
+    outbox: Outbox[EndedCall] = Outbox(CAPACITY, fates)
+    # Not an executor: a collector that does not answer must not keep a stopped sidecar alive.
+    thread = DiskThread("tracing")
+    async with emptied(
+        outbox,
+        _send(outbox, export, thread),
+        "tracing",
+        health=health,
+        drain_seconds=DRAIN_SECONDS,
+    ):
+        yield lambda head, record: outbox.offer((head, record))
+    export.end()
+    thread.end()
+
+
+async def _send(outbox: Outbox[EndedCall], export: Export, thread: DiskThread) -> None:
+    is_failing = False
+    while True:
+        calls = await outbox.take(MAX_BATCH)
+        fates = await thread.submit(export.export, calls)
+        outbox.fates.update(fates)
+        if fates[DROPPED] and not is_failing:
+            log.warning("tracing.became_unavailable", reason=export.reason)
+        elif fates[DELIVERED] and is_failing:
+            log.info("tracing.became_available")
+        is_failing = fates[DROPPED] > 0 or (is_failing and not fates[DELIVERED])
+        if len(calls) < MAX_BATCH:
+            await outbox.pause(PACE_SECONDS)

@@ -1,0 +1,1 @@
+"""The webhook: tells somebody outside of what deserves attention."""

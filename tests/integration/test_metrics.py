@@ -1,0 +1,74 @@
+"""The metrics of a real sidecar, and what is built upon them: page, dashboard, alert rules."""
+
+import json
+import re
+
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.neighbours.documents import CHECKOUT
+from tests.neighbours.services import running_sidecar
+
+DASHBOARD = CHECKOUT / "deploy" / "grafana" / "audit-sidecar.json"
+RULES = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
+WATCH = (CHECKOUT / "docs" / "watch.md").read_text()
+PREFIX = "podwarden_audit_"
+NAME = re.compile(rf"{PREFIX}([a-z_]+)")
+SELECTED = re.compile(rf'{PREFIX}([a-z_]+)\{{[^}}]*?\b(fate|reason)=~?"([^"]+)"')
+ROW = re.compile(r"^\| `([a-z_]+)` \| (.*?) \|", re.MULTILINE)
+ALERT = re.compile(r"^\| `(Audit[A-Za-z]+)` \|", re.MULTILINE)
+# Families without a sample until the first exchange has ended.
+BORN_LATER = {"calls_total": {"audited", "outcome"}, "oddities_total": {"kind"}}
+
+
+def documented():
+    section = WATCH[WATCH.index("## Metrics") : WATCH.index("## Alerts")]
+    return {name: set(re.findall(r"`([a-z_]+)`", labels)) for name, labels in ROW.findall(section)}
+
+
+async def exposed(sidecar):
+    """Return the samples of /metrics: names without the prefix, with their labels."""
+    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/metrics") as answer:
+        families = list(text_string_to_metric_families(await answer.text()))
+    samples = [sample for family in families for sample in family.samples]
+    assert all(sample.name.startswith(PREFIX) for sample in samples)
+    return [(sample.name.removeprefix(PREFIX), sample.labels) for sample in samples]
+
+
+async def test_what_is_told_and_asked_of_metrics_is_what_there_is(upstream):
+    async with running_sidecar(upstream.url) as sidecar:
+        samples = await exposed(sidecar)
+    there = {name: set(labels) for name, labels in samples} | BORN_LATER
+
+    assert {name: labels & {"fate", "reason", "kind", "audited", "outcome"}
+            for name, labels in documented().items()} == there  # fmt: skip
+    for file in (DASHBOARD, RULES):
+        assert set(NAME.findall(file.read_text())) <= set(there)
+    # What rules select by is there before anything has happened: the first time must show.
+    values = {(name, label, value) for name, labels in samples for label, value in labels.items()}
+    selected = SELECTED.findall(RULES.read_text())
+    assert len(selected) == 3
+    for name, label, pattern in selected:
+        assert {(name, label, value) for value in pattern.split("|")} <= values
+
+
+def test_each_alert_is_explained_and_tested():
+    named = set(re.findall(r"^      - alert: (\w+)$", RULES.read_text(), re.MULTILINE))
+    tests = (CHECKOUT / "tests" / "system" / "alerts.test.yaml").read_text()
+
+    assert named == set(ALERT.findall(WATCH))
+    assert named == set(re.findall(r"alertname: (\w+)", tests))
+
+
+def test_the_dashboard_places_each_panel_once_and_asks_for_something_in_each():
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+
+    places = [
+        (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
+        for panel in panels
+        for x in range(panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["h"])
+    ]
+    assert len(places) == len(set(places))
+    assert max(x for x, _ in places) < 24
+    assert all(target["expr"] for panel in panels for target in panel["targets"])

@@ -1,0 +1,170 @@
+"""Spans of audited calls: a real sidecar, and a collector in another process than it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from audit_log.tokens import TokenTable
+from tests.neighbours.client import connected
+from tests.neighbours.collector import collecting, values
+from tests.neighbours.ops import metric
+from tests.neighbours.patience import eventually
+from tests.neighbours.services import CHECKOUT, LANES, running_sidecar
+from tests.neighbours.upstream import answering
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT_ID = "00f067aa0ba902b7"
+TRACEPARENT = f"00-{TRACE_ID}-{PARENT_ID}-01".encode()
+FAILED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+
+def asking(secret, *fields, target=b"/api/v1/hosts?key=hidden"):
+    bearer = b"Authorization: Bearer " + secret.encode()
+    lines = [b"GET " + target + b" HTTP/1.1", b"Host: podwarden", bearer, *fields]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def traced(upstream, database_url, collector, **environment):
+    return running_sidecar(
+        upstream.url,
+        database_url,
+        PROXY_TRACING="on",
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector.url,
+        PROXY_INSTANCE="sidecar-7",
+        **environment,
+    )
+
+
+async def counted(sidecar, fate):
+    """Wait until one span has met this *fate*."""
+
+    async def is_counted():
+        return await metric(sidecar, "spans_total", fate=fate) == 1
+
+    assert await eventually(is_counted)
+
+
+@pytest.fixture
+async def secret(database):
+    return (await TokenTable(database).create("laptop", "operator", 90))[1]
+
+
+@pytest.fixture
+async def collector():
+    async with collecting() as collector:
+        yield collector
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_a_span_is_the_child_of_the_clients_and_says_what_the_record_says(
+    lane, upstream, database_url, secret, collector
+):
+    upstream.plan(answering(FAILED))
+    async with traced(
+        upstream, database_url, collector, PROXY_EXPRESS_LANE=LANES[lane]
+    ) as sidecar:
+        async with connected(sidecar.port) as client:
+            await client.ask(asking(secret, b"traceparent: " + TRACEPARENT))
+        [span] = await collector.received(1)
+        await counted(sidecar, "delivered")
+
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE_ID, PARENT_ID)
+    assert span.kind == span.SPAN_KIND_SERVER
+    assert span.status.code == span.status.STATUS_CODE_ERROR
+    assert 0 < span.end_time_unix_nano - span.start_time_unix_nano < 10**10
+    said = values(span)
+    assert said["http.request.method"] == span.name == "GET"
+    assert said["url.path"] == "/api/v1/hosts"
+    assert said["http.response.status_code"] == 503
+    assert said["error.type"] == "503"
+    assert said["podwarden.audit.token_name"] == "laptop"
+    assert collector.resources[0]["service.name"] == "podwarden-audit-proxy"
+    assert collector.resources[0]["service.instance.id"] == "sidecar-7"
+    assert secret.encode() not in collector.raw
+    assert b"hidden" not in collector.raw
+    # What goes upstream is the client's own: the upstream's spans are children of the client's.
+    assert b"traceparent: " + TRACEPARENT in upstream.calls[0].head
+
+
+async def test_without_a_traceparent_a_span_begins_a_trace_of_its_own(
+    upstream, database_url, secret, collector
+):
+    async with traced(upstream, database_url, collector) as sidecar:
+        async with connected(sidecar.port) as client:
+            await client.ask(asking(secret))
+            await client.ask(asking(secret, b"traceparent: no such thing"))
+        spans = await collector.received(2)
+
+    assert {span.parent_span_id for span in spans} == {b""}
+    assert len({span.trace_id for span in spans}) == 2
+    assert b"traceparent" not in upstream.calls[0].head
+
+
+async def test_what_the_client_does_not_sample_is_not_sent_unless_a_variable_says_so(
+    upstream, database_url, secret, collector
+):
+    unsampled = b"traceparent: " + TRACEPARENT[:-1] + b"0"
+    async with traced(upstream, database_url, collector) as sidecar:
+        async with connected(sidecar.port) as client:
+            await client.ask(asking(secret, unsampled))
+        await counted(sidecar, "unsampled")
+    async with traced(
+        upstream, database_url, collector, OTEL_TRACES_SAMPLER="always_on"
+    ) as sidecar:
+        async with connected(sidecar.port) as client:
+            await client.ask(asking(secret, unsampled))
+        [span] = await collector.received(1)
+
+    assert span.parent_span_id.hex() == PARENT_ID
+
+
+async def test_a_collector_that_refuses_costs_the_spans_and_no_call(
+    upstream, database_url, secret, collector
+):
+    collector.status = 400
+    async with traced(upstream, database_url, collector) as sidecar:
+        async with connected(sidecar.port) as client:
+            assert (await client.ask(asking(secret))).status == 200
+            await sidecar.logged("tracing.became_unavailable")
+            collector.status = 200
+            assert (await client.ask(asking(secret))).status == 200
+        await sidecar.logged("tracing.became_available")
+        assert await metric(sidecar, "spans_total", fate="dropped") == 1
+        assert await metric(sidecar, "spans_total", fate="delivered") == 1
+
+
+async def test_spans_that_wait_are_sent_at_the_stop(upstream, database_url, secret, collector):
+    async with traced(upstream, database_url, collector) as sidecar:
+        async with connected(sidecar.port) as client:
+            await client.ask(asking(secret))
+            await collector.received(1)
+            await client.ask(asking(secret))  # waits for its turn
+        assert await sidecar.stop() == 0
+
+    assert len(collector.spans) == 2
+
+
+def test_without_the_extra_the_start_ends_with_one_line(tmp_path):
+    # As where it is not installed: what comes first on the path is no OpenTelemetry.
+    (tmp_path / "opentelemetry.py").write_text("")
+    said = subprocess.run(
+        [sys.executable, "-m", "proxy"],
+        cwd=tmp_path,
+        env={
+            "PYTHONPATH": f"{tmp_path}:{CHECKOUT}",
+            "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/no",
+            "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
+            "PROXY_TRACING": "on",
+            "AUDIT_LOG_LOG_LEVEL": "error",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert said.returncode == 1
+    [line] = said.stderr.splitlines()
+    assert line.startswith("PROXY_TRACING: OpenTelemetry is not installed")
+    assert "requirements/otel.lock" in line

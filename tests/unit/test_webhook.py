@@ -1,0 +1,116 @@
+"""What is told of and how it is signed, without a network."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from proxy.outbox import DROPPED, Outbox
+from proxy.settings import ProxySettings
+from proxy.webhook.announcer import Announcer
+from proxy.webhook.burst import COUNT, SECONDS, Burst
+from proxy.webhook.event import Event, EventType, signed_fields, signing_key
+from proxy.webhook.seen_tokens import SeenTokens
+
+TOKEN = UUID("01a01234-89ab-7def-8123-456789abcdef")
+OTHER = UUID("01a01234-89ab-7def-8123-456789abcdee")
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def test_a_burst_begins_once_and_anew_after_quiet():
+    burst = Burst()
+
+    assert [burst.begins(float(n)) for n in range(COUNT + 5)] == [
+        n == COUNT - 1 for n in range(COUNT + 5)
+    ]
+    quiet = COUNT + 4 + SECONDS
+    assert [burst.begins(quiet + n) for n in range(COUNT)] == [
+        n == COUNT - 1 for n in range(COUNT)
+    ]
+
+
+def test_what_trickles_is_no_burst():
+    burst = Burst()
+    pace = SECONDS / (COUNT - 2)
+
+    assert not any(burst.begins(n * pace) for n in range(5 * COUNT))
+
+
+def test_a_seen_token_is_known_to_the_next_run_and_a_torn_line_costs_that_token_only(tmp_path):
+    path = tmp_path / "seen-tokens"
+    seen = SeenTokens(path)
+    assert seen.is_new(TOKEN)
+    assert not seen.is_new(TOKEN)
+    seen.keep(TOKEN)
+    with path.open("a") as file:
+        file.write(str(OTHER)[:20])
+
+    again = SeenTokens(path)
+
+    assert not again.is_new(TOKEN)
+    assert again.is_new(OTHER)
+
+
+def test_the_signature_is_that_of_the_standards_own_libraries():
+    at = 1_700_000_000
+    event = Event("an-id", EventType.GAP, datetime.fromtimestamp(at, UTC), {"count": None})
+
+    fields = signed_fields(event, signing_key(SECRET), at)
+
+    assert event.body == (
+        b'{"type":"gap.found","timestamp":"2023-11-14T22:13:20+00:00","data":{"count":null}}'
+    )
+    # Computed by standardwebhooks 1.1.0 (PyPI).
+    assert fields["webhook-signature"] == "v1,1bczdwQgE4zDGTOm0AQ8436uYMv/WBwRtN82UoTCm/Y="
+
+
+@pytest.mark.parametrize("secret", ["", "hunter2", SECRET[6:], "whsec_YWJj", "whsec_%%%%"])
+def test_a_secret_that_is_no_key_is_refused_without_being_quoted(secret):
+    with pytest.raises(ValueError, match="must be whsec_") as refusal:
+        signing_key(secret)
+
+    assert not secret or secret not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"webhook_url": "https://alerts.example"},
+        {"webhook_secret": SECRET},
+        {"webhook_url": "ftp://alerts.example", "webhook_secret": SECRET},
+        {"webhook_url": "http://[", "webhook_secret": SECRET},
+    ],
+)
+def test_a_webhook_needs_an_address_and_a_secret(given):
+    with pytest.raises(ValidationError):
+        ProxySettings(upstream_url="http://127.0.0.1:8000", **given)
+
+
+async def test_the_oldest_gives_way_when_nobody_takes():
+    outbox: Outbox[int] = Outbox(3, Counter())
+    for number in range(5):
+        outbox.offer(number)
+
+    assert await outbox.take(10) == [2, 3, 4]
+    assert outbox.fates[DROPPED] == 2
+    # What was taken is not dealt with until more is asked for.
+    assert await outbox.drain(0) == 3
+    assert outbox.fates[DROPPED] == 5
+
+
+async def test_a_budget_that_nears_is_told(tmp_path):
+    outbox: Outbox[Event] = Outbox(3, Counter())
+    announcer = Announcer(outbox, "sidecar-7", SeenTokens(tmp_path / "seen-tokens"))
+
+    announcer.budget_nears(used_bytes=90, max_bytes=100, days_left=3.5)
+
+    [event] = await outbox.take(1)
+    assert event.type is EventType.BUDGET
+    assert event.data == {
+        "used_bytes": 90,
+        "max_bytes": 100,
+        "days_left": 3.5,
+        "instance": "sidecar-7",
+    }
