@@ -50,7 +50,7 @@ class SpanExport:
         self._tracer = provider.get_tracer(SERVICE)
         self._exporter = OTLPSpanExporter()
         self.reason = ""
-        """Why the last export failed, in the words of the exporter."""
+        """Why the last export failed: the first that the exporter said of it."""
         # It says so at every try; we say so once, when it begins.
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._overhear)
 
@@ -59,6 +59,7 @@ class SpanExport:
 
         Return how many met which fate.
         """
+        self.reason = ""
         for head, record in calls:
             self._make_span(head, record)
         spans = self._made.get_finished_spans()
@@ -87,7 +88,7 @@ class SpanExport:
         span.end(started + round((record.duration_ms or 0) * 1_000_000))
 
     def _overhear(self, said: logging.LogRecord) -> bool:
-        self.reason = said.getMessage()
+        self.reason = self.reason or said.getMessage()
         return False
 
 

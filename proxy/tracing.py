@@ -45,13 +45,13 @@ def span_export(instance: str) -> Export:
     """Return what sends the spans of *instance*. Raises TracingUnavailableError."""
     try:
         from proxy.spans import SpanExport  # noqa: PLC0415  it needs what most do without
+
+        return SpanExport(instance)
     except ImportError as error:
         raise TracingUnavailableError(
             f"OpenTelemetry is not installed ({error});"
             " install requirements/otel.lock, or set PROXY_TRACING=off"
         ) from None
-    try:
-        return SpanExport(instance)
     except ValueError as error:
         raise TracingUnavailableError(f"an OTEL_… variable makes no sense: {error}") from None
 
@@ -62,16 +62,13 @@ async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncI
     outbox: Outbox[EndedCall] = Outbox(CAPACITY, fates)
     # Not an executor: a collector that does not answer must not keep a stopped sidecar alive.
     thread = DiskThread("tracing")
-    async with emptied(
-        outbox,
-        _send(outbox, export, thread),
-        "tracing",
-        health=health,
-        drain_seconds=DRAIN_SECONDS,
-    ):
-        yield lambda head, record: outbox.offer((head, record))
-    export.end()
-    thread.end()
+    work = _send(outbox, export, thread)
+    try:
+        async with emptied(outbox, work, "tracing", health=health, drain_seconds=DRAIN_SECONDS):
+            yield lambda head, record: outbox.offer((head, record))
+    finally:
+        export.end()
+        thread.end()
 
 
 async def _send(outbox: Outbox[EndedCall], export: Export, thread: DiskThread) -> None:

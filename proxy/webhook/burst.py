@@ -5,22 +5,22 @@ from typing import Final
 
 COUNT: Final = 20
 SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 600.0
+"""One burst is told in this time, however often it ebbs and rises."""
 
 
 class Burst:
-    """Notices when *COUNT* calls in *SECONDS* were refused; once, until it has been quiet."""
+    """Notices when *COUNT* calls in *SECONDS* were refused."""
 
     def __init__(self) -> None:
         self._moments: deque[float] = deque(maxlen=COUNT)
-        self._is_going_on = False
+        self._told_at: float | None = None
 
     def begins(self, now: float) -> bool:
-        """Count a refusal at *now*; say whether a burst begins with it."""
-        if self._moments and now - self._moments[-1] >= SECONDS:
-            self._moments.clear()
-            self._is_going_on = False
+        """Count a refusal at *now*; say whether that makes a burst to be told."""
         self._moments.append(now)
-        if self._is_going_on or len(self._moments) < COUNT or now - self._moments[0] > SECONDS:
+        is_burst = len(self._moments) == COUNT and now - self._moments[0] <= SECONDS
+        if not is_burst or (self._told_at is not None and now - self._told_at < QUIET_SECONDS):
             return False
-        self._is_going_on = True
+        self._told_at = now
         return True

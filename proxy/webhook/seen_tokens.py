@@ -9,10 +9,10 @@ class SeenTokens:
     """The ids in a file, one a line. A torn line is no id: that token is told of once more."""
 
     def __init__(self, path: Path) -> None:
-        """Read *path*, if there is one."""
+        """Read *path*; what cannot be read is seen anew."""
         self._path = path
         self._ids: set[UUID] = set()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             for line in path.read_text("ascii", "replace").splitlines():
                 with suppress(ValueError):
                     self._ids.add(UUID(line))

@@ -148,23 +148,38 @@ async def test_spans_that_wait_are_sent_at_the_stop(upstream, database_url, secr
 def test_without_the_extra_the_start_ends_with_one_line(tmp_path):
     # As where it is not installed: what comes first on the path is no OpenTelemetry.
     (tmp_path / "opentelemetry.py").write_text("")
+
+    line = refusal_to_start(tmp_path)
+
+    assert line.startswith("PROXY_TRACING: OpenTelemetry is not installed")
+    assert "requirements/otel.lock" in line
+
+
+def test_a_variable_of_the_sdk_that_makes_no_sense_ends_the_start_with_one_line(tmp_path):
+    line = refusal_to_start(tmp_path, OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="many")
+
+    assert line.startswith("PROXY_TRACING: ")
+    assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" in line
+
+
+def refusal_to_start(directory, **environment):
+    """Start a sidecar that traces in *directory*; return the one line that it ends with."""
+    settings = {
+        "PYTHONPATH": f"{directory}:{CHECKOUT}",
+        "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/no",
+        "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
+        "PROXY_TRACING": "on",
+        "AUDIT_LOG_LOG_LEVEL": "error",
+    }
     said = subprocess.run(
         [sys.executable, "-m", "proxy"],
-        cwd=tmp_path,
-        env={
-            "PYTHONPATH": f"{tmp_path}:{CHECKOUT}",
-            "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/no",
-            "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
-            "PROXY_TRACING": "on",
-            "AUDIT_LOG_LOG_LEVEL": "error",
-        },
+        cwd=directory,
+        env=settings | environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=30,
     )
-
     assert said.returncode == 1
     [line] = said.stderr.splitlines()
-    assert line.startswith("PROXY_TRACING: OpenTelemetry is not installed")
-    assert "requirements/otel.lock" in line
+    return line

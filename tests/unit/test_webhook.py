@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from proxy.outbox import DROPPED, Outbox
 from proxy.settings import ProxySettings
 from proxy.webhook.announcer import Announcer
-from proxy.webhook.burst import COUNT, SECONDS, Burst
+from proxy.webhook.burst import COUNT, QUIET_SECONDS, SECONDS, Burst
 from proxy.webhook.event import Event, EventType, signed_fields, signing_key
 from proxy.webhook.seen_tokens import SeenTokens
 
@@ -19,16 +19,20 @@ OTHER = UUID("01a01234-89ab-7def-8123-456789abcdee")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def test_a_burst_begins_once_and_anew_after_quiet():
+def test_a_burst_is_told_with_its_last_call_and_again_only_when_it_goes_on_for_long():
     burst = Burst()
+    first = COUNT - 1
 
-    assert [burst.begins(float(n)) for n in range(COUNT + 5)] == [
-        n == COUNT - 1 for n in range(COUNT + 5)
-    ]
-    quiet = COUNT + 4 + SECONDS
-    assert [burst.begins(quiet + n) for n in range(COUNT)] == [
-        n == COUNT - 1 for n in range(COUNT)
-    ]
+    told = [second for second in range(2 * int(QUIET_SECONDS)) if burst.begins(float(second))]
+
+    assert told == [first, first + QUIET_SECONDS]
+
+
+def test_a_trickle_after_a_burst_does_not_hide_the_next_burst():
+    burst = Burst()
+    moments = [*range(COUNT), *range(COUNT, 1000, 30), *range(1000, 1000 + COUNT)]
+
+    assert sum(burst.begins(float(moment)) for moment in moments) == 2
 
 
 def test_what_trickles_is_no_burst():
