@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint types imports tests browser test-long test-system screenshots bench lock clean
+.PHONY: setup run test lint types imports tests browser test-long test-system image image-test screenshots bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -52,9 +52,18 @@ test-long: setup
 	  tests/mcp/long_tool_call.py tests/integration/test_conversion.py \
 	  --timeout=900 --log-cli-level=INFO
 
-# What needs tools of Debian: promtool (apt-get install prometheus).
+# What needs Debian packages and root: docs/deploy.md and docs/watch.md list them.
 test-system: setup
 	$(BIN)/python -m pytest tests/system
+
+image-test: setup
+	$(BIN)/python -m pytest tests/system/test_image.py
+
+# PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:… pins what it is built on.
+PYTHON_IMAGE ?= python:3.13-slim-bookworm
+IMAGE_BUILDER ?= docker
+image:
+	$(IMAGE_BUILDER) build --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --tag podwarden-audit .
 
 # Resolves afresh for every supported Python; needs uv (pip install uv). Writes hashes, no addresses.
 lock:

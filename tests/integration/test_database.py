@@ -1,6 +1,5 @@
 import asyncio
 import logging
-import socket
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from audit_log.database import Database, judged, open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from deploy.local.postgres import running_postgres
+from tests.neighbours.services import free_port
 
 
 @pytest.fixture
@@ -22,19 +22,13 @@ def own_postgres():
         yield server
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def answers(database: Database) -> bool:
     [row] = await database.fetch("SELECT 1")
     return bool(row[0] == 1)
 
 
 async def test_opening_needs_no_database():
-    url = f"postgresql://nobody@127.0.0.1:{unused_port()}/none"
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
     async with open_database(url, application="test") as database:
         with pytest.raises(StoreUnavailableError, match="Connect call failed"):
             await database.fetch("SELECT 1")
@@ -185,7 +179,7 @@ async def test_a_lost_listening_connection_is_reported(own_postgres):
 
 
 async def test_listening_to_a_database_that_is_away_is_reported():
-    url = f"postgresql://nobody@127.0.0.1:{unused_port()}/none"
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
     async with open_database(url, application="test") as database:
         with pytest.raises(StoreUnavailableError):
             async with database.notifications("news"):

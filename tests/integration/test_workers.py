@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,16 +10,10 @@ import pytest
 from audit_log.tokens import TokenTable
 from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import running_sidecar
+from tests.neighbours.services import free_port, running_sidecar
 from tests.neighbours.trail import recorded
 
 REQUEST = b"GET /api/v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager

@@ -197,6 +197,13 @@ def refusing_port() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
+def free_port() -> int:
+    """Return a port where nobody listens now, for those who must be told one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 LANES: Final = {"express": "on", "general": "off"}
 """`PROXY_EXPRESS_LANE` by lane. What is promised of calls is promised in both."""
 

@@ -1,0 +1,119 @@
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from deploy.local.postgres import running_postgres
+from tests.neighbours.patience import eventually
+from tests.neighbours.services import CHECKOUT, free_port
+from tests.system.debian import need, run
+from tests.system.image import Image, built_image
+
+pytestmark = pytest.mark.timeout(900)
+USER = 65532
+
+
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Path]:
+    # Not below the 0700 directory of pytest: the image's user must be able to walk to its mounts.
+    with tempfile.TemporaryDirectory(prefix="image-") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def image(workshop: Path) -> Iterator[Image]:
+    need("buildah", "crun", "debootstrap", "nsenter", "setpriv", "unshare")
+    with built_image(workshop) as built:
+        yield built
+
+
+@pytest.fixture
+def database(workshop: Path) -> Iterator[dict[str, str]]:
+    with running_postgres(workshop / "postgres", port=free_port(), durable=False) as server:
+        yield {"AUDIT_LOG_DATABASE_URL": server.url()}
+
+
+def directory_of_the_user(path: Path) -> Path:
+    path.mkdir(mode=0o700)
+    os.chown(path, USER, USER)
+    return path
+
+
+def identity(pid: int) -> dict[str, str]:
+    """Return what the kernel says of *pid*; of a list, the last: the innermost, the effective."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    named = (line.partition(":") for line in lines)
+    return {name: values.split()[-1] for name, _, values in named if values.strip()}
+
+
+def test_the_linter_has_nothing_to_say_of_the_dockerfile():
+    assert run(Path(sys.prefix, "bin", "hadolint"), CHECKOUT / "Dockerfile") == ""
+
+
+async def test_a_call_through_the_image_is_recorded_and_can_be_read(
+    image, workshop, upstream, database
+):
+    assert "applied 0001" in image.run(workshop / "migrate", "audit_log", "migrate", **database)
+    made = image.run(
+        workshop / "token", "audit_log", "token", "create", "t", "--role=admin", **database
+    )
+    bearer = {"Authorization": f"Bearer {made.split()[-1]}"}
+    proxy = image.running(
+        workshop / "proxy",
+        mounts={
+            "/var/lib/podwarden-audit": directory_of_the_user(workshop / "journal"),
+            "/run/podwarden-audit": directory_of_the_user(workshop / "head"),
+        },
+        PROXY_UPSTREAM_URL=upstream.url,
+        PROXY_PORT="0",
+        PROXY_OPS_PORT=str(free_port()),
+        PROXY_JOURNAL_HEAD_DIR="/run/podwarden-audit",
+        **database,
+    )
+    reader = image.running(
+        workshop / "reader", "audit_api", mounts={}, AUDIT_API_PORT=str(free_port()), **database
+    )
+    async with (
+        proxy as sidecar,
+        reader as audit_api,
+        aiohttp.ClientSession(headers=bearer) as http,
+    ):
+        async with http.get(f"{sidecar.url}/api/v1/clusters") as answer:
+            assert (answer.status, await answer.text()) == (200, "ok")
+
+        async def entries() -> list[dict[str, object]]:
+            async with http.get(f"{audit_api.url}/api/v1/settings/mcp-audit") as answer:
+                assert answer.status == 200
+                return list(await answer.json())
+
+        [entry] = await eventually(entries, sidecar.report)
+        assert (entry["path"], entry["token_name"]) == ("/api/v1/clusters", "t")
+        for service in (sidecar, audit_api):
+            its = identity(service.pid)
+            assert (its["Uid"], its["NSpid"], its["NoNewPrivs"]) == (str(USER), "1", "1")
+            assert int(its["CapBnd"], 16) == 0
+            assert "Read-only file system" in service.execute("touch", "/app/x").stderr
+            assert service.execute(*image.healthcheck).returncode == 0
+        # Leaving the block: SIGTERM reaches the first process, which must end with 0.
+    assert sidecar.log[-1]["event"] == audit_api.log[-1]["event"] == "service.stopped"
+    assert sidecar.noise == audit_api.noise == []
+
+
+async def test_the_healthcheck_fails_in_one_line_when_the_service_does_not_answer(image, workshop):
+    service = image.running(
+        workshop / "frozen",
+        "audit_api",
+        mounts={},
+        AUDIT_API_PORT=str(free_port()),
+        AUDIT_LOG_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+    )
+    async with service as audit_api:
+        with audit_api.frozen():
+            asked = audit_api.execute(*image.healthcheck)
+    assert asked.returncode == 1
+    assert asked.stderr.splitlines() == ["timed out"]
