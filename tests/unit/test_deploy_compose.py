@@ -1,0 +1,69 @@
+"""The compose files: as the specification says, with settings that the code takes."""
+
+import re
+from typing import Any, cast
+
+import pytest
+from compose_spec import PyOptions
+from pydantic_settings import BaseSettings
+
+from audit_api.settings import AuditApiSettings
+from audit_log.settings import AuditLogSettings
+from proxy.settings import ProxySettings
+from tests.unit.test_documents import CHECKOUT, read
+
+FILES = ("compose.yaml", "compose.host.yaml")
+VARIABLE = re.compile(r"\$\{[A-Z_]+(?::-(?P<default>[^}]*)|:\?)\}")
+A_SECRET = "x" * 40
+OURS: dict[str, type[BaseSettings]] = {"proxy": ProxySettings, "audit-api": AuditApiSettings}
+
+
+def services(name: str) -> dict[str, dict[str, Any]]:
+    """Return the services of a file, every variable given; fail if the file is wrong."""
+    text = (CHECKOUT / "deploy" / name).read_text()
+    given = VARIABLE.sub(lambda found: found["default"] or A_SECRET, text)
+    options = PyOptions()
+    options.apply_merge = True
+    compose = options.from_yaml(given)
+    compose.validate()
+    return cast("dict[str, dict[str, Any]]", compose.to_dict()["services"])
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("service", OURS)
+def test_the_code_takes_what_compose_gives_it(name, service, monkeypatch):
+    base = services("compose.yaml")[service]["environment"]
+    words = base | services(name)[service]["environment"]
+    given = {setting: str(value) for setting, value in words.items()}
+
+    shared, own = (read(kind, monkeypatch, given) for kind in (AuditLogSettings, OURS[service]))
+
+    known = {f"AUDIT_LOG_{field}".upper() for field in type(shared).model_fields}
+    known |= {own.model_config["env_prefix"] + field.upper() for field in type(own).model_fields}
+    assert set(given) <= known
+
+
+def test_podwarden_is_reached_through_the_sidecar_alone():
+    published = {name: service.get("ports") for name, service in services(FILES[0]).items()}
+
+    assert [name for name, ports in published.items() if ports] == ["proxy"]
+
+
+def test_on_the_hosts_network_everything_but_the_sidecar_is_on_loopback():
+    host = services("compose.host.yaml")
+
+    assert host["audit-api"]["environment"]["AUDIT_API_HOST"] == "127.0.0.1"
+    assert host["proxy"]["environment"]["PROXY_OPS_HOST"] == "127.0.0.1"
+    assert "127.0.0.1" in str(host["database"]["ports"])
+
+
+def test_the_sidecar_may_finish_its_stop():
+    grace = str(services("compose.yaml")["proxy"]["stop_grace_period"])
+
+    assert int(grace.removesuffix("s")) > 3 * ProxySettings.model_fields["stop_seconds"].default
+
+
+def test_ours_run_confined():
+    for name, service in services("compose.yaml").items():
+        if service["image"] == "podwarden-audit":
+            assert (name, service["read_only"], service["cap_drop"]) == (name, True, ["ALL"])
