@@ -67,3 +67,13 @@ def test_ours_run_confined():
     for name, service in services("compose.yaml").items():
         if service["image"] == "podwarden-audit":
             assert (name, service["read_only"], service["cap_drop"]) == (name, True, ["ALL"])
+
+
+def test_the_example_names_each_variable_of_the_compose_files_and_no_other():
+    files = "".join((CHECKOUT / "deploy" / name).read_text() for name in FILES)
+    example = (CHECKOUT / "deploy" / "compose.env.example").read_text()
+    required = set(re.findall(r"\$\{([A-Z_]+):\?\}", files))
+    defaulted = set(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", files))
+
+    assert set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE)) == required
+    assert set(re.findall(r"^# ([A-Z_]+)=(.*)$", example, re.MULTILINE)) == defaulted
