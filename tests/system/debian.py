@@ -1,10 +1,13 @@
-"""Programs of Debian that these tests run, and a clean Debian root."""
+"""Programs of Debian that these tests run, and clean Debian roots."""
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.neighbours.services import CHECKOUT
 
 
 def need(*programs: str) -> None:
@@ -21,7 +24,17 @@ def run(*words: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def debian_root(directory: Path) -> None:
-    """Make a minimal Debian with Python in *directory*."""
-    packages = "python3,python3-venv,python3-pip"
-    run("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", directory)
+def debian_root(directory: Path, *packages: str) -> None:
+    """Make a minimal Debian with Python and *packages* in *directory*."""
+    wanted = ",".join(("python3", "python3-venv", "python3-pip", *packages))
+    run("debootstrap", "--variant=minbase", f"--include={wanted}", "bookworm", directory)
+
+
+def fetched_wheels(directory: Path) -> Path:
+    """Fetch what the services need, with this machine's own pip; return *directory*."""
+    run(
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+        *("--only-binary=:all:", "--requirement", CHECKOUT / "requirements" / "runtime.lock"),
+        *("--python-version", "3.11", "--dest", directory),  # bookworm's
+    )
+    return directory

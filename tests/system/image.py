@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.neighbours.services import CHECKOUT, STOP_SECONDS, Service
-from tests.system.debian import debian_root, run
+from tests.system.debian import debian_root, fetched_wheels, run
 
 BASE: Final = "python:3.13-slim-bookworm"
 """The name in the Dockerfile. No registry is asked for it: a Debian root is put under it."""
@@ -174,13 +173,3 @@ def built_image(directory: Path) -> Iterator[Image]:
         yield Image(root, described["Docker"]["config"])
     finally:
         run(*buildah, "rm", container)
-
-
-def fetched_wheels(directory: Path) -> Path:
-    """Fetch what the image installs with this machine's own pip; return *directory*."""
-    run(
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
-        *("--only-binary=:all:", "--requirement", CHECKOUT / "requirements" / "runtime.lock"),
-        *("--python-version", "3.11", "--dest", directory),  # bookworm's
-    )
-    return directory
