@@ -4,12 +4,12 @@ import pytest
 
 from proxy.journal import open_journal
 from proxy.left_over import left_over
-from tests.integration.test_workers import free_port
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.journal import a_record
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.patience import eventually
+from tests.neighbours.services import free_port
 
 
 @pytest.fixture
