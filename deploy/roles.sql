@@ -1,0 +1,69 @@
+-- Three roles with the least that each needs. Run as a superuser, in the audit log's database:
+--
+--     psql -d podwarden_audit -f deploy/roles.sql      before the first `migrate`: makes the roles
+--     python -m audit_log migrate                      as podwarden_audit_owner
+--     psql -d podwarden_audit -f deploy/roles.sql      again, now and after each `migrate`
+--
+-- No password is in here. Give each role one (`\password podwarden_audit_proxy` keeps it out of the
+-- history and the log of the server), or a client certificate.
+--
+-- `-v shared=1` when the database holds other things too: then nothing is taken from PUBLIC.
+-- The owner of an adopted `mcp_audit_log` changes; PodWarden's own role keeps no right on it
+-- unless you grant it.
+\set ON_ERROR_STOP on
+\set QUIET on
+SET client_min_messages = warning;
+BEGIN;
+
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest('{podwarden_audit_owner,podwarden_audit_proxy,podwarden_audit_api}'::text[]) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+GRANT CONNECT ON DATABASE :"DBNAME"
+    TO podwarden_audit_owner, podwarden_audit_proxy, podwarden_audit_api;
+GRANT USAGE, CREATE ON SCHEMA public TO podwarden_audit_owner;
+GRANT USAGE ON SCHEMA public TO podwarden_audit_proxy, podwarden_audit_api;
+\if :{?shared}
+\else
+REVOKE CONNECT, TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+\endif
+
+-- What is granted below is all: rights of an earlier version of this file are taken back.
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM podwarden_audit_proxy, podwarden_audit_api;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM podwarden_audit_proxy, podwarden_audit_api;
+
+SELECT to_regclass('public.mcp_audit_schema') IS NOT NULL AS is_migrated,
+       to_regprocedure('public.mcp_tokens_announce()') IS NOT NULL AS has_own_tokens \gset
+
+\if :is_migrated
+-- Whoever migrated so far: from now on all of it is the owner's, partitions too.
+SELECT format('ALTER TABLE public.%I OWNER TO podwarden_audit_owner', relname)
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    AND (relname ~ '^mcp_(audit|tool)_' OR relname = 'mcp_tokens' AND :'has_own_tokens')
+ORDER BY relname \gexec
+SELECT format('ALTER FUNCTION %s OWNER TO podwarden_audit_owner', oid::regprocedure)
+FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND proname ~ '^mcp_(audit|tool|tokens)_'
+ORDER BY proname \gexec
+
+-- INSERT alone is enough: the sidecar appends with `ON CONFLICT DO NOTHING` without a target, or
+-- with COPY. An ON CONFLICT (…) or a RETURNING would ask for SELECT.
+GRANT INSERT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation
+    TO podwarden_audit_proxy;
+GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions TO podwarden_audit_proxy;
+
+-- mcp_audit_schema: whether the schema is up to date is a part of the audit API's health.
+GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation,
+    public.mcp_audit_schema TO podwarden_audit_api;
+\else
+\echo 'The roles are there. Next: migrate as podwarden_audit_owner, then run this file again.'
+\endif
+
+\if :has_own_tokens
+GRANT SELECT (id, name, role, token_hash, expires_at, revoked_at) ON public.mcp_tokens
+    TO podwarden_audit_proxy, podwarden_audit_api;
+\elif :is_migrated
+\echo 'The tokens are PodWarden\'s: grant SELECT on what PROXY_TOKEN_QUERY and AUDIT_API_TOKEN_QUERY read.'
+\endif
+COMMIT;

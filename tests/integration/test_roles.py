@@ -1,0 +1,256 @@
+"""deploy/roles.sql: each role can do its work, and nothing else."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiohttp import ClientSession
+from yarl import URL
+
+from audit_log.arrivals import CHANNEL
+from audit_log.database import Database, open_database
+from audit_log.record import Gap, Invocation, Origin, ToolOutcome
+from audit_log.schema import migrate
+from audit_log.store import Store
+from audit_log.tokens import TokenTable
+from deploy.local.postgres import PostgresServer
+from tests.neighbours.audit_api import ALL
+from tests.neighbours.patience import eventually
+from tests.neighbours.postgres import fresh_database
+from tests.neighbours.postgres_programs import set_up_roles
+from tests.neighbours.records import ARRIVAL, a_record
+from tests.neighbours.services import running_audit_api, running_sidecar
+from tests.neighbours.upstream import Upstream
+
+_ROLES = ("podwarden_audit_owner", "podwarden_audit_proxy", "podwarden_audit_api")
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """One database, as each role reaches it."""
+
+    superuser: str
+    owner: str
+    proxy: str
+    audit_api: str
+
+
+@pytest.fixture
+async def urls(postgres: PostgresServer) -> AsyncIterator[Urls]:
+    """A database whose schema was made by the owner; partitions are nobody's work yet."""
+    async with open_database(postgres.url(), application="test") as server:
+        try:
+            async with fresh_database(postgres, template="template0") as url:
+                assert "migrate as podwarden_audit_owner" in set_up_roles(url)
+                of_roles = [await _with_password(server, url, role) for role in _ROLES]
+                async with open_database(of_roles[0], application="owner") as owner:
+                    await migrate(owner)
+                set_up_roles(url)
+                yield Urls(url, *of_roles)
+        finally:
+            # They are the server's, and outlive the database.
+            for role in _ROLES:
+                await server.execute(f"DROP ROLE IF EXISTS {role}")
+
+
+async def _with_password(server: Database, url: str, role: str) -> str:
+    password = secrets.token_hex(16)
+    await server.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+    return str(URL(url).with_user(role).with_password(password))
+
+
+async def test_both_services_do_their_work_with_their_roles(urls: Urls, upstream: Upstream):
+    async with open_database(urls.owner, application="owner") as owner:
+        _, secret = await TokenTable(owner).create("laptop", "admin", 90)
+
+    async with (
+        running_sidecar(upstream.url, urls.proxy) as sidecar,
+        running_audit_api(urls.audit_api) as audit_api,
+        ClientSession(headers={"Authorization": f"Bearer {secret}"}) as client,
+    ):
+        async with client.get(f"{sidecar.url}/api/v1/clusters") as answer:
+            assert answer.status == 200
+
+        async def entries() -> list[dict[str, object]]:
+            async with client.get(f"{audit_api.url}{ALL}") as answer:
+                assert answer.status == 200, await answer.text()
+                return list(await answer.json())
+
+        [entry] = await eventually(entries, sidecar.report)
+        assert (entry["token_name"], entry["path"]) == ("laptop", "/api/v1/clusters")
+
+        for url in (f"{sidecar.ops_url}/readyz", f"{audit_api.url}/readyz"):
+
+            async def is_ready(url: str = url) -> bool:
+                async with client.get(url) as answer:
+                    return bool((await answer.json())["status"] == "ready")
+
+            assert await eventually(is_ready, sidecar.report)
+        await _made_partitions_and_listens(urls.superuser)
+
+
+async def _made_partitions_and_listens(url: str) -> None:
+    async with open_database(url, application="test") as database:
+
+        async def has_done_so() -> bool:
+            row = await database.fetch_row(
+                """
+                SELECT (SELECT count(*) FROM pg_inherits
+                        WHERE inhparent = 'mcp_audit_log'::regclass) AS partitions,
+                       (SELECT count(*) FROM pg_stat_activity
+                        WHERE usename = 'podwarden_audit_proxy' AND query LIKE 'LISTEN%') AS ears,
+                       (SELECT array_agg(DISTINCT relowner::regrole::text) FROM pg_class
+                        WHERE relname LIKE 'mcp_audit_log%') AS owners
+                """
+            )
+            return row is not None and tuple(row) == (5, 1, ["podwarden_audit_owner"])
+
+        assert await eventually(has_done_so)
+
+
+async def test_the_sidecar_appends_everything_and_the_reader_hears_of_it(urls: Urls):
+    call = Invocation(
+        id=uuid4(), created_at=ARRIVAL, tool="list_hosts", outcome=ToolOutcome.OK,
+        status_code=200, origin=Origin.MCP, instance="sidecar-1", token_name="ci",
+    )  # fmt: skip
+    gap = Gap(
+        id=uuid4(), started_at=ARRIVAL, ended_at=ARRIVAL, count=3, reason="journal_full",
+        instance="sidecar-1",
+    )  # fmt: skip
+    async with (
+        open_database(urls.proxy, application="proxy") as proxy,
+        open_database(urls.audit_api, application="audit_api") as reader,
+        reader.notifications(CHANNEL) as heard,
+    ):
+        store = Store(proxy)
+        for _ in range(2):  # twice, as after an answer that was lost
+            await store.append([a_record()])
+            await store.append_invocations([call])
+            await store.append_gaps([gap])
+        assert await anext(heard) == ""
+        assert [found.count for found in await Store(reader).gaps()] == [3]
+
+
+async def test_the_sidecar_may_also_copy_into_the_audit_log(urls: Urls):
+    row = {
+        "id": uuid4(),
+        "token_name": "ci",
+        "method": "GET",
+        "path": "/",
+        "status_code": 200,
+        "created_at": ARRIVAL,
+        "outcome": "completed",
+        "instance": "sidecar-1",
+    }
+    connection = await asyncpg.connect(urls.proxy)
+    try:
+        await connection.copy_records_to_table(
+            "mcp_audit_log",
+            columns=list(row),
+            records=[tuple(row.values())],
+        )
+    finally:
+        await connection.close()
+
+
+_NOT_FOR_EITHER = (
+    "UPDATE mcp_audit_log SET status_code = 200",
+    "DELETE FROM mcp_audit_log",
+    "TRUNCATE mcp_audit_log",
+    "DROP TABLE mcp_audit_log",
+    "ALTER TABLE mcp_audit_log ADD COLUMN x int",
+    "ALTER TABLE mcp_audit_log DISABLE TRIGGER ALL",
+    "CREATE INDEX ON mcp_audit_log (path)",
+    "CREATE TRIGGER t BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTION now()",
+    "INSERT INTO mcp_audit_log_default SELECT * FROM mcp_audit_log_default",
+    "SELECT * FROM mcp_audit_log_default",
+    "DELETE FROM mcp_audit_log_default",
+    "LOCK TABLE mcp_audit_log IN ACCESS EXCLUSIVE MODE",
+    "UPDATE mcp_audit_gap SET count = 0",
+    "DELETE FROM mcp_audit_gap",
+    "UPDATE mcp_tool_invocation SET outcome = 'completed'",
+    "DELETE FROM mcp_tool_invocation",
+    "SELECT created_at FROM mcp_tokens",
+    "SELECT * FROM mcp_tokens",
+    "INSERT INTO mcp_tokens (id) VALUES (gen_random_uuid())",
+    "UPDATE mcp_tokens SET role = 'admin'",
+    "DELETE FROM mcp_tokens",
+    "INSERT INTO mcp_audit_schema (name, checksum) VALUES ('x', 'x')",
+    "CREATE TABLE x ()",
+    "CREATE TEMPORARY TABLE x ()",
+    "CREATE FUNCTION x() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE SCHEMA x",
+    "CREATE ROLE x",
+    "SET ROLE podwarden_audit_owner",
+    "ALTER FUNCTION mcp_audit_log_ensure_partitions RENAME TO x",
+    "COPY mcp_audit_gap TO PROGRAM 'cat'",
+)
+_NOT_FOR_THE_PROXY = (
+    "SELECT path FROM mcp_audit_log",
+    "SELECT id FROM mcp_audit_gap",
+    "SELECT id FROM mcp_tool_invocation",
+    "SELECT name FROM mcp_audit_schema",
+    "COPY mcp_audit_log TO STDOUT",
+    "INSERT INTO mcp_audit_gap SELECT gen_random_uuid(), now(), now(), 1, '', '' RETURNING id",
+    "INSERT INTO mcp_tool_invocation (id) SELECT gen_random_uuid() ON CONFLICT (id) DO NOTHING",
+)
+_NOT_FOR_THE_AUDIT_API = (
+    "INSERT INTO mcp_audit_gap SELECT gen_random_uuid(), now(), now(), 1, '', ''",
+    "INSERT INTO mcp_tool_invocation (id) SELECT gen_random_uuid()",
+    "COPY mcp_audit_log FROM STDIN",
+    "SELECT mcp_audit_log_ensure_partitions(now(), 3)",
+)
+
+
+async def test_the_sidecar_may_do_nothing_else(urls: Urls):
+    assert await _allowed(urls.proxy, [*_NOT_FOR_EITHER, *_NOT_FOR_THE_PROXY]) == []
+
+
+async def test_the_audit_api_may_do_nothing_else(urls: Urls):
+    assert await _allowed(urls.audit_api, [*_NOT_FOR_EITHER, *_NOT_FOR_THE_AUDIT_API]) == []
+
+
+async def _allowed(url: str, statements: list[str]) -> list[str]:
+    """Return what was not refused for want of a right, with what became of it."""
+    connection = await asyncpg.connect(url)
+    allowed = []
+    try:
+        for statement in statements:
+            try:
+                async with connection.transaction():  # LOCK asks for one
+                    await connection.execute(statement)
+            except asyncpg.InsufficientPrivilegeError:
+                continue
+            except asyncpg.PostgresError as error:
+                allowed.append(f"{statement}: {error}")
+            else:
+                allowed.append(statement)
+    finally:
+        await connection.close()
+    return allowed
+
+
+async def test_running_it_again_takes_back_what_was_granted_by_hand(urls: Urls):
+    async with open_database(urls.superuser, application="test") as superuser:
+        await superuser.execute("GRANT DELETE ON mcp_audit_log TO podwarden_audit_proxy")
+
+    set_up_roles(urls.superuser)
+
+    assert await _allowed(urls.proxy, ["DELETE FROM mcp_audit_log"]) == []
+
+
+async def test_an_audit_log_that_somebody_else_made_becomes_the_owners(urls: Urls):
+    async with open_database(urls.superuser, application="test") as superuser:
+        for name in ("mcp_audit_log", "mcp_audit_log_default", "mcp_tokens"):
+            await superuser.execute(f"ALTER TABLE {name} OWNER TO CURRENT_USER")
+
+        set_up_roles(urls.superuser, "shared=1")
+
+        rows = await superuser.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relowner <> 'podwarden_audit_owner'::regrole"
+        )
+    assert rows == []
