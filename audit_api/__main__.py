@@ -11,6 +11,7 @@ from audit_api.listener import CannotListenError
 from audit_api.settings import AuditApiSettings
 from audit_log.logs import set_up_logs
 from audit_log.settings import AuditLogSettings, read_settings
+from audit_log.tls import TlsFilesError
 
 log = structlog.get_logger("audit_api")
 
@@ -24,6 +25,8 @@ def main() -> None:
         uvloop.run(_serve(shared, settings))
     except CannotListenError as error:
         raise SystemExit(f"AUDIT_API_HOST, AUDIT_API_PORT: {error}") from None
+    except TlsFilesError as error:
+        raise SystemExit(str(error)) from None
 
 
 async def _serve(shared: AuditLogSettings, settings: AuditApiSettings) -> None:

@@ -1,6 +1,7 @@
 """The audit API put together: what it consists of, opened in this order, closed in reverse."""
 
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from audit_api.sign_in import SignIn
 from audit_api.tail import Tail, tailing
 from audit_log.database import Database, open_database
 from audit_log.settings import AuditLogSettings
+from audit_log.tls import ListenerTls
 from audit_log.tokens import TokenTable
 
 _APPLICATION = "audit_api"
@@ -59,7 +61,16 @@ async def serving(
         )
         app = make_app(gate, answerers, Health(for_gate, token_database, tail))
         end_streams_first(app, tail)
-        yield await open_(listening(app, settings.host, settings.port))
+        tls = await _tls(stack, settings)
+        yield await open_(listening(app, settings.host, settings.port, tls))
+
+
+async def _tls(stack: AsyncExitStack, settings: AuditApiSettings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    tls = ListenerTls(settings.tls)
+    await stack.enter_async_context(tls.following())
+    return tls.context
 
 
 async def _gate(

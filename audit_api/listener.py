@@ -1,6 +1,7 @@
 """Where the audit API listens: aiohttp's server, answering in our shape even what is not HTTP."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -22,13 +23,18 @@ class CannotListenError(Exception):
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
-    """Serve *app*; yield the address in use. Leaving waits for the questions under way."""
+async def listening(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve *app*, over *tls* if given; yield the address in use.
+
+    Leaving waits for the questions under way. Raises CannotListenError.
+    """
     runner = _Runner(app, shutdown_timeout=STOP_SECONDS)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             # The loop says the address once more, before the reason.
             reason = str(error.strerror).rpartition(": ")[2]

@@ -1,10 +1,13 @@
 """Settings of the audit API, from the environment."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from audit_log.settings import DatabaseUrl
+from audit_log.tls import KeyPair, key_pair
 from audit_log.tokens import DEFAULT_TOKEN_QUERY, TOKEN_PREFIX
 
 
@@ -17,6 +20,11 @@ class AuditApiSettings(BaseSettings):
     port: int = Field(
         default=8110, ge=0, le=65_535, description="port to listen on; 0 takes any free one"
     )
+    tls_certificate_file: Path | None = Field(
+        default=None,
+        description="PEM; questions are then answered over TLS; followed when the files change",
+    )
+    tls_key_file: Path | None = Field(default=None, description="its key")
     reader_roles: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset({"admin"}),
         description="roles whose `pwm_` tokens may read, separated by commas",
@@ -34,7 +42,7 @@ class AuditApiSettings(BaseSettings):
     token_query: str = Field(
         default=DEFAULT_TOKEN_QUERY, description="finds the token whose SHA-256 is `$1`"
     )
-    token_database_url: SecretStr | None = Field(
+    token_database_url: DatabaseUrl | None = Field(
         default=None, description="PostgreSQL URL of the token table, when it lives elsewhere"
     )
 
@@ -65,13 +73,12 @@ class AuditApiSettings(BaseSettings):
             raise ValueError("must not carry a user name or password")
         return value
 
-    @field_validator("token_database_url")
-    @classmethod
-    def _is_a_postgresql_url(cls, value: SecretStr | None) -> SecretStr | None:
-        try:
-            if value is not None:
-                PostgresDsn(value.get_secret_value())
-        except ValidationError:
-            # Not chained: pydantic would print the URL, and the password in it.
-            raise ValueError("is not a postgresql:// URL") from None
-        return value
+    @property
+    def tls(self) -> KeyPair | None:
+        """What to answer over TLS with."""
+        return key_pair(self.tls_certificate_file, self.tls_key_file, "AUDIT_API_TLS_")
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> "AuditApiSettings":
+        _ = self.tls
+        return self

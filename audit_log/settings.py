@@ -1,15 +1,43 @@
 """Settings from the environment, read once at start. Wrong ones stop the start with one line."""
 
 import sys
-from typing import NoReturn, TypeVar
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audit_log.retention import Retention
+from audit_log.tls import KeyPair, client_context
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
+
+
+def _checked(value: SecretStr) -> SecretStr:
+    """Return *value*, the URL of a PostgreSQL database whose TLS files are there and good."""
+    url = value.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        # Not chained: it quotes the URL, and the password in it.
+        raise ValueError("has no port or host that makes sense") from None
+    if parts.scheme not in {"postgresql", "postgres"} or not url.startswith(f"{parts.scheme}://"):
+        raise ValueError("is not a postgresql:// URL")
+    files = {name: Path(given[-1]) for name, given in parse_qs(parts.query).items()}
+    certificate, key = files.get("sslcert"), files.get("sslkey")
+    if (certificate is None) != (key is None):
+        raise ValueError("sslcert and sslkey belong together")
+    _ = client_context(
+        files.get("sslrootcert"), KeyPair(certificate, key) if certificate and key else None
+    )
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_checked)]
+"""What a `postgresql://` URL says of files (libpq's `sslrootcert`, …) is checked at once: the
+database may be away at start, and nobody would be told before it is back."""
 
 
 class AuditLogSettings(BaseSettings):
@@ -17,7 +45,7 @@ class AuditLogSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_", frozen=True)
 
-    database_url: SecretStr = Field(description="PostgreSQL URL of the audit log")
+    database_url: DatabaseUrl = Field(description="PostgreSQL URL of the audit log")
     log_format: str = Field(
         default="console", pattern="^(console|json)$", description="`console` or `json`"
     )
@@ -50,19 +78,6 @@ class AuditLogSettings(BaseSettings):
         """What is to be kept."""
         return Retention(self.retention_days, self.max_bytes)
 
-    @field_validator("database_url")
-    @classmethod
-    def _is_a_postgresql_url(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        try:
-            _ = urlsplit(url).port
-        except ValueError:
-            # Not chained: it quotes the URL, and the password in it.
-            raise ValueError("has no port or host that makes sense") from None
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise ValueError("is not a postgresql:// URL")
-        return value
-
 
 def read_settings(kind: type[SettingsType]) -> SettingsType:
     """Return the settings of *kind* from the environment; exit with readable lines if wrong.
@@ -74,13 +89,13 @@ def read_settings(kind: type[SettingsType]) -> SettingsType:
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors(include_input=False, include_url=False):
-            name = prefix + "_".join(str(part) for part in problem["loc"])
+            name = (prefix + "_".join(str(part) for part in problem["loc"])).upper()
             complaint = problem["msg"].removeprefix("Value error, ")
-            _say(
-                f"{name.upper()}: {complaint}"
-                if problem["type"] != "missing"
-                else f"{name.upper()} is not set"
-            )
+            if problem["type"] == "missing":
+                _say(f"{name} is not set")
+            else:
+                # What is wrong with several together names them itself.
+                _say(f"{name}: {complaint}" if problem["loc"] else complaint)
         _stop()
 
 

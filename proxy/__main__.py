@@ -8,10 +8,11 @@ import uvloop
 
 from audit_log.logs import set_up_logs
 from audit_log.settings import AuditLogSettings, read_settings
+from audit_log.tls import TlsFilesError
 from proxy.journal import JournalError
 from proxy.left_over import draining_left_over
 from proxy.listening import CannotListenError
-from proxy.service import instance_of, serving
+from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings
 from proxy.supervisor import stop_without_supervisor, supervise, workers_of
 from proxy.tracing import TracingUnavailableError
@@ -25,11 +26,13 @@ def main() -> None:
     settings = read_settings(ProxySettings)
     set_up_logs(shared.log_format, shared.log_level)
     try:
+        # Before anything is begun, and before workers would each complain, again and again.
+        check_tls_files(settings)
         if settings.workers > 1:
             uvloop.run(_supervise(shared, settings))
         else:
             uvloop.run(_serve(shared, settings))
-    except CannotListenError as error:
+    except (CannotListenError, TlsFilesError) as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None

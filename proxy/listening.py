@@ -1,5 +1,6 @@
 """Opening a port, and closing it when the last call on it has been answered."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,12 @@ class Address:
 
 @asynccontextmanager
 async def listening(
-    runner: web.BaseRunner, wanted: Address, setting: str, *, is_shared: bool = False
+    runner: web.BaseRunner,
+    wanted: Address,
+    setting: str,
+    *,
+    is_shared: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Address]:
     """Listen on *wanted*, as *setting* says; yield the address in use.
 
@@ -33,7 +39,13 @@ async def listening(
     await runner.setup()
     try:
         try:
-            site = web.TCPSite(runner, wanted.host, wanted.port, reuse_port=is_shared or None)
+            site = web.TCPSite(
+                runner,
+                wanted.host,
+                wanted.port,
+                ssl_context=tls,
+                reuse_port=is_shared or None,
+            )
             await site.start()
         except OSError as error:
             # The loop says the address once more, before the reason.

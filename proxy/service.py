@@ -1,6 +1,7 @@
 """The sidecar put together: what it consists of, opened in this order, closed in reverse."""
 
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from yarl import URL
 from audit_log.database import Database, open_database
 from audit_log.settings import AuditLogSettings
 from audit_log.store import Store
+from audit_log.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.tokens import TokenTable
 from proxy.admission import Admission
 from proxy.directory import TokenDirectory
@@ -56,7 +58,7 @@ class Addresses:
 async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIterator[Addresses]:
     """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
 
-    Raises CannotListenError, JournalError and TracingUnavailableError.
+    Raises CannotListenError, JournalError, TlsFilesError and TracingUnavailableError.
     """
     health, tally = Health(), Tally()
     instance = instance_of(settings)
@@ -87,12 +89,14 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         hub_address = await _hub(stack, settings, calls, tally)
         admission = _admission(settings, directory, journal, calls, tally, watchers)
         routes = await _routes(stack, settings)
+        tls = await _tls(stack, settings)
         address = await stack.enter_async_context(
             listening(
                 _runner(_lanes(admission, routes, settings), settings),
                 Address(settings.host, settings.port),
                 "PROXY_HOST, PROXY_PORT",
                 is_shared=settings.shares_port,
+                tls=tls,
             )
         )
         health.is_accepting = True
@@ -105,6 +109,13 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
 def instance_of(settings: ProxySettings) -> str:
     """Return what this sidecar is called in its records."""
     return settings.instance or socket.gethostname()
+
+
+def check_tls_files(settings: ProxySettings) -> None:
+    """Raise TlsFilesError if the sidecar could not start for a certificate or key."""
+    if settings.tls is not None:
+        _ = server_context(settings.tls)
+    _ = client_context(settings.upstream_ca_file, settings.upstream_client)
 
 
 async def _tokens(
@@ -209,21 +220,31 @@ def _admission(
 
 
 async def _routes(stack: AsyncExitStack, settings: ProxySettings) -> Routes:
-    api = await _upstream(stack, settings, settings.upstream_url)
+    # Only the API learns who we are: the others did not ask for our certificate to be theirs.
+    api = await _upstream(stack, settings, settings.upstream_url, shown=settings.upstream_client)
     if settings.audit_api_url is None:
         return Routes(api, None)
     return Routes(api, await _upstream(stack, settings, settings.audit_api_url))
 
 
-async def _upstream(stack: AsyncExitStack, settings: ProxySettings, url: str) -> Upstream:
+async def _upstream(
+    stack: AsyncExitStack, settings: ProxySettings, url: str, *, shown: KeyPair | None = None
+) -> Upstream:
     limits = UpstreamLimits(
         connect_timeout_seconds=settings.connect_timeout_seconds,
         answer_timeout_seconds=settings.answer_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
-    return await stack.enter_async_context(
-        open_upstream(url, limits, ca_file=settings.upstream_ca_file)
-    )
+    tls = client_context(settings.upstream_ca_file, shown)
+    return await stack.enter_async_context(open_upstream(url, limits, tls))
+
+
+async def _tls(stack: AsyncExitStack, settings: ProxySettings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    tls = ListenerTls(settings.tls)
+    await stack.enter_async_context(tls.following())
+    return tls.context
 
 
 async def _hub(

@@ -6,10 +6,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
+from audit_log.settings import DatabaseUrl
+from audit_log.tls import KeyPair, key_pair
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
 from proxy.webhook.event import signing_key
 
@@ -35,8 +37,17 @@ class ProxySettings(BaseSettings):
     upstream_ca_file: Path | None = Field(
         default=None, description="certificates to verify an https upstream with"
     )
+    upstream_client_certificate_file: Path | None = Field(
+        default=None, description="shown to an https upstream that asks who we are"
+    )
+    upstream_client_key_file: Path | None = Field(default=None, description="its key")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8100, ge=0, le=65535, description="port to listen on; 0 = any")
+    tls_certificate_file: Path | None = Field(
+        default=None,
+        description="PEM; calls are then taken over TLS; followed when the files change",
+    )
+    tls_key_file: Path | None = Field(default=None, description="its key")
     ops_host: str = Field(default="127.0.0.1", description="address of health and metrics")
     ops_port: int = Field(default=8109, ge=0, le=65535, description="port of health and metrics")
     audit_api_url: str | None = Field(
@@ -88,7 +99,7 @@ class ProxySettings(BaseSettings):
         default=DEFAULT_TOKEN_QUERY,
         description="SQL that finds a token by its hex SHA-256, given as `$1`",
     )
-    token_database_url: SecretStr | None = Field(
+    token_database_url: DatabaseUrl | None = Field(
         default=None, description="where the tokens are; the audit log's database when not set"
     )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
@@ -137,6 +148,25 @@ class ProxySettings(BaseSettings):
     stop_seconds: float = Field(
         default=10, gt=0, description="at stop: for calls in flight, then again for the records"
     )
+
+    @property
+    def tls(self) -> KeyPair | None:
+        """What to take calls over TLS with."""
+        return key_pair(self.tls_certificate_file, self.tls_key_file, "PROXY_TLS_")
+
+    @property
+    def upstream_client(self) -> KeyPair | None:
+        """What to show the upstream."""
+        return key_pair(
+            self.upstream_client_certificate_file,
+            self.upstream_client_key_file,
+            "PROXY_UPSTREAM_CLIENT_",
+        )
+
+    @model_validator(mode="after")
+    def _certificates_have_keys(self) -> "ProxySettings":
+        _ = self.tls, self.upstream_client
+        return self
 
     @field_validator("upstream_url", "audit_api_url")
     @classmethod

@@ -5,7 +5,6 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -121,14 +120,10 @@ class Upstream:
 
 @asynccontextmanager
 async def open_upstream(
-    url: str, limits: UpstreamLimits, *, ca_file: Path | None = None
+    url: str, limits: UpstreamLimits, tls: ssl.SSLContext
 ) -> AsyncIterator[Upstream]:
-    """Open the upstream at *url*; it need not be there yet. Its certificate is verified.
-
-    Raises OSError if *ca_file* cannot be read.
-    """
-    tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
-    upstream = Upstream(url, limits, tls)
+    """Open the upstream at *url*; it need not be there yet. An https one is verified by *tls*."""
+    upstream = Upstream(url, limits, tls if url.startswith("https:") else None)
     try:
         yield upstream
     finally:

@@ -2,19 +2,17 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from tests.neighbours.certificates import self_signed
+from tests.neighbours.certificates import LOOPBACK, self_signed
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request, sized
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
 
-LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))
 ELSEWHERE = x509.DNSName("elsewhere.test")
 
 

@@ -2,7 +2,9 @@
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -13,11 +15,23 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from audit_log.tls import KeyPair
+
+LOOPBACK: Final = x509.IPAddress(ip_address("127.0.0.1"))
+
 
 def self_signed(name: x509.GeneralName, directory: Path) -> tuple[ssl.SSLContext, Path]:
     """Return what a server called *name* needs, and the file that makes a client trust it."""
+    pair = key_pair_of(name, directory)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    return context, pair.certificate
+
+
+def key_pair_of(name: x509.GeneralName, directory: Path) -> KeyPair:
+    """Write a key and a certificate of *name*, signed by itself; in place of those before."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "upstream of a test")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "neighbour of a test")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -33,6 +47,9 @@ def self_signed(name: x509.GeneralName, directory: Path) -> tuple[ssl.SSLContext
     key_file, certificate_file = directory / "key.pem", directory / "certificate.pem"
     key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
-    return context, certificate_file
+    return KeyPair(certificate_file, key_file)
+
+
+def trusting(pair: KeyPair) -> ssl.SSLContext:
+    """Return a client's context that trusts *pair* and nobody else."""
+    return ssl.create_default_context(cafile=pair.certificate)
