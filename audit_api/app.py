@@ -13,7 +13,7 @@ from audit_api.access import Gate
 from audit_api.counts import Counts
 from audit_api.endpoints import Answerers, endpoints
 from audit_api.exports import Exports
-from audit_api.health import Health
+from audit_api.health import Health, Replica
 from audit_api.listener import listening
 from audit_api.live import Live
 from audit_api.page.page import ActivityPage
@@ -39,14 +39,16 @@ async def serving(
 ) -> AsyncIterator[tuple[str, int]]:
     """Run the service; yield the address it listens on. PostgreSQL may be away."""
     async with AsyncExitStack() as stack:
-        url = shared.database_url.get_secret_value()
+        primary_url = shared.database_url.get_secret_value()
+        url = (settings.database_url or shared.database_url).get_secret_value()
         open_ = stack.enter_async_context
         database = await open_(open_database(url, connections=4, application=_APPLICATION))
         # Apart, for an export keeps its connection for minutes, and the tail needs one always.
         for_exports = await open_(open_database(url, connections=2, application=_APPLICATION))
         for_tail = await open_(open_database(url, connections=3, application=_APPLICATION))
-        # Apart, so that slow questions keep nobody out.
-        for_gate = await open_(open_database(url, connections=2, application=_APPLICATION))
+        # Apart, so that slow questions keep nobody out; and of the primary, for a token that was
+        # revoked must not live on for as long as a replica lags.
+        for_gate = await open_(open_database(primary_url, connections=2, application=_APPLICATION))
         token_database = for_gate
         if settings.token_database_url is not None:
             token_url = settings.token_database_url.get_secret_value()
@@ -59,7 +61,8 @@ async def serving(
             Exports(for_exports),
             Live(database, tail, gate),
         )
-        app = make_app(gate, answerers, Health(for_gate, token_database, tail))
+        replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
+        app = make_app(gate, answerers, Health(for_gate, token_database, tail, replica))
         end_streams_first(app, tail)
         tls = await _tls(stack, settings)
         yield await open_(listening(app, settings.host, settings.port, tls))

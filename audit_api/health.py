@@ -9,7 +9,16 @@ from audit_api.answers import json_answer
 from audit_api.tail import Tail
 from audit_log.database import Database
 from audit_log.errors import StoreUnavailableError
+from audit_log.replica import replica_lag
 from audit_log.schema import is_current
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """What questions are answered from, when that is not the primary."""
+
+    database: Database
+    max_lag_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +29,25 @@ class Health:
     token_database: Database
     """Where tokens are looked up: mostly the same one."""
     tail: Tail
+    replica: Replica | None = None
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Answer 200 as long as anything is answered at all."""
         return json_answer(msgspec.json.encode({"status": "alive"}))
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Answer 200 when questions can be answered, 503 with the reasons when not."""
+        """Answer 200 when questions can be answered, 503 with the reasons when not.
+
+        A replica that is too far behind is a reason as well, but its answers are worth having.
+        """
         reasons = await self._reasons()
-        if reasons:
-            body = msgspec.json.encode({"status": "not ready", "reasons": reasons})
-            return json_answer(body, status=503)
-        return json_answer(msgspec.json.encode({"status": "ready", "reasons": []}))
+        said: dict[str, object] = {"status": "not ready" if reasons else "ready"}
+        if self.replica is not None and not reasons:
+            said["replica_lag_seconds"], reasons = await self._lag(self.replica)
+            if reasons:
+                said["status"] = "not ready" if said["replica_lag_seconds"] is None else "degraded"
+        body = msgspec.json.encode(said | {"reasons": reasons})
+        return json_answer(body, status=503 if said["status"] == "not ready" else 200)
 
     async def _reasons(self) -> list[str]:
         reasons = []
@@ -50,3 +66,14 @@ class Health:
         if self.tail.has_died:
             reasons.append("the live tail has died")
         return reasons
+
+    async def _lag(self, replica: Replica) -> tuple[float | None, list[str]]:
+        """Return how far *replica* is behind, and what is wrong with that."""
+        try:
+            seconds = await replica_lag(self.database, replica.database)
+        except StoreUnavailableError:
+            return None, ["the replica is out of reach"]
+        if seconds is None:
+            return None, ["nobody can tell how far the replica is behind"]
+        too_far = seconds > replica.max_lag_seconds
+        return seconds, [f"the replica is {seconds:.0f} s behind"] if too_far else []

@@ -20,6 +20,13 @@ class AuditApiSettings(BaseSettings):
     port: int = Field(
         default=8110, ge=0, le=65_535, description="port to listen on; 0 takes any free one"
     )
+    database_url: DatabaseUrl | None = Field(
+        default=None,
+        description="a read replica to answer from; the audit log's database when not set",
+    )
+    max_lag_seconds: float = Field(
+        default=30, gt=0, description="how far it may be behind before `/readyz` says degraded"
+    )
     tls_certificate_file: Path | None = Field(
         default=None,
         description="PEM; questions are then answered over TLS; followed when the files change",

@@ -20,9 +20,12 @@ from audit_log.rows import RECORD_COLUMNS, Place, records_of
 CHANNEL: Final = "mcp_audit_appended"
 """Announced, without a payload, when records have been appended."""
 
+# A replica's snapshot does not name what is still under way, so there all of it counts as unseen.
 _SNAPSHOT: Final = """
-SELECT system_identifier::text AS cluster, pg_current_snapshot()::text AS snapshot
-FROM pg_control_system()
+SELECT system_identifier::text AS cluster,
+    CASE WHEN pg_is_in_recovery()
+         THEN format('%1$s:%1$s:', pg_snapshot_xmin(snapshot)) ELSE snapshot::text END AS snapshot
+FROM pg_control_system(), pg_current_snapshot() AS snapshot
 """
 _ARRIVED: Final = """
 SELECT {columns} FROM mcp_audit_log

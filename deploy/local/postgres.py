@@ -89,6 +89,16 @@ class PostgresServer:
         """What the server says; emptied at each start."""
         return self._directory / "server.log"
 
+    @property
+    def cluster(self) -> Path:
+        """The server's files."""
+        return self._cluster
+
+    @property
+    def password(self) -> str:
+        """The superuser's."""
+        return self._password
+
     def url(self, database: str = "postgres") -> str:
         """Return the URL of *database*, with the password in it."""
         host = f"127.0.0.1:{self._port}" if self._port else quote(str(self._socket), safe="")

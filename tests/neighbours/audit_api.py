@@ -28,7 +28,7 @@ def of_token(token_id: object) -> str:
 
 
 @asynccontextmanager
-async def serving_audit_api(database_url: str, **settings: Any) -> AsyncIterator[ClientSession]:
+async def serving_audit_api(database_url: str, /, **settings: Any) -> AsyncIterator[ClientSession]:
     """Run the audit API; yield a client that talks to it and keeps no cookies."""
     shared = AuditLogSettings(database_url=database_url)
     async with (

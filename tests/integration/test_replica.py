@@ -1,0 +1,127 @@
+"""The audit API answers from a read replica, and says how far that is behind."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from audit_log.arrivals import Standpoint, read_on, snapshot_now
+from audit_log.database import Database, open_database
+from audit_log.store import Store
+from audit_log.tokens import TokenTable
+from deploy.local.postgres import PostgresServer
+from tests.neighbours.audit_api import ALL, serving_audit_api
+from tests.neighbours.patience import eventually
+from tests.neighbours.records import a_record
+from tests.neighbours.replica import replica_of
+
+
+@pytest.fixture(scope="module")
+def replica(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    with replica_of(postgres) as server:
+        yield server
+
+
+@asynccontextmanager
+async def replicated(
+    database_url: str, replica: PostgresServer
+) -> AsyncIterator[tuple[Database, Database, str]]:
+    """Yield the primary's database and the replica's, as soon as that has it, and its URL."""
+    replica_url = replica.url(database_url.rpartition("/")[2])
+    async with (
+        open_database(database_url, application="test") as primary,
+        open_database(replica_url, application="test") as copy,
+        open_database(replica.url(), application="test") as server,
+    ):
+
+        async def is_there() -> bool:
+            rows = await server.fetch(
+                "SELECT FROM pg_database WHERE datname = $1", database_url.rpartition("/")[2]
+            )
+            return bool(rows)
+
+        assert await eventually(is_there)
+        yield primary, copy, replica_url
+
+
+async def readiness(client: ClientSession) -> tuple[int, dict[str, Any]]:
+    async with client.get("/readyz") as answer:
+        return answer.status, await answer.json()
+
+
+async def test_questions_are_answered_from_the_replica_and_its_lag_is_told(
+    database_url: str, replica: PostgresServer
+):
+    async with replicated(database_url, replica) as (primary, copy, replica_url):
+        _, secret = await TokenTable(primary).create("laptop", "admin", 90)
+        settings = {"database_url": replica_url, "max_lag_seconds": 0.2}
+        async with serving_audit_api(database_url, **settings) as client:
+            client.headers["Authorization"] = f"Bearer {secret}"
+
+            async def entries() -> list[Any]:
+                async with client.get(ALL) as answer:
+                    assert answer.status == 200
+                    return list(await answer.json())
+
+            async def is_ready() -> bool:
+                return await readiness(client) == (
+                    200,
+                    {"status": "ready", "replica_lag_seconds": 0.0, "reasons": []},
+                )
+
+            assert await eventually(is_ready)
+            await copy.execute("SELECT pg_wal_replay_pause()")
+            try:
+                await Store(primary).append([a_record()])
+
+                async def is_behind() -> bool:
+                    status, said = await readiness(client)
+                    assert status == 200
+                    return bool(said["status"] == "degraded" and "behind" in said["reasons"][0])
+
+                assert await eventually(is_behind)
+                assert await entries() == []
+            finally:
+                await copy.execute("SELECT pg_wal_replay_resume()")
+            assert await eventually(entries)
+            assert await eventually(is_ready)
+
+
+async def test_a_replica_that_is_away_is_told(database_url: str):
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    async with serving_audit_api(database_url, database_url=nowhere) as client:
+        status, said = await readiness(client)
+
+    assert (status, said["reasons"]) == (503, ["the replica is out of reach"])
+
+
+async def test_what_was_under_way_at_a_replicas_snapshot_is_read_later(
+    database_url: str, replica: PostgresServer
+):
+    async with replicated(database_url, replica) as (primary, copy, _):
+        before = await snapshot_now(copy)
+        late, early = a_record(path="/late"), a_record(path="/early")
+        async with primary.transaction() as slow:
+            await slow.execute(
+                "INSERT INTO mcp_audit_log (id, token_name, method, path, status_code, created_at,"
+                " outcome, instance) VALUES ($1, 'ci', 'GET', $2, 200, $3, 'completed', 'x')",
+                late.id, late.path, late.created_at,
+            )  # fmt: skip
+            await Store(primary).append([early])
+
+            async def has_early() -> bool:
+                return bool(await copy.fetch("SELECT FROM mcp_audit_log WHERE path = '/early'"))
+
+            assert await eventually(has_early)
+            first = await read_on(copy, Standpoint(before), limit=10)
+
+        async def has_late() -> bool:
+            return bool(await copy.fetch("SELECT FROM mcp_audit_log WHERE path = '/late'"))
+
+        assert await eventually(has_late)
+        second = await read_on(copy, first.end, limit=10)
+
+    paths = [record.path for step in (first, second) for record in step.records]
+    assert sorted(paths) == ["/early", "/late"]
