@@ -27,6 +27,8 @@ SILENCE_SECONDS: Final = 60.0
 _REFUSING_CLASSES: Final = ("22", "23", "44", "54")
 _CHECK_VIOLATION: Final = "23514"
 _RAISE_EXCEPTION: Final = "P0001"  # a trigger of the operator's that will not have the record
+# Undefined table, column, function: this code is newer than the schema.
+_UNDEFINED: Final = ("42P01", "42703", "42883")
 _MAX_MESSAGE_CHARACTERS: Final = 300
 
 Row = asyncpg.Record
@@ -51,7 +53,10 @@ def judged(error: Exception) -> StoreError:
     # Not all that the driver would print: a DETAIL quotes the row, which is nobody's business.
     said = error.message if isinstance(error, asyncpg.PostgresError) else None
     text = " ".join((said or str(error)).split()) or type(error).__name__
-    return kind(text[:_MAX_MESSAGE_CHARACTERS])
+    text = text[:_MAX_MESSAGE_CHARACTERS]
+    if getattr(error, "sqlstate", None) in _UNDEFINED and " mcp_" in text.replace('"', " "):
+        text += " (the schema is missing or out of date: run `python -m audit_log migrate`)"
+    return kind(text)
 
 
 def _blames_the_data(sqlstate: str, constraint: str | None) -> bool:
