@@ -53,7 +53,7 @@ test-long: setup
 	  tests/integration/long_upgrade.py tests/integration/long_fleet.py \
 	  --timeout=900 --log-cli-level=INFO
 
-# What needs Debian packages and root: docs/deploy.md and docs/watch.md list them.
+# What needs Debian packages and root (postgresql, pgbouncer, prometheus, and what docs/deploy.md lists).
 test-system: setup
 	$(BIN)/python -m pytest tests/system
 

@@ -41,22 +41,24 @@ async def connections_watched(database: Database) -> AsyncIterator[Counter[str]]
     """Yield the most connections that each role was seen to have during the block."""
     most: Counter[str] = Counter()
 
+    is_over = asyncio.Event()
+
     async def watch() -> None:
-        while True:
+        while not is_over.is_set():
             rows = await database.fetch(
                 "SELECT usename, count(*) FROM pg_stat_activity"
                 " WHERE usename LIKE 'sidecar%' GROUP BY 1"
             )
             for row in rows:
                 most[row["usename"]] = max(most[row["usename"]], row["count"])
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
 
     watching = asyncio.create_task(watch())
     try:
         yield most
     finally:
-        watching.cancel()
-        await asyncio.wait({watching})
+        is_over.set()
+        await watching
 
 
 @pytest.mark.timeout(600)
