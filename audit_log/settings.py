@@ -29,9 +29,9 @@ def _checked(value: SecretStr) -> SecretStr:
     certificate, key = files.get("sslcert"), files.get("sslkey")
     if (certificate is None) != (key is None):
         raise ValueError("sslcert and sslkey belong together")
-    _ = client_context(
-        files.get("sslrootcert"), KeyPair(certificate, key) if certificate and key else None
-    )
+    pair = KeyPair(certificate, key) if certificate and key else None
+    if pair or "sslrootcert" in files:
+        _ = client_context(files.get("sslrootcert"), pair)
     return value
 
 

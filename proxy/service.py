@@ -235,7 +235,8 @@ async def _upstream(
         answer_timeout_seconds=settings.answer_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
-    tls = client_context(settings.upstream_ca_file, shown)
+    is_secure = url.startswith("https:")
+    tls = client_context(settings.upstream_ca_file, shown) if is_secure else None
     return await stack.enter_async_context(open_upstream(url, limits, tls))
 
 

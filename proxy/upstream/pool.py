@@ -120,10 +120,10 @@ class Upstream:
 
 @asynccontextmanager
 async def open_upstream(
-    url: str, limits: UpstreamLimits, tls: ssl.SSLContext
+    url: str, limits: UpstreamLimits, tls: ssl.SSLContext | None
 ) -> AsyncIterator[Upstream]:
-    """Open the upstream at *url*; it need not be there yet. An https one is verified by *tls*."""
-    upstream = Upstream(url, limits, tls if url.startswith("https:") else None)
+    """Open the upstream at *url*, over *tls* if it is an https one; it need not be there yet."""
+    upstream = Upstream(url, limits, tls)
     try:
         yield upstream
     finally:
