@@ -51,7 +51,9 @@ ORDER BY proname \gexec
 -- with COPY. An ON CONFLICT (…) or a RETURNING would ask for SELECT.
 GRANT INSERT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation
     TO podwarden_audit_proxy;
-GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions TO podwarden_audit_proxy;
+-- The purge lets go what the owner's retention says, and nothing else.
+GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions, public.mcp_audit_purge
+    TO podwarden_audit_proxy;
 
 -- mcp_audit_schema: whether the schema is up to date is a part of the audit API's health.
 GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation,

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import uuid4
 
 import asyncpg
@@ -12,7 +13,10 @@ from yarl import URL
 
 from audit_log.arrivals import CHANNEL
 from audit_log.database import Database, open_database
+from audit_log.errors import StoreError
+from audit_log.purge import apply_retention, purging
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome
+from audit_log.retention import Retention
 from audit_log.schema import migrate
 from audit_log.store import Store
 from audit_log.tokens import TokenTable, hash_token
@@ -130,6 +134,22 @@ async def test_the_sidecar_appends_everything_and_the_reader_hears_of_it(urls: U
             await store.append_gaps([gap])
         assert await anext(heard) == ""
         assert [found.count for found in await Store(reader).gaps()] == [3]
+
+
+async def test_the_sidecar_lets_go_what_the_owner_has_said_and_nothing_else(urls: Urls):
+    old = [a_record(created_at=ARRIVAL - timedelta(days=day)) for day in (1, 100)]
+    async with (
+        open_database(urls.owner, application="owner") as owner,
+        open_database(urls.proxy, application="proxy") as proxy,
+    ):
+        await Store(proxy).append(old)
+        moment = ARRIVAL - timedelta(days=30)
+        with pytest.raises(StoreError, match="retention"):
+            _ = [removed async for removed in purging(proxy, moment)]
+        await apply_retention(owner, Retention(days=30))
+        assert sum([removed.records async for removed in purging(proxy, moment)]) == 1
+        with pytest.raises(StoreError, match="denied"):
+            await apply_retention(proxy, Retention(days=1))
 
 
 async def test_the_sidecar_hears_of_a_token_that_changes(urls: Urls):

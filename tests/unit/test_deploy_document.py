@@ -3,7 +3,7 @@ import re
 from tests.unit.test_documents import CHECKOUT
 
 DOCUMENT = (CHECKOUT / "docs" / "deploy.md").read_text()
-TO_BE_MADE = {"deploy/.env", "deploy/podwarden.env", "deploy/roles.sql"}
+TO_BE_MADE = {"deploy/.env", "deploy/podwarden.env"}
 
 
 def test_docs_deploy_names_files_that_there_are():
