@@ -12,10 +12,11 @@ from audit_log.command import CommandError, say
 from audit_log.convert_command import convert, drop_old, verify
 from audit_log.database import Database, open_database
 from audit_log.errors import RecordRefusedError, SchemaError, StoreError
+from audit_log.ingest_service import serve
 from audit_log.logs import set_up_logs
 from audit_log.purge_command import purge
 from audit_log.schema import ensure_partitions, migrate
-from audit_log.settings import AuditLogSettings, read_settings
+from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings, read_settings
 from audit_log.tokens import ROLES, Token, TokenTable
 
 _DEFAULT_EXPIRY_DAYS: Final = 90
@@ -28,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = read_settings(AuditLogSettings)
     set_up_logs(settings.log_format, settings.log_level)
     try:
-        asyncio.run(_run(options, settings))
+        if options.command == "ingest":
+            nats, ingest = read_settings(NatsSettings), read_settings(IngestSettings)
+            asyncio.run(serve(settings, nats, ingest))
+        else:
+            asyncio.run(_run(options, settings))
     except (StoreError, CommandError) as error:
         sys.stderr.write(f"{_complaint(error)}\n")
         return 1
@@ -52,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--verify", action="store_true", help="compare the old table with the new one"
     )
     steps.add_argument("--drop-old", action="store_true", help="compare, then drop the old table")
+    commands.add_parser("ingest", help="bring records from NATS into PostgreSQL, until stopped")
     token = commands.add_parser("token", help="manage tokens in our own table")
     actions = token.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make a token; its secret is shown once")

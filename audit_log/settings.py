@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audit_log.retention import Retention
 from audit_log.tls import KeyPair, client_context
+from audit_log.tokens import DEFAULT_TOKEN_QUERY
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
@@ -77,6 +78,64 @@ class AuditLogSettings(BaseSettings):
     def retention(self) -> Retention:
         """What is to be kept."""
         return Retention(self.retention_days, self.max_bytes)
+
+
+def _nats_urls(value: SecretStr) -> SecretStr:
+    urls = [url.strip() for url in value.get_secret_value().split(",")]
+    if not all(url.startswith(("nats://", "tls://")) for url in urls):
+        raise ValueError("each URL must begin with nats:// or tls://")
+    return value
+
+
+class NatsSettings(BaseSettings):
+    """Where the stream is that sidecars publish to and the ingest takes from."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_NATS_", frozen=True)
+
+    urls: Annotated[SecretStr, AfterValidator(_nats_urls)] = Field(
+        description="NATS servers, `nats://host:port` or `tls://…`, comma separated;"
+        " used with `PROXY_SINK=nats` only"
+    )
+    stream: str = Field(
+        default="podwarden_audit",
+        pattern="^[A-Za-z0-9_-]+$",
+        description="name of the stream, and what its subjects begin with",
+    )
+    credentials_file: Path | None = Field(
+        default=None, description="`.creds` file to sign in to NATS with"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="certificates to verify the NATS servers with"
+    )
+    replicas: int = Field(
+        default=3,
+        ge=1,
+        le=5,
+        description="how many servers keep each record, when the ingest makes the stream",
+    )
+    max_bytes: int = Field(
+        default=10 * 1024**3,
+        ge=1024**2,
+        description="how much may wait in the stream, when the ingest makes it",
+    )
+
+    @property
+    def servers(self) -> list[str]:
+        """The URLs one by one."""
+        return [url.strip() for url in self.urls.get_secret_value().split(",") if url.strip()]
+
+
+class IngestSettings(BaseSettings):
+    """How the ingest finds out names that the sidecars could not."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_INGEST_", frozen=True)
+
+    token_query: str = Field(
+        default=DEFAULT_TOKEN_QUERY, description="as `PROXY_TOKEN_QUERY`, for the ingest"
+    )
+    token_database_url: DatabaseUrl | None = Field(
+        default=None, description="as `PROXY_TOKEN_DATABASE_URL`, for the ingest"
+    )
 
 
 def read_settings(kind: type[SettingsType]) -> SettingsType:

@@ -7,13 +7,13 @@ import structlog
 import uvloop
 
 from audit_log.logs import set_up_logs
-from audit_log.settings import AuditLogSettings, read_settings
+from audit_log.settings import AuditLogSettings, NatsSettings, read_settings
 from audit_log.tls import TlsFilesError
 from proxy.journal import JournalError
 from proxy.left_over import draining_left_over
 from proxy.listening import CannotListenError
 from proxy.service import check_tls_files, instance_of, serving
-from proxy.settings import ProxySettings
+from proxy.settings import ProxySettings, Sink
 from proxy.supervisor import stop_without_supervisor, supervise, workers_of
 from proxy.tracing import TracingUnavailableError
 
@@ -24,6 +24,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT; exit with one line when that cannot begin."""
     shared = read_settings(AuditLogSettings)
     settings = read_settings(ProxySettings)
+    nats = read_settings(NatsSettings) if settings.sink is Sink.NATS else None
     set_up_logs(shared.log_format, shared.log_level)
     try:
         # Before anything is begun, and before workers would each complain, again and again.
@@ -31,7 +32,7 @@ def main() -> None:
         if settings.workers > 1:
             uvloop.run(_supervise(shared, settings))
         else:
-            uvloop.run(_serve(shared, settings))
+            uvloop.run(_serve(shared, settings, nats))
     except (CannotListenError, TlsFilesError) as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
@@ -46,13 +47,15 @@ async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
         await supervise(workers_of(settings, instance))
 
 
-async def _serve(shared: AuditLogSettings, settings: ProxySettings) -> None:
+async def _serve(
+    shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stop_without_supervisor(stop)
     async with (
-        serving(shared, settings) as addresses,
+        serving(shared, settings, nats) as addresses,
         draining_left_over(shared, settings, instance_of(settings)),
     ):
         log.info(

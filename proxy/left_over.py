@@ -8,11 +8,11 @@ from pathlib import Path
 import structlog
 
 from audit_log.database import open_database
+from audit_log.naming import FindToken
 from audit_log.settings import AuditLogSettings
 from audit_log.store import Store
 from audit_log.tokens import TokenTable
 from proxy.journal import JournalError, Limits, holds_records, open_journal
-from proxy.naming import FindToken
 from proxy.settings import ProxySettings
 from proxy.writer import Writer
 

@@ -11,10 +11,14 @@ from aiohttp import web
 from yarl import URL
 
 from audit_log.database import Database, open_database
-from audit_log.settings import AuditLogSettings
+from audit_log.jetstream import open_jetstream
+from audit_log.naming import FindToken
+from audit_log.publisher import Publisher
+from audit_log.settings import AuditLogSettings, NatsSettings
 from audit_log.store import Store
 from audit_log.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.tokens import TokenTable
+from audit_log.upkeep import keep_partitions
 from proxy.admission import Admission
 from proxy.directory import TokenDirectory
 from proxy.exchange import Tally
@@ -37,10 +41,9 @@ from proxy.ops import ops_app
 from proxy.retention import RetentionUpkeep
 from proxy.routes import Routes
 from proxy.settings import ProxySettings
-from proxy.upkeep import keep_partitions
 from proxy.upstream import Upstream, UpstreamLimits, open_upstream
 from proxy.watchers import Watchers, watching
-from proxy.writer import Writer, writing
+from proxy.writer import Sink, Writer, writing
 
 APPLICATION = "podwarden-audit-proxy"
 
@@ -55,8 +58,12 @@ class Addresses:
 
 
 @asynccontextmanager
-async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIterator[Addresses]:
+async def serving(
+    shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None = None
+) -> AsyncIterator[Addresses]:
     """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
+
+    Records go to PostgreSQL, or to the stream of *nats* if given.
 
     Raises CannotListenError, JournalError, TlsFilesError and TracingUnavailableError.
     """
@@ -69,7 +76,10 @@ async def serving(shared: AuditLogSettings, settings: ProxySettings) -> AsyncIte
         watchers = await stack.enter_async_context(watching(settings, instance, tally, health))
         database = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, watchers, health)
-        writer = await _writer(stack, settings, journal, database, tokens, watchers)
+        sink = Store(database) if nats is None else await _publisher(stack, nats)
+        # The ingest finds names out: it can wait for the token table, and this writer need not.
+        find = tokens.find if nats is None else None
+        writer = await _writer(stack, settings, journal, sink, find, watchers)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
@@ -175,16 +185,20 @@ async def _retention(
     return upkeep
 
 
+async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Publisher:
+    return Publisher(await stack.enter_async_context(open_jetstream(nats)))
+
+
 async def _writer(
     stack: AsyncExitStack,
     settings: ProxySettings,
     journal: Journal,
-    database: Database,
-    tokens: TokenTable,
+    sink: Sink,
+    find: FindToken | None,
     watchers: Watchers,
 ) -> Writer:
     announce = watchers.announcer.gap_found if watchers.announcer else None
-    writer = Writer(journal, Store(database), tokens.find, announce)
+    writer = Writer(journal, sink, find, announce)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
     return writer
 

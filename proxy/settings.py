@@ -28,6 +28,13 @@ class TokenPolicy(StrEnum):
     """The call goes on; the API decides."""
 
 
+class Sink(StrEnum):
+    """What the writer brings the records to."""
+
+    POSTGRES = "postgres"
+    NATS = "nats"
+
+
 class ProxySettings(BaseSettings):
     """What the sidecar reads once at start."""
 
@@ -114,6 +121,11 @@ class ProxySettings(BaseSettings):
     )
     journal_head_bytes: int = Field(
         default=32 * MEBIBYTE, ge=MEBIBYTE, description="how much may wait for a stalled disk"
+    )
+    sink: Sink = Field(
+        default=Sink.POSTGRES,
+        description="where records go: `postgres`, or `nats`, from where"
+        " `python -m audit_log ingest` brings them to PostgreSQL",
     )
     instance: str | None = Field(
         default=None, description="this sidecar's name in the records; the host name when not set"

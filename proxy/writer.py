@@ -12,9 +12,9 @@ from typing import Final, Protocol, TypeVar
 import structlog
 
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.naming import FindToken, Naming
 from audit_log.record import AuditRecord, Gap, Invocation
 from proxy.journal import Batch
-from proxy.naming import FindToken, Naming
 from proxy.refusal import Refusal, SetAside
 
 PACE_SECONDS: Final = 0.05
@@ -63,6 +63,7 @@ class Sink(Protocol):
 class Writer:
     """Writes every record, in the order of the journal, however long the store is away.
 
+    Without a *find* unknown names are left to those whom the sink passes the records on to.
     "Not now" is tried again for ever; "never" costs only the one record that the store refuses.
     Owned by `writing`.
     """
@@ -71,7 +72,7 @@ class Writer:
         self,
         source: Source,
         sink: Sink,
-        find: FindToken,
+        find: FindToken | None,
         announce: Callable[[Gap], None] | None = None,
     ) -> None:
         """Write from *source* to *sink*, with the names that *find* finds; *announce* each gap."""

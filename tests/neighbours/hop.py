@@ -1,4 +1,4 @@
-"""A stretch of network before PostgreSQL, which can refuse, lose, cut, and lead elsewhere."""
+"""A stretch of network before a server, which can refuse, lose, cut, and lead elsewhere."""
 
 import asyncio
 import socket
@@ -13,7 +13,10 @@ _PIECE_BYTES: Final = 2**16
 
 
 class Hop:
-    """Relays TCP connections to the server at a PostgreSQL URL; refuses them until opened."""
+    """Relays TCP connections to the server at a URL; refuses them until opened.
+
+    Without a port the URL names the directory of PostgreSQL's socket.
+    """
 
     def __init__(self, sock: socket.socket, url: str) -> None:
         self._sock = sock
@@ -29,9 +32,14 @@ class Hop:
 
     @property
     def url(self) -> str:
-        """The URL that leads through here."""
+        """The PostgreSQL URL that leads through here."""
         user = self._url.netloc.rpartition("@")[0]
-        return f"postgresql://{user}@127.0.0.1:{self._sock.getsockname()[1]}{self._url.path}"
+        return f"postgresql://{user}@127.0.0.1:{self.port}{self._url.path}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._sock.getsockname()[1])
 
     async def open(self) -> None:
         """Listen from now on."""
@@ -70,15 +78,18 @@ class Hop:
             self._server.close()
             await self._server.wait_closed()
 
+    async def _reach_server(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._url.port is not None:
+            return await asyncio.open_connection(self._url.hostname, self._url.port)
+        directory = unquote(self._url.hostname or "")
+        return await asyncio.open_unix_connection(f"{directory}/.s.PGSQL.5432")
+
     async def _serve(
         self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
         self._writers.add(to_client)
-        socket_directory = unquote(self._url.hostname or "")
         try:
-            from_server, to_server = await asyncio.open_unix_connection(
-                f"{socket_directory}/.s.PGSQL.5432"
-            )
+            from_server, to_server = await self._reach_server()
         except OSError:
             reset(to_client)
             return
@@ -106,7 +117,7 @@ async def _pump(
 
 @asynccontextmanager
 async def hop_to(url: str, *, is_open: bool = True) -> AsyncIterator[Hop]:
-    """Yield a hop to the server at *url*, which is reached by its socket in the file system."""
+    """Yield a hop to the server at *url*."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     hop = Hop(sock, url)

@@ -124,15 +124,17 @@ class Service:
 
 
 @asynccontextmanager
-async def running(module: str, environment: dict[str, str]) -> AsyncIterator[Service]:
-    """Run *module* with *environment* and nothing else, in a directory of its own.
+async def running(
+    module: str, environment: dict[str, str], *arguments: str
+) -> AsyncIterator[Service]:
+    """Run *module* with *arguments*, and *environment* alone, in a directory of its own.
 
     On leaving it is stopped in order: it must exit with 0 and must have logged events only.
     """
     with tempfile.TemporaryDirectory(prefix=f"{module}-") as directory:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", module),
+            *("-m", module, *arguments),
             cwd=directory,
             env={
                 "PATH": os.environ["PATH"],
@@ -187,6 +189,11 @@ def running_audit_api(
     """Run the audit API on *database_url*."""
     settings = {"AUDIT_LOG_DATABASE_URL": database_url, "AUDIT_API_PORT": "0"}
     return running("audit_api", settings | environment)
+
+
+def running_ingest(database_url: str, **environment: str) -> AbstractAsyncContextManager[Service]:
+    """Run the ingest, which brings what is published to NATS into *database_url*."""
+    return running("audit_log", {"AUDIT_LOG_DATABASE_URL": database_url, **environment}, "ingest")
 
 
 @contextmanager

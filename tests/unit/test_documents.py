@@ -9,13 +9,19 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from audit_api.settings import AuditApiSettings
-from audit_log.settings import AuditLogSettings
+from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings
 from proxy.settings import ProxySettings
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text()
 EXAMPLE = (CHECKOUT / "deploy" / ".env.example").read_text()
-KINDS: tuple[type[BaseSettings], ...] = (AuditLogSettings, ProxySettings, AuditApiSettings)
+KINDS: tuple[type[BaseSettings], ...] = (
+    AuditLogSettings,
+    NatsSettings,
+    IngestSettings,
+    ProxySettings,
+    AuditApiSettings,
+)
 
 ROW = re.compile(
     r"^\| `((?:AUDIT_LOG|PROXY|AUDIT_API)_[A-Z_]+)` \| (.+?) \| (.+) \|$", re.MULTILINE

@@ -28,27 +28,32 @@ class Naming:
 
     The tokens may be in another database than the store. One that stays away while the store is
     there would hold up the whole trail, so patience with it ends, and names stay unknown.
+    Without a *find* records are left as they are, for whoever takes them on.
     """
 
-    def __init__(self, find: FindToken) -> None:
+    def __init__(self, find: FindToken | None) -> None:
         self._find = find
         self._failing_since: dict[str, float] = {}
 
     async def named(self, records: Sequence[Named]) -> Sequence[Named]:
         """Return *records* with names; raise StoreUnavailableError while there is patience."""
+        if self._find is None:
+            return records
         hashes = {record.token_hash for record in records if record.token_name is None}
         if not hashes:
             return records
-        tokens = {known: await self._token(known) for known in hashes if known is not None}
+        tokens = {
+            known: await self._token(self._find, known) for known in hashes if known is not None
+        }
         return [_named(record, tokens) for record in records]
 
     def start_over(self) -> None:
         """Be patient again: the store is away as well, so that nothing is held up by names."""
         self._failing_since.clear()
 
-    async def _token(self, token_hash: str) -> Token | None:
+    async def _token(self, find: FindToken, token_hash: str) -> Token | None:
         try:
-            token = await self._find(token_hash)
+            token = await find(token_hash)
         except StoreUnavailableError:
             since = self._failing_since.setdefault(token_hash, monotonic())
             if monotonic() - since < PATIENCE_SECONDS:

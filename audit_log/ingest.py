@@ -1,0 +1,142 @@
+"""The ingest: brings what the sidecars have published into PostgreSQL.
+
+A message is acknowledged only after all it holds is inserted, or set aside. So whatever is killed
+in between, it is delivered again; and the ids of the records make inserting twice harmless.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from random import SystemRandom
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+
+from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.jetstream import Delivery
+from audit_log.messages import (
+    GAP,
+    INVOCATION,
+    RECORD,
+    Message,
+    items_of,
+    payload_of,
+    refused,
+)
+from audit_log.naming import FindToken, Naming
+from audit_log.record import AuditRecord, Gap, Invocation
+
+_FIRST_DELAY_SECONDS: Final = 0.1
+_LONGEST_DELAY_SECONDS: Final = 5.0
+Found = TypeVar("Found")
+_jitter = SystemRandom().uniform
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Stream(Protocol):
+    """Where messages come from, and where those go that are refused."""
+
+    async def fetch(self) -> list[Delivery]:
+        """Return the next messages; raise StoreUnavailableError."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Have *messages* kept; raise StoreUnavailableError."""
+
+
+class Store(Protocol):
+    """Where the records end up. Repeating is harmless."""
+
+    async def append(self, records: Sequence[AuditRecord]) -> None:
+        """Keep all of *records*; raise StoreUnavailableError or RecordRefusedError."""
+
+    async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
+        """Keep all of *invocations*; raise StoreUnavailableError or RecordRefusedError."""
+
+    async def append_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Keep all of *gaps*; raise StoreUnavailableError or RecordRefusedError."""
+
+
+class Ingest:
+    """Writes what is published until it is cancelled. Any number of them share the stream."""
+
+    def __init__(self, stream: Stream, store: Store, find: FindToken) -> None:
+        self._stream = stream
+        self._store = store
+        self._naming = Naming(find)
+        self._held: deque[Delivery] = deque()
+        self._is_waiting = False
+        self.written = 0
+        self.refused = 0
+
+    async def run(self) -> None:
+        """Write for ever. Whatever is away is waited for."""
+        while True:
+            self._held.extend(await self._patiently(self._stream.fetch))
+            while self._held:
+                await self._patiently(partial(self._take, self._held[0]))
+                self._held.popleft()
+
+    async def _take(self, delivery: Delivery) -> None:
+        try:
+            items = items_of(delivery.kind, delivery.payload)
+        except RecordRefusedError as error:
+            await self._set_aside("message", delivery.id, delivery.payload, error)
+        else:
+            await self._write(delivery.kind, items)
+        await delivery.acknowledge()
+
+    async def _write(self, kind: str, items: Sequence[Any]) -> None:
+        """Append *items*, halving what is refused until the one is found that is."""
+        try:
+            await self._append(kind, items)
+        except RecordRefusedError as error:
+            if len(items) == 1:
+                await self._set_aside(kind, str(items[0].id), payload_of(items[0]), error)
+                return
+            middle = len(items) // 2
+            await self._write(kind, items[:middle])
+            await self._write(kind, items[middle:])
+        else:
+            self.written += len(items)
+
+    async def _append(self, kind: str, items: Sequence[Any]) -> None:
+        appends: dict[str, Callable[[Any], Awaitable[None]]] = {
+            RECORD: self._store.append,
+            INVOCATION: self._store.append_invocations,
+            GAP: self._store.append_gaps,
+        }
+        named = items if kind == GAP else await self._naming.named(items)
+        try:
+            await appends[kind](named)
+        except StoreUnavailableError:
+            self._naming.start_over()
+            raise
+
+    async def _set_aside(
+        self, kind: str, id_: str, payload: bytes, error: RecordRefusedError
+    ) -> None:
+        """Keep in the stream, for a person, what PostgreSQL refuses or nobody can read."""
+        await self._stream.publish([refused(kind, id_, payload, error)])
+        self.refused += 1
+        log.error("audit.record_refused", kind=kind, id=id_, reason=str(error))
+
+    async def _patiently(self, work: Callable[[], Awaitable[Found]]) -> Found:
+        """Return what *work* returns, trying again while something is away."""
+        delay = _FIRST_DELAY_SECONDS
+        while True:
+            try:
+                found = await work()
+            except StoreUnavailableError as error:
+                if not self._is_waiting:
+                    log.warning("audit.store_unavailable", reason=str(error))
+                self._is_waiting = True
+                for delivery in self._held:
+                    await delivery.hold()
+                await asyncio.sleep(_jitter(delay / 2, delay))
+                delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
+            else:
+                if self._is_waiting:
+                    log.info("audit.store_recovered")
+                self._is_waiting = False
+                return found

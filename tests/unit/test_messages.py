@@ -1,0 +1,58 @@
+"""Messages: how what the writer writes is packed, and known again."""
+
+import pytest
+
+from audit_log.errors import RecordRefusedError
+from audit_log.messages import MAX_PAYLOAD_BYTES, items_of, messages
+from tests.neighbours.journal import a_record
+
+
+def test_what_was_packed_is_unpacked_as_it_was():
+    records = [a_record(number, token_hash="a" * 64, token_name=None) for number in range(3)]
+
+    [message] = messages("record", records)
+
+    assert items_of("record", message.payload) == records
+
+
+def test_nothing_is_no_message():
+    assert messages("gap", []) == []
+
+
+def test_a_large_batch_becomes_several_messages_none_of_which_is_too_large():
+    records = [a_record(number, path="/" + "x" * 2_000) for number in range(500)]
+
+    packed = messages("record", records)
+
+    assert len(packed) > 1
+    assert all(len(message.payload) <= MAX_PAYLOAD_BYTES for message in packed)
+    assert [r for m in packed for r in items_of("record", m.payload)] == records
+
+
+def test_a_message_carries_the_id_of_its_first_record():
+    records = [a_record(number) for number in range(3)]
+
+    [message] = messages("record", records)
+
+    assert message.id.startswith(str(records[0].id))
+
+
+def test_the_same_message_is_known_again_and_one_that_goes_on_otherwise_is_not():
+    records = [a_record(number) for number in range(3)]
+
+    [once], [again] = messages("record", records), messages("record", records)
+    [shorter] = messages("record", records[:2])
+
+    assert once.id == again.id
+    assert once.id != shorter.id
+
+
+def test_a_text_that_json_cannot_carry_is_refused():
+    with pytest.raises(RecordRefusedError, match="surrogate"):
+        messages("record", [a_record(path="/\ud800")])
+
+
+@pytest.mark.parametrize("payload", [b"", b"[{}]", b"\xff", b"[" * 10_000, b"{}"])
+def test_what_is_no_message_is_refused(payload):
+    with pytest.raises(RecordRefusedError, match="cannot be read"):
+        items_of("record", payload)
