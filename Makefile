@@ -43,14 +43,14 @@ screenshots: setup browser
 
 # Each writes its section of benchmarks/RESULTS.md; needs a quiet machine and root (a loop mount).
 bench: setup
-	for what in auditing writer stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
+	for what in auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.outage --seconds 600
 
-# Proofs that take minutes: many kills, tool calls of 90 s, every older schema, 50 sidecars.
+# Proofs that take minutes: many kills, tool calls of 90 s, every older schema, 50 sidecars, NATS.
 test-long: setup
 	FAULT_KILL_ROUNDS=60 CONVERT_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_fault_killed.py \
 	  tests/mcp/long_tool_call.py tests/integration/test_conversion.py \
-	  tests/integration/long_upgrade.py tests/integration/long_fleet.py \
+	  tests/integration/long_upgrade.py tests/integration/long_fleet.py tests/integration/long_nats.py \
 	  --timeout=900 --log-cli-level=INFO
 
 # What needs Debian packages and root (postgresql, pgbouncer, prometheus, and what docs/deploy.md lists).

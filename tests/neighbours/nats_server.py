@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from nats.aio.client import Client
 from tests.neighbours.hop import Hop, hop_to
 
 BINARY: Final = Path(sys.executable).with_name("nats-server")
+NAMES: Final = ("n1", "n2", "n3")
 _NOWHERE: Final = "127.0.0.1:9"
 _STOP_SECONDS: Final = 20
 
@@ -28,6 +30,8 @@ class NatsServer:
         self._directory = directory
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
+        self.sync_interval = "always"
+        """When it brings to disk what it has: before it answers, if not told otherwise."""
         self.cluster = ""
         """The part of its configuration that makes it one of several."""
 
@@ -43,7 +47,7 @@ class NatsServer:
             f"""
             server_name: {self.name}
             listen: "127.0.0.1:{self._port}"
-            jetstream {{ store_dir: "{self._directory}", sync_interval: always }}
+            jetstream {{ store_dir: "{self._directory}", sync_interval: {self.sync_interval} }}
             {self.cluster}
             """
         )
@@ -85,10 +89,10 @@ class NatsCluster:
     def urls(self) -> str:
         return ",".join(server.url for server in self.servers)
 
-    async def leader(self, stream: str) -> NatsServer:
-        """Return the server that leads *stream* now."""
+    async def leader(self, stream: str, *, without: NatsServer | None = None) -> NatsServer:
+        """Return the server that leads *stream*, as those say who are not left out."""
         client = Client()
-        await client.connect([server.url for server in self.servers])
+        await client.connect([server.url for server in self.servers if server is not without])
         try:
             said = await client.jetstream().stream_info(stream)
         finally:
@@ -125,34 +129,45 @@ def running_nats() -> Iterator[NatsServer]:
 @asynccontextmanager
 async def running_cluster() -> AsyncIterator[NatsCluster]:
     """Run three servers that know one another by the stretches of network alone."""
-    with tempfile.TemporaryDirectory(prefix="nats-") as directory:
-        async with AsyncExitStack() as stack:
-            names = ("n1", "n2", "n3")
-            ports = _free_ports(2 * len(names))
-            routes = dict(zip(names, ports[len(names) :], strict=True))
-            hops = {
-                (one, other): await stack.enter_async_context(
-                    hop_to(f"nats-route://127.0.0.1:{routes[other]}")
-                )
-                for one in names
-                for other in names
-                if one != other
-            }
-            servers = []
-            for name, port in zip(names, ports, strict=False):
-                place = Path(directory) / name
-                place.mkdir()
-                server = NatsServer(name, place, port)
-                stack.callback(server.kill)
-                ways = [hop.port for (one, _), hop in hops.items() if one == name]
-                server.cluster = _cluster(routes[name], ways)
-                server.start()
-                servers.append(server)
-            yield NatsCluster(servers, hops)
+    async with AsyncExitStack() as stack:
+        routes = dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))
+        hops = {
+            (one, other): await stack.enter_async_context(
+                hop_to(f"nats-route://127.0.0.1:{routes[other]}")
+            )
+            for one, other in permutations(NAMES, 2)
+        }
+        ways = {ends: hop.port for ends, hop in hops.items()}
+        yield NatsCluster(stack.enter_context(running_servers(routes, ways)), hops)
+
+
+@contextmanager
+def running_servers(
+    routes: Mapping[str, int] | None = None,
+    ways: Mapping[tuple[str, str], int] | None = None,
+    sync_interval: str = "always",
+) -> Iterator[list[NatsServer]]:
+    """Run three servers. *routes* are their ports for one another, *ways* lead there."""
+    routes = routes or dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))
+    ways = ways or {(one, other): routes[other] for one, other in permutations(NAMES, 2)}
+    with tempfile.TemporaryDirectory(prefix="nats-") as directory, ExitStack() as stack:
+        servers = []
+        for name, port in zip(NAMES, _free_ports(len(NAMES)), strict=True):
+            place = Path(directory) / name
+            place.mkdir()
+            server = NatsServer(name, place, port)
+            stack.callback(server.kill)
+            server.sync_interval = sync_interval
+            server.cluster = _cluster(
+                routes[name], [way for (one, _), way in ways.items() if one == name]
+            )
+            server.start()
+            servers.append(server)
+        yield servers
 
 
 def _cluster(port: int, ways: Sequence[int]) -> str:
-    routes = " ".join(f'"nats-route://127.0.0.1:{way}"' for way in ways)
+    routes = ", ".join(f'"nats-route://127.0.0.1:{way}"' for way in ways)
     # What servers tell one another of their addresses would lead around the stretches of network.
     return f"""
         cluster {{
