@@ -131,17 +131,10 @@ class JetStream:
                 await self._connect()
             assert self._client is not None
             yield self._client.jetstream(timeout=ANSWER_SECONDS)
-        except nats.js.errors.APIError as error:
-            raise StoreUnavailableError(f"NATS: {error.description or error}") from error
-        except nats.js.errors.NoStreamResponseError as error:
-            await self.close()
-            said = f"NATS: nobody answers for the stream {self._settings.stream}"
-            raise StoreUnavailableError(said) from error
         except (nats.errors.Error, OSError, TimeoutError) as error:
-            # Also a server that is there and does not answer: another one may.
+            # Whatever it was: another server may do better.
             await self.close()
-            said = " ".join(str(error).split()) or "no answer in time"
-            raise StoreUnavailableError(f"NATS: {said.removeprefix('nats: ')}") from error
+            raise StoreUnavailableError(f"NATS: {_said(error, self._settings)}") from error
 
     async def _connect(self) -> None:
         await self.close()
@@ -212,6 +205,13 @@ def _tls(settings: NatsSettings) -> ssl.SSLContext | None:
 
 def _credentials(settings: NatsSettings) -> str | None:
     return str(settings.credentials_file) if settings.credentials_file else None
+
+
+def _said(error: Exception, settings: NatsSettings) -> str:
+    if isinstance(error, nats.js.errors.NoStreamResponseError):
+        return f"nobody answers for the stream {settings.stream}"
+    said = error.description if isinstance(error, nats.js.errors.APIError) else str(error)
+    return " ".join((said or "no answer in time").split()).removeprefix("nats: ")
 
 
 async def _said_by_what_failed(_error: Exception) -> None:

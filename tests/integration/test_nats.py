@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 
 import pytest
+from cryptography.x509 import IPAddress
 from nats.aio.client import Client
 
 from audit_log.errors import StoreUnavailableError
@@ -17,6 +19,7 @@ from tests.mcp.invocations import invocations
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.certificates import self_signed
 from tests.neighbours.journal import BEGINNING, a_record
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.nats_server import running_nats
@@ -211,3 +214,30 @@ async def test_a_server_that_hangs_is_unavailable_within_a_bounded_time(
     with nats.frozen(), pytest.raises(StoreUnavailableError, match="NATS"):
         await Publisher(jetstream).append([a_record(1)])
     await Publisher(jetstream).append([a_record(2)])
+
+
+async def test_servers_are_verified_and_passwords_are_not_said(tmp_path):
+    _, ca_file = self_signed(IPAddress(ip_address("127.0.0.1")), tmp_path)
+    configuration = f"""
+        tls {{ cert_file: "{ca_file}", key_file: "{tmp_path / "key.pem"}" }}
+        authorization {{ user: audit, password: right }}
+    """
+
+    async def answer(user, **changes):
+        url = server.url.replace("nats://", f"tls://{user}@")
+        settings = NatsSettings(urls=url, replicas=1, **changes)
+        async with open_jetstream(settings) as jetstream:
+            with pytest.raises(StoreUnavailableError) as said:
+                await Publisher(jetstream).append([a_record()])
+        return str(said.value)
+
+    with running_nats(configuration) as server:
+        await eventually(lambda: says(answer("audit:right", ca_file=ca_file), "nobody answers"))
+        assert "certificate verify failed" in await answer("audit:right")
+        refused = await answer("audit:wrong", ca_file=ca_file)
+        assert "uthorization" in refused
+        assert "wrong" not in refused
+
+
+async def says(answer, words):
+    return words in await answer

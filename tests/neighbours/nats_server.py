@@ -32,8 +32,8 @@ class NatsServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.sync_interval = "always"
         """When it brings to disk what it has: before it answers, if not told otherwise."""
-        self.cluster = ""
-        """The part of its configuration that makes it one of several."""
+        self.configuration = ""
+        """What it is told besides where it listens and keeps its files."""
 
     @property
     def pid(self) -> int:
@@ -48,7 +48,7 @@ class NatsServer:
             server_name: {self.name}
             listen: "127.0.0.1:{self._port}"
             jetstream {{ store_dir: "{self._directory}", sync_interval: {self.sync_interval} }}
-            {self.cluster}
+            {self.configuration}
             """
         )
         with (self._directory / "log").open("ab") as words:
@@ -115,10 +115,11 @@ class NatsCluster:
 
 
 @contextmanager
-def running_nats() -> Iterator[NatsServer]:
+def running_nats(configuration: str = "") -> Iterator[NatsServer]:
     """Run one server with its files in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="nats-") as directory:
         server = NatsServer("alone", Path(directory), _free_ports(1)[0])
+        server.configuration = configuration
         server.start()
         try:
             yield server
@@ -158,7 +159,7 @@ def running_servers(
             server = NatsServer(name, place, port)
             stack.callback(server.kill)
             server.sync_interval = sync_interval
-            server.cluster = _cluster(
+            server.configuration = _cluster(
                 routes[name], [way for (one, _), way in ways.items() if one == name]
             )
             server.start()
