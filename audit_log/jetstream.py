@@ -6,9 +6,11 @@ full it refuses what is new, so that records wait in the journals of the sidecar
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from random import SystemRandom
 from typing import Final
 
 import nats.errors
@@ -42,6 +44,7 @@ DEDUPE_WINDOW: Final = timedelta(minutes=10)
 _FETCHED: Final = 8
 _CONSUMER: Final = "ingest"
 _FAREWELL_SECONDS: Final = 1.0
+_random = SystemRandom()
 
 
 class Delivery:
@@ -72,6 +75,7 @@ class JetStream:
 
     def __init__(self, settings: NatsSettings) -> None:
         self._settings = settings
+        self._servers = deque(_random.sample(settings.servers, len(settings.servers)))
         self._client: Client | None = None
         self._pull: JetStreamContext.PullSubscription | None = None
 
@@ -138,10 +142,12 @@ class JetStream:
 
     async def _connect(self) -> None:
         await self.close()
+        self._servers.rotate()  # away from the one that failed
         self._client = Client()
         async with asyncio.timeout(CONNECT_SECONDS):
             await self._client.connect(
-                self._settings.servers,
+                list(self._servers),
+                dont_randomize=True,
                 name="podwarden-audit",
                 error_cb=_said_by_what_failed,
                 allow_reconnect=False,  # ours, so that a failed request moves on to another server

@@ -82,16 +82,30 @@ class Fleet:
     async def calls_go_on(self):
         """Wait until a further thousand calls are answered."""
         goal = len(self.callers.answered) + CALLS
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.callers.answered) < goal:
-                await asyncio.sleep(0.05)
+
+        async def look():
+            return len(self.callers.answered) >= goal
+
+        await self.wait_for(look)
 
     async def records_arrive(self):
         """Wait until a further thousand records are in PostgreSQL."""
         goal = await self.rows() + CALLS
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self.rows() < goal:
-                await asyncio.sleep(0.2)
+
+        async def look():
+            return await self.rows() >= goal
+
+        await self.wait_for(look)
+
+    async def wait_for(self, look):
+        """Like `eventually`, and longer; fails with what everybody said."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not await look():
+                    await asyncio.sleep(0.2)
+        except TimeoutError as error:
+            said = [service.report() for service in (self.sidecar, *self.ingests)]
+            raise AssertionError("\n\n".join(["it never happened", *said])) from error
 
     async def rows(self):
         return (await self.database.fetch_row("SELECT count(*) FROM mcp_audit_log"))[0]
@@ -101,9 +115,11 @@ class Fleet:
         self.enough.set()
         await self.load
         log = received(self.upstream)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self.rows() < len(log):
-                await asyncio.sleep(0.2)
+
+        async def look():
+            return await self.rows() >= len(log)
+
+        await self.wait_for(look)
         # Nothing is under way any more: what arrives now would be too much.
         assert await self.sidecar.stop() == 0
 
