@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     patience = Patience(options.patience)
     end_in_order()
-    found: dict[str, list[Passage]] = {}
+    found: dict[str, list[Passage]] = {way: [] for way in (*_SYNCHRONISED, _INGESTED)}
     shares: list[float] = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         place = Path(directory)
@@ -80,7 +80,7 @@ def main() -> None:
                         passed = uvloop.run(_there(settings, database.url, options.records))
                     shares.append(disturbance.share)
                     for name, passage in zip((way, _INGESTED), passed, strict=True):
-                        found.setdefault(name, []).append(passage)
+                        found[name].append(passage)
                         print(f"round {number + 1}: {name}: {passage.per_second:,.0f} records/s")
     publish(
         "How fast records get through NATS",
