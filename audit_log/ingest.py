@@ -125,6 +125,7 @@ class Ingest:
         """Return what *work* returns, trying again while something is away."""
         delay = _FIRST_DELAY_SECONDS
         while True:
+            _heed_cancellation()
             try:
                 found = await work()
             except StoreUnavailableError as error:
@@ -140,3 +141,13 @@ class Ingest:
                     log.info("audit.store_recovered")
                 self._is_waiting = False
                 return found
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError if the task was cancelled and did not notice.
+
+    The NATS client makes an error of its own of a cancellation that meets a closed connection.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
