@@ -30,6 +30,10 @@ from proxy.token_memory import MISSING, Missing
 class Directory(Protocol):
     """Who knows the tokens."""
 
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Say whether asking for a token would be in vain for now."""
+
     def known(self, token_hash: str) -> Token | Missing | None:
         """Return what memory says: the token, None if there is none, or MISSING."""
 
@@ -97,10 +101,10 @@ class Admission:
             return unaudited
         exchange, token_hash = self._audited(call)
         token = self.directory.known(token_hash)
-        if token is MISSING:
+        if token is MISSING and not self.directory.is_out_of_reach:
             return None
         self._tie(exchange, token_hash, call.head)
-        return self._judged(exchange, token)
+        return exchange if token is MISSING else self._judged(exchange, token)
 
     def _unaudited(self, call: Call) -> Exchange | None:
         """Return the exchange of *call*, or None if it leaves an entry of its own."""

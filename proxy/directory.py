@@ -86,6 +86,11 @@ class TokenDirectory:
         return self._is_reachable is True and not self._is_late
 
     @property
+    def is_out_of_reach(self) -> bool:
+        """Whether it is known that a question would get no answer in time. The poll goes on."""
+        return self._is_reachable is False or self._is_late
+
+    @property
     def age_seconds(self) -> float:
         """How old the oldest answer in use may be: the time since the last complete refresh."""
         return self._clock() - self._refreshed_at
@@ -104,7 +109,7 @@ class TokenDirectory:
         answer = self.known(token_hash)
         if answer is MISSING:
             lookup = self._lookup(token_hash)
-            if self._is_reachable is not False and not self._is_late:
+            if not self.is_out_of_reach:
                 await self._wait_for(lookup)
             if lookup.done() and not lookup.cancelled():
                 answer = lookup.result()

@@ -26,14 +26,15 @@ class MalformedFieldsError(ValueError):
 class Fields:
     """Header fields in their order, their names in their own case. Immutable."""
 
-    __slots__ = ("_by_name", "_derived", "_pairs")
+    __slots__ = ("_by_name", "_derived", "_lowered", "_pairs")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         self._pairs = tuple(pairs)
         self._derived: dict[object, object] = {}
+        self._lowered = [name.lower() for name, _ in self._pairs]
         self._by_name: dict[bytes, list[bytes]] = {}
-        for name, value in self._pairs:
-            self._by_name.setdefault(name.lower(), []).append(value)
+        for lowered, (_, value) in zip(self._lowered, self._pairs, strict=True):
+            self._by_name.setdefault(lowered, []).append(value)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield names and values as they were on the wire."""
@@ -42,6 +43,11 @@ class Fields:
     def __len__(self) -> int:
         """Return how many fields there are."""
         return len(self._pairs)
+
+    @property
+    def with_lowered(self) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+        """Yield each name in lower case, with the field as it was on the wire."""
+        return zip(self._lowered, self._pairs, strict=True)
 
     def first(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""

@@ -24,6 +24,8 @@ FORWARDED: Final = frozenset(
     {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
 )
 
+_NOTHING: Final = Fields(())
+
 OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
 """Inside an h2c connection any number of calls could pass unseen, so it is never offered on."""
 
@@ -44,8 +46,8 @@ def request_fields(fields: Fields, peer: Peer) -> FieldList:
     """
     host = fields.first(b"host")
     sent = [] if host is not None else [(b"Host", b"")]
-    sent.extend(field for field in _end_to_end(fields) if field[0].lower() not in FORWARDED)
-    sent.extend(_who_the_client_is(fields if peer.is_trusted else Fields(()), peer, host or b""))
+    sent.extend(_end_to_end(fields, without=FORWARDED))
+    sent.extend(_who_the_client_is(fields if peer.is_trusted else _NOTHING, peer, host or b""))
     return sent
 
 
@@ -64,7 +66,7 @@ def hub_request_fields(fields: Fields, authority: bytes) -> FieldList:
 def answer_fields(fields: Fields) -> FieldList:
     """Return what the client is sent: the end-to-end fields in order."""
     dropped = HOP_BY_HOP | _named_by_connection(fields)
-    return [field for field in fields if field[0].lower() not in dropped]
+    return [field for lowered, field in fields.with_lowered if lowered not in dropped]
 
 
 def unchunked_answer_fields(fields: Fields) -> FieldList:
@@ -106,28 +108,27 @@ def keeps_alive(fields: Fields, *, is_http_10: bool) -> bool:
     return b"close" not in options and (not is_http_10 or b"keep-alive" in options)
 
 
-def _end_to_end(fields: Fields) -> FieldList:
-    """Return what of a request's *fields* goes upstream.
+def _end_to_end(fields: Fields, without: frozenset[bytes] = frozenset()) -> FieldList:
+    """Return what of a request's *fields* goes upstream, *without* those.
 
     `Trailer` does not, because trailers of a request do not (RFC 9110 section 6.5.1).
     """
-    named = _named_by_connection(fields)
-    upgrade = upgrade_of(fields)
+    dropped = without | _named_by_connection(fields) | {b"trailer"}
+    upgrade = fields.derived(upgrade_of)
     kept: FieldList = []
-    for name, value in fields:
-        lowered = name.lower()
+    for lowered, field in fields.with_lowered:
         if lowered in HOP_BY_HOP:
-            kept.extend(_still_meant(name, lowered, value, upgrade))
-        elif lowered not in named and lowered != b"trailer":
-            kept.append((name, value))
+            kept.extend(_still_meant(*field, lowered, upgrade))
+        elif lowered not in dropped:
+            kept.append(field)
     return kept
 
 
 def _named_by_connection(fields: Fields) -> frozenset[bytes]:
-    return connection_options(fields) - NEVER_DROPPED
+    return fields.derived(connection_options) - NEVER_DROPPED
 
 
-def _still_meant(name: bytes, lowered: bytes, value: bytes, upgrade: bytes | None) -> FieldList:
+def _still_meant(name: bytes, value: bytes, lowered: bytes, upgrade: bytes | None) -> FieldList:
     """Return what is left of a hop-by-hop field that we ourselves mean towards the upstream."""
     if lowered == b"upgrade" and upgrade:
         return [(name, value)]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -29,6 +30,12 @@ class Credentials(Enum):
     """Several fields, one of them ours: we cannot know which one the API would take."""
 
 
+_REMEMBERED: Final = 1_024
+"""Tokens whose hash is not computed again, whatever else the fields around them say."""
+_REMEMBERED_BYTES: Final = 256
+"""Of a token that is remembered: ours are much shorter, invented ones must not fill the memory."""
+
+
 class TokenRecogniser:
     """Finds our tokens in header fields. A token's value never leaves this class: it is hashed."""
 
@@ -39,6 +46,7 @@ class TokenRecogniser:
             rb"%b*(?i:bearer)%b+(%b.*?)%b*" % (_SPACE, _SPACE, re.escape(prefix.encode()), _SPACE),
             re.DOTALL,
         )
+        self._hash = lru_cache(_REMEMBERED)(_hash_of)
 
     def token_hash(self, fields: Fields) -> str | Credentials:
         """Return the SHA-256 of our bearer token, or what stands there instead."""
@@ -48,7 +56,12 @@ class TokenRecogniser:
             return Credentials.OTHER
         if len(values) > 1:
             return Credentials.AMBIGUOUS
-        return hash_token(tokens[0].decode("utf-8", "surrogateescape"))
+        [token] = tokens
+        return self._hash(token) if len(token) <= _REMEMBERED_BYTES else _hash_of(token)
+
+
+def _hash_of(token: bytes) -> str:
+    return hash_token(token.decode("utf-8", "surrogateescape"))
 
 
 class AuditedPaths:

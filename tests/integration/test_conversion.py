@@ -52,22 +52,37 @@ async def walk(store: Store) -> list[UUID]:
     return seen
 
 
+# The copy goes on from its first batch only when nobody holds the lock.
+HOLD = """
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.copied > 0 THEN PERFORM pg_advisory_xact_lock(1); END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER hold BEFORE UPDATE ON mcp_audit_conversion FOR EACH ROW EXECUTE FUNCTION hold();
+"""
+
+
 async def kill_half_way(url: str, database) -> None:
-    """Begin a conversion and kill it as soon as something has been copied."""
+    """Begin a conversion and kill it when something has been copied, and not all."""
 
     async def has_copied() -> bool:
         return bool(await database.fetch("SELECT FROM mcp_audit_conversion WHERE copied > 0"))
 
-    command = [sys.executable, "-m", "audit_log", "convert"]
-    running = await asyncio.create_subprocess_exec(
-        *command, env=environment(url), stdout=subprocess.DEVNULL
-    )
-    try:
-        await eventually(has_copied)
-    finally:
-        running.kill()
-        await running.wait()
-    assert await Conversion(database).stage() is Stage.COPYING
+    await database.execute(HOLD)
+    async with database.transaction() as holding:
+        await holding.execute("SELECT pg_advisory_xact_lock(1)")
+        command = [sys.executable, "-m", "audit_log", "convert"]
+        running = await asyncio.create_subprocess_exec(
+            *command, env=environment(url), stdout=subprocess.DEVNULL
+        )
+        try:
+            await eventually(has_copied)
+        finally:
+            running.kill()
+            await running.wait()
+        assert await Conversion(database).stage() is Stage.COPYING
+    await database.execute("DROP TRIGGER hold ON mcp_audit_conversion")
 
 
 @asynccontextmanager
