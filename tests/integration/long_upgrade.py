@@ -94,7 +94,7 @@ async def _restored(server: PostgresServer, file: str) -> None:
     async with fresh_database(server, template="template0") as url:
         run_program("pg_restore", "--exit-on-error", "--no-owner", "-d", url, file)
         async with open_database(url, application="test") as database:
-            # As docs/operate-upgrade.md has it.
+            # As docs/upgrade.md has it.
             await database.execute("UPDATE mcp_audit_log SET appended_in = NULL")
             before = await snapshot_now(database)
             await Store(database).append([a_record(path="/after")])

@@ -23,6 +23,14 @@ KINDS: tuple[type[BaseSettings], ...] = (
     AuditApiSettings,
 )
 
+DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
+TO_BE_MADE = {"deploy/.env", "deploy/podwarden.env"}
+LINK = re.compile(r"\]\(([^)\s:#]*)(?:#([\w-]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FILE = re.compile(
+    r"\b((?:audit_api|audit_log|benchmarks|deploy|proxy|tests)/[\w./-]*\w)(?:::(\w+))?"
+)
+
 ROW = re.compile(
     r"^\| `((?:AUDIT_LOG|PROXY|AUDIT_API)_[A-Z_]+)` \| (.+?) \| (.+) \|$", re.MULTILINE
 )
@@ -85,3 +93,50 @@ def test_the_examples_are_values_that_the_code_takes(kind, monkeypatch):
     taken = read(kind, monkeypatch, dict(REQUIRED.findall(EXAMPLE) + ILLUSTRATED.findall(EXAMPLE)))
 
     assert None not in taken.model_dump().values()
+
+
+def anchors(document: Path) -> set[str]:
+    """Return what a link can name in *document*, as GitHub makes it of the headings."""
+    headings = HEADING.findall(document.read_text())
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_lead_somewhere(document):
+    for file, anchor in LINK.findall(document.read_text()):
+        target = document.parent / file if file else document
+        assert target.exists(), file
+        assert not anchor or anchor in anchors(target), f"{file}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_files_and_tests_that_are_named_are_there(document):
+    for file, test in FILE.findall(document.read_text()):
+        if file not in TO_BE_MADE:
+            assert (CHECKOUT / file).exists(), file
+            assert not test or f"def {test}(" in (CHECKOUT / file).read_text(), f"{file}::{test}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_make_targets_that_are_named_are_there(document):
+    targets = set(re.findall(r"^([\w-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"(?:^|`)make ([\w-]+)", document.read_text(), re.MULTILINE)) <= targets
+
+
+def test_each_way_in_which_a_database_is_away_has_its_test():
+    document = (CHECKOUT / "docs" / "reliability.md").read_text()
+    faults = (CHECKOUT / "tests" / "integration" / "test_fault_database_away.py").read_text()
+
+    assert set(re.findall(r"`(test_\w+)`", document)) == set(re.findall(r"def (test_\w+)", faults))
+
+
+def test_each_benchmark_is_told_with_its_section():
+    document = (CHECKOUT / "docs" / "performance.md").read_text()
+    told = dict(
+        re.findall(r"^\| `python -m benchmarks\.(\w+)` \| ([^|]+) \|", document, re.MULTILINE)
+    )
+    programs = {path.stem: path.read_text() for path in (CHECKOUT / "benchmarks").glob("*.py")}
+
+    assert set(told) == {name for name, code in programs.items() if "    publish(" in code}
+    assert [name for name, title in told.items() if f'"{title}"' not in programs[name]] == []
