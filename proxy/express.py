@@ -107,7 +107,7 @@ class ExpressConnection(asyncio.Protocol):
         self._is_handed_over = False
         self._farewell: asyncio.TimerHandle | None = None
         self._request: OrdinaryRequest | None = None
-        self._exchange: Exchange
+        self._exchange: Exchange | None = None
         self._upstream: Upstream
         self._connecting: asyncio.Task[None] | None = None
 
@@ -219,7 +219,7 @@ class ExpressConnection(asyncio.Protocol):
         except RefusedError as refusal:
             self._received = self._received[request.size :]
             self._answer(refusal, head)
-            self._end(keeps_alive=head.goes_on_after_refusal)
+            self._end(head, keeps_alive=head.goes_on_after_refusal)
             return True
         if exchange is None:
             return False
@@ -245,6 +245,7 @@ class ExpressConnection(asyncio.Protocol):
 
     def _forward(self, request: OrdinaryRequest, connection: UpstreamConnection) -> None:
         head, exchange = request.head, self._exchange
+        assert exchange is not None
         Relay(head, exchange, self, connection, self._finished).begin()
         lines = self._lines_forwarded(head.fields)
         if exchange.added_fields:
@@ -273,7 +274,7 @@ class ExpressConnection(asyncio.Protocol):
         self.relay = None
         self._upstream.give_back(relay.connection)
         if error is None:
-            self._end(keeps_alive=relay.keeps_alive)
+            self._end(request.head, keeps_alive=relay.keeps_alive)
         elif isinstance(error, UpstreamUnreachableError) and error.may_be_retried(
             request.head.method, has_body=bool(request.body)
         ):
@@ -283,15 +284,19 @@ class ExpressConnection(asyncio.Protocol):
 
     def _failed(self, error: ExchangeError) -> None:
         assert self._request is not None
+        assert self._exchange is not None
         self._exchange.end(error.outcome, error.status)
-        self._answer(error, self._request.head)
-        self._end(keeps_alive=self._request.head.goes_on_after_refusal)
+        head = self._request.head
+        self._answer(error, head)
+        self._end(head, keeps_alive=head.goes_on_after_refusal)
 
     def _answer(self, error: ExchangeError, head: RequestHead) -> None:
         self.send(answer_to(error, keeps_alive=head.goes_on_after_refusal, method=head.method))
 
-    def _end(self, *, keeps_alive: bool) -> None:
-        self._request = None
+    def _end(self, head: RequestHead, *, keeps_alive: bool) -> None:
+        self._request = self._exchange = None
+        if not self._parser.remembers(head):
+            self._call = self._forwarded = None
         self.idle_since = self._loop.time()
         if self._reading_paused:
             self._reading_paused = False
@@ -314,7 +319,7 @@ class ExpressConnection(asyncio.Protocol):
 
     def _give_up(self, outcome: Outcome, status: int) -> None:
         """End what is going on, and what the upstream does about it."""
-        if self._request is None:
+        if self._request is None or self._exchange is None:
             return
         self._request = None
         sent = self.relay.status if self.relay else None

@@ -19,6 +19,10 @@ _BLOCK: Final = re.compile(rb"(?:%b\r\n)*+" % _LINE)
 _NONE: Final[Sequence[bytes]] = ()
 
 
+MAX_REMEMBERED_BYTES: Final = 4_096
+"""Of a head, in case it comes again on its connection."""
+
+
 class MalformedFieldsError(ValueError):
     """The bytes are no header fields, or could be read as such in two ways."""
 
@@ -75,10 +79,12 @@ class FieldParser:
 
     def parse(self, block: bytes) -> Fields:
         """Return what *block*, whose lines each end in CRLF, says. Raises MalformedFieldsError."""
-        if block != self._block:
-            self._fields = parsed_fields(block)
-            self._block = block
-        return self._fields
+        if block == self._block:
+            return self._fields
+        fields = parsed_fields(block)
+        if len(block) <= MAX_REMEMBERED_BYTES:
+            self._block, self._fields = block, fields
+        return fields
 
 
 def parsed_fields(block: bytes) -> Fields:

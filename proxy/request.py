@@ -13,7 +13,13 @@ import msgspec
 
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
 from proxy.errors import RefusedError
-from proxy.fields import FIELD_NAME, FieldParser, Fields, MalformedFieldsError
+from proxy.fields import (
+    FIELD_NAME,
+    MAX_REMEMBERED_BYTES,
+    FieldParser,
+    Fields,
+    MalformedFieldsError,
+)
 from proxy.framing import CONTENT_LENGTH, Body, ChunkedBody, EmptyBody, SizedBody
 from proxy.headers import keeps_alive
 from proxy.identity import printable
@@ -25,8 +31,6 @@ MAX_HEAD_BYTES: Final = 262_144
 MAX_REQUEST_ID_CHARACTERS: Final = 256
 
 MAX_METHOD_BYTES: Final = 64
-MAX_REMEMBERED_BYTES: Final = 4_096
-"""Of a head, in case it comes again on its connection."""
 
 _LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
 _TARGET: Final = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
@@ -189,6 +193,10 @@ class HeadParser:
         head = parsed_head(received[:end], self._fields)
         self._last = (received[:end], head) if end <= MAX_REMEMBERED_BYTES else None
         return head, end
+
+    def remembers(self, head: RequestHead) -> bool:
+        """Say whether *head* is the last one, and short enough to be kept while nothing comes."""
+        return self._last is not None and self._last[1] is head
 
 
 def _check_target(method: bytes, target: bytes) -> None:

@@ -5,14 +5,12 @@ from typing import Final
 
 import msgspec
 
-from proxy.fields import FieldParser, Fields, MalformedFieldsError
+from proxy.fields import MAX_REMEMBERED_BYTES, FieldParser, Fields, MalformedFieldsError
 from proxy.headers import keeps_alive
 from proxy.upstream.errors import UpstreamBrokeOffError
 
 SWITCHING_PROTOCOLS: Final = 101
 MAX_HEAD_BYTES: Final = 131_072
-MAX_REMEMBERED_BYTES: Final = 4_096
-"""Of a head, in case it comes again on its connection: with the same second in its Date."""
 _FIRST_FINAL: Final = 200
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 # A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.

@@ -42,6 +42,14 @@ def test_a_head_with_a_field_more_is_another():
     assert (head.field(b"x-a"), end) == (b"1", len(longer))
 
 
+def test_a_long_head_is_not_kept():
+    parser = HeadParser()
+    head, _ = parsed(parser, REQUEST)
+    assert parser.remembers(head)
+    head, _ = parsed(parser, REQUEST[:-2] + b"X-A: " + 5_000 * b"a" + b"\r\n\r\n")
+    assert not parser.remembers(head)
+
+
 def test_a_malformed_head_is_refused_each_time():
     parser = HeadParser()
     parser.parse(REQUEST)
