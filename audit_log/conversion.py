@@ -26,10 +26,25 @@ SELECT EXISTS (SELECT FROM pg_class WHERE oid = 'mcp_audit_log'::regclass AND re
 _FOLLOWERS: Final = """
 SELECT DISTINCT 'view ' || ev_class::regclass AS name
 FROM pg_depend JOIN pg_rewrite ON objid = pg_rewrite.oid AND classid = 'pg_rewrite'::regclass
-WHERE refobjid = 'mcp_audit_log'::regclass
+WHERE refobjid = 'mcp_audit_log'::regclass AND ev_class <> refobjid
+UNION ALL
+SELECT 'rule ' || rulename FROM pg_rewrite WHERE ev_class = 'mcp_audit_log'::regclass
 UNION ALL
 SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass
-FROM pg_constraint WHERE confrelid = 'mcp_audit_log'::regclass
+FROM pg_constraint
+WHERE contype = 'f' AND 'mcp_audit_log'::regclass IN (confrelid, conrelid)
+UNION ALL
+SELECT 'row level security' FROM pg_class
+WHERE oid = 'mcp_audit_log'::regclass AND relrowsecurity
+UNION ALL
+SELECT 'policy ' || polname FROM pg_policy WHERE polrelid = 'mcp_audit_log'::regclass
+UNION ALL
+SELECT 'membership in publication ' || pubname
+FROM pg_publication_rel JOIN pg_publication ON pg_publication.oid = prpubid
+WHERE prrelid = 'mcp_audit_log'::regclass
+UNION ALL
+SELECT 'grants on column ' || attname FROM pg_attribute
+WHERE attrelid = 'mcp_audit_log'::regclass AND attacl IS NOT NULL
 UNION ALL
 SELECT 'identity of column ' || attname FROM pg_attribute
 WHERE attrelid = 'mcp_audit_log'::regclass AND attidentity <> ''
@@ -148,6 +163,8 @@ class Conversion:
 
     async def switch(self) -> None:
         """Let the copy take the table's name; the old one is kept as `mcp_audit_log_adopted`."""
+        if await self.stage() is Stage.SWITCHED:
+            return  # the answer was lost, and the caller tries again
         await self._database.execute("SELECT mcp_audit_convert_switch()")
 
     async def drop_old(self) -> None:

@@ -21,6 +21,7 @@ CREATE FUNCTION mcp_audit_convert_begin() RETURNS void
 LANGUAGE plpgsql
 SET lock_timeout = '300ms'
 SET TimeZone = 'UTC'
+SET DateStyle = 'ISO'
 AS $function$
 DECLARE
     columns CONSTANT text := mcp_audit_columns();
@@ -82,21 +83,26 @@ BEGIN
             'GRANT %s ON mcp_audit_log_converted TO %s', item.privilege_type, item.grantee);
     END LOOP;
 
-    -- With its owner's rights: whoever writes needs none on the copy.
+    -- With its owner's rights: whoever writes needs none on the copy. It sees no function and no
+    -- operator but PostgreSQL's, and serves no other table, which would tell it lies.
     EXECUTE format($create$
         CREATE OR REPLACE FUNCTION mcp_audit_log_convert() RETURNS trigger
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path = %I, pg_temp AS $trigger$
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $trigger$
         BEGIN
+            IF TG_RELID <> '%1$I.mcp_audit_log'::regclass THEN
+                RAISE EXCEPTION 'mcp_audit_log_convert is for mcp_audit_log alone';
+            END IF;
             IF TG_OP <> 'INSERT' THEN
-                DELETE FROM mcp_audit_log_converted AS copy
+                DELETE FROM %1$I.mcp_audit_log_converted AS copy
                 WHERE copy.created_at = OLD.created_at AND copy.id = OLD.id;
             END IF;
             IF TG_OP <> 'DELETE' THEN
-                INSERT INTO mcp_audit_log_converted (%s) SELECT %s ON CONFLICT DO NOTHING;
+                INSERT INTO %1$I.mcp_audit_log_converted (%2$s) SELECT %3$s ON CONFLICT DO NOTHING;
             END IF;
             RETURN NULL;
         END $trigger$ $create$,
         current_schema(), columns, 'NEW.' || replace(columns, ', ', ', NEW.'));
+    REVOKE EXECUTE ON FUNCTION mcp_audit_log_convert FROM PUBLIC;
     CREATE TRIGGER mcp_audit_log_convert AFTER INSERT OR UPDATE OR DELETE ON mcp_audit_log
         FOR EACH ROW EXECUTE FUNCTION mcp_audit_log_convert();
     INSERT INTO mcp_audit_conversion (columns) VALUES (columns);
@@ -106,7 +112,7 @@ $function$;
 -- Copies the next records and says how many. Rows that somebody else is changing make it give up
 -- (55P03): waiting for them while holding others could end in a deadlock.
 CREATE FUNCTION mcp_audit_convert_batch(batch integer) RETURNS bigint
-LANGUAGE plpgsql AS $function$
+LANGUAGE plpgsql STRICT AS $function$
 DECLARE
     place mcp_audit_conversion;
     last record;

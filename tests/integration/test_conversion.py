@@ -13,6 +13,7 @@ import pytest
 
 from audit_log.conversion import Conversion, Stage
 from audit_log.database import open_database
+from audit_log.errors import StoreError
 from audit_log.filters import RecordFilter
 from audit_log.record import new_record_id
 from audit_log.rows import Place
@@ -204,6 +205,36 @@ async def test_who_may_write_and_read_the_table_may_still(empty_database_url, da
     assert sorted(record.path for record in found) == ["/after", "/during"]
 
 
+async def test_nobody_brings_rows_to_the_copy_by_a_table_of_his_own(empty_database_url, database):
+    await adopt(database, 10)
+    await Conversion(database).begin()
+    await database.execute("CREATE TABLE forged (LIKE mcp_audit_log)")
+    await database.execute(
+        "CREATE TRIGGER forge AFTER INSERT OR DELETE ON forged"
+        " FOR EACH ROW EXECUTE FUNCTION mcp_audit_log_convert()"
+    )
+    [row] = await database.fetch(
+        "SELECT count(*) FROM pg_proc, aclexplode(proacl)"
+        " WHERE proname = 'mcp_audit_log_convert' AND grantee = 0"
+    )
+
+    with pytest.raises(StoreError, match="for mcp_audit_log alone"):
+        await database.execute("INSERT INTO forged SELECT * FROM mcp_audit_log")
+    assert row[0] == 0
+
+
+async def test_a_switch_whose_answer_was_lost_may_be_repeated(empty_database_url, database):
+    await adopt(database, 10)
+    conversion = Conversion(database)
+    await conversion.begin()
+    assert await conversion.copy() == 10
+    await conversion.switch()
+
+    await conversion.switch()
+
+    assert await conversion.stage() is Stage.SWITCHED
+
+
 async def test_a_record_missing_from_the_new_table_keeps_the_old_one(empty_database_url, database):
     await adopt(database, 50)
     assert audit_log(empty_database_url, "convert")[0] == 0
@@ -226,6 +257,21 @@ async def test_a_record_missing_from_the_new_table_keeps_the_old_one(empty_datab
             "CREATE TABLE note (about uuid REFERENCES mcp_audit_log (id))",
             "foreign key note_about_fkey of note",
         ),
+        (
+            "ALTER TABLE mcp_audit_log ADD FOREIGN KEY (token_id) REFERENCES mcp_tokens",
+            "foreign key mcp_audit_log_token_id_fkey of mcp_audit_log",
+        ),
+        (
+            "CREATE RULE kept AS ON DELETE TO mcp_audit_log DO INSTEAD NOTHING",
+            "rule kept",
+        ),
+        ("ALTER TABLE mcp_audit_log ENABLE ROW LEVEL SECURITY", "row level security"),
+        ("CREATE POLICY mine ON mcp_audit_log USING (true)", "policy mine"),
+        (
+            "CREATE PUBLICATION elsewhere FOR TABLE mcp_audit_log",
+            "membership in publication elsewhere",
+        ),
+        ("GRANT SELECT (path) ON mcp_audit_log TO PUBLIC", "grants on column path"),
     ],
 )
 async def test_what_would_stay_with_the_old_table_is_named(
