@@ -36,15 +36,24 @@ SELECT to_regclass('public.mcp_audit_schema') IS NOT NULL AS is_migrated,
        to_regprocedure('public.mcp_tokens_announce()') IS NOT NULL AS has_own_tokens \gset
 
 \if :is_migrated
--- Whoever migrated so far: from now on all of it is the owner's, partitions too.
+-- Whoever migrated so far: from now on all of it is the owner's, partitions too. By name and not
+-- by pattern: in a shared database PodWarden's own tables may be called much the same.
 SELECT format('ALTER TABLE public.%I OWNER TO podwarden_audit_owner', relname)
 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-    AND (relname ~ '^mcp_(audit|tool)_' OR relname = 'mcp_tokens' AND :'has_own_tokens')
+    AND (relname IN ('mcp_audit_schema', 'mcp_audit_log', 'mcp_audit_log_adopted',
+                     'mcp_audit_gap', 'mcp_tool_invocation', 'mcp_audit_retention',
+                     'mcp_audit_conversion', 'mcp_audit_log_converted')
+        OR relname = 'mcp_tokens' AND :'has_own_tokens'
+        OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent IN (
+            'public.mcp_audit_log'::regclass, to_regclass('public.mcp_audit_log_converted'))))
 ORDER BY relname \gexec
 SELECT format('ALTER FUNCTION %s OWNER TO podwarden_audit_owner', oid::regprocedure)
 FROM pg_proc
-WHERE pronamespace = 'public'::regnamespace AND proname ~ '^mcp_(audit|tool|tokens)_'
+WHERE pronamespace = 'public'::regnamespace AND proname IN (
+    'mcp_audit_log_ensure_partitions', 'mcp_tokens_announce', 'mcp_audit_extent',
+    'mcp_audit_beyond', 'mcp_audit_purge', 'mcp_audit_columns', 'mcp_audit_convert_begin',
+    'mcp_audit_convert_batch', 'mcp_audit_convert_switch', 'mcp_audit_log_convert')
 ORDER BY proname \gexec
 
 -- INSERT alone is enough: the sidecar appends with `ON CONFLICT DO NOTHING` without a target, or

@@ -270,6 +270,24 @@ async def test_running_it_again_takes_back_what_was_granted_by_hand(urls: Urls):
     assert await _allowed(urls.proxy, ["DELETE FROM mcp_audit_log"]) == []
 
 
+async def test_what_is_podwardens_stays_podwardens_in_a_shared_database(urls: Urls):
+    async with open_database(urls.superuser, application="test") as superuser:
+        await superuser.execute(
+            "CREATE TABLE mcp_tool_registry ();"
+            "CREATE FUNCTION mcp_tool_count() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+        )
+
+        set_up_roles(urls.superuser, "shared=1")
+
+        rows = await superuser.fetch(
+            "SELECT relowner <> 'podwarden_audit_owner'::regrole FROM pg_class"
+            " WHERE relname = 'mcp_tool_registry' UNION ALL"
+            " SELECT proowner <> 'podwarden_audit_owner'::regrole FROM pg_proc"
+            " WHERE proname = 'mcp_tool_count'"
+        )
+    assert [row[0] for row in rows] == [True, True]
+
+
 async def test_an_audit_log_that_somebody_else_made_becomes_the_owners(urls: Urls):
     async with open_database(urls.superuser, application="test") as superuser:
         for name in ("mcp_audit_log", "mcp_audit_log_default", "mcp_tokens"):
