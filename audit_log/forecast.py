@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from audit_log.extent import Extent
+from audit_log.extent import Extent, Part
 from audit_log.retention import NEVER_PURGED, Retention
 
 LOOKED_AT: Final = timedelta(days=7)
@@ -21,6 +21,8 @@ class Forecast:
     records: int
     bytes: int
     """Of all files, as they are now."""
+    lasting_bytes: int
+    """Of them; room in the partitions of past months goes with these, and does not count."""
     oldest: datetime | None
     records_per_day: float | None
     """None until an hour has been seen."""
@@ -37,6 +39,7 @@ class Forecast:
         return cls(
             records=extent.records,
             bytes=extent.bytes,
+            lasting_bytes=sum(_lasting_bytes(part, now) for part in extent.parts),
             oldest=extent.oldest,
             records_per_day=records / (seen / _DAY) if is_known else None,
             bytes_per_day=bytes_per_day,
@@ -68,7 +71,11 @@ class Forecast:
     def _is_over(self, budget: int) -> bool:
         # A day's worth more than the budget is how it goes on between two purges.
         slack = (self.bytes_per_day or 0) * (NEVER_PURGED / _DAY)
-        return self.bytes > budget + max(slack, budget / 10)
+        return self.lasting_bytes > budget + max(slack, budget / 10)
+
+
+def _lasting_bytes(part: Part, now: datetime) -> int:
+    return part.used_bytes if part.ends is not None and part.ends <= now else part.bytes
 
 
 def _youngest(extent: Extent, now: datetime) -> tuple[int, int, timedelta]:

@@ -8,6 +8,8 @@ from audit_log.extent import Extent, Kind, Part
 
 NEVER_PURGED: Final = timedelta(days=1)
 """What is younger stays, however small the byte budget is."""
+_WHOLE_SHARE: Final = 10
+"""A partition is dropped as a whole if no more than this part of the budget goes needlessly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,23 @@ class Retention:
             if excess <= 0:
                 break
             if by_age is None or part.ends is None or part.ends > by_age:
-                moment = _end_of_excess(part, excess, now)
+                moment = _end_of_excess(part, excess, self.max_bytes // _WHOLE_SHARE, now)
             excess -= part.used_bytes
         return moment and min(moment, now - NEVER_PURGED)
 
 
-def _end_of_excess(part: Part, excess: int, now: datetime) -> datetime:
-    """Return before what moment records of *part* go, so that *excess* bytes go with them."""
-    if part.kind is Kind.PARTITION and part.ends is not None and part.ends <= now:
-        return part.ends  # dropped as a whole: that gives the space back
+def _end_of_excess(part: Part, excess: int, spare: int, now: datetime) -> datetime:
+    """Return before what moment records of *part* go, so that *excess* bytes go with them.
+
+    That is all of it if no more than *spare* bytes go needlessly (as in migration 0008).
+    """
+    ends = min(part.ends or now, now)
+    if part.kind is Kind.PARTITION and ends == part.ends and part.used_bytes <= excess + spare:
+        return ends  # dropped as a whole: that gives the space back
     begin = part.oldest or part.starts or now
     # As if they had arrived evenly; what is wrong with that is put right the next time.
     share = min(1.0, excess / part.used_bytes) if part.used_bytes else 0.0
-    return begin + (now - begin) * share
+    return begin + (ends - begin) * share
 
 
 def _is_less_than_half(wanted: int | None, before: int | None) -> bool:

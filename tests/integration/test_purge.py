@@ -10,6 +10,7 @@ import pytest
 
 from audit_log.database import open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.extent import measure
 from audit_log.purge import applied_retention, apply_retention, purging
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from audit_log.retention import Retention
@@ -112,8 +113,9 @@ async def test_cutting_the_log_short_by_more_than_half_has_to_be_confirmed(datab
 
 async def test_the_oldest_go_until_the_log_fits_its_budget(database_url, database):
     await fill(database)
-    [row] = await database.fetch("SELECT sum(bytes) FROM mcp_audit_extent()")
-    settings = {"AUDIT_LOG_MAX_BYTES": str(max(int(row[0]) - 200_000, 1 << 20))}
+    extent = await measure(database)
+    budget = extent.used_bytes - extent.by_time[0].used_bytes
+    settings = {"AUDIT_LOG_MAX_BYTES": str(max(budget, 1 << 20))}
 
     said = purged(database_url, "--yes", **settings)
 
@@ -186,6 +188,69 @@ async def test_whoever_may_purge_cannot_remove_more_than_the_retention_lets_go(
         await purge(database, NOW - timedelta(days=50))
 
     assert await kept(database) == EVERY_HOUR
+
+
+async def test_whoever_asks_again_and_again_gets_no_more_than_the_budget_lets_go(
+    empty_database_url,
+):
+    async with open_database(empty_database_url, application="test") as database:
+        await adopt(database, 18_000)
+        # Rows as large as the statistics take them for, with all columns of ours.
+        await database.execute("CLUSTER mcp_audit_log USING mcp_audit_log_pkey; ANALYZE")
+        budget = Retention(max_bytes=(await measure(database)).used_bytes * 9 // 10)
+        await apply_retention(database, budget)
+        lets_go = budget.keeps_from(await measure(database), NOW)
+        assert lets_go is not None
+
+        assert await purge(database, lets_go) > 0
+        for _ in range(100):
+            await database.fetch(
+                "SELECT mcp_audit_purge($1, 1000)", datetime.now(UTC) - timedelta(days=1, hours=1)
+            )
+
+        assert await kept(database) > 18_000 // 2  # a table that looks nearly full counts as full
+        assert budget.keeps_from(await measure(database), NOW) is None
+
+
+async def test_no_batch_is_not_all_at_once(database):
+    await fill(database)
+    await apply_retention(database, Retention(days=50))
+
+    assert await database.fetch("SELECT mcp_audit_purge(now() - interval '51 days', NULL)") == []
+
+
+_HIJACKERS = """
+CREATE FUNCTION public.hijack(real, integer) RETURNS real LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'hijacked'; END $$;
+CREATE OPERATOR public./ (FUNCTION = public.hijack, LEFTARG = real, RIGHTARG = integer);
+CREATE FUNCTION public.hijack(oid, regclass) RETURNS boolean LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'hijacked'; END $$;
+CREATE OPERATOR public.= (FUNCTION = public.hijack, LEFTARG = oid, RIGHTARG = regclass);
+CREATE FUNCTION public.format(text, text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'hijacked'; END $$;
+"""
+
+
+async def test_whoever_may_create_in_the_schema_does_not_lead_the_owners_functions(database):
+    await fill(database)
+    await apply_retention(database, Retention(days=50))
+    await database.execute(_HIJACKERS)
+
+    assert (await measure(database)).records > 0
+    await ensure_partitions(database, NOW + timedelta(days=400))
+    assert await purge(database, NOW - timedelta(days=50)) > 0
+
+
+async def test_the_callers_time_zone_does_not_say_where_a_month_begins(database):
+    await fill(database)
+    asked = "SELECT starts, ends FROM mcp_audit_extent()"
+    as_usual = await database.fetch(asked)
+    async with database.transaction() as caller:
+        await caller.execute("SET LOCAL DateStyle = 'SQL'")
+        # Five hours behind, and written as if it were ahead.
+        await caller.execute("SET LOCAL TimeZone = '<+05>+5'")
+
+        assert await caller.fetch(asked) == as_usual
 
 
 async def test_the_documented_delete_works_beside_it_while_records_arrive(database_url):

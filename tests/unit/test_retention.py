@@ -35,10 +35,13 @@ EMPTY = Extent([])
         (FOR_EVER, None),
         (Retention(days=90), datetime(2026, 8, 26, 12, tzinfo=UTC)),
         (Retention(max_bytes=4_000_000), None),
-        (Retention(max_bytes=3_999_999), MONTHS[1]),
-        (Retention(max_bytes=2_500_000), MONTHS[2]),
+        (Retention(max_bytes=3_000_000), MONTHS[1]),
+        (Retention(max_bytes=2_900_000), MONTHS[1] + (MONTHS[2] - MONTHS[1]) / 10),
+        (Retention(max_bytes=2_182_000), MONTHS[2]),
+        (Retention(max_bytes=3_999_999), MONTHS[0] + (MONTHS[1] - MONTHS[0]) / 1_000_000),
+        (Retention(max_bytes=2_500_000), MONTHS[1] + (MONTHS[2] - MONTHS[1]) / 2),
         (Retention(max_bytes=500_000), MONTHS[3] + (NOW - MONTHS[3]) / 2),
-        (Retention(days=90, max_bytes=2_500_000), MONTHS[2]),
+        (Retention(days=90, max_bytes=2_000_000), MONTHS[2]),
         (Retention(days=30, max_bytes=2_500_000), datetime(2026, 10, 25, 12, tzinfo=UTC)),
         (Retention(max_bytes=1), NOW - timedelta(days=1)),
     ],
@@ -105,6 +108,13 @@ def test_a_budget_that_age_never_lets_fill_up_is_not_reached():
     retention = Retention(days=10, max_bytes=9_000_000)
 
     assert Forecast.of(FOUR_MONTHS, retention, NOW).days_until_budget is None
+
+
+def test_room_in_a_month_that_goes_bit_by_bit_is_no_reason_to_warn():
+    log = Extent([partition(2, bytes=2_000_000), partition(3)])
+    budget = Retention(max_bytes=2_000_000)
+
+    assert Forecast.of(log, budget, NOW).warning(budget, has_met_budget=True) is None
 
 
 @pytest.mark.parametrize(
