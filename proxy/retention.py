@@ -1,6 +1,7 @@
 """Lets old records go as the settings say, and looks ahead to when the byte budget is reached."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -41,6 +42,7 @@ class RetentionUpkeep:
         self._may_cut_short = may_cut_short
         self._budget_nears = budget_nears
         self._was_applied = False
+        self._has_warned = False
         self.problem: str | None = None
         """What an operator should look at, or None."""
         self.forecast: Forecast | None = None
@@ -75,10 +77,15 @@ class RetentionUpkeep:
             extent = await measure(self._database)
             self.forecast = Forecast.of(extent, self._retention, now)
         warning = self.forecast.warning(self._retention, has_met_budget=applied.has_met_budget)
-        if warning is not None and self.problem is None and self._budget_nears is not None:
-            budget, left = self._retention.max_bytes, self.forecast.days_until_budget
-            self._budget_nears(self.forecast.bytes, budget or 0, left)
+        self._warn(self.forecast, is_near=warning is not None)
         return warning
+
+    def _warn(self, forecast: Forecast, *, is_near: bool) -> None:
+        """Tell that the budget nears, once until it does no more."""
+        if is_near and not self._has_warned and self._budget_nears is not None:
+            budget, left = self._retention.max_bytes, forecast.days_until_budget
+            self._budget_nears(forecast.bytes, budget or 0, left)
+        self._has_warned = is_near
 
     async def _apply(self, applied: Applied, extent: Extent, now: datetime) -> str | None:
         if self._was_applied:
@@ -128,6 +135,11 @@ class RetentionUpkeep:
                 )
 
     def _note(self, problem: str | None) -> None:
-        if problem is not None and self.problem is None:
+        # The numbers in it change with each look, and are no news.
+        if problem is not None and _kind(problem) != _kind(self.problem):
             log.warning("retention.in_danger", reason=problem)
         self.problem = problem
+
+
+def _kind(problem: str | None) -> str | None:
+    return problem and re.sub(r"\d+", "", problem)

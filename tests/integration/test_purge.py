@@ -379,6 +379,19 @@ async def test_a_sidecar_warns_before_the_budget_is_reached(database_url, databa
             assert "retention.in_danger" in sidecar.report()
 
 
+async def test_a_warning_is_not_lost_behind_another_trouble_and_comes_once(database):
+    await fill(database)
+    told = []
+    budget = Retention(max_bytes=(await measure(database)).bytes + 1_000)
+    upkeep = RetentionUpkeep(database, budget, budget_nears=lambda *news: told.append(news))
+    upkeep.problem = "the retention cannot be kept now: as it was a minute ago"
+
+    for _ in range(2):
+        assert await upkeep.look_after(NOW) is not None
+
+    assert len(told) == 1
+
+
 async def test_a_role_that_may_not_change_the_retention_says_so_and_keeps_to_it(
     database_url, database, upstream
 ):
