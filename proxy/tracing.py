@@ -7,10 +7,10 @@ from typing import Final, Protocol
 
 import structlog
 
+from audit_log.disk_thread import DiskThread
 from audit_log.record import AuditRecord
 from proxy.exchange import Watch
 from proxy.health import Health
-from proxy.journal.thread import DiskThread
 from proxy.outbox import DELIVERED, DROPPED, Outbox, emptied
 from proxy.request import RequestHead
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from audit_log.disk_thread import DiskThread
 from audit_log.record import Kept
 from proxy.journal.batch import Batch
 from proxy.journal.intake import Intake
@@ -21,7 +22,6 @@ from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
 from proxy.journal.text import RecordText
-from proxy.journal.thread import DiskThread
 
 MAX_BATCH_LINES: Final = 10_000
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
