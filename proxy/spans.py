@@ -22,7 +22,6 @@ from opentelemetry.util.types import AttributeValue
 
 from audit_log.record import AuditRecord
 from proxy.outbox import DELIVERED, DROPPED
-from proxy.request import RequestHead
 from proxy.tracing import UNSAMPLED, EndedCall
 
 SERVICE: Final = "podwarden-audit-proxy"
@@ -60,8 +59,8 @@ class SpanExport:
         Return how many met which fate.
         """
         self.reason = ""
-        for head, record in calls:
-            self._make_span(head, record)
+        for call in calls:
+            self._make_span(call)
         spans = self._made.get_finished_spans()
         self._made.clear()
         fates = Counter({UNSAMPLED: len(calls) - len(spans)})
@@ -74,11 +73,12 @@ class SpanExport:
         """Let a try that is going on be the last."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry left them out
 
-    def _make_span(self, head: RequestHead, record: AuditRecord) -> None:
+    def _make_span(self, call: EndedCall) -> None:
+        record = call.record
         started = _nanoseconds(record.created_at)
         span = self._tracer.start_span(
             record.method if record.method in _METHODS else "HTTP",
-            context=parent_of(head),
+            context=parent_of(call),
             kind=SpanKind.SERVER,
             attributes=attributes_of(record),
             start_time=started,
@@ -92,13 +92,10 @@ class SpanExport:
         return False
 
 
-def parent_of(head: RequestHead) -> Context:
+def parent_of(call: EndedCall) -> Context:
     """Return the client's span, as its `traceparent` names it; an empty context without one."""
-    carrier = {
-        name: value.decode("latin-1")
-        for name in ("traceparent", "tracestate")
-        if (value := head.field(name.encode())) is not None
-    }
+    fields = {"traceparent": call.traceparent, "tracestate": call.tracestate}
+    carrier = {name: value.decode("latin-1") for name, value in fields.items() if value}
     return TraceContextTextMapPropagator().extract(carrier, context=Context())
 
 

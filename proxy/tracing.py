@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -20,12 +20,34 @@ PACE_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 2.0
 UNSAMPLED: Final = "unsampled"
 """The fate of a span that the sampler of `OTEL_TRACES_SAMPLER` leaves out."""
-EndedCall = tuple[RequestHead, AuditRecord]
+MAX_CONTEXT_BYTES: Final = 512
+"""Of a `tracestate` no more need be passed on (W3C Trace Context, section 3.3.1.5)."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class TracingUnavailableError(Exception):
     """Spans cannot be made. The message says what to do."""
+
+
+class EndedCall(NamedTuple):
+    """What a span is made of. Not the head: thousands wait, and each would keep its token."""
+
+    traceparent: bytes | None
+    tracestate: bytes | None
+    record: AuditRecord
+
+
+def ended_call(head: RequestHead, record: AuditRecord) -> EndedCall:
+    """Return what is kept of a call: of *head* what names the client's span, no longer than due.
+
+    A long `tracestate` loses whole members from its end, as its standard has it.
+    """
+    parent, state = head.field(b"traceparent"), head.field(b"tracestate")
+    if parent is not None and len(parent) > MAX_CONTEXT_BYTES:
+        parent = None
+    if state is not None and len(state) > MAX_CONTEXT_BYTES:
+        state = state[: MAX_CONTEXT_BYTES + 1].rpartition(b",")[0]
+    return EndedCall(parent, state, record)
 
 
 class Export(Protocol):
@@ -65,7 +87,7 @@ async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncI
     work = _send(outbox, export, thread)
     try:
         async with emptied(outbox, work, "tracing", health=health, drain_seconds=DRAIN_SECONDS):
-            yield lambda head, record: outbox.offer((head, record))
+            yield lambda head, record: outbox.offer(ended_call(head, record))
     finally:
         export.end()
         thread.end()
