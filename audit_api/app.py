@@ -1,7 +1,6 @@
 """The audit API put together: what it consists of, opened in this order, closed in reverse."""
 
 import secrets
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -62,18 +61,19 @@ async def serving(
             Live(database, tail, gate),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
-        app = make_app(gate, answerers, Health(for_gate, token_database, tail, replica))
-        end_streams_first(app, tail)
         tls = await _tls(stack, settings)
-        yield await open_(listening(app, settings.host, settings.port, tls))
+        app = make_app(gate, answerers, Health(for_gate, token_database, tail, replica, tls))
+        end_streams_first(app, tail)
+        context = tls.context if tls else None
+        yield await open_(listening(app, settings.host, settings.port, context))
 
 
-async def _tls(stack: AsyncExitStack, settings: AuditApiSettings) -> ssl.SSLContext | None:
+async def _tls(stack: AsyncExitStack, settings: AuditApiSettings) -> ListenerTls | None:
     if settings.tls is None:
         return None
     tls = ListenerTls(settings.tls)
     await stack.enter_async_context(tls.following())
-    return tls.context
+    return tls
 
 
 async def _gate(

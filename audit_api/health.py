@@ -11,6 +11,7 @@ from audit_log.database import Database
 from audit_log.errors import StoreUnavailableError
 from audit_log.replica import replica_lag
 from audit_log.schema import is_current
+from audit_log.tls import ListenerTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Health:
     """Where tokens are looked up: mostly the same one."""
     tail: Tail
     replica: Replica | None = None
+    tls: ListenerTls | None = None
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Answer 200 as long as anything is answered at all."""
@@ -38,7 +40,8 @@ class Health:
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 200 when questions can be answered, 503 with the reasons when not.
 
-        A replica that is too far behind is a reason as well, but its answers are worth having.
+        A replica that is too far behind and a certificate that could not be renewed are reasons
+        as well, but answers are still worth having.
         """
         reasons = await self._reasons()
         said: dict[str, object] = {"status": "not ready" if reasons else "ready"}
@@ -46,6 +49,10 @@ class Health:
             said["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 said["status"] = "not ready" if said["replica_lag_seconds"] is None else "degraded"
+        if self.tls is not None and self.tls.problem is not None:
+            reasons = [*reasons, self.tls.problem]
+            if said["status"] == "ready":
+                said["status"] = "degraded"
         body = msgspec.json.encode(said | {"reasons": reasons})
         return json_answer(body, status=503 if said["status"] == "not ready" else 200)
 

@@ -10,8 +10,11 @@ from typing import Final
 
 import structlog
 
+from audit_log.disk_thread import DiskThread
+
 LOOK_SECONDS: Final = 1.0
 """How often a listener's files are looked at."""
+KEPT: Final = "the new TLS certificate cannot be used, the one before it is kept: see the log"
 log = structlog.get_logger(__name__)
 
 Stamp = tuple[tuple[int, int, int], ...]
@@ -69,6 +72,8 @@ def client_context(authorities: Path | None, pair: KeyPair | None) -> ssl.SSLCon
         context = ssl.create_default_context(cafile=authorities)
     except ssl.SSLError:
         raise TlsFilesError(f"{authorities} holds no certificate in PEM") from None
+    except OSError as error:
+        raise _unreadable(authorities, error) from None
     if pair is not None:
         _load(context, pair)
     return context
@@ -83,6 +88,8 @@ class ListenerTls:
         self._stamp = pair.stamp
         self._current = server_context(pair)
         self.context: Final = server_context(pair)
+        self.problem: str | None = None
+        """Why what is shown is not what the files hold, or None. Names no file."""
         # A context that is in use is never changed: half of a new pair would break it. This is
         # called for every handshake, also when the client names no server.
         self.context.sni_callback = self._choose
@@ -90,18 +97,26 @@ class ListenerTls:
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Take up the files whenever they change. Bad ones leave all as it is."""
-        task = asyncio.create_task(self._follow(), name="tls-files")
+        # The files may lie on a volume that hangs.
+        thread = DiskThread("tls-files")
+        task = asyncio.create_task(self._follow(thread), name="tls-files")
+        task.add_done_callback(self._note_end)
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait({task})
+            thread.end()
 
-    async def _follow(self) -> None:
+    async def _follow(self, thread: DiskThread) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            # In a thread: the files may lie on a volume that hangs.
-            await asyncio.to_thread(self._look)
+            await thread.submit(self._look)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.problem = "the files of the TLS certificate are no longer looked at: see the log"
+            log.critical("tls.files_not_followed", error=repr(error))
 
     def _look(self) -> None:
         if (stamp := self._pair.stamp) == self._stamp:
@@ -110,8 +125,10 @@ class ListenerTls:
         try:
             self._current = server_context(self._pair)
         except TlsFilesError as error:
+            self.problem = KEPT
             log.error("tls.certificate_kept", reason=str(error))
         else:
+            self.problem = None
             log.info("tls.certificate_replaced", file=str(self._pair.certificate))
 
     def _choose(
@@ -136,10 +153,19 @@ def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
             f"{pair.certificate} and {pair.key} cannot be used: {reason} (a key must not be"
             " encrypted)"
         ) from None
+    except OSError as error:
+        # Read a moment ago, and gone since: it is being replaced.
+        raise TlsFilesError(
+            f"{pair.certificate} and {pair.key} cannot be read: {error.strerror}"
+        ) from None
 
 
 def _read(file: Path) -> str:
     try:
         return file.read_text(errors="replace")
     except OSError as error:
-        raise TlsFilesError(f"{file} cannot be read: {error.strerror}") from None
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path | None, error: OSError) -> TlsFilesError:
+    return TlsFilesError(f"{file or 'the system certificates'} cannot be read: {error.strerror}")

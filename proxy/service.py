@@ -99,7 +99,7 @@ async def serving(
         hub_address = await _hub(stack, settings, calls, tally)
         admission = _admission(settings, directory, journal, calls, tally, watchers)
         routes = await _routes(stack, settings)
-        tls = await _tls(stack, settings)
+        tls = await _tls(stack, settings, health)
         address = await stack.enter_async_context(
             listening(
                 _runner(_lanes(admission, routes, settings), settings),
@@ -254,11 +254,14 @@ async def _upstream(
     return await stack.enter_async_context(open_upstream(url, limits, tls))
 
 
-async def _tls(stack: AsyncExitStack, settings: ProxySettings) -> ssl.SSLContext | None:
+async def _tls(
+    stack: AsyncExitStack, settings: ProxySettings, health: Health
+) -> ssl.SSLContext | None:
     if settings.tls is None:
         return None
     tls = ListenerTls(settings.tls)
     await stack.enter_async_context(tls.following())
+    health.problems.append(lambda: tls.problem)
     return tls.context
 
 

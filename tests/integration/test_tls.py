@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from audit_log.database import Database
-from audit_log.tls import KeyPair
+from audit_log.tls import KEPT, KeyPair
 from audit_log.tokens import TokenTable
 from tests.neighbours.audit_api import ALL
 from tests.neighbours.certificates import LOOPBACK, key_pair_of, trusting
@@ -123,6 +123,27 @@ def _says_twice(log: list[dict[str, object]], event: str):
         return [line["event"] for line in log].count(event) == 2
 
     return says_so
+
+
+async def test_a_certificate_that_could_not_be_renewed_shows_in_readyz_of_both_services(
+    pair: KeyPair, upstream: Upstream, database_url: str
+):
+    async with (
+        running_sidecar(upstream.url, database_url, **tls_settings("PROXY_TLS_", pair)) as sidecar,
+        running_audit_api(database_url, **tls_settings("AUDIT_API_TLS_", pair)) as audit_api,
+        ClientSession() as client,
+    ):
+        trust = trusting(pair)
+        pair.key.write_text("torn")
+        for service, url in (
+            (sidecar, sidecar.ops_url),
+            (audit_api, f"https://127.0.0.1:{audit_api.port}"),
+        ):
+            await service.logged("tls.certificate_kept")
+            async with client.get(f"{url}/readyz", ssl=trust) as answer:
+                said = await answer.json()
+            assert KEPT in said["reasons"]
+            assert str(pair.key) not in str(said)
 
 
 async def test_the_audit_api_answers_over_tls_also_through_the_sidecar(

@@ -1,0 +1,62 @@
+"""Certificates that change under a listener, and files that go at the wrong moment."""
+
+from pathlib import PosixPath
+
+import pytest
+
+from audit_log.tls import KEPT, KeyPair, ListenerTls, TlsFilesError, server_context
+from tests.neighbours.certificates import LOOPBACK, key_pair_of
+from tests.neighbours.patience import eventually
+
+
+class ReadOnce(PosixPath):
+    """A file that is gone as soon as somebody has read it."""
+
+    def read_text(self, *arguments, **options):
+        text = super().read_text(*arguments, **options)
+        self.unlink()
+        return text
+
+
+class Broken(KeyPair):
+    """A pair whose files cannot be looked at any more, for a reason that nobody thought of."""
+
+    @property
+    def stamp(self):
+        raise RuntimeError("a defect")
+
+
+def test_a_file_that_goes_between_two_looks_is_named(tmp_path):
+    pair = key_pair_of(LOOPBACK, tmp_path)
+
+    with pytest.raises(TlsFilesError, match="cannot be read: No such file"):
+        server_context(KeyPair(ReadOnce(pair.certificate), pair.key))
+
+
+async def test_what_is_wrong_with_new_files_is_a_problem_until_they_are_mended(tmp_path):
+    pair = key_pair_of(LOOPBACK, tmp_path)
+    tls = ListenerTls(pair)
+
+    async def is_kept():
+        return tls.problem == KEPT
+
+    async def is_well():
+        return tls.problem is None
+
+    async with tls.following():
+        pair.key.write_text("torn")
+        assert await eventually(is_kept)
+        key_pair_of(LOOPBACK, tmp_path)
+        assert await eventually(is_well)
+
+
+async def test_that_nobody_follows_the_files_any_more_is_a_problem(tmp_path):
+    pair = key_pair_of(LOOPBACK, tmp_path)
+    tls = ListenerTls(pair)
+    tls._pair = Broken(pair.certificate, pair.key)
+
+    async def is_noticed():
+        return tls.problem and "no longer looked at" in tls.problem
+
+    async with tls.following():
+        assert await eventually(is_noticed)
