@@ -54,10 +54,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stop_without_supervisor(stop)
-    async with (
-        serving(shared, settings, nats) as addresses,
-        draining_left_over(shared, settings, instance_of(settings)),
-    ):
+    async with serving(shared, settings, nats) as addresses:
         log.info(
             "service.started",
             host=addresses.calls.host,

@@ -1,56 +1,91 @@
 """Journals that nobody opens any more since `PROXY_WORKERS` was changed: written at the start."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from audit_log.database import open_database
 from audit_log.naming import FindToken
+from audit_log.record import Gap
 from audit_log.settings import AuditLogSettings
 from audit_log.store import Store
 from audit_log.tokens import TokenTable
 from proxy.journal import JournalError, Limits, holds_records, open_journal
 from proxy.settings import ProxySettings
+from proxy.supervisor import Place, known_places, place_of
 from proxy.writer import Writer
 
 APPLICATION = "podwarden-audit-left-over"
 log = structlog.get_logger(__name__)
 
 
-def left_over(directory: Path, workers: int) -> list[Path]:
-    """Return the journals with records in them that none of *workers* will open in *directory*."""
+@dataclass(slots=True)
+class LeftOver:
+    """How far the journals that are left over have been written."""
+
+    announce: Callable[[Gap], None] | None = None
+    """Told of each gap."""
+    problem: str | None = None
+    """What is not written before the next start, or None."""
+
+    def note(self, problem: str) -> None:
+        """Have *problem* besides those there are."""
+        self.problem = f"{self.problem}; {problem}" if self.problem else problem
+
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        """Say so if *task*, which writes them, has failed."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.note(f"left-over journals are not written: {error!r}")
+            log.critical("journal.left_over_not_drained", error=repr(error))
+
+
+def left_over(directory: Path, workers: int, instance: str) -> list[Place]:
+    """Return whose journals with records in them none of *workers* will open in *directory*."""
     in_use = {directory}
     if workers > 1:
-        in_use = {directory / f"worker-{number}" for number in range(workers)}
-    known = [directory, *sorted(directory.glob("worker-*"))]
-    return [path for path in known if path not in in_use and holds_records(path)]
+        in_use = {place_of(number, directory, instance).journal for number in range(workers)}
+    known = known_places(directory, instance)
+    return [place for place in known if place.journal not in in_use and _is_wanted(place.journal)]
+
+
+def _is_wanted(journal: Path) -> bool:
+    try:
+        return holds_records(journal)
+    except OSError:
+        return True  # whoever opens it will say what is wrong
 
 
 @asynccontextmanager
 async def draining_left_over(
-    shared: AuditLogSettings, settings: ProxySettings, instance: str
-) -> AsyncIterator[None]:
-    """Write what is left over beside the block; what is not done by its end is done next time."""
-    task = asyncio.create_task(_drain_all(shared, settings, instance), name="left-over-journals")
-    task.add_done_callback(_note_end)
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    instance: str,
+    announce: Callable[[Gap], None] | None = None,
+) -> AsyncIterator[LeftOver]:
+    """Write what is left over beside the block; what is not done by its end is done next time.
+
+    Each gap is told to *announce*.
+    """
+    progress = LeftOver(announce)
+    work = _drain_all(shared, settings, instance, progress)
+    task = asyncio.create_task(work, name="left-over-journals")
+    task.add_done_callback(progress.note_end)
     try:
-        yield
+        yield progress
     finally:
         task.cancel()
         await asyncio.wait({task})
 
 
-def _note_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("journal.left_over_not_drained", error=repr(error))
-
-
-async def _drain_all(shared: AuditLogSettings, settings: ProxySettings, instance: str) -> None:
-    paths = left_over(settings.journal_dir, settings.workers)
-    if not paths:
+async def _drain_all(
+    shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: LeftOver
+) -> None:
+    places = left_over(settings.journal_dir, settings.workers, instance)
+    if not places:
         return
     async with AsyncExitStack() as stack:
         database = tokens = await stack.enter_async_context(
@@ -64,18 +99,19 @@ async def _drain_all(shared: AuditLogSettings, settings: ProxySettings, instance
                 open_database(url, connections=1, application=APPLICATION)
             )
         find = TokenTable(tokens, settings.token_query).find
-        for path in paths:
-            await _drain(path, settings, f"{instance}/{path.name}", Store(database), find)
+        for place in places:
+            await _drain(place, settings, Store(database), find, progress)
 
 
 async def _drain(
-    path: Path, settings: ProxySettings, instance: str, store: Store, find: FindToken
+    place: Place, settings: ProxySettings, store: Store, find: FindToken, progress: LeftOver
 ) -> None:
-    log.warning("journal.left_over", path=str(path))
+    path = str(place.journal)
+    log.warning("journal.left_over", path=path)
     try:
         async with open_journal(
-            path,
-            instance=instance,
+            place.journal,
+            instance=place.instance,
             head_directory=settings.journal_head_dir,
             limits=Limits(
                 head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
@@ -83,10 +119,11 @@ async def _drain(
             close_seconds=settings.stop_seconds,
         ) as journal:
             journal.end_reading()
-            writer = Writer(journal, store, find)
+            writer = Writer(journal, store, find, progress.announce)
             await writer.run()
-    except JournalError as error:
+    except (JournalError, OSError) as error:
         # An older sidecar may still be stopping. The next start looks again.
-        log.error("journal.left_over_not_opened", path=str(path), error=str(error))
+        progress.note(f"the left-over journal in {path} is not written: {error}")
+        log.error("journal.left_over_not_opened", path=path, error=str(error))
     else:
-        log.info("journal.left_over_drained", path=str(path), records=writer.written)
+        log.info("journal.left_over_drained", path=path, records=writer.written)

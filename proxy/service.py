@@ -31,6 +31,7 @@ from proxy.hub.shapes import wanted_paths
 from proxy.identity import AuditedPaths, TokenRecogniser
 from proxy.journal import Journal, Limits, open_journal
 from proxy.lanes import Lanes
+from proxy.left_over import draining_left_over
 from proxy.listener import Listeners
 from proxy.listening import Address, listening
 from proxy.mcp.admission import McpAdmission
@@ -91,9 +92,12 @@ async def serving(
             ForecastCollector(retention),
         )
         ops = web.AppRunner(ops_app(health, registry), access_log=None)
-        ops_wanted = Address(settings.ops_host, settings.ops_port)
         ops_address = await stack.enter_async_context(
-            listening(ops, ops_wanted, "PROXY_OPS_HOST, PROXY_OPS_PORT")
+            listening(
+                ops,
+                Address(settings.ops_host, settings.ops_port),
+                "PROXY_OPS_HOST, PROXY_OPS_PORT",
+            )
         )
         calls = ToolCalls(ToolCallsInFlight(), journal, instance)
         hub_address = await _hub(stack, settings, calls, tally)
@@ -109,6 +113,7 @@ async def serving(
                 tls=tls,
             )
         )
+        await _left_over(stack, shared, settings, watchers, health)
         health.is_accepting = True
         try:
             yield Addresses(address, ops_address, hub_address)
@@ -197,8 +202,7 @@ async def _writer(
     find: FindToken | None,
     watchers: Watchers,
 ) -> Writer:
-    announce = watchers.announcer.gap_found if watchers.announcer else None
-    writer = Writer(journal, sink, find, announce)
+    writer = Writer(journal, sink, find, watchers.gap_found)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
     return writer
 
@@ -252,6 +256,19 @@ async def _upstream(
     is_secure = url.startswith("https:")
     tls = client_context(settings.upstream_ca_file, shown) if is_secure else None
     return await stack.enter_async_context(open_upstream(url, limits, tls))
+
+
+async def _left_over(
+    stack: AsyncExitStack,
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    watchers: Watchers,
+    health: Health,
+) -> None:
+    left_over = await stack.enter_async_context(
+        draining_left_over(shared, settings, instance_of(settings), watchers.gap_found)
+    )
+    health.problems.append(lambda: left_over.problem)
 
 
 async def _tls(

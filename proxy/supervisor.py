@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -20,6 +21,7 @@ from proxy.settings import ProxySettings
 
 LEASH_VARIABLE: Final = "PROXY_LEASH"
 """Names a worker's end of a pipe that closes when the supervisor is gone, however it went."""
+_WORKER: Final = "worker-"
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 _LONG_LIFE_SECONDS: Final = 60.0
@@ -34,20 +36,44 @@ class Worker:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sidecar keeps its journal, and what it is called in its records."""
+
+    journal: Path
+    instance: str
+
+
+def place_of(number: int, journal_dir: Path, instance: str) -> Place:
+    """Return the place of a worker, of a supervisor with these settings."""
+    return Place(journal_dir / f"{_WORKER}{number}", f"{instance}/{number}")
+
+
+def known_places(journal_dir: Path, instance: str) -> list[Place]:
+    """Return where a single sidecar and any worker have or could have been."""
+    found = [path.name.removeprefix(_WORKER) for path in journal_dir.glob(f"{_WORKER}*")]
+    numbers = sorted(int(number) for number in found if number.isdecimal())
+    workers = [place_of(number, journal_dir, instance) for number in numbers]
+    return [Place(journal_dir, instance), *workers]
+
+
 def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:
     """Return the workers that *settings* ask for. Ports other than the shared ones count up."""
+    places = [
+        place_of(number, settings.journal_dir, instance) for number in range(settings.workers)
+    ]
     return [
         Worker(
             number,
             {
                 "PROXY_WORKERS": "1",
                 "PROXY_SHARES_PORT": "on",
-                "PROXY_INSTANCE": f"{instance}/{number}",
-                "PROXY_JOURNAL_DIR": str(settings.journal_dir / f"worker-{number}"),
+                "PROXY_INSTANCE": place.instance,
+                "PROXY_JOURNAL_DIR": str(place.journal),
                 "PROXY_OPS_PORT": str(settings.ops_port and settings.ops_port + number),
             },
         )
-        for number in range(settings.workers)
+        for number, place in enumerate(places)
     ]
 
 

@@ -1,9 +1,10 @@
 """Who watches besides the audit log: the log of calls, tracing and the webhook."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from audit_log.record import Gap
 from proxy.call_log import log_call
 from proxy.exchange import Tally, Watch
 from proxy.health import Health
@@ -24,6 +25,11 @@ class Watchers:
 
     call_ended: Sequence[Watch]
     announcer: Announcer | None
+
+    @property
+    def gap_found(self) -> Callable[[Gap], None] | None:
+        """Who is to be told of each gap."""
+        return self.announcer.gap_found if self.announcer else None
 
 
 @asynccontextmanager

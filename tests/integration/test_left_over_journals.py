@@ -1,9 +1,11 @@
 """Journals of workers that are configured no more: the next start writes what is in them."""
 
 import pytest
+from aiohttp import ClientSession
 
 from proxy.journal import open_journal
 from proxy.left_over import left_over
+from proxy.supervisor import Place
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.journal import a_record
@@ -29,8 +31,13 @@ async def leave(home, *names):
             journal.begin(a_record(10))
 
 
+def lose_head(journal):
+    """Leave *journal* as a sidecar does that is killed together with its machine."""
+    (journal / "running").write_text("5\n")
+
+
 async def is_empty(directory, workers):
-    return not left_over(directory, workers)
+    return not left_over(directory, workers, "host")
 
 
 async def test_one_sidecar_writes_what_several_workers_left(
@@ -62,14 +69,32 @@ async def test_a_journal_that_somebody_has_open_is_left_alone(
     async with (
         open_journal(home.journal / "worker-1", instance="old", head_directory=home.head),
         home.sidecar(upstream.url, database_url) as sidecar,
+        ClientSession() as client,
     ):
         said = await sidecar.logged("journal.left_over_not_opened")
+        async with client.get(f"{sidecar.ops_url}/readyz") as answer:
+            assert "worker-1 is not written" in await answer.text()
     assert "another process keeps its journal here" in said["error"]
+
+
+async def test_a_gap_carries_the_name_of_the_worker_that_left_it(
+    home, upstream, database, database_url
+):
+    await prepare_audit_log(database)
+    await leave(home, "worker-3")
+    lose_head(home.journal / "worker-3")
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await sidecar.logged("journal.left_over_drained")
+
+    row = await database.fetch_row("SELECT instance FROM mcp_audit_gap")
+    assert row is not None
+    assert row["instance"] == f"{home.instance}/3"
 
 
 async def test_only_journals_that_nobody_will_open_are_left_over(home):
     await leave(home, ".", "worker-0", "worker-1", "worker-2")
+    workers = [Place(home.journal / f"worker-{n}", f"host/{n}") for n in range(3)]
 
-    assert left_over(home.journal, 1) == [home.journal / f"worker-{n}" for n in range(3)]
-    assert left_over(home.journal, 2) == [home.journal, home.journal / "worker-2"]
-    assert left_over(home.journal / "worker-0", 1) == []
+    assert left_over(home.journal, 1, "host") == workers
+    assert left_over(home.journal, 2, "host") == [Place(home.journal, "host"), workers[2]]
+    assert left_over(home.journal / "worker-0", 1, "host/0") == []
