@@ -1,10 +1,9 @@
 """Delivery: one task that brings events to the receiver, in order, and again until it has them."""
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from random import SystemRandom
@@ -14,6 +13,7 @@ from uuid import UUID
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
+from audit_log.disk_thread import DiskThread
 from proxy.health import Health
 from proxy.outbox import DELIVERED, DROPPED, Outbox, emptied
 from proxy.webhook.announcer import CAPACITY, Announcer
@@ -21,6 +21,8 @@ from proxy.webhook.event import Event, EventType, signed_fields
 from proxy.webhook.seen_tokens import SeenTokens
 
 REFUSED: Final = "refused"
+PATIENCE_SECONDS: Final = 3600.0
+"""How long a receiver may go on answering one event with "not now" before that means never."""
 ANSWER_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 2.0
 _FIRST_DELAY_SECONDS: Final = 0.5
@@ -34,6 +36,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class ReceiverAwayError(Exception):
     """Not now: the receiver does not answer, or says that it cannot."""
 
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        """What it answered, if it did."""
+
 
 @dataclass(slots=True)
 class Delivery:
@@ -44,6 +51,8 @@ class Delivery:
     url: str
     key: bytes
     seen: SeenTokens
+    disk: DiskThread
+    clock: Callable[[], float] = time.monotonic
     _is_away: bool = False
 
     async def run(self) -> None:
@@ -53,13 +62,24 @@ class Delivery:
                 await self._deliver(event)
 
     async def _deliver(self, event: Event) -> None:
-        """Try until the receiver has taken or refused *event*, or there is no time left."""
+        """Try until the receiver has taken or refused *event*, or there is no time left.
+
+        What it always answers with "not now" would keep all later events from it: that is refused.
+        """
         delay = _FIRST_DELAY_SECONDS
+        answering_since: float | None = None
         while True:
             try:
                 status = await self._attempt(event)
             except ReceiverAwayError as error:
                 self._note_away(str(error))
+                if error.status is None:
+                    answering_since = None
+                elif answering_since is None:
+                    answering_since = self.clock()
+                elif self.clock() - answering_since >= PATIENCE_SECONDS:
+                    await self._note_fate(event, error.status)
+                    return
                 if not await self.outbox.pause(_jitter(delay / 2, delay)):
                     self.outbox.fates[DROPPED] += 1
                     return
@@ -84,7 +104,7 @@ class Delivery:
                 getattr(error, "strerror", None) or type(error).__name__
             ) from error
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _NOT_NOW:
-            raise ReceiverAwayError(f"the receiver answered {status}")
+            raise ReceiverAwayError(f"the receiver answered {status}", status)
         return status
 
     async def _note_fate(self, event: Event, status: int) -> None:
@@ -96,7 +116,7 @@ class Delivery:
         if event.type is EventType.FIRST_USE:
             # Only now: an event that was lost is told again by the next run.
             try:
-                await asyncio.to_thread(self.seen.keep, UUID(str(event.data["token_id"])))
+                await self.disk.submit(self.seen.keep, UUID(str(event.data["token_id"])))
             except OSError as error:
                 log.warning("webhook.seen_tokens_not_kept", error=str(error))
 
@@ -118,7 +138,12 @@ async def announcing(
     """Yield who tells the receiver at *url*; what is told is delivered beside the block."""
     outbox: Outbox[Event] = Outbox(CAPACITY, fates)
     timeout = ClientTimeout(total=ANSWER_SECONDS)
-    async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
-        work = Delivery(outbox, session, url, key, seen).run()
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            ClientSession(timeout=timeout, cookie_jar=DummyCookieJar())
+        )
+        disk = DiskThread("webhook-seen-tokens")
+        stack.callback(disk.end)
+        work = Delivery(outbox, session, url, key, seen, disk).run()
         async with emptied(outbox, work, "webhook", health=health, drain_seconds=DRAIN_SECONDS):
             yield Announcer(outbox, instance, seen)

@@ -2,17 +2,23 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID
 
 import pytest
+from aiohttp import ClientSession
 from pydantic import ValidationError
 
-from proxy.outbox import DROPPED, Outbox
+from audit_log.disk_thread import DiskThread
+from proxy.health import Health
+from proxy.outbox import DELIVERED, DROPPED, Outbox, emptied
 from proxy.settings import ProxySettings
 from proxy.webhook.announcer import Announcer
 from proxy.webhook.burst import COUNT, QUIET_SECONDS, SECONDS, Burst
+from proxy.webhook.delivery import PATIENCE_SECONDS, REFUSED, Delivery
 from proxy.webhook.event import Event, EventType, signed_fields, signing_key
 from proxy.webhook.seen_tokens import SeenTokens
+from tests.neighbours.receiver import receiving
 
 TOKEN = UUID("01a01234-89ab-7def-8123-456789abcdef")
 OTHER = UUID("01a01234-89ab-7def-8123-456789abcdee")
@@ -118,3 +124,23 @@ async def test_a_budget_that_nears_is_told(tmp_path):
         "days_left": 3.5,
         "instance": "sidecar-7",
     }
+
+
+async def test_an_event_that_always_meets_an_error_is_refused_after_an_hour_of_answers(tmp_path):
+    outbox: Outbox[Event] = Outbox(3, Counter())
+    clock = count(step=PATIENCE_SECONDS)
+    disk = DiskThread("disk")
+    async with receiving() as receiver, ClientSession() as session:
+        receiver.statuses.extendleft([500, 500])
+        seen = SeenTokens(tmp_path / "seen-tokens")
+        delivery = Delivery(
+            outbox, session, receiver.url, b"key", seen, disk, lambda: float(next(clock))
+        )
+        for name in ("bad", "good"):
+            outbox.offer(Event(name, EventType.GAP, datetime.now(UTC), {}))
+        async with emptied(outbox, delivery.run(), "webhook", health=Health(), drain_seconds=5):
+            sent = await receiver.received(3)
+    disk.end()
+
+    assert [each.id for each in sent] == ["bad", "bad", "good"]
+    assert +outbox.fates == {REFUSED: 1, DELIVERED: 1}
