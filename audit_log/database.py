@@ -29,6 +29,8 @@ _CHECK_VIOLATION: Final = "23514"
 _RAISE_EXCEPTION: Final = "P0001"  # a trigger of the operator's that will not have the record
 # Undefined table, column, function: this code is newer than the schema.
 _UNDEFINED: Final = ("42P01", "42703", "42883")
+_FEATURE_NOT_SUPPORTED: Final = "0A000"
+_NO_RIGHT: Final = "42501"
 _MAX_MESSAGE_CHARACTERS: Final = 300
 
 Row = asyncpg.Record
@@ -65,6 +67,13 @@ def _blames_the_data(sqlstate: str, constraint: str | None) -> bool:
         # for it was made this moment: ours to mend.
         return constraint is not None
     return sqlstate.startswith(_REFUSING_CLASSES) or sqlstate == _RAISE_EXCEPTION
+
+
+def _blames_the_copy(sqlstate: str) -> bool:
+    """Say whether an INSERT may go where a COPY does not, such as into a view."""
+    if sqlstate == _FEATURE_NOT_SUPPORTED:
+        return True
+    return sqlstate.startswith("42") and sqlstate not in (_NO_RIGHT, *_UNDEFINED)
 
 
 @contextmanager
@@ -133,7 +142,9 @@ class Transaction:
                     null="null",
                     timeout=self._seconds,
                 )
-            except asyncpg.FeatureNotSupportedError as error:
+            except asyncpg.PostgresError as error:
+                if not _blames_the_copy(error.sqlstate or ""):
+                    raise
                 raise RecordRefusedError(f"{table} takes no COPY") from error
         if refusals:
             raise refusals[0]

@@ -10,6 +10,7 @@ from audit_log.filters import RecordFilter
 from audit_log.record import Attribution, Gap, new_record_id
 from audit_log.search import RecordQuery, search_statement
 from audit_log.store import Store
+from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.records import ARRIVAL, a_record
 
 DOCUMENTED_CLEAN_UP = "DELETE FROM mcp_audit_log WHERE created_at < NOW() - INTERVAL '90 days';"
@@ -255,3 +256,13 @@ async def test_a_role_that_may_only_insert_can_append(store, database, database_
         await database.execute("DROP OWNED BY writer; DROP ROLE writer")
 
     assert await store.search(RecordQuery()) == [record]
+
+
+async def test_an_audit_log_that_is_a_view_takes_records_though_no_copy(database):
+    await prepare_audit_log(database)
+    await database.execute("ALTER TABLE mcp_audit_log RENAME TO beneath")
+    await database.execute("CREATE VIEW mcp_audit_log AS SELECT * FROM beneath")
+
+    await Store(database).append([a_record()])
+
+    assert len(await database.fetch("SELECT FROM beneath")) == 1
