@@ -26,11 +26,15 @@ def _checked(value: SecretStr) -> SecretStr:
         raise ValueError("has no port or host that makes sense") from None
     if parts.scheme not in {"postgresql", "postgres"} or not url.startswith(f"{parts.scheme}://"):
         raise ValueError("is not a postgresql:// URL")
-    files = {name: Path(given[-1]) for name, given in parse_qs(parts.query).items()}
+    given = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if given.get("sslrootcert") == "system":
+        raise ValueError("sslrootcert=system is not supported: name the file of the system's CAs")
+    files = {name: Path(value) for name, value in given.items()}
     certificate, key = files.get("sslcert"), files.get("sslkey")
     if (certificate is None) != (key is None):
         raise ValueError("sslcert and sslkey belong together")
-    pair = KeyPair(certificate, key) if certificate and key else None
+    password = given.get("sslpassword", "")
+    pair = KeyPair(certificate, key, password) if certificate and key else None
     if pair or "sslrootcert" in files:
         _ = client_context(files.get("sslrootcert"), pair)
     return value

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ class KeyPair:
 
     certificate: Path
     key: Path
+    password: str = field(default="", repr=False)
 
     @property
     def stamp(self) -> Stamp:
@@ -144,7 +145,7 @@ def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
         raise TlsFilesError(f"{pair.key} holds no private key in PEM")
     try:
         # Without the password OpenSSL would ask a terminal for it.
-        context.load_cert_chain(pair.certificate, pair.key, password="")
+        context.load_cert_chain(pair.certificate, pair.key, password=pair.password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsFilesError(f"{pair.key} is not the key of {pair.certificate}") from None

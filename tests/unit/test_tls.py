@@ -3,7 +3,15 @@
 from pathlib import PosixPath
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from pydantic import ValidationError
 
+from audit_log.settings import AuditLogSettings
 from audit_log.tls import KEPT, KeyPair, ListenerTls, TlsFilesError, server_context
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.patience import eventually
@@ -60,3 +68,19 @@ async def test_that_nobody_follows_the_files_any_more_is_a_problem(tmp_path):
 
     async with tls.following():
         assert await eventually(is_noticed)
+
+
+def test_the_url_of_a_database_may_hold_the_password_of_a_key(tmp_path):
+    pair = key_pair_of(LOOPBACK, tmp_path)
+    key = load_pem_private_key(pair.key.read_bytes(), None)
+    locked = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hidden")
+    )
+    pair.key.write_bytes(locked)
+    url = f"postgresql://a@b/c?sslcert={pair.certificate}&sslkey={pair.key}"
+
+    AuditLogSettings(database_url=f"{url}&sslpassword=hidden")
+    with pytest.raises(ValidationError, match="cannot be used"):
+        AuditLogSettings(database_url=f"{url}&sslpassword=wrong")
+    with pytest.raises(ValidationError, match="sslrootcert=system is not supported"):
+        AuditLogSettings(database_url="postgresql://a@b/c?sslrootcert=system")
