@@ -28,7 +28,7 @@ PACE_SECONDS: Final = 0.1
 """Looks are no closer together than this: a busy log is told in pieces, not record by record."""
 POLL_SECONDS: Final = 2.0
 """How often is looked without a notification: behind a pooler, or of PodWarden's own writer."""
-RETRY_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 1.0
 LET_IN_SECONDS: Final = 10.0
 log = structlog.get_logger("audit_api")
 

@@ -6,12 +6,15 @@ All of them run in the module's loop, as the browser does.
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from deploy.local.postgres import PostgresServer
 from tests.browser.activity import Activity, showing_activity
 from tests.browser.chromium import running_chromium
 from tests.neighbours.postgres import fresh_database
+
+# The page is told of a call within seconds, also when a look at the log fails once.
+expect.set_options(timeout=15_000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

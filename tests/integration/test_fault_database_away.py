@@ -160,10 +160,13 @@ async def test_refused_from_the_start_and_then_without_a_schema(home, server, up
         await hop.open()
         await callers.make(sidecar.port, MEANWHILE)
         await complained_of(server, 'relation "mcp_tokens" does not exist')
+        # Nobody may look before the token is there: then nobody would be what it is.
+        hop.black_hole()
         await make_audit_log(audit_log)
         await audit_log.execute(
             "UPDATE mcp_tokens SET token_hash = encode(sha256('pwm_made_later'), 'hex')"
         )
+        hop.restore()
         await recovered(sidecar)
         await callers.make(sidecar.port, AFTER)
         await each_call_arrives_once_and_in_order(audit_log, callers, upstream)
