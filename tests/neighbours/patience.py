@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-PATIENCE_SECONDS: Final = 30
+PATIENCE_SECONDS: Final = 45
 _LOOK_SECONDS: Final = 0.05
 Found = TypeVar("Found")
 
