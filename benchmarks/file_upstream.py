@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.process import CLIENT_CORE, free_port, listens, running
+from benchmarks.upstream import running_nginx
 
 FILES: Final = "/api/v1/files"
 """Below it is the large file, and whatever is uploaded."""
@@ -55,12 +55,6 @@ def large_file(mebibytes: int) -> Iterator[Path]:
 @contextmanager
 def running_file_upstream(directory: Path, file: Path) -> Iterator[str]:
     """Run the upstream, its settings in *directory*, with *file*; yield its origin."""
-    port = free_port()
     root = str(file).removesuffix(f"{FILES}/{file.name}")
-    directory.mkdir(parents=True)
-    settings = directory / "nginx.conf"
-    settings.write_text(_SETTINGS.format(port=port, root=root))
-    command: list[str | Path] = ["nginx", "-p", directory, "-c", settings, "-e", "stderr"]
-    with running(command, core=CLIENT_CORE, directory=directory) as process:
-        process.wait_until(lambda: listens(port))
-        yield f"http://127.0.0.1:{port}"
+    with running_nginx(directory, _SETTINGS, root=root) as origin:
+        yield origin

@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -31,7 +30,7 @@ from audit_log.tokens import Token
 from benchmarks.calm import Patience, noticing_others
 from benchmarks.database import running_database
 from benchmarks.process import CLIENT_CORE, PROXY_CORE, end_in_order, pin
-from benchmarks.records import records
+from benchmarks.records import Passage, records
 from benchmarks.results import publish, table
 from proxy.journal.journal import MAX_BATCH_LINES
 from tests.neighbours.nats_server import running_servers
@@ -42,20 +41,6 @@ _SYNCHRONISED: Final = {
     "published, on the disks within two minutes": "2m",
 }
 _INGESTED: Final = "ingested by one process"
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """Records that went one way, once."""
-
-    records: int
-    seconds: float
-    cpu_seconds: float
-
-    @property
-    def per_second(self) -> float:
-        """How many records a second."""
-        return self.records / self.seconds
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Records as the sidecar makes them, of some tokens and paths, in the order of time."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Final
@@ -16,6 +17,20 @@ _PATHS: Final = (
     "/api/v1/workloads/7c9e6679-7425-40de-944b-e07fc1f90ae7/logs",
 )
 _INTERVAL: Final = timedelta(microseconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Records that went one way, once."""
+
+    records: int
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """How many records a second."""
+        return self.records / self.seconds
 
 
 def records(begin: datetime | None = None) -> Iterator[AuditRecord]:

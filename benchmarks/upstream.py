@@ -34,11 +34,18 @@ http {{
 @contextmanager
 def running_upstream(directory: Path) -> Iterator[str]:
     """Run the upstream with its files in *directory*; yield its origin."""
+    with running_nginx(directory, _SETTINGS, answer=ANSWER) as origin:
+        yield origin
+
+
+@contextmanager
+def running_nginx(directory: Path, settings: str, **values: str) -> Iterator[str]:
+    """Run nginx on the load's core with *settings*, filled in with *values* and a `{port}`."""
     port = free_port()
     directory.mkdir(parents=True)
-    settings = directory / "nginx.conf"
-    settings.write_text(_SETTINGS.format(port=port, answer=ANSWER))
-    command: list[str | Path] = ["nginx", "-p", directory, "-c", settings, "-e", "stderr"]
+    file = directory / "nginx.conf"
+    file.write_text(settings.format(port=port, **values))
+    command: list[str | Path] = ["nginx", "-p", directory, "-c", file, "-e", "stderr"]
     with running(command, core=CLIENT_CORE, directory=directory) as process:
         process.wait_until(lambda: listens(port))
         yield f"http://127.0.0.1:{port}"

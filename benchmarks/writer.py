@@ -9,7 +9,6 @@ import io
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -26,7 +25,7 @@ from audit_log.tokens import Token
 from benchmarks.calm import Patience, noticing_others
 from benchmarks.database import running_database
 from benchmarks.process import PROXY_CORE, end_in_order, pin
-from benchmarks.records import records
+from benchmarks.records import Passage, records
 from benchmarks.results import publish, table
 from proxy.journal import Journal, Limits, open_journal
 from proxy.writer import Writer
@@ -40,20 +39,6 @@ _HEAD_BYTES: Final = 32 * 2**20
 _MAX_BYTES: Final = 2**31
 _ONE_BY_ONE: Final = 2_000
 """Records written with an INSERT each: they take long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """Records written in one way, once."""
-
-    records: int
-    seconds: float
-    cpu_seconds: float
-
-    @property
-    def per_second(self) -> float:
-        """How many records a second."""
-        return self.records / self.seconds
 
 
 def main() -> None:
@@ -81,13 +66,13 @@ def main() -> None:
 
 async def _measured(url: str, place: Path, options: argparse.Namespace, patience: Patience) -> str:
     endless = records()
-    ways: dict[str, Callable[[Sequence[AuditRecord]], Awaitable[Writing]]] = {
+    ways: dict[str, Callable[[Sequence[AuditRecord]], Awaitable[Passage]]] = {
         "COPY": lambda taken: _copied(url, taken),
         "journal, writer, store": lambda taken: _written(url, place, taken),
         "store alone, 2,000 a call": lambda taken: _appended(url, taken, 2_000),
         "one INSERT each": lambda taken: _appended(url, taken[:_ONE_BY_ONE], 1),
     }
-    found: dict[str, list[Writing]] = {name: [] for name in ways}
+    found: dict[str, list[Passage]] = {name: [] for name in ways}
     shares: list[float] = []
     for number in range(options.rounds):
         for name, way in ways.items():
@@ -106,7 +91,7 @@ async def _measured(url: str, place: Path, options: argparse.Namespace, patience
     )
 
 
-def _table(found: dict[str, list[Writing]]) -> str:
+def _table(found: dict[str, list[Passage]]) -> str:
     rates = {name: median(way.per_second for way in ways) for name, ways in found.items()}
     return table(
         ("way", "records/s", "spread", "of COPY", "our CPU µs a record"),
@@ -127,7 +112,7 @@ def _spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / median(values)
 
 
-async def _copied(url: str, taken: Sequence[AuditRecord]) -> Writing:
+async def _copied(url: str, taken: Sequence[AuditRecord]) -> Passage:
     """Copy lines that were made before: the least that the server can be asked to do."""
     lines = "".join(map(_copy_line, taken)).encode()
     connection = await asyncpg.connect(url)
@@ -135,7 +120,7 @@ async def _copied(url: str, taken: Sequence[AuditRecord]) -> Writing:
     await connection.copy_to_table(
         "mcp_audit_log", source=io.BytesIO(lines), columns=_COLUMNS.split(", ")
     )
-    writing = Writing(len(taken), monotonic() - began, process_time() - cpu)
+    writing = Passage(len(taken), monotonic() - began, process_time() - cpu)
     await connection.close()
     return writing
 
@@ -145,16 +130,16 @@ def _copy_line(record: AuditRecord) -> str:
     return "\t".join(r"\N" if field is None else str(field) for field in fields) + "\n"
 
 
-async def _appended(url: str, taken: Sequence[AuditRecord], at_once: int) -> Writing:
+async def _appended(url: str, taken: Sequence[AuditRecord], at_once: int) -> Passage:
     async with open_database(url, application="benchmark") as database:
         store = Store(database)
         began, cpu = monotonic(), process_time()
         for first in range(0, len(taken), at_once):
             await store.append(taken[first : first + at_once])
-        return Writing(len(taken), monotonic() - began, process_time() - cpu)
+        return Passage(len(taken), monotonic() - began, process_time() - cpu)
 
 
-async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Writing:
+async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Passage:
     limits = Limits(head_bytes=_HEAD_BYTES, max_bytes=_MAX_BYTES)
     async with (
         open_database(url, application="benchmark") as database,
@@ -170,7 +155,7 @@ async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Writi
         writer.drain()
         began, cpu = monotonic(), process_time()
         await writer.run()
-        return Writing(writer.written, monotonic() - began, process_time() - cpu)
+        return Passage(writer.written, monotonic() - began, process_time() - cpu)
 
 
 async def _moved(journal: Journal, *, at_most: int) -> None:
