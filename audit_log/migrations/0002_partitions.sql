@@ -1,6 +1,5 @@
 -- Makes the monthly partitions from the month of `moment` to `months_ahead` months later (UTC).
--- Rows of such a month that wait in the default partition are moved into it, and so are those of
--- the earliest month before, which came late.
+-- Rows of such a month that wait in the default partition are moved into it.
 --
 -- It runs with its owner's rights, so that a role with INSERT alone can have partitions made.
 -- Whoever reads the default partition for long would make it wait, and every INSERT behind it:
@@ -25,17 +24,8 @@ BEGIN
         RAISE EXCEPTION 'months_ahead must be between 0 and 12';
     END IF;
 
-    FOR month IN
-        SELECT this_month + make_interval(months => step)
-        FROM generate_series(0, months_ahead) AS step
-        UNION
-        -- One earlier month a call: moving its rows holds others up.
-        (SELECT date_trunc('month', created_at AT TIME ZONE 'UTC')
-         FROM mcp_audit_log_default
-         WHERE created_at >= moment - interval '10 years'
-           AND created_at < this_month AT TIME ZONE 'UTC'
-         ORDER BY 1 LIMIT 1)
-    LOOP
+    FOR step IN 0..months_ahead LOOP
+        month := this_month + make_interval(months => step);
         partition := 'mcp_audit_log_' || to_char(month, 'YYYY_MM');
         CONTINUE WHEN to_regclass(partition) IS NOT NULL;
 

@@ -187,7 +187,8 @@ BEGIN
 END
 $function$;
 $create$, $create$
--- As in 0002, with the same care.
+-- As in 0002, with the same care. It also moves the rows of the earliest month before, which came
+-- late.
 CREATE OR REPLACE FUNCTION @schema@.mcp_audit_log_ensure_partitions(
     moment timestamptz, months_ahead integer)
 RETURNS void
