@@ -1,10 +1,13 @@
 """Calls that appear while somebody looks."""
 
+import asyncio
+import re
+
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.activity import Activity
-from tests.browser.trails import a_call, ago
+from tests.browser.trails import a_call, a_tool_call, ago, calls_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,6 +60,42 @@ async def test_while_paused_calls_are_counted_and_then_shown(activity: Activity)
 
     await expect(page.locator("#table tbody td.path")).to_have_count(3)
     await expect(pill).to_be_hidden()
+
+
+async def test_an_answer_that_comes_after_the_pause_moves_nothing(activity: Activity) -> None:
+    await activity.store.append([a_call(path="/first")])
+    page = await activity.blank()
+    await activity.sign_in(page)
+    asked: asyncio.Queue[Route] = asyncio.Queue()
+    await page.route(re.compile(r"/settings/mcp-audit\?"), asked.put)
+    await page.goto(activity.url)
+    await (await asked.get()).continue_()
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/first"])
+    look_again = await asked.get()
+
+    await page.get_by_role("button", name="Live").click()
+    await activity.store.append([a_call(path="/second")])
+    await expect(page.get_by_role("button", name="1 new call")).to_be_visible()
+    async with page.expect_response(look_again.request.url):
+        await look_again.continue_()
+    await activity.store.append([a_call(path="/third")])
+    await expect(page.get_by_role("button", name="2 new calls")).to_be_visible()
+
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/first"])
+
+
+async def test_tool_calls_that_waited_for_the_reader_are_shown_when_asked_for(
+    activity: Activity,
+) -> None:
+    page = await live(activity, "?show=tools")
+    await page.get_by_role("button", name="Live").click()
+    invocation = a_tool_call("list_clusters", api_calls=1)
+    await activity.store.append_invocations([invocation])
+    await activity.store.append(calls_of(invocation, "/api/v1/clusters"))
+
+    await page.get_by_role("button", name="1 new call").click()
+
+    await expect(page.locator("#table tbody tr")).to_contain_text(["list_clusters"])
 
 
 async def test_nothing_moves_under_the_pointer_or_while_scrolled_away(activity: Activity) -> None:

@@ -19,7 +19,8 @@ export class Arrivals {
   #show;
 
   /**
-   * `show(entries)` is called with what waited, or with null when it was too much to keep.
+   * `show(entries, { isAsked })` is called with what waited, or with null when it was too much to
+   * keep; `isAsked` says that the reader wants to see it now.
    * `isHeld()` may name further reasons to wait.
    */
   constructor(table, { show, isHeld }) {
@@ -35,7 +36,7 @@ export class Arrivals {
     addEventListener("scroll", () => this.settleSoon(), { passive: true });
     this.#pill.addEventListener("click", () => {
       scrollTo({ top: 0 });
-      this.release();
+      this.#release({ isAsked: true });
     });
   }
 
@@ -58,22 +59,21 @@ export class Arrivals {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
       if (this.areHeld) this.#count();
-      else this.release();
+      else this.#release({ isAsked: false });
     }, SETTLE_MS);
-  }
-
-  /** Show what waits, whoever is reading. */
-  release() {
-    if (this.#number === 0) return;
-    const entries = this.#waiting.size > MOST_WAITING ? null : [...this.#waiting.values()];
-    this.forget();
-    this.#show(entries);
   }
 
   forget() {
     this.#waiting.clear();
     this.#number = 0;
     this.#pill.hidden = true;
+  }
+
+  #release(how) {
+    if (this.#number === 0) return;
+    const entries = this.#waiting.size > MOST_WAITING ? null : [...this.#waiting.values()];
+    this.forget();
+    this.#show(entries, how);
   }
 
   #count() {

@@ -15,7 +15,7 @@ export class Loader {
   #retryMs = FIRST_RETRY_MS;
   #view = null;
   #isBusy = false;
-  #isWanted = false;
+  #wanted = null;
 
   log = null;
   question = {};
@@ -24,7 +24,8 @@ export class Loader {
 
   /**
    * The listener has `loaded({ isNew, isFresh })`: a first page, or calls newer than it;
-   * `besides(signal)`, which loads what is shown around them; and `failed(error)`.
+   * `besides(signal)`, which loads what is shown around them; `failed(error)`; and `isHeld()`,
+   * which says whether somebody is reading, so that rows must stay where they are.
    */
   constructor(listener) {
     this.#listener = listener;
@@ -42,12 +43,13 @@ export class Loader {
     }, { isNew: true });
   }
 
-  /** Bring what is shown up to date, after what is under way; its rows may be left alone. */
-  async refresh({ rows = true } = {}) {
-    if (this.#isBusy) this.#isWanted = true;
+  /** Bring what is shown up to date, after what is under way; held rows only if the reader asked. */
+  async refresh({ isAsked = false } = {}) {
+    const mayMove = () => isAsked || !this.#listener.isHeld();
+    if (this.#isBusy) this.#wanted = { isAsked: isAsked || this.#wanted?.isAsked };
     else if (this.loadedAt === null) await this.load(this.#view);
     else {
-      await this.#attempt((signal) => rows ? this.log.refresh(this.question, signal) : undefined, { isFresh: true });
+      await this.#attempt((signal) => mayMove() && this.log.refresh(this.question, signal, mayMove), { isFresh: true });
     }
   }
 
@@ -60,7 +62,7 @@ export class Loader {
   stop() {
     this.#cancel.abort();
     this.#isBusy = false;
-    this.#isWanted = false;
+    this.#wanted = null;
     clearTimeout(this.#timer);
   }
 
@@ -83,7 +85,7 @@ export class Loader {
     }
     if (signal.aborted) return;
     this.#isBusy = false;
-    if (this.#isWanted) this.refresh();
+    if (this.#wanted) this.refresh(this.#wanted);
   }
 
   #retryLater() {

@@ -26,9 +26,13 @@ export class Log {
     [this.#entries, this.#next, this.#gaps] = [page.items, page.next, gaps];
   }
 
-  /** Add what is new. If it no longer joins on to what is shown, it takes its place. */
-  async refresh(question, signal) {
+  /**
+   * Add what is new, if rows still may move when it is known. If it no longer joins on to what is
+   * shown, it takes its place.
+   */
+  async refresh(question, signal, mayMove) {
     const [page, gaps] = await this.#firstPage(question, signal);
+    if (!mayMove()) return;
     const joins = page.next === null || page.items.some(({ id }) => this.has(id));
     if (!joins) this.#next = page.next;
     this.#entries = joins ? merged(this.#entries, page.items) : page.items;

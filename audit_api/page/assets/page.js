@@ -48,7 +48,7 @@ const sheet = new Sheet({
   toggle: toggleTool,
   older: () => loader.older(),
 });
-const loader = new Loader({ loaded: showLog, besides: loadBesides, failed: showFailure });
+const loader = new Loader({ loaded: showLog, besides: loadBesides, failed: showFailure, isHeld: () => arrivals.areHeld });
 const arrivals = new Arrivals(byId("table"), {
   show: showArrivals,
   isHeld: () => liveButton.isPaused || details.isOpen || loader.loadedAt === null,
@@ -59,7 +59,7 @@ const tail = new LiveTail({
     liveButton.tell("live");
     refresh();  // what was written between the first answer and now
   },
-  arrived: (entry) => arrivals.add(entry),
+  arrived: (entry) => loader.log.has(entry.id) || arrivals.add(entry),
   lost: () => {
     liveButton.tell("lost");
     refresh();  // says why, if the API says so
@@ -104,7 +104,7 @@ async function load() {
 }
 
 function refresh() {
-  if (loader.loadedAt !== null) loader.refresh({ rows: !arrivals.areHeld });
+  if (loader.loadedAt !== null) loader.refresh();
 }
 
 function showLog({ isNew, isFresh }) {
@@ -139,8 +139,12 @@ async function loadBesides(signal) {
   showChart();
 }
 
-function showArrivals(entries) {
+function showArrivals(entries, { isAsked }) {
   if (entries === null || address.view.byTool) {
+    if (isAsked) {
+      loader.refresh({ isAsked });
+      return;
+    }
     toolTimer ||= setTimeout(() => {
       toolTimer = 0;
       refresh();
@@ -162,7 +166,7 @@ function showFailure(error) {
     sheet.clear();
     byId("chart").hidden = true;
   }
-  if (error instanceof api.AwayError) notice.away(error, loader.loadedAt, () => loader.refresh());
+  if (error instanceof api.AwayError) notice.away(error, loader.loadedAt, () => loader.refresh({ isAsked: true }));
   else if (error instanceof api.RefusedError) notice.refused(error, { clearFilters, signIn: () => session.ask() });
   else throw error;
 }

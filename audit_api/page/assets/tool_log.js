@@ -18,8 +18,8 @@ export class ToolLog {
     if (question.invocation_id) await this.toggle(question.invocation_id);
   }
 
-  async refresh(question, signal) {
-    await this.#log.refresh(question, signal);
+  async refresh(question, signal, mayMove) {
+    await this.#log.refresh(question, signal, mayMove);
     await Promise.all([...this.#calls.keys()].map((id) => this.#open(id)));
   }
 
