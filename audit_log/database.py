@@ -132,22 +132,52 @@ class Transaction:
 
         with _translated():
             try:
-                await self._connection.copy_to_table(
-                    table,
-                    source=one_by_one(),
-                    columns=columns,
-                    format="csv",
-                    quote='"',
-                    escape="\\",
-                    null="null",
-                    timeout=self._seconds,
-                )
+                async with self._in_reach():
+                    await self._connection.copy_to_table(
+                        table,
+                        source=one_by_one(),
+                        columns=columns,
+                        format="csv",
+                        quote='"',
+                        escape="\\",
+                        null="null",
+                        timeout=self._seconds,
+                    )
             except asyncpg.PostgresError as error:
                 if not _blames_the_copy(error.sqlstate or ""):
                     raise
                 raise RecordRefusedError(f"{table} takes no COPY") from error
         if refusals:
             raise refusals[0]
+
+    @asynccontextmanager
+    async def _in_reach(self) -> AsyncIterator[None]:
+        """End the block with an OSError when its time is up or the connection is lost.
+
+        For a COPY alone: the driver waits without a limit until there is room for the next piece,
+        and there never is where the server has gone, or no longer reads.
+        """
+        is_lost = False
+        limit = asyncio.timeout(self._seconds)
+
+        def give_up(_connection: object) -> None:
+            nonlocal is_lost
+            is_lost = True
+            with suppress(RuntimeError):  # the block has ended at the same moment
+                limit.reschedule(0)
+
+        try:
+            async with limit:
+                self._connection.add_termination_listener(give_up)
+                try:
+                    yield
+                finally:
+                    with suppress(asyncpg.InterfaceError):  # it is gone already
+                        self._connection.remove_termination_listener(give_up)
+        except TimeoutError:
+            if is_lost:
+                raise ConnectionResetError("the connection was lost") from None
+            raise
 
 
 class Database:

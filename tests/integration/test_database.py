@@ -9,7 +9,11 @@ import pytest
 from audit_log.database import Database, judged, open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from deploy.local.postgres import running_postgres
+from tests.neighbours.hop import hop_to
+from tests.neighbours.patience import PATIENCE_SECONDS
 from tests.neighbours.services import free_port
+
+MORE_THAN_BUFFERS_HOLD = b"\n" * 2**25
 
 
 @pytest.fixture
@@ -102,6 +106,46 @@ async def test_a_database_killed_in_mid_statement_is_away(own_postgres, caplog):
         with pytest.raises(StoreUnavailableError, match="terminating connection"):
             await statement
         own_postgres.start()
+
+        assert await answers(database)
+    assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
+
+
+async def test_a_copy_that_finds_no_room_any_more_is_given_up_in_time(database_url):
+    async with hop_to(database_url) as hop, open_database(hop.url, application="t") as database:
+        await database.execute("CREATE TABLE lines (line text)")
+        with pytest.raises(StoreUnavailableError):
+            async with database.transaction(statement_seconds=0.5) as transaction:
+                hop.black_hole()
+                await transaction.copy("lines", ("line",), [MORE_THAN_BUFFERS_HOLD])
+        hop.restore()
+
+        assert await answers(database)
+
+
+async def test_a_connection_lost_while_a_copy_waits_for_room_is_noticed(database_url, caplog):
+    is_asked = asyncio.Event()
+
+    def pieces():
+        is_asked.set()
+        yield MORE_THAN_BUFFERS_HOLD
+
+    async def copy():
+        async with database.transaction() as transaction:
+            hop.black_hole()
+            await transaction.copy("lines", ("line",), pieces())
+
+    async with hop_to(database_url) as hop, open_database(hop.url, application="t") as database:
+        await database.execute("CREATE TABLE lines (line text)")
+        copying = asyncio.create_task(copy())
+        await is_asked.wait()
+        for _ in range(10):  # until the driver has written what fits
+            await asyncio.sleep(0)
+        hop.cut()
+        with pytest.raises(StoreUnavailableError, match="connection was lost"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await copying
+        hop.restore()
 
         assert await answers(database)
     assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
