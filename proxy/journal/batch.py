@@ -9,8 +9,6 @@ from audit_log.record import AuditRecord, Gap, Invocation
 from proxy.journal.line import Line, parse_all, split
 
 DAMAGED: Final = "journal_damaged"
-_AT_ONCE: Final = 250
-"""Lines read in one call into C, which holds the event loop up: about a third of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,19 @@ class Batch:
     damages: list[Damage] = field(default_factory=list)
 
     @property
+    def size(self) -> int:
+        """How many things there are to be written."""
+        return len(self.records) + len(self.invocations) + len(self.gaps)
+
+    def go_on_with(self, following: "Batch") -> None:
+        """Take in what *following* says, which begins where this one ends."""
+        self.end, self.next_number = following.end, following.next_number
+        self.records += following.records
+        self.invocations += following.invocations
+        self.gaps += following.gaps
+        self.damages += following.damages
+
+    @property
     def missing(self) -> int:
         """How many lines the numbers say were here once."""
         return sum(gap.count or 0 for gap in self.gaps if gap.reason == DAMAGED)
@@ -56,17 +67,15 @@ class Assembly:
         batch = Batch(end=offset, next_number=expected)
         damaged_from = None
         at, lines = 0, split(data, max_lines)
-        for first in range(0, len(lines), _AT_ONCE):
-            piece = lines[first : first + _AT_ONCE]
-            for raw, line in zip(piece, parse_all(piece), strict=True):
-                if line is not None:
-                    if damaged_from is not None:
-                        batch.damages.append(Damage(offset + damaged_from, data[damaged_from:at]))
-                        damaged_from = None
-                    self._take(batch, line)
-                elif damaged_from is None:
-                    damaged_from = at
-                at += len(raw) + 1
+        for raw, line in zip(lines, parse_all(lines), strict=True):
+            if line is not None:
+                if damaged_from is not None:
+                    batch.damages.append(Damage(offset + damaged_from, data[damaged_from:at]))
+                    damaged_from = None
+                self._take(batch, line)
+            elif damaged_from is None:
+                damaged_from = at
+            at += len(raw) + 1
         at = min(at, len(data))  # a torn last line has no line feed
         if damaged_from is not None:
             batch.damages.append(Damage(offset + damaged_from, data[damaged_from:at]))

@@ -91,11 +91,7 @@ class Journal:
         return self.end(-1, record)
 
     async def read(
-        self,
-        after: Batch | None = None,
-        *,
-        max_lines: int = MAX_BATCH_LINES,
-        max_bytes: int = MAX_BATCH_BYTES,
+        self, after: Batch | None = None, *, max_lines: int = MAX_BATCH_LINES
     ) -> Batch | None:
         """Return the batch that follows *after*, or what is committed, waiting until there is one.
 
@@ -109,9 +105,7 @@ class Journal:
                 await self._arrival.wait()
                 continue
             try:
-                batch = await self._reading.submit(
-                    self._reader.read, *self._place(after), max_lines, max_bytes
-                )
+                batch = await self._gather(*self._place(after), max_lines)
             except OSError as error:
                 self._reading_problem = f"the journal cannot be read: {error}"
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -122,6 +116,21 @@ class Journal:
             else:
                 self._ahead = batch
             return batch
+
+    async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
+        """Return the batch at *start*, read in pieces: calls go on between two of them."""
+        written = self._head.written
+        batch = await self._reading.submit(self._reader.read, start, number, max_lines)
+        while (
+            batch.end < written and batch.size < max_lines and batch.end - start < MAX_BATCH_BYTES
+        ):
+            piece = await self._reading.submit(
+                self._reader.read, batch.end, batch.next_number, max_lines - batch.size
+            )
+            if piece.end == batch.end:
+                break
+            batch.go_on_with(piece)
+        return batch
 
     def _place(self, after: Batch | None) -> tuple[int, int]:
         if after is not None:
