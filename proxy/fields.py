@@ -6,7 +6,7 @@ therefore remembers the last block it has seen, and a block remembers what was d
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 FieldList = list[tuple[bytes, bytes]]
 Derived = TypeVar("Derived")
@@ -34,11 +34,15 @@ class Fields:
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         self._pairs = tuple(pairs)
-        self._derived: dict[object, object] = {}
+        self._derived: dict[object, Any] = {}
         self._lowered = [name.lower() for name, _ in self._pairs]
         self._by_name: dict[bytes, list[bytes]] = {}
+        by_name = self._by_name
         for lowered, (_, value) in zip(self._lowered, self._pairs, strict=True):
-            self._by_name.setdefault(lowered, []).append(value)
+            if lowered in by_name:
+                by_name[lowered].append(value)
+            else:
+                by_name[lowered] = [value]
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield names and values as they were on the wire."""
@@ -67,7 +71,8 @@ class Fields:
         known = self._derived
         if derive not in known:
             known[derive] = derive(self)
-        return cast("Derived", known[derive])
+        derived: Derived = known[derive]
+        return derived
 
 
 class FieldParser:
@@ -91,8 +96,8 @@ def parsed_fields(block: bytes) -> Fields:
     """Return what *block*, whose lines each end in CRLF, says. Raises MalformedFieldsError."""
     if not _BLOCK.fullmatch(block):
         raise MalformedFieldsError("a header field is not `name: value`")
-    pairs = (line.partition(b":") for line in block.split(b"\r\n")[:-1])
-    return Fields((name, value.strip(b" \t")) for name, _, value in pairs)
+    parts = [line.partition(b":") for line in block.split(b"\r\n")[:-1]]
+    return Fields([(name, value.strip(b" \t")) for name, _, value in parts])
 
 
 def is_field_line(line: bytes) -> bool:

@@ -163,6 +163,8 @@ def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
     except MalformedFieldsError as error:
         raise RefusedError(f"malformed request: {error}") from error
     fields.derived(_check_fields)
+    if len(head) > MAX_FIELD_BYTES and any(len(n) + len(v) > MAX_FIELD_BYTES for n, v in fields):
+        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
     parsed = RequestHead(method, target, fields, minor == b"0")
     if parsed.is_http_10:
         if parsed.body_is_chunked:
@@ -212,8 +214,6 @@ def _check_fields(fields: Fields) -> None:
     """Raise RefusedError if *fields* could not be passed on without misunderstanding."""
     if len(fields) > MAX_FIELDS:
         raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
-    if any(len(name) + len(value) > MAX_FIELD_BYTES for name, value in fields):
-        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
     hosts, lengths = fields.all(b"host"), fields.all(b"content-length")
     if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
         raise RefusedError("malformed request: Host is not one host")
