@@ -9,9 +9,7 @@ from audit_log.arrivals import CHANNEL
 from audit_log.copying import COLUMNS, copy_lines
 from audit_log.database import Database
 from audit_log.errors import RecordRefusedError
-from audit_log.gaps import GapQuery, search_gaps
 from audit_log.record import AuditRecord, Gap, Invocation, unknown_token_name
-from audit_log.search import DEFAULT_LIMIT, RecordQuery, search
 
 Named = TypeVar("Named", AuditRecord, Invocation)
 
@@ -94,14 +92,6 @@ class Store:
         """Keep *gaps*: all or none of them. Repeating it is harmless."""
         if gaps:
             await self._database.execute(_APPEND_GAPS, _json(gaps))
-
-    async def search(self, query: RecordQuery) -> list[AuditRecord]:
-        """Return the newest records that answer *query*, newest first."""
-        return await search(self._database, query)
-
-    async def gaps(self, limit: int = DEFAULT_LIMIT) -> list[Gap]:
-        """Return the latest gaps, newest first."""
-        return await search_gaps(self._database, GapQuery(limit=limit))
 
 
 def _pieces(records: Sequence[AuditRecord]) -> Iterator[Sequence[AuditRecord]]:

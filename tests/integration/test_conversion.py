@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 
 from audit_log.conversion import Conversion, Stage
-from audit_log.database import open_database
+from audit_log.database import Database, open_database
 from audit_log.errors import StoreError
 from audit_log.filters import RecordFilter
 from audit_log.record import new_record_id
 from audit_log.rows import Place
 from audit_log.schema import ensure_partitions, is_current
-from audit_log.search import RecordQuery, find
+from audit_log.search import RecordQuery, find, search
 from audit_log.store import Store
 from tests.neighbours.adopted import PODWARDENS, adopt
 from tests.neighbours.arrivals import arrived
@@ -43,11 +43,11 @@ async def ids(database, table="mcp_audit_log") -> Counter[UUID]:
     return Counter(row["id"] for row in await database.fetch(f"SELECT id FROM {table}"))
 
 
-async def walk(store: Store) -> list[UUID]:
+async def walk(database: Database) -> list[UUID]:
     """Page from the newest record to the oldest, as the audit API does."""
     seen: list[UUID] = []
     before = None
-    while page := await store.search(RecordQuery(limit=PAGE, before=before)):
+    while page := await search(database, RecordQuery(limit=PAGE, before=before)):
         seen += [record.id for record in page]
         before = Place.of(page[-1])
     return seen
@@ -98,7 +98,7 @@ async def in_use(url, database, upstream):
         walks = 0
         while not enough.is_set():
             await callers.make(port, 25)
-            met = Counter(await walk(Store(database)))
+            met = Counter(await walk(database))
             assert max(met.values()) == 1
             assert known <= met.keys()
             walks += 1
@@ -140,7 +140,7 @@ async def test_a_table_in_use_is_converted_though_the_command_is_killed_half_way
     assert before.keys() <= after.keys()
     assert len(after) == ROWS + len(callers.sent)
     assert late.id not in after
-    assert {*await walk(Store(database))} == after.keys()
+    assert {*await walk(database)} == after.keys()
     assert await rows_astray(database) == 0
 
     code, said, complaint = audit_log(url, "convert", "--verify")
@@ -197,9 +197,7 @@ async def test_who_may_write_and_read_the_table_may_still(empty_database_url, da
             await Store(restricted).append([a_record(path="/during")])
             assert audit_log(empty_database_url, "convert")[0] == 0
             await Store(restricted).append([a_record(path="/after")])
-            found = await Store(restricted).search(
-                RecordQuery(filter=RecordFilter(token_name="ci"))
-            )
+            found = await search(restricted, RecordQuery(filter=RecordFilter(token_name="ci")))
     finally:
         await database.execute("DROP OWNED BY converting; DROP ROLE converting")
     assert sorted(record.path for record in found) == ["/after", "/during"]

@@ -14,6 +14,7 @@ from yarl import URL
 from audit_log.arrivals import CHANNEL
 from audit_log.database import Database, open_database
 from audit_log.errors import StoreError
+from audit_log.gaps import GapQuery, search_gaps
 from audit_log.purge import apply_retention, purging
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome
 from audit_log.retention import Retention
@@ -133,7 +134,7 @@ async def test_the_sidecar_appends_everything_and_the_reader_hears_of_it(urls: U
             await store.append_invocations([call])
             await store.append_gaps([gap])
         assert await anext(heard) == ""
-        assert [found.count for found in await Store(reader).gaps()] == [3]
+        assert [found.count for found in await search_gaps(reader, GapQuery(limit=10))] == [3]
 
 
 async def test_the_sidecar_lets_go_what_the_owner_has_said_and_nothing_else(urls: Urls):

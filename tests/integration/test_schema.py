@@ -10,7 +10,7 @@ from audit_log.errors import SchemaError, StoreUnavailableError
 from audit_log.filters import RecordFilter
 from audit_log.record import AuditRecord, Outcome
 from audit_log.schema import ensure_partitions, is_current, migrate, migrations
-from audit_log.search import RecordQuery
+from audit_log.search import RecordQuery, search
 from audit_log.store import Store
 from tests.neighbours.adopted import PODWARDENS
 from tests.neighbours.records import ARRIVAL, a_record
@@ -124,7 +124,7 @@ async def test_rows_that_wait_in_the_default_partition_move_into_their_month(emp
     assert await rows_in(empty, "mcp_audit_log_2026_11") == 1
     assert await rows_in(empty, "mcp_audit_log_2026_12") == 1
     assert await rows_in(empty, "mcp_audit_log_default") == 1
-    assert len(await Store(empty).search(RecordQuery())) == 3
+    assert len(await search(empty, RecordQuery())) == 3
 
 
 async def test_partitions_may_be_asked_for_by_many_at_once(empty_database_url):
@@ -192,7 +192,7 @@ async def test_podwardens_table_is_adopted_with_its_rows(empty):
 
     assert await migrate(empty) == NAMES
 
-    [kept] = await Store(empty).search(RecordQuery())
+    [kept] = await search(empty, RecordQuery())
     assert (kept.token_name, kept.method, kept.path) == (
         "Hub Tunnel (hub)",
         "TOOL",
@@ -212,9 +212,7 @@ async def test_an_adopted_table_takes_our_records_once_and_podwardens_still(empt
     await empty.execute(PODWARDENS_INSERT)
 
     assert await rows_in(empty, "mcp_audit_log") == 2
-    assert await Store(empty).search(RecordQuery(filter=RecordFilter(token_id=ours.token_id))) == [
-        ours
-    ]
+    assert await search(empty, RecordQuery(filter=RecordFilter(token_id=ours.token_id))) == [ours]
 
 
 async def test_an_adopted_table_without_a_key_gets_one(empty):

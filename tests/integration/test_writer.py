@@ -7,10 +7,10 @@ import pytest
 from audit_log.database import open_database
 from audit_log.record import Gap, new_record_id
 from audit_log.search import RecordQuery
-from audit_log.store import Store
 from proxy.journal import open_journal
 from proxy.writer import Writer, writing
 from tests.neighbours.journal import BEGINNING, SMALL, a_record, interrupted, until
+from tests.neighbours.readable_store import ReadableStore
 
 
 async def nobody(token_hash):
@@ -77,7 +77,7 @@ async def test_a_gap_is_stored(journal, store):
 async def test_a_database_that_is_away_delays_and_loses_nothing(journal, postgres, database_url):
     records = [a_record(number) for number in range(2_000)]
     async with open_database(database_url, application="writer") as database:
-        store = Store(database)
+        store = ReadableStore(database)
         writer = Writer(journal, store, nobody)
         async with writing(writer, drain_seconds=20):
             for number, record in enumerate(records):

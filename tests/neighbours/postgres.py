@@ -13,8 +13,8 @@ import pytest
 
 from audit_log.database import Database, open_database
 from audit_log.schema import ensure_partitions, migrate
-from audit_log.store import Store
 from deploy.local.postgres import PostgresServer, running_postgres
+from tests.neighbours.readable_store import ReadableStore
 
 TEMPLATE = "migrated"
 
@@ -60,8 +60,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def store(database: Database) -> Store:
-    return Store(database)
+def store(database: Database) -> ReadableStore:
+    return ReadableStore(database)
 
 
 @asynccontextmanager

@@ -5,13 +5,13 @@ from typing import Final
 
 from audit_log.record import AuditRecord
 from audit_log.search import RecordQuery
-from audit_log.store import Store
+from tests.neighbours.readable_store import ReadableStore
 
 ARRIVAL_SECONDS: Final = 20
 _LOOK_SECONDS: Final = 0.05
 
 
-async def recorded(store: Store, count: int) -> list[AuditRecord]:
+async def recorded(store: ReadableStore, count: int) -> list[AuditRecord]:
     """Return the records, oldest first, as soon as there are *count* of them. Fails on more."""
     async with asyncio.timeout(ARRIVAL_SECONDS):
         while len(records := await store.search(RecordQuery(limit=500))) < count:

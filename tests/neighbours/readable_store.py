@@ -1,0 +1,23 @@
+"""A store that also tells what is in it."""
+
+from audit_log.database import Database
+from audit_log.gaps import GapQuery, search_gaps
+from audit_log.record import AuditRecord, Gap
+from audit_log.search import DEFAULT_LIMIT, RecordQuery, search
+from audit_log.store import Store
+
+
+class ReadableStore(Store):
+    """What the writer writes to, and what the audit API would read there."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._records = database
+
+    async def search(self, query: RecordQuery) -> list[AuditRecord]:
+        """Return the newest records that answer *query*, newest first."""
+        return await search(self._records, query)
+
+    async def gaps(self, limit: int = DEFAULT_LIMIT) -> list[Gap]:
+        """Return the latest gaps, newest first."""
+        return await search_gaps(self._records, GapQuery(limit=limit))
