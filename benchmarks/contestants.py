@@ -1,8 +1,6 @@
 """Other reverse proxies: one worker, keep-alive on both sides, an access log in a file."""
 
 import shutil
-import subprocess
-import venv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,9 +8,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from benchmarks.environments import installed
 from benchmarks.process import PROXY_CORE, Process, free_port, listens, running
 
-_CACHE: Final = Path(__file__).parent / ".cache"
 _SETTINGS: Final = Path(__file__).with_name("settings")
 
 
@@ -103,17 +101,6 @@ def _caddy(settings: Path) -> Start:
 def _mitmproxy(settings: Path) -> Start:
     program = installed("mitmproxy==11.0.2") / "bin" / "mitmdump"
     return Start([program, "--set", f"confdir={settings.parent}", "-q"])
-
-
-def installed(requirement: str) -> Path:
-    """Return a virtual environment of its own with *requirement* in it, made if need be."""
-    place = _CACHE / requirement.translate({ord(mark): "-" for mark in "=>"})
-    if not (place / "complete").exists():
-        venv.create(place, clear=True, with_pip=True)
-        install: list[str | Path] = [place / "bin" / "pip", "install", "--quiet", requirement]
-        subprocess.run(install, check=True, timeout=600)
-        (place / "complete").touch()
-    return place
 
 
 NGINX_FOR_STREAMS: Final = Proxy("nginx-streams.conf", _nginx)

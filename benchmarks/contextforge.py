@@ -11,7 +11,7 @@ from typing import Final
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from benchmarks.contestants import installed
+from benchmarks.environments import installed
 from benchmarks.process import PROXY_CORE, Process, free_port, running
 
 REQUIREMENT: Final = "mcp-contextforge-gateway==1.0.7"

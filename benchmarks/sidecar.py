@@ -1,7 +1,6 @@
 """The sidecar as a process on its own core, set up by its environment alone."""
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
+from benchmarks.environments import as_shipped
 from benchmarks.process import CHECKOUT, PROXY_CORE, Process, running
 
 _SETTLE_SECONDS: Final = 120
@@ -60,7 +60,7 @@ def running_sidecar(
             "PROXY_JOURNAL_HEAD_DIR": head,
             **settings,
         }
-        command = [sys.executable, "-m", "proxy"]
+        command: list[str | Path] = [as_shipped() / "bin" / "python", "-m", "proxy"]
         with running(command, core=core, directory=directory, environment=environment) as process:
             process.wait_until(lambda: len(_started(process.log)) == workers)
             said = _started(process.log)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contestants import installed
+from benchmarks.environments import installed
 from benchmarks.process import CLIENT_CORE
 
 _PER_SECOND: Final = 100
