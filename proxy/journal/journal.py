@@ -127,7 +127,7 @@ class Journal:
             piece = await self._reading.submit(
                 self._reader.read, batch.end, batch.next_number, max_lines - batch.size
             )
-            if piece.end == batch.end:
+            if piece.end <= batch.end:
                 break
             batch.go_on_with(piece)
         return batch
