@@ -13,7 +13,12 @@ from typing import Final
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from audit_log.errors import RecordRefusedError, StoreError, StoreUnavailableError
+from audit_log.errors import (
+    RecordRefusedError,
+    StatementRefusedError,
+    StoreError,
+    StoreUnavailableError,
+)
 
 CONNECT_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0
@@ -29,6 +34,7 @@ _CHECK_VIOLATION: Final = "23514"
 _RAISE_EXCEPTION: Final = "P0001"  # a trigger of the operator's that will not have the record
 # Undefined table, column, function: this code is newer than the schema.
 _UNDEFINED: Final = ("42P01", "42703", "42883")
+_MISUNDERSTOOD_CLASS: Final = "42"  # syntax error or access rule violation
 _FEATURE_NOT_SUPPORTED: Final = "0A000"
 _NO_RIGHT: Final = "42501"
 _MAX_MESSAGE_CHARACTERS: Final = 300
@@ -51,7 +57,8 @@ def judged(error: Exception) -> StoreError:
             and isinstance(error, ValueError)
             and not isinstance(error, asyncpg.ClientConfigurationError)
         )
-    kind = RecordRefusedError if refused else StoreUnavailableError
+    unavailable = _unavailable(getattr(error, "sqlstate", None) or "")
+    kind = RecordRefusedError if refused else unavailable
     # Not all that the driver would print: a DETAIL quotes the row, which is nobody's business.
     said = error.message if isinstance(error, asyncpg.PostgresError) else None
     text = " ".join((said or str(error)).split()) or type(error).__name__
@@ -69,11 +76,18 @@ def _blames_the_data(sqlstate: str, constraint: str | None) -> bool:
     return sqlstate.startswith(_REFUSING_CLASSES) or sqlstate == _RAISE_EXCEPTION
 
 
+def _unavailable(sqlstate: str) -> type[StoreUnavailableError]:
+    is_misunderstood = sqlstate.startswith(_MISUNDERSTOOD_CLASS)
+    if is_misunderstood or sqlstate == _FEATURE_NOT_SUPPORTED:
+        return StatementRefusedError
+    return StoreUnavailableError
+
+
 def _blames_the_copy(sqlstate: str) -> bool:
     """Say whether an INSERT may go where a COPY does not, such as into a view."""
     if sqlstate == _FEATURE_NOT_SUPPORTED:
         return True
-    return sqlstate.startswith("42") and sqlstate not in (_NO_RIGHT, *_UNDEFINED)
+    return sqlstate.startswith(_MISUNDERSTOOD_CLASS) and sqlstate not in (_NO_RIGHT, *_UNDEFINED)
 
 
 @contextmanager
@@ -107,6 +121,11 @@ class Transaction:
         """Return the first row that *sql* answers, or None."""
         with _translated():
             return await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
+
+    async def fetch_for_each(self, sql: str, arguments: Iterable[Sequence[object]]) -> list[Row]:
+        """Return the rows that *sql* answers to each of *arguments* in turn, in one round trip."""
+        with _translated():
+            return await self._connection.fetchmany(sql, arguments, timeout=self._seconds)
 
     async def execute(self, sql: str, *arguments: object) -> None:
         """Run *sql*; without arguments it may be several statements."""
@@ -202,6 +221,11 @@ class Database:
         """Return the first row that *sql* answers, or None."""
         async with self.transaction() as transaction:
             return await transaction.fetch_row(sql, *arguments)
+
+    async def fetch_for_each(self, sql: str, arguments: Iterable[Sequence[object]]) -> list[Row]:
+        """Return the rows that *sql* answers to each of *arguments* in turn, in one round trip."""
+        async with self.transaction() as transaction:
+            return await transaction.fetch_for_each(sql, arguments)
 
     async def execute(self, sql: str, *arguments: object) -> None:
         """Run *sql*."""

@@ -9,6 +9,10 @@ class StoreUnavailableError(StoreError):
     """Not now: the store is away, overloaded, full or not yet migrated. Trying again may help."""
 
 
+class StatementRefusedError(StoreUnavailableError):
+    """Not as the schema and our rights are now: the statement is to blame, and not the data."""
+
+
 class TokenUnreadableError(StoreUnavailableError):
     """The token query answers something that is no token: a wrong query, or one odd row."""
 

@@ -2,16 +2,17 @@
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from audit_log.database import Database, Row
-from audit_log.errors import TokenUnreadableError
+from audit_log.errors import RecordRefusedError, StatementRefusedError, TokenUnreadableError
 from audit_log.record import new_record_id
 
 TOKEN_PREFIX: Final = "pwm_"
@@ -25,6 +26,10 @@ CHANGES_CHANNEL: Final = "mcp_tokens_changed"
 DEFAULT_TOKEN_QUERY: Final = (
     "SELECT id, name, role, expires_at, revoked_at FROM mcp_tokens WHERE token_hash = $1"
 )
+# The query stands as it is, so that `$1` keeps its type, and each look-up the plan that it has
+# when it is made alone. The hash comes with the row, because nothing else says whose row it is.
+_WITH_HASH: Final = "SELECT $1 AS asked, found.* FROM (\n%s\n) AS found LIMIT 1"
+_ADVICE: Final = "let the token query be a SELECT that can stand in a FROM clause"
 _CREATE: Final = """
 INSERT INTO mcp_tokens (id, name, role, token_hash, expires_at)
 VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
@@ -36,6 +41,7 @@ SELECT id, name, role, expires_at, revoked_at FROM mcp_tokens ORDER BY created_a
 _REVOKE: Final = """
 UPDATE mcp_tokens SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id
 """
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def hash_token(token: str) -> str:
@@ -44,7 +50,7 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True):
+class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A token as PodWarden knows it; without the secret."""
 
     id: UUID
@@ -69,11 +75,31 @@ class TokenTable:
     def __init__(self, database: Database, query: str = DEFAULT_TOKEN_QUERY) -> None:
         self._database = database
         self._query = query
+        self._query_with_hash = _WITH_HASH % query.rstrip().removesuffix(";")
+        self._is_asked_together = True
 
     async def find(self, token_hash: str) -> Token | None:
         """Return the token with this hash, or None when there is none."""
         row = await self._database.fetch_row(self._query, token_hash)
         return _token(row) if row else None
+
+    async def find_together(self, hashes: Sequence[str]) -> dict[str, Token | None]:
+        """Return the token of each of *hashes*, or None; in one round trip if the query lets us.
+
+        For tokens that `find` was asked for before. Those whose row makes no sense are left out.
+        """
+        if not self._is_asked_together:
+            return await self._found_one_by_one(hashes)
+        try:
+            return await self._found_together(hashes)
+        except RecordRefusedError:
+            # One row that PostgreSQL cannot compute keeps the others back.
+            return await self._found_one_by_one(hashes)
+        except StatementRefusedError as error:
+            answers = await self._found_one_by_one(hashes)  # raises if it is the query itself
+            self._is_asked_together = False
+            log.warning("tokens.asked_one_by_one", reason=str(error), advice=_ADVICE)
+            return answers
 
     async def create(self, name: str, role: str, expiry_days: int) -> tuple[Token, str]:
         """Make a token in our own table; return it with its secret, which nobody can see again."""
@@ -94,6 +120,25 @@ class TokenTable:
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
         """Yield the hashes of tokens as they change. Only our own table announces them."""
         return self._database.notifications(CHANGES_CHANNEL)
+
+    async def _found_together(self, hashes: Sequence[str]) -> dict[str, Token | None]:
+        rows = await self._database.fetch_for_each(
+            self._query_with_hash, [(token_hash,) for token_hash in hashes]
+        )
+        answers: dict[str, Token | None] = dict.fromkeys(hashes)
+        for row in rows:
+            try:
+                answers[row[0]] = _token(row)
+            except TokenUnreadableError:
+                del answers[row[0]]
+        return answers
+
+    async def _found_one_by_one(self, hashes: Sequence[str]) -> dict[str, Token | None]:
+        answers: dict[str, Token | None] = {}
+        for token_hash in hashes:
+            with suppress(TokenUnreadableError, RecordRefusedError):
+                answers[token_hash] = await self.find(token_hash)
+        return answers
 
 
 def _token(row: Row) -> Token:
