@@ -8,7 +8,7 @@ been revoked is judged where it is used, by `Token.refusal`.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -29,11 +29,17 @@ class DirectoryUnavailableError(Exception):
     """Nobody can say now whose token this is."""
 
 
-class FindToken(Protocol):
+class TokenSource(Protocol):
     """How the directory asks the token table."""
 
-    async def __call__(self, token_hash: str, /) -> Token | None:
+    async def find(self, token_hash: str, /) -> Token | None:
         """Return the token with this hash, or None. Raises `StoreError`."""
+
+    async def find_together(self, hashes: Sequence[str], /) -> Mapping[str, Token | None]:
+        """Return the token of each, or None; leave those out whose row makes no sense.
+
+        Raises `StoreError`.
+        """
 
 
 Changes = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
@@ -51,6 +57,8 @@ class DirectoryLimits:
     poll_seconds: float = 5.0
     in_use_seconds: float = 600.0
     """Tokens used within this time are read again at each poll; the others are forgotten."""
+    tokens_at_once: int = 250
+    """So many are read again in one question. More gain little, and hold calls up for longer."""
     unknown_seconds: float = 5.0
     max_known: int = 100_000
     max_unknown: int = 10_000
@@ -61,12 +69,12 @@ class TokenDirectory:
 
     def __init__(
         self,
-        find: FindToken,
+        tokens: TokenSource,
         *,
         limits: DirectoryLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._find = find
+        self._tokens = tokens
         self._limits = limits or DirectoryLimits()
         self._clock = clock
         self._memory = TokenMemory(
@@ -123,7 +131,9 @@ class TokenDirectory:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._poll(), name="directory-poll")
                 if changes is not None:
-                    tasks.create_task(self._listen(changes), name="directory-listen")
+                    announced: asyncio.Queue[str] = asyncio.Queue()
+                    tasks.create_task(self._listen(changes, announced), name="directory-listen")
+                    tasks.create_task(self._follow(announced), name="directory-follow")
         finally:
             for lookup in self._lookups.values():
                 lookup.cancel()
@@ -132,12 +142,11 @@ class TokenDirectory:
     async def refresh(self) -> None:
         """Read every token in use again; forget those out of use. Stops at the first failure."""
         oldest_use = self._clock() - self._limits.in_use_seconds
-        for token_hash in self._memory.used_since(oldest_use) or [_PROBE]:
-            # A row that makes no sense must not keep the others from being read.
-            if await self._ask(token_hash) is MISSING and not self.is_reachable:
+        for hashes in self._memory.turns(self._limits.tokens_at_once):
+            if not await self._ask_again(self._memory.used_since(oldest_use, hashes)):
                 return
-        # Only now: while the database is away, an unused token could not be learned again.
-        self._memory.forget_unused_since(oldest_use)
+            # Only now: while the database is away, an unused token could not be learned again.
+            self._memory.forget_unused_since(oldest_use, hashes)
         self._refreshed_at = self._clock()
 
     def _lookup(self, token_hash: str) -> "asyncio.Task[Token | Missing | None]":
@@ -162,20 +171,40 @@ class TokenDirectory:
         """Return the database's answer after learning it, or MISSING when it gives none."""
         asked_at = self._clock()
         try:
-            token = await self._find(token_hash)
+            token = await self._tokens.find(token_hash)
         except TokenUnreadableError as error:
             self._reason = str(error)
             return MISSING
         except StoreError as error:
-            self._reason = str(error)
-            self._note_reachable(answered=False)
+            self._note_reachable(answered=False, reason=str(error))
             return MISSING
-        self._is_late = False
         self._note_reachable(answered=True)
         self._memory.learn(token_hash, token, asked_at=asked_at, now=self._clock())
         return token
 
-    def _note_reachable(self, *, answered: bool) -> None:
+    async def _ask_again(self, hashes: Sequence[str]) -> bool:
+        """Learn what the database says now of *hashes*; say whether it answers at all."""
+        if not hashes:
+            await self._ask(_PROBE)
+            return self.is_reachable
+        asked_at = self._clock()
+        try:
+            answers = await self._tokens.find_together(hashes)
+        except StoreError as error:
+            self._note_reachable(answered=False, reason=str(error))
+            return False
+        self._note_reachable(answered=True)
+        now = self._clock()
+        for token_hash, token in answers.items():
+            if token_hash in self._memory:  # not pushed out meanwhile
+                self._memory.learn(token_hash, token, asked_at=asked_at, now=now)
+        return True
+
+    def _note_reachable(self, *, answered: bool, reason: str = "") -> None:
+        if answered:
+            self._is_late = False
+        else:
+            self._reason = reason
         if answered == self._is_reachable:
             return
         if answered:
@@ -189,7 +218,7 @@ class TokenDirectory:
             await self.refresh()
             await asyncio.sleep(self._limits.poll_seconds)
 
-    async def _listen(self, changes: Changes) -> None:
+    async def _listen(self, changes: Changes, announced: asyncio.Queue[str]) -> None:
         while True:
             try:
                 async with changes() as hashes:
@@ -197,7 +226,17 @@ class TokenDirectory:
                     await self.refresh()
                     async for token_hash in hashes:
                         if token_hash in self._memory:
-                            await self._ask(token_hash)
+                            announced.put_nowait(token_hash)
+                        # Many may have come at once, and are then had without waiting.
+                        await asyncio.sleep(0)
             except StoreError:
                 # The poll goes on meanwhile, and is the one that says so in the log.
                 await asyncio.sleep(self._limits.poll_seconds)
+
+    async def _follow(self, announced: asyncio.Queue[str]) -> None:
+        """Read what was announced, together with all that was announced meanwhile."""
+        while True:
+            hashes = {await announced.get()}
+            while len(hashes) < self._limits.tokens_at_once and not announced.empty():
+                hashes.add(announced.get_nowait())
+            await self._ask_again(list(hashes))

@@ -145,7 +145,7 @@ async def _tokens(
 
 
 async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenDirectory:
-    directory = TokenDirectory(tokens.find)
+    directory = TokenDirectory(tokens)
     await stack.enter_async_context(
         health.watched(directory.run(tokens.changes), "token-directory")
     )

@@ -1,9 +1,11 @@
 """What the directory remembers: bounded, without a database, without a clock of its own."""
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final
+
+import msgspec
 
 from audit_log.tokens import Token
 
@@ -17,8 +19,10 @@ class Missing(Enum):
 MISSING: Final = Missing.MISSING
 
 
-@dataclass(slots=True)
-class _Answer:
+# There may be 100,000. They refer to nothing that refers back, so the garbage collector, which
+# would stop all calls to look at each, need not know of them.
+class _Answer(msgspec.Struct, gc=False):
+    token_hash: str
     token: Token | None
     asked_at: float
     used_at: float
@@ -34,6 +38,8 @@ class TokenMemory:
         self._known: OrderedDict[str, _Answer] = OrderedDict()
         # Apart, so that a flood of invented tokens cannot push out real ones.
         self._unknown: OrderedDict[str, _Answer] = OrderedDict()
+        # Whose turn it is to be asked for again. One that was forgotten waits here for its turn.
+        self._waiting: deque[_Answer] = deque()
         self._max_known = max_known
         self._max_unknown = max_unknown
         self._unknown_seconds = unknown_seconds
@@ -62,26 +68,56 @@ class TokenMemory:
 
         A slow answer does not replace one to a later question: it may be from before a revocation.
         """
-        earlier = self._known.pop(token_hash, None) or self._unknown.pop(token_hash, None)
-        if earlier is None:
-            answer = _Answer(token, asked_at, used_at=now)
-        elif earlier.asked_at > asked_at:
-            answer = earlier
+        earlier = self._known.get(token_hash) or self._unknown.get(token_hash)
+        if earlier is not None and earlier.asked_at > asked_at:
+            return
+        if earlier is not None and earlier.token is not None and token is not None:
+            # In its place: to be asked for again is not to be used.
+            earlier.asked_at = asked_at
+            if earlier.token != token:  # an equal one in its place is only more to collect
+                earlier.token = token
+            return
+        self._known.pop(token_hash, None)
+        self._unknown.pop(token_hash, None)
+        self._remember(_Answer(token_hash, token, asked_at=asked_at, used_at=now))
+
+    def turns(self, at_most: int) -> Iterator[list[str]]:
+        """Yield the hashes of all known tokens, *at_most* at a time, who waits longest first.
+
+        Tokens may be learned and forgotten in between. There is at least one turn, even if empty.
+        """
+        left = len(self._waiting)
+        while True:
+            count = min(at_most, left, len(self._waiting))
+            answers = [self._waiting.popleft() for _ in range(count)]
+            turn = [answer for answer in answers if self._known.get(answer.token_hash) is answer]
+            self._waiting.extend(turn)
+            yield [answer.token_hash for answer in turn]
+            left -= count
+            if left == 0 or not self._waiting:
+                return
+
+    def used_since(self, moment: float, hashes: Iterable[str]) -> list[str]:
+        """Return those of *hashes* whose known tokens were used at or after *moment*."""
+        return [
+            token_hash
+            for token_hash in hashes
+            if (answer := self._known.get(token_hash)) and answer.used_at >= moment
+        ]
+
+    def forget_unused_since(self, moment: float, hashes: Iterable[str]) -> None:
+        """Forget those of *hashes* whose known tokens were last used before *moment*."""
+        for token_hash in hashes:
+            answer = self._known.get(token_hash)
+            if answer is not None and answer.used_at < moment:
+                del self._known[token_hash]
+
+    def _remember(self, answer: _Answer) -> None:
+        shelf, room = self._known, self._max_known
+        if answer.token is None:
+            shelf, room = self._unknown, self._max_unknown
         else:
-            answer = _Answer(token, asked_at, used_at=earlier.used_at)
-        self._remember(token_hash, answer)
-
-    def used_since(self, moment: float) -> list[str]:
-        """Return the hashes of known tokens used at or after *moment*."""
-        return [key for key, answer in self._known.items() if answer.used_at >= moment]
-
-    def forget_unused_since(self, moment: float) -> None:
-        """Forget the known tokens last used before *moment*."""
-        for token_hash in [k for k, answer in self._known.items() if answer.used_at < moment]:
-            del self._known[token_hash]
-
-    def _remember(self, token_hash: str, answer: _Answer) -> None:
-        shelf = self._unknown if answer.token is None else self._known
-        shelf[token_hash] = answer
-        if len(shelf) > (self._max_unknown if answer.token is None else self._max_known):
+            self._waiting.append(answer)
+        shelf[answer.token_hash] = answer
+        if len(shelf) > room:
             shelf.popitem(last=False)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from audit_log.database import open_database
-from audit_log.errors import StoreUnavailableError
 from audit_log.schema import migrate
 from audit_log.tokens import Token, TokenTable, hash_token
 from deploy.local.postgres import running_postgres
@@ -22,7 +21,7 @@ BY_NOTIFICATION_ONLY = DirectoryLimits(lookup_seconds=30, poll_seconds=3600)
 async def kept_up_to_date(
     tokens: TokenTable, limits: DirectoryLimits, *, listening: bool = True
 ) -> AsyncIterator[TokenDirectory]:
-    directory = TokenDirectory(tokens.find, limits=limits)
+    directory = TokenDirectory(tokens, limits=limits)
     running = asyncio.create_task(directory.run(tokens.changes if listening else None))
     try:
         yield directory
@@ -94,37 +93,52 @@ async def test_tokens_stay_known_while_postgresql_is_away_and_are_read_again_whe
                 await until(lambda: is_revoked(directory.known(hash_token(secret))))
 
 
-async def test_a_table_of_podwardens_is_asked_by_its_own_query(database):
-    await database.execute(
-        """
-        CREATE TABLE theirs (key text, digest text, label text, dies timestamp);
-        INSERT INTO theirs VALUES
-            ('11111111-2222-3333-4444-555555555555', 'abc', 'ci', '2026-02-28 03:42');
-        """
-    )
-    query = "SELECT key AS id, label AS name, dies AS expires_at FROM theirs WHERE digest = $1"
-    token = await TokenTable(database, query).find("abc")
+async def test_many_tokens_that_change_at_once_are_noticed(database):
+    tokens = TokenTable(database)
+    async with kept_up_to_date(tokens, BY_NOTIFICATION_ONLY) as directory:
+        hashes = await known_tokens(tokens, directory, 300)
 
-    assert token is not None
-    assert (str(token.id), token.name) == ("11111111-2222-3333-4444-555555555555", "ci")
-    assert token.role is None
-    assert token.expires_at is not None
-    assert token.expires_at.isoformat() == "2026-02-28T03:42:00+00:00"
+        await database.execute("UPDATE mcp_tokens SET revoked_at = now()")
+
+        await until(lambda: all(is_revoked(directory.known(key)) for key in hashes))
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT 'ci' AS name, $1::text AS hash",
-        "SELECT 7 AS id, 'ci' AS name WHERE $1::text IS NOT NULL",
-        "SELECT gen_random_uuid() AS id, NULL AS name WHERE $1::text IS NOT NULL",
-        "SELECT no such thing",
-        "SELECT gen_random_uuid() AS id, 'ci' AS name",
-    ],
-)
-async def test_a_query_that_does_not_answer_tokens_is_a_directory_out_of_reach(database, query):
-    with pytest.raises(StoreUnavailableError):
-        await TokenTable(database, query).find("abc")
+async def test_tokens_that_are_deleted_become_unknown(database):
+    tokens = TokenTable(database)
+    async with kept_up_to_date(tokens, PATIENT, listening=False) as directory:
+        hashes = await known_tokens(tokens, directory, 3)
+
+        await database.execute("DELETE FROM mcp_tokens WHERE token_hash <> $1", hashes[0])
+
+        await until(lambda: all(directory.known(key) is None for key in hashes[1:]))
+        assert isinstance(directory.known(hashes[0]), Token)
+
+
+async def test_who_shares_the_connection_with_a_long_refresh_is_answered_between_its_questions(
+    database_url,
+):
+    async with open_database(database_url, connections=1, application="test") as database:
+        tokens = TokenTable(database)
+        _, newcomer = await tokens.create("newcomer", "viewer", 90)
+        directory = TokenDirectory(
+            tokens, limits=DirectoryLimits(lookup_seconds=30, tokens_at_once=2)
+        )
+        await known_tokens(tokens, directory, 200)
+        refreshing = asyncio.create_task(directory.refresh())
+
+        assert isinstance(await directory.identify(hash_token(newcomer)), Token)
+
+        assert not refreshing.done()
+        await refreshing
+
+
+async def known_tokens(tokens: TokenTable, directory: TokenDirectory, number: int) -> list[str]:
+    """Make tokens, let the directory know them, and return their hashes."""
+    made = [await tokens.create(f"token {n}", "viewer", 90) for n in range(number)]
+    hashes = [hash_token(secret) for _, secret in made]
+    for key in hashes:
+        assert isinstance(await directory.identify(key), Token)
+    return hashes
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,6 +1,8 @@
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -11,7 +13,8 @@ from proxy.directory import DirectoryLimits, DirectoryUnavailableError, TokenDir
 from proxy.token_memory import MISSING
 
 TOKEN = Token(id=uuid4(), name="ci")
-PATIENT = DirectoryLimits(lookup_seconds=30, lookups_at_once=2)
+REVOKED = Token(id=TOKEN.id, name="ci", revoked_at=datetime(2026, 2, 28, tzinfo=UTC))
+PATIENT = DirectoryLimits(lookup_seconds=30, lookups_at_once=2, tokens_at_once=3)
 IMPATIENT = DirectoryLimits(lookup_seconds=0)
 
 
@@ -21,16 +24,43 @@ class Tokens:
     def __init__(self, **tokens: Token) -> None:
         self.by_hash = tokens
         self.asked: list[str] = []
+        self.unreadable: set[str] = set()
         self.is_away = False
         self.answering = asyncio.Event()
         self.answering.set()
 
     async def find(self, token_hash):
         self.asked.append(token_hash)
+        return (await self.answers([token_hash]))[token_hash]
+
+    async def find_together(self, hashes):
+        self.asked.append("+".join(sorted(hashes)))
+        answers = await self.answers(hashes)
+        return {key: token for key, token in answers.items() if key not in self.unreadable}
+
+    async def answers(self, hashes):
+        answers = {key: self.by_hash.get(key) for key in hashes}  # as it is when asked
         await self.answering.wait()
         if self.is_away:
             raise StoreUnavailableError("away")
-        return self.by_hash.get(token_hash)
+        return answers
+
+
+class Announcements:
+    """Are heard at once, without waiting, when there are some."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[str] = asyncio.Queue()
+        self.is_listened_to = asyncio.Event()
+
+    @asynccontextmanager
+    async def changes(self):
+        yield self.hashes()
+
+    async def hashes(self):
+        while True:
+            self.is_listened_to.set()
+            yield await self.waiting.get()
 
 
 class Clock:
@@ -52,7 +82,7 @@ def clock():
 
 @pytest.fixture
 def directory(tokens, clock):
-    return TokenDirectory(tokens.find, limits=PATIENT, clock=clock)
+    return TokenDirectory(tokens, limits=PATIENT, clock=clock)
 
 
 async def test_a_token_is_looked_up_once_and_then_known(directory, tokens):
@@ -104,7 +134,7 @@ async def test_too_many_look_ups_are_refused_at_once(directory, tokens):
 
 
 async def test_a_slow_answer_is_not_waited_for_but_serves_the_next_call(tokens):
-    directory = TokenDirectory(tokens.find, limits=IMPATIENT)
+    directory = TokenDirectory(tokens, limits=IMPATIENT)
     tokens.answering.clear()
 
     with pytest.raises(DirectoryUnavailableError):
@@ -147,7 +177,7 @@ async def test_nobody_waits_for_a_database_that_failed_but_it_is_asked_behind_th
 
 
 async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens):
-    directory = TokenDirectory(tokens.find, limits=DirectoryLimits(lookup_seconds=0.25))
+    directory = TokenDirectory(tokens, limits=DirectoryLimits(lookup_seconds=0.25))
     await directory.refresh()
     tokens.answering.clear()
     with pytest.raises(DirectoryUnavailableError, match="no answer in time"):
@@ -166,7 +196,7 @@ async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens
 
 
 async def test_an_answer_that_comes_late_ends_the_waiting_in_vain(tokens):
-    late = TokenDirectory(tokens.find, limits=IMPATIENT)
+    late = TokenDirectory(tokens, limits=IMPATIENT)
     await late.refresh()
     tokens.answering.clear()
     with pytest.raises(DirectoryUnavailableError):
@@ -204,6 +234,61 @@ async def test_a_refresh_reads_what_is_in_use_and_forgets_the_rest(directory, to
     assert directory.age_seconds == 0
 
 
+async def test_a_refresh_asks_for_several_tokens_at_once(directory, tokens):
+    await know(directory, tokens, "abcdefg")
+
+    await directory.refresh()
+
+    assert tokens.asked == ["a+b+c", "d+e+f", "g"]
+
+
+async def test_a_token_that_is_gone_or_makes_no_sense_leaves_the_others_as_they_are(
+    directory, tokens
+):
+    await know(directory, tokens, "abc")
+    tokens.by_hash = {"b": REVOKED, "c": REVOKED}
+    tokens.unreadable = {"b"}
+
+    await directory.refresh()
+
+    assert [directory.known(key) for key in "abc"] == [None, TOKEN, REVOKED]
+    assert directory.is_reachable
+    assert directory.age_seconds == 0
+
+
+async def test_one_question_without_an_answer_ends_a_refresh_and_the_next_goes_on_from_there(
+    directory, tokens
+):
+    await know(directory, tokens, "abcdefg")
+    tokens.is_away = True
+    await directory.refresh()
+    assert tokens.asked == ["a+b+c"]
+    assert not directory.is_reachable
+
+    tokens.is_away = False
+    await directory.refresh()
+
+    assert tokens.asked[1:] == ["d+e+f", "a+b+g", "c"]
+
+
+async def test_a_token_that_is_pushed_out_while_it_is_asked_for_stays_out(tokens, clock):
+    directory = TokenDirectory(tokens, limits=DirectoryLimits(max_known=1), clock=clock)
+    await know(directory, tokens, "a")
+    tokens.answering.clear()
+    refreshing = asyncio.create_task(directory.refresh())
+    await until(lambda: tokens.asked)
+    asked_first, tokens.answering = tokens.answering, asyncio.Event()
+    tokens.answering.set()
+    tokens.by_hash["b"] = REVOKED
+    await directory.identify("b")
+
+    asked_first.set()
+    await refreshing
+
+    assert directory.known("a") is MISSING
+    assert directory.known("b") == REVOKED
+
+
 async def test_a_refresh_without_tokens_in_use_still_learns_whether_the_database_answers(
     directory, tokens
 ):
@@ -227,6 +312,78 @@ async def test_ending_the_directory_ends_its_look_ups(directory, tokens):
         await running
     with pytest.raises(DirectoryUnavailableError):
         await caller
+
+
+async def test_the_answer_to_a_refresh_does_not_replace_that_to_a_later_announcement(
+    directory, tokens, clock
+):
+    await know(directory, tokens, "a")
+    async with listening(directory) as announcements:
+        tokens.asked.clear()
+        tokens.answering.clear()
+        refreshing = asyncio.create_task(directory.refresh())
+        await until(lambda: tokens.asked == ["a"])
+        asked_first, tokens.answering = tokens.answering, asyncio.Event()
+        tokens.by_hash["a"] = REVOKED
+        clock.seconds = 1
+        announcements.waiting.put_nowait("a")
+        await until(lambda: tokens.asked == ["a", "a"])
+        tokens.answering.set()
+        await until(lambda: directory.known("a") == REVOKED)
+
+        asked_first.set()
+        await refreshing
+
+    assert directory.known("a") == REVOKED
+
+
+async def test_what_is_announced_while_one_question_goes_on_is_asked_for_in_the_next(
+    directory, tokens
+):
+    await know(directory, tokens, "abcd")
+    async with listening(directory) as announcements:
+        tokens.asked.clear()
+        tokens.answering.clear()
+        announcements.waiting.put_nowait("a")
+        await until(lambda: tokens.asked == ["a"])
+        for key in ("b", "c", "b", "nobody's", "d"):
+            announcements.waiting.put_nowait(key)
+        tokens.by_hash = dict.fromkeys("abcd", REVOKED)
+        await until(announcements.waiting.empty)
+        tokens.answering.set()
+        await until(lambda: directory.known("d") == REVOKED)
+
+    assert tokens.asked == ["a", "b+c+d"]
+
+
+async def test_many_announcements_at_once_do_not_keep_others_from_their_turn(directory):
+    async with listening(directory) as announcements:
+        for number in range(1000):
+            announcements.waiting.put_nowait(str(number))
+        await until(lambda: announcements.waiting.qsize() < 1000)
+
+        assert announcements.waiting.qsize() > 900
+
+
+async def know(directory: TokenDirectory, tokens: Tokens, hashes: str) -> None:
+    """Let the directory know a token behind each of *hashes*; forget what was asked for that."""
+    tokens.by_hash = dict.fromkeys(hashes, TOKEN)
+    for token_hash in hashes:
+        assert await directory.identify(token_hash) == TOKEN
+    tokens.asked.clear()
+
+
+@asynccontextmanager
+async def listening(directory: TokenDirectory) -> AsyncIterator[Announcements]:
+    """Run the directory; yield what it listens to once it has read everything."""
+    announcements = Announcements()
+    running = asyncio.create_task(directory.run(announcements.changes))
+    try:
+        await announcements.is_listened_to.wait()
+        yield announcements
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def until(condition: Callable[[], object]) -> None:
