@@ -1,9 +1,8 @@
 # One image for everything: `podwarden-audit proxy`, `… audit_api`, `… audit_log migrate`.
 #
-# A tag can be moved, a digest cannot. No digest is written here, because the one of the image
-# that you have looked at is yours to know. Give it when you build:
-#   make image PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:…
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+# A tag can be moved, a digest cannot: this one names the image for all platforms, and the tag
+# before it is for people. docs/deploy.md says where it comes from and how to take a newer one.
+ARG PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
 FROM ${PYTHON_IMAGE} AS build
 COPY requirements/runtime.lock /build/

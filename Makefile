@@ -60,11 +60,10 @@ test-system: setup
 image-test: setup
 	$(BIN)/python -m pytest tests/system/test_image.py
 
-# PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:… pins what it is built on.
-PYTHON_IMAGE ?= python:3.13-slim-bookworm
+# PYTHON_IMAGE takes another base than the one pinned in the Dockerfile.
 IMAGE_BUILDER ?= docker
 image:
-	$(IMAGE_BUILDER) build --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --tag podwarden-audit .
+	$(IMAGE_BUILDER) build $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) --tag podwarden-audit .
 
 # Resolves afresh for every supported Python; needs uv (pip install uv). Writes hashes, no addresses.
 lock:

@@ -14,8 +14,8 @@ from typing import Any, Final
 from tests.neighbours.services import CHECKOUT, STOP_SECONDS, Service
 from tests.system.debian import debian_root, fetched_wheels, run
 
-BASE: Final = "python:3.13-slim-bookworm"
-"""The name in the Dockerfile. No registry is asked for it: a Debian root is put under it."""
+BASE: Final = "plain-debian"
+"""In place of the image that the Dockerfile names: no registry is asked."""
 
 
 _CRUN: Final = """
@@ -162,6 +162,7 @@ def built_image(directory: Path) -> Iterator[Image]:
     run(
         *buildah,
         *("bud", "--isolation=chroot", "--network=host", "--pull-never", "--format=docker"),
+        f"--build-arg=PYTHON_IMAGE=localhost/{BASE}",
         f"--volume={fetched_wheels(directory / 'wheels')}:/wheels:ro",
         f"--volume={offline}:/etc/pip.conf:ro",
         *("--tag=podwarden-audit", CHECKOUT),
