@@ -7,8 +7,8 @@ import structlog
 import uvloop
 
 from audit_api.app import serving
-from audit_api.listener import CannotListenError
 from audit_api.settings import AuditApiSettings
+from audit_log.listening import CannotListenError
 from audit_log.logs import set_up_logs
 from audit_log.settings import AuditLogSettings, read_settings
 from audit_log.tls import TlsFilesError
@@ -23,9 +23,7 @@ def main() -> None:
     set_up_logs(shared.log_format, shared.log_level)
     try:
         uvloop.run(_serve(shared, settings))
-    except CannotListenError as error:
-        raise SystemExit(f"AUDIT_API_HOST, AUDIT_API_PORT: {error}") from None
-    except TlsFilesError as error:
+    except (CannotListenError, TlsFilesError) as error:
         raise SystemExit(str(error)) from None
 
 
@@ -33,8 +31,8 @@ async def _serve(shared: AuditLogSettings, settings: AuditApiSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(shared, settings) as (host, port):
-        log.info("service.started", host=host, port=port)
+    async with serving(shared, settings) as address:
+        log.info("service.started", host=address.host, port=address.port)
         await stop.wait()
     log.info("service.stopped")
 

@@ -13,7 +13,7 @@ from audit_api.counts import Counts
 from audit_api.endpoints import Answerers, endpoints
 from audit_api.exports import Exports
 from audit_api.health import Health, Replica
-from audit_api.listener import listening
+from audit_api.listener import runner_of
 from audit_api.live import Live
 from audit_api.page.page import ActivityPage
 from audit_api.podwarden import open_podwarden
@@ -24,6 +24,7 @@ from audit_api.settings import AuditApiSettings
 from audit_api.sign_in import SignIn
 from audit_api.tail import Tail, tailing
 from audit_log.database import Database, open_database
+from audit_log.listening import Address, listening
 from audit_log.settings import AuditLogSettings
 from audit_log.tls import ListenerTls
 from audit_log.tokens import TokenTable
@@ -33,9 +34,7 @@ _now = partial(datetime.now, UTC)
 
 
 @asynccontextmanager
-async def serving(
-    shared: AuditLogSettings, settings: AuditApiSettings
-) -> AsyncIterator[tuple[str, int]]:
+async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> AsyncIterator[Address]:
     """Run the service; yield the address it listens on. PostgreSQL may be away."""
     async with AsyncExitStack() as stack:
         primary_url = shared.database_url.get_secret_value()
@@ -64,8 +63,14 @@ async def serving(
         tls = await _tls(stack, settings)
         app = make_app(gate, answerers, Health(for_gate, token_database, tail, replica, tls))
         end_streams_first(app, tail)
-        context = tls.context if tls else None
-        yield await open_(listening(app, settings.host, settings.port, context))
+        yield await open_(
+            listening(
+                runner_of(app),
+                Address(settings.host, settings.port),
+                "AUDIT_API_HOST, AUDIT_API_PORT",
+                tls=tls.context if tls else None,
+            )
+        )
 
 
 async def _tls(stack: AsyncExitStack, settings: AuditApiSettings) -> ListenerTls | None:

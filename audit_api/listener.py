@@ -1,9 +1,6 @@
 """Where the audit API listens: aiohttp's server, answering in our shape even what is not HTTP."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -18,31 +15,9 @@ STOP_SECONDS: Final = 10
 """How long questions under way may take to end when the service stops."""
 
 
-class CannotListenError(Exception):
-    """The address is taken, or not ours to listen on. The message says which and why."""
-
-
-@asynccontextmanager
-async def listening(
-    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[tuple[str, int]]:
-    """Serve *app*, over *tls* if given; yield the address in use.
-
-    Leaving waits for the questions under way. Raises CannotListenError.
-    """
-    runner = _Runner(app, shutdown_timeout=STOP_SECONDS)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port, ssl_context=tls).start()
-        except OSError as error:
-            # The loop says the address once more, before the reason.
-            reason = str(error.strerror).rpartition(": ")[2]
-            raise CannotListenError(f"cannot listen on {host} port {port}: {reason}") from error
-        bound_host, bound_port, *_ = runner.addresses[0]
-        yield bound_host, bound_port
-    finally:
-        await runner.cleanup()
+def runner_of(app: web.Application) -> web.BaseRunner:
+    """Return what serves *app*. Its clean-up waits for the questions under way."""
+    return _Runner(app, shutdown_timeout=STOP_SECONDS)
 
 
 class _Connection(web.RequestHandler):

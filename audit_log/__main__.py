@@ -13,6 +13,7 @@ from audit_log.convert_command import convert, drop_old, verify
 from audit_log.database import Database, open_database
 from audit_log.errors import RecordRefusedError, SchemaError, StoreError
 from audit_log.ingest_service import serve
+from audit_log.listening import CannotListenError
 from audit_log.logs import set_up_logs
 from audit_log.purge_command import purge
 from audit_log.schema import ensure_partitions, migrate
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(serve(settings, nats, ingest))
         else:
             asyncio.run(_run(options, settings))
-    except (StoreError, CommandError) as error:
+    except (StoreError, CommandError, CannotListenError) as error:
         sys.stderr.write(f"{_complaint(error)}\n")
         return 1
     except KeyboardInterrupt:
@@ -139,7 +140,7 @@ def _show(tokens: Sequence[Token]) -> None:
 
 
 def _complaint(error: Exception) -> str:
-    if isinstance(error, SchemaError | CommandError):
+    if isinstance(error, SchemaError | CommandError | CannotListenError):
         return str(error)
     if isinstance(error, RecordRefusedError):
         return f"PostgreSQL refused this: {error}"

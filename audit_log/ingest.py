@@ -7,9 +7,10 @@ in between, it is delivered again; and the ids of the records make inserting twi
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from random import SystemRandom
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -29,13 +30,15 @@ from audit_log.record import AuditRecord, Gap, Invocation
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0
-Found = TypeVar("Found")
 _jitter = SystemRandom().uniform
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Stream(Protocol):
     """Where messages come from, and where those go that are refused."""
+
+    async def reach(self) -> None:
+        """Return when messages can be fetched; raise StoreUnavailableError."""
 
     async def fetch(self) -> list[Delivery]:
         """Return the next messages; raise StoreUnavailableError."""
@@ -46,6 +49,9 @@ class Stream(Protocol):
 
 class Store(Protocol):
     """Where the records end up. Repeating is harmless."""
+
+    async def reach(self) -> None:
+        """Return when records can be kept; raise StoreUnavailableError."""
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
         """Keep all of *records*; raise StoreUnavailableError or RecordRefusedError."""
@@ -65,17 +71,33 @@ class Ingest:
         self._store = store
         self._naming = Naming(find)
         self._held: deque[Delivery] = deque()
+        self.problem: str | None = "NATS and PostgreSQL have not been reached yet"
+        """Why nothing is written at the moment, or None."""
         self._is_waiting = False
         self.written = 0
         self.refused = 0
+        self.oldest_unwritten: datetime | None = None
+        """When the oldest message was published that waits, as far as is known here."""
 
     async def run(self) -> None:
         """Write for ever. Whatever is away is waited for."""
         while True:
-            self._held.extend(await self._patiently(self._stream.fetch))
+            # Nothing is taken from the others that would have no place to go.
+            await self._patiently(self._reach)
+            await self._patiently(self._fetch)
             while self._held:
-                await self._patiently(partial(self._take, self._held[0]))
+                first = self._held[0]
+                self.oldest_unwritten = first.published_at
+                await self._patiently(partial(self._take, first))
+                self.oldest_unwritten = first.published_at if first.waiting else None
                 self._held.popleft()
+
+    async def _reach(self) -> None:
+        await self._store.reach()
+        await self._stream.reach()
+
+    async def _fetch(self) -> None:
+        self._held.extend(await self._stream.fetch())
 
     async def _take(self, delivery: Delivery) -> None:
         try:
@@ -121,17 +143,18 @@ class Ingest:
         self.refused += 1
         log.error("audit.record_refused", kind=kind, id=id_, reason=str(error))
 
-    async def _patiently(self, work: Callable[[], Awaitable[Found]]) -> Found:
-        """Return what *work* returns, trying again while something is away."""
+    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do *work*, trying again while something is away."""
         delay = _FIRST_DELAY_SECONDS
         while True:
             _heed_cancellation()
             try:
-                found = await work()
+                await work()
             except StoreUnavailableError as error:
                 if not self._is_waiting:
                     log.warning("audit.store_unavailable", reason=str(error))
                 self._is_waiting = True
+                self.problem = f"nothing is written: {error}"
                 for delivery in self._held:
                     await delivery.hold()
                 await asyncio.sleep(_jitter(delay / 2, delay))
@@ -140,7 +163,8 @@ class Ingest:
                 if self._is_waiting:
                     log.info("audit.store_recovered")
                 self._is_waiting = False
-                return found
+                self.problem = None
+                return
 
 
 def _heed_cancellation() -> None:

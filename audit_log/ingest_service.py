@@ -4,13 +4,17 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from audit_log.database import open_database
 from audit_log.ingest import Ingest
+from audit_log.ingest_ops import IngestCollector, report_of
 from audit_log.jetstream import open_jetstream
+from audit_log.listening import Address
+from audit_log.ops import serving_ops
 from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings
 from audit_log.store import Store
 from audit_log.tokens import TokenTable
@@ -24,6 +28,7 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
     """Bring what is published into PostgreSQL until SIGTERM or SIGINT. Both may be away.
 
     What it has in hand when it stops is not acknowledged, and so delivered again.
+    Raises CannotListenError.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,9 +45,17 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
                     application=APPLICATION,
                 )
             )
-        jetstream = await stack.enter_async_context(open_jetstream(nats))
+        jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
         ingest = Ingest(jetstream, Store(database), TokenTable(tokens, settings.token_query).find)
-        log.info("service.started", stream=nats.stream)
+        ops = await stack.enter_async_context(
+            serving_ops(
+                partial(report_of, ingest),
+                IngestCollector(ingest),
+                wanted=Address(settings.ops_host, settings.ops_port),
+                setting="AUDIT_LOG_INGEST_OPS_HOST, AUDIT_LOG_INGEST_OPS_PORT",
+            )
+        )
+        log.info("service.started", stream=nats.stream, ops_host=ops.host, ops_port=ops.port)
         await _until_one_ends(
             {
                 "ingest": ingest.run(),

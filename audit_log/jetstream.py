@@ -9,7 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
@@ -55,6 +55,9 @@ class Delivery:
         self.kind = message.subject.rpartition(".")[2]
         self.id = (message.headers or {}).get(Header.MSG_ID, "")
         self.payload = message.data
+        self.published_at: datetime = message.metadata.timestamp
+        self.waiting: int = message.metadata.num_pending
+        """How many messages waited for delivery behind it."""
 
     async def acknowledge(self) -> None:
         """Let the stream delete it. If that gets lost it is delivered again, which is harmless."""
@@ -73,8 +76,9 @@ class JetStream:
     Every method raises StoreUnavailableError, within a bounded time.
     """
 
-    def __init__(self, settings: NatsSettings) -> None:
+    def __init__(self, settings: NatsSettings, application: str) -> None:
         self._settings = settings
+        self._application = application
         self._servers = deque(_random.sample(settings.servers, len(settings.servers)))
         self._client: Client | None = None
         self._pull: JetStreamContext.PullSubscription | None = None
@@ -100,8 +104,8 @@ class JetStream:
                 if isinstance(answer, BaseException):
                     raise answer
 
-    async def fetch(self) -> list[Delivery]:
-        """Return the next messages; none when none came for a while. Others get other ones.
+    async def reach(self) -> None:
+        """Return when messages can be fetched.
 
         Makes the stream and its consumer if they are not there; what is there stays as it is.
         """
@@ -111,6 +115,12 @@ class JetStream:
                 self._pull = await jetstream.pull_subscribe_bind(
                     _CONSUMER, stream=self._settings.stream
                 )
+
+    async def fetch(self) -> list[Delivery]:
+        """Return the next messages; none when none came for a while. Others get other ones."""
+        await self.reach()
+        async with self._connected() as jetstream:
+            assert self._pull is not None
             try:
                 found = await self._pull.fetch(_FETCHED, timeout=IDLE_SECONDS)
             except nats.errors.TimeoutError:
@@ -148,7 +158,9 @@ class JetStream:
             await self._client.connect(
                 list(self._servers),
                 dont_randomize=True,
-                name="podwarden-audit",
+                name=self._application,
+                # Apart, so that servers can keep a sidecar from reading what an ingest is sent.
+                inbox_prefix=f"_INBOX.{self._application}",
                 error_cb=_said_by_what_failed,
                 allow_reconnect=False,  # ours, so that a failed request moves on to another server
                 connect_timeout=2,
@@ -159,9 +171,11 @@ class JetStream:
 
 
 @asynccontextmanager
-async def open_jetstream(settings: NatsSettings) -> AsyncIterator[JetStream]:
+async def open_jetstream(
+    settings: NatsSettings, *, application: str = "podwarden-audit"
+) -> AsyncIterator[JetStream]:
     """Yield the stream of *settings*, whether or not it can be reached."""
-    jetstream = JetStream(settings)
+    jetstream = JetStream(settings, application)
     try:
         yield jetstream
     finally:

@@ -130,10 +130,16 @@ class NatsSettings(BaseSettings):
 
 
 class IngestSettings(BaseSettings):
-    """How the ingest finds out names that the sidecars could not."""
+    """Where the ingest tells how it is, and how it finds out names that the sidecars could not."""
 
     model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_INGEST_", frozen=True)
 
+    ops_host: str = Field(
+        default="127.0.0.1", description="address of the ingest's health and metrics"
+    )
+    ops_port: int = Field(
+        default=8108, ge=0, le=65535, description="port of the ingest's health and metrics"
+    )
     token_query: str = Field(
         default=DEFAULT_TOKEN_QUERY, description="as `PROXY_TOKEN_QUERY`, for the ingest"
     )

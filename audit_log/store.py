@@ -57,6 +57,10 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def reach(self) -> None:
+        """Return when PostgreSQL is there, and the audit log in it."""
+        await self._database.execute("SELECT 'mcp_audit_log'::regclass")
+
     async def append(self, records: Sequence[AuditRecord]) -> None:
         """Keep *records*: all or none of them. Repeating it is harmless."""
         if not records:

@@ -127,6 +127,7 @@ class _Counted:
         self._store = store
         self._missing = count
         self.everything = asyncio.Event()
+        self.reach = store.reach
         self.append_invocations = store.append_invocations
         self.append_gaps = store.append_gaps
 

@@ -6,12 +6,12 @@ import signal
 import structlog
 import uvloop
 
+from audit_log.listening import CannotListenError
 from audit_log.logs import set_up_logs
 from audit_log.settings import AuditLogSettings, NatsSettings, read_settings
 from audit_log.tls import TlsFilesError
 from proxy.journal import JournalError
 from proxy.left_over import draining_left_over
-from proxy.listening import CannotListenError
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.supervisor import stop_without_supervisor, supervise, workers_of

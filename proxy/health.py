@@ -4,23 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import structlog
+
+from audit_log.ops import Status
 
 log = structlog.get_logger(__name__)
 
 Problem = Callable[[], str | None]
 """Says what is wrong with a part, or None."""
-
-
-class Status(StrEnum):
-    """What `/readyz` answers."""
-
-    READY = "ready"
-    DEGRADED = "degraded"
-    """Calls flow, something behind them does not. Still ready: the fleet comes first."""
-    NOT_READY = "not_ready"
 
 
 @dataclass(slots=True)
@@ -33,7 +25,7 @@ class Health:
     _ended: list[str] = field(default_factory=list)
 
     def report(self) -> tuple[Status, list[str]]:
-        """Return the status and its reasons."""
+        """Return the status and its reasons. While calls flow it is ready: they come first."""
         reasons = [*self._ended, *filter(None, (problem() for problem in self.problems))]
         if not self.is_accepting:
             return Status.NOT_READY, ["no calls are accepted", *reasons]

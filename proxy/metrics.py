@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -139,11 +138,3 @@ def _counter(
     for value in values:
         family.add_metric([value], counts[value])
     return family
-
-
-def registry_of(*collectors: Collector) -> CollectorRegistry:
-    """Return a registry with *collectors* alone: no module state."""
-    registry = CollectorRegistry()
-    for collector in collectors:
-        registry.register(collector)
-    return registry

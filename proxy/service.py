@@ -12,7 +12,9 @@ from yarl import URL
 
 from audit_log.database import Database, open_database
 from audit_log.jetstream import open_jetstream
+from audit_log.listening import Address, listening
 from audit_log.naming import FindToken
+from audit_log.ops import serving_ops
 from audit_log.publisher import Publisher
 from audit_log.settings import AuditLogSettings, NatsSettings
 from audit_log.store import Store
@@ -33,12 +35,10 @@ from proxy.journal import Journal, Limits, open_journal
 from proxy.lanes import Lanes
 from proxy.left_over import draining_left_over
 from proxy.listener import Listeners
-from proxy.listening import Address, listening
 from proxy.mcp.admission import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import ForecastCollector, SidecarCollector, registry_of
-from proxy.ops import ops_app
+from proxy.metrics import ForecastCollector, SidecarCollector
 from proxy.retention import RetentionUpkeep
 from proxy.routes import Routes
 from proxy.settings import ProxySettings
@@ -87,16 +87,13 @@ async def serving(
             lambda: None if directory.is_reachable else "the token directory is out of reach",
             lambda: retention.problem,
         ]
-        registry = registry_of(
-            SidecarCollector(tally, journal, writer, directory, health),
-            ForecastCollector(retention),
-        )
-        ops = web.AppRunner(ops_app(health, registry), access_log=None)
         ops_address = await stack.enter_async_context(
-            listening(
-                ops,
-                Address(settings.ops_host, settings.ops_port),
-                "PROXY_OPS_HOST, PROXY_OPS_PORT",
+            serving_ops(
+                health.report,
+                SidecarCollector(tally, journal, writer, directory, health),
+                ForecastCollector(retention),
+                wanted=Address(settings.ops_host, settings.ops_port),
+                setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
             )
         )
         calls = ToolCalls(ToolCallsInFlight(), journal, instance)
@@ -191,7 +188,8 @@ async def _retention(
 
 
 async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Publisher:
-    return Publisher(await stack.enter_async_context(open_jetstream(nats)))
+    jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
+    return Publisher(jetstream)
 
 
 async def _writer(

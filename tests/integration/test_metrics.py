@@ -7,11 +7,12 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.neighbours.documents import CHECKOUT
-from tests.neighbours.services import running_sidecar
+from tests.neighbours.services import running_ingest, running_sidecar
 
 DASHBOARD = CHECKOUT / "deploy" / "grafana" / "audit-sidecar.json"
 RULES = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
 WATCH = (CHECKOUT / "docs" / "watch.md").read_text()
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 PREFIX = "podwarden_audit_"
 NAME = re.compile(rf"{PREFIX}([a-z_]+)")
 SELECTED = re.compile(rf'{PREFIX}([a-z_]+)\{{[^}}]*?\b(fate|reason)=~?"([^"]+)"')
@@ -26,9 +27,9 @@ def documented():
     return {name: set(re.findall(r"`([a-z_]+)`", labels)) for name, labels in ROW.findall(section)}
 
 
-async def exposed(sidecar):
+async def exposed(service):
     """Return the samples of /metrics: names without the prefix, with their labels."""
-    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/metrics") as answer:
+    async with ClientSession() as client, client.get(f"{service.ops_url}/metrics") as answer:
         families = list(text_string_to_metric_families(await answer.text()))
     samples = [sample for family in families for sample in family.samples]
     assert all(sample.name.startswith(PREFIX) for sample in samples)
@@ -36,8 +37,11 @@ async def exposed(sidecar):
 
 
 async def test_what_is_told_and_asked_of_metrics_is_what_there_is(upstream):
-    async with running_sidecar(upstream.url) as sidecar:
-        samples = await exposed(sidecar)
+    async with (
+        running_sidecar(upstream.url) as sidecar,
+        running_ingest(NOWHERE, AUDIT_LOG_NATS_URLS="nats://127.0.0.1:1") as ingest,
+    ):
+        samples = [*await exposed(sidecar), *await exposed(ingest)]
     there = {name: set(labels) for name, labels in samples} | BORN_LATER
 
     assert {name: labels & {"fate", "reason", "kind", "audited", "outcome"}
@@ -47,7 +51,7 @@ async def test_what_is_told_and_asked_of_metrics_is_what_there_is(upstream):
     # What rules select by is there before anything has happened: the first time must show.
     values = {(name, label, value) for name, labels in samples for label, value in labels.items()}
     selected = SELECTED.findall(RULES.read_text())
-    assert len(selected) == 3
+    assert len(selected) == 4
     for name, label, pattern in selected:
         assert {(name, label, value) for value in pattern.split("|")} <= values
 

@@ -32,8 +32,10 @@ async def serving_audit_api(database_url: str, /, **settings: Any) -> AsyncItera
     """Run the audit API; yield a client that talks to it and keeps no cookies."""
     shared = AuditLogSettings(database_url=database_url)
     async with (
-        serving(shared, AuditApiSettings(port=0, **settings)) as (host, port),
-        ClientSession(f"http://{host}:{port}", connector=TCPConnector(limit=0)) as client,
+        serving(shared, AuditApiSettings(port=0, **settings)) as address,
+        ClientSession(
+            f"http://{address.host}:{address.port}", connector=TCPConnector(limit=0)
+        ) as client,
     ):
         yield client
 

@@ -47,6 +47,15 @@ async def metric(sidecar: Service, name: str, **labels: str) -> float:
     raise AssertionError(f"no {name} {labels} in:\n{text}")
 
 
+async def metric_becomes(service: Service, value: float, name: str, **labels: str) -> None:
+    """Wait until the metric has *value*."""
+
+    async def has_it() -> bool:
+        return await metric(service, name, **labels) == value
+
+    assert await eventually(has_it, service.report)
+
+
 async def records(sidecar: Service, fate: str) -> int:
     """Return how many records have met this fate."""
     return int(await metric(sidecar, "records_total", fate=fate))

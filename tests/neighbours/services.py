@@ -193,7 +193,8 @@ def running_audit_api(
 
 def running_ingest(database_url: str, **environment: str) -> AbstractAsyncContextManager[Service]:
     """Run the ingest, which brings what is published to NATS into *database_url*."""
-    return running("audit_log", {"AUDIT_LOG_DATABASE_URL": database_url, **environment}, "ingest")
+    settings = {"AUDIT_LOG_DATABASE_URL": database_url, "AUDIT_LOG_INGEST_OPS_PORT": "0"}
+    return running("audit_log", settings | environment, "ingest")
 
 
 @contextmanager

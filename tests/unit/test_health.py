@@ -1,6 +1,7 @@
 import asyncio
 
-from proxy.health import Health, Status
+from audit_log.ops import Status
+from proxy.health import Health
 
 
 def test_calls_are_accepted_while_something_behind_them_is_wrong():
