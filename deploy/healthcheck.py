@@ -1,18 +1,22 @@
 """`python -m deploy.healthcheck`: the image's HEALTHCHECK, for whichever service it runs."""
 
-import os
+import ssl
 import sys
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+from yarl import URL
 
 from audit_api.settings import AuditApiSettings
-from audit_log.settings import read_settings
+from audit_log.settings import IngestSettings, read_settings
 from proxy.settings import ProxySettings
 
 _FIRST_PROCESS: Final = Path("/proc/1/cmdline")
 _PATIENCE_SECONDS: Final = 3
+_REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def main() -> int:
@@ -21,23 +25,48 @@ def main() -> int:
     The first process of the container tells which one it is; a command such as `migrate` has
     nothing to ask and counts as healthy.
     """
-    words = _FIRST_PROCESS.read_bytes().split(b"\0")
-    if b"proxy" in words:
-        return _ask(read_settings(ProxySettings).ops_port)
-    if b"audit_api" in words:
-        return _ask(read_settings(AuditApiSettings).port)
-    return 0
+    _, _, words = _FIRST_PROCESS.read_text().partition("\0-m\0")
+    address = address_of(words.split("\0"))
+    if address is None or (complaint := complaint_of(address)) is None:
+        return 0
+    sys.stderr.write(f"{complaint}\n")
+    return 1
 
 
-def _ask(port: int) -> int:
+def address_of(words: Sequence[str]) -> URL | None:
+    """Return where the service that `python -m` *words* runs says that it lives, if it is one."""
+    match words:
+        case ["proxy", *_]:
+            proxy = read_settings(ProxySettings)
+            return _address("http", proxy.ops_host, proxy.ops_port)
+        case ["audit_api", *_]:
+            api = read_settings(AuditApiSettings)
+            return _address("https" if api.tls else "http", api.host, api.port)
+        case ["audit_log", "ingest", *_]:
+            ingest = read_settings(IngestSettings)
+            return _address("http", ingest.ops_host, ingest.ops_port)
+    return None
+
+
+def _address(scheme: str, host: str, port: int) -> URL:
+    host = _REACHED_AT.get(host, host)
+    return URL.build(scheme=scheme, host=host, port=port, path="/healthz")
+
+
+def complaint_of(address: URL) -> str | None:
+    """Return why *address* does not answer as it should, or None."""
+    tls = ssl.create_default_context()
+    # We ask ourselves: the certificate has the names by which others know us, and nothing is told.
+    tls.check_hostname = False
+    tls.verify_mode = ssl.CERT_NONE
+    # For the same reason never by way of a proxy of the site's.
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=tls))
     try:
-        urlopen(f"http://127.0.0.1:{port}/healthz", timeout=_PATIENCE_SECONDS).close()
+        opener.open(str(address), timeout=_PATIENCE_SECONDS).close()
     except (OSError, HTTPException) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":
-    os.environ.pop("http_proxy", None)  # we ask ourselves, never through a proxy of the site
     sys.exit(main())
