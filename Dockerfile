@@ -1,4 +1,5 @@
-# One image for everything: `podwarden-audit proxy`, `… audit_api`, `… audit_log migrate`.
+# One image for everything: `podwarden-audit proxy`, `… audit_api`, `… audit_log ingest`,
+# `… audit_log migrate`.
 #
 # A tag can be moved, a digest cannot: this one names the image for all platforms, and the tag
 # before it is for people. docs/deploy.md says where it comes from and how to take a newer one.
@@ -29,9 +30,10 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PROXY_HOST=0.0.0.0 \
     PROXY_OPS_HOST=0.0.0.0 \
     PROXY_JOURNAL_DIR=/var/lib/podwarden-audit/journal \
-    AUDIT_API_HOST=0.0.0.0
+    AUDIT_API_HOST=0.0.0.0 \
+    AUDIT_LOG_INGEST_OPS_HOST=0.0.0.0
 USER 65532:65532
-EXPOSE 8100 8109 8110
+EXPOSE 8100 8108 8109 8110
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s \
     CMD ["python", "-m", "deploy.healthcheck"]
 ENTRYPOINT ["python", "-m"]

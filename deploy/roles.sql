@@ -1,4 +1,4 @@
--- Three roles with the least that each needs. Run as a superuser, in the audit log's database:
+-- Four roles with the least that each needs. Run as a superuser, in the audit log's database:
 --
 --     psql -d podwarden_audit -f deploy/roles.sql      before the first `migrate`: makes the roles
 --     python -m audit_log migrate                      as podwarden_audit_owner
@@ -16,12 +16,14 @@ SET client_min_messages = warning;
 BEGIN;
 
 SELECT format('CREATE ROLE %I LOGIN', name)
-FROM unnest('{podwarden_audit_owner,podwarden_audit_proxy,podwarden_audit_api}'::text[]) AS name
+FROM unnest('{podwarden_audit_owner,podwarden_audit_proxy,podwarden_audit_ingest,
+    podwarden_audit_api}'::text[]) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 GRANT CONNECT ON DATABASE :"DBNAME"
-    TO podwarden_audit_owner, podwarden_audit_proxy, podwarden_audit_api;
+    TO podwarden_audit_owner, podwarden_audit_proxy, podwarden_audit_ingest, podwarden_audit_api;
 GRANT USAGE, CREATE ON SCHEMA public TO podwarden_audit_owner;
-GRANT USAGE ON SCHEMA public TO podwarden_audit_proxy, podwarden_audit_api;
+GRANT USAGE ON SCHEMA public
+    TO podwarden_audit_proxy, podwarden_audit_ingest, podwarden_audit_api;
 \if :{?shared}
 \else
 REVOKE CONNECT, TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
@@ -29,8 +31,10 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 \endif
 
 -- What is granted below is all: rights of an earlier version of this file are taken back.
-REVOKE ALL ON ALL TABLES IN SCHEMA public FROM podwarden_audit_proxy, podwarden_audit_api;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM podwarden_audit_proxy, podwarden_audit_api;
+REVOKE ALL ON ALL TABLES IN SCHEMA public
+    FROM podwarden_audit_proxy, podwarden_audit_ingest, podwarden_audit_api;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public
+    FROM podwarden_audit_proxy, podwarden_audit_ingest, podwarden_audit_api;
 
 SELECT to_regclass('public.mcp_audit_schema') IS NOT NULL AS is_migrated,
        to_regprocedure('public.mcp_tokens_announce()') IS NOT NULL AS has_own_tokens \gset
@@ -56,13 +60,14 @@ WHERE pronamespace = 'public'::regnamespace AND proname IN (
     'mcp_audit_convert_batch', 'mcp_audit_convert_switch', 'mcp_audit_log_convert')
 ORDER BY proname \gexec
 
--- INSERT alone is enough: the sidecar appends with `ON CONFLICT DO NOTHING` without a target, or
+-- INSERT alone is enough: sidecar and ingest append with `ON CONFLICT DO NOTHING` without a target, or
 -- with COPY. An ON CONFLICT (…) or a RETURNING would ask for SELECT.
 GRANT INSERT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation
-    TO podwarden_audit_proxy;
--- The purge lets go what the owner's retention says, and nothing else.
-GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions, public.mcp_audit_purge
-    TO podwarden_audit_proxy;
+    TO podwarden_audit_proxy, podwarden_audit_ingest;
+GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions
+    TO podwarden_audit_proxy, podwarden_audit_ingest;
+-- It lets go what the owner's retention says, and nothing else. The ingest lets nothing go.
+GRANT EXECUTE ON FUNCTION public.mcp_audit_purge TO podwarden_audit_proxy;
 
 -- mcp_audit_schema: whether the schema is up to date is a part of the audit API's health.
 GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation,
@@ -73,7 +78,7 @@ GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invo
 
 \if :has_own_tokens
 GRANT SELECT (id, name, role, token_hash, expires_at, revoked_at) ON public.mcp_tokens
-    TO podwarden_audit_proxy, podwarden_audit_api;
+    TO podwarden_audit_proxy, podwarden_audit_ingest, podwarden_audit_api;
 \elif :is_migrated
 \echo 'The tokens are PodWarden\'s: grant SELECT on what PROXY_TOKEN_QUERY and AUDIT_API_TOKEN_QUERY read.'
 \endif

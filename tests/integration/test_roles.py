@@ -15,22 +15,43 @@ from audit_log.arrivals import CHANNEL
 from audit_log.database import Database, open_database
 from audit_log.errors import StoreError
 from audit_log.gaps import GapQuery, search_gaps
+from audit_log.jetstream import open_jetstream
+from audit_log.publisher import Publisher
 from audit_log.purge import apply_retention, purging
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome
 from audit_log.retention import Retention
 from audit_log.schema import migrate
+from audit_log.search import RecordQuery, search
+from audit_log.settings import NatsSettings
 from audit_log.store import Store
 from audit_log.tokens import TokenTable, hash_token
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL
+from tests.neighbours.nats_server import running_nats
+from tests.neighbours.ops import metric_becomes
 from tests.neighbours.patience import eventually
 from tests.neighbours.postgres import fresh_database
 from tests.neighbours.postgres_programs import set_up_roles
 from tests.neighbours.records import ARRIVAL, a_record
-from tests.neighbours.services import running_audit_api, running_sidecar
+from tests.neighbours.services import running_audit_api, running_ingest, running_sidecar
 from tests.neighbours.upstream import Upstream
 
-_ROLES = ("podwarden_audit_owner", "podwarden_audit_proxy", "podwarden_audit_api")
+_ROLES = (
+    "podwarden_audit_owner",
+    "podwarden_audit_proxy",
+    "podwarden_audit_api",
+    "podwarden_audit_ingest",
+)
+
+
+_CALL = Invocation(
+    id=uuid4(), created_at=ARRIVAL, tool="list_hosts", outcome=ToolOutcome.OK,
+    status_code=200, origin=Origin.MCP, instance="sidecar-1", token_name="ci",
+)  # fmt: skip
+_GAP = Gap(
+    id=uuid4(), started_at=ARRIVAL, ended_at=ARRIVAL, count=3, reason="journal_full",
+    instance="sidecar-1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +62,7 @@ class Urls:
     owner: str
     proxy: str
     audit_api: str
+    ingest: str
 
 
 @pytest.fixture
@@ -97,6 +119,30 @@ async def test_both_services_do_their_work_with_their_roles(urls: Urls, upstream
         await _made_partitions(urls.superuser)
 
 
+async def test_the_ingest_does_its_work_with_its_role(urls: Urls):
+    async with open_database(urls.owner, application="owner") as owner:
+        _, secret = await TokenTable(owner).create("laptop", "admin", 90)
+    # Found out by the ingest; and the second time refused by COPY, for it is there.
+    unnamed = a_record(token_name=None, token_id=None, token_hash=hash_token(secret))
+    with running_nats() as nats:
+        settings = NatsSettings(urls=nats.url, replicas=1)
+        stream = {"AUDIT_LOG_NATS_URLS": nats.url, "AUDIT_LOG_NATS_REPLICAS": "1"}
+        async with (
+            running_ingest(urls.ingest, **stream) as ingest,
+            open_jetstream(settings) as jetstream,
+            open_database(urls.audit_api, application="audit_api") as reader,
+        ):
+            await metric_becomes(ingest, 1, "ingest_is_ready")
+            await Publisher(jetstream).append([unnamed])
+            await Publisher(jetstream).append([unnamed, a_record(id=uuid4())])
+            await Publisher(jetstream).append_invocations([_CALL])
+            await Publisher(jetstream).append_gaps([_GAP])
+            await metric_becomes(ingest, 5, "ingest_records_total", fate="written")
+            names = {record.token_name for record in await search(reader, RecordQuery())}
+            assert "laptop" in names
+            await _made_partitions(urls.superuser)
+
+
 async def _made_partitions(url: str) -> None:
     async with open_database(url, application="test") as database:
 
@@ -115,14 +161,6 @@ async def _made_partitions(url: str) -> None:
 
 
 async def test_the_sidecar_appends_everything_and_the_reader_hears_of_it(urls: Urls):
-    call = Invocation(
-        id=uuid4(), created_at=ARRIVAL, tool="list_hosts", outcome=ToolOutcome.OK,
-        status_code=200, origin=Origin.MCP, instance="sidecar-1", token_name="ci",
-    )  # fmt: skip
-    gap = Gap(
-        id=uuid4(), started_at=ARRIVAL, ended_at=ARRIVAL, count=3, reason="journal_full",
-        instance="sidecar-1",
-    )  # fmt: skip
     async with (
         open_database(urls.proxy, application="proxy") as proxy,
         open_database(urls.audit_api, application="audit_api") as reader,
@@ -131,8 +169,8 @@ async def test_the_sidecar_appends_everything_and_the_reader_hears_of_it(urls: U
         store = Store(proxy)
         for _ in range(2):  # twice, as after an answer that was lost
             await store.append([a_record()])
-            await store.append_invocations([call])
-            await store.append_gaps([gap])
+            await store.append_invocations([_CALL])
+            await store.append_gaps([_GAP])
         assert await anext(heard) == ""
         assert [found.count for found in await search_gaps(reader, GapQuery(limit=10))] == [3]
 
@@ -185,7 +223,7 @@ async def test_the_sidecar_may_also_copy_into_the_audit_log(urls: Urls):
         await connection.close()
 
 
-_NOT_FOR_EITHER = (
+_NOT_FOR_ANY = (
     "UPDATE mcp_audit_log SET status_code = 200",
     "DELETE FROM mcp_audit_log",
     "TRUNCATE mcp_audit_log",
@@ -226,6 +264,7 @@ _NOT_FOR_THE_PROXY = (
     "INSERT INTO mcp_audit_gap SELECT gen_random_uuid(), now(), now(), 1, '', '' RETURNING id",
     "INSERT INTO mcp_tool_invocation (id) SELECT gen_random_uuid() ON CONFLICT (id) DO NOTHING",
 )
+_NOT_FOR_THE_INGEST = ("SELECT mcp_audit_purge(now(), 1)",)
 _NOT_FOR_THE_AUDIT_API = (
     "INSERT INTO mcp_audit_gap SELECT gen_random_uuid(), now(), now(), 1, '', ''",
     "INSERT INTO mcp_tool_invocation (id) SELECT gen_random_uuid()",
@@ -235,11 +274,16 @@ _NOT_FOR_THE_AUDIT_API = (
 
 
 async def test_the_sidecar_may_do_nothing_else(urls: Urls):
-    assert await _allowed(urls.proxy, [*_NOT_FOR_EITHER, *_NOT_FOR_THE_PROXY]) == []
+    assert await _allowed(urls.proxy, [*_NOT_FOR_ANY, *_NOT_FOR_THE_PROXY]) == []
+
+
+async def test_the_ingest_may_do_nothing_else(urls: Urls):
+    refused = [*_NOT_FOR_ANY, *_NOT_FOR_THE_PROXY, *_NOT_FOR_THE_INGEST]
+    assert await _allowed(urls.ingest, refused) == []
 
 
 async def test_the_audit_api_may_do_nothing_else(urls: Urls):
-    assert await _allowed(urls.audit_api, [*_NOT_FOR_EITHER, *_NOT_FOR_THE_AUDIT_API]) == []
+    assert await _allowed(urls.audit_api, [*_NOT_FOR_ANY, *_NOT_FOR_THE_AUDIT_API]) == []
 
 
 async def _allowed(url: str, statements: list[str]) -> list[str]:

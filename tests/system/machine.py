@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 PROXY = "podwarden-audit-proxy"
-UNITS = (PROXY, "podwarden-audit-api")
+UNITS = (PROXY, "podwarden-audit-api", "podwarden-audit-ingest")
 HEAD = Path("/run/private/podwarden-audit")
 PATIENCE_SECONDS = 60
 
@@ -42,6 +42,7 @@ def seen() -> dict[str, object]:
     systemctl("start", *UNITS)
     wait_until_alive(8109)
     wait_until_alive(8110)
+    wait_until_alive(8108)
     pid = int(shown(PROXY, "MainPID"))
     status = Path(f"/proc/{pid}/status").read_text()
     files = sorted(path.suffix for path in HEAD.iterdir())

@@ -9,7 +9,7 @@ from tests.neighbours.services import CHECKOUT
 from tests.system.debian import need, run
 
 DEPLOY = CHECKOUT / "deploy"
-ROLES = ("owner", "proxy", "api")
+ROLES = ("owner", "proxy", "api", "ingest")
 
 
 async def test_the_roles_get_the_passwords_of_the_environment(postgres, empty_database_url):

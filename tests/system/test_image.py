@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from deploy.local.postgres import running_postgres
+from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import CHECKOUT, free_port
 from tests.system.debian import need, run
@@ -102,6 +103,36 @@ async def test_a_call_through_the_image_is_recorded_and_can_be_read(
         # Leaving the block: SIGTERM reaches the first process, which must end with 0.
     assert sidecar.log[-1]["event"] == audit_api.log[-1]["event"] == "service.stopped"
     assert sidecar.noise == audit_api.noise == []
+
+
+async def test_the_healthcheck_finds_an_audit_api_with_tls_and_an_ingest(image, workshop):
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    certificates = workshop / "certificates"
+    certificates.mkdir(mode=0o755)
+    pair = key_pair_of(LOOPBACK, certificates)
+    secure = image.running(
+        workshop / "secure",
+        "audit_api",
+        mounts={"/run/certificates": certificates},
+        AUDIT_API_PORT=str(free_port()),
+        AUDIT_API_TLS_CERTIFICATE_FILE=f"/run/certificates/{pair.certificate.name}",
+        AUDIT_API_TLS_KEY_FILE=f"/run/certificates/{pair.key.name}",
+        AUDIT_LOG_DATABASE_URL=nowhere,
+    )
+    ingest = image.running(
+        workshop / "ingest",
+        "audit_log",
+        "ingest",
+        mounts={},
+        AUDIT_LOG_INGEST_OPS_PORT=str(free_port()),
+        AUDIT_LOG_NATS_URLS="nats://127.0.0.1:1",
+        AUDIT_LOG_DATABASE_URL=nowhere,
+    )
+    async with secure as audit_api, ingest as ingester:
+        for service in (audit_api, ingester):
+            asked = service.execute(*image.healthcheck)
+            assert (asked.returncode, asked.stderr) == (0, "")
+    assert audit_api.noise == ingester.noise == []
 
 
 async def test_the_healthcheck_fails_in_one_line_when_the_service_does_not_answer(image, workshop):

@@ -8,14 +8,21 @@ from compose_spec import PyOptions
 from pydantic_settings import BaseSettings
 
 from audit_api.settings import AuditApiSettings
-from audit_log.settings import AuditLogSettings
+from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings
 from proxy.settings import ProxySettings
 from tests.unit.test_documents import CHECKOUT, read
 
-FILES = ("compose.yaml", "compose.host.yaml")
+FILES = ("compose.yaml", "compose.host.yaml", "compose.nats.yaml")
 VARIABLE = re.compile(r"\$\{[A-Z_]+(?::-(?P<default>[^}]*)|:\?)\}")
 A_SECRET = "x" * 40
-OURS: dict[str, type[BaseSettings]] = {"proxy": ProxySettings, "audit-api": AuditApiSettings}
+READ: dict[tuple[str, str], list[type[BaseSettings]]] = {
+    ("compose.yaml", "proxy"): [ProxySettings],
+    ("compose.yaml", "audit-api"): [AuditApiSettings],
+    ("compose.host.yaml", "proxy"): [ProxySettings],
+    ("compose.host.yaml", "audit-api"): [AuditApiSettings],
+    ("compose.nats.yaml", "proxy"): [ProxySettings, NatsSettings],
+    ("compose.nats.yaml", "ingest"): [IngestSettings, NatsSettings],
+}
 
 
 def services(name: str) -> dict[str, dict[str, Any]]:
@@ -29,24 +36,32 @@ def services(name: str) -> dict[str, dict[str, Any]]:
     return cast("dict[str, dict[str, Any]]", compose.to_dict()["services"])
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize(("name", "service"), READ)
 def test_the_code_takes_what_compose_gives_it(name, service, monkeypatch):
-    base = services("compose.yaml")[service]["environment"]
+    base = services("compose.yaml").get(service, {"environment": {}})["environment"]
     words = base | services(name)[service]["environment"]
     given = {setting: str(value) for setting, value in words.items()}
 
-    shared, own = (read(kind, monkeypatch, given) for kind in (AuditLogSettings, OURS[service]))
+    kinds: list[type[BaseSettings]] = [AuditLogSettings, *READ[name, service]]
+    taken = [read(kind, monkeypatch, given) for kind in kinds]
 
-    known = {f"AUDIT_LOG_{field}".upper() for field in type(shared).model_fields}
-    known |= {own.model_config["env_prefix"] + field.upper() for field in type(own).model_fields}
+    known = {
+        (kind.model_config["env_prefix"] + field).upper()
+        for kind in taken
+        for field in type(kind).model_fields
+    }
     assert set(given) <= known
 
 
 def test_podwarden_is_reached_through_the_sidecar_alone():
-    published = {name: service.get("ports") for name, service in services(FILES[0]).items()}
+    published = [
+        (file, name)
+        for file in ("compose.yaml", "compose.nats.yaml")
+        for name, service in services(file).items()
+        if service.get("ports")
+    ]
 
-    assert [name for name, ports in published.items() if ports] == ["proxy"]
+    assert published == [("compose.yaml", "proxy")]
 
 
 def test_on_the_hosts_network_everything_but_the_sidecar_is_on_loopback():
@@ -64,9 +79,10 @@ def test_the_sidecar_may_finish_its_stop():
 
 
 def test_ours_run_confined():
-    for name, service in services("compose.yaml").items():
-        if service["image"] == "podwarden-audit":
-            assert (name, service["read_only"], service["cap_drop"]) == (name, True, ["ALL"])
+    for file in FILES:
+        for name, service in services(file).items():
+            if service.get("image") == "podwarden-audit":
+                assert (name, service["read_only"], service["cap_drop"]) == (name, True, ["ALL"])
 
 
 def test_the_example_names_each_variable_of_the_compose_files_and_no_other():

@@ -13,7 +13,10 @@ from proxy.settings import ProxySettings
 from tests.unit.test_documents import CHECKOUT, settings
 
 KUBERNETES = CHECKOUT / "deploy" / "kubernetes"
-RENDERED = ("base", "overlays/production")
+RENDERED = ("base", "overlays/production", "overlays/nats")
+THEIRS = {"podwarden", "nats"}
+LABEL = "app.kubernetes.io/name"
+RULES = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
 Manifest = dict[str, Any]
 
 
@@ -39,35 +42,46 @@ def pods(manifests: dict[tuple[str, str], Manifest]) -> list[Manifest]:
     return [
         made["spec"]["template"]["spec"]
         for made in manifests.values()
-        if "template" in made["spec"]
+        if "template" in made.get("spec", {})
     ]
 
 
 def containers(manifests: dict[tuple[str, str], Manifest]) -> list[Manifest]:
-    every = [container for pod in pods(manifests) for container in pod["containers"]]
-    return [container for container in every if container["name"] != "podwarden"]
+    return [container for pod in pods(manifests) for container in pod["containers"]]
+
+
+def ours(manifests: dict[tuple[str, str], Manifest]) -> list[Manifest]:
+    return [each for each in containers(manifests) if each["name"] not in THEIRS]
+
+
+def secrets(directory: str) -> list[Manifest]:
+    """Return the example secrets that docs/deploy.md has copied for *directory*."""
+    files = [KUBERNETES / "secret.example.yaml", KUBERNETES / directory / "secret.example.yaml"]
+    return [
+        made for file in files if file.exists() for made in yaml.safe_load_all(file.read_text())
+    ]
 
 
 def test_the_schemas_of_kubernetes_take_them(manifests):
-    examples = yaml.safe_load_all((KUBERNETES / "secret.example.yaml").read_text())
-    for made in [*manifests.values(), *examples]:
+    for made in [*manifests.values(), *secrets("overlays/nats")]:
         if made["kind"] != "ServiceMonitor":  # Prometheus' own, none of these schemas
             kubernetes_validate.validate(made, "1.37", strict=True)
 
 
 def test_they_name_settings_that_there_are(manifests):
-    named = {variable["name"] for made in containers(manifests) for variable in made["env"]}
+    named = {variable["name"] for made in ours(manifests) for variable in made["env"]}
 
     assert named <= set(settings())
 
 
-def test_each_secret_is_in_the_example_with_the_keys_that_are_read(manifests):
-    examples = yaml.safe_load_all((KUBERNETES / "secret.example.yaml").read_text())
+@pytest.mark.parametrize("directory", RENDERED)
+def test_each_secret_is_in_the_example_with_the_keys_that_are_read(directory):
+    examples = secrets(directory)
     keys = {(made["metadata"]["name"], key) for made in examples for key in made["stringData"]}
     references = [
         variable["valueFrom"]["secretKeyRef"]
-        for made in containers(manifests)
-        for variable in made["env"]
+        for made in containers(rendered(directory))
+        for variable in made.get("env", [])
         if "secretKeyRef" in variable.get("valueFrom", {})
     ]
 
@@ -97,18 +111,44 @@ def test_the_sidecar_may_finish_its_stop(manifests):
     assert grace > 3 * ProxySettings.model_fields["stop_seconds"].default
 
 
-def test_ours_run_confined(manifests):
+def test_all_but_podwarden_run_confined(manifests):
     for made in containers(manifests):
+        if made["name"] == "podwarden":
+            continue
         confined = made["securityContext"]
         assert confined["readOnlyRootFilesystem"] is True
         assert confined["allowPrivilegeEscalation"] is False
         assert confined["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_the_monitor_reads_a_port_of_the_service_that_it_selects():
-    manifests = rendered("overlays/production")
-    monitor = manifests["ServiceMonitor", "podwarden-audit"]["spec"]
-    service = manifests["Service", "podwarden"]
+def test_all_of_ours_are_of_one_version(manifests):
+    assert len({made["image"] for made in ours(manifests)}) == 1
 
-    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert monitor["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [("podwarden-audit", "podwarden"), ("podwarden-audit-ingest", "audit-ingest")],
+)
+def test_a_monitor_reads_a_port_of_the_service_that_it_selects_as_the_job_of_the_alerts(
+    name, service
+):
+    manifests = rendered("overlays/nats")
+    monitor = manifests["ServiceMonitor", name]["spec"]
+    selected = manifests["Service", service]
+    [endpoint] = monitor["endpoints"]
+    [job] = [rule for rule in endpoint["relabelings"] if rule["targetLabel"] == "job"]
+
+    assert monitor["selector"]["matchLabels"].items() <= selected["metadata"]["labels"].items()
+    assert endpoint["port"] in {port["name"] for port in selected["spec"]["ports"]}
+    assert f'up{{job="{job["replacement"]}"}}' in RULES.read_text()
+
+
+def test_only_the_sidecar_and_the_ingest_reach_nats_and_only_servers_its_cluster():
+    rules = rendered("overlays/nats")["NetworkPolicy", "nats"]["spec"]["ingress"]
+    reached = {
+        port["port"]: {each["podSelector"]["matchLabels"][LABEL] for each in rule["from"]}
+        for rule in rules
+        for port in rule["ports"]
+    }
+
+    assert reached == {"client": {"podwarden", "audit-ingest"}, "cluster": {"nats"}}
