@@ -13,11 +13,14 @@ from audit_log.convert_command import convert, drop_old, verify
 from audit_log.database import Database, open_database
 from audit_log.errors import RecordRefusedError, SchemaError, StoreError
 from audit_log.ingest_service import serve
+from audit_log.jetstream import check_files
 from audit_log.listening import CannotListenError
 from audit_log.logs import set_up_logs
+from audit_log.nats_credentials import CredentialsFileError
 from audit_log.purge_command import purge
 from audit_log.schema import ensure_partitions, migrate
 from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings, read_settings
+from audit_log.tls import TlsFilesError
 from audit_log.tokens import ROLES, Token, TokenTable
 
 _DEFAULT_EXPIRY_DAYS: Final = 90
@@ -32,11 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "ingest":
             nats, ingest = read_settings(NatsSettings), read_settings(IngestSettings)
+            check_files(nats)
             asyncio.run(serve(settings, nats, ingest))
         else:
             asyncio.run(_run(options, settings))
-    except (StoreError, CommandError, CannotListenError) as error:
+    except StoreError as error:
         sys.stderr.write(f"{_complaint(error)}\n")
+        return 1
+    except (CommandError, CannotListenError, TlsFilesError, CredentialsFileError) as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as a shell says it
@@ -139,8 +146,8 @@ def _show(tokens: Sequence[Token]) -> None:
         say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}")
 
 
-def _complaint(error: Exception) -> str:
-    if isinstance(error, SchemaError | CommandError | CannotListenError):
+def _complaint(error: StoreError) -> str:
+    if isinstance(error, SchemaError):
         return str(error)
     if isinstance(error, RecordRefusedError):
         return f"PostgreSQL refused this: {error}"

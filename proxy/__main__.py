@@ -6,8 +6,10 @@ import signal
 import structlog
 import uvloop
 
+from audit_log.jetstream import check_files
 from audit_log.listening import CannotListenError
 from audit_log.logs import set_up_logs
+from audit_log.nats_credentials import CredentialsFileError
 from audit_log.settings import AuditLogSettings, NatsSettings, read_settings
 from audit_log.tls import TlsFilesError
 from proxy.journal import JournalError
@@ -29,11 +31,13 @@ def main() -> None:
     try:
         # Before anything is begun, and before workers would each complain, again and again.
         check_tls_files(settings)
+        if nats is not None:
+            check_files(nats)
         if settings.workers > 1:
             uvloop.run(_supervise(shared, settings))
         else:
             uvloop.run(_serve(shared, settings, nats))
-    except (CannotListenError, TlsFilesError) as error:
+    except (CannotListenError, TlsFilesError, CredentialsFileError) as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None
