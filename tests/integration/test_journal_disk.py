@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from audit_log.record import Outcome
+from audit_log.record import AuditRecord, Outcome
 from proxy.journal import Limits, open_journal
 from proxy.journal.directory import MAX_DAMAGED_BYTES, JournalDirectory
 from proxy.journal.line import record_line
@@ -160,7 +160,7 @@ class file_size_limited:  # noqa: N801 -- reads as what it does
 
 async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call_comes(opened):
     async with opened() as journal:
-        offered = []
+        offered: list[tuple[AuditRecord, bool]] = []
         # Until the disk is full and not only the head, which is when the mover is slow.
         while journal.problem is None or not journal.refused:
             for number in range(len(offered), len(offered) + 100):
