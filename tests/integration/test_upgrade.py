@@ -9,10 +9,11 @@ from aiohttp import ClientSession
 from audit_log.database import Database, open_database
 from audit_log.schema import migrate, migrations
 from audit_log.tokens import DEFAULT_TOKEN_QUERY, hash_token
+from tests.neighbours.hop import hop_to
 from tests.neighbours.old_schema import migrate_up_to
 from tests.neighbours.ops import degraded, recovered
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import Service, running_audit_api, running_sidecar
+from tests.neighbours.services import Service, refusing_port, running_audit_api, running_sidecar
 from tests.neighbours.upstream import Upstream
 
 SECRET: Final = "pwm_of-an-old-installation"
@@ -38,15 +39,19 @@ async def loses_nothing_on(number: int, audit_log: Database, url: str, upstream:
     """Call a sidecar on the schema of *number* migrations, migrate, and find each call once."""
     await migrate_up_to(audit_log, number)
     await _add_token(audit_log)
-    async with running_sidecar(upstream.url, url) as sidecar:
+    async with hop_to(url) as hop, running_sidecar(upstream.url, hop.url) as sidecar:
         await _call(sidecar, "/api/v1/old")
         if number <= BEFORE_TOKENS:
             await degraded(sidecar, because="run `python -m audit_log migrate`")
         else:
             assert await eventually(lambda: _paths(audit_log, 1), sidecar.report)
 
-        await migrate(audit_log)
-        await _add_token(audit_log)
+        # Within reach of the sidecar, the table of tokens would be there before the token is.
+        with refusing_port() as nobody:
+            hop.lead_to(f"postgresql://127.0.0.1:{nobody}")
+            await migrate(audit_log)
+            await _add_token(audit_log)
+        hop.lead_to(url)
 
         await _call(sidecar, "/api/v1/new")
         assert await eventually(lambda: _paths(audit_log, 2), sidecar.report) == [
