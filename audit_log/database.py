@@ -14,6 +14,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from audit_log.errors import (
+    DeadlockError,
     RecordRefusedError,
     StatementRefusedError,
     StoreError,
@@ -37,6 +38,7 @@ _UNDEFINED: Final = ("42P01", "42703", "42883")
 _MISUNDERSTOOD_CLASS: Final = "42"  # syntax error or access rule violation
 _FEATURE_NOT_SUPPORTED: Final = "0A000"
 _NO_RIGHT: Final = "42501"
+_DEADLOCK: Final = "40P01"
 _MAX_MESSAGE_CHARACTERS: Final = 300
 
 Row = asyncpg.Record
@@ -80,7 +82,7 @@ def _unavailable(sqlstate: str) -> type[StoreUnavailableError]:
     is_misunderstood = sqlstate.startswith(_MISUNDERSTOOD_CLASS)
     if is_misunderstood or sqlstate == _FEATURE_NOT_SUPPORTED:
         return StatementRefusedError
-    return StoreUnavailableError
+    return DeadlockError if sqlstate == _DEADLOCK else StoreUnavailableError
 
 
 def _blames_the_copy(sqlstate: str) -> bool:

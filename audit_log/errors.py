@@ -13,6 +13,10 @@ class StatementRefusedError(StoreUnavailableError):
     """Not as the schema and our rights are now: the statement is to blame, and not the data."""
 
 
+class DeadlockError(StoreUnavailableError):
+    """Not this time: another transaction and ours waited for each other, and ours was undone."""
+
+
 class TokenUnreadableError(StoreUnavailableError):
     """The token query answers something that is no token: a wrong query, or one odd row."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -9,10 +10,11 @@ from typing import Final
 
 from audit_log.adoption import Column, obstacles, too_short
 from audit_log.database import Database, Transaction
-from audit_log.errors import RecordRefusedError, SchemaError
+from audit_log.errors import DeadlockError, RecordRefusedError, SchemaError
 
 MONTHS_AHEAD: Final = 3
 _MIGRATION_SECONDS: Final = 3_600.0  # an index on a large adopted table takes its time
+_TRIES: Final = 10
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('mcp_audit_schema'))"
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS mcp_audit_schema (
@@ -61,9 +63,17 @@ def pending(known: Sequence[Migration], applied: Mapping[str, str]) -> list[Migr
 async def migrate(database: Database) -> list[str]:
     """Bring the schema up to date; return the names of what was applied.
 
-    All or nothing, and one migrator at a time. Raises `SchemaError` when an existing table cannot
-    be adopted.
+    All or nothing, and one migrator at a time; services may be at work meanwhile. Raises
+    `SchemaError` when an existing table cannot be adopted.
     """
+    # Whoever reads partitions and then the table has its locks in the other order than we.
+    for _ in range(_TRIES - 1):
+        with suppress(DeadlockError):
+            return await _migrate(database)
+    return await _migrate(database)
+
+
+async def _migrate(database: Database) -> list[str]:
     async with database.transaction(statement_seconds=_MIGRATION_SECONDS) as transaction:
         await transaction.execute(_LOCK)
         await transaction.execute(_TABLE)

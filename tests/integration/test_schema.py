@@ -13,6 +13,8 @@ from audit_log.schema import ensure_partitions, is_current, migrate, migrations
 from audit_log.search import RecordQuery, search
 from audit_log.store import Store
 from tests.neighbours.adopted import PODWARDENS
+from tests.neighbours.old_schema import migrate_up_to
+from tests.neighbours.patience import eventually
 from tests.neighbours.records import ARRIVAL, a_record
 
 NAMES = [migration.name for migration in migrations()]
@@ -278,3 +280,26 @@ async def test_a_token_table_of_podwardens_is_not_touched(empty):
     )
     assert [row["attname"] for row in columns] == ["id", "secret_digest"]
     assert await empty.fetch("SELECT 1 FROM pg_trigger") == []
+
+
+async def test_a_migration_that_deadlocks_with_somebody_at_work_is_tried_again(
+    empty, empty_database_url
+):
+    await migrate_up_to(empty, len(NAMES) - 1)
+    [partition, *_] = await partitions(empty)
+
+    async def is_waiting():
+        return await empty.fetch(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'migrating' AND wait_event_type = 'Lock'"
+        )
+
+    async with open_database(empty_database_url, application="migrating") as migrating:
+        async with empty.transaction() as transaction:
+            await transaction.execute(f"SELECT FROM {partition}")
+            migration = asyncio.create_task(migrate(migrating))
+            assert await eventually(is_waiting)
+            # It has the table and waits for the partition. Who waits first learns of a deadlock.
+            await transaction.execute("SELECT FROM mcp_audit_log")
+
+        assert await migration == NAMES[-1:]
