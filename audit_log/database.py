@@ -147,6 +147,8 @@ class Transaction:
             try:
                 for piece in pieces:
                     yield piece
+                    # The driver waits only where the server is slow; others have work to do.
+                    await asyncio.sleep(0)
             except RecordRefusedError as error:
                 # Kept from the driver, which would ask on a new connection to cancel the COPY.
                 refusals.append(error)

@@ -28,8 +28,12 @@ ON CONFLICT DO NOTHING
 """
 # One per batch, for those who watch the log live. It asks for no right at all.
 _ANNOUNCE: Final = f"NOTIFY {CHANNEL}"
-_AT_ONCE: Final = 500
+_FEWEST_AT_ONCE: Final = 50
+_MOST_AT_ONCE: Final = 500
 """Records turned into text in one go, about half a millisecond: calls wait for no more."""
+_PIECES: Final = 20
+"""What a batch is cut into, within these limits: few calls wait for a small one, and a large one
+comes when many are answered in one go anyway."""
 _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
@@ -99,8 +103,9 @@ class Store:
 
 
 def _pieces(records: Sequence[AuditRecord]) -> Iterator[Sequence[AuditRecord]]:
-    for first in range(0, len(records), _AT_ONCE):
-        yield records[first : first + _AT_ONCE]
+    at_once = min(max(len(records) // _PIECES, _FEWEST_AT_ONCE), _MOST_AT_ONCE)
+    for first in range(0, len(records), at_once):
+        yield records[first : first + at_once]
 
 
 def _json(values: Sequence[AuditRecord | Invocation | Gap]) -> str:

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from audit_log.database import open_database
+from audit_log.disk_thread import DiskThread
 from audit_log.naming import FindToken
 from audit_log.record import Gap
 from audit_log.settings import AuditLogSettings
@@ -20,6 +22,8 @@ from proxy.supervisor import Place, known_places, place_of
 from proxy.writer import Writer
 
 APPLICATION = "podwarden-audit-left-over"
+_OPENING_SECONDS: Final = 5.0
+"""How long a disk may take to show a journal before the next one has its turn."""
 log = structlog.get_logger(__name__)
 
 
@@ -84,7 +88,9 @@ async def draining_left_over(
 async def _drain_all(
     shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: LeftOver
 ) -> None:
-    places = left_over(settings.journal_dir, settings.workers, instance)
+    looking = DiskThread("left-over-journals")
+    places = await looking.submit(left_over, settings.journal_dir, settings.workers, instance)
+    looking.end()
     if not places:
         return
     async with AsyncExitStack() as stack:
@@ -108,22 +114,26 @@ async def _drain(
 ) -> None:
     path = str(place.journal)
     log.warning("journal.left_over", path=path)
+    opening = open_journal(
+        place.journal,
+        instance=place.instance,
+        head_directory=settings.journal_head_dir,
+        limits=Limits(
+            head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+        ),
+        close_seconds=settings.stop_seconds,
+    )
     try:
-        async with open_journal(
-            place.journal,
-            instance=place.instance,
-            head_directory=settings.journal_head_dir,
-            limits=Limits(
-                head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
-            ),
-            close_seconds=settings.stop_seconds,
-        ) as journal:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(_OPENING_SECONDS):
+                journal = await stack.enter_async_context(opening)
             journal.end_reading()
             writer = Writer(journal, store, find, progress.announce)
             await writer.run()
-    except (JournalError, OSError) as error:
+    except (JournalError, OSError) as error:  # a TimeoutError, which says nothing, is one too
         # An older sidecar may still be stopping. The next start looks again.
-        progress.note(f"the left-over journal in {path} is not written: {error}")
-        log.error("journal.left_over_not_opened", path=path, error=str(error))
+        reason = str(error) or "its disk does not answer"
+        progress.note(f"the left-over journal in {path} is not written: {reason}")
+        log.error("journal.left_over_not_opened", path=path, error=reason)
     else:
         log.info("journal.left_over_drained", path=path, records=writer.written)

@@ -14,12 +14,11 @@ import structlog
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.naming import FindToken, Naming
 from audit_log.record import AuditRecord, Gap, Invocation
-from proxy.journal import Batch
+from proxy.journal import MANY_BYTES, Batch
 from proxy.refusal import Refusal, SetAside
 
 PACE_SECONDS: Final = 0.05
 """Unless many records wait, batches begin no closer to one another: they cost more than lines."""
-MANY_BYTES: Final = 256 * 1024
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0
 _jitter = SystemRandom().uniform

@@ -6,9 +6,10 @@ begin/end ─→ head (tmpfs) ─→ mover ─→ segments (disk)
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,16 @@ import structlog
 from audit_log.disk_thread import DiskThread
 from audit_log.record import Kept
 from proxy.journal.batch import Batch
+from proxy.journal.errors import JournalError
 from proxy.journal.intake import Intake
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
 from proxy.journal.text import RecordText
 
+MANY_BYTES: Final = 256 * 1024
+"""From so many on, what waits is read and written for the least work instead of the least delay
+to calls."""
 MAX_BATCH_LINES: Final = 10_000
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 """The larger a batch, the less it costs PostgreSQL: a commit each, and lookups of its indexes."""
@@ -120,17 +125,31 @@ class Journal:
     async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
         """Return the batch at *start*, read in pieces: calls go on between two of them."""
         written = self._head.written
-        batch = await self._reading.submit(self._reader.read, start, number, max_lines)
+        batch = await self._piece(start, number, max_lines)
         while (
             batch.end < written and batch.size < max_lines and batch.end - start < MAX_BATCH_BYTES
         ):
-            piece = await self._reading.submit(
-                self._reader.read, batch.end, batch.next_number, max_lines - batch.size
-            )
+            piece = await self._piece(batch.end, batch.next_number, max_lines - batch.size)
             if piece.end <= batch.end:
                 break
             batch.go_on_with(piece)
         return batch
+
+    async def _piece(self, start: int, number: int, max_lines: int) -> Batch:
+        """Return a small batch at *start*, without the thread if that is little and in memory.
+
+        A thread that computes keeps the interpreter from calls for longer than it takes itself.
+        """
+        piece = None
+        if self._head.written - start < MANY_BYTES:
+            piece = self._reader.read_memory(start, number, max_lines)
+        if piece is None:
+            piece = await self._reading.submit(self._reader.read, start, number, max_lines)
+        else:
+            await asyncio.sleep(0)
+        if piece.damages:
+            await self._reading.submit(self._reader.keep_damages, piece)
+        return piece
 
     def _place(self, after: Batch | None) -> tuple[int, int]:
         if after is not None:
@@ -270,13 +289,31 @@ async def open_journal(
 ) -> AsyncIterator[Journal]:
     """Open the journal in *directory* and go on where the last run stopped, however it stopped.
 
+    A disk that hangs meanwhile holds up the caller, and nobody else in the event loop.
     Raise JournalError, or JournalLockedError when another process has it open.
     """
     # Instead of 5 ms: so long would calls wait each time a thread of ours is at work.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    parts = open_parts(directory, head_directory, limits, instance)
+    parts = await _opened(partial(open_parts, directory, head_directory, limits, instance))
     journal = Journal(parts, instance, limits.max_bytes)
     try:
         yield journal
     finally:
         await journal.close(close_seconds)
+
+
+async def _opened(open_it: Callable[[], Parts]) -> Parts:
+    thread = DiskThread("journal-opener")
+    opening = thread.submit(open_it)
+    thread.end()
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_let_go)
+        raise
+
+
+def _let_go(opening: asyncio.Future[Parts]) -> None:
+    """Close what was opened too late, so that another run may have it."""
+    with suppress(JournalError, OSError):
+        opening.result().close()

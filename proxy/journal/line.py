@@ -111,8 +111,8 @@ def parse_all(lines: list[bytes]) -> list[Line | None]:
     if all(map(_is_whole, lines)):
         with suppress(ValueError, RecursionError):
             said = _decode_lines(b"\n".join(lines))
-            if len(said) == len(lines):
-                return [line if _is_of_one_kind(line) else None for line in said]
+            if len(said) == len(lines) and all(map(_is_of_one_kind, said)):
+                return list(said)
     return [parse(line) for line in lines]
 
 

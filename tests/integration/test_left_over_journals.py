@@ -1,5 +1,7 @@
 """Journals of workers that are configured no more: the next start writes what is in them."""
 
+import os
+
 import pytest
 from aiohttp import ClientSession
 
@@ -8,6 +10,7 @@ from proxy.left_over import left_over
 from proxy.supervisor import Place
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
+from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal import a_record
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.patience import eventually
@@ -75,6 +78,23 @@ async def test_a_journal_that_somebody_has_open_is_left_alone(
         async with client.get(f"{sidecar.ops_url}/readyz") as answer:
             assert "worker-1 is not written" in await answer.text()
     assert "another process keeps its journal here" in said["error"]
+
+
+async def test_a_disk_that_hangs_holds_up_neither_calls_nor_the_next_journal(
+    home, upstream, database, database_url
+):
+    callers = Callers(await prepare_audit_log(database))
+    upstream.plan(answering_by_path)
+    await leave(home, "worker-1", "worker-2")
+    mark = home.journal / "worker-1" / "running"
+    mark.unlink(missing_ok=True)
+    os.mkfifo(mark)  # to open it waits for ever
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 10)
+        await arrived(database, 10 + 11)
+        said = await sidecar.logged("journal.left_over_not_opened")
+        assert said["error"] == "its disk does not answer"
+        assert await sidecar.stop() == 0
 
 
 async def test_a_gap_carries_the_name_of_the_worker_that_left_it(
