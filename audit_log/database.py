@@ -261,7 +261,8 @@ class Database:
         # Whoever waits here for a connection that begins to listen is then given that one.
         async with self._its_turn():
             if self._only is not None:
-                yield self._only
+                async with _told_if_lost(self._only) as connection:
+                    yield connection
                 return
             async with self._taken() as connection:
                 yield connection
@@ -336,6 +337,21 @@ async def _roll_back(connection: PoolConnectionProxy) -> None:
     except StoreError:
         # Nobody may be given what is left of it, and who listens on it must know.
         _hang_up(connection)
+
+
+@asynccontextmanager
+async def _told_if_lost(connection: PoolConnectionProxy) -> AsyncIterator[PoolConnectionProxy]:
+    """Let whoever listens on *connection* know when it is lost in the block.
+
+    The driver does not, where it gives a connection up by itself: as when it is used after the
+    server's last words and before its end. What the pool is given back it looks at in this way.
+    """
+    try:
+        yield connection
+    finally:
+        with suppress(asyncpg.InterfaceError):  # it is gone already, and they know
+            if connection.is_closed():
+                connection.terminate()
 
 
 def _hang_up(connection: PoolConnectionProxy) -> None:

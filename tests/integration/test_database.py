@@ -16,6 +16,16 @@ from tests.neighbours.services import free_port
 MORE_THAN_BUFFERS_HOLD = b"\n" * 2**25
 
 
+def server_message(kind: bytes, body: bytes) -> bytes:
+    """Return what PostgreSQL says, as it is on the wire."""
+    return kind + (4 + len(body)).to_bytes(4) + body
+
+
+LAST_WORDS = server_message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
+NEWS = server_message(b"A", b"\0\0\0\1news\0last words were heard\0")
+"""Heard after the last words, so that these have been heard as well."""
+
+
 @pytest.fixture
 def own_postgres():
     """A server of this test's own, to be killed."""
@@ -209,6 +219,39 @@ async def test_a_lost_only_connection_is_reported_and_made_again(database_url):
                 await anext(news)
 
         assert await database.fetch_row("SELECT 1") is not None
+
+
+async def heard_before_a_transaction(database, hear):
+    await hear()
+    async with database.transaction():
+        pass
+
+
+async def heard_in_a_transaction(database, hear):
+    async with database.transaction():
+        await hear()
+
+
+@pytest.mark.parametrize("use", [heard_before_a_transaction, heard_in_a_transaction])
+async def test_an_only_connection_used_between_its_last_words_and_its_end_is_reported(
+    database_url, use
+):
+    async def hear():
+        hop.say(LAST_WORDS + NEWS)
+        assert await anext(news) == "last words were heard"
+
+    async with (
+        hop_to(database_url) as hop,
+        open_database(hop.url, connections=1, application="one") as database,
+    ):
+        with pytest.raises(StoreUnavailableError, match="lost"):
+            async with database.notifications("news") as news:
+                with pytest.raises(StoreUnavailableError, match="in progress"):
+                    await use(database, hear)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await anext(news)
+
+        assert await answers(database)
 
 
 async def test_a_lost_listening_connection_is_reported(own_postgres):

@@ -23,6 +23,7 @@ class Hop:
         self._url = urlsplit(url)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_last_client: asyncio.StreamWriter | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self.requests_pass = asyncio.Event()
         self.answers_pass = asyncio.Event()
@@ -64,6 +65,11 @@ class Hop:
                 reset(writer)
         self._writers.clear()
 
+    def say(self, answer: bytes) -> None:
+        """Say *answer* in the server's place to whoever has connected last."""
+        assert self._to_last_client is not None
+        self._to_last_client.write(answer)
+
     def lead_to(self, url: str) -> None:
         """Lead new connections to another server, and end those to the first."""
         self._url = urlsplit(url)
@@ -88,6 +94,7 @@ class Hop:
         self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
         self._writers.add(to_client)
+        self._to_last_client = to_client
         try:
             from_server, to_server = await self._reach_server()
         except OSError:
