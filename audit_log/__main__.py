@@ -11,12 +11,11 @@ from uuid import UUID
 from audit_log.command import CommandError, say
 from audit_log.convert_command import convert, drop_old, verify
 from audit_log.database import Database, open_database
-from audit_log.errors import RecordRefusedError, SchemaError, StoreError
+from audit_log.errors import CredentialsFileError, RecordRefusedError, SchemaError, StoreError
 from audit_log.ingest_service import serve
 from audit_log.jetstream import check_files
 from audit_log.listening import CannotListenError
 from audit_log.logs import set_up_logs
-from audit_log.nats_credentials import CredentialsFileError
 from audit_log.purge_command import purge
 from audit_log.schema import ensure_partitions, migrate
 from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings, read_settings

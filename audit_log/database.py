@@ -242,15 +242,13 @@ class Database:
     ) -> AsyncIterator[Transaction]:
         """Yield a transaction: committed if the block ends well, rolled back if it does not."""
         async with self._connection() as connection:
-            with _translated():
-                await connection.execute("BEGIN")
+            await _begin_or_commit(connection, "BEGIN")
             try:
                 yield Transaction(connection, statement_seconds)
             except BaseException:
                 await _roll_back(connection)
                 raise
-            with _translated():
-                await connection.execute("COMMIT")
+            await _begin_or_commit(connection, "COMMIT")
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
@@ -261,8 +259,7 @@ class Database:
         # Whoever waits here for a connection that begins to listen is then given that one.
         async with self._its_turn():
             if self._only is not None:
-                async with _told_if_lost(self._only) as connection:
-                    yield connection
+                yield self._only
                 return
             async with self._taken() as connection:
                 yield connection
@@ -328,6 +325,20 @@ class Database:
             yield payload
 
 
+async def _begin_or_commit(connection: PoolConnectionProxy, sql: str) -> None:
+    """Begin or commit a transaction; hang up where there is no answer, so that listeners know.
+
+    The driver does not tell them where it gives a connection up by itself: as when it is used
+    after the server's last words and before its end.
+    """
+    try:
+        with _translated():
+            await connection.execute(sql)
+    except StoreUnavailableError:
+        _hang_up(connection)
+        raise
+
+
 async def _roll_back(connection: PoolConnectionProxy) -> None:
     """End the transaction; hang up where that cannot be done."""
     try:
@@ -337,21 +348,6 @@ async def _roll_back(connection: PoolConnectionProxy) -> None:
     except StoreError:
         # Nobody may be given what is left of it, and who listens on it must know.
         _hang_up(connection)
-
-
-@asynccontextmanager
-async def _told_if_lost(connection: PoolConnectionProxy) -> AsyncIterator[PoolConnectionProxy]:
-    """Let whoever listens on *connection* know when it is lost in the block.
-
-    The driver does not, where it gives a connection up by itself: as when it is used after the
-    server's last words and before its end. What the pool is given back it looks at in this way.
-    """
-    try:
-        yield connection
-    finally:
-        with suppress(asyncpg.InterfaceError):  # it is gone already, and they know
-            if connection.is_closed():
-                connection.terminate()
 
 
 def _hang_up(connection: PoolConnectionProxy) -> None:

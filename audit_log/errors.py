@@ -1,4 +1,4 @@
-"""What can go wrong at the store's door, whatever the driver calls it."""
+"""What can go wrong at a neighbour's door, whatever the driver calls it."""
 
 
 class StoreError(Exception):
@@ -27,3 +27,7 @@ class RecordRefusedError(StoreError):
 
 class SchemaError(StoreError):
     """The database holds something that we cannot adopt or migrate. The message says what."""
+
+
+class CredentialsFileError(ValueError):
+    """A file cannot be read or holds no credentials. The message says which and why."""

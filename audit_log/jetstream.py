@@ -28,9 +28,9 @@ from nats.js.api import (
     StreamConfig,
 )
 
-from audit_log.errors import StoreUnavailableError
+from audit_log.errors import CredentialsFileError, StoreUnavailableError
 from audit_log.messages import KINDS, REFUSED, Message
-from audit_log.nats_credentials import CredentialsFileError, NatsCredentials, read_credentials
+from audit_log.nats_credentials import NatsCredentials, read_credentials
 from audit_log.settings import NatsSettings
 from audit_log.tls import TlsFilesError, client_context
 

@@ -13,6 +13,8 @@ from typing import Final
 
 from nacl.signing import SigningKey
 
+from audit_log.errors import CredentialsFileError
+
 _SECTION: Final = re.compile(
     r"-{3,}BEGIN (NATS USER JWT|USER NKEY SEED)-{3,}\s+(\S+)\s+-{3,}END \1-{3,}"
 )
@@ -20,10 +22,6 @@ _SECTION: Final = re.compile(
 # https://github.com/nats-io/nkeys, "Encoding".
 _SEED, _USER = 18 << 3, 20 << 3
 _SEED_BYTES: Final = 36
-
-
-class CredentialsFileError(ValueError):
-    """A file cannot be read or holds no credentials. The message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.cpu_group import idle_group
 from benchmarks.process import CHECKOUT, CLIENT_CORE, free_port, pin
 from deploy.local.postgres import PostgresServer, running_postgres
 
@@ -26,10 +27,18 @@ class Database:
 
 
 @contextmanager
-def running_database(directory: Path) -> Iterator[Database]:
-    """Run PostgreSQL with its files in *directory*, durable as in earnest."""
-    with running_postgres(directory, port=free_port()) as server:
+def running_database(directory: Path, *, gives_way: bool = False) -> Iterator[Database]:
+    """Run PostgreSQL with its files in *directory*, durable as in earnest.
+
+    If it *gives_way*, it uses its core only while load and upstream do not: where single calls are
+    timed, they would else wait for it, as they never do where it has a machine of its own.
+    """
+    with ExitStack() as stack:
+        group = stack.enter_context(idle_group()) if gives_way else None
+        server = stack.enter_context(running_postgres(directory, port=free_port()))
         pin(server.pid, CLIENT_CORE)
+        if group is not None:
+            group.take(server.pid)
         _said_by(server.url(), "migrate")
         made = _said_by(server.url(), "token", "create", "benchmark", "--role", "admin")
         [secret] = [line.split()[1] for line in made.splitlines() if line.startswith("secret")]

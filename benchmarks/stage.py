@@ -31,9 +31,10 @@ class Stage:
         self.place.chmod(0o711)  # PostgreSQL's account has to walk through
         self.upstream = stack.enter_context(upstream(self.place / "upstream"))
 
-    def database(self, name: str) -> Database:
-        """Start PostgreSQL."""
-        return self._stack.enter_context(running_database(self.place / name))
+    def database(self, name: str, *, gives_way: bool = False) -> Database:
+        """Start PostgreSQL; see `running_database`."""
+        running = running_database(self.place / name, gives_way=gives_way)
+        return self._stack.enter_context(running)
 
     def disk(self) -> Disk:
         """Mount a disk that can be stalled."""

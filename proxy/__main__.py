@@ -7,10 +7,9 @@ import signal
 import structlog
 import uvloop
 
-from audit_log.jetstream import check_files
+from audit_log.errors import CredentialsFileError
 from audit_log.listening import CannotListenError
 from audit_log.logs import set_up_logs
-from audit_log.nats_credentials import CredentialsFileError
 from audit_log.settings import AuditLogSettings, NatsSettings, read_settings
 from audit_log.tls import TlsFilesError
 from proxy.journal import JournalError
@@ -36,6 +35,9 @@ def main() -> None:
         # Before anything is begun, and before workers would each complain, again and again.
         check_tls_files(settings)
         if nats is not None:
+            # It takes 4 MiB, and most do without.
+            from audit_log.jetstream import check_files  # noqa: PLC0415
+
             check_files(nats)
         if settings.workers > 1:
             uvloop.run(_supervise(shared, settings))

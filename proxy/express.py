@@ -92,7 +92,6 @@ class ExpressConnection(asyncio.Protocol):
         self.writing_paused = False
         self.transport: asyncio.Transport
         self.idle_since = 0.0
-        self.ended: asyncio.Event = asyncio.Event()
         self._lane = lane
         self._connections = connections
         self._give_to_general_lane = hand_over
@@ -110,6 +109,7 @@ class ExpressConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._upstream: Upstream
         self._connecting: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Future[None] | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -185,6 +185,11 @@ class ExpressConnection(asyncio.Protocol):
         self._is_stopping = True
         if not self.is_busy:
             self.transport.close()
+
+    def leaving(self) -> asyncio.Future[None]:
+        """Return what is done when the connection has ended or been handed over."""
+        self._leaving = self._loop.create_future()
+        return self._leaving
 
     def stop_now(self) -> None:
         """End the connection: the time to stop is over."""
@@ -338,4 +343,5 @@ class ExpressConnection(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._connections.discard(self)
-        self.ended.set()
+        if self._leaving is not None and not self._leaving.done():
+            self._leaving.set_result(None)

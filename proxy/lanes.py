@@ -39,11 +39,9 @@ class Lanes:
         await asyncio.gather(self._general.shutdown(timeout), self._end_express(timeout))
 
     async def _end_express(self, seconds: float | None) -> None:
-        endings = [asyncio.ensure_future(each.ended.wait()) for each in self._connections]
-        if endings:
-            _, late = await asyncio.wait(endings, timeout=seconds)
-            for ending in late:
-                ending.cancel()
+        leaving = [connection.leaving() for connection in self._connections]
+        if leaving:
+            await asyncio.wait(leaving, timeout=seconds)
         for connection in list(self._connections):
             connection.stop_now()
 

@@ -11,11 +11,9 @@ from aiohttp import web
 from yarl import URL
 
 from audit_log.database import Database, open_database
-from audit_log.jetstream import open_jetstream
 from audit_log.listening import Address, listening
 from audit_log.naming import FindToken
 from audit_log.ops import serving_ops
-from audit_log.publisher import Publisher
 from audit_log.settings import AuditLogSettings, NatsSettings
 from audit_log.store import Store
 from audit_log.tls import KeyPair, ListenerTls, client_context, server_context
@@ -187,7 +185,11 @@ async def _retention(
     return upkeep
 
 
-async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Publisher:
+async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
+    # They take 4 MiB, and most do without.
+    from audit_log.jetstream import open_jetstream  # noqa: PLC0415
+    from audit_log.publisher import Publisher  # noqa: PLC0415
+
     jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
     return Publisher(jetstream)
 

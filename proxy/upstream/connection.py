@@ -75,8 +75,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._request_is_sent = False
         self._is_silent = True
         self._is_paused = False
-        self._may_write = asyncio.Event()
-        self._may_write.set()
+        self._room: asyncio.Event | None = None
+        """What tells that the upstream takes in more; None while it does."""
 
     # One exchange
 
@@ -96,11 +96,11 @@ class UpstreamConnection(asyncio.Protocol):
 
         Raises UpstreamTimedOutError if it takes nothing for as long as an answer may take.
         """
-        if self._may_write.is_set():
+        if (room := self._room) is None:
             return
         try:
             async with asyncio.timeout(self._answer_timeout_seconds):
-                await self._may_write.wait()
+                await room.wait()
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream does not read the request") from error
 
@@ -179,7 +179,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the sink, unless the answer was complete."""
         self.is_open = False
-        self._may_write.set()
+        self._make_room()
         if self._timer is not None:
             self._timer.cancel()
         if self._body is not None and self._body.ends_at_close and exc is None:
@@ -199,15 +199,20 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Hold the request back: the upstream is slower than the client."""
-        self._may_write.clear()
+        self._room = asyncio.Event()
         if self._sink is not None:
             self._sink.upstream_is_slow()
 
     def resume_writing(self) -> None:
         """Let the request go on."""
-        self._may_write.set()
+        self._make_room()
         if self._sink is not None:
             self._sink.upstream_goes_on()
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
 
     # Reading an answer
 

@@ -35,6 +35,8 @@ class Upstream:
         self._host, self._port = parsed.host or "", parsed.port or 0
         self._tls = tls
         self._limits = limits
+        # Kept: to ask for it is a system call, and at each call of a client that counts.
+        self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._is_reachable = True
@@ -63,7 +65,7 @@ class Upstream:
         """Return a connection that nobody has used. Raises as `connection` does."""
         try:
             async with asyncio.timeout(self._limits.connect_timeout_seconds):
-                _, connection = await asyncio.get_running_loop().create_connection(
+                _, connection = await self._loop.create_connection(
                     lambda: UpstreamConnection(self._limits.answer_timeout_seconds),
                     self._host,
                     self._port,
@@ -93,11 +95,10 @@ class Upstream:
         if not connection.is_reusable or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(self._limits.idle_seconds, self._end_long_idle)
+            self._sweep = self._loop.call_later(self._limits.idle_seconds, self._end_long_idle)
 
     def close(self) -> None:
         """End the connections that nobody uses."""
@@ -107,15 +108,14 @@ class Upstream:
             self._idle.pop().abort()
 
     def _end_long_idle(self) -> None:
-        loop = asyncio.get_running_loop()
         self._sweep = None
-        oldest_allowed = loop.time() - self._limits.idle_seconds
+        oldest_allowed = self._loop.time() - self._limits.idle_seconds
         # The list is in order of idle_since: connections are appended when they fall idle.
         while self._idle and self._idle[0].idle_since <= oldest_allowed:
             self._idle.pop(0).abort()
         if self._idle:
             wait = self._idle[0].idle_since - oldest_allowed
-            self._sweep = loop.call_later(wait, self._end_long_idle)
+            self._sweep = self._loop.call_later(wait, self._end_long_idle)
 
 
 @asynccontextmanager

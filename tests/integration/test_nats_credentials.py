@@ -2,9 +2,9 @@
 
 import pytest
 
-from audit_log.errors import StoreUnavailableError
+from audit_log.errors import CredentialsFileError, StoreUnavailableError
 from audit_log.jetstream import open_jetstream
-from audit_log.nats_credentials import CredentialsFileError, read_credentials
+from audit_log.nats_credentials import read_credentials
 from audit_log.settings import NatsSettings
 from tests.neighbours.audit_log_command import audit_log
 from tests.neighbours.nats_accounts import credentials_of_a_user

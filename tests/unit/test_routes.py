@@ -4,8 +4,16 @@ from proxy.routes import Routes
 from proxy.upstream import Upstream, UpstreamLimits
 
 LIMITS = UpstreamLimits(connect_timeout_seconds=1, answer_timeout_seconds=1, idle_seconds=1)
-API = Upstream("http://127.0.0.1:1", LIMITS, None)
-AUDIT_API = Upstream("http://127.0.0.1:2", LIMITS, None)
+
+
+@pytest.fixture
+async def api():
+    return Upstream("http://127.0.0.1:1", LIMITS, None)
+
+
+@pytest.fixture
+async def audit_api():
+    return Upstream("http://127.0.0.1:2", LIMITS, None)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +27,9 @@ AUDIT_API = Upstream("http://127.0.0.1:2", LIMITS, None)
         b"/settings/mcp/activity/page.css",
     ],
 )
-def test_the_audit_paths_are_answered_by_the_audit_api_if_there_is_one(target):
-    assert Routes(API, AUDIT_API).upstream_of(target) is AUDIT_API
-    assert Routes(API, None).upstream_of(target) is API
+def test_the_audit_paths_are_answered_by_the_audit_api_if_there_is_one(api, audit_api, target):
+    assert Routes(api, audit_api).upstream_of(target) is audit_api
+    assert Routes(api, None).upstream_of(target) is api
 
 
 @pytest.mark.parametrize(
@@ -35,5 +43,5 @@ def test_the_audit_paths_are_answered_by_the_audit_api_if_there_is_one(target):
         b"/",
     ],
 )
-def test_everything_else_is_answered_by_the_api(target):
-    assert Routes(API, AUDIT_API).upstream_of(target) is API
+def test_everything_else_is_answered_by_the_api(api, audit_api, target):
+    assert Routes(api, audit_api).upstream_of(target) is api
