@@ -245,6 +245,8 @@ class ExpressConnection(asyncio.Protocol):
         except ExchangeError as error:
             self._failed(error)
             return
+        finally:
+            self._connecting = None
         assert self._request is not None
         self._forward(self._request, connection)
 
