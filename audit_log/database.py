@@ -201,6 +201,8 @@ class Transaction:
             if is_lost:
                 raise ConnectionResetError("the connection was lost") from None
             raise
+        except RuntimeError as error:  # uvloop's word for a write to what has been closed
+            raise ConnectionResetError("the connection was lost") from error
 
 
 class Database:
@@ -326,7 +328,7 @@ class Database:
 
 
 async def _begin_or_commit(connection: PoolConnectionProxy, sql: str) -> None:
-    """Begin or commit a transaction; hang up where there is no answer, so that listeners know.
+    """Begin or commit a transaction; hang up where that fails, so that listeners know.
 
     The driver does not tell them where it gives a connection up by itself: as when it is used
     after the server's last words and before its end.

@@ -1,4 +1,4 @@
-"""What can go wrong at a neighbour's door, whatever the driver calls it."""
+"""What can go wrong at the doors to our neighbours, whatever a driver calls it."""
 
 
 class StoreError(Exception):

@@ -30,10 +30,10 @@ ON CONFLICT DO NOTHING
 _ANNOUNCE: Final = f"NOTIFY {CHANNEL}"
 _FEWEST_AT_ONCE: Final = 50
 _MOST_AT_ONCE: Final = 500
-"""Records turned into text in one go, about half a millisecond: calls wait for no more."""
+"""How many records may be turned into text in one go: a tenth to half a millisecond."""
 _PIECES: Final = 20
-"""What a batch is cut into, within these limits: few calls wait for a small one, and a large one
-comes when many are answered in one go anyway."""
+"""What a batch is cut into, within these limits: calls wait little for a small one, and a large
+one comes when many of them are answered in one go anyway."""
 _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,

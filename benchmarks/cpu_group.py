@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +25,12 @@ class CpuGroup:
 
     def take(self, pid: int) -> None:
         """Take *pid* in, with its descendants, those to come as well."""
-        for member in family(pid):
-            (self._folder / "cgroup.procs").write_text(str(member))
+        taken: set[int] = set()
+        while missing := set(family(pid)) - taken:  # some may be born meanwhile
+            for member in missing:
+                with suppress(ProcessLookupError):
+                    (self._folder / "cgroup.procs").write_text(str(member))
+            taken |= missing
 
 
 @contextmanager

@@ -28,9 +28,6 @@ def main() -> None:
     settings = read_settings(ProxySettings)
     nats = read_settings(NatsSettings) if settings.sink is Sink.NATS else None
     set_up_logs(shared.log_format, shared.log_level)
-    # What is loaded by now stays. To look through it again takes 50 ms, in which calls would wait.
-    gc.collect()
-    gc.freeze()
     try:
         # Before anything is begun, and before workers would each complain, again and again.
         check_tls_files(settings)
@@ -39,6 +36,9 @@ def main() -> None:
             from audit_log.jetstream import check_files  # noqa: PLC0415
 
             check_files(nats)
+        # What is loaded by now stays: to look through it again takes 50 ms, and calls would wait.
+        gc.collect()
+        gc.freeze()
         if settings.workers > 1:
             uvloop.run(_supervise(shared, settings))
         else:

@@ -188,7 +188,8 @@ class ExpressConnection(asyncio.Protocol):
 
     def leaving(self) -> asyncio.Future[None]:
         """Return what is done when the connection has ended or been handed over."""
-        self._leaving = self._loop.create_future()
+        if self._leaving is None:
+            self._leaving = self._loop.create_future()
         return self._leaving
 
     def stop_now(self) -> None:

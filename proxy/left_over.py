@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ from proxy.writer import Writer
 
 APPLICATION = "podwarden-audit-left-over"
 _OPENING_SECONDS: Final = 5.0
-"""How long a disk may take to show a journal before the next one has its turn."""
+"""How long a disk may take to show a journal before the others have their turn."""
 log = structlog.get_logger(__name__)
 
 
@@ -33,17 +33,24 @@ class LeftOver:
 
     announce: Callable[[Gap], None] | None = None
     """Told of each gap."""
-    problem: str | None = None
-    """What is not written before the next start, or None."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """What is not written, by the journal's path."""
 
-    def note(self, problem: str) -> None:
-        """Have *problem* besides those there are."""
-        self.problem = f"{self.problem}; {problem}" if self.problem else problem
+    @property
+    def problem(self) -> str | None:
+        """What is not written, or None."""
+        return "; ".join(self.problems.values()) or None
+
+    def note_late(self, place: Place) -> None:
+        """Say that the journal in *place* takes long to open."""
+        path = str(place.journal)
+        self.problems[path] = f"the disk of the left-over journal in {path} does not answer"
+        log.warning("journal.left_over_late", path=path, seconds=_OPENING_SECONDS)
 
     def note_end(self, task: asyncio.Task[None]) -> None:
         """Say so if *task*, which writes them, has failed."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.note(f"left-over journals are not written: {error!r}")
+            self.problems[""] = f"left-over journals are not written: {error!r}"
             log.critical("journal.left_over_not_drained", error=repr(error))
 
 
@@ -89,8 +96,9 @@ async def _drain_all(
     shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: LeftOver
 ) -> None:
     looking = DiskThread("left-over-journals")
-    places = await looking.submit(left_over, settings.journal_dir, settings.workers, instance)
+    found = looking.submit(left_over, settings.journal_dir, settings.workers, instance)
     looking.end()
+    places = await found
     if not places:
         return
     async with AsyncExitStack() as stack:
@@ -105,35 +113,49 @@ async def _drain_all(
                 open_database(url, connections=1, application=APPLICATION)
             )
         find = TokenTable(tokens, settings.token_query).find
-        for place in places:
-            await _drain(place, settings, Store(database), find, progress)
+        async with asyncio.TaskGroup() as tasks:
+            for place in places:
+                shown = asyncio.get_running_loop().create_future()
+                drain = _drain(place, shown, settings, Store(database), find, progress)
+                task = tasks.create_task(drain, name="left-over-journal")
+                await asyncio.wait(
+                    {task, shown}, timeout=_OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                if shown.done():
+                    await asyncio.wait({task})
+                elif not task.done():
+                    progress.note_late(place)
 
 
 async def _drain(
-    place: Place, settings: ProxySettings, store: Store, find: FindToken, progress: LeftOver
+    place: Place,
+    shown: asyncio.Future[None],
+    settings: ProxySettings,
+    store: Store,
+    find: FindToken,
+    progress: LeftOver,
 ) -> None:
+    """Write the journal in *place*; settle *shown* when its disk has shown it."""
     path = str(place.journal)
     log.warning("journal.left_over", path=path)
-    opening = open_journal(
-        place.journal,
-        instance=place.instance,
-        head_directory=settings.journal_head_dir,
-        limits=Limits(
-            head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
-        ),
-        close_seconds=settings.stop_seconds,
-    )
     try:
-        async with AsyncExitStack() as stack:
-            async with asyncio.timeout(_OPENING_SECONDS):
-                journal = await stack.enter_async_context(opening)
+        async with open_journal(
+            place.journal,
+            instance=place.instance,
+            head_directory=settings.journal_head_dir,
+            limits=Limits(
+                head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+            ),
+            close_seconds=settings.stop_seconds,
+        ) as journal:
+            shown.set_result(None)
             journal.end_reading()
             writer = Writer(journal, store, find, progress.announce)
             await writer.run()
-    except (JournalError, OSError) as error:  # a TimeoutError, which says nothing, is one too
+    except (JournalError, OSError) as error:
         # An older sidecar may still be stopping. The next start looks again.
-        reason = str(error) or "its disk does not answer"
-        progress.note(f"the left-over journal in {path} is not written: {reason}")
-        log.error("journal.left_over_not_opened", path=path, error=reason)
+        progress.problems[path] = f"the left-over journal in {path} is not written: {error}"
+        log.error("journal.left_over_not_opened", path=path, error=str(error))
     else:
+        progress.problems.pop(path, None)
         log.info("journal.left_over_drained", path=path, records=writer.written)

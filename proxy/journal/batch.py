@@ -69,10 +69,10 @@ class Assembly:
         said = parse_all(lines)
         # A torn last line has no line feed.
         end = offset + min(sum(map(len, lines)) + len(lines), len(data))
-        records, number = _records_in_turn(said, expected)
-        if records:
+        if records := _records_in_turn(said, expected):
             self._last_moment = records[-1].created_at
-            return Batch(end=end, next_number=number, records=records)
+            following = (expected or _first_number(said)) + len(records)
+            return Batch(end=end, next_number=following, records=records)
         batch = Batch(end=end, next_number=expected)
         at, damaged_from = offset, None
         for raw, line in zip(lines, said, strict=True):
@@ -117,20 +117,21 @@ class Assembly:
         )
 
 
-def _records_in_turn(said: Sequence[Line | None], expected: int) -> tuple[list[AuditRecord], int]:
-    """Return the records of *said* and the next number if that is all, and none is missing.
+def _records_in_turn(said: Sequence[Line | None], expected: int) -> list[AuditRecord]:
+    """Return the records of *said* if it is records only, numbered in a row from *expected*.
 
-    So it is nearly always, and costs a fraction of looking at line after line. Else no records.
+    So it is nearly always, and costs a fraction of looking at line after line. Else return none.
     """
+    first = expected or _first_number(said)
     sound = [line for line in said if line is not None]
+    numbers = [line.n for line in sound]
     records = [line.record for line in sound if line.record is not None]
-    if not said or len(records) < len(said):
-        return [], expected
-    first = expected or sound[0].n
-    following = first + len(sound)
-    if [line.n for line in sound] != list(range(first, following)):
-        return [], expected
-    return records, following
+    is_all = len(records) == len(said) and numbers == list(range(first, first + len(said)))
+    return records if is_all and first > 0 else []
+
+
+def _first_number(said: Sequence[Line | None]) -> int:
+    return said[0].n if said and said[0] is not None else 0
 
 
 def _damage(data: bytes, offset: int, start: int, end: int) -> Damage:

@@ -314,6 +314,6 @@ async def _opened(open_it: Callable[[], Parts]) -> Parts:
 
 
 def _let_go(opening: asyncio.Future[Parts]) -> None:
-    """Close what was opened too late, so that another run may have it."""
+    """Let another run have what was opened too late."""
     with suppress(JournalError, OSError):
-        opening.result().close()
+        opening.result().let_go()

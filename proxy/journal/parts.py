@@ -60,6 +60,10 @@ class Parts:
                 self.calls.remove()
         else:
             log.warning("journal.left_in_memory", bytes=self.head.written - self.head.floor)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close everything and leave it as a kill would, for another run. Asks no disk."""
         self.calls.close()
         self.head.close()
         self.directory.close()

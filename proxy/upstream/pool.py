@@ -35,7 +35,7 @@ class Upstream:
         self._host, self._port = parsed.host or "", parsed.port or 0
         self._tls = tls
         self._limits = limits
-        # Kept: to ask for it is a system call, and at each call of a client that counts.
+        # Kept: to ask for it is a system call, and one more a call counts.
         self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None

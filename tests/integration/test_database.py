@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import uvloop
 
 from audit_log.database import Database, judged, open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
@@ -159,6 +160,29 @@ async def test_a_connection_lost_while_a_copy_waits_for_room_is_noticed(database
 
         assert await answers(database)
     assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("pieces", [1, 50])
+def test_a_connection_lost_between_two_pieces_of_a_copy_is_noticed(database_url, run, pieces):
+    async def copy():
+        async with (
+            hop_to(database_url) as hop,
+            open_database(hop.url, application="t") as database,
+        ):
+            await database.execute("CREATE TABLE IF NOT EXISTS lines (line text)")
+
+            def cut_off():
+                hop.cut()
+                for _ in range(pieces):
+                    yield b'"line"\n'
+
+            with pytest.raises(StoreUnavailableError):
+                async with database.transaction() as transaction:
+                    await transaction.copy("lines", ("line",), cut_off())
+            assert await answers(database)
+
+    run(copy())
 
 
 @pytest.mark.parametrize("value", ["\0", "\ud800", 7, b"bytes"], ids=repr)

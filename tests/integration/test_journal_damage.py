@@ -63,6 +63,32 @@ async def test_a_flipped_byte_costs_its_line(kept, opened, directory):
     assert raw.read_bytes() in content
 
 
+async def test_a_flipped_byte_in_memory_costs_its_line(opened, directory, tmp_path):
+    async with opened() as journal:
+        for number in range(3):
+            assert journal.offer(a_record(number))
+        [head] = [
+            path for path in (tmp_path / "head").iterdir() if b"clusters" in path.read_bytes()
+        ]
+        with head.open("r+b") as file:
+            file.seek(head.read_bytes().index(b"clusters/1"))
+            file.write(b"k")
+        records, [gap] = await everything(journal)
+    assert [record.path for record in records] == [a_record(0).path, a_record(2).path]
+    assert gap.count == 1
+    [kept] = (directory / "damaged").iterdir()
+    assert b"klusters/1" in kept.read_bytes()
+
+
+async def test_lines_as_long_as_they_get_are_read(opened):
+    long = [a_record(number, path="\x01" * 4_000) for number in range(5)]
+    async with opened() as journal:
+        for record in long:
+            assert journal.offer(record)
+        records, gaps = await everything(journal)
+    assert (records, gaps) == (long, [])
+
+
 async def test_a_line_cut_off_at_the_end_of_a_segment_is_one_missing(kept, opened):
     kept[1].write_bytes(kept[1].read_bytes()[:-20])
     paths, missing, _ = await read_again(opened)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.neighbours.journal import (
     segments,
     until,
 )
+from tests.neighbours.patience import eventually
 
 
 @pytest.fixture
@@ -123,6 +125,25 @@ async def test_a_second_process_is_told_who_is_in_its_way(opened, directory):
                 pass
     async with opened():
         pass
+
+
+async def test_an_opening_given_up_leaves_the_journal_to_the_next(opened, directory):
+    async with opened() as journal:
+        assert journal.offer(a_record())
+    mark = directory / "running"
+    os.mkfifo(mark)  # to open it waits until somebody writes there
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1), opened():
+            pass
+    os.close(os.open(mark, os.O_WRONLY))
+    mark.unlink()
+
+    async def records():
+        with suppress(JournalLockedError):
+            async with opened() as journal:
+                return (await everything(journal))[0]
+
+    assert [record.path for record in await eventually(records)] == [a_record().path]
 
 
 async def test_a_directory_that_cannot_be_made_is_one_readable_line(opened, directory):

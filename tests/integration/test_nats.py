@@ -1,6 +1,8 @@
 """Records that travel through a NATS stream: from the sidecar to the ingest to PostgreSQL."""
 
 import asyncio
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
@@ -43,6 +45,11 @@ def settings(nats, request):
 async def jetstream(settings):
     async with open_jetstream(settings) as jetstream:
         yield jetstream
+
+
+def test_a_sidecar_that_does_without_nats_does_not_load_it():
+    loads = "import sys, proxy.__main__; sys.exit('nats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loads], check=False).returncode == 0
 
 
 async def nobody(token_hash):

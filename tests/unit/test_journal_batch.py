@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.journal.batch import DAMAGED, Assembly
+from proxy.journal.batch import DAMAGED, Assembly, Batch
 from proxy.journal.line import record_line
 from tests.neighbours.journal import a_record
 
@@ -108,3 +108,18 @@ def test_lines_in_any_order_repeated_and_cut_invent_nothing(order, cut):
     whole = [record for record in batch.records if record in RECORDS]
     assert batch.records == whole
     assert len(batch.records) <= len(order)
+
+
+@given(
+    st.lists(st.integers(0, len(LINES) - 1), max_size=60),
+    st.lists(st.integers(1, 9), min_size=1, max_size=60),
+    st.integers(0, 2),
+)
+def test_a_log_read_in_pieces_says_what_it_says_in_one(order, sizes, expected):
+    data = b"".join(LINES[index] for index in order)
+    whole = Assembly("sidecar-1").batch(data, 0, expected, len(order))
+    assembly, pieces = Assembly("sidecar-1"), Batch(end=0, next_number=expected)
+    for size in [*sizes, len(order)]:
+        piece = assembly.batch(data[pieces.end :], pieces.end, pieces.next_number, size)
+        pieces.go_on_with(piece)
+    assert pieces == whole
