@@ -53,6 +53,16 @@ class DiskThread:
             work()
 
 
+def in_disk_thread(
+    name: str, function: Callable[[*Arguments], Result], *arguments: *Arguments
+) -> asyncio.Future[Result]:
+    """Run *function* in a thread of its own, which then ends; see `DiskThread.submit`."""
+    thread = DiskThread(name)
+    future = thread.submit(function, *arguments)
+    thread.end()
+    return future
+
+
 def _set_result(future: asyncio.Future[Result], result: Result) -> None:
     if not future.done():
         future.set_result(result)

@@ -32,7 +32,7 @@ def main() -> None:
         # Before anything is begun, and before workers would each complain, again and again.
         check_tls_files(settings)
         if nats is not None:
-            # It takes 4 MiB, and most do without.
+            # It takes 2 MiB, and most do without.
             from audit_log.jetstream import check_files  # noqa: PLC0415
 
             check_files(nats)

@@ -1,16 +1,17 @@
 """Journals that nobody opens any more since `PROXY_WORKERS` was changed: written at the start."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from audit_log.database import open_database
-from audit_log.disk_thread import DiskThread
+from audit_log.disk_thread import in_disk_thread
 from audit_log.naming import FindToken
 from audit_log.record import Gap
 from audit_log.settings import AuditLogSettings
@@ -95,10 +96,9 @@ async def draining_left_over(
 async def _drain_all(
     shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: LeftOver
 ) -> None:
-    looking = DiskThread("left-over-journals")
-    found = looking.submit(left_over, settings.journal_dir, settings.workers, instance)
-    looking.end()
-    places = await found
+    places = await in_disk_thread(
+        "left-over-journals", left_over, settings.journal_dir, settings.workers, instance
+    )
     if not places:
         return
     async with AsyncExitStack() as stack:
@@ -113,27 +113,36 @@ async def _drain_all(
                 open_database(url, connections=1, application=APPLICATION)
             )
         find = TokenTable(tokens, settings.token_query).find
-        async with asyncio.TaskGroup() as tasks:
-            for place in places:
-                shown = asyncio.get_running_loop().create_future()
-                drain = _drain(place, shown, settings, Store(database), find, progress)
-                task = tasks.create_task(drain, name="left-over-journal")
-                await asyncio.wait(
-                    {task, shown}, timeout=_OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                if shown.done():
-                    await asyncio.wait({task})
-                elif not task.done():
-                    progress.note_late(place)
+        drain = partial(_drain, settings, Store(database), find, progress)
+        await _in_turn(places, drain, progress)
+
+
+async def _in_turn(
+    places: Iterable[Place],
+    drain: Callable[[Place, asyncio.Future[None]], Coroutine[None, None, None]],
+    progress: LeftOver,
+) -> None:
+    """Drain one of *places* after the other; who is late to show anything is not waited for."""
+    async with asyncio.TaskGroup() as tasks:
+        for place in places:
+            shown = asyncio.get_running_loop().create_future()
+            task = tasks.create_task(drain(place, shown), name="left-over-journal")
+            await asyncio.wait(
+                {task, shown}, timeout=_OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if shown.done():
+                await asyncio.wait({task})
+            elif not task.done():
+                progress.note_late(place)
 
 
 async def _drain(
-    place: Place,
-    shown: asyncio.Future[None],
     settings: ProxySettings,
     store: Store,
     find: FindToken,
     progress: LeftOver,
+    place: Place,
+    shown: asyncio.Future[None],
 ) -> None:
     """Write the journal in *place*; settle *shown* when its disk has shown it."""
     path = str(place.journal)

@@ -186,7 +186,7 @@ async def _retention(
 
 
 async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
-    # They take 4 MiB, and most do without.
+    # They take 2 MiB, and most do without.
     from audit_log.jetstream import open_jetstream  # noqa: PLC0415
     from audit_log.publisher import Publisher  # noqa: PLC0415
 

@@ -69,10 +69,10 @@ class Assembly:
         said = parse_all(lines)
         # A torn last line has no line feed.
         end = offset + min(sum(map(len, lines)) + len(lines), len(data))
-        if records := _records_in_turn(said, expected):
+        first = expected or _first_number(said)
+        if records := _records_in_turn(said, first):
             self._last_moment = records[-1].created_at
-            following = (expected or _first_number(said)) + len(records)
-            return Batch(end=end, next_number=following, records=records)
+            return Batch(end=end, next_number=first + len(records), records=records)
         batch = Batch(end=end, next_number=expected)
         at, damaged_from = offset, None
         for raw, line in zip(lines, said, strict=True):
@@ -117,12 +117,11 @@ class Assembly:
         )
 
 
-def _records_in_turn(said: Sequence[Line | None], expected: int) -> list[AuditRecord]:
-    """Return the records of *said* if it is records only, numbered in a row from *expected*.
+def _records_in_turn(said: Sequence[Line | None], first: int) -> list[AuditRecord]:
+    """Return the records of *said* if it is records only, numbered in a row from *first*.
 
     So it is nearly always, and costs a fraction of looking at line after line. Else return none.
     """
-    first = expected or _first_number(said)
     sound = [line for line in said if line is not None]
     numbers = [line.n for line in sound]
     records = [line.record for line in sound if line.record is not None]

@@ -6,16 +6,15 @@ begin/end ─→ head (tmpfs) ─→ mover ─→ segments (disk)
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from audit_log.disk_thread import DiskThread
+from audit_log.disk_thread import DiskThread, in_disk_thread
 from audit_log.record import Kept
 from proxy.journal.batch import Batch
 from proxy.journal.errors import JournalError
@@ -294,7 +293,10 @@ async def open_journal(
     """
     # Instead of 5 ms: so long would calls wait each time a thread of ours is at work.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    parts = await _opened(partial(open_parts, directory, head_directory, limits, instance))
+    opening = in_disk_thread(
+        "journal-opener", open_parts, directory, head_directory, limits, instance
+    )
+    parts = await _opened(opening)
     journal = Journal(parts, instance, limits.max_bytes)
     try:
         yield journal
@@ -302,10 +304,7 @@ async def open_journal(
         await journal.close(close_seconds)
 
 
-async def _opened(open_it: Callable[[], Parts]) -> Parts:
-    thread = DiskThread("journal-opener")
-    opening = thread.submit(open_it)
-    thread.end()
+async def _opened(opening: asyncio.Future[Parts]) -> Parts:
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
