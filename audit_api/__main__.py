@@ -8,10 +8,10 @@ import uvloop
 
 from audit_api.app import serving
 from audit_api.settings import AuditApiSettings
-from audit_log.listening import CannotListenError
-from audit_log.logs import set_up_logs
-from audit_log.settings import AuditLogSettings, read_settings
-from audit_log.tls import TlsFilesError
+from audit_log.process.logs import set_up_logs
+from audit_log.process.settings import AuditLogSettings, read_settings
+from audit_log.process.sockets import CannotListenError
+from audit_log.process.tls import TlsFilesError
 
 log = structlog.get_logger("audit_api")
 

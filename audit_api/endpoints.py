@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from audit_api.asking import Endpoint
-from audit_api.buckets import StatsParams
-from audit_api.counts import Counted, Counts
-from audit_api.entries import (
+from audit_api.query.asking import Endpoint
+from audit_api.query.buckets import StatsParams
+from audit_api.query.counts import Counted, Counts
+from audit_api.query.entries import (
     DetailedEntry,
     Entry,
     MissingEntries,
     UsedToken,
 )
-from audit_api.events import CONTENT_TYPE
-from audit_api.exports import MARK_FIELD, Exports
-from audit_api.growth import Growth
-from audit_api.live import Live
-from audit_api.params import (
+from audit_api.query.growth import Growth
+from audit_api.query.params import (
     EntriesParams,
     EntryPath,
     ExportParams,
@@ -28,8 +25,11 @@ from audit_api.params import (
     StreamParams,
     TokenPath,
 )
-from audit_api.questions import Questions
-from audit_api.tool_calls import ToolCall, ToolCallWithCalls
+from audit_api.query.questions import Questions
+from audit_api.query.tool_calls import ToolCall, ToolCallWithCalls
+from audit_api.stream.events import CONTENT_TYPE
+from audit_api.stream.exports import MARK_FIELD, Exports
+from audit_api.stream.live import Live
 
 JSON: Final = "application/json"
 _LINK: Final = MappingProxyType(

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import msgspec
 from aiohttp import web
 
-from audit_api.answers import json_answer
-from audit_api.tail import Tail
-from audit_log.database import Database
+from audit_api.responses import json_answer
+from audit_api.stream.tail import Tail
 from audit_log.errors import StoreUnavailableError
-from audit_log.replica import replica_lag
-from audit_log.schema import is_current
-from audit_log.tls import ListenerTls
+from audit_log.postgres.database import Database
+from audit_log.postgres.replica import replica_lag
+from audit_log.process.tls import ListenerTls
+from audit_log.schema.migrate import is_current
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from audit_log.settings import DatabaseUrl
-from audit_log.tls import KeyPair, key_pair
+from audit_log.process.settings import DatabaseUrl
+from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import DEFAULT_TOKEN_QUERY, TOKEN_PREFIX
 
 

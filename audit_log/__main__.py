@@ -8,18 +8,23 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from audit_log.command import CommandError, say
-from audit_log.convert_command import convert, drop_old, verify
-from audit_log.database import Database, open_database
+from audit_log.cli.convert_command import convert, drop_old, verify
+from audit_log.cli.purge_command import purge
+from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import CredentialsFileError, RecordRefusedError, SchemaError, StoreError
-from audit_log.ingest_service import serve
-from audit_log.jetstream import check_files
-from audit_log.listening import CannotListenError
-from audit_log.logs import set_up_logs
-from audit_log.purge_command import purge
-from audit_log.schema import ensure_partitions, migrate
-from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings, read_settings
-from audit_log.tls import TlsFilesError
+from audit_log.nats.ingest_service import serve
+from audit_log.nats.jetstream import check_files
+from audit_log.postgres.database import Database, open_database
+from audit_log.process.logs import set_up_logs
+from audit_log.process.settings import (
+    AuditLogSettings,
+    IngestSettings,
+    NatsSettings,
+    read_settings,
+)
+from audit_log.process.sockets import CannotListenError
+from audit_log.process.tls import TlsFilesError
+from audit_log.schema.migrate import ensure_partitions, migrate
 from audit_log.tokens import ROLES, Token, TokenTable
 
 _DEFAULT_EXPIRY_DAYS: Final = 90

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from audit_log.database import Database
+from audit_log.postgres.database import Database
 
 _EXTENT = (
     "SELECT name, kind, starts, ends, oldest, records, bytes, used_bytes FROM mcp_audit_extent()"

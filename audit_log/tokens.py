@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from audit_log.database import Database, Row
 from audit_log.errors import RecordRefusedError, StatementRefusedError, TokenUnreadableError
+from audit_log.postgres.database import Database, Row
 from audit_log.record import new_record_id
 
 TOKEN_PREFIX: Final = "pwm_"

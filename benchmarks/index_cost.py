@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from audit_log.database import Database, open_database
-from audit_log.store import Store
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.store import Store
 from benchmarks.query_data import ENDED, fill
 from benchmarks.records import records
 from benchmarks.results import table

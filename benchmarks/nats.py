@@ -18,14 +18,14 @@ from typing import Final
 
 import uvloop
 
-from audit_log.database import open_database
 from audit_log.errors import StoreUnavailableError
-from audit_log.ingest import Ingest
-from audit_log.jetstream import JetStream, open_jetstream
-from audit_log.publisher import Publisher
+from audit_log.nats.ingest import Ingest
+from audit_log.nats.jetstream import JetStream, open_jetstream
+from audit_log.nats.publisher import Publisher
+from audit_log.postgres.database import open_database
+from audit_log.postgres.store import Store
+from audit_log.process.settings import NatsSettings
 from audit_log.record import AuditRecord
-from audit_log.settings import NatsSettings
-from audit_log.store import Store
 from audit_log.tokens import Token
 from benchmarks.calm import Patience, noticing_others
 from benchmarks.database import running_database

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Final
 
-from audit_log.database import Database, open_database
-from audit_log.search import RecordQuery, search, search_statement
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.search import RecordQuery, search, search_statement
 from benchmarks.calm import Patience
 from benchmarks.index_cost import index_costs
 from benchmarks.query_cases import CASES, DOCUMENTED, UNINDEXED

@@ -4,8 +4,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from audit_log.database import Database
-from audit_log.schema import ensure_partitions, migrate
+from audit_log.postgres.database import Database
+from audit_log.schema.migrate import ensure_partitions, migrate
 
 STARTED: Final = datetime(2026, 1, 1, tzinfo=UTC)
 ENDED: Final = STARTED + timedelta(days=90)

@@ -18,17 +18,17 @@ from typing import Final
 import asyncpg
 import uvloop
 
-from audit_log.database import open_database
+from audit_log.postgres.database import open_database
+from audit_log.postgres.store import Store
 from audit_log.record import AuditRecord
-from audit_log.store import Store
 from audit_log.tokens import Token
 from benchmarks.calm import Patience, noticing_others
 from benchmarks.database import running_database
 from benchmarks.process import PROXY_CORE, end_in_order, pin
 from benchmarks.records import Passage, records
 from benchmarks.results import publish, table
+from proxy.delivery.writer import Writer
 from proxy.journal import Journal, Limits, open_journal
-from proxy.writer import Writer
 
 _COLUMNS: Final = (
     "id, token_id, token_name, method, path, status_code, created_at, outcome, duration_ms,"

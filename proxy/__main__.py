@@ -8,16 +8,16 @@ import structlog
 import uvloop
 
 from audit_log.errors import CredentialsFileError
-from audit_log.listening import CannotListenError
-from audit_log.logs import set_up_logs
-from audit_log.settings import AuditLogSettings, NatsSettings, read_settings
-from audit_log.tls import TlsFilesError
+from audit_log.process.logs import set_up_logs
+from audit_log.process.settings import AuditLogSettings, NatsSettings, read_settings
+from audit_log.process.sockets import CannotListenError
+from audit_log.process.tls import TlsFilesError
+from proxy.delivery.orphaned import draining_left_over
 from proxy.journal import JournalError
-from proxy.left_over import draining_left_over
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
-from proxy.supervisor import stop_without_supervisor, supervise, workers_of
-from proxy.tracing import TracingUnavailableError
+from proxy.telemetry.tracing import TracingUnavailableError
+from proxy.workers import stop_without_supervisor, supervise, workers_of
 
 log = structlog.get_logger("proxy")
 
@@ -33,7 +33,7 @@ def main() -> None:
         check_tls_files(settings)
         if nats is not None:
             # It takes 2 MiB, and most do without.
-            from audit_log.jetstream import check_files  # noqa: PLC0415
+            from audit_log.nats.jetstream import check_files  # noqa: PLC0415
 
             check_files(nats)
         # What is loaded by now stays: to look through it again takes 50 ms, and calls would wait.

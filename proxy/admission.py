@@ -7,9 +7,7 @@ from typing import Protocol
 
 from audit_log.record import Outcome
 from audit_log.tokens import UNKNOWN, Token
-from proxy.directory import DirectoryUnavailableError
-from proxy.errors import RefusedError, TokenRefusedError
-from proxy.exchange import (
+from proxy.audit.exchange import (
     STATUS_CLIENT_CLOSED,
     AuditedCall,
     AuditedExchange,
@@ -19,12 +17,14 @@ from proxy.exchange import (
     UnauditedExchange,
     Watch,
 )
-from proxy.headers import Peer
-from proxy.identity import AuditedPaths, Credentials, TokenRecogniser, client_address
-from proxy.mcp.admission import McpAdmission
-from proxy.request import RequestHead
+from proxy.audit.identity import AuditedPaths, Credentials, TokenRecogniser, client_address
+from proxy.http.errors import RefusedError, TokenRefusedError
+from proxy.http.forwarding import Peer
+from proxy.http.request import RequestHead
+from proxy.mcp.endpoint import McpAdmission
 from proxy.settings import Network, TokenPolicy
-from proxy.token_memory import MISSING, Missing
+from proxy.tokens.cache import DirectoryUnavailableError
+from proxy.tokens.memory import MISSING, Missing
 
 
 class Directory(Protocol):

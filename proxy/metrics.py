@@ -8,15 +8,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from audit_log.tokens import EXPIRED, REVOKED, UNKNOWN
-from proxy.directory import TokenDirectory
-from proxy.exchange import Tally
-from proxy.health import Health
+from proxy.audit.exchange import Tally
+from proxy.delivery.retention import RetentionUpkeep
+from proxy.delivery.writer import Writer
 from proxy.journal import Journal
-from proxy.outbox import DELIVERED, DROPPED
-from proxy.retention import RetentionUpkeep
-from proxy.tracing import UNSAMPLED
-from proxy.webhook.delivery import REFUSED
-from proxy.writer import Writer
+from proxy.telemetry.health import Health
+from proxy.telemetry.outbox import DELIVERED, DROPPED
+from proxy.telemetry.tracing import UNSAMPLED
+from proxy.telemetry.webhook.delivery import REFUSED
+from proxy.tokens.cache import TokenDirectory
 
 PREFIX = "podwarden_audit"
 REFUSALS = (UNKNOWN, EXPIRED, REVOKED)

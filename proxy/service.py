@@ -10,39 +10,39 @@ from typing import cast
 from aiohttp import web
 from yarl import URL
 
-from audit_log.database import Database, open_database
-from audit_log.listening import Address, listening
 from audit_log.naming import FindToken
-from audit_log.ops import serving_ops
-from audit_log.settings import AuditLogSettings, NatsSettings
-from audit_log.store import Store
-from audit_log.tls import KeyPair, ListenerTls, client_context, server_context
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.store import Store
+from audit_log.process.ops import serving_ops
+from audit_log.process.settings import AuditLogSettings, NatsSettings
+from audit_log.process.sockets import Address, listening
+from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
+from audit_log.schema.partitions import keep_partitions
 from audit_log.tokens import TokenTable
-from audit_log.upkeep import keep_partitions
 from proxy.admission import Admission
-from proxy.directory import TokenDirectory
-from proxy.exchange import Tally
-from proxy.express import ExpressLane
-from proxy.handler import GeneralLane
-from proxy.headers import hub_request_fields, request_fields
-from proxy.health import Health
-from proxy.hub.exchange import HubAdmission
+from proxy.audit.exchange import Tally
+from proxy.audit.identity import AuditedPaths, TokenRecogniser
+from proxy.delivery.orphaned import draining_left_over
+from proxy.delivery.retention import RetentionUpkeep
+from proxy.delivery.writer import Sink, Writer, writing
+from proxy.http.forwarding import hub_request_fields, request_fields
 from proxy.hub.shapes import wanted_paths
-from proxy.identity import AuditedPaths, TokenRecogniser
+from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Journal, Limits, open_journal
-from proxy.lanes import Lanes
-from proxy.left_over import draining_left_over
-from proxy.listener import Listeners
-from proxy.mcp.admission import McpAdmission
+from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.metrics import ForecastCollector, SidecarCollector
-from proxy.retention import RetentionUpkeep
-from proxy.routes import Routes
+from proxy.relay.express import ExpressLane
+from proxy.relay.handler import GeneralLane
+from proxy.relay.lanes import Lanes
+from proxy.relay.listener import Listeners
+from proxy.relay.routes import Routes
+from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
-from proxy.upstream import Upstream, UpstreamLimits, open_upstream
-from proxy.watchers import Watchers, watching
-from proxy.writer import Sink, Writer, writing
+from proxy.telemetry.health import Health
+from proxy.telemetry.observers import Watchers, watching
+from proxy.tokens.cache import TokenDirectory
 
 APPLICATION = "podwarden-audit-proxy"
 
@@ -187,8 +187,8 @@ async def _retention(
 
 async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
     # They take 2 MiB, and most do without.
-    from audit_log.jetstream import open_jetstream  # noqa: PLC0415
-    from audit_log.publisher import Publisher  # noqa: PLC0415
+    from audit_log.nats.jetstream import open_jetstream  # noqa: PLC0415
+    from audit_log.nats.publisher import Publisher  # noqa: PLC0415
 
     jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
     return Publisher(jetstream)

@@ -10,10 +10,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
-from audit_log.settings import DatabaseUrl
-from audit_log.tls import KeyPair, key_pair
+from audit_log.process.settings import DatabaseUrl
+from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
-from proxy.webhook.event import signing_key
+from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
 Network = IPv4Network | IPv6Network

@@ -8,7 +8,7 @@ from typing import Final
 from audit_api.formats.lines import json_lines
 from audit_api.formats.ocsf import ocsf_lines
 from audit_api.formats.table import HEADER, csv_rows
-from audit_api.params import ExportFormat
+from audit_api.query.params import ExportFormat
 from audit_log.record import AuditRecord
 
 

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audit_log.database import Database, open_database
 from audit_log.errors import StoreError
-from audit_log.schema import ensure_partitions, migrate
+from audit_log.postgres.database import Database, open_database
+from audit_log.schema.migrate import ensure_partitions, migrate
 from audit_log.tokens import TokenTable
 from deploy.local.demo_tokens import DemoToken, demo_tokens
 from deploy.local.errors import CannotRunError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit_api.settings import AuditApiSettings
-from audit_log.settings import AuditLogSettings, read_settings
+from audit_log.process.settings import AuditLogSettings, read_settings
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
 from deploy.local.addresses import DEMO_PORT, demo_listener, require_free, url
 from deploy.local.data import DataDirectory, open_data

@@ -1,11 +1,11 @@
 """The journal: records wait here, safe from kills, dead databases and stalled disks."""
 
+from proxy.audit.record import Facts, RecordText, ending, opening
 from proxy.journal.batch import Batch
-from proxy.journal.directory import holds_records
-from proxy.journal.errors import JournalError, JournalLockedError
+from proxy.journal.folder import holds_records
 from proxy.journal.journal import MANY_BYTES, Journal, open_journal
+from proxy.journal.journal_error import JournalError, JournalLockedError
 from proxy.journal.parts import DEFAULT_LIMITS, Limits
-from proxy.journal.text import Facts, RecordText, ending, opening
 
 __all__ = [
     "DEFAULT_LIMITS",

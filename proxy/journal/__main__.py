@@ -7,13 +7,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from audit_log.database import open_database
-from audit_log.logs import set_up_logs
-from audit_log.store import Store
+from audit_log.postgres.database import open_database
+from audit_log.postgres.store import Store
+from audit_log.process.logs import set_up_logs
 from audit_log.tokens import DEFAULT_TOKEN_QUERY, TokenTable
-from proxy.journal.errors import JournalError
+from proxy.delivery.writer import Writer
+from proxy.journal.journal_error import JournalError
 from proxy.journal.kept import Finding, KeptJournal
-from proxy.writer import Writer
 
 _DATABASE_VARIABLE = "AUDIT_LOG_DATABASE_URL"
 _QUERY_VARIABLE = "PROXY_TOKEN_QUERY"

@@ -16,10 +16,10 @@ from typing import Final
 import msgspec
 
 from audit_log.record import AuditRecord, Invocation, Kept
-from proxy.journal.errors import HeadDamagedError
+from proxy.audit.record import RecordText
+from proxy.journal.journal_error import HeadDamagedError
 from proxy.journal.line import record_body
 from proxy.journal.mapped import MappedFile, or_closed
-from proxy.journal.text import RecordText
 
 SLOT_BYTES: Final = 4_096
 """Takes any call whose path is ASCII whole; of others, texts may be cut (see `record_body`)."""

@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 
 from audit_log.record import Gap, Kept
+from proxy.audit.record import RecordText
 from proxy.journal.calls import Calls
-from proxy.journal.head import Head
 from proxy.journal.line import gap_line, record_line
-from proxy.journal.text import RecordText
+from proxy.journal.ring import Head
 
 FULL: Final = "journal_full"
 _REMINDER_SECONDS: Final = 60.0

@@ -14,15 +14,15 @@ from typing import Final
 
 import structlog
 
-from audit_log.disk_thread import DiskThread, in_disk_thread
+from audit_log.process.disk_thread import DiskThread, in_disk_thread
 from audit_log.record import Kept
+from proxy.audit.record import RecordText
 from proxy.journal.batch import Batch
-from proxy.journal.errors import JournalError
 from proxy.journal.intake import Intake
+from proxy.journal.journal_error import JournalError
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
-from proxy.journal.text import RecordText
 
 MANY_BYTES: Final = 256 * 1024
 """From so many on, what waits is read and written for the least work instead of the least delay

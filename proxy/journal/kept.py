@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.journal.batch import Assembly, Batch
-from proxy.journal.directory import JournalDirectory
+from proxy.journal.folder import JournalDirectory
 from proxy.journal.segments import Segment, Segments, read_bytes
 
 BATCH_LINES: Final = 2_000

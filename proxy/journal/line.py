@@ -16,7 +16,7 @@ from zlib import crc32
 import msgspec
 
 from audit_log.record import AuditRecord, Gap, Invocation, Kept
-from proxy.journal.text import RecordText
+from proxy.audit.record import RecordText
 
 MAX_LINE_BYTES: Final = 32_768
 """A line is never longer. Twice what a record takes whose every character must be escaped."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.journal.errors import HeadDamagedError
+from proxy.journal.journal_error import HeadDamagedError
 
 
 class MappedFile:

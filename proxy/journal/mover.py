@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from proxy.journal.directory import Position
+from proxy.journal.folder import Position
 from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.parts import Parts
 

@@ -8,10 +8,10 @@ from typing import Final
 import structlog
 
 from proxy.journal.calls import Calls
-from proxy.journal.directory import JournalDirectory, Position
-from proxy.journal.head import MIN_HEAD_BYTES, Head
+from proxy.journal.folder import JournalDirectory, Position
 from proxy.journal.placement import places_for_head
 from proxy.journal.recovery import open_calls, open_head
+from proxy.journal.ring import MIN_HEAD_BYTES, Head
 from proxy.journal.segments import Segments
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -9,10 +9,10 @@ import structlog
 
 from audit_log.record import Gap, new_record_id
 from proxy.journal.calls import Calls
-from proxy.journal.directory import JournalDirectory
-from proxy.journal.errors import HeadDamagedError, JournalError
-from proxy.journal.head import Head
+from proxy.journal.folder import JournalDirectory
+from proxy.journal.journal_error import HeadDamagedError, JournalError
 from proxy.journal.line import gap_line
+from proxy.journal.ring import Head
 from proxy.journal.segments import Segments
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

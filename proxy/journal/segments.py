@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from proxy.journal.directory import JournalDirectory
+from proxy.journal.folder import JournalDirectory
 from proxy.journal.line import Line, parse
 from proxy.journal.segment_file import SegmentFile
 

@@ -3,7 +3,7 @@
 import zlib
 from typing import Final
 
-from proxy.framing import Payload
+from proxy.http.framing import Payload
 
 INFLATABLE: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 """Content codings that are understood (RFC 9110, section 8.4.1)."""

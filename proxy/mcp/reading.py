@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from proxy.framing import Payload
+from proxy.http.framing import Payload
+from proxy.http.response import AnswerHead
 from proxy.mcp.event_stream import EventStream
 from proxy.mcp.inflated import INFLATABLE, Inflated
 from proxy.mcp.json_stream import JsonStream, Values
 from proxy.mcp.messages import ANSWER_PATHS
-from proxy.upstream import AnswerHead
 
 
 class AnswerReading:

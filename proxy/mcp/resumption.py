@@ -1,13 +1,13 @@
 """A stream that a client resumes: the answers of tool calls whose own stream was cut off."""
 
 from audit_log.record import Outcome
-from proxy.exchange import Exchange, Tally, UnauditedExchange
-from proxy.framing import Payload
+from proxy.audit.exchange import Exchange, Tally, UnauditedExchange
+from proxy.http.framing import Payload
+from proxy.http.response import AnswerHead
 from proxy.mcp.json_stream import Values
 from proxy.mcp.messages import tool_answer_of
 from proxy.mcp.reading import AnswerReading
 from proxy.mcp.sessions import SessionKey, Sessions
-from proxy.upstream import AnswerHead
 
 
 class Resumption(Exchange):

@@ -14,8 +14,8 @@ from audit_log.record import (
     ToolOutcome,
     new_record_id,
 )
-from proxy.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
-from proxy.identity import Caller
+from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
+from proxy.audit.identity import Caller
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.messages import ToolAnswer, ToolCall, tool_path
 from proxy.mcp.sessions import Sessions

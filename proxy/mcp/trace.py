@@ -4,8 +4,8 @@ import re
 import secrets
 from typing import Final
 
-from proxy.fields import FieldList
-from proxy.request import RequestHead
+from proxy.http.fields import FieldList
+from proxy.http.request import RequestHead
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 

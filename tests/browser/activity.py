@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, BrowserContext, Page
 
-from audit_log.database import open_database
-from audit_log.store import Store
+from audit_log.postgres.database import open_database
+from audit_log.postgres.store import Store
 from audit_log.tokens import TokenTable
 from tests.neighbours.services import Service, running_audit_api
 

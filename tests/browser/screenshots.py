@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page, expect
 
-from audit_log.database import open_database
-from audit_log.schema import migrate
+from audit_log.postgres.database import open_database
+from audit_log.schema.migrate import migrate
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.browser.activity import NARROW, Activity, showing_activity
 from tests.browser.chromium import running_chromium

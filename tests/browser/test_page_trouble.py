@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from audit_log.database import open_database
-from audit_log.schema import migrate
+from audit_log.postgres.database import open_database
+from audit_log.schema.migrate import migrate
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.browser.activity import Activity, showing_activity
 from tests.browser.trails import a_call

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
+from audit_log.postgres.store import Store
 from audit_log.record import (
     Attribution,
     AuditRecord,
@@ -16,7 +17,6 @@ from audit_log.record import (
     ToolOutcome,
     new_record_id,
 )
-from audit_log.store import Store
 
 CLAUDE: Final = {"token_name": "claude-desktop", "token_id": UUID(int=0xC1)}
 CI: Final = {"token_name": "ci-pipeline", "token_id": UUID(int=0xC2)}

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from yarl import URL
 
-from audit_log.database import Database, open_database
+from audit_log.postgres.database import Database, open_database
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.neighbours.audit_database import make_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, received

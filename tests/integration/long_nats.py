@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 from nats.errors import Error
 
-from audit_log.database import open_database
+from audit_log.postgres.database import open_database
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_database import make_audit_log, own_postgres
 from tests.neighbours.callers import Callers, answering_by_path, received

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from audit_log.arrivals import Standpoint, read_on, snapshot_now
-from audit_log.database import Database, open_database
-from audit_log.schema import migrations
-from audit_log.store import Store
+from audit_log.postgres.arrivals import Standpoint, read_on, snapshot_now
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.store import Store
+from audit_log.schema.migrate import migrations
 from audit_log.tokens import TokenTable
 from deploy.local.postgres import PostgresServer
 from tests.integration.test_upgrade import audit_log, loses_nothing_on
@@ -40,7 +40,7 @@ def git(*arguments: str) -> bytes:
 
 def old_versions() -> list[str]:
     """Return the commit before each change of the migrations; none without history."""
-    changes = git("log", "--reverse", "--format=%h", "--", "audit_log/migrations")
+    changes = git("log", "--reverse", "--format=%h", "--", "audit_log/schema/migrations")
     versions = [f"{commit}^" for commit in changes.decode().split()[1:]]
     # The very first had no audit API yet.
     return [version for version in versions if git("ls-tree", version, "audit_api/__main__.py")]

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from audit_log.purge import apply_retention
+from audit_log.postgres.purge import apply_retention
 from audit_log.record import (
     Attribution,
     Gap,

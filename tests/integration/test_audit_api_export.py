@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from aiohttp import ClientPayloadError, ClientSession
 
-from audit_log.database import open_database
-from audit_log.schema import migrate
+from audit_log.postgres.database import open_database
+from audit_log.schema.migrate import migrate
 from audit_log.tokens import TokenTable
 from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, asking_as_admin, record

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 from yarl import URL
 
-from audit_api.sessions import COOKIE
+from audit_api.access.sessions import COOKIE
 from audit_log.tokens import TokenTable
 from tests.neighbours.audit_api import ALL, serving_audit_api
 

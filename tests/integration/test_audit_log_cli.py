@@ -3,8 +3,8 @@ from uuid import uuid4
 
 import pytest
 
-from audit_log.database import open_database
-from audit_log.schema import is_current
+from audit_log.postgres.database import open_database
+from audit_log.schema.migrate import is_current
 from audit_log.tokens import TokenTable, hash_token
 from tests.neighbours.audit_log_command import audit_log
 

@@ -11,15 +11,15 @@ from uuid import UUID
 
 import pytest
 
-from audit_log.conversion import Conversion, Stage
-from audit_log.database import Database, open_database
 from audit_log.errors import StoreError
 from audit_log.filters import RecordFilter
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.rows import Place
+from audit_log.postgres.search import RecordQuery, find, search
+from audit_log.postgres.store import Store
 from audit_log.record import new_record_id
-from audit_log.rows import Place
-from audit_log.schema import ensure_partitions, is_current
-from audit_log.search import RecordQuery, find, search
-from audit_log.store import Store
+from audit_log.schema.conversion import Conversion, Stage
+from audit_log.schema.migrate import ensure_partitions, is_current
 from tests.neighbours.adopted import PODWARDENS, adopt
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log

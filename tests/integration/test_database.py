@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 import uvloop
 
-from audit_log.database import Database, judged, open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.postgres.database import Database, judged, open_database
 from deploy.local.postgres import running_postgres
 from tests.neighbours.hop import hop_to
 from tests.neighbours.patience import PATIENCE_SECONDS

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from audit_log.database import open_database
-from audit_log.schema import migrate
+from audit_log.postgres.database import open_database
+from audit_log.schema.migrate import migrate
 from audit_log.tokens import Token, TokenTable, hash_token
 from deploy.local.postgres import running_postgres
-from proxy.directory import DirectoryLimits, DirectoryUnavailableError, TokenDirectory
-from proxy.token_memory import Missing
+from proxy.tokens.cache import DirectoryLimits, DirectoryUnavailableError, TokenDirectory
+from proxy.tokens.memory import Missing
 
 PATIENT = DirectoryLimits(lookup_seconds=30, poll_seconds=0.05)
 BY_NOTIFICATION_ONLY = DirectoryLimits(lookup_seconds=30, poll_seconds=3600)

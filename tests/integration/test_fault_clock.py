@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from audit_log.schema import ensure_partitions
+from audit_log.schema.migrate import ensure_partitions
 from proxy.journal.line import record_line
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log

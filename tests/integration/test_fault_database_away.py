@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from audit_log.database import open_database
 from audit_log.errors import StoreUnavailableError
+from audit_log.postgres.database import open_database
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import make_audit_log, own_postgres
 from tests.neighbours.callers import Callers, answering_by_path, received

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from audit_log.tokens import TokenTable
-from proxy.directory import DirectoryLimits
+from proxy.tokens.cache import DirectoryLimits
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path

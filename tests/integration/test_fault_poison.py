@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from audit_log.database import open_database
-from audit_log.schema import migrate
+from audit_log.postgres.database import open_database
+from audit_log.schema.migrate import migrate
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, due_status

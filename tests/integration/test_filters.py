@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit_log.filters import RecordFilter
+from audit_log.postgres.search import RecordQuery, search
 from audit_log.record import Outcome
-from audit_log.search import RecordQuery, search
 from tests.neighbours.records import ARRIVAL, a_record
 
 TOKEN, INVOCATION = uuid4(), uuid4()

@@ -5,9 +5,9 @@ import socket
 import pytest
 from aiohttp import ClientSession
 
-from audit_log.jetstream import open_jetstream
-from audit_log.publisher import Publisher
-from audit_log.settings import NatsSettings
+from audit_log.nats.jetstream import open_jetstream
+from audit_log.nats.publisher import Publisher
+from audit_log.process.settings import NatsSettings
 from tests.neighbours.audit_log_command import audit_log
 from tests.neighbours.journal import a_record
 from tests.neighbours.nats_server import running_nats

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from audit_log.search import RecordQuery
+from audit_log.postgres.search import RecordQuery
 from proxy.journal import open_journal
 from tests.neighbours.journal import SMALL, a_record, segments, until
 

@@ -9,8 +9,8 @@ import pytest
 
 from audit_log.record import Outcome
 from proxy.journal import Limits, open_journal
-from proxy.journal.head import Head
 from proxy.journal.line import record_line
+from proxy.journal.ring import Head
 from tests.neighbours.journal import (
     SMALL,
     a_record,

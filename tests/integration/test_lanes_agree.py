@@ -15,7 +15,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit_log.database import open_database
+from audit_log.postgres.database import open_database
 from audit_log.tokens import TokenTable
 from tests.neighbours.client import PATIENCE_SECONDS, connected
 from tests.neighbours.patience import eventually

@@ -5,9 +5,9 @@ import os
 import pytest
 from aiohttp import ClientSession
 
+from proxy.delivery.orphaned import left_over
 from proxy.journal import open_journal
-from proxy.left_over import left_over
-from proxy.supervisor import Place
+from proxy.workers import Place
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path

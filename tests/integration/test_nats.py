@@ -11,12 +11,12 @@ from cryptography.x509 import IPAddress
 from nats.aio.client import Client
 
 from audit_log.errors import StoreUnavailableError
-from audit_log.ingest import Ingest
-from audit_log.jetstream import open_jetstream
-from audit_log.publisher import Publisher
+from audit_log.nats.ingest import Ingest
+from audit_log.nats.jetstream import open_jetstream
+from audit_log.nats.publisher import Publisher
+from audit_log.postgres.search import RecordQuery
+from audit_log.process.settings import NatsSettings
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
-from audit_log.search import RecordQuery
-from audit_log.settings import NatsSettings
 from tests.mcp.invocations import invocations
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log

@@ -3,9 +3,9 @@
 import pytest
 
 from audit_log.errors import CredentialsFileError, StoreUnavailableError
-from audit_log.jetstream import open_jetstream
-from audit_log.nats_credentials import read_credentials
-from audit_log.settings import NatsSettings
+from audit_log.nats.credentials import read_credentials
+from audit_log.nats.jetstream import open_jetstream
+from audit_log.process.settings import NatsSettings
 from tests.neighbours.audit_log_command import audit_log
 from tests.neighbours.nats_accounts import credentials_of_a_user
 from tests.neighbours.nats_server import running_nats

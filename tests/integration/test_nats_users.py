@@ -7,9 +7,9 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import Error
 
-from audit_log.ingest_service import APPLICATION as INGEST
-from audit_log.jetstream import open_jetstream
-from audit_log.settings import NatsSettings
+from audit_log.nats.ingest_service import APPLICATION as INGEST
+from audit_log.nats.jetstream import open_jetstream
+from audit_log.process.settings import NatsSettings
 from proxy.service import APPLICATION as PROXY
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from audit_log.conversion import Conversion, Stage
-from audit_log.database import open_database
+from audit_log.postgres.database import open_database
+from audit_log.schema.conversion import Conversion, Stage
 from tests.neighbours.adopted import adopt
 from tests.neighbours.audit_log_command import audit_log
 

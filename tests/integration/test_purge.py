@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from audit_log.database import open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.extent import measure
-from audit_log.purge import applied_retention, apply_retention, purging
+from audit_log.postgres.database import open_database
+from audit_log.postgres.purge import applied_retention, apply_retention, purging
+from audit_log.postgres.store import Store
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from audit_log.retention import Retention
-from audit_log.schema import ensure_partitions
-from audit_log.store import Store
-from proxy.retention import RetentionUpkeep
+from audit_log.schema.migrate import ensure_partitions
+from proxy.delivery.retention import RetentionUpkeep
 from tests.neighbours.adopted import adopt
 from tests.neighbours.audit_log_command import audit_log
 from tests.neighbours.journal_home import journal_home

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from audit_log.arrivals import Standpoint, read_on, snapshot_now
-from audit_log.database import Database, open_database
-from audit_log.store import Store
+from audit_log.postgres.arrivals import Standpoint, read_on, snapshot_now
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.store import Store
 from audit_log.tokens import TokenTable
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL, serving_audit_api

@@ -11,19 +11,19 @@ import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from audit_log.arrivals import CHANNEL
-from audit_log.database import Database, open_database
 from audit_log.errors import StoreError
-from audit_log.gaps import GapQuery, search_gaps
-from audit_log.jetstream import open_jetstream
-from audit_log.publisher import Publisher
-from audit_log.purge import apply_retention, purging
+from audit_log.nats.jetstream import open_jetstream
+from audit_log.nats.publisher import Publisher
+from audit_log.postgres.arrivals import CHANNEL
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.gaps import GapQuery, search_gaps
+from audit_log.postgres.purge import apply_retention, purging
+from audit_log.postgres.search import RecordQuery, search
+from audit_log.postgres.store import Store
+from audit_log.process.settings import NatsSettings
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome
 from audit_log.retention import Retention
-from audit_log.schema import migrate
-from audit_log.search import RecordQuery, search
-from audit_log.settings import NatsSettings
-from audit_log.store import Store
+from audit_log.schema.migrate import migrate
 from audit_log.tokens import TokenTable, hash_token
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL

@@ -5,13 +5,13 @@ from uuid import uuid4
 
 import pytest
 
-from audit_log.database import Database, open_database
 from audit_log.errors import SchemaError, StoreUnavailableError
 from audit_log.filters import RecordFilter
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.search import RecordQuery, search
+from audit_log.postgres.store import Store
 from audit_log.record import AuditRecord, Outcome
-from audit_log.schema import ensure_partitions, is_current, migrate, migrations
-from audit_log.search import RecordQuery, search
-from audit_log.store import Store
+from audit_log.schema.migrate import ensure_partitions, is_current, migrate, migrations
 from tests.neighbours.adopted import PODWARDENS
 from tests.neighbours.old_schema import migrate_up_to
 from tests.neighbours.patience import eventually

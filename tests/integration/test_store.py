@@ -4,12 +4,12 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from audit_log.database import open_database
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.filters import RecordFilter
+from audit_log.postgres.database import open_database
+from audit_log.postgres.search import RecordQuery, search_statement
+from audit_log.postgres.store import Store
 from audit_log.record import Attribution, Gap, new_record_id
-from audit_log.search import RecordQuery, search_statement
-from audit_log.store import Store
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.records import ARRIVAL, a_record
 

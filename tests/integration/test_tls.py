@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from audit_log.database import Database
-from audit_log.tls import KEPT, KeyPair
+from audit_log.postgres.database import Database
+from audit_log.process.tls import KEPT, KeyPair
 from audit_log.tokens import TokenTable
 from tests.neighbours.audit_api import ALL
 from tests.neighbours.certificates import LOOPBACK, key_pair_of, trusting

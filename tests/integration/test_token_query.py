@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from audit_log.database import Database, Row, open_database
 from audit_log.errors import StoreUnavailableError
+from audit_log.postgres.database import Database, Row, open_database
 from audit_log.tokens import TokenTable
 from tests.neighbours.patience import eventually
 

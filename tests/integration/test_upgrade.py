@@ -6,8 +6,8 @@ from typing import Final
 import pytest
 from aiohttp import ClientSession
 
-from audit_log.database import Database, open_database
-from audit_log.schema import migrate, migrations
+from audit_log.postgres.database import Database, open_database
+from audit_log.schema.migrate import migrate, migrations
 from audit_log.tokens import DEFAULT_TOKEN_QUERY, hash_token
 from tests.neighbours.hop import hop_to
 from tests.neighbours.old_schema import migrate_up_to

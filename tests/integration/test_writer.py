@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from audit_log.database import open_database
+from audit_log.postgres.database import open_database
+from audit_log.postgres.search import RecordQuery
 from audit_log.record import Gap, new_record_id
-from audit_log.search import RecordQuery
+from proxy.delivery.writer import Writer, writing
 from proxy.journal import open_journal
-from proxy.writer import Writer, writing
 from tests.neighbours.journal import BEGINNING, SMALL, a_record, interrupted, until
 from tests.neighbours.readable_store import ReadableStore
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from audit_log.database import Database
+from audit_log.postgres.database import Database
 from audit_log.record import ToolOutcome
 from tests.neighbours.patience import eventually
 

@@ -1,7 +1,7 @@
 """An `mcp_audit_log` as PodWarden makes it, filled and adopted."""
 
-from audit_log.database import Database
-from audit_log.schema import migrate
+from audit_log.postgres.database import Database
+from audit_log.schema.migrate import migrate
 
 PODWARDENS = """
 CREATE TABLE mcp_audit_log (

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from audit_log.database import Database
+from audit_log.postgres.database import Database
 from audit_log.record import Outcome
 from tests.neighbours.callers import due_status
 from tests.neighbours.patience import eventually

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audit_log.database import Database, open_database
-from audit_log.schema import ensure_partitions, migrate
+from audit_log.postgres.database import Database, open_database
+from audit_log.schema.migrate import ensure_partitions, migrate
 from audit_log.tokens import TokenTable
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.neighbours.arrivals import number_arrivals

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from audit_log.tls import KeyPair
+from audit_log.process.tls import KeyPair
 
 LOOPBACK: Final = x509.IPAddress(ip_address("127.0.0.1"))
 

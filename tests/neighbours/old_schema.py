@@ -1,7 +1,7 @@
 """The schema as earlier versions left it."""
 
-from audit_log import schema
-from audit_log.database import Database
+from audit_log.postgres.database import Database
+from audit_log.schema import migrate as schema
 
 
 async def migrate_up_to(database: Database, number: int) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from audit_log.database import Database, open_database
-from audit_log.schema import ensure_partitions, migrate
+from audit_log.postgres.database import Database, open_database
+from audit_log.schema.migrate import ensure_partitions, migrate
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.neighbours.readable_store import ReadableStore
 

@@ -1,10 +1,10 @@
 """A store that also tells what is in it."""
 
-from audit_log.database import Database
-from audit_log.gaps import GapQuery, search_gaps
+from audit_log.postgres.database import Database
+from audit_log.postgres.gaps import GapQuery, search_gaps
+from audit_log.postgres.search import DEFAULT_LIMIT, RecordQuery, search
+from audit_log.postgres.store import Store
 from audit_log.record import AuditRecord, Gap
-from audit_log.search import DEFAULT_LIMIT, RecordQuery, search
-from audit_log.store import Store
 
 
 class ReadableStore(Store):

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Final
 
+from audit_log.postgres.search import RecordQuery
 from audit_log.record import AuditRecord
-from audit_log.search import RecordQuery
 from tests.neighbours.readable_store import ReadableStore
 
 ARRIVAL_SECONDS: Final = 20

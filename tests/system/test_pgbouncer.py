@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from aiohttp import ClientSession
 
-from audit_log.database import Database, open_database
+from audit_log.postgres.database import Database, open_database
 from audit_log.tokens import TokenTable
 from tests.neighbours.ops import recovered
 from tests.neighbours.patience import eventually

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from audit_log.database import open_database
-from audit_log.schema import migrate
-from audit_log.tls import KeyPair
+from audit_log.postgres.database import open_database
+from audit_log.process.tls import KeyPair
+from audit_log.schema.migrate import migrate
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.ops import recovered
 from tests.neighbours.services import free_port, running_sidecar

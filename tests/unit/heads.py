@@ -1,7 +1,7 @@
 """Heads of requests, for unit tests."""
 
-from proxy.request import RequestHead, parsed_head
-from proxy.upstream.answer import AnswerHead, HeadReader
+from proxy.http.request import RequestHead, parsed_head
+from proxy.http.response import AnswerHead, HeadReader
 
 
 def head_with(method: str = "POST", target: str = "/mcp", **fields: str) -> RequestHead:

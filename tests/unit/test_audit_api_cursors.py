@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_api.cursors import mark, page_cursor, read_mark, read_page_cursor
 from audit_api.errors import InvalidParametersError
-from audit_log.arrivals import Snapshot, Standpoint
+from audit_api.query.cursors import mark, page_cursor, read_mark, read_page_cursor
 from audit_log.filters import RecordFilter
-from audit_log.rows import Place
+from audit_log.postgres.arrivals import Snapshot, Standpoint
+from audit_log.postgres.rows import Place
 
 PLACE = Place(datetime(2026, 2, 28, 3, 42, 0, 7, tzinfo=UTC), UUID(int=7))
 QUESTION = RecordFilter(token_name="claude")

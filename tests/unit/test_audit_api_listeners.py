@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from audit_api.errors import NotNowError
-from audit_api.listeners import MAX_WAITING_BYTES, Listener
-from audit_api.tail import Tail
+from audit_api.stream.subscribers import MAX_WAITING_BYTES, Listener
+from audit_api.stream.tail import Tail
 from audit_log.filters import EVERYTHING
 
 NO_DATABASE: Any = None

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_api.buckets import Bucket, StatsParams
 from audit_api.errors import InvalidParametersError
-from audit_api.params import (
+from audit_api.query.buckets import Bucket, StatsParams
+from audit_api.query.params import (
     EntriesParams,
     ExportParams,
     TokenPath,

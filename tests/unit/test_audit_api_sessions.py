@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_api.sessions import Sessions
+from audit_api.access.sessions import Sessions
 
 SECRET = b"s" * 32
 

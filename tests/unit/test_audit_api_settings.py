@@ -1,7 +1,7 @@
 import pytest
 
 from audit_api.settings import AuditApiSettings
-from audit_log.settings import read_settings
+from audit_log.process.settings import read_settings
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
 
 

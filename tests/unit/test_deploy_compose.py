@@ -8,7 +8,7 @@ from compose_spec import PyOptions
 from pydantic_settings import BaseSettings
 
 from audit_api.settings import AuditApiSettings
-from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings
+from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from proxy.settings import ProxySettings
 from tests.unit.test_documents import CHECKOUT, read
 

@@ -9,8 +9,8 @@ import pytest
 
 from audit_log.errors import StoreUnavailableError
 from audit_log.tokens import Token
-from proxy.directory import DirectoryLimits, DirectoryUnavailableError, TokenDirectory
-from proxy.token_memory import MISSING
+from proxy.tokens.cache import DirectoryLimits, DirectoryUnavailableError, TokenDirectory
+from proxy.tokens.memory import MISSING
 
 TOKEN = Token(id=uuid4(), name="ci")
 REVOKED = Token(id=TOKEN.id, name="ci", revoked_at=datetime(2026, 2, 28, tzinfo=UTC))

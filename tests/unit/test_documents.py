@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from audit_api.settings import AuditApiSettings
-from audit_log.settings import AuditLogSettings, IngestSettings, NatsSettings
+from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from proxy.settings import ProxySettings
 
 CHECKOUT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.fields import Fields
-from proxy.framing import (
+from proxy.http.fields import Fields
+from proxy.http.framing import (
     LAST_CHUNK,
     BodyUntilClose,
     ChunkedBody,

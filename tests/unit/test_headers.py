@@ -1,7 +1,7 @@
 import pytest
 
-from proxy.fields import Fields
-from proxy.headers import (
+from proxy.http.fields import Fields
+from proxy.http.forwarding import (
     Peer,
     answer_fields,
     request_fields,

@@ -1,7 +1,7 @@
 import asyncio
 
-from audit_log.ops import Status
-from proxy.health import Health
+from audit_log.process.ops import Status
+from proxy.telemetry.health import Health
 
 
 def test_calls_are_accepted_while_something_behind_them_is_wrong():

@@ -5,8 +5,7 @@ from uuid import uuid4
 import pytest
 
 from audit_log.tokens import Token, hash_token
-from proxy.fields import Fields
-from proxy.identity import (
+from proxy.audit.identity import (
     AuditedPaths,
     Caller,
     Credentials,
@@ -16,6 +15,7 @@ from proxy.identity import (
     printable,
     recorded_path,
 )
+from proxy.http.fields import Fields
 
 OURS = b"Bearer pwm_abc"
 

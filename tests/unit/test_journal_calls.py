@@ -4,7 +4,7 @@ import pytest
 
 from audit_log.record import new_record_id
 from proxy.journal.calls import MAX_REGIONS, SLOT_BYTES, SLOTS_PER_REGION, Calls
-from proxy.journal.errors import HeadDamagedError
+from proxy.journal.journal_error import HeadDamagedError
 from tests.neighbours.journal import a_record
 
 

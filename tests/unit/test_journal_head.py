@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from proxy.journal.errors import HeadDamagedError
-from proxy.journal.head import MIN_HEAD_BYTES, Head
+from proxy.journal.journal_error import HeadDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, record_line
+from proxy.journal.ring import MIN_HEAD_BYTES, Head
 from tests.neighbours.journal import a_record
 
 

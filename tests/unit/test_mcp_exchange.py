@@ -4,13 +4,13 @@ import json
 import pytest
 
 from audit_log.record import AuditRecord, Invocation, Origin, Outcome, ToolOutcome
-from proxy.exchange import Tally
-from proxy.identity import Caller
-from proxy.mcp.exchange import MAX_TOOL_CALLS, McpExchange
+from proxy.audit.exchange import Tally
+from proxy.audit.identity import Caller
 from proxy.mcp.in_flight import HUB_KEY, ToolCallsInFlight
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.sessions import MAX_LEFT
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls
+from proxy.mcp.tool_exchange import MAX_TOOL_CALLS, McpExchange
 from tests.unit.heads import answer_with, head_with
 
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}

@@ -3,7 +3,7 @@
 import pytest
 
 from audit_log.errors import RecordRefusedError
-from audit_log.messages import MAX_PAYLOAD_BYTES, items_of, messages
+from audit_log.nats.messages import MAX_PAYLOAD_BYTES, items_of, messages
 from tests.neighbours.journal import a_record
 
 

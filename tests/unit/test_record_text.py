@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from audit_log.record import Attribution, AuditRecord, Outcome
 from audit_log.tokens import Token, hash_token
-from proxy.exchange import AuditedCall, Cause
-from proxy.identity import Credentials
+from proxy.audit.exchange import AuditedCall, Cause
+from proxy.audit.identity import Credentials
+from proxy.http.request import parsed_head
 from proxy.journal import RecordText, ending, opening
 from proxy.journal.line import parse, record_body, record_line
-from proxy.request import parsed_head
-from proxy.token_memory import MISSING
+from proxy.tokens.memory import MISSING
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, UTC)
 HASH = hash_token("pwm_x")

@@ -1,7 +1,7 @@
 import asyncio
 from time import monotonic
 
-from audit_api.remembered import Remembered
+from audit_api.query.cache import Remembered
 
 
 class Search:

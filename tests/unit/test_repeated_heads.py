@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import RefusedError
-from proxy.request import HeadParser
-from proxy.upstream.answer import HeadReader
+from proxy.http.errors import RefusedError
+from proxy.http.request import HeadParser
+from proxy.http.response import HeadReader
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"

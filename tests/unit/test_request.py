@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import RefusedError
-from proxy.framing import ChunkedBody, EmptyBody, SizedBody
-from proxy.request import (
+from proxy.http.errors import RefusedError
+from proxy.http.framing import ChunkedBody, EmptyBody, SizedBody
+from proxy.http.request import (
     MAX_HEAD_BYTES,
     HeadTooLongError,
     TargetTooLongError,

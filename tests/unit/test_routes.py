@@ -1,7 +1,7 @@
 import pytest
 
-from proxy.routes import Routes
-from proxy.upstream import Upstream, UpstreamLimits
+from proxy.relay.routes import Routes
+from proxy.relay.upstream_pool import Upstream, UpstreamLimits
 
 LIMITS = UpstreamLimits(connect_timeout_seconds=1, answer_timeout_seconds=1, idle_seconds=1)
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import ValidationError
 
-from audit_log.settings import AuditLogSettings
-from audit_log.tls import KEPT, KeyPair, ListenerTls, TlsFilesError, server_context
+from audit_log.process.settings import AuditLogSettings
+from audit_log.process.tls import KEPT, KeyPair, ListenerTls, TlsFilesError, server_context
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.patience import eventually
 

@@ -3,7 +3,7 @@ from uuid import uuid4
 import pytest
 
 from audit_log.tokens import Token
-from proxy.token_memory import MISSING, TokenMemory
+from proxy.tokens.memory import MISSING, TokenMemory
 
 TOKEN = Token(id=uuid4(), name="ci")
 RENAMED = Token(id=TOKEN.id, name="deploy")

@@ -5,10 +5,10 @@ from collections import Counter
 
 from opentelemetry.trace import get_current_span
 
-from proxy.health import Health
-from proxy.outbox import DELIVERED
-from proxy.spans import parent_of
-from proxy.tracing import MAX_CONTEXT_BYTES, ended_call, tracing
+from proxy.telemetry.health import Health
+from proxy.telemetry.outbox import DELIVERED
+from proxy.telemetry.spans import parent_of
+from proxy.telemetry.tracing import MAX_CONTEXT_BYTES, ended_call, tracing
 from tests.neighbours.journal import a_record
 from tests.unit.heads import head_with
 

@@ -9,15 +9,15 @@ import pytest
 from aiohttp import ClientSession
 from pydantic import ValidationError
 
-from audit_log.disk_thread import DiskThread
-from proxy.health import Health
-from proxy.outbox import DELIVERED, DROPPED, Outbox, emptied
+from audit_log.process.disk_thread import DiskThread
 from proxy.settings import ProxySettings
-from proxy.webhook.announcer import Announcer
-from proxy.webhook.burst import COUNT, QUIET_SECONDS, SECONDS, Burst
-from proxy.webhook.delivery import PATIENCE_SECONDS, REFUSED, Delivery
-from proxy.webhook.event import Event, EventType, signed_fields, signing_key
-from proxy.webhook.seen_tokens import SeenTokens
+from proxy.telemetry.health import Health
+from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
+from proxy.telemetry.webhook.announcer import Announcer
+from proxy.telemetry.webhook.burst import COUNT, QUIET_SECONDS, SECONDS, Burst
+from proxy.telemetry.webhook.delivery import PATIENCE_SECONDS, REFUSED, Delivery
+from proxy.telemetry.webhook.event import Event, EventType, signed_fields, signing_key
+from proxy.telemetry.webhook.seen_tokens import SeenTokens
 from tests.neighbours.receiver import receiving
 
 TOKEN = UUID("01a01234-89ab-7def-8123-456789abcdef")

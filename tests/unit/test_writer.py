@@ -9,8 +9,8 @@ import pytest
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.record import Gap, new_record_id
 from audit_log.tokens import Token
+from proxy.delivery.writer import Writer, writing
 from proxy.journal import Batch
-from proxy.writer import Writer, writing
 from tests.neighbours.journal import BEGINNING, a_record
 
 TOKEN = Token(id=new_record_id(), name="ci deploy", role=None, expires_at=None, revoked_at=None)

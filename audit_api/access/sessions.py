@@ -1,0 +1,67 @@
+"""Sessions: what a browser holds instead of a token. Signed, short-lived, and tied to the token.
+
+Nothing is stored: the reader's database role may only SELECT. A session carries the hash of the
+token that it was traded for, and with every question that token is looked up anew: revoke or
+expire it, and its sessions are over. Signing out is remembered in this process until the session
+would have expired; to end all sessions at once, change the secret.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from audit_api.query.opaque import as_text, from_text
+
+COOKIE: Final = "podwarden_audit_session"
+LIFETIME: Final = timedelta(hours=8)
+_SIGNATURE_BYTES: Final = 32
+_PURPOSE: Final = b"podwarden audit session v1"
+
+
+class Session(msgspec.Struct, frozen=True, array_like=True):
+    """Who signed in, and until when that counts."""
+
+    id: str
+    token_hash: str
+    expires_at: datetime
+
+
+class Sessions:
+    """Issues sessions and knows them again."""
+
+    def __init__(self, secret: bytes, now: Callable[[], datetime]) -> None:
+        self._key = hmac.digest(secret, _PURPOSE, hashlib.sha256)
+        self._now = now
+        self._ended: dict[str, datetime] = {}
+
+    def issue(self, token_hash: str) -> str:
+        """Return the text of a new session of the token with *token_hash*."""
+        session = Session(secrets.token_urlsafe(16), token_hash, self._now() + LIFETIME)
+        content = msgspec.json.encode(session)
+        return as_text(self._signature(content) + content)
+
+    def read(self, text: str) -> Session | None:
+        """Return the session in *text*; None if it is none of ours, expired, or signed out."""
+        signed = from_text(text)
+        if signed is None:
+            return None
+        signature, content = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(content)):
+            return None
+        session = msgspec.json.decode(content, type=Session)
+        is_over = session.expires_at <= self._now() or session.id in self._ended
+        return None if is_over else session
+
+    def end(self, session: Session) -> None:
+        """Do not know *session* again."""
+        now = self._now()
+        self._ended = {id_: end for id_, end in self._ended.items() if end > now}
+        self._ended[session.id] = session.expires_at
+
+    def _signature(self, content: bytes) -> bytes:
+        return hmac.digest(self._key, content, hashlib.sha256)

@@ -1,0 +1,1 @@
+"""Questions: their parameters, and the entries that answer them."""

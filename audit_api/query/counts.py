@@ -1,0 +1,85 @@
+"""Questions for numbers: calls by time, tokens with their use, and how the log grows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from audit_api.query.asking import Asked
+from audit_api.query.buckets import Bucket, StatsParams
+from audit_api.query.cache import Remembered
+from audit_api.query.entries import Moment, UsedToken, timestamp
+from audit_api.query.growth import Growth, growth_of
+from audit_api.query.params import Nothing
+from audit_api.responses import json_answer
+from audit_log.postgres.database import Database
+from audit_log.postgres.usage import Count, TokenUse, count_calls, tokens_used
+
+_EPOCH_OF_BUCKETS: Final = Bucket.DAY.start(datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
+_CLASSES: Final = {2: "success", 3: "redirect", 4: "refusal", 5: "failure"}
+
+
+class Counted(
+    msgspec.Struct,
+    forbid_unknown_fields=True,
+    rename={"success": "2xx", "redirect": "3xx", "refusal": "4xx", "failure": "5xx"},
+):
+    """How many calls began in one span of time, by the class of their status."""
+
+    start: Moment
+    success: int = 0
+    redirect: int = 0
+    refusal: int = 0
+    failure: int = 0
+    other: int = 0
+    """1xx, and 0 where nobody can know the status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One method for each question."""
+
+    database: Database
+    now: Callable[[], datetime]
+    _tokens: Remembered[list[TokenUse]] = field(default_factory=Remembered)
+    _counts: Remembered[list[Count]] = field(default_factory=Remembered)
+    _growth: Remembered[Growth] = field(default_factory=Remembered)
+
+    async def stats(self, asked: Asked[StatsParams, Nothing]) -> web.Response:
+        """Answer how many calls there were in each span of time."""
+        since, until = asked.query.span(self.now())
+        bucket = asked.query.bucket
+        wanted = replace(asked.query.filter(), since=since, until=until)
+        counts = await self._counts.answer(
+            (wanted, bucket),
+            lambda: count_calls(self.database, wanted, bucket.length, _EPOCH_OF_BUCKETS),
+        )
+        return json_answer(msgspec.json.encode(filled(counts, bucket, since, until)))
+
+    async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
+        """Answer which tokens were seen, last used first."""
+        used = await self._tokens.answer(None, lambda: tokens_used(self.database))
+        return json_answer(msgspec.json.encode(list(map(UsedToken.of, used))))
+
+    async def growth(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
+        """Answer how large the log is, how it grows, and when its budget is reached."""
+        growth = await self._growth.answer(None, lambda: growth_of(self.database, self.now()))
+        return json_answer(msgspec.json.encode(growth))
+
+
+def filled(
+    counts: Sequence[Count], bucket: Bucket, since: datetime, until: datetime
+) -> list[Counted]:
+    """Return all buckets from *since* until before *until*, oldest first, zeros where no calls."""
+    start, buckets = bucket.start(since), {}
+    while start < until:
+        buckets[start] = Counted(timestamp(start))
+        start += bucket.length
+    for count in counts:
+        counted = buckets[count.start]
+        name = _CLASSES.get(count.status_class, "other")
+        setattr(counted, name, getattr(counted, name) + count.calls)
+    return list(buckets.values())

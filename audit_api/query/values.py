@@ -1,0 +1,136 @@
+"""Values as callers write them in a path or a query: read strictly, and described for OpenAPI.
+
+Each type below says both what is taken and how the OpenAPI document describes it.
+"""
+
+import re
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from audit_log.postgres.search import DEFAULT_LIMIT
+
+MAX_LIMIT: Final = 500
+MAX_TEXT_CHARACTERS: Final = 2_048
+
+_INTEGER: Final = re.compile(r"(?P<minus>-?)0*(?P<digits>[0-9]+)", re.ASCII)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
+_STATUS: Final = r"^(?:0|[1-9][0-9]{2}|[1-5]xx)$"
+# IPv4 alone; that of IPv6 would fill a page.
+_OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_CIDR: Final = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
+# NUL and lone surrogates can stand in a query string, but in no text of PostgreSQL.
+_UNKEEPABLE: Final = re.compile("[\x00\ud800-\udfff]")
+# A `+` that was not escaped arrives as a space: "…T03:42:00 00:00" can mean one thing only.
+_LOST_PLUS: Final = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")
+_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def read_limit(text: str) -> int:
+    """Return how many are asked for: 500 at most, more means 500.
+
+    Below 1 and what is not a whole number is refused, in pydantic's words.
+    """
+    number = _INTEGER.fullmatch(text)
+    if number is None:
+        raise PydanticCustomError("int_parsing", "Input should be a valid integer")
+    # Nine digits settle it: int() refuses more than 4,300, and the caller may send 8,000.
+    limit = int(number["digits"][:9])
+    if number["minus"] or limit < 1:
+        raise PydanticCustomError(
+            "greater_than_equal", "Input should be greater than or equal to 1"
+        )
+    return min(limit, MAX_LIMIT)
+
+
+def read_uuid(text: str) -> UUID:
+    """Return the UUID in *text*: in either case, with its hyphens or without.
+
+    `UUID()` alone would take hyphens anywhere.
+    """
+    if _UUID.fullmatch(text) is None:
+        raise PydanticCustomError("uuid_parsing", "Input should be a valid UUID")
+    return UUID(text)
+
+
+def read_status(text: str) -> range:
+    """Return the status codes that *text* means: `401` one, `4xx` a hundred."""
+    if re.fullmatch(_STATUS, text) is None:
+        raise PydanticCustomError(
+            "status", "Input should be a status code like 401, or a class like 4xx"
+        )
+    if text.endswith("xx"):
+        return range(int(text[0]) * 100, int(text[0]) * 100 + 100)
+    return range(int(text), int(text) + 1)
+
+
+def read_network(text: str) -> IPv4Network | IPv6Network:
+    """Return the network in *text*: an address, or CIDR notation with any address of it."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise PydanticCustomError(
+            "network", "Input should be an IP address or a network like 10.0.0.0/8"
+        ) from None
+    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
+        raise PydanticCustomError("network", "A network has no zone")
+    return network
+
+
+def read_moment(text: str) -> datetime:
+    """Return the moment in *text*, in ISO 8601; without an offset it is taken as UTC."""
+    try:
+        moment = datetime.fromisoformat(_LOST_PLUS.sub("+", text))
+    except ValueError:
+        raise PydanticCustomError(
+            "datetime_parsing", "Input should be a moment like 2026-02-28T03:42:00+00:00"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    # Python cannot shift the first and the last day of its calendar to another zone.
+    return min(max(moment, _EARLIEST), _LATEST)
+
+
+def read_text(text: str) -> str:
+    """Return *text* if a record can hold it."""
+    if not text or len(text) > MAX_TEXT_CHARACTERS or _UNKEEPABLE.search(text):
+        raise PydanticCustomError(
+            "text", f"Input should be 1 to {MAX_TEXT_CHARACTERS} characters of UTF-8 without NUL"
+        )
+    return text
+
+
+def _described(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+Limit = Annotated[
+    int,
+    PlainValidator(read_limit),
+    _described(type="integer", minimum=1, default=DEFAULT_LIMIT),
+    Field(description=f"how many at most; more than {MAX_LIMIT} means {MAX_LIMIT}"),
+]
+Id = Annotated[UUID, PlainValidator(read_uuid), _described(type="string", format="uuid")]
+Status = Annotated[range, PlainValidator(read_status), _described(type="string", pattern=_STATUS)]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(read_network),
+    _described(
+        type="string",
+        anyOf=[{"format": "ipv4"}, {"format": "ipv6"}, {"pattern": _CIDR}],
+        examples=["10.0.0.0/8", "192.0.2.7"],
+    ),
+]
+Moment = Annotated[
+    datetime, PlainValidator(read_moment), _described(type="string", format="date-time")
+]
+Text = Annotated[
+    str,
+    PlainValidator(read_text),
+    _described(type="string", minLength=1, maxLength=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00]+$"),
+]

@@ -1,0 +1,1 @@
+"""What is sent piece by piece: the live stream and exports."""

@@ -1,0 +1,59 @@
+"""Exports: all entries that answer a question, as a file, in constant memory."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from audit_api.errors import InvalidParametersError
+from audit_api.formats import FORMATS
+from audit_api.query.asking import Asked
+from audit_api.query.cursors import mark, read_mark
+from audit_api.query.params import ExportParams, Nothing
+from audit_api.responses import streamed_answer
+from audit_api.stream.live import check_standpoint
+from audit_api.stream.streaming import streaming
+from audit_log.postgres.arrivals import Snapshot, Standpoint, snapshot_now
+from audit_log.postgres.database import Database
+from audit_log.postgres.export import exporting
+
+MARK_FIELD: Final = "X-Audit-Mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """Answers with a file. An export keeps a connection for as long as it lasts."""
+
+    database: Database
+    """One of its own: exports must not keep questions waiting."""
+
+    async def export(self, asked: Asked[ExportParams, Nothing]) -> web.StreamResponse:
+        """Answer all entries, oldest first, in the format that is asked for."""
+        after = await self._after(asked.query.after)
+        kind = FORMATS[asked.query.format]
+        async with exporting(self.database, asked.query.filter(), after) as export:
+            moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            name = f"mcp-audit-{moment}.{kind.suffix}"
+            fields = {
+                hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"',
+                MARK_FIELD: mark(Standpoint(export.snapshot)),
+            }
+            if asked.wants_no_body:
+                return streamed_answer(kind.content_type, fields)
+            async with streaming(asked.request, kind.content_type, fields) as answer:
+                await answer.send(kind.head)
+                async for records in export.batches:
+                    await answer.send(kind.encode(records))
+        return answer.response
+
+    async def _after(self, text: str | None) -> Snapshot | None:
+        if text is None:
+            return None
+        standpoint = read_mark(text, "query", "after")
+        if standpoint.reading is not None:
+            raise InvalidParametersError.of(
+                "after", "This is the id of an event, not the mark of an export", "mark"
+            )
+        check_standpoint(standpoint, await snapshot_now(self.database), "query", "after")
+        return standpoint.seen

@@ -1,0 +1,94 @@
+"""`python -m audit_log convert`: partition an adopted table while it is in use."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from audit_log.cli.terminal import CommandError, say
+from audit_log.errors import StoreUnavailableError
+from audit_log.extent import measure
+from audit_log.postgres.database import Database
+from audit_log.postgres.purge import applied_retention
+from audit_log.schema.conversion import BATCH_RECORDS, Conversion, Stage
+
+_ATTEMPTS: Final = 100
+_PAUSE_SECONDS: Final = 0.5
+_BATCHES_A_LINE: Final = 4
+Answer = TypeVar("Answer")
+
+
+async def convert(database: Database) -> None:
+    """Convert, or go on with a conversion that was broken off."""
+    conversion = Conversion(database)
+    stage = await conversion.stage()
+    if stage is Stage.DONE:
+        say("mcp_audit_log is partitioned already")
+        return
+    if stage is not Stage.SWITCHED:
+        await _patiently(conversion.begin)
+        say("going on with the copy" if stage is Stage.COPYING else "begun")
+        await _copy(conversion, (await measure(database)).records)
+        await verify(database)
+        await _patiently(conversion.switch)
+        say("switched: mcp_audit_log is partitioned")
+    say("the old table is kept as mcp_audit_log_adopted; drop it with: convert --drop-old")
+
+
+async def verify(database: Database) -> None:
+    """Hold the old table against the new one; raise `CommandError` when a record is missing."""
+    conversion = Conversion(database)
+    stage = await conversion.stage()
+    if stage in (Stage.NOT_BEGUN, Stage.DONE):
+        raise CommandError("there is no old table to compare with")
+    records = wrong = 0
+    async for month in conversion.compare(await _kept_since(database)):
+        is_whole = stage is Stage.SWITCHED or month.copies == month.records
+        say(
+            f"{month.month:%Y-%m}  {month.records} records, {month.copies} in the new table, "
+            f"{month.missing} missing"
+        )
+        records += month.records
+        wrong += month.missing or int(not is_whole)
+    if wrong:
+        raise CommandError(
+            f"{wrong} records of the old table are not in the new one as they were"
+            " (those that you deleted since the switch count too); the old table stays"
+        )
+    say(f"verified: {records} records, none missing")
+
+
+async def drop_old(database: Database) -> None:
+    """Drop the old table, if the new one has all its records."""
+    conversion = Conversion(database)
+    if await conversion.stage() is not Stage.SWITCHED:
+        raise CommandError("there is no old table to drop: it is kept from the switch on")
+    await verify(database)
+    await _patiently(conversion.drop_old)
+    say("dropped mcp_audit_log_adopted")
+
+
+async def _copy(conversion: Conversion, expected: int) -> None:
+    batches = 0
+    while records := await _patiently(conversion.copy):
+        batches += 1
+        if batches % _BATCHES_A_LINE == 0 or records < BATCH_RECORDS:
+            progress = await conversion.progress()
+            share = min(100, 100 * progress.copied // max(expected, 1))
+            say(f"copied {progress.copied} ({share} %), up to {progress.up_to:%Y-%m-%d %H:%M}")
+
+
+async def _kept_since(database: Database) -> datetime | None:
+    """Return since when records must be there: older ones may have been purged meanwhile."""
+    retention = (await applied_retention(database)).retention
+    return retention.keeps_from(await measure(database), datetime.now(UTC))
+
+
+async def _patiently(step: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do *step*, again and again while somebody is in its way."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await step()
+        except StoreUnavailableError:
+            await asyncio.sleep(_PAUSE_SECONDS)
+    return await step()

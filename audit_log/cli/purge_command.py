@@ -1,0 +1,108 @@
+"""`python -m audit_log purge`: say what may go, apply the retention, let it go."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from audit_log.cli.terminal import CommandError, say
+from audit_log.errors import StoreUnavailableError
+from audit_log.extent import Extent, Kind, Part, measure
+from audit_log.postgres.database import Database
+from audit_log.postgres.purge import applied_retention, apply_retention, purging
+from audit_log.retention import Retention
+
+_ATTEMPTS: Final = 10
+_PAUSE_SECONDS: Final = 3.0
+
+
+async def purge(
+    database: Database, retention: Retention, *, is_dry_run: bool, is_confirmed: bool
+) -> None:
+    """Apply *retention* and let go what it does not keep; with *is_dry_run* say it alone.
+
+    Raises `CommandError` when more than half of the log would go and that is not confirmed.
+    """
+    now = datetime.now(UTC)
+    applied = (await applied_retention(database)).retention
+    extent = await measure(database)
+    moment = retention.keeps_from(extent, now)
+    is_cut_short = retention.is_cut_short(applied, extent, now)
+    if is_dry_run:
+        _preview(extent, moment)
+        if is_cut_short:
+            say("it cuts the log short by more than half: purge will ask for --yes")
+        return
+    if is_cut_short and not is_confirmed:
+        raise CommandError(
+            "this cuts the log short by more than half; look at it with --dry-run, "
+            "then confirm it with --yes"
+        )
+    if retention != applied:
+        await apply_retention(database, retention)
+        say(f"applied: {_in_words(retention)}")
+    if moment is None:
+        say("nothing has to go")
+    else:
+        await _let_go(database, moment)
+
+
+def _preview(extent: Extent, moment: datetime | None) -> None:
+    """Say what arrived before *moment*: partitions as a whole, and what of the others."""
+    going = [part for part in extent.parts if _share_before(part, moment)]
+    if moment is None or not going:
+        say("nothing would go")
+        return
+    for part in going:
+        say(_line(part, moment, _share_before(part, moment)))
+    records = sum(round(part.records * _share_before(part, moment)) for part in going)
+    used = sum(round(part.used_bytes * _share_before(part, moment)) for part in going)
+    say(f"would go: all before {moment:%Y-%m-%d %H:%M} UTC, about {records} rows, {used} bytes")
+
+
+def _line(part: Part, moment: datetime, share: float) -> str:
+    until = min(moment, part.ends) if part.ends else moment
+    how = "dropped" if share == 1 and part.kind is Kind.PARTITION else "cleaned"
+    return (
+        f"{part.name:24}  {how}  from {part.oldest:%Y-%m-%d} to {until:%Y-%m-%d %H:%M}  "
+        f"about {round(part.records * share)} rows, {round(part.used_bytes * share)} bytes"
+    )
+
+
+def _share_before(part: Part, moment: datetime | None) -> float:
+    """Return how much of *part* arrived before *moment*, as if it had arrived evenly."""
+    if moment is None or part.oldest is None or part.oldest >= moment:
+        return 0.0
+    now = datetime.now(UTC)
+    ends = min(part.ends or now, now)
+    if ends <= moment:
+        return 1.0
+    return (moment - part.oldest) / max(ends - part.oldest, timedelta(seconds=1))
+
+
+async def _let_go(database: Database, moment: datetime) -> None:
+    deleted: dict[str, int] = {}
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            async for removed in purging(database, moment):
+                if removed.is_whole:
+                    say(
+                        f"dropped {removed.name}: "
+                        f"about {removed.records} rows, {removed.bytes} bytes"
+                    )
+                else:
+                    deleted[removed.name] = deleted.get(removed.name, 0) + removed.records
+            break
+        except StoreUnavailableError:
+            # Somebody reads what is to be dropped. Dropping it now would make others wait.
+            if attempt == _ATTEMPTS:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+    for table, records in deleted.items():
+        say(f"deleted {records} rows of {table}")
+    say(f"kept: everything since {moment:%Y-%m-%d %H:%M} UTC")
+
+
+def _in_words(retention: Retention) -> str:
+    days = f"{retention.days} days" if retention.days else None
+    size = f"{retention.max_bytes} bytes" if retention.max_bytes else None
+    return " and at most ".join(filter(None, (days, size))) or "for ever"

@@ -1,0 +1,1 @@
+"""The way through NATS JetStream: publisher, stream and ingest."""

@@ -1,0 +1,54 @@
+"""What the ingest says of itself: read from it when asked for, so that counting costs nothing."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from audit_log.nats.ingest import Ingest
+from audit_log.process.ops import Status
+
+_PREFIX: Final = "podwarden_audit_ingest"
+
+
+def report_of(ingest: Ingest) -> tuple[Status, list[str]]:
+    """Return whether *ingest* can do its work.
+
+    It is not ready while what it needs is away: nobody waits for it, and a new version that
+    cannot reach its neighbours must not take the place of one that can.
+    """
+    if ingest.problem is not None:
+        return Status.NOT_READY, [ingest.problem]
+    return Status.READY, []
+
+
+class IngestCollector(Collector):
+    """What Prometheus is told."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        records = CounterMetricFamily(
+            f"{_PREFIX}_records",
+            "Records, tool calls and gaps, by what became of them",
+            labels=["fate"],
+        )
+        records.add_metric(["written"], self._ingest.written)
+        records.add_metric(["set_aside"], self._ingest.refused)
+        yield records
+        oldest = self._ingest.oldest_unwritten
+        age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_oldest_unwritten_seconds",
+            "Age of the oldest message not yet in PostgreSQL",
+            value=age,
+        )
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_is_ready",
+            "1 while records can be written",
+            value=float(self._ingest.problem is None),
+        )

@@ -1,0 +1,80 @@
+"""The ingest as a process: `python -m audit_log ingest`."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from audit_log.nats.ingest import Ingest
+from audit_log.nats.ingest_ops import IngestCollector, report_of
+from audit_log.nats.jetstream import open_jetstream
+from audit_log.postgres.database import open_database
+from audit_log.postgres.store import Store
+from audit_log.process.ops import serving_ops
+from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
+from audit_log.process.sockets import Address
+from audit_log.schema.partitions import keep_partitions
+from audit_log.tokens import TokenTable
+
+APPLICATION: Final = "podwarden-audit-ingest"
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSettings) -> None:
+    """Bring what is published into PostgreSQL until SIGTERM or SIGINT. Both may be away.
+
+    What it has in hand when it stops is not acknowledged, and so delivered again.
+    Raises CannotListenError.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        url = shared.database_url.get_secret_value()
+        database = await stack.enter_async_context(open_database(url, application=APPLICATION))
+        tokens = database
+        if settings.token_database_url is not None:
+            tokens = await stack.enter_async_context(
+                open_database(
+                    settings.token_database_url.get_secret_value(),
+                    connections=1,
+                    application=APPLICATION,
+                )
+            )
+        jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
+        ingest = Ingest(jetstream, Store(database), TokenTable(tokens, settings.token_query).find)
+        ops = await stack.enter_async_context(
+            serving_ops(
+                partial(report_of, ingest),
+                IngestCollector(ingest),
+                wanted=Address(settings.ops_host, settings.ops_port),
+                setting="AUDIT_LOG_INGEST_OPS_HOST, AUDIT_LOG_INGEST_OPS_PORT",
+            )
+        )
+        log.info("service.started", stream=nats.stream, ops_host=ops.host, ops_port=ops.port)
+        await _until_one_ends(
+            {
+                "ingest": ingest.run(),
+                "partitions": keep_partitions(database),
+                "stop": stop.wait(),
+            }
+        )
+    log.info("service.stopped", written=ingest.written, refused=ingest.refused)
+
+
+async def _until_one_ends(work: Mapping[str, Coroutine[Any, Any, object]]) -> None:
+    """Run all of *work* until a part of it ends; end the others. A defect ends the process."""
+    tasks = {asyncio.create_task(part, name=name) for name, part in work.items()}
+    ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)
+    for task in ended:
+        if (error := task.exception()) is not None:
+            log.critical("task.ended_early", task=task.get_name(), error=repr(error))
+            raise SystemExit(1)

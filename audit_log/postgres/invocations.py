@@ -1,0 +1,87 @@
+"""Tool calls found: many by a query, one by its id."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from audit_log.filters import Arguments
+from audit_log.postgres.database import Database, Row
+from audit_log.postgres.rows import Place, in_words_of, plain_uuid
+from audit_log.record import Invocation, Origin, ToolOutcome
+
+_COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code,
+    error_code, api_calls, origin, host(client_ip) AS client_ip, request_id, instance"""
+_SEARCH: Final = """
+SELECT {columns} FROM mcp_tool_invocation
+WHERE {conditions}
+ORDER BY created_at DESC, id DESC
+LIMIT {limit}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationQuery:
+    """Which tool calls are asked for. What is None does not matter; all else must hold."""
+
+    limit: int
+    tool: str | None = None
+    token_name: str | None = None
+    token_id: UUID | None = None
+    outcome: ToolOutcome | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: Place | None = None
+
+
+async def search_invocations(database: Database, query: InvocationQuery) -> list[Invocation]:
+    """Return the newest tool calls that answer *query*, newest first."""
+    arguments = Arguments()
+    wanted = {
+        "tool = {}": query.tool,
+        "token_name = {}": query.token_name,
+        "token_id = {}::uuid": query.token_id,
+        "outcome = {}": query.outcome,
+        "created_at >= {}::timestamptz": query.since,
+        "created_at < {}::timestamptz": query.until,
+    }
+    conditions = [
+        condition.format(arguments.add(value))
+        for condition, value in wanted.items()
+        if value is not None
+    ]
+    if query.before is not None:
+        created_at, id_ = map(arguments.add, query.before)
+        conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")
+    sql = _SEARCH.format(
+        columns=_COLUMNS,
+        conditions=" AND ".join(conditions) or "true",
+        limit=arguments.add(query.limit),
+    )
+    return [_invocation(row) for row in await database.fetch(sql, *arguments)]
+
+
+async def find_invocation(database: Database, invocation_id: UUID) -> Invocation | None:
+    """Return the tool call with *invocation_id*, or None."""
+    sql = _SEARCH.format(columns=_COLUMNS, conditions="id = $1", limit=1)
+    row = await database.fetch_row(sql, invocation_id)
+    return _invocation(row) if row else None
+
+
+def _invocation(row: Row) -> Invocation:
+    return Invocation(
+        id=plain_uuid(row["id"]),
+        created_at=row["created_at"],
+        tool=row["tool"],
+        outcome=in_words_of(ToolOutcome, row["outcome"]),
+        status_code=row["status_code"],
+        origin=in_words_of(Origin, row["origin"]),
+        instance=row["instance"],
+        token_id=row["token_id"] and plain_uuid(row["token_id"]),
+        token_name=row["token_name"],
+        duration_ms=row["duration_ms"],
+        api_calls=row["api_calls"],
+        error_code=row["error_code"],
+        client_ip=row["client_ip"],
+        request_id=row["request_id"],
+    )

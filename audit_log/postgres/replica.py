@@ -1,0 +1,33 @@
+"""How far a read replica is behind its primary."""
+
+import asyncio
+from typing import Final
+
+from audit_log.postgres.database import Database
+
+_SETTLE_SECONDS: Final = 0.5
+_PRIMARY: Final = "SELECT pg_current_wal_lsn()::text AS lsn"
+# In recovery or not: a replica that was promoted has all there is. The time is null when nothing
+# was replayed yet.
+_REPLICA: Final = """
+SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_all,
+    extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds
+"""
+
+
+async def replica_lag(primary: Database, replica: Database) -> float | None:
+    """Return how many seconds *replica* is behind *primary*; None if nobody can tell.
+
+    The age of what was replayed last says nothing by itself: behind an idle primary it grows, and
+    nothing is missing. So the positions in the log are compared first, and again after a moment,
+    for between a commit and its replay there is always one.
+    """
+    row = await primary.fetch_row(_PRIMARY)
+    position = row and row["lsn"]
+    row = await replica.fetch_row(_REPLICA, position)
+    if row and not row["has_all"]:
+        await asyncio.sleep(_SETTLE_SECONDS)
+        row = await replica.fetch_row(_REPLICA, position)
+    if row is None or row["has_all"] is None:
+        return None
+    return 0.0 if row["has_all"] else row["seconds"]

@@ -1,0 +1,71 @@
+"""Rows of `mcp_audit_log`, read as records."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeVar, cast
+from uuid import UUID
+
+from audit_log.postgres.database import Row
+from audit_log.record import Attribution, AuditRecord, Outcome
+
+RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, created_at,
+    outcome, duration_ms, host(client_ip) AS client_ip, user_agent, tool, invocation_id,
+    attribution, request_id, instance"""
+
+
+class Place(NamedTuple):
+    """Where a record stands in the order of the log."""
+
+    created_at: datetime
+    id: UUID
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> "Place":
+        """Return the place of *record*."""
+        return cls(record.created_at, record.id)
+
+
+def records_of(rows: Sequence[Row]) -> list[AuditRecord]:
+    """Return the records in *rows*, which have the columns `RECORD_COLUMNS`."""
+    return [_record(row) for row in rows]
+
+
+def plain_uuid(value: UUID) -> UUID:
+    """Return *value* as Python's own type: the driver's subclass is not taken by every library."""
+    return UUID(bytes=value.bytes)
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def in_words_of(kind: type[Word], word: str) -> Word:
+    """Return *word* as one of *kind*; as it is when it is none that this version knows.
+
+    Rows may come from a newer sidecar, from an adopted table or from an operator's hand.
+    """
+    try:
+        return kind(word)
+    except ValueError:
+        return cast("Word", word)
+
+
+def _record(row: Row) -> AuditRecord:
+    return AuditRecord(
+        id=plain_uuid(row["id"]),
+        token_id=row["token_id"] and plain_uuid(row["token_id"]),
+        token_name=row["token_name"],
+        method=row["method"],
+        path=row["path"],
+        status_code=row["status_code"],
+        created_at=row["created_at"],
+        outcome=in_words_of(Outcome, row["outcome"] or Outcome.COMPLETED),
+        duration_ms=row["duration_ms"],
+        client_ip=row["client_ip"],
+        user_agent=row["user_agent"],
+        tool=row["tool"],
+        invocation_id=row["invocation_id"] and plain_uuid(row["invocation_id"]),
+        attribution=row["attribution"] and in_words_of(Attribution, row["attribution"]),
+        request_id=row["request_id"],
+        instance=row["instance"],
+    )

@@ -1,0 +1,97 @@
+"""Records found: many by a query, one by its id."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from audit_log.filters import EVERYTHING, Arguments, RecordFilter
+from audit_log.postgres.database import Database
+from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
+from audit_log.record import AuditRecord
+
+DEFAULT_LIMIT: Final = 100
+_UUID_VERSION_WITH_TIME: Final = 7
+_NEAR: Final = timedelta(seconds=10)
+
+# Every statement is planned afresh with its values (database.py): a rare value finds its index.
+_SEARCH: Final = """
+SELECT {columns} FROM mcp_audit_log
+WHERE {conditions}
+ORDER BY created_at DESC, id DESC
+LIMIT {limit}
+"""
+_FIND: Final = """
+SELECT {columns} FROM mcp_audit_log
+WHERE id = $1 AND ($2::timestamptz IS NULL OR created_at BETWEEN $2 AND $3::timestamptz)
+LIMIT 1
+"""
+_CALLS: Final = """
+SELECT {columns} FROM mcp_audit_log
+WHERE invocation_id = $1
+ORDER BY created_at, id
+LIMIT $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordQuery:
+    """Which records are asked for, and how many at most."""
+
+    limit: int = DEFAULT_LIMIT
+    filter: RecordFilter = EVERYTHING
+    before: Place | None = None
+    """Only those that stand behind this place, in the order of newest first."""
+
+
+async def search(database: Database, query: RecordQuery) -> list[AuditRecord]:
+    """Return the newest records that answer *query*, newest first."""
+    sql, arguments = search_statement(query)
+    return records_of(await database.fetch(sql, *arguments))
+
+
+def search_statement(query: RecordQuery) -> tuple[str, Arguments]:
+    """Return the SQL that answers *query*, and its values."""
+    arguments = Arguments()
+    conditions = query.filter.conditions(arguments)
+    if query.before is not None:
+        created_at, id_ = map(arguments.add, query.before)
+        conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")
+    sql = _SEARCH.format(
+        columns=RECORD_COLUMNS,
+        conditions=" AND ".join(conditions) or "true",
+        limit=arguments.add(query.limit),
+    )
+    return sql, arguments
+
+
+async def find(database: Database, record_id: UUID) -> AuditRecord | None:
+    """Return the record with *record_id*, or None.
+
+    No index is kept for this: our ids tell when they were made, and the log is ordered by time.
+    Only an id that does not, or a clock that jumped, costs a walk through the whole log.
+    """
+    sql = _FIND.format(columns=RECORD_COLUMNS)
+    made_at = _made_at(record_id)
+    if made_at is not None:
+        near = await database.fetch(sql, record_id, made_at - _NEAR, made_at + _NEAR)
+        if near:
+            return records_of(near)[0]
+    rows = await database.fetch(sql, record_id, None, None)
+    return records_of(rows)[0] if rows else None
+
+
+async def calls_of(database: Database, invocation_id: UUID, limit: int) -> list[AuditRecord]:
+    """Return the API calls of one tool call, oldest first."""
+    sql = _CALLS.format(columns=RECORD_COLUMNS)
+    return records_of(await database.fetch(sql, invocation_id, limit))
+
+
+def _made_at(record_id: UUID) -> datetime | None:
+    # RFC 9562, section 5.7: the first 48 bits are milliseconds since the epoch.
+    if record_id.version != _UUID_VERSION_WITH_TIME:
+        return None
+    try:
+        return datetime.fromtimestamp((record_id.int >> 80) / 1_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

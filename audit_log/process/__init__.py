@@ -1,0 +1,1 @@
+"""What each process needs: settings, logs, listening sockets, TLS, health and metrics."""

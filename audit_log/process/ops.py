@@ -1,0 +1,64 @@
+"""The ops port: health and metrics, apart from whatever else the process serves."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from audit_log.process.sockets import Address, listening
+
+
+class Status(StrEnum):
+    """What `/readyz` answers."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    """The work goes on, something behind it does not. Still ready."""
+    NOT_READY = "not_ready"
+
+
+Report = Callable[[], tuple[Status, list[str]]]
+"""Says how the process is, and why."""
+
+
+@asynccontextmanager
+async def serving_ops(
+    report: Report, *collectors: Collector, wanted: Address, setting: str
+) -> AsyncIterator[Address]:
+    """Tell *report* and the numbers of *collectors* on *wanted*, as *setting* says.
+
+    Yields the address in use. Raises CannotListenError.
+    """
+    # Of its own: a registry of the process would be module state.
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    runner = web.AppRunner(_app(report, registry), access_log=None)
+    async with listening(runner, wanted, setting) as address:
+        yield address
+
+
+def _app(report: Report, metrics: CollectorRegistry) -> web.Application:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        status, reasons = report()
+        return web.json_response(
+            {"status": status, "reasons": reasons},
+            status=503 if status is Status.NOT_READY else 200,
+        )
+
+    async def metrics_page(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(metrics), headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics_page)
+    return app

@@ -1,0 +1,1 @@
+"""The schema: migrations, adoption and conversion of older tables, partitions."""

@@ -1,0 +1,143 @@
+"""The schema: numbered SQL files, each applied once, in order."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import Final
+
+from audit_log.errors import DeadlockError, RecordRefusedError, SchemaError
+from audit_log.postgres.database import Database, Transaction
+from audit_log.schema.adoption import Column, obstacles, too_short
+
+MONTHS_AHEAD: Final = 3
+_MIGRATION_SECONDS: Final = 3_600.0  # an index on a large adopted table takes its time
+_TRIES: Final = 10
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('mcp_audit_schema'))"
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS mcp_audit_schema (
+    name text PRIMARY KEY,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of `migrations/`."""
+
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """Hex SHA-256 of the text."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """Return the migrations that this version brings, in order."""
+    files = resources.files("audit_log.schema").joinpath("migrations").iterdir()
+    found = [Migration(file.name, file.read_text()) for file in files if file.name[-4:] == ".sql"]
+    return sorted(found, key=lambda migration: migration.name)
+
+
+def pending(known: Sequence[Migration], applied: Mapping[str, str]) -> list[Migration]:
+    """Return those of *known* that are not among *applied*, a mapping of names to checksums.
+
+    Raises `SchemaError` when an applied one reads differently now: nobody can say then what the
+    database holds. One applied by a newer version is no obstacle.
+    """
+    for migration in known:
+        if applied.get(migration.name, migration.checksum) != migration.checksum:
+            raise SchemaError(
+                f"migration {migration.name} was changed after it had been applied; "
+                "restore the file, and put the change into a new one"
+            )
+    return [migration for migration in known if migration.name not in applied]
+
+
+async def migrate(database: Database) -> list[str]:
+    """Bring the schema up to date; return the names of what was applied.
+
+    All or nothing, and one migrator at a time; services may be at work meanwhile. Raises
+    `SchemaError` when an existing table cannot be adopted.
+    """
+    # Whoever reads partitions and then the table has its locks in the other order than we.
+    for _ in range(_TRIES - 1):
+        with suppress(DeadlockError):
+            return await _migrate(database)
+    return await _migrate(database)
+
+
+async def _migrate(database: Database) -> list[str]:
+    async with database.transaction(statement_seconds=_MIGRATION_SECONDS) as transaction:
+        await transaction.execute(_LOCK)
+        await transaction.execute(_TABLE)
+        todo = pending(migrations(), await _applied(transaction))
+        if todo:
+            await _prepare_adoption(transaction)
+        for migration in todo:
+            await _apply(transaction, migration)
+    return [migration.name for migration in todo]
+
+
+async def is_current(database: Database) -> bool:
+    """Say whether every migration of this version has been applied."""
+    async with database.transaction() as transaction:
+        row = await transaction.fetch_row("SELECT to_regclass('mcp_audit_schema') IS NOT NULL")
+        applied = await _applied(transaction) if row and row[0] else {}
+    return all(migration.name in applied for migration in migrations())
+
+
+async def ensure_partitions(database: Database, now: datetime) -> None:
+    """Have the partition of the month of *now* and those of the next three.
+
+    Nothing happens to an adopted table, which has none.
+    """
+    await database.execute("SELECT mcp_audit_log_ensure_partitions($1, $2)", now, MONTHS_AHEAD)
+
+
+async def _applied(transaction: Transaction) -> dict[str, str]:
+    rows = await transaction.fetch("SELECT name, checksum FROM mcp_audit_schema")
+    return {row["name"]: row["checksum"] for row in rows}
+
+
+async def _apply(transaction: Transaction, migration: Migration) -> None:
+    try:
+        await transaction.execute(migration.sql)
+    except RecordRefusedError as error:
+        raise SchemaError(f"migration {migration.name}: {error}") from error
+    await transaction.execute(
+        "INSERT INTO mcp_audit_schema (name, checksum) VALUES ($1, $2)",
+        migration.name,
+        migration.checksum,
+    )
+
+
+async def _prepare_adoption(transaction: Transaction) -> None:
+    rows = await transaction.fetch(
+        """
+        SELECT attname AS name,
+               format_type(atttypid, NULL) AS type,
+               attnotnull AND NOT atthasdef AND attidentity = '' AS must_be_given,
+               CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 4
+                    THEN atttypmod - 4 END AS max_characters,
+               (SELECT quote_ident(conname) FROM pg_constraint
+                WHERE conrelid = attrelid AND contype = 'f' AND attnum = ANY (conkey)
+                LIMIT 1) AS references
+        FROM pg_attribute
+        WHERE attrelid = to_regclass('mcp_audit_log') AND attnum > 0 AND NOT attisdropped
+        ORDER BY attnum
+        """
+    )
+    columns = [Column(**row) for row in rows]
+    found = obstacles(columns) if columns else []
+    if found:
+        raise SchemaError("mcp_audit_log cannot be adopted: " + " ".join(found))
+    for name in too_short(columns):
+        # From varchar to text nothing is rewritten.
+        await transaction.execute(f"ALTER TABLE mcp_audit_log ALTER COLUMN {name} TYPE text")

@@ -1,0 +1,180 @@
+"""An exchange: one request with its answer, while it is going on."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+import msgspec
+
+from audit_log.record import Attribution, AuditRecord, Kept, Outcome
+from audit_log.tokens import Token
+from proxy.audit.identity import Caller, Credentials, recorded_path
+from proxy.audit.record import Facts, RecordText, ending, opening
+from proxy.http.framing import Payload
+from proxy.http.request import RequestHead
+from proxy.http.response import AnswerHead
+from proxy.tokens.memory import MISSING, Missing
+
+STATUS_UNKNOWN: Final = 0
+STATUS_CLIENT_CLOSED: Final = 499
+_INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """The tool call that caused an API call, and how sure we are of that."""
+
+    tool: str
+    invocation_id: UUID
+    attribution: Attribution
+
+    @property
+    def members(self) -> bytes:
+        """Return what a record says of it, as members of JSON with a comma behind each."""
+        return msgspec.json.encode(self)[1:-1] + b","
+
+
+Watch = Callable[[RequestHead, AuditRecord], None]
+"""Is told of each audited call that has ended: of its request, and what was recorded. Never waits
+and never raises."""
+
+
+class Recorder(Protocol):
+    """Where records go: all that an exchange needs of the journal. Neither call ever waits."""
+
+    def begin(self, record: Kept | RecordText) -> int:
+        """Note what is to be recorded if the sidecar is killed; return where that is noted."""
+
+    def end(self, slot: int, record: Kept | RecordText) -> bool:
+        """Take *record* in, forget what `begin` noted in *slot*; say whether there was room."""
+
+
+class Exchange(Protocol):
+    """What the lanes tell of an exchange. It ends once: later endings are ignored."""
+
+    added_fields: Sequence[tuple[bytes, bytes]] = ()
+    """What is added to the request on its way upstream."""
+
+    def begin(self) -> None:
+        """Learn that the request is about to be forwarded."""
+        return
+
+    def request_content(self, data: bytes) -> None:  # noqa: ARG002  a default
+        """Learn of a piece of the request's body, before it is sent upstream."""
+        return
+
+    def answer_opened(self, head: AnswerHead, /) -> Payload | None:  # noqa: ARG002  a default
+        """Learn of the answer's head; return what wants to be handed the answer's content."""
+        return None
+
+    def end(self, outcome: Outcome, status: int, /) -> None:
+        """Learn how the exchange ended and what status the client was sent."""
+
+
+class Tally:
+    """How many exchanges have ended, by kind and outcome."""
+
+    def __init__(self) -> None:
+        self.audited: Counter[Outcome] = Counter()
+        self.unaudited: Counter[Outcome] = Counter()
+        self.oddities: Counter[str] = Counter()
+        """What clients sent that nobody should, by kind."""
+        self.refused_tokens: Counter[str] = Counter()
+        """Calls that we refused for their token, by what was wrong with it."""
+        self.spans: Counter[str] = Counter()
+        self.webhook_events: Counter[str] = Counter()
+        """By fate: see `Outbox`."""
+
+
+class UnauditedExchange(Exchange):
+    """An exchange that leaves no record behind, and is only counted."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._has_ended = False
+
+    def end(self, outcome: Outcome, _status: int) -> None:
+        """Count it, once."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._tally.unaudited[outcome] += 1
+
+
+class AuditedCall:
+    """An API call of one of our tokens, as its head alone tells of it."""
+
+    def __init__(
+        self, head: RequestHead, token_hash: str | Credentials, client_ip: str, instance: str
+    ) -> None:
+        """Be made with the token of *token_hash*, or with ambiguous credentials."""
+        self.head = head
+        self.token_hash = token_hash
+        self._client_ip = client_ip
+        self._instance = instance
+        self._token: Token | Missing | None = MISSING
+        self._rest: bytes | None = None
+
+    def rest_of_record(self, token: Token | Missing | None) -> bytes:
+        """Return what all records of this call say when it is made with *token*."""
+        if self._rest is None or token is not self._token:
+            caller = Caller.of(self.token_hash, token)
+            self._token = token
+            self._rest = Facts(
+                method=self.head.method.decode("latin-1"),
+                path=recorded_path(self.head.target),
+                instance=self._instance,
+                token_id=caller.token_id,
+                token_name=caller.token_name,
+                token_hash=caller.token_hash,
+                client_ip=self._client_ip,
+                user_agent=self.head.user_agent,
+                request_id=self.head.request_id,
+            ).rest
+        return self._rest
+
+
+class AuditedExchange(Exchange):
+    """An exchange that leaves exactly one record behind, however it ends."""
+
+    def __init__(
+        self, recorder: Recorder, tally: Tally, call: AuditedCall, watches: Sequence[Watch] = ()
+    ) -> None:
+        """Record *call*, which has just arrived, to *recorder*, and tell *watches* of its end."""
+        self.token: Token | Missing | None = MISSING
+        """With which it is made, once that is known."""
+        self.created_at = datetime.now(UTC)
+        self._started = time.perf_counter()
+        self._recorder = recorder
+        self._tally = tally
+        self._call = call
+        self._watches = watches
+        self._opening = opening(self.created_at)
+        self._slot = -1
+        self._has_ended = False
+
+    def is_caused_by(self, cause: Cause) -> None:
+        """Learn which tool call is behind it."""
+        self._opening += cause.members
+
+    def begin(self) -> None:
+        """Note the call, so that it is recorded as interrupted if we are killed from now on."""
+        self._slot = self._recorder.begin(self._record(_INTERRUPTED))
+
+    def end(self, outcome: Outcome, status: int) -> None:
+        """Record the call, once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._tally.audited[outcome] += 1
+        duration_ms = (time.perf_counter() - self._started) * 1_000
+        text = self._record(ending(outcome, status, duration_ms))
+        self._recorder.end(self._slot, text)
+        if self._watches:
+            record = text.record
+            for watch in self._watches:
+                watch(self._call.head, record)
+
+    def _record(self, ending: bytes) -> RecordText:
+        return RecordText(self._opening, ending, self._call.rest_of_record(self.token))

@@ -1,0 +1,1 @@
+"""Delivery: records from the journal to PostgreSQL or NATS."""

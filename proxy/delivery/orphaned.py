@@ -1,0 +1,170 @@
+"""Journals that nobody opens any more since `PROXY_WORKERS` was changed: written at the start."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from audit_log.naming import FindToken
+from audit_log.postgres.database import open_database
+from audit_log.postgres.store import Store
+from audit_log.process.disk_thread import in_disk_thread
+from audit_log.process.settings import AuditLogSettings
+from audit_log.record import Gap
+from audit_log.tokens import TokenTable
+from proxy.delivery.writer import Writer
+from proxy.journal import JournalError, Limits, holds_records, open_journal
+from proxy.settings import ProxySettings
+from proxy.workers import Place, known_places, place_of
+
+APPLICATION = "podwarden-audit-left-over"
+_OPENING_SECONDS: Final = 5.0
+"""How long a disk may take to show a journal before the others have their turn."""
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class LeftOver:
+    """How far the journals that are left over have been written."""
+
+    announce: Callable[[Gap], None] | None = None
+    """Told of each gap."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """What is not written, by the journal's path."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is not written, or None."""
+        return "; ".join(self.problems.values()) or None
+
+    def note_late(self, place: Place) -> None:
+        """Say that the journal in *place* takes long to open."""
+        path = str(place.journal)
+        self.problems[path] = f"the disk of the left-over journal in {path} does not answer"
+        log.warning("journal.left_over_late", path=path, seconds=_OPENING_SECONDS)
+
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        """Say so if *task*, which writes them, has failed."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.problems[""] = f"left-over journals are not written: {error!r}"
+            log.critical("journal.left_over_not_drained", error=repr(error))
+
+
+def left_over(directory: Path, workers: int, instance: str) -> list[Place]:
+    """Return whose journals with records in them none of *workers* will open in *directory*."""
+    in_use = {directory}
+    if workers > 1:
+        in_use = {place_of(number, directory, instance).journal for number in range(workers)}
+    known = known_places(directory, instance)
+    return [place for place in known if place.journal not in in_use and _is_wanted(place.journal)]
+
+
+def _is_wanted(journal: Path) -> bool:
+    try:
+        return holds_records(journal)
+    except OSError:
+        return True  # whoever opens it will say what is wrong
+
+
+@asynccontextmanager
+async def draining_left_over(
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    instance: str,
+    announce: Callable[[Gap], None] | None = None,
+) -> AsyncIterator[LeftOver]:
+    """Write what is left over beside the block; what is not done by its end is done next time.
+
+    Each gap is told to *announce*.
+    """
+    progress = LeftOver(announce)
+    work = _drain_all(shared, settings, instance, progress)
+    task = asyncio.create_task(work, name="left-over-journals")
+    task.add_done_callback(progress.note_end)
+    try:
+        yield progress
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _drain_all(
+    shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: LeftOver
+) -> None:
+    places = await in_disk_thread(
+        "left-over-journals", left_over, settings.journal_dir, settings.workers, instance
+    )
+    if not places:
+        return
+    async with AsyncExitStack() as stack:
+        database = tokens = await stack.enter_async_context(
+            open_database(
+                shared.database_url.get_secret_value(), connections=1, application=APPLICATION
+            )
+        )
+        if settings.token_database_url is not None:
+            url = settings.token_database_url.get_secret_value()
+            tokens = await stack.enter_async_context(
+                open_database(url, connections=1, application=APPLICATION)
+            )
+        find = TokenTable(tokens, settings.token_query).find
+        drain = partial(_drain, settings, Store(database), find, progress)
+        await _in_turn(places, drain, progress)
+
+
+async def _in_turn(
+    places: Iterable[Place],
+    drain: Callable[[Place, asyncio.Future[None]], Coroutine[None, None, None]],
+    progress: LeftOver,
+) -> None:
+    """Drain one of *places* after the other; who is late to show anything is not waited for."""
+    async with asyncio.TaskGroup() as tasks:
+        for place in places:
+            shown = asyncio.get_running_loop().create_future()
+            task = tasks.create_task(drain(place, shown), name="left-over-journal")
+            await asyncio.wait(
+                {task, shown}, timeout=_OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if shown.done():
+                await asyncio.wait({task})
+            elif not task.done():
+                progress.note_late(place)
+
+
+async def _drain(
+    settings: ProxySettings,
+    store: Store,
+    find: FindToken,
+    progress: LeftOver,
+    place: Place,
+    shown: asyncio.Future[None],
+) -> None:
+    """Write the journal in *place*; settle *shown* when its disk has shown it."""
+    path = str(place.journal)
+    log.warning("journal.left_over", path=path)
+    try:
+        async with open_journal(
+            place.journal,
+            instance=place.instance,
+            head_directory=settings.journal_head_dir,
+            limits=Limits(
+                head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+            ),
+            close_seconds=settings.stop_seconds,
+        ) as journal:
+            shown.set_result(None)
+            journal.end_reading()
+            writer = Writer(journal, store, find, progress.announce)
+            await writer.run()
+    except (JournalError, OSError) as error:
+        # An older sidecar may still be stopping. The next start looks again.
+        progress.problems[path] = f"the left-over journal in {path} is not written: {error}"
+        log.error("journal.left_over_not_opened", path=path, error=str(error))
+    else:
+        progress.problems.pop(path, None)
+        log.info("journal.left_over_drained", path=path, records=writer.written)

@@ -1,0 +1,145 @@
+"""Lets old records go as the settings say, and looks ahead to when the byte budget is reached."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from audit_log.errors import StoreError
+from audit_log.extent import Extent, measure
+from audit_log.forecast import Forecast
+from audit_log.postgres.database import Database
+from audit_log.postgres.purge import Applied, applied_retention, apply_retention, purging
+from audit_log.retention import Retention
+
+INTERVAL_SECONDS: Final = 300.0
+RETRY_SECONDS: Final = 60.0
+BudgetNears = Callable[[int, int, float | None], object]
+"""Is told, once, how many bytes are used, of how many, and how many days are left, if known."""
+log = structlog.get_logger(__name__)
+
+
+class RetentionUpkeep:
+    """Applies the sidecar's retention at its start and purges by it, as others may beside it.
+
+    Removes nothing while the database holds to another retention: somebody has to say which.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        retention: Retention,
+        *,
+        may_cut_short: bool = False,
+        budget_nears: BudgetNears | None = None,
+    ) -> None:
+        """Keep to *retention*, which may make more than half of the log go if *may_cut_short*."""
+        self._database = database
+        self._retention = retention
+        self._may_cut_short = may_cut_short
+        self._budget_nears = budget_nears
+        self._was_applied = False
+        self._has_warned = False
+        self.problem: str | None = None
+        """What an operator should look at, or None."""
+        self.forecast: Forecast | None = None
+        """As of the last look; None before the first."""
+
+    async def run(self) -> None:
+        """Look after it, for ever."""
+        while True:
+            try:
+                self._note(await self.look_after(datetime.now(UTC)))
+            except StoreError as error:
+                # Without a retention nothing has been missed.
+                if self._retention != Retention():
+                    self._note(f"the retention cannot be kept now: {error}")
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def look_after(self, now: datetime) -> str | None:
+        """Apply, purge and look ahead; return what an operator should look at."""
+        applied = await applied_retention(self._database)
+        extent = await measure(self._database)
+        self.forecast = Forecast.of(extent, self._retention, now)
+        if applied.retention != self._retention:
+            complaint = await self._apply(applied, extent, now)
+            if complaint is not None:
+                return complaint
+        self._was_applied = True
+        moment = self._retention.keeps_from(extent, now)
+        if moment is not None:
+            await self._purge(moment)
+            extent = await measure(self._database)
+            self.forecast = Forecast.of(extent, self._retention, now)
+        warning = self.forecast.warning(self._retention, has_met_budget=applied.has_met_budget)
+        self._warn(self.forecast, is_near=warning is not None)
+        return warning
+
+    def _warn(self, forecast: Forecast, *, is_near: bool) -> None:
+        """Tell that the budget nears, once until it does no more."""
+        if is_near and not self._has_warned and self._budget_nears is not None:
+            budget, left = self._retention.max_bytes, forecast.days_until_budget
+            self._budget_nears(forecast.bytes, budget or 0, left)
+        self._has_warned = is_near
+
+    async def _apply(self, applied: Applied, extent: Extent, now: datetime) -> str | None:
+        if self._was_applied:
+            return (
+                "another retention has been applied since this sidecar started: "
+                "give all the same settings, and restart those that had others"
+            )
+        if not self._may_cut_short and self._retention.is_cut_short(
+            applied.retention, extent, now
+        ):
+            return (
+                "the new retention makes more than half of the log go: confirm it with "
+                "AUDIT_LOG_SHORTEN_RETENTION=true or `python -m audit_log purge --yes`"
+            )
+        try:
+            await apply_retention(self._database, self._retention)
+        except StoreError as error:
+            return (
+                f"the retention cannot be changed ({error}): run `python -m audit_log purge` "
+                "with the same settings as the owner of the audit log"
+            )
+        log.info(
+            "retention.applied", days=self._retention.days, max_bytes=self._retention.max_bytes
+        )
+        return None
+
+    async def _purge(self, moment: datetime) -> None:
+        deleted: dict[str, int] = {}
+        try:
+            async for removed in purging(self._database, moment):
+                if removed.is_whole:
+                    log.info(
+                        "retention.partition_dropped",
+                        partition=removed.name,
+                        records=removed.records,
+                        bytes=removed.bytes,
+                    )
+                else:
+                    deleted[removed.name] = deleted.get(removed.name, 0) + removed.records
+        finally:
+            for table, records in deleted.items():
+                log.info(
+                    "retention.records_deleted",
+                    table=table,
+                    records=records,
+                    before=moment.isoformat(),
+                )
+
+    def _note(self, problem: str | None) -> None:
+        # The numbers in it change with each look, and are no news.
+        if problem is not None and _kind(problem) != _kind(self.problem):
+            log.warning("retention.in_danger", reason=problem)
+        self.problem = problem
+
+
+def _kind(problem: str | None) -> str | None:
+    return problem and re.sub(r"\d+", "", problem)

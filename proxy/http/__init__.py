@@ -1,0 +1,1 @@
+"""HTTP/1.1 as values: heads, fields, bodies, errors. Pure: no asyncio, nothing of the sidecar."""

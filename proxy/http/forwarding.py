@@ -1,0 +1,154 @@
+"""The header policy: what is forwarded, what is dropped, what is added. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.http.fields import FieldList, Fields
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",  # never standard, still sent
+        b"te",
+        b"upgrade",
+        b"http2-settings",  # goes with an h2c upgrade, RFC 7540 section 3.2.1
+    }
+)
+"""RFC 9110 section 7.6.1. Transfer-Encoding stays: the body is passed on in the same framing."""
+
+NEVER_DROPPED: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
+"""A client that names these in Connection wants the two sides to disagree; it may not."""
+
+FORWARDED: Final = frozenset(
+    {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
+)
+
+_NOTHING: Final = Fields(())
+
+OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
+"""Inside an h2c connection any number of calls could pass unseen, so it is never offered on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The network peer of a client connection, as far as the header policy cares."""
+
+    address: str
+    scheme: str
+    is_trusted: bool
+
+
+def request_fields(fields: Fields, peer: Peer) -> FieldList:
+    """Return what the API is sent: the end-to-end fields in order, and who the client is.
+
+    A client of HTTP/1.0 may have sent no Host; then it is empty (RFC 9112 section 3.2).
+    """
+    host = fields.first(b"host")
+    sent = [] if host is not None else [(b"Host", b"")]
+    sent.extend(_end_to_end(fields, without=FORWARDED))
+    sent.extend(_who_the_client_is(fields if peer.is_trusted else _NOTHING, peer, host or b""))
+    return sent
+
+
+def hub_request_fields(fields: Fields, authority: bytes) -> FieldList:
+    """Return what the Hub at *authority* is sent: the end-to-end fields in order.
+
+    Host is the Hub's own: PodWarden was told our address in its place. Who PodWarden is, is none
+    of the Hub's business, so nothing is added.
+    """
+    return [
+        (name, authority if name.lower() == b"host" else value)
+        for name, value in _end_to_end(fields)
+    ]
+
+
+def answer_fields(fields: Fields) -> FieldList:
+    """Return what the client is sent: the end-to-end fields in order."""
+    dropped = HOP_BY_HOP | _named_by_connection(fields)
+    return [field for lowered, field in fields.with_lowered if lowered not in dropped]
+
+
+def unchunked_answer_fields(fields: Fields) -> FieldList:
+    """Return what a client is sent that speaks HTTP/1.0 and so knows no chunks."""
+    unchunked = {b"transfer-encoding", b"trailer"}
+    return [field for field in answer_fields(fields) if field[0].lower() not in unchunked]
+
+
+def switched_fields(fields: Fields) -> FieldList:
+    """Return the fields of a 101 answer, which keeps the two that make it one."""
+    return [
+        (name, b"Upgrade" if lowered == b"connection" else value)
+        for name, value in fields
+        if (lowered := name.lower()) in {b"connection", b"upgrade"} or lowered not in HOP_BY_HOP
+    ]
+
+
+def upgrade_of(fields: Fields) -> bytes | None:
+    """Return the protocol that a request asks to change to, or None if it may not."""
+    wanted = fields.all(b"upgrade")
+    if len(wanted) != 1 or b"upgrade" not in connection_options(fields):
+        return None
+    protocols = {part.strip().lower() for part in wanted[0].split(b",")}
+    return None if protocols & OPAQUE_UPGRADES else wanted[0]
+
+
+def connection_options(fields: Fields) -> frozenset[bytes]:
+    """Return the options of all Connection fields, in lower case."""
+    return frozenset(
+        option.strip().lower()
+        for value in fields.all(b"connection")
+        for option in value.split(b",")
+    )
+
+
+def keeps_alive(fields: Fields, *, is_http_10: bool) -> bool:
+    """Say whether the sender is willing to go on with its connection (RFC 9112 section 9.3)."""
+    options = fields.derived(connection_options)
+    return b"close" not in options and (not is_http_10 or b"keep-alive" in options)
+
+
+def _end_to_end(fields: Fields, without: frozenset[bytes] = frozenset()) -> FieldList:
+    """Return what of a request's *fields* goes upstream, *without* those.
+
+    `Trailer` does not, because trailers of a request do not (RFC 9110 section 6.5.1).
+    """
+    dropped = without | _named_by_connection(fields) | {b"trailer"}
+    upgrade = fields.derived(upgrade_of)
+    kept: FieldList = []
+    for lowered, field in fields.with_lowered:
+        if lowered in HOP_BY_HOP:
+            kept.extend(_still_meant(*field, lowered, upgrade))
+        elif lowered not in dropped:
+            kept.append(field)
+    return kept
+
+
+def _named_by_connection(fields: Fields) -> frozenset[bytes]:
+    return fields.derived(connection_options) - NEVER_DROPPED
+
+
+def _still_meant(name: bytes, value: bytes, lowered: bytes, upgrade: bytes | None) -> FieldList:
+    """Return what is left of a hop-by-hop field that we ourselves mean towards the upstream."""
+    if lowered == b"upgrade" and upgrade:
+        return [(name, value)]
+    if lowered == b"connection" and upgrade and b"upgrade" in value.lower():
+        return [(name, b"Upgrade")]
+    if lowered == b"te" and b"trailers" in value.lower():
+        # Trailers of the answer are passed on; gRPC servers insist on being told so.
+        return [(name, b"trailers")]
+    return []
+
+
+def _who_the_client_is(said: Fields, peer: Peer, host: bytes) -> FieldList:
+    """Return the X-Forwarded fields: what trusted proxies *said*, completed by what we saw."""
+    before = said.all(b"x-forwarded-for")
+    return [
+        (b"X-Forwarded-For", b", ".join([*before, peer.address.encode()])),
+        (
+            b"X-Forwarded-Proto",
+            b", ".join(said.all(b"x-forwarded-proto") or [peer.scheme.encode()]),
+        ),
+        (b"X-Forwarded-Host", b", ".join(said.all(b"x-forwarded-host") or [host])),
+        *((b"Forwarded", value) for value in said.all(b"forwarded")),
+    ]

@@ -1,0 +1,195 @@
+"""Where a message body ends (RFC 9112 sections 6 and 7). Pure: bytes in, counts out.
+
+A body counts the bytes that belong to it. Whatever follows its end is not part of it,
+and a sender that goes on regardless is not trusted with another request.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from proxy.http.fields import Fields, is_field_line
+
+MAX_CHUNK_LINE_BYTES: Final = 4_096
+MAX_TRAILER_BYTES: Final = 65_536
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+_PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
+CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+
+Payload = Callable[[bytes], object]
+
+
+class FramingError(ValueError):
+    """The message does not say clearly where it ends."""
+
+
+class Body(Protocol):
+    """A body in transit."""
+
+    is_complete: bool
+
+    @property
+    def ends_at_close(self) -> bool:
+        """Say whether only the end of the connection ends this body."""
+
+    def take(self, data: bytes, payload: Payload | None = None) -> int:
+        """Return how many bytes of *data* belong to the body; hand its content to *payload*."""
+
+
+class EmptyBody:
+    """No body at all, whatever the fields say: HEAD, 1xx, 204, 304."""
+
+    is_complete = True
+    ends_at_close = False
+
+    def take(self, _data: bytes, _payload: Payload | None = None) -> int:
+        """Return 0: nothing belongs to it."""
+        return 0
+
+
+class SizedBody:
+    """A body of `Content-Length` bytes."""
+
+    ends_at_close = False
+
+    def __init__(self, size: int) -> None:
+        self._missing = size
+        self.is_complete = size == 0
+
+    def take(self, data: bytes, payload: Payload | None = None) -> int:
+        """Return the length of *data*, or less if the body ends within it."""
+        taken = min(len(data), self._missing)
+        self._missing -= taken
+        self.is_complete = self._missing == 0
+        if payload and taken:
+            payload(data[:taken])
+        return taken
+
+
+class BodyUntilClose:
+    """A body that ends when its sender closes the connection."""
+
+    is_complete = False
+    ends_at_close = True
+
+    def take(self, data: bytes, payload: Payload | None = None) -> int:
+        """Return the length of *data*."""
+        if payload:
+            payload(data)
+        return len(data)
+
+
+class ChunkedBody:
+    """A chunked body, with its extensions and trailers. Strict: only CRLF ends a line."""
+
+    ends_at_close = False
+
+    def __init__(self) -> None:
+        self.is_complete = False
+        self._line = b""
+        self._missing = 0  # of the chunk's content and the CRLF behind it
+        self._trailer_bytes = -1  # -1 while chunks are read
+
+    def take(self, data: bytes, payload: Payload | None = None) -> int:
+        """Return how many bytes of *data* belong to the body. Raises FramingError."""
+        at = 0
+        if not (self._missing or self._line or self._trailer_bytes >= 0):
+            at = _whole_chunks(data, payload)
+        while at < len(data) and not self.is_complete:
+            if self._missing:
+                at += self._content(data, at, payload)
+            else:
+                at += self._part_of_line(data, at)
+        return at
+
+    def _content(self, data: bytes, at: int, payload: Payload | None) -> int:
+        content = max(0, min(len(data) - at, self._missing - 2))
+        if content:
+            if payload:
+                payload(data[at : at + content])
+            self._missing -= content
+            return content
+        expected = b"\r" if self._missing == 2 else b"\n"  # noqa: PLR2004  the CRLF itself
+        if data[at : at + 1] != expected:
+            raise FramingError("a chunk is longer than it says")
+        self._missing -= 1
+        return 1
+
+    def _part_of_line(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at)
+        taken = len(data) - at if end < 0 else end + 1 - at
+        self._line += data[at : at + taken]
+        if len(self._line) > MAX_CHUNK_LINE_BYTES:
+            raise FramingError("a chunk's line is too long")
+        if end >= 0:
+            line, self._line = self._line, b""
+            if not line.endswith(b"\r\n") or b"\r" in line[:-2]:
+                raise FramingError("a chunk's line does not end in CRLF")
+            self._line_is(line[:-2])
+        return taken
+
+    def _line_is(self, line: bytes) -> None:
+        if self._trailer_bytes >= 0:
+            self._trailer_bytes += len(line) + 2
+            if self._trailer_bytes > MAX_TRAILER_BYTES:
+                raise FramingError("the trailers are too long")
+            if line and not is_field_line(line):
+                raise FramingError("a trailer is not `name: value`")
+            self.is_complete = not line
+            return
+        found = _CHUNK_LINE.fullmatch(line)
+        if not found:
+            raise FramingError("a chunk does not begin with its size")
+        size = int(found[1], 16)
+        if size:
+            self._missing = size + 2
+        else:
+            self._trailer_bytes = 0
+
+
+def _whole_chunks(data: bytes, payload: Payload | None) -> int:
+    """Return where the plain chunks end that *data* begins with and holds as a whole.
+
+    They need no state, and a stream of small events consists of nothing else.
+    """
+    at = 0
+    while found := _PLAIN_SIZE.match(data, at):
+        end = found.end() + int(found[1], 16)
+        if end == found.end() or end + 2 > len(data):
+            break
+        if data[end : end + 2] != b"\r\n":
+            raise FramingError("a chunk is longer than it says")
+        if payload:
+            payload(data[found.end() : end])
+        at = end + 2
+    return at
+
+
+def chunk(content: bytes) -> bytes:
+    """Return *content* as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(content), content)
+
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+def answer_body(request_method: bytes, status: int, fields: Fields, *, is_http_10: bool) -> Body:
+    """Return how the body of an answer is framed (RFC 9112 section 6.3). Raises FramingError."""
+    is_chunked, length = fields.derived(_announced)
+    if is_chunked and is_http_10:
+        raise FramingError("an answer of HTTP/1.0 cannot be chunked")
+    if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
+        return EmptyBody()
+    if is_chunked:
+        return ChunkedBody()
+    return BodyUntilClose() if length is None else SizedBody(length)
+
+
+def _announced(fields: Fields) -> tuple[bool, int | None]:
+    """Return whether the body is chunked, and its Content-Length."""
+    codings, lengths = fields.all(b"transfer-encoding"), fields.all(b"content-length")
+    if codings and (lengths or len(codings) > 1 or codings[0].lower() != b"chunked"):
+        raise FramingError("the answer's Transfer-Encoding is not `chunked` alone")
+    if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
+        raise FramingError("the answer's Content-Length is not one number")
+    return bool(codings), int(lengths[0]) if lengths else None

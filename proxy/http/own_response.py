@@ -1,0 +1,41 @@
+"""Answers of our own, in FastAPI's shape, as bytes. Pure."""
+
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from proxy.http.errors import ExchangeError
+from proxy.http.fields import field_lines
+
+
+def own_answer(
+    status: int,
+    detail: str,
+    *,
+    keeps_alive: bool,
+    fields: Iterable[tuple[bytes, bytes]] = (),
+    has_content: bool = True,
+) -> bytes:
+    """Return a complete answer whose body is `{"detail": …}`; only its head for HEAD requests."""
+    content = json.dumps({"detail": detail}).encode()
+    lines = field_lines(
+        [
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", b"%d" % len(content)),
+            *fields,
+            *(() if keeps_alive else ((b"Connection", b"close"),)),
+        ]
+    )
+    head = f"HTTP/1.1 {status:d} {HTTPStatus(status).phrase}\r\n".encode() + lines + b"\r\n"
+    return head + content if has_content else head
+
+
+def answer_to(error: ExchangeError, *, keeps_alive: bool, method: bytes = b"") -> bytes:
+    """Return the complete answer that *error* carries, to a request made with *method*."""
+    return own_answer(
+        error.status,
+        str(error),
+        keeps_alive=keeps_alive,
+        fields=error.fields,
+        has_content=method != b"HEAD",
+    )

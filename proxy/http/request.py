@@ -1,0 +1,231 @@
+"""The head of a request, as it was on the wire. Pure.
+
+We read heads ourselves because llhttp, in aiohttp as in httptools, refuses methods that are not on
+its list and bytes beyond ASCII in targets; both are for the API to judge. On framing we are
+strict: two readings of where a request ends are the door to request smuggling.
+"""
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from audit_log.record import MAX_USER_AGENT_CHARACTERS
+from proxy.audit.identity import printable
+from proxy.http.errors import RefusedError
+from proxy.http.fields import (
+    FIELD_NAME,
+    MAX_REMEMBERED_BYTES,
+    FieldParser,
+    Fields,
+    MalformedFieldsError,
+)
+from proxy.http.forwarding import keeps_alive
+from proxy.http.framing import CONTENT_LENGTH, Body, ChunkedBody, EmptyBody, SizedBody
+
+MAX_TARGET_BYTES: Final = 32_768
+MAX_FIELD_BYTES: Final = 65_536
+MAX_FIELDS: Final = 256
+MAX_HEAD_BYTES: Final = 262_144
+MAX_REQUEST_ID_CHARACTERS: Final = 256
+
+MAX_METHOD_BYTES: Final = 64
+
+_LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
+_TARGET: Final = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
+# A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.
+_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
+
+
+class HeadTooLongError(RefusedError):
+    """A field, or all of them together, are longer than anybody needs."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
+class TargetTooLongError(RefusedError):
+    """The path and query are longer than anybody needs."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+
+
+class UnsupportedRequestError(RefusedError):
+    """The request asks for something of HTTP that no reverse proxy can do."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+
+
+class VersionNotSupportedError(RefusedError):
+    """The request speaks another major version of HTTP."""
+
+    status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+
+
+class RequestHead(msgspec.Struct, frozen=True):
+    """Request line and fields: target and values are raw bytes, names in the client's case."""
+
+    method: bytes
+    target: bytes
+    fields: Fields
+    is_http_10: bool = False
+
+    def field(self, name: bytes) -> bytes | None:
+        """Return the first value of the field *name* (lower case), or None."""
+        return self.fields.first(name)
+
+    def on_the_wire(self, lines: bytes) -> bytes:
+        """Return the head as it goes upstream, with *lines* in place of its own fields."""
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, self.target, lines)
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Say whether the client is willing to send another request on its connection."""
+        return keeps_alive(self.fields, is_http_10=self.is_http_10)
+
+    @property
+    def goes_on_after_refusal(self) -> bool:
+        """Say whether another request may follow an answer of ours: its body is not waited for."""
+        return self.keeps_alive and not self.has_body
+
+    @property
+    def body_is_chunked(self) -> bool:
+        """Say whether the body comes in chunks."""
+        return self.field(b"transfer-encoding") is not None
+
+    @property
+    def has_body(self) -> bool:
+        """Say whether a body follows."""
+        return not self.body().is_complete
+
+    def body(self) -> Body:
+        """Return how the body is framed (RFC 9112 section 6.3)."""
+        if self.body_is_chunked:
+            return ChunkedBody()
+        length = self.field(b"content-length")
+        return EmptyBody() if length is None else SizedBody(int(length))
+
+    @property
+    def user_agent(self) -> str | None:
+        """Return the User-Agent for the audit log: printable, at most 256 characters."""
+        return self.fields.derived(_user_agent)
+
+    @property
+    def request_id(self) -> str | None:
+        """Return the client's X-Request-Id: kept as data, never used as a key."""
+        return self.fields.derived(_request_id)
+
+
+def _user_agent(fields: Fields) -> str | None:
+    value = fields.first(b"user-agent")
+    return None if value is None else printable(value)[:MAX_USER_AGENT_CHARACTERS]
+
+
+def _request_id(fields: Fields) -> str | None:
+    value = fields.first(b"x-request-id")
+    return None if value is None else printable(value)[:MAX_REQUEST_ID_CHARACTERS]
+
+
+def end_of_head(received: bytes, searched: int = 0) -> int | None:
+    """Return where the head at the start of *received* ends, or None while it goes on.
+
+    The first *searched* bytes are known not to hold its end. Raises HeadTooLongError, and
+    RefusedError as soon as a first line can no longer be one of HTTP.
+    """
+    found = _END_OF_HEAD.search(received, max(0, searched - 2))
+    if b" " not in received[: MAX_METHOD_BYTES + 1] and len(received) > MAX_METHOD_BYTES:
+        raise _not_http()
+    if (found.end() if found else len(received)) > MAX_HEAD_BYTES:
+        if b"\n" not in received[:MAX_TARGET_BYTES]:
+            raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
+        raise HeadTooLongError(f"the header is longer than {MAX_HEAD_BYTES} bytes")
+    if found:
+        return found.end()
+    line, end, _ = received.partition(b"\n")
+    if end and not _LINE.fullmatch(line.removesuffix(b"\r")):
+        raise _not_http()
+    return None
+
+
+def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
+    """Return the head that *head*, which ends with an empty line, says. Raises RefusedError."""
+    line, _, rest = head.partition(b"\r\n")
+    found = _LINE.fullmatch(line)
+    if not found or not rest.endswith(b"\r\n"):
+        raise _not_http()
+    method, target, major, minor = found.groups()
+    if major != b"1":
+        raise VersionNotSupportedError("only HTTP/1.0 and HTTP/1.1 are spoken here")
+    _check_target(method, target)
+    try:
+        fields = (parser or FieldParser()).parse(rest[:-2])
+    except MalformedFieldsError as error:
+        raise RefusedError(f"malformed request: {error}") from error
+    fields.derived(_check_fields)
+    if len(head) > MAX_FIELD_BYTES and any(len(n) + len(v) > MAX_FIELD_BYTES for n, v in fields):
+        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
+    parsed = RequestHead(method, target, fields, minor == b"0")
+    if parsed.is_http_10:
+        if parsed.body_is_chunked:
+            raise RefusedError("malformed request: HTTP/1.0 knows no chunks")
+    elif fields.first(b"host") is None:
+        raise RefusedError("malformed request: there must be one Host field")
+    return parsed
+
+
+class HeadParser:
+    """Parses the heads of one connection. A head that is sent again is not parsed again."""
+
+    def __init__(self) -> None:
+        self._fields = FieldParser()
+        self._last: tuple[bytes, RequestHead] | None = None
+
+    def parse(self, received: bytes) -> tuple[RequestHead, int] | None:
+        """Return the head at the start of *received* and where it ends; None while it goes on.
+
+        Raises RefusedError.
+        """
+        if self._last is not None and received.startswith(self._last[0]):
+            # It ends with its first empty line, so what begins with it has no other head.
+            return self._last[1], len(self._last[0])
+        end = end_of_head(received)
+        if end is None:
+            return None
+        head = parsed_head(received[:end], self._fields)
+        self._last = (received[:end], head) if end <= MAX_REMEMBERED_BYTES else None
+        return head, end
+
+    def remembers(self, head: RequestHead) -> bool:
+        """Say whether *head* is the last one, and short enough to be kept while nothing comes."""
+        return self._last is not None and self._last[1] is head
+
+
+def _check_target(method: bytes, target: bytes) -> None:
+    if method == b"CONNECT":
+        raise UnsupportedRequestError("CONNECT is for forward proxies; this is a reverse proxy")
+    if len(target) > MAX_TARGET_BYTES:
+        raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
+    if not _TARGET.match(target) or (target == b"*" and method != b"OPTIONS"):
+        raise RefusedError("malformed request: the target is no path")
+
+
+def _check_fields(fields: Fields) -> None:
+    """Raise RefusedError if *fields* could not be passed on without misunderstanding."""
+    if len(fields) > MAX_FIELDS:
+        raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
+    hosts, lengths = fields.all(b"host"), fields.all(b"content-length")
+    if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
+        raise RefusedError("malformed request: Host is not one host")
+    if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
+        raise RefusedError("malformed request: Content-Length is not one number")
+    codings = fields.all(b"transfer-encoding")
+    if codings and lengths:
+        raise RefusedError("malformed request: it is not clear where the body ends")
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
+        # RFC 9112 section 6.1: what it does not understand, a server answers with 501.
+        raise UnsupportedRequestError("the only transfer coding understood here is `chunked`")
+
+
+def _not_http() -> RefusedError:
+    return RefusedError("malformed request: the first line is not one of HTTP/1.1")

@@ -1,0 +1,117 @@
+"""An exchange with the Hub, and the tool calls that come through its tunnel."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from audit_log.record import Origin, Outcome, ToolOutcome
+from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExchange
+from proxy.http.forwarding import Peer
+from proxy.http.framing import Payload
+from proxy.http.request import RequestHead
+from proxy.http.response import SWITCHING_PROTOCOLS, AnswerHead
+from proxy.hub.frames import FrameReader
+from proxy.hub.shapes import unwrapped
+from proxy.mcp.in_flight import HUB_KEY
+from proxy.mcp.json_stream import JsonStream, Path, Values
+from proxy.mcp.messages import (
+    JsonRpcId,
+    ToolAnswer,
+    cancelled_id,
+    tool_answer_of,
+    tool_call_of,
+)
+from proxy.mcp.tool_calls import GONE, HUB, OpenToolCall, Source, ToolCalls
+from proxy.mcp.trace import NO_IDS, trace_id_of
+
+MAX_OPEN: Final = 10_000
+"""Tool calls of one tunnel that wait for their answer; beyond, the oldest counts as unanswered."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubAdmission:
+    """Admits everything to the Hub, and watches it."""
+
+    wanted: frozenset[Path]
+    calls: ToolCalls
+    tally: Tally
+
+    async def admit(self, _head: RequestHead, _peer: Peer) -> Exchange:
+        """Return an exchange that watches for a tunnel."""
+        return HubExchange(self)
+
+
+class HubExchange(Exchange):
+    """One request to the Hub. When it becomes a tunnel, both directions are watched."""
+
+    def __init__(self, admission: HubAdmission) -> None:
+        self._admission = admission
+        self._counted = UnauditedExchange(admission.tally)
+        self._open: list[OpenToolCall] = []
+        self._to_hub: FrameReader | None = None
+
+    def request_content(self, data: bytes) -> None:
+        """Watch what PodWarden sends through the tunnel: the answers."""
+        if self._to_hub is not None:
+            self._to_hub.feed(data)
+
+    def answer_opened(self, head: AnswerHead) -> Payload | None:
+        """Return what watches the Hub's side of a tunnel: the requests."""
+        if head.status != SWITCHING_PROTOCOLS or head.field(b"sec-websocket-accept") is None:
+            return None
+        extensions = head.field(b"sec-websocket-extensions") or b""
+        # RFC 7692 section 7.1.1: each parameter is about the messages of the side that it names.
+        self._to_hub = self._frames(self._answered, b"client_no_context_takeover", extensions)
+        return self._frames(self._asked, b"server_no_context_takeover", extensions).feed
+
+    def end(self, outcome: Outcome, status: int) -> None:
+        """End the tool calls that nobody will answer any more."""
+        self._counted.end(outcome, status)
+        if outcome is not Outcome.STREAMING:
+            for call in self._open:
+                call.end(GONE)
+
+    def _frames(
+        self, found: Callable[[Values], None], no_context: bytes, extensions: bytes
+    ) -> FrameReader:
+        def read(values: Values) -> None:
+            message = unwrapped(values)
+            if message is None:
+                self._oddity("hub_message_of_unknown_shape")
+            else:
+                found(message)
+
+        return FrameReader(
+            JsonStream(self._admission.wanted, read),
+            keeps_context=no_context not in extensions,
+            gave_up=lambda: self._oddity("hub_tunnel_not_understood"),
+        )
+
+    def _asked(self, message: Values) -> None:
+        if (cancelled := cancelled_id(message)) is not None:
+            self._end(cancelled, GONE)
+        elif (said := tool_call_of(message)) is not None:
+            if len(self._open) >= MAX_OPEN:
+                self._open.pop(0).end(_UNANSWERED)
+            trace_id = said.traceparent and trace_id_of(said.traceparent)
+            source = replace(_SOURCE, theirs=frozenset({trace_id}) if trace_id else NO_IDS)
+            self._open.append(self._admission.calls.begin(said, source))
+
+    def _answered(self, message: Values) -> None:
+        if (answer := tool_answer_of(message)) is not None:
+            self._end(answer.rpc_id, answer)
+
+    def _end(self, rpc_id: JsonRpcId | None, answer: ToolAnswer) -> None:
+        """End the oldest tool call with that id: an id may be used again after its answer."""
+        for call in self._open:
+            if call.rpc_id == rpc_id:
+                call.end(answer)
+                self._open.remove(call)
+                return
+
+    def _oddity(self, kind: str) -> None:
+        self._admission.tally.oddities[kind] += 1
+
+
+_SOURCE: Final = Source(Origin.HUB, HUB, HUB_KEY, client_ip=None)
+_UNANSWERED: Final = ToolAnswer(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)

@@ -1,0 +1,184 @@
+"""The journal directory: who holds it, how it was left, and what was put aside in it."""
+
+import fcntl
+import os
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from proxy.journal.journal_error import JournalError, JournalLockedError
+
+_RUNNING: Final = "running"
+MAX_DAMAGED_BYTES: Final = 128 * 1024 * 1024
+_MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A place in the log: line *number* begins at *offset*."""
+
+    offset: int
+    number: int
+
+
+class JournalDirectory:
+    """A directory that this process holds alone for as long as it is open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._running = self.path / _RUNNING
+        self._position = self.path / "position.json"
+        self._end = self.path / "end.json"
+        self._file = _locked(self.path)
+
+    def close(self) -> None:
+        """Let another process have the directory."""
+        os.close(self._file)
+
+    def sync(self) -> None:
+        """Make the names in the directory durable."""
+        os.fsync(self._file)
+
+    def mark_running(self, identity: int) -> None:
+        """Note that records may be in the head *identity* and nowhere else, until `mark_ended`."""
+        _replace(self._running, b"%d\n" % identity)
+        self.sync()
+
+    def mark_ended(self, end: Position) -> None:
+        """Note that nothing is anywhere but here and in PostgreSQL, and where the log ends."""
+        _replace(self._end, msgspec.json.encode(end))
+        self._running.unlink(missing_ok=True)
+        self.sync()
+
+    def head_in_use(self) -> int | None:
+        """Return the identity of the head that was in use when the last run broke off.
+
+        None when it ended well; 0 when its mark cannot be read.
+        """
+        try:
+            return int(self._running.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return 0
+
+    def save_position(self, position: Position) -> None:
+        """Keep the writer's *position* for a start without the head: all before it is done.
+
+        Losing it costs repeated writes only.
+        """
+        _replace(self._position, msgspec.json.encode(position))
+
+    def position(self) -> Position | None:
+        """Return the kept position, or None when there is none that can be read."""
+        return _read(self._position)
+
+    def end(self) -> Position | None:
+        """Return where the log ended when a run last ended well: it has never been shorter since.
+
+        What is on disk may have lost its last lines meanwhile, and without this nobody would know.
+        """
+        return _read(self._end)
+
+    def last_moment(self) -> datetime | None:
+        """Return when it was last noted that all is here or written, as far as anything tells."""
+        for path in (self._position, self._running):
+            with suppress(OSError):
+                return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return None
+
+    def keep_damaged(self, name: str, raw: bytes) -> Path:
+        """Keep *raw* for a person to look at; the same *name* again means the same bytes."""
+        kept = self._aside("damaged") / name
+        kept.write_bytes(raw)
+        self._bound(kept)
+        return kept
+
+    def move_to_damaged(self, path: Path, name: str) -> Path:
+        """Keep the file *path* under *name* for a person to look at."""
+        kept = self._aside("damaged") / name
+        shutil.move(path, kept)
+        self._bound(kept)
+        return kept
+
+    def _bound(self, newest: Path) -> None:
+        """Remove the oldest of what is damaged where it takes too much; keep *newest*."""
+        with suppress(OSError):
+            oldest_first = sorted(
+                newest.parent.iterdir(), key=lambda path: path.lstat().st_mtime_ns
+            )
+            total = sum(path.lstat().st_size for path in oldest_first)
+            for path in oldest_first:
+                if total > MAX_DAMAGED_BYTES and path != newest:
+                    total -= path.lstat().st_size
+                    path.unlink()
+                    log.warning("journal.damaged_removed", path=str(path))
+
+    def set_aside(self, line: bytes) -> Path:
+        """Append *line* to the readable file of what the store refuses, durably."""
+        kept = self._aside("set_aside") / "records.ndjson"
+        with kept.open("ab", buffering=0) as file:
+            size = file.tell()
+            if size + len(line) > _MAX_SET_ASIDE_BYTES:
+                raise OSError(f"{kept} is full; look at it and remove it")
+            if file.write(line) != len(line):
+                file.truncate(size)
+                raise OSError(f"{kept}: no room for a whole line")
+            os.fsync(file.fileno())
+        if not size:
+            _sync_folder(kept.parent)
+            self.sync()
+        return kept
+
+    def _aside(self, name: str) -> Path:
+        """Return the folder *name*, made when it is missing."""
+        folder = self.path / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+
+def holds_records(path: Path) -> bool:
+    """Say whether the journal in *path* has anything for the next run, as far as can be seen."""
+    return (path / _RUNNING).exists() or any(path.glob("*.ndjson"))
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _locked(path: Path) -> int:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise JournalError(f"{path}: no journal can be kept here: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise JournalLockedError(
+            f"{path}: another process keeps its journal here; give each its own directory"
+        ) from error
+    return file
+
+
+def _read(path: Path) -> Position | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Position)
+    except (OSError, ValueError):
+        return None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.replace(path)

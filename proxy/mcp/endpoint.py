@@ -1,0 +1,91 @@
+"""Which requests go to the MCP server, and whose tool calls they bring."""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import unquote_to_bytes
+
+from audit_log.record import Origin
+from audit_log.tokens import Token
+from proxy.audit.exchange import Cause, Exchange, Tally
+from proxy.audit.identity import Caller, Credentials, TokenRecogniser, path_of
+from proxy.http.request import RequestHead
+from proxy.mcp.in_flight import HUB_KEY
+from proxy.mcp.resumption import Resumption
+from proxy.mcp.tool_calls import HUB, Source, ToolCalls
+from proxy.mcp.tool_exchange import McpExchange
+from proxy.mcp.trace import travel_ids_of
+from proxy.tokens.memory import Missing
+
+AMBIGUOUS_KEY: Final = "ambiguous"
+"""Whose tool calls those are that come with several credentials. No token has this for a hash."""
+_SLASHES: Final = re.compile(rb"/+")
+
+
+class KnownTokens(Protocol):
+    """Who knows the tokens without having to ask for them."""
+
+    def known(self, token_hash: str) -> Token | Missing | None:
+        """Return what memory says: the token, None if there is none, or MISSING."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpAdmission:
+    """Makes the exchanges of the MCP server, and ties API calls to the tool calls in them.
+
+    It refuses nobody: on the MCP path the upstream always decides.
+    """
+
+    path: bytes
+    tokens: TokenRecogniser
+    hub_keys: TokenRecogniser
+    directory: KnownTokens
+    calls: ToolCalls
+    tally: Tally
+
+    def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
+        """Return the exchange of *head*, which leads to the MCP server.
+
+        None if it can bring neither tool calls nor answers.
+        """
+        source = self._source(head, client_ip)
+        if source is None:
+            return None
+        if head.method == b"POST":
+            return McpExchange(head, source, self.calls, self.tally)
+        if head.method == b"GET" and source.session and head.field(b"last-event-id") is not None:
+            return Resumption((source.key, source.session), self.calls.sessions, self.tally)
+        return None
+
+    def cause_of(self, token_hash: str, head: RequestHead) -> Cause | None:
+        """Return the tool call behind an API call with that token, if that is clear."""
+        in_flight = self.calls.in_flight
+        if not in_flight.knows_any:
+            return None
+        found = in_flight.cause_of(token_hash, travel_ids_of(head))
+        return found and Cause(found[0].tool, found[0].id, found[1])
+
+    def covers(self, target: bytes) -> bool:
+        """Say whether *target* is the MCP path, however it was written.
+
+        As servers may: percent-encoded, and with a slash more. Dot segments are not resolved,
+        or a path below an audited one could pass for this one and be recorded nowhere.
+        """
+        path = path_of(target)
+        if b"%" in path or b"//" in path:
+            path = _SLASHES.sub(b"/", unquote_to_bytes(path))
+        return path.rstrip(b"/") == self.path
+
+    def _source(self, head: RequestHead, client_ip: str) -> Source | None:
+        """Return where the tool calls of *head* come from, or None if it has no key of ours."""
+        token_hash = head.fields.derived(self.tokens.token_hash)
+        hub_key = head.fields.derived(self.hub_keys.token_hash)
+        session = head.field(b"mcp-session-id")
+        given = (client_ip, head.request_id, session.decode("latin-1") if session else None)
+        if Credentials.AMBIGUOUS in {token_hash, hub_key}:
+            ambiguous = Caller.of(Credentials.AMBIGUOUS, None)
+            return Source(Origin.MCP, ambiguous, AMBIGUOUS_KEY, *given)
+        if isinstance(token_hash, str):
+            caller = Caller.of(token_hash, self.directory.known(token_hash))
+            return Source(Origin.MCP, caller, token_hash, *given)
+        return Source(Origin.HUB, HUB, HUB_KEY, *given) if isinstance(hub_key, str) else None

@@ -1,0 +1,1 @@
+"""What the sidecar says of itself and of its calls: health, logs, traces, webhook."""

@@ -1,0 +1,24 @@
+"""One line of the log per audited call, for those who ask for it."""
+
+import structlog
+
+from audit_log.record import AuditRecord
+from proxy.http.request import RequestHead
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+def log_call(_head: RequestHead, record: AuditRecord) -> None:
+    """Say what was called by whom, and how it ended: what the record says, and no more."""
+    log.info(
+        "call.ended",
+        id=str(record.id),
+        token_name=record.token_name,
+        method=record.method,
+        path=record.path,
+        status=record.status_code,
+        outcome=record.outcome.value,
+        duration_ms=record.duration_ms and round(record.duration_ms, 2),
+        client_ip=record.client_ip,
+        tool=record.tool,
+    )

@@ -1,0 +1,1 @@
+"""The token cache: who is behind a token hash, answered from memory."""
