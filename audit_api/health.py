@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 from aiohttp import web
 
-from audit_api.responses import json_answer
+from audit_api.responses import json_response
 from audit_api.stream.tail import Tail
 from audit_log.errors import StoreUnavailableError
 from audit_log.postgres.database import Database
@@ -35,7 +35,7 @@ class Health:
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Answer 200 as long as anything is answered at all."""
-        return json_answer(msgspec.json.encode({"status": "alive"}))
+        return json_response(msgspec.json.encode({"status": "alive"}))
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 200 when questions can be answered, 503 with the reasons when not.
@@ -54,7 +54,7 @@ class Health:
             if said["status"] == "ready":
                 said["status"] = "degraded"
         body = msgspec.json.encode(said | {"reasons": reasons})
-        return json_answer(body, status=503 if said["status"] == "not ready" else 200)
+        return json_response(body, status=503 if said["status"] == "not ready" else 200)
 
     async def _reasons(self) -> list[str]:
         reasons = []

@@ -26,7 +26,7 @@ _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def json_answer(
+def json_response(
     body: bytes, *, status: int = 200, fields: Mapping[str, str] = MappingProxyType({})
 ) -> web.Response:
     """Return an answer with *body*, which is JSON."""
@@ -35,12 +35,12 @@ def json_answer(
     )
 
 
-def empty_answer(status: int) -> web.Response:
+def empty_response(status: int) -> web.Response:
     """Return an answer without content."""
     return web.Response(status=status, headers=_FIELDS)
 
 
-def streamed_answer(content_type: str, fields: Mapping[str, str]) -> web.StreamResponse:
+def streamed_response(content_type: str, fields: Mapping[str, str]) -> web.StreamResponse:
     """Return an answer whose content is yet to come."""
     answer = web.StreamResponse(headers={**_FIELDS, **fields})
     answer.content_type = content_type
@@ -48,12 +48,12 @@ def streamed_answer(content_type: str, fields: Mapping[str, str]) -> web.StreamR
     return answer
 
 
-def error_answer(error: ApiError) -> web.Response:
+def error_response(error: ApiError) -> web.Response:
     """Return the answer that *error* carries."""
-    return _detail_answer(error.detail, status=error.status, fields=error.fields)
+    return _detail_response(error.detail, status=error.status, fields=error.fields)
 
 
-def answering_errors(handler: Handler) -> Handler:
+def responding_to_errors(handler: Handler) -> Handler:
     """Return *handler* with an answer for every error, so that aiohttp never makes one up."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -61,15 +61,15 @@ def answering_errors(handler: Handler) -> Handler:
             return await handler(request)
         except StoreUnavailableError as error:
             log.warning("question.not_answered", reason=str(error))
-            return error_answer(NotNowError("The audit log is out of reach"))
+            return error_response(NotNowError("The audit log is out of reach"))
         except NotNowError as error:
             log.warning("question.not_answered", reason=str(error))
-            return error_answer(error)
+            return error_response(error)
         except ApiError as error:
-            return error_answer(error)
+            return error_response(error)
         except web.HTTPException as error:
             allow = error.headers.get(hdrs.ALLOW)
-            return _detail_answer(
+            return _detail_response(
                 error.reason,
                 status=error.status,
                 fields={} if allow is None else {hdrs.ALLOW: allow},
@@ -82,10 +82,10 @@ def answering_errors(handler: Handler) -> Handler:
                 error=type(error).__name__,
                 where=f"{frame.filename}:{frame.lineno}",
             )
-            return error_answer(ApiError("Internal Server Error"))
+            return error_response(ApiError("Internal Server Error"))
 
     return answer
 
 
-def _detail_answer(detail: object, *, status: int, fields: Mapping[str, str]) -> web.Response:
-    return json_answer(msgspec.json.encode({"detail": detail}), status=status, fields=fields)
+def _detail_response(detail: object, *, status: int, fields: Mapping[str, str]) -> web.Response:
+    return json_response(msgspec.json.encode({"detail": detail}), status=status, fields=fields)

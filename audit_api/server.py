@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 
 from audit_api.errors import MalformedRequestError
-from audit_api.responses import answering_errors, error_answer
+from audit_api.responses import error_response, responding_to_errors
 
 log = structlog.get_logger("audit_api")
 
@@ -38,7 +38,7 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         # aiohttp's message quotes the caller's bytes, so the kind alone is told.
         log.debug("request.malformed", error=type(exc).__name__, client=request.remote)
-        return error_answer(MalformedRequestError("The request is malformed or too large"))
+        return error_response(MalformedRequestError("The request is malformed or too large"))
 
     def log_exception(self, *_message: object, exc_info: object = None, **_: object) -> None:
         log.debug("connection.failed", error=type(exc_info).__name__)
@@ -58,7 +58,7 @@ class _Runner(web.AppRunner):
         """
         plain = await super()._make_server()
         return _Server(
-            answering_errors(plain.request_handler),
+            responding_to_errors(plain.request_handler),
             request_factory=plain.request_factory,
             handler_cancellation=True,
             access_log=None,  # it would tell query strings, which can hold secrets

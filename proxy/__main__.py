@@ -12,7 +12,7 @@ from audit_log.process.logs import set_up_logs
 from audit_log.process.settings import AuditLogSettings, NatsSettings, read_settings
 from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
-from proxy.delivery.orphaned import draining_left_over
+from proxy.delivery.orphaned import draining_orphaned
 from proxy.journal import JournalError
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
@@ -53,7 +53,7 @@ def main() -> None:
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    async with draining_left_over(shared, settings, instance):
+    async with draining_orphaned(shared, settings, instance):
         await supervise(workers_of(settings, instance))
 
 

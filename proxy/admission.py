@@ -12,10 +12,10 @@ from proxy.audit.exchange import (
     AuditedCall,
     AuditedExchange,
     Exchange,
+    Observer,
     Recorder,
     Tally,
     UnauditedExchange,
-    Watch,
 )
 from proxy.audit.identity import AuditedPaths, Credentials, TokenRecogniser, client_address
 from proxy.http.errors import RefusedError, TokenRefusedError
@@ -23,7 +23,7 @@ from proxy.http.forwarding import Peer
 from proxy.http.request import RequestHead
 from proxy.mcp.endpoint import McpAdmission
 from proxy.settings import Network, TokenPolicy
-from proxy.tokens.cache import DirectoryUnavailableError
+from proxy.tokens.cache import TokenCacheUnavailableError
 from proxy.tokens.memory import MISSING, Missing
 
 
@@ -38,7 +38,7 @@ class Directory(Protocol):
         """Return what memory says: the token, None if there is none, or MISSING."""
 
     async def identify(self, token_hash: str) -> Token | None:
-        """Return the token, None if there is none. Raises DirectoryUnavailableError."""
+        """Return the token, None if there is none. Raises TokenCacheUnavailableError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Admission:
     instance: str
     trusted: Sequence[Network]
     mcp: McpAdmission
-    watches: Sequence[Watch] = ()
+    watches: Sequence[Observer] = ()
     """Who is told of each audited call that has ended."""
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
@@ -88,7 +88,7 @@ class Admission:
         self._tie(exchange, token_hash, head)
         try:
             token = await self.directory.identify(token_hash)
-        except DirectoryUnavailableError:
+        except TokenCacheUnavailableError:
             return exchange  # the API still validates; the writer resolves the name later
         except asyncio.CancelledError:
             exchange.end(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)

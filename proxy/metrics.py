@@ -16,7 +16,7 @@ from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED
 from proxy.telemetry.tracing import UNSAMPLED
 from proxy.telemetry.webhook.delivery import REFUSED
-from proxy.tokens.cache import TokenDirectory
+from proxy.tokens.cache import TokenCache
 
 PREFIX = "podwarden_audit"
 REFUSALS = (UNKNOWN, EXPIRED, REVOKED)
@@ -32,7 +32,7 @@ class SidecarCollector(Collector):
         tally: Tally,
         journal: Journal,
         writer: Writer,
-        directory: TokenDirectory,
+        directory: TokenCache,
         health: Health,
     ) -> None:
         self._tally = tally

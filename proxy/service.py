@@ -22,7 +22,7 @@ from audit_log.tokens import TokenTable
 from proxy.admission import Admission
 from proxy.audit.exchange import Tally
 from proxy.audit.identity import AuditedPaths, TokenRecogniser
-from proxy.delivery.orphaned import draining_left_over
+from proxy.delivery.orphaned import draining_orphaned
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Sink, Writer, writing
 from proxy.http.forwarding import hub_request_fields, request_fields
@@ -41,8 +41,8 @@ from proxy.relay.routes import Routes
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
 from proxy.telemetry.health import Health
-from proxy.telemetry.observers import Watchers, watching
-from proxy.tokens.cache import TokenDirectory
+from proxy.telemetry.observers import Observers, observing
+from proxy.tokens.cache import TokenCache
 
 APPLICATION = "podwarden-audit-proxy"
 
@@ -72,7 +72,7 @@ async def serving(
         tokens = await _tokens(stack, shared, settings)
         directory = await _directory(stack, tokens, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
-        watchers = await stack.enter_async_context(watching(settings, instance, tally, health))
+        watchers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, watchers, health)
         sink = Store(database) if nats is None else await _publisher(stack, nats)
@@ -108,7 +108,7 @@ async def serving(
                 tls=tls,
             )
         )
-        await _left_over(stack, shared, settings, watchers, health)
+        await _orphaned(stack, shared, settings, watchers, health)
         health.is_accepting = True
         try:
             yield Addresses(address, ops_address, hub_address)
@@ -139,8 +139,8 @@ async def _tokens(
     return TokenTable(database, settings.token_query)
 
 
-async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenDirectory:
-    directory = TokenDirectory(tokens)
+async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
+    directory = TokenCache(tokens)
     await stack.enter_async_context(
         health.watched(directory.run(tokens.changes), "token-directory")
     )
@@ -172,7 +172,7 @@ async def _retention(
     stack: AsyncExitStack,
     shared: AuditLogSettings,
     database: Database,
-    watchers: Watchers,
+    watchers: Observers,
     health: Health,
 ) -> RetentionUpkeep:
     upkeep = RetentionUpkeep(
@@ -200,7 +200,7 @@ async def _writer(
     journal: Journal,
     sink: Sink,
     find: FindToken | None,
-    watchers: Watchers,
+    watchers: Observers,
 ) -> Writer:
     writer = Writer(journal, sink, find, watchers.gap_found)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
@@ -209,11 +209,11 @@ async def _writer(
 
 def _admission(
     settings: ProxySettings,
-    directory: TokenDirectory,
+    directory: TokenCache,
     journal: Journal,
     calls: ToolCalls,
     tally: Tally,
-    watchers: Watchers,
+    watchers: Observers,
 ) -> Admission:
     recogniser = TokenRecogniser(settings.token_prefix)
     return Admission(
@@ -258,17 +258,17 @@ async def _upstream(
     return await stack.enter_async_context(open_upstream(url, limits, tls))
 
 
-async def _left_over(
+async def _orphaned(
     stack: AsyncExitStack,
     shared: AuditLogSettings,
     settings: ProxySettings,
-    watchers: Watchers,
+    watchers: Observers,
     health: Health,
 ) -> None:
-    left_over = await stack.enter_async_context(
-        draining_left_over(shared, settings, instance_of(settings), watchers.gap_found)
+    orphaned = await stack.enter_async_context(
+        draining_orphaned(shared, settings, instance_of(settings), watchers.gap_found)
     )
-    health.problems.append(lambda: left_over.problem)
+    health.problems.append(lambda: orphaned.problem)
 
 
 async def _tls(

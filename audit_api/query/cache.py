@@ -11,7 +11,7 @@ MAX_KEPT: Final = 100
 Answer = TypeVar("Answer")
 
 
-class Remembered(Generic[Answer]):
+class Cache(Generic[Answer]):
     """Keeps an answer twenty times as long as it took to find.
 
     So a small log is always answered afresh, and a large one is not counted over and over. Who

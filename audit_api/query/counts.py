@@ -10,11 +10,11 @@ from aiohttp import web
 
 from audit_api.query.asking import Asked
 from audit_api.query.buckets import Bucket, StatsParams
-from audit_api.query.cache import Remembered
+from audit_api.query.cache import Cache
 from audit_api.query.entries import Moment, UsedToken, timestamp
 from audit_api.query.growth import Growth, growth_of
 from audit_api.query.params import Nothing
-from audit_api.responses import json_answer
+from audit_api.responses import json_response
 from audit_log.postgres.database import Database
 from audit_log.postgres.usage import Count, TokenUse, count_calls, tokens_used
 
@@ -44,9 +44,9 @@ class Counts:
 
     database: Database
     now: Callable[[], datetime]
-    _tokens: Remembered[list[TokenUse]] = field(default_factory=Remembered)
-    _counts: Remembered[list[Count]] = field(default_factory=Remembered)
-    _growth: Remembered[Growth] = field(default_factory=Remembered)
+    _tokens: Cache[list[TokenUse]] = field(default_factory=Cache)
+    _counts: Cache[list[Count]] = field(default_factory=Cache)
+    _growth: Cache[Growth] = field(default_factory=Cache)
 
     async def stats(self, asked: Asked[StatsParams, Nothing]) -> web.Response:
         """Answer how many calls there were in each span of time."""
@@ -57,17 +57,17 @@ class Counts:
             (wanted, bucket),
             lambda: count_calls(self.database, wanted, bucket.length, _EPOCH_OF_BUCKETS),
         )
-        return json_answer(msgspec.json.encode(filled(counts, bucket, since, until)))
+        return json_response(msgspec.json.encode(filled(counts, bucket, since, until)))
 
     async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Answer which tokens were seen, last used first."""
         used = await self._tokens.answer(None, lambda: tokens_used(self.database))
-        return json_answer(msgspec.json.encode(list(map(UsedToken.of, used))))
+        return json_response(msgspec.json.encode(list(map(UsedToken.of, used))))
 
     async def growth(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Answer how large the log is, how it grows, and when its budget is reached."""
         growth = await self._growth.answer(None, lambda: growth_of(self.database, self.now()))
-        return json_answer(msgspec.json.encode(growth))
+        return json_response(msgspec.json.encode(growth))
 
 
 def filled(

@@ -12,7 +12,7 @@ from audit_api.page.policy import PAGE_FIELDS
 from audit_api.query.asking import Asked, Endpoint
 from audit_api.query.openapi import openapi_document
 from audit_api.query.params import Nothing
-from audit_api.responses import json_answer
+from audit_api.responses import json_response
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -65,7 +65,7 @@ class Reference:
         )
 
     async def _answer_document(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
-        return json_answer(self.document)
+        return json_response(self.document)
 
     async def _answer_page(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         return web.Response(text=self.page, content_type="text/html", headers=PAGE_FIELDS)

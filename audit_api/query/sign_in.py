@@ -12,7 +12,7 @@ from audit_api.access.access import Gate
 from audit_api.access.sessions import COOKIE, LIFETIME
 from audit_api.errors import ForbiddenError, InvalidParametersError
 from audit_api.query.asking import credentials_of
-from audit_api.responses import empty_answer, json_answer
+from audit_api.responses import empty_response, json_response
 
 SESSION_PATH: Final = "/settings/mcp/activity/session"
 CSRF_FIELD: Final = "X-Requested-With"
@@ -40,7 +40,7 @@ class SignIn:
 
     async def _who(self, request: web.Request) -> web.Response:
         reader = await self.gate.admit(credentials_of(request))
-        return json_answer(msgspec.json.encode({"name": reader.name, "role": reader.role}))
+        return json_response(msgspec.json.encode({"name": reader.name, "role": reader.role}))
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         _refuse_strange_pages(request)
@@ -50,7 +50,7 @@ class SignIn:
             raise InvalidParametersError.of(
                 "token", "Input should be a JSON object with a token", "json_invalid", "body"
             ) from None
-        answer = empty_answer(HTTPStatus.NO_CONTENT)
+        answer = empty_response(HTTPStatus.NO_CONTENT)
         answer.set_cookie(
             COOKIE,
             await self.gate.sign_in(asked.token),
@@ -65,7 +65,7 @@ class SignIn:
     async def _sign_out(self, request: web.Request) -> web.Response:
         _refuse_strange_pages(request)
         self.gate.sign_out(credentials_of(request))
-        answer = empty_answer(HTTPStatus.NO_CONTENT)
+        answer = empty_response(HTTPStatus.NO_CONTENT)
         answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return answer
 

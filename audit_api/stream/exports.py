@@ -11,7 +11,7 @@ from audit_api.formats import FORMATS
 from audit_api.query.asking import Asked
 from audit_api.query.cursors import mark, read_mark
 from audit_api.query.params import ExportParams, Nothing
-from audit_api.responses import streamed_answer
+from audit_api.responses import streamed_response
 from audit_api.stream.live import check_standpoint
 from audit_api.stream.streaming import streaming
 from audit_log.postgres.arrivals import Snapshot, Standpoint, snapshot_now
@@ -40,7 +40,7 @@ class Exports:
                 MARK_FIELD: mark(Standpoint(export.snapshot)),
             }
             if asked.wants_no_body:
-                return streamed_answer(kind.content_type, fields)
+                return streamed_response(kind.content_type, fields)
             async with streaming(asked.request, kind.content_type, fields) as answer:
                 await answer.send(kind.head)
                 async for records in export.batches:

@@ -12,9 +12,9 @@ from audit_api.errors import ApiError, ForbiddenError, InvalidParametersError, U
 from audit_api.query.asking import Asked
 from audit_api.query.cursors import mark, read_mark
 from audit_api.query.params import Nothing, StreamParams
-from audit_api.responses import streamed_answer
+from audit_api.responses import streamed_response
 from audit_api.stream.events import CONTENT_TYPE, entry_event, heartbeat, notice_event
-from audit_api.stream.streaming import StreamedAnswer, streaming
+from audit_api.stream.streaming import StreamedResponse, streaming
 from audit_api.stream.subscribers import Listener
 from audit_api.stream.tail import STEP_RECORDS, Tail
 from audit_log.errors import StoreError
@@ -39,7 +39,7 @@ class Live:
         """Answer entries as they arrive; first those since the caller was here last."""
         standpoint = _standpoint(asked)
         if asked.wants_no_body:
-            return streamed_answer(CONTENT_TYPE, _FIELDS)
+            return streamed_response(CONTENT_TYPE, _FIELDS)
         async with self.tail.listening(asked.query.filter()) as listener:
             since = listener.let_in.result()
             if standpoint is not None:
@@ -51,7 +51,7 @@ class Live:
         return answer.response
 
     async def _catch_up(
-        self, answer: StreamedAnswer, standpoint: Standpoint, listener: Listener
+        self, answer: StreamedResponse, standpoint: Standpoint, listener: Listener
     ) -> None:
         since = listener.let_in.result()
         while standpoint != Standpoint(since) and not listener.is_over:
@@ -63,7 +63,7 @@ class Live:
             standpoint = step.end
 
     async def _follow(
-        self, answer: StreamedAnswer, asked: Asked[StreamParams, Nothing], listener: Listener
+        self, answer: StreamedResponse, asked: Asked[StreamParams, Nothing], listener: Listener
     ) -> None:
         checked = monotonic()
         while True:

@@ -8,14 +8,14 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from audit_api.responses import streamed_answer
+from audit_api.responses import streamed_response
 
 STALL_SECONDS: Final = 30.0
 """How long a caller may take nothing at all before it is hung up on."""
 log = structlog.get_logger("audit_api")
 
 
-class StreamedAnswer:
+class StreamedResponse:
     """An answer under way."""
 
     def __init__(self, response: web.StreamResponse) -> None:
@@ -30,15 +30,15 @@ class StreamedAnswer:
 @asynccontextmanager
 async def streaming(
     request: web.Request, content_type: str, fields: Mapping[str, str]
-) -> AsyncIterator[StreamedAnswer]:
+) -> AsyncIterator[StreamedResponse]:
     """Yield an answer whose head is sent. If the block fails, the caller sees it cut off.
 
     No other status can be sent by then, and an answer that merely ends would look complete.
     """
-    response = streamed_answer(content_type, fields)
+    response = streamed_response(content_type, fields)
     await response.prepare(request)
     try:
-        yield StreamedAnswer(response)
+        yield StreamedResponse(response)
     except Exception as error:  # noqa: BLE001  whatever it is, the head is sent already
         log.warning("answer.broken_off", path=request.path, error=type(error).__name__)
         if request.transport is not None:

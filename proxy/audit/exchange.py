@@ -15,7 +15,7 @@ from proxy.audit.identity import Caller, Credentials, recorded_path
 from proxy.audit.record import Facts, RecordText, ending, opening
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
-from proxy.http.response import AnswerHead
+from proxy.http.response import ResponseHead
 from proxy.tokens.memory import MISSING, Missing
 
 STATUS_UNKNOWN: Final = 0
@@ -36,7 +36,7 @@ class Cause(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)[1:-1] + b","
 
 
-Watch = Callable[[RequestHead, AuditRecord], None]
+Observer = Callable[[RequestHead, AuditRecord], None]
 """Is told of each audited call that has ended: of its request, and what was recorded. Never waits
 and never raises."""
 
@@ -65,7 +65,7 @@ class Exchange(Protocol):
         """Learn of a piece of the request's body, before it is sent upstream."""
         return
 
-    def answer_opened(self, head: AnswerHead, /) -> Payload | None:  # noqa: ARG002  a default
+    def response_opened(self, head: ResponseHead, /) -> Payload | None:  # noqa: ARG002  a default
         """Learn of the answer's head; return what wants to be handed the answer's content."""
         return None
 
@@ -139,7 +139,7 @@ class AuditedExchange(Exchange):
     """An exchange that leaves exactly one record behind, however it ends."""
 
     def __init__(
-        self, recorder: Recorder, tally: Tally, call: AuditedCall, watches: Sequence[Watch] = ()
+        self, recorder: Recorder, tally: Tally, call: AuditedCall, watches: Sequence[Observer] = ()
     ) -> None:
         """Record *call*, which has just arrived, to *recorder*, and tell *watches* of its end."""
         self.token: Token | Missing | None = MISSING

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class LeftOver:
+class Orphaned:
     """How far the journals that are left over have been written."""
 
     announce: Callable[[Gap], None] | None = None
@@ -46,16 +46,16 @@ class LeftOver:
         """Say that the journal in *place* takes long to open."""
         path = str(place.journal)
         self.problems[path] = f"the disk of the left-over journal in {path} does not answer"
-        log.warning("journal.left_over_late", path=path, seconds=_OPENING_SECONDS)
+        log.warning("journal.orphaned_late", path=path, seconds=_OPENING_SECONDS)
 
     def note_end(self, task: asyncio.Task[None]) -> None:
         """Say so if *task*, which writes them, has failed."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.problems[""] = f"left-over journals are not written: {error!r}"
-            log.critical("journal.left_over_not_drained", error=repr(error))
+            log.critical("journal.orphaned_not_drained", error=repr(error))
 
 
-def left_over(directory: Path, workers: int, instance: str) -> list[Place]:
+def orphaned(directory: Path, workers: int, instance: str) -> list[Place]:
     """Return whose journals with records in them none of *workers* will open in *directory*."""
     in_use = {directory}
     if workers > 1:
@@ -72,17 +72,17 @@ def _is_wanted(journal: Path) -> bool:
 
 
 @asynccontextmanager
-async def draining_left_over(
+async def draining_orphaned(
     shared: AuditLogSettings,
     settings: ProxySettings,
     instance: str,
     announce: Callable[[Gap], None] | None = None,
-) -> AsyncIterator[LeftOver]:
+) -> AsyncIterator[Orphaned]:
     """Write what is left over beside the block; what is not done by its end is done next time.
 
     Each gap is told to *announce*.
     """
-    progress = LeftOver(announce)
+    progress = Orphaned(announce)
     work = _drain_all(shared, settings, instance, progress)
     task = asyncio.create_task(work, name="left-over-journals")
     task.add_done_callback(progress.note_end)
@@ -94,10 +94,10 @@ async def draining_left_over(
 
 
 async def _drain_all(
-    shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: LeftOver
+    shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: Orphaned
 ) -> None:
     places = await in_disk_thread(
-        "left-over-journals", left_over, settings.journal_dir, settings.workers, instance
+        "left-over-journals", orphaned, settings.journal_dir, settings.workers, instance
     )
     if not places:
         return
@@ -120,7 +120,7 @@ async def _drain_all(
 async def _in_turn(
     places: Iterable[Place],
     drain: Callable[[Place, asyncio.Future[None]], Coroutine[None, None, None]],
-    progress: LeftOver,
+    progress: Orphaned,
 ) -> None:
     """Drain one of *places* after the other; who is late to show anything is not waited for."""
     async with asyncio.TaskGroup() as tasks:
@@ -140,13 +140,13 @@ async def _drain(
     settings: ProxySettings,
     store: Store,
     find: FindToken,
-    progress: LeftOver,
+    progress: Orphaned,
     place: Place,
     shown: asyncio.Future[None],
 ) -> None:
     """Write the journal in *place*; settle *shown* when its disk has shown it."""
     path = str(place.journal)
-    log.warning("journal.left_over", path=path)
+    log.warning("journal.orphaned", path=path)
     try:
         async with open_journal(
             place.journal,
@@ -164,7 +164,7 @@ async def _drain(
     except (JournalError, OSError) as error:
         # An older sidecar may still be stopping. The next start looks again.
         progress.problems[path] = f"the left-over journal in {path} is not written: {error}"
-        log.error("journal.left_over_not_opened", path=path, error=str(error))
+        log.error("journal.orphaned_not_opened", path=path, error=str(error))
     else:
         progress.problems.pop(path, None)
-        log.info("journal.left_over_drained", path=path, records=writer.written)
+        log.info("journal.orphaned_drained", path=path, records=writer.written)

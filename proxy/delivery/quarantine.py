@@ -27,7 +27,7 @@ class SetAside(Protocol):
         """Append *line* to a readable file and return its path; raise OSError if that fails."""
 
 
-class Refusal:
+class Quarantine:
     """Sets records aside. Where even that fails, the record becomes a gap of one."""
 
     def __init__(self, shelf: SetAside) -> None:

@@ -14,7 +14,7 @@ import structlog
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.naming import FindToken, Naming
 from audit_log.record import AuditRecord, Gap, Invocation
-from proxy.delivery.quarantine import Refusal, SetAside
+from proxy.delivery.quarantine import Quarantine, SetAside
 from proxy.journal import MANY_BYTES, Batch
 
 PACE_SECONDS: Final = 0.05
@@ -79,7 +79,7 @@ class Writer:
         self._sink = sink
         self._naming = Naming(find)
         self._announce = announce
-        self._refusal = Refusal(source)
+        self._refusal = Quarantine(source)
         self._draining = asyncio.Event()
         self.problem: str | None = None
         """Why nothing is written at the moment, or None."""

@@ -63,16 +63,16 @@ def hub_request_fields(fields: Fields, authority: bytes) -> FieldList:
     ]
 
 
-def answer_fields(fields: Fields) -> FieldList:
+def response_fields(fields: Fields) -> FieldList:
     """Return what the client is sent: the end-to-end fields in order."""
     dropped = HOP_BY_HOP | _named_by_connection(fields)
     return [field for lowered, field in fields.with_lowered if lowered not in dropped]
 
 
-def unchunked_answer_fields(fields: Fields) -> FieldList:
+def unchunked_response_fields(fields: Fields) -> FieldList:
     """Return what a client is sent that speaks HTTP/1.0 and so knows no chunks."""
     unchunked = {b"transfer-encoding", b"trailer"}
-    return [field for field in answer_fields(fields) if field[0].lower() not in unchunked]
+    return [field for field in response_fields(fields) if field[0].lower() not in unchunked]
 
 
 def switched_fields(fields: Fields) -> FieldList:

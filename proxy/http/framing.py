@@ -173,7 +173,7 @@ def chunk(content: bytes) -> bytes:
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-def answer_body(request_method: bytes, status: int, fields: Fields, *, is_http_10: bool) -> Body:
+def response_body(request_method: bytes, status: int, fields: Fields, *, is_http_10: bool) -> Body:
     """Return how the body of an answer is framed (RFC 9112 section 6.3). Raises FramingError."""
     is_chunked, length = fields.derived(_announced)
     if is_chunked and is_http_10:

@@ -8,7 +8,7 @@ from proxy.http.errors import ExchangeError
 from proxy.http.fields import field_lines
 
 
-def own_answer(
+def own_response(
     status: int,
     detail: str,
     *,
@@ -30,9 +30,9 @@ def own_answer(
     return head + content if has_content else head
 
 
-def answer_to(error: ExchangeError, *, keeps_alive: bool, method: bytes = b"") -> bytes:
+def response_to(error: ExchangeError, *, keeps_alive: bool, method: bytes = b"") -> bytes:
     """Return the complete answer that *error* carries, to a request made with *method*."""
-    return own_answer(
+    return own_response(
         error.status,
         str(error),
         keeps_alive=keeps_alive,

@@ -17,7 +17,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 
 
-class AnswerHead(msgspec.Struct, frozen=True):
+class ResponseHead(msgspec.Struct, frozen=True):
     """Status line and fields of an answer, as the upstream sent them."""
 
     status: int
@@ -55,9 +55,9 @@ class HeadReader:
     def __init__(self) -> None:
         self._received = b""
         self._parser = FieldParser()
-        self._last: tuple[bytes, AnswerHead] | None = None
+        self._last: tuple[bytes, ResponseHead] | None = None
 
-    def feed(self, data: bytes) -> tuple[AnswerHead, bytes] | None:
+    def feed(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
         """Return the head and the bytes behind it, or None while it is incomplete.
 
         Raises UpstreamBrokeOffError when it is malformed or endless.
@@ -79,7 +79,7 @@ class HeadReader:
         self._last = (raw, head) if len(raw) <= MAX_REMEMBERED_BYTES else None
         return head, received[found.end() :]
 
-    def _parsed(self, head: bytes) -> AnswerHead:
+    def _parsed(self, head: bytes) -> ResponseHead:
         line, _, rest = head.partition(b"\r\n")
         found = _STATUS_LINE.fullmatch(line)
         if not found or not rest.endswith(b"\r\n"):
@@ -88,4 +88,4 @@ class HeadReader:
             fields = self._parser.parse(rest[:-2])
         except MalformedFieldsError as error:
             raise UpstreamBrokeOffError(f"the answer is malformed: {error}") from error
-        return AnswerHead(int(found[2]), found[3] or b"", fields, found[1] == b"0")
+        return ResponseHead(int(found[2]), found[3] or b"", fields, found[1] == b"0")

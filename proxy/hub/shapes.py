@@ -8,10 +8,10 @@ over everything else.
 from typing import Final
 
 from proxy.mcp.json_stream import ANY, Path, Values
-from proxy.mcp.messages import ANSWER_PATHS, REQUEST_PATHS
+from proxy.mcp.messages import REQUEST_PATHS, RESPONSE_PATHS
 
 _VERSION: Final[Path] = ("jsonrpc",)
-_BARE: Final = REQUEST_PATHS | ANSWER_PATHS | {_VERSION}
+_BARE: Final = REQUEST_PATHS | RESPONSE_PATHS | {_VERSION}
 
 
 def wanted_paths(envelope_field: str | None) -> frozenset[Path]:

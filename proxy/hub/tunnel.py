@@ -9,17 +9,17 @@ from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExcha
 from proxy.http.forwarding import Peer
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
-from proxy.http.response import SWITCHING_PROTOCOLS, AnswerHead
+from proxy.http.response import SWITCHING_PROTOCOLS, ResponseHead
 from proxy.hub.frames import FrameReader
 from proxy.hub.shapes import unwrapped
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.json_stream import JsonStream, Path, Values
 from proxy.mcp.messages import (
     JsonRpcId,
-    ToolAnswer,
+    ToolResponse,
     cancelled_id,
-    tool_answer_of,
     tool_call_of,
+    tool_response_of,
 )
 from proxy.mcp.tool_calls import GONE, HUB, OpenToolCall, Source, ToolCalls
 from proxy.mcp.trace import NO_IDS, trace_id_of
@@ -51,11 +51,11 @@ class HubExchange(Exchange):
         self._to_hub: FrameReader | None = None
 
     def request_content(self, data: bytes) -> None:
-        """Watch what PodWarden sends through the tunnel: the answers."""
+        """Observer what PodWarden sends through the tunnel: the answers."""
         if self._to_hub is not None:
             self._to_hub.feed(data)
 
-    def answer_opened(self, head: AnswerHead) -> Payload | None:
+    def response_opened(self, head: ResponseHead) -> Payload | None:
         """Return what watches the Hub's side of a tunnel: the requests."""
         if head.status != SWITCHING_PROTOCOLS or head.field(b"sec-websocket-accept") is None:
             return None
@@ -98,10 +98,10 @@ class HubExchange(Exchange):
             self._open.append(self._admission.calls.begin(said, source))
 
     def _answered(self, message: Values) -> None:
-        if (answer := tool_answer_of(message)) is not None:
+        if (answer := tool_response_of(message)) is not None:
             self._end(answer.rpc_id, answer)
 
-    def _end(self, rpc_id: JsonRpcId | None, answer: ToolAnswer) -> None:
+    def _end(self, rpc_id: JsonRpcId | None, answer: ToolResponse) -> None:
         """End the oldest tool call with that id: an id may be used again after its answer."""
         for call in self._open:
             if call.rpc_id == rpc_id:
@@ -114,4 +114,4 @@ class HubExchange(Exchange):
 
 
 _SOURCE: Final = Source(Origin.HUB, HUB, HUB_KEY, client_ip=None)
-_UNANSWERED: Final = ToolAnswer(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)
+_UNANSWERED: Final = ToolResponse(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)

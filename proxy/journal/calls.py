@@ -17,7 +17,7 @@ import msgspec
 
 from audit_log.record import AuditRecord, Invocation, Kept
 from proxy.audit.record import RecordText
-from proxy.journal.journal_error import HeadDamagedError
+from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import record_body
 from proxy.journal.mapped import MappedFile, or_closed
 
@@ -48,7 +48,7 @@ class Calls:
 
     @classmethod
     def open(cls, path: Path) -> "Calls":
-        """Open the slots of an earlier run, or make some; raise OSError or HeadDamagedError."""
+        """Open the slots of an earlier run, or make some; raise OSError or RingDamagedError."""
         try:
             file = MappedFile.open(path)
         except FileNotFoundError:
@@ -56,7 +56,7 @@ class Calls:
         with or_closed(file):
             regions, rest = divmod(file.size, _REGION_BYTES)
             if rest or regions > MAX_REGIONS:
-                raise HeadDamagedError(f"{path} does not hold calls in flight")
+                raise RingDamagedError(f"{path} does not hold calls in flight")
             calls = cls(file)
             for _ in range(regions or 1):
                 calls._add_region()

@@ -26,7 +26,7 @@ class Position(msgspec.Struct, frozen=True):
     number: int
 
 
-class JournalDirectory:
+class JournalFolder:
     """A directory that this process holds alone for as long as it is open."""
 
     def __init__(self, path: Path) -> None:

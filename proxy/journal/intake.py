@@ -10,7 +10,7 @@ from audit_log.record import Gap, Kept
 from proxy.audit.record import RecordText
 from proxy.journal.calls import Calls
 from proxy.journal.line import gap_line, record_line
-from proxy.journal.ring import Head
+from proxy.journal.ring import Ring
 
 FULL: Final = "journal_full"
 _REMINDER_SECONDS: Final = 60.0
@@ -25,7 +25,7 @@ class Intake:
     forgets them, and reported as a gap as soon as there is room for one.
     """
 
-    def __init__(self, head: Head, calls: Calls, instance: str) -> None:
+    def __init__(self, head: Ring, calls: Calls, instance: str) -> None:
         self._head = head
         self._calls = calls
         self._instance = instance

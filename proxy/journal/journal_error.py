@@ -9,5 +9,5 @@ class JournalLockedError(JournalError):
     """Another process writes to this journal directory."""
 
 
-class HeadDamagedError(JournalError):
+class RingDamagedError(JournalError):
     """A head or calls file was found that we did not write, or that makes no sense."""

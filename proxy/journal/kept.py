@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.journal.batch import Assembly, Batch
-from proxy.journal.folder import JournalDirectory
+from proxy.journal.folder import JournalFolder
 from proxy.journal.segments import Segment, Segments, read_bytes
 
 BATCH_LINES: Final = 2_000
@@ -38,7 +38,7 @@ class KeptJournal:
     """Reads every segment from its beginning, whatever had been written to a database by then."""
 
     def __init__(self, path: Path) -> None:
-        self._directory = JournalDirectory(path)
+        self._directory = JournalFolder(path)
         self._segments = Segments(self._directory, 0)
         last = self._segments.last_line()
         said = last and (last.kept or last.gap)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.journal.journal_error import HeadDamagedError
+from proxy.journal.journal_error import RingDamagedError
 
 
 class MappedFile:
@@ -32,7 +32,7 @@ class MappedFile:
 
     @classmethod
     def open(cls, path: Path) -> "MappedFile":
-        """Open the file of an earlier run; raise FileNotFoundError or HeadDamagedError.
+        """Open the file of an earlier run; raise FileNotFoundError or RingDamagedError.
 
         /dev/shm belongs to everybody: what another user left there under our name is not ours.
         """
@@ -40,7 +40,7 @@ class MappedFile:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             os.close(file)
-            raise HeadDamagedError(f"{path} is not a file of ours")
+            raise RingDamagedError(f"{path} is not a file of ours")
         return cls(path, file)
 
     def map(self, at: int, size: int) -> memoryview:

@@ -8,10 +8,10 @@ from typing import Final
 import structlog
 
 from proxy.journal.calls import Calls
-from proxy.journal.folder import JournalDirectory, Position
-from proxy.journal.placement import places_for_head
-from proxy.journal.recovery import open_calls, open_head
-from proxy.journal.ring import MIN_HEAD_BYTES, Head
+from proxy.journal.folder import JournalFolder, Position
+from proxy.journal.placement import places_for_ring
+from proxy.journal.recovery import open_calls, open_ring
+from proxy.journal.ring import MIN_HEAD_BYTES, Ring
 from proxy.journal.segments import Segments
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -36,9 +36,9 @@ DEFAULT_LIMITS: Final = Limits()
 class Parts:
     """The parts. Who may touch which from where is said at each of them."""
 
-    directory: JournalDirectory
+    directory: JournalFolder
     segments: Segments
-    head: Head
+    head: Ring
     calls: Calls
 
     @property
@@ -72,11 +72,11 @@ class Parts:
 def open_parts(path: Path, head_directory: Path | None, limits: Limits, instance: str) -> Parts:
     """Open the journal in *path*, going on with what the last run left; raise JournalError."""
     with ExitStack() as opened:
-        directory = JournalDirectory(path)
+        directory = JournalFolder(path)
         opened.callback(directory.close)
         segments = Segments(directory, min(limits.segment_bytes, limits.max_bytes // 4))
-        places = places_for_head(directory.path, head_directory)
-        head = open_head(
+        places = places_for_ring(directory.path, head_directory)
+        head = open_ring(
             directory, segments, places, max(limits.head_bytes, MIN_HEAD_BYTES), instance
         )
         opened.callback(head.close)

@@ -11,7 +11,7 @@ _MOUNTS: Final = Path("/proc/self/mounts")
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def places_for_head(directory: Path, head_directory: Path | None) -> list[Path]:
+def places_for_ring(directory: Path, head_directory: Path | None) -> list[Path]:
     """Return the paths that the head of the journal in *directory* may have, the best first.
 
     The name tells of the journal directory, so that its head is found again and two journals do

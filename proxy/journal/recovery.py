@@ -9,44 +9,44 @@ import structlog
 
 from audit_log.record import Gap, new_record_id
 from proxy.journal.calls import Calls
-from proxy.journal.folder import JournalDirectory
-from proxy.journal.journal_error import HeadDamagedError, JournalError
+from proxy.journal.folder import JournalFolder
+from proxy.journal.journal_error import JournalError, RingDamagedError
 from proxy.journal.line import gap_line
-from proxy.journal.ring import Head
+from proxy.journal.ring import Ring
 from proxy.journal.segments import Segments
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def open_head(
-    directory: JournalDirectory,
+def open_ring(
+    directory: JournalFolder,
     segments: Segments,
     places: list[Path],
     size: int,
     instance: str,
-) -> Head:
+) -> Ring:
     """Return the head of the last run where it is found in *places*, else a new one.
 
     A head that ought to be there and is not leaves a gap: nobody knows what was in it.
     """
     expected = directory.head_in_use()
-    head = _head_found(directory, segments, places, expected)
+    head = _ring_found(directory, segments, places, expected)
     if head is None:
-        head = _new_head(directory, segments, places, size)
+        head = _new_ring(directory, segments, places, size)
         if expected is not None:
-            head.append(gap_line(head.next_number(), _head_lost(directory, segments, instance)))
+            head.append(gap_line(head.next_number(), _ring_lost(directory, segments, instance)))
     return head
 
 
-def _head_found(
-    directory: JournalDirectory, segments: Segments, places: list[Path], expected: int | None
-) -> Head | None:
+def _ring_found(
+    directory: JournalFolder, segments: Segments, places: list[Path], expected: int | None
+) -> Ring | None:
     for path in places:
         try:
-            head = Head.open(path)
+            head = Ring.open(path)
         except FileNotFoundError:
             continue
-        except (HeadDamagedError, OSError) as error:
+        except (RingDamagedError, OSError) as error:
             _set_aside(directory, path, str(error))
             continue
         # A head of another life of this directory, such as one left on a host that the volume
@@ -59,7 +59,7 @@ def _head_found(
 
 
 def _continues(
-    head: Head, directory: JournalDirectory, segments: Segments, expected: int | None
+    head: Ring, directory: JournalFolder, segments: Segments, expected: int | None
 ) -> bool:
     """Say whether *head* goes on where *segments* end."""
     if head.written < segments.end:
@@ -71,9 +71,7 @@ def _continues(
     return head.identity == expected or (expected == 0 and head.moved >= segments.end)
 
 
-def _new_head(
-    directory: JournalDirectory, segments: Segments, places: list[Path], size: int
-) -> Head:
+def _new_ring(directory: JournalFolder, segments: Segments, places: list[Path], size: int) -> Ring:
     position, end = directory.position(), directory.end()
     last = segments.last_line()
     known = [place for place in (position, end) if place is not None]
@@ -83,7 +81,7 @@ def _new_head(
     for path in places:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            head = Head.create(
+            head = Ring.create(
                 path, size, identity=secrets.randbits(63) | 1, start=start, number=number
             )
         except OSError as error:
@@ -95,22 +93,22 @@ def _new_head(
     raise JournalError(f"{directory.path}: no room for a journal head of {size} bytes")
 
 
-def open_calls(directory: JournalDirectory, places: list[Path]) -> Calls:
+def open_calls(directory: JournalFolder, places: list[Path]) -> Calls:
     """Return the calls in flight of the last run where they are found, else none."""
     paths = [place.with_suffix(".calls") for place in places]
     for path in sorted(paths, key=lambda path: not path.exists()):
         try:
             return Calls.open(path)
-        except HeadDamagedError as error:
+        except RingDamagedError as error:
             _set_aside(directory, path, str(error))
-            with suppress(OSError, HeadDamagedError):
+            with suppress(OSError, RingDamagedError):
                 return Calls.open(path)
         except OSError as error:
             log.warning("journal.calls_not_placed", path=str(path), error=str(error))
     raise JournalError(f"{directory.path}: no room for the calls in flight")
 
 
-def _head_lost(directory: JournalDirectory, segments: Segments, instance: str) -> Gap:
+def _ring_lost(directory: JournalFolder, segments: Segments, instance: str) -> Gap:
     now = datetime.now(UTC)
     last = segments.last_line()
     known = last.moment if last else directory.last_moment()
@@ -125,7 +123,7 @@ def _head_lost(directory: JournalDirectory, segments: Segments, instance: str) -
     )
 
 
-def _set_aside(directory: JournalDirectory, path: Path, reason: str) -> None:
+def _set_aside(directory: JournalFolder, path: Path, reason: str) -> None:
     with suppress(OSError):
         kept = directory.move_to_damaged(path, f"{path.name}.{new_record_id()}")
         log.error("journal.file_set_aside", path=str(kept), reason=reason)

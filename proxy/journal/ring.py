@@ -20,7 +20,7 @@ from typing import Final
 from uuid import UUID
 
 from audit_log.record import new_record_id
-from proxy.journal.journal_error import HeadDamagedError
+from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, Line, parse
 from proxy.journal.mapped import MappedFile, or_closed
 
@@ -56,7 +56,7 @@ class Refusals:
     """Given with the first refusal, so that reporting twice after a kill is harmless."""
 
 
-class Head:
+class Ring:
     """The ring, and the numbers that must survive us: see the head of this module."""
 
     def __init__(self, file: MappedFile, counters: memoryview, ring: memoryview) -> None:
@@ -67,7 +67,7 @@ class Head:
         self._ring = ring
 
     @classmethod
-    def create(cls, path: Path, size: int, *, identity: int, start: int, number: int) -> "Head":
+    def create(cls, path: Path, size: int, *, identity: int, start: int, number: int) -> "Ring":
         """Make a head whose first line will be *number* at offset *start*; OSError if no room."""
         with or_closed(MappedFile.create(path)) as file:
             try:
@@ -86,16 +86,16 @@ class Head:
             return cls(file, counters, ring)
 
     @classmethod
-    def open(cls, path: Path) -> "Head":
-        """Open the head of an earlier run; raise FileNotFoundError or HeadDamagedError."""
+    def open(cls, path: Path) -> "Ring":
+        """Open the head of an earlier run; raise FileNotFoundError or RingDamagedError."""
         with or_closed(MappedFile.open(path)) as file:
             size = file.size - _HEADER_BYTES
             if size < MIN_HEAD_BYTES:
-                raise HeadDamagedError(f"{path} is too short for a journal head")
+                raise RingDamagedError(f"{path} is too short for a journal head")
             counters = file.words(file.map(0, _HEADER_BYTES))
             head = cls(file, counters, file.map(_HEADER_BYTES, size))
             if not head._makes_sense():
-                raise HeadDamagedError(f"{path} is not a journal head, or a damaged one")
+                raise RingDamagedError(f"{path} is not a journal head, or a damaged one")
             return head
 
     def _makes_sense(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from proxy.journal.folder import JournalDirectory
+from proxy.journal.folder import JournalFolder
 from proxy.journal.line import Line, parse
 from proxy.journal.segment_file import SegmentFile
 
@@ -59,7 +59,7 @@ class Segments:
     alone and is never held while a disk is asked; the event loop never takes it.
     """
 
-    def __init__(self, directory: JournalDirectory, segment_bytes: int) -> None:
+    def __init__(self, directory: JournalFolder, segment_bytes: int) -> None:
         self._directory = directory
         self.segment_bytes = segment_bytes
         self._segments = list(_found(directory.path))

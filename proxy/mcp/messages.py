@@ -22,7 +22,7 @@ REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
     | {("params", "requestId")}
 )
-ANSWER_PATHS: Final[frozenset[Path]] = frozenset(
+RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
     | {("error", "message")}
 )
@@ -42,7 +42,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolAnswer:
+class ToolResponse:
     """The answer to some JSON-RPC request; whether that was a tool call, the id tells."""
 
     rpc_id: JsonRpcId | None
@@ -72,7 +72,7 @@ def cancelled_id(values: Values) -> JsonRpcId | None:
     return _id_at(("params", "requestId"), values)
 
 
-def tool_answer_of(values: Values) -> ToolAnswer | None:
+def tool_response_of(values: Values) -> ToolResponse | None:
     """Return the answer that a message is, or None for requests and notifications."""
     if ("method",) in values:
         return None
@@ -80,12 +80,12 @@ def tool_answer_of(values: Values) -> ToolAnswer | None:
     if ("error",) in values:
         number = _code_of(values)
         status = 404 if _names_no_tool(number, values.get(("error", "message"))) else 400
-        return ToolAnswer(rpc_id, ToolOutcome.PROTOCOL_ERROR, status, number)
+        return ToolResponse(rpc_id, ToolOutcome.PROTOCOL_ERROR, status, number)
     if ("result",) not in values:
         return None
     if values.get(("result", "isError")) is True:
-        return ToolAnswer(rpc_id, ToolOutcome.TOOL_ERROR, 500)
-    return ToolAnswer(rpc_id, ToolOutcome.OK, 200)
+        return ToolResponse(rpc_id, ToolOutcome.TOOL_ERROR, 500)
+    return ToolResponse(rpc_id, ToolOutcome.OK, 200)
 
 
 def named_by_header(value: bytes) -> str:

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 
 from proxy.http.framing import Payload
-from proxy.http.response import AnswerHead
+from proxy.http.response import ResponseHead
 from proxy.mcp.event_stream import EventStream
 from proxy.mcp.inflated import INFLATABLE, Inflated
 from proxy.mcp.json_stream import JsonStream, Values
-from proxy.mcp.messages import ANSWER_PATHS
+from proxy.mcp.messages import RESPONSE_PATHS
 
 
-class AnswerReading:
+class ResponseReading:
     """Reads the messages in the content of one answer."""
 
-    def __init__(self, head: AnswerHead, found: Callable[[Values], None]) -> None:
+    def __init__(self, head: ResponseHead, found: Callable[[Values], None]) -> None:
         """Call *found* with each message in the content of the answer with *head*."""
-        messages = JsonStream(ANSWER_PATHS, found)
+        messages = JsonStream(RESPONSE_PATHS, found)
         self._events = EventStream(messages) if head.is_event_stream else None
         read = self._events.feed if self._events else messages.feed
         coding = (head.field(b"content-encoding") or b"identity").strip().lower()

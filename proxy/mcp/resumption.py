@@ -3,10 +3,10 @@
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange, Tally, UnauditedExchange
 from proxy.http.framing import Payload
-from proxy.http.response import AnswerHead
+from proxy.http.response import ResponseHead
 from proxy.mcp.json_stream import Values
-from proxy.mcp.messages import tool_answer_of
-from proxy.mcp.reading import AnswerReading
+from proxy.mcp.messages import tool_response_of
+from proxy.mcp.reading import ResponseReading
 from proxy.mcp.sessions import SessionKey, Sessions
 
 
@@ -14,21 +14,21 @@ class Resumption(Exchange):
     """A GET with `Last-Event-ID` (MCP 2025-11-25, transports, resumability and redelivery)."""
 
     def __init__(self, key: SessionKey, sessions: Sessions, tally: Tally) -> None:
-        """Watch for answers to the tool calls of one session."""
+        """Observer for answers to the tool calls of one session."""
         self._counted = UnauditedExchange(tally)
         self._key = key
         self._sessions = sessions
 
-    def answer_opened(self, head: AnswerHead) -> Payload | None:
+    def response_opened(self, head: ResponseHead) -> Payload | None:
         """Return what watches the stream."""
-        return AnswerReading(head, self._message_received).feed
+        return ResponseReading(head, self._message_received).feed
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Count it; the tool calls may be resumed once more."""
         self._counted.end(outcome, status)
 
     def _message_received(self, values: Values) -> None:
-        answer = tool_answer_of(values)
+        answer = tool_response_of(values)
         call = answer and self._sessions.find(self._key, answer.rpc_id)
         if answer and call:
             call.end(answer)

@@ -8,7 +8,7 @@ requests are the client's choice, so alone they mean nothing.
 import asyncio
 from typing import Final, Protocol
 
-from proxy.mcp.messages import JsonRpcId, ToolAnswer
+from proxy.mcp.messages import JsonRpcId, ToolResponse
 
 MAX_LEFT: Final = 1_000
 """Tool calls whose stream has ended without their answer. Beyond, the oldest is given up."""
@@ -25,7 +25,7 @@ class SessionCall(Protocol):
     rpc_id: JsonRpcId | None
     """The id of its JSON-RPC request."""
 
-    def end(self, answer: ToolAnswer) -> None:
+    def end(self, answer: ToolResponse) -> None:
         """Learn how it ended."""
 
     def give_up(self) -> None:

@@ -17,7 +17,7 @@ from audit_log.record import (
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
-from proxy.mcp.messages import ToolAnswer, ToolCall, tool_path
+from proxy.mcp.messages import ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import Sessions
 from proxy.mcp.trace import NO_IDS, TravelIds
 
@@ -88,11 +88,11 @@ class OpenToolCall:
         self._entry_id = new_record_id()
         self._created_at = datetime.now(UTC)
         self._started = time.perf_counter()
-        unknown = ToolAnswer(said.rpc_id, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
+        unknown = ToolResponse(said.rpc_id, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
         self._slots = [calls.recorder.begin(record) for record in self._records(unknown, None)]
         self._left = (unknown, self._started)
 
-    def leave(self, answer: ToolAnswer) -> None:
+    def leave(self, answer: ToolResponse) -> None:
         """Learn that its stream has ended; *answer* holds unless a better one is fetched later."""
         self._left = (answer, time.perf_counter())
         self._calls.sessions.leave(self)
@@ -101,11 +101,11 @@ class OpenToolCall:
         """Record how the tool call was left."""
         self._end(*self._left)
 
-    def end(self, answer: ToolAnswer) -> None:
+    def end(self, answer: ToolResponse) -> None:
         """Record how the tool call ended, once."""
         self._end(answer, time.perf_counter())
 
-    def _end(self, answer: ToolAnswer, ended: float) -> None:
+    def _end(self, answer: ToolResponse, ended: float) -> None:
         if self.has_ended:
             return
         self.has_ended = True
@@ -117,7 +117,7 @@ class OpenToolCall:
         for slot, record in zip(self._slots, records, strict=True):
             self._calls.recorder.end(slot, record)
 
-    def _records(self, answer: ToolAnswer, duration_ms: float | None) -> list[Kept]:
+    def _records(self, answer: ToolResponse, duration_ms: float | None) -> list[Kept]:
         source, call = self._source, self._in_flight
         invocation = Invocation(
             id=call.id,
@@ -162,4 +162,4 @@ _OUTCOMES: Final = {
     ToolOutcome.INTERRUPTED: Outcome.INTERRUPTED,
 }
 
-GONE: Final = ToolAnswer(None, ToolOutcome.CANCELLED, STATUS_CLIENT_CLOSED)
+GONE: Final = ToolResponse(None, ToolOutcome.CANCELLED, STATUS_CLIENT_CLOSED)

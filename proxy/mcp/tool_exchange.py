@@ -7,19 +7,19 @@ from audit_log.record import Outcome, ToolOutcome
 from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExchange
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
-from proxy.http.response import AnswerHead
+from proxy.http.response import ResponseHead
 from proxy.mcp.json_stream import JsonStream, Values
 from proxy.mcp.messages import (
     REQUEST_PATHS,
     JsonRpcId,
-    ToolAnswer,
     ToolCall,
+    ToolResponse,
     cancelled_id,
     named_by_header,
-    tool_answer_of,
     tool_call_of,
+    tool_response_of,
 )
-from proxy.mcp.reading import AnswerReading
+from proxy.mcp.reading import ResponseReading
 from proxy.mcp.tool_calls import GONE, OpenToolCall, Source, ToolCalls
 from proxy.mcp.trace import ids_to_add, trace_id_of, travel_ids_of
 
@@ -34,7 +34,7 @@ class McpExchange(Exchange):
     """Watches what passes, delays nothing, and records each tool call once."""
 
     def __init__(self, head: RequestHead, source: Source, calls: ToolCalls, tally: Tally) -> None:
-        """Watch the exchange of *head*, whose tool calls come from *source*."""
+        """Observer the exchange of *head*, whose tool calls come from *source*."""
         self._counted = UnauditedExchange(tally)
         ours, self.added_fields = ids_to_add(head)
         self._source = replace(source, ours=ours, theirs=travel_ids_of(head))
@@ -44,11 +44,11 @@ class McpExchange(Exchange):
         self._request = JsonStream(REQUEST_PATHS, self._message_sent)
         self._open: list[OpenToolCall] = []
         self._status = STATUS_UNKNOWN
-        self._reading: AnswerReading | None = None
+        self._reading: ResponseReading | None = None
         self._has_ended = False
 
     def request_content(self, data: bytes) -> None:
-        """Watch a piece of the request's body on its way to the MCP server.
+        """Observer a piece of the request's body on its way to the MCP server.
 
         Whether it is encoded, its first byte tells; the field that says so may lie, and a server
         that pays no heed to it would act on what we had not read.
@@ -60,12 +60,12 @@ class McpExchange(Exchange):
             if self._named is not None and not self._open:
                 self._begin_call(ToolCall(self._named, rpc_id=None))
 
-    def answer_opened(self, head: AnswerHead) -> Payload | None:
+    def response_opened(self, head: ResponseHead) -> Payload | None:
         """Return what watches the content of the answer, if there is anything to learn."""
         self._status = head.status
         if not self._open:
             return None
-        self._reading = AnswerReading(head, self._message_received)
+        self._reading = ResponseReading(head, self._message_received)
         return self._reading.feed
 
     def end(self, outcome: Outcome, status: int) -> None:
@@ -120,7 +120,7 @@ class McpExchange(Exchange):
         self._open.append(self._calls.begin(said, source))
 
     def _message_received(self, values: Values) -> None:
-        answer = tool_answer_of(values)
+        answer = tool_response_of(values)
         if answer is None:
             return
         if self._status >= _FIRST_ERROR:
@@ -141,11 +141,11 @@ def _named_by_head(head: RequestHead) -> str | None:
     return named_by_header(name) if head.field(b"mcp-method") == b"tools/call" else None
 
 
-def _unanswered(outcome: Outcome, status: int) -> ToolAnswer:
+def _unanswered(outcome: Outcome, status: int) -> ToolResponse:
     if outcome is Outcome.CLIENT_CLOSED:
         return GONE
     if outcome is Outcome.INTERRUPTED:
-        return ToolAnswer(None, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
+        return ToolResponse(None, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
     if status >= _FIRST_ERROR:
-        return ToolAnswer(None, ToolOutcome.PROTOCOL_ERROR, status)
-    return ToolAnswer(None, ToolOutcome.UNKNOWN, status)
+        return ToolResponse(None, ToolOutcome.PROTOCOL_ERROR, status)
+    return ToolResponse(None, ToolOutcome.UNKNOWN, status)

@@ -19,11 +19,11 @@ from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
 from proxy.http.errors import ExchangeError, RefusedError
 from proxy.http.fields import Fields, field_lines
 from proxy.http.forwarding import Peer, upgrade_of
-from proxy.http.own_response import answer_to
+from proxy.http.own_response import response_to
 from proxy.http.request import HeadParser, RequestHead
 from proxy.http.upstream_errors import UpstreamUnreachableError
 from proxy.relay.handler import HeaderPolicy
-from proxy.relay.keepalive import notice_death
+from proxy.relay.keepalive import keep_alive
 from proxy.relay.response_relay import Relay, Tunnel
 from proxy.relay.routes import Routes
 from proxy.relay.sockets import LINGER_SECONDS, cut, peer_of
@@ -124,7 +124,7 @@ class ExpressConnection(asyncio.Protocol):
         """Find out who it is, once a connection."""
         self.transport = cast("asyncio.Transport", transport)
         self._peer = peer_of(transport, self._lane.admission.trusted)
-        notice_death(transport)
+        keep_alive(transport)
         self.idle_since = self._loop.time()
         self._connections.add(self)
 
@@ -301,7 +301,7 @@ class ExpressConnection(asyncio.Protocol):
         self._end(head, keeps_alive=head.goes_on_after_refusal)
 
     def _answer(self, error: ExchangeError, head: RequestHead) -> None:
-        self.send(answer_to(error, keeps_alive=head.goes_on_after_refusal, method=head.method))
+        self.send(response_to(error, keeps_alive=head.goes_on_after_refusal, method=head.method))
 
     def _end(self, head: RequestHead, *, keeps_alive: bool) -> None:
         self._request = self._exchange = None

@@ -12,7 +12,7 @@ from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
 from proxy.http.errors import ExchangeError, RefusedError
 from proxy.http.fields import FieldList, Fields
 from proxy.http.forwarding import Peer
-from proxy.http.own_response import answer_to
+from proxy.http.own_response import response_to
 from proxy.http.request import RequestHead
 from proxy.http.upstream_errors import UpstreamUnreachableError
 from proxy.relay.listener import Answered, Listener, RelayRequest
@@ -135,5 +135,5 @@ def _settle(done: asyncio.Future[None], error: ExchangeError | None) -> None:
 def _own_answer(
     listener: Listener, error: ExchangeError, *, keeps_alive: bool, method: bytes = b""
 ) -> Answered:
-    listener.send(answer_to(error, keeps_alive=keeps_alive, method=method))
+    listener.send(response_to(error, keeps_alive=keeps_alive, method=method))
     return Answered(keeps_alive=keeps_alive)

@@ -10,7 +10,7 @@ PROBES: Final = 4
 """A silent stream is asked after a minute, and given up after another."""
 
 
-def notice_death(transport: asyncio.BaseTransport) -> None:
+def keep_alive(transport: asyncio.BaseTransport) -> None:
     """Have the kernel ask the other end whether it still lives (RFC 9293 section 3.8.4)."""
     opened = transport.get_extra_info("socket")
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -14,7 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from proxy.http.forwarding import Peer
-from proxy.http.own_response import own_answer
+from proxy.http.own_response import own_response
 from proxy.relay.request_reader import ReadRequest, RequestReader
 from proxy.relay.response_relay import Relay, Tunnel
 from proxy.relay.sockets import LINGER_SECONDS, cut, peer_of
@@ -208,7 +208,7 @@ class Listener(web.RequestHandler):
         log.error("request.handler_failed", client=request.remote, error=repr(exc))
         if self.relay is None or self.relay.status is None:
             detail = message or HTTPStatus(status).phrase
-            self.send(own_answer(status, detail, keeps_alive=False))
+            self.send(own_response(status, detail, keeps_alive=False))
         return Answered(keeps_alive=False)
 
     def log_exception(self, *_message: object, exc_info: object = None, **_: object) -> None:

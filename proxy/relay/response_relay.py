@@ -8,14 +8,14 @@ from proxy.audit.exchange import Exchange
 from proxy.http.errors import ExchangeError
 from proxy.http.fields import Fields, field_lines
 from proxy.http.forwarding import (
-    answer_fields,
+    response_fields,
     switched_fields,
-    unchunked_answer_fields,
+    unchunked_response_fields,
     upgrade_of,
 )
 from proxy.http.framing import Body, ChunkedBody, Payload
 from proxy.http.request import RequestHead
-from proxy.http.response import SWITCHING_PROTOCOLS, AnswerHead
+from proxy.http.response import SWITCHING_PROTOCOLS, ResponseHead
 from proxy.relay.upstream_connection import UpstreamConnection
 
 Finished = Callable[[ExchangeError | None], None]
@@ -117,14 +117,14 @@ class Relay:
         """Go on where `client_is_slow` had stopped."""
         self.connection.resume()
 
-    # The upstream's side: an AnswerSink
+    # The upstream's side: an ResponseSink
 
-    def interim(self, head: AnswerHead) -> None:
+    def interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
         if not self._head.is_http_10:
-            self._write(b"%b%b\r\n" % (_status_line(head), head.fields.derived(_answer_lines)))
+            self._write(b"%b%b\r\n" % (_status_line(head), head.fields.derived(_response_lines)))
 
-    def opened(self, head: AnswerHead, body: Body, *, more_is_here: bool) -> Payload | None:
+    def opened(self, head: ResponseHead, body: Body, *, more_is_here: bool) -> Payload | None:
         """Send the head at once, for a stream may stay silent for minutes.
 
         Together with the piece of the body that *more_is_here* tells of: it comes right after.
@@ -134,7 +134,7 @@ class Relay:
         self._ends_at_close = body.ends_at_close or self._unchunks
         self.keeps_alive &= not self._ends_at_close
         self.status = head.status
-        watch = self.exchange.answer_opened(head)
+        watch = self.exchange.response_opened(head)
         if self._is_tunnel or head.is_event_stream:
             self.exchange.end(Outcome.STREAMING, head.status)
         elif body.is_complete:
@@ -205,13 +205,13 @@ class Relay:
 
         return watched
 
-    def _field_lines(self, head: AnswerHead) -> bytes:
+    def _field_lines(self, head: ResponseHead) -> bytes:
         if self._is_tunnel:
             return field_lines(switched_fields(head.fields)) + b"\r\n"
         if self._unchunks:
-            lines = field_lines(unchunked_answer_fields(head.fields))
+            lines = field_lines(unchunked_response_fields(head.fields))
         else:
-            lines = head.fields.derived(_answer_lines)
+            lines = head.fields.derived(_response_lines)
         if not self.keeps_alive:
             return lines + b"Connection: close\r\n\r\n"
         return lines + (b"Connection: keep-alive\r\n\r\n" if self._head.is_http_10 else b"\r\n")
@@ -224,9 +224,9 @@ class Relay:
         self._finished(error)
 
 
-def _status_line(head: AnswerHead) -> bytes:
+def _status_line(head: ResponseHead) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
 
 
-def _answer_lines(fields: Fields) -> bytes:
-    return field_lines(answer_fields(fields))
+def _response_lines(fields: Fields) -> bytes:
+    return field_lines(response_fields(fields))

@@ -4,28 +4,28 @@ import asyncio
 import select
 from typing import Protocol, cast
 
-from proxy.http.framing import Body, BodyUntilClose, FramingError, Payload, answer_body
-from proxy.http.response import SWITCHING_PROTOCOLS, AnswerHead, HeadReader
+from proxy.http.framing import Body, BodyUntilClose, FramingError, Payload, response_body
+from proxy.http.response import SWITCHING_PROTOCOLS, HeadReader, ResponseHead
 from proxy.http.upstream_errors import (
     UpstreamBrokeOffError,
     UpstreamError,
     UpstreamTimedOutError,
     UpstreamUnreachableError,
 )
-from proxy.relay.keepalive import notice_death
+from proxy.relay.keepalive import keep_alive
 
 
-class AnswerSink(Protocol):
+class ResponseSink(Protocol):
     """Who receives an answer. Every call happens in the event loop and returns at once."""
 
     @property
     def may_switch(self) -> bool:
         """Say whether the request asked to change protocols, so that a 101 is an answer to it."""
 
-    def interim(self, head: AnswerHead) -> None:
+    def interim(self, head: ResponseHead) -> None:
         """Receive a 1xx head; the real one follows."""
 
-    def opened(self, head: AnswerHead, body: Body, *, more_is_here: bool) -> Payload | None:
+    def opened(self, head: ResponseHead, body: Body, *, more_is_here: bool) -> Payload | None:
         """Receive the head; if *body* is complete, nothing else follows.
 
         *more_is_here* says that the first piece comes next, before anything else happens.
@@ -60,12 +60,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.is_open = False
         self._loop = asyncio.get_running_loop()
-        self._answer_timeout_seconds = answer_timeout_seconds
-        self._answer_is_due = 0.0  # in loop time; 0 while none is owed
+        self._response_timeout_seconds = answer_timeout_seconds
+        self._response_is_due = 0.0  # in loop time; 0 while none is owed
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._news = select.poll()
-        self._sink: AnswerSink | None = None
+        self._sink: ResponseSink | None = None
         self._method = b""
         self._head = HeadReader()
         self._body: Body | None = None
@@ -80,7 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     # One exchange
 
-    def begin(self, method: bytes, sink: AnswerSink) -> None:
+    def begin(self, method: bytes, sink: ResponseSink) -> None:
         """Start an exchange: what is sent from now on is its request; *sink* gets the answer."""
         self._sink, self._method = sink, method
         self._request_is_sent = False
@@ -99,7 +99,7 @@ class UpstreamConnection(asyncio.Protocol):
         if (room := self._room) is None:
             return
         try:
-            async with asyncio.timeout(self._answer_timeout_seconds):
+            async with asyncio.timeout(self._response_timeout_seconds):
                 await room.wait()
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream does not read the request") from error
@@ -108,9 +108,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Learn that the request is complete; from now on the upstream owes an answer."""
         self._request_is_sent = True
         if self._sink is not None and self._body is None:
-            self._answer_is_due = self._loop.time() + self._answer_timeout_seconds
+            self._response_is_due = self._loop.time() + self._response_timeout_seconds
             if self._timer is None:
-                self._timer = self._loop.call_at(self._answer_is_due, self._look_at_the_time)
+                self._timer = self._loop.call_at(self._response_is_due, self._look_at_the_time)
 
     @property
     def is_reusable(self) -> bool:
@@ -160,7 +160,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._news.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        notice_death(transport)
+        keep_alive(transport)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
@@ -216,7 +216,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Reading an answer
 
-    def _take_heads(self, sink: AnswerSink, data: bytes) -> None:
+    def _take_heads(self, sink: ResponseSink, data: bytes) -> None:
         self._is_silent = False
         while (read := self._head.feed(data)) is not None:
             head, data = read
@@ -227,8 +227,8 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             sink.interim(head)
 
-    def _take_final_head(self, sink: AnswerSink, head: AnswerHead, *, has_more: bool) -> None:
-        self._answer_is_due = 0.0
+    def _take_final_head(self, sink: ResponseSink, head: ResponseHead, *, has_more: bool) -> None:
+        self._response_is_due = 0.0
         self._keeps_alive = head.keeps_alive
         is_switch = head.status == SWITCHING_PROTOCOLS
         if is_switch and not sink.may_switch:
@@ -236,7 +236,7 @@ class UpstreamConnection(asyncio.Protocol):
         body: Body = (
             BodyUntilClose()
             if is_switch
-            else answer_body(self._method, head.status, head.fields, is_http_10=head.is_http_10)
+            else response_body(self._method, head.status, head.fields, is_http_10=head.is_http_10)
         )
         if body.is_complete:
             # More than was announced: whose answer that is, nobody knows.
@@ -247,7 +247,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._body = body
             self._payload = sink.opened(head, body, more_is_here=has_more)
 
-    def _take_body(self, sink: AnswerSink, body: Body, data: bytes) -> None:
+    def _take_body(self, sink: ResponseSink, body: Body, data: bytes) -> None:
         taken = body.take(data, self._payload)
         if not body.is_complete:
             sink.piece(data, body)
@@ -259,10 +259,10 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[:taken]
         sink.piece(data, body)
 
-    def _finish(self) -> AnswerSink | None:
+    def _finish(self) -> ResponseSink | None:
         sink, self._sink, self._body, self._payload = self._sink, None, None, None
         self._has_served = True
-        self._answer_is_due = 0.0
+        self._response_is_due = 0.0
         self.resume()
         return sink
 
@@ -277,10 +277,10 @@ class UpstreamConnection(asyncio.Protocol):
         each would cost more than the rest of this class.
         """
         self._timer = None
-        if not self._answer_is_due:
+        if not self._response_is_due:
             return
-        if self._loop.time() < self._answer_is_due:
-            self._timer = self._loop.call_at(self._answer_is_due, self._look_at_the_time)
+        if self._loop.time() < self._response_is_due:
+            self._timer = self._loop.call_at(self._response_is_due, self._look_at_the_time)
             return
         self._transport.abort()
         self._fail(UpstreamTimedOutError("the upstream did not answer in time"))

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from audit_log.record import Gap
-from proxy.audit.exchange import Tally, Watch
+from proxy.audit.exchange import Observer, Tally
 from proxy.settings import ProxySettings
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
@@ -20,10 +20,10 @@ SEEN_TOKENS_FILE = "seen-tokens"
 
 
 @dataclass(frozen=True, slots=True)
-class Watchers:
+class Observers:
     """Who is to be told when something has happened. Nobody, unless a setting asks for it."""
 
-    call_ended: Sequence[Watch]
+    call_ended: Sequence[Observer]
     announcer: Announcer | None
 
     @property
@@ -33,11 +33,11 @@ class Watchers:
 
 
 @asynccontextmanager
-async def watching(
+async def observing(
     settings: ProxySettings, instance: str, tally: Tally, health: Health
-) -> AsyncIterator[Watchers]:
+) -> AsyncIterator[Observers]:
     """Yield the watchers that *settings* ask for. Raises TracingUnavailableError."""
-    call_ended: list[Watch] = [log_call] if settings.log_requests else []
+    call_ended: list[Observer] = [log_call] if settings.log_requests else []
     announcer = None
     async with AsyncExitStack() as stack:
         if settings.tracing:
@@ -55,4 +55,4 @@ async def watching(
                 )
             )
             call_ended.append(announcer.call_ended)
-        yield Watchers(call_ended, announcer)
+        yield Observers(call_ended, announcer)

@@ -9,7 +9,7 @@ import structlog
 
 from audit_log.process.disk_thread import DiskThread
 from audit_log.record import AuditRecord
-from proxy.audit.exchange import Watch
+from proxy.audit.exchange import Observer
 from proxy.http.request import RequestHead
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
@@ -79,7 +79,7 @@ def span_export(instance: str) -> Export:
 
 
 @asynccontextmanager
-async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncIterator[Watch]:
+async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncIterator[Observer]:
     """Yield what is to be told of each call; send the spans by *export*, count them in *fates*."""
     outbox: Outbox[EndedCall] = Outbox(CAPACITY, fates)
     # Not an executor: a collector that does not answer must not keep a stopped sidecar alive.

@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _PROBE: Final = "0" * 64
 
 
-class DirectoryUnavailableError(Exception):
+class TokenCacheUnavailableError(Exception):
     """Nobody can say now whose token this is."""
 
 
@@ -47,7 +47,7 @@ Changes = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectoryLimits:
+class TokenCacheLimits:
     """How long the directory waits and remembers, and how much it keeps and asks."""
 
     lookup_seconds: float = 0.25
@@ -64,18 +64,18 @@ class DirectoryLimits:
     max_unknown: int = 10_000
 
 
-class TokenDirectory:
+class TokenCache:
     """Tokens in memory, kept up to date by `run`."""
 
     def __init__(
         self,
         tokens: TokenSource,
         *,
-        limits: DirectoryLimits | None = None,
+        limits: TokenCacheLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = tokens
-        self._limits = limits or DirectoryLimits()
+        self._limits = limits or TokenCacheLimits()
         self._clock = clock
         self._memory = TokenMemory(
             max_known=self._limits.max_known,
@@ -110,7 +110,7 @@ class TokenDirectory:
     async def identify(self, token_hash: str) -> Token | None:
         """Return the token with this hash, or None if nobody has it.
 
-        Raises `DirectoryUnavailableError` when there is no answer in time; at once when too many
+        Raises `TokenCacheUnavailableError` when there is no answer in time; at once when too many
         others are being looked up, or when the database is known to be out of reach. Whoever asks
         for the same token shares one look-up.
         """
@@ -122,7 +122,9 @@ class TokenDirectory:
             if lookup.done() and not lookup.cancelled():
                 answer = lookup.result()
         if answer is MISSING:
-            raise DirectoryUnavailableError(f"the token directory is out of reach: {self._reason}")
+            raise TokenCacheUnavailableError(
+                f"the token cache is out of reach: {self._reason}"
+            )
         return answer
 
     async def run(self, changes: Changes | None = None) -> None:
@@ -153,7 +155,7 @@ class TokenDirectory:
         lookup = self._lookups.get(token_hash)
         if lookup is None:
             if len(self._lookups) >= self._limits.lookups_at_once:
-                raise DirectoryUnavailableError("too many tokens are being looked up")
+                raise TokenCacheUnavailableError("too many tokens are being looked up")
             lookup = asyncio.create_task(self._ask(token_hash), name="token-lookup")
             self._lookups[token_hash] = lookup
             lookup.add_done_callback(lambda _: self._lookups.pop(token_hash))

@@ -53,12 +53,12 @@ async def connections_watched(database: Database) -> AsyncIterator[Counter[str]]
                 most[row["usename"]] = max(most[row["usename"]], row["count"])
             await asyncio.sleep(0.1)
 
-    watching = asyncio.create_task(watch())
+    observing = asyncio.create_task(watch())
     try:
         yield most
     finally:
         is_over.set()
-        await watching
+        await observing
 
 
 @pytest.mark.timeout(600)

@@ -10,18 +10,18 @@ from audit_log.postgres.database import open_database
 from audit_log.schema.migrate import migrate
 from audit_log.tokens import Token, TokenTable, hash_token
 from deploy.local.postgres import running_postgres
-from proxy.tokens.cache import DirectoryLimits, DirectoryUnavailableError, TokenDirectory
+from proxy.tokens.cache import TokenCache, TokenCacheLimits, TokenCacheUnavailableError
 from proxy.tokens.memory import Missing
 
-PATIENT = DirectoryLimits(lookup_seconds=30, poll_seconds=0.05)
-BY_NOTIFICATION_ONLY = DirectoryLimits(lookup_seconds=30, poll_seconds=3600)
+PATIENT = TokenCacheLimits(lookup_seconds=30, poll_seconds=0.05)
+BY_NOTIFICATION_ONLY = TokenCacheLimits(lookup_seconds=30, poll_seconds=3600)
 
 
 @asynccontextmanager
 async def kept_up_to_date(
-    tokens: TokenTable, limits: DirectoryLimits, *, listening: bool = True
-) -> AsyncIterator[TokenDirectory]:
-    directory = TokenDirectory(tokens, limits=limits)
+    tokens: TokenTable, limits: TokenCacheLimits, *, listening: bool = True
+) -> AsyncIterator[TokenCache]:
+    directory = TokenCache(tokens, limits=limits)
     running = asyncio.create_task(directory.run(tokens.changes if listening else None))
     try:
         yield directory
@@ -84,7 +84,7 @@ async def test_tokens_stay_known_while_postgresql_is_away_and_are_read_again_whe
                 server.kill()
                 await until(lambda: not directory.is_reachable)
                 assert directory.known(hash_token(secret)) == token
-                with pytest.raises(DirectoryUnavailableError):
+                with pytest.raises(TokenCacheUnavailableError):
                     await directory.identify(hash_token("pwm_never_seen"))
 
                 server.start()
@@ -120,8 +120,8 @@ async def test_who_shares_the_connection_with_a_long_refresh_is_answered_between
     async with open_database(database_url, connections=1, application="test") as database:
         tokens = TokenTable(database)
         _, newcomer = await tokens.create("newcomer", "viewer", 90)
-        directory = TokenDirectory(
-            tokens, limits=DirectoryLimits(lookup_seconds=30, tokens_at_once=2)
+        directory = TokenCache(
+            tokens, limits=TokenCacheLimits(lookup_seconds=30, tokens_at_once=2)
         )
         await known_tokens(tokens, directory, 200)
         refreshing = asyncio.create_task(directory.refresh())
@@ -132,7 +132,7 @@ async def test_who_shares_the_connection_with_a_long_refresh_is_answered_between
         await refreshing
 
 
-async def known_tokens(tokens: TokenTable, directory: TokenDirectory, number: int) -> list[str]:
+async def known_tokens(tokens: TokenTable, directory: TokenCache, number: int) -> list[str]:
     """Make tokens, let the directory know them, and return their hashes."""
     made = [await tokens.create(f"token {n}", "viewer", 90) for n in range(number)]
     hashes = [hash_token(secret) for _, secret in made]

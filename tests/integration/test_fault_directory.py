@@ -5,7 +5,7 @@ import time
 import pytest
 
 from audit_log.tokens import TokenTable
-from proxy.tokens.cache import DirectoryLimits
+from proxy.tokens.cache import TokenCacheLimits
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
@@ -13,7 +13,7 @@ from tests.neighbours.hop import hop_to
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, recovered
 
-LONGEST_WAIT = DirectoryLimits().lookup_seconds
+LONGEST_WAIT = TokenCacheLimits().lookup_seconds
 CALLS = 40
 
 

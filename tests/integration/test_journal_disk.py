@@ -10,7 +10,7 @@ import pytest
 
 from audit_log.record import AuditRecord, Outcome
 from proxy.journal import Limits, open_journal
-from proxy.journal.folder import MAX_DAMAGED_BYTES, JournalDirectory
+from proxy.journal.folder import MAX_DAMAGED_BYTES, JournalFolder
 from proxy.journal.line import record_line
 from proxy.journal.segments import Segments
 from tests.neighbours.journal import (
@@ -129,7 +129,7 @@ async def test_a_failing_disk_is_tried_again_until_it_works(opened, directory):
 
 
 def test_a_write_that_stops_half_way_is_cut_off_and_made_again(tmp_path):
-    directory = JournalDirectory(tmp_path)
+    directory = JournalFolder(tmp_path)
     kept = Segments(directory, 1 << 20)
     lines = [record_line(number, a_record(number)) for number in range(10)]
     first, second = b"".join(lines[:5]), b"".join(lines[5:])
@@ -253,7 +253,7 @@ async def test_a_disk_that_hangs_over_a_refused_record_holds_nothing_else_up(ope
 
 
 def test_of_what_is_damaged_the_oldest_goes_when_it_takes_too_much(tmp_path):
-    directory = JournalDirectory(tmp_path)
+    directory = JournalFolder(tmp_path)
     kept = [directory.keep_damaged(f"{number}.raw", b"x") for number in range(3)]
     for number, path in enumerate(kept):
         os.truncate(path, MAX_DAMAGED_BYTES // 2)

@@ -10,7 +10,7 @@ import pytest
 from audit_log.record import Outcome
 from proxy.journal import Limits, open_journal
 from proxy.journal.line import record_line
-from proxy.journal.ring import Head
+from proxy.journal.ring import Ring
 from tests.neighbours.journal import (
     SMALL,
     a_record,
@@ -141,7 +141,7 @@ async def test_killed_between_moving_to_disk_and_noting_it(noted, opened, killed
         now()
     memory = found()
     [path] = memory.glob("*.head")
-    head = Head.open(path)
+    head = Ring.open(path)
     head.moved = len(b"".join(record_line(n + 1, r) for n, r in enumerate(records[:noted])))
     head.close()
 

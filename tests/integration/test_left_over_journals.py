@@ -5,7 +5,7 @@ import os
 import pytest
 from aiohttp import ClientSession
 
-from proxy.delivery.orphaned import left_over
+from proxy.delivery.orphaned import orphaned
 from proxy.journal import open_journal
 from proxy.workers import Place
 from tests.neighbours.arrivals import arrived
@@ -41,7 +41,7 @@ def lose_head(journal):
 
 
 async def is_empty(directory, workers):
-    return not left_over(directory, workers, "host")
+    return not orphaned(directory, workers, "host")
 
 
 async def test_one_sidecar_writes_what_several_workers_left(
@@ -62,7 +62,7 @@ async def test_workers_write_what_one_sidecar_and_further_workers_left(
     workers = {"PROXY_WORKERS": "2", "PROXY_PORT": str(free_port())}
     async with home.sidecar(upstream.url, database_url, **workers) as supervisor:
         await arrived(database, 22)
-        await supervisor.logged("journal.left_over_drained")
+        await supervisor.logged("journal.orphaned_drained")
         await eventually(lambda: is_empty(home.journal, 2))
 
 
@@ -75,7 +75,7 @@ async def test_a_journal_that_somebody_has_open_is_left_alone(
         home.sidecar(upstream.url, database_url) as sidecar,
         ClientSession() as client,
     ):
-        said = await sidecar.logged("journal.left_over_not_opened")
+        said = await sidecar.logged("journal.orphaned_not_opened")
         async with client.get(f"{sidecar.ops_url}/readyz") as answer:
             assert "worker-1 is not written" in await answer.text()
     assert "another process keeps its journal here" in said["error"]
@@ -93,7 +93,7 @@ async def test_a_disk_that_hangs_holds_up_neither_calls_nor_the_next_journal(
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 10)
         await arrived(database, 10 + 11)
-        await sidecar.logged("journal.left_over_late")
+        await sidecar.logged("journal.orphaned_late")
         await degraded(sidecar, "worker-1 does not answer")
 
         os.close(os.open(mark, os.O_WRONLY))
@@ -109,7 +109,7 @@ async def test_a_gap_carries_the_name_of_the_worker_that_left_it(
     await leave(home, "worker-3")
     lose_head(home.journal / "worker-3")
     async with home.sidecar(upstream.url, database_url) as sidecar:
-        await sidecar.logged("journal.left_over_drained")
+        await sidecar.logged("journal.orphaned_drained")
 
     row = await database.fetch_row("SELECT instance FROM mcp_audit_gap")
     assert row is not None
@@ -120,6 +120,6 @@ async def test_only_journals_that_nobody_will_open_are_left_over(home):
     await leave(home, ".", "worker-0", "worker-1", "worker-2")
     workers = [Place(home.journal / f"worker-{n}", f"host/{n}") for n in range(3)]
 
-    assert left_over(home.journal, 1, "host") == workers
-    assert left_over(home.journal, 2, "host") == [Place(home.journal, "host"), workers[2]]
-    assert left_over(home.journal / "worker-0", 1, "host/0") == []
+    assert orphaned(home.journal, 1, "host") == workers
+    assert orphaned(home.journal, 2, "host") == [Place(home.journal, "host"), workers[2]]
+    assert orphaned(home.journal / "worker-0", 1, "host/0") == []

@@ -1,7 +1,7 @@
 """Heads of requests, for unit tests."""
 
 from proxy.http.request import RequestHead, parsed_head
-from proxy.http.response import AnswerHead, HeadReader
+from proxy.http.response import HeadReader, ResponseHead
 
 
 def head_with(method: str = "POST", target: str = "/mcp", **fields: str) -> RequestHead:
@@ -11,7 +11,7 @@ def head_with(method: str = "POST", target: str = "/mcp", **fields: str) -> Requ
     return parsed_head("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
 
-def answer_with(status: int, **fields: str) -> AnswerHead:
+def answer_with(status: int, **fields: str) -> ResponseHead:
     """Return the head of an answer with *fields*."""
     lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in fields.items())]
     read = HeadReader().feed("\r\n".join([*lines, "", ""]).encode())

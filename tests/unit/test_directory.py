@@ -9,13 +9,13 @@ import pytest
 
 from audit_log.errors import StoreUnavailableError
 from audit_log.tokens import Token
-from proxy.tokens.cache import DirectoryLimits, DirectoryUnavailableError, TokenDirectory
+from proxy.tokens.cache import TokenCache, TokenCacheLimits, TokenCacheUnavailableError
 from proxy.tokens.memory import MISSING
 
 TOKEN = Token(id=uuid4(), name="ci")
 REVOKED = Token(id=TOKEN.id, name="ci", revoked_at=datetime(2026, 2, 28, tzinfo=UTC))
-PATIENT = DirectoryLimits(lookup_seconds=30, lookups_at_once=2, tokens_at_once=3)
-IMPATIENT = DirectoryLimits(lookup_seconds=0)
+PATIENT = TokenCacheLimits(lookup_seconds=30, lookups_at_once=2, tokens_at_once=3)
+IMPATIENT = TokenCacheLimits(lookup_seconds=0)
 
 
 class Tokens:
@@ -82,7 +82,7 @@ def clock():
 
 @pytest.fixture
 def directory(tokens, clock):
-    return TokenDirectory(tokens, limits=PATIENT, clock=clock)
+    return TokenCache(tokens, limits=PATIENT, clock=clock)
 
 
 async def test_a_token_is_looked_up_once_and_then_known(directory, tokens):
@@ -125,7 +125,7 @@ async def test_too_many_look_ups_are_refused_at_once(directory, tokens):
     waiting = [asyncio.create_task(directory.identify(name)) for name in ("a", "b")]
     await until(lambda: len(tokens.asked) == 2)
 
-    with pytest.raises(DirectoryUnavailableError):
+    with pytest.raises(TokenCacheUnavailableError):
         await directory.identify("c")
 
     tokens.answering.set()
@@ -134,10 +134,10 @@ async def test_too_many_look_ups_are_refused_at_once(directory, tokens):
 
 
 async def test_a_slow_answer_is_not_waited_for_but_serves_the_next_call(tokens):
-    directory = TokenDirectory(tokens, limits=IMPATIENT)
+    directory = TokenCache(tokens, limits=IMPATIENT)
     tokens.answering.clear()
 
-    with pytest.raises(DirectoryUnavailableError):
+    with pytest.raises(TokenCacheUnavailableError):
         await directory.identify("a")
     await until(lambda: tokens.asked)
     tokens.answering.set()
@@ -148,7 +148,7 @@ async def test_a_slow_answer_is_not_waited_for_but_serves_the_next_call(tokens):
 
 async def test_an_unreachable_database_is_said_so_and_asked_again(directory, tokens):
     tokens.is_away = True
-    with pytest.raises(DirectoryUnavailableError, match="out of reach: away"):
+    with pytest.raises(TokenCacheUnavailableError, match="out of reach: away"):
         await directory.identify("a")
     assert not directory.is_reachable
 
@@ -167,7 +167,7 @@ async def test_nobody_waits_for_a_database_that_failed_but_it_is_asked_behind_th
     tokens.answering.clear()
 
     # PATIENT: it would wait for half a minute.
-    with pytest.raises(DirectoryUnavailableError, match="away"):
+    with pytest.raises(TokenCacheUnavailableError, match="away"):
         await directory.identify("a")
     await until(lambda: "a" in tokens.asked)
     tokens.answering.set()
@@ -177,16 +177,16 @@ async def test_nobody_waits_for_a_database_that_failed_but_it_is_asked_behind_th
 
 
 async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens):
-    directory = TokenDirectory(tokens, limits=DirectoryLimits(lookup_seconds=0.25))
+    directory = TokenCache(tokens, limits=TokenCacheLimits(lookup_seconds=0.25))
     await directory.refresh()
     tokens.answering.clear()
-    with pytest.raises(DirectoryUnavailableError, match="no answer in time"):
+    with pytest.raises(TokenCacheUnavailableError, match="no answer in time"):
         await directory.identify("a")
     assert not directory.is_reachable
 
     began = time.monotonic()
     for token_hash in ("a", "b", "c", "a") * 10:
-        with pytest.raises(DirectoryUnavailableError):
+        with pytest.raises(TokenCacheUnavailableError):
             await directory.identify(token_hash)
     assert time.monotonic() - began < 0.25
 
@@ -196,10 +196,10 @@ async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens
 
 
 async def test_an_answer_that_comes_late_ends_the_waiting_in_vain(tokens):
-    late = TokenDirectory(tokens, limits=IMPATIENT)
+    late = TokenCache(tokens, limits=IMPATIENT)
     await late.refresh()
     tokens.answering.clear()
-    with pytest.raises(DirectoryUnavailableError):
+    with pytest.raises(TokenCacheUnavailableError):
         await late.identify("a")
     assert not late.is_reachable
 
@@ -272,7 +272,7 @@ async def test_one_question_without_an_answer_ends_a_refresh_and_the_next_goes_o
 
 
 async def test_a_token_that_is_pushed_out_while_it_is_asked_for_stays_out(tokens, clock):
-    directory = TokenDirectory(tokens, limits=DirectoryLimits(max_known=1), clock=clock)
+    directory = TokenCache(tokens, limits=TokenCacheLimits(max_known=1), clock=clock)
     await know(directory, tokens, "a")
     tokens.answering.clear()
     refreshing = asyncio.create_task(directory.refresh())
@@ -310,7 +310,7 @@ async def test_ending_the_directory_ends_its_look_ups(directory, tokens):
 
     with pytest.raises(asyncio.CancelledError):
         await running
-    with pytest.raises(DirectoryUnavailableError):
+    with pytest.raises(TokenCacheUnavailableError):
         await caller
 
 
@@ -365,7 +365,7 @@ async def test_many_announcements_at_once_do_not_keep_others_from_their_turn(dir
         assert announcements.waiting.qsize() > 900
 
 
-async def know(directory: TokenDirectory, tokens: Tokens, hashes: str) -> None:
+async def know(directory: TokenCache, tokens: Tokens, hashes: str) -> None:
     """Let the directory know a token behind each of *hashes*; forget what was asked for that."""
     tokens.by_hash = dict.fromkeys(hashes, TOKEN)
     for token_hash in hashes:
@@ -374,7 +374,7 @@ async def know(directory: TokenDirectory, tokens: Tokens, hashes: str) -> None:
 
 
 @asynccontextmanager
-async def listening(directory: TokenDirectory) -> AsyncIterator[Announcements]:
+async def listening(directory: TokenCache) -> AsyncIterator[Announcements]:
     """Run the directory; yield what it listens to once it has read everything."""
     announcements = Announcements()
     running = asyncio.create_task(directory.run(announcements.changes))

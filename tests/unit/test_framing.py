@@ -12,8 +12,8 @@ from proxy.http.framing import (
     EmptyBody,
     FramingError,
     SizedBody,
-    answer_body,
     chunk,
+    response_body,
 )
 
 
@@ -119,7 +119,7 @@ def test_a_body_until_close_takes_everything_and_never_ends():
     ],
 )
 def test_the_framing_of_an_answer_follows_rfc_9112_section_6_3(method, status, fields, kind):
-    assert isinstance(answer_body(method, status, Fields(fields), is_http_10=False), kind)
+    assert isinstance(response_body(method, status, Fields(fields), is_http_10=False), kind)
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,4 @@ def test_the_framing_of_an_answer_follows_rfc_9112_section_6_3(method, status, f
 )
 def test_an_answer_that_can_be_framed_in_two_ways_is_refused(fields, is_http_10):
     with pytest.raises(FramingError):
-        answer_body(b"GET", 200, Fields(fields), is_http_10=is_http_10)
+        response_body(b"GET", 200, Fields(fields), is_http_10=is_http_10)

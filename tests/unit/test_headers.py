@@ -3,10 +3,10 @@ import pytest
 from proxy.http.fields import Fields
 from proxy.http.forwarding import (
     Peer,
-    answer_fields,
     request_fields,
+    response_fields,
     switched_fields,
-    unchunked_answer_fields,
+    unchunked_response_fields,
     upgrade_of,
 )
 
@@ -128,7 +128,7 @@ def test_an_answer_keeps_its_end_to_end_fields_and_its_framing():
     ]
 
     assert (
-        answer_fields(Fields([*fields, (b"Connection", b"close, x-own"), (b"X-Own", b"1")]))
+        response_fields(Fields([*fields, (b"Connection", b"close, x-own"), (b"X-Own", b"1")]))
         == fields
     )
 
@@ -136,7 +136,7 @@ def test_an_answer_keeps_its_end_to_end_fields_and_its_framing():
 def test_an_unchunked_answer_says_nothing_of_chunks():
     fields = [(b"A", b"1"), (b"Transfer-Encoding", b"chunked"), (b"Trailer", b"B")]
 
-    assert unchunked_answer_fields(Fields(fields)) == [(b"A", b"1")]
+    assert unchunked_response_fields(Fields(fields)) == [(b"A", b"1")]
 
 
 def test_a_change_of_protocols_keeps_the_fields_that_make_it_one():

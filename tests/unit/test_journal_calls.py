@@ -4,7 +4,7 @@ import pytest
 
 from audit_log.record import new_record_id
 from proxy.journal.calls import MAX_REGIONS, SLOT_BYTES, SLOTS_PER_REGION, Calls
-from proxy.journal.journal_error import HeadDamagedError
+from proxy.journal.journal_error import RingDamagedError
 from tests.neighbours.journal import a_record
 
 
@@ -87,5 +87,5 @@ def test_a_damaged_slot_is_nobodys_call(calls):
 
 def test_a_file_that_holds_no_slots_is_refused(tmp_path):
     (tmp_path / "a.calls").write_bytes(b"x" * 100)
-    with pytest.raises(HeadDamagedError):
+    with pytest.raises(RingDamagedError):
         Calls.open(tmp_path / "a.calls")

@@ -4,21 +4,21 @@ import os
 
 import pytest
 
-from proxy.journal.journal_error import HeadDamagedError
+from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, record_line
-from proxy.journal.ring import MIN_HEAD_BYTES, Head
+from proxy.journal.ring import MIN_HEAD_BYTES, Ring
 from tests.neighbours.journal import a_record
 
 
 @pytest.fixture
 def head(tmp_path):
-    head = Head.create(tmp_path / "a.head", MIN_HEAD_BYTES, identity=7, start=1_000, number=5)
+    head = Ring.create(tmp_path / "a.head", MIN_HEAD_BYTES, identity=7, start=1_000, number=5)
     yield head
     head.close()
 
 
 def reopened(head):
-    return Head.open(head.path)
+    return Ring.open(head.path)
 
 
 def test_appended_lines_are_read_back_across_the_end_of_the_ring(head):
@@ -113,7 +113,7 @@ def test_refusals_begin_anew_once_they_are_reported(head):
 
 def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError):
-        Head.create(tmp_path / "a.head", 1 << 60, identity=1, start=0, number=1)
+        Ring.create(tmp_path / "a.head", 1 << 60, identity=1, start=0, number=1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,8 +121,8 @@ def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path):
 def test_a_file_that_is_no_head_is_refused(tmp_path, content):
     path = tmp_path / "a.head"
     path.write_bytes(content)
-    with pytest.raises(HeadDamagedError):
-        Head.open(path)
+    with pytest.raises(RingDamagedError):
+        Ring.open(path)
 
 
 @pytest.mark.parametrize("word", range(8))
@@ -133,14 +133,14 @@ def test_a_head_whose_numbers_contradict_each_other_is_refused(head, word):
     if word in {1, 4}:  # identity and first number: any is as good
         reopened(head).close()
     else:
-        with pytest.raises(HeadDamagedError):
+        with pytest.raises(RingDamagedError):
             reopened(head)
 
 
 def test_what_is_not_a_file_of_ours_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "a.head")
-    with pytest.raises(HeadDamagedError):
-        Head.open(tmp_path / "a.head")
+    with pytest.raises(RingDamagedError):
+        Ring.open(tmp_path / "a.head")
     (tmp_path / "b.head").symlink_to(tmp_path / "a.head")
     with pytest.raises(OSError):
-        Head.open(tmp_path / "b.head")
+        Ring.open(tmp_path / "b.head")

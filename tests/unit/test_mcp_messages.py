@@ -6,14 +6,14 @@ from audit_log.record import ToolOutcome
 from proxy.mcp.json_stream import Values
 from proxy.mcp.messages import (
     MAX_TOOL_CHARACTERS,
-    ToolAnswer,
     ToolCall,
+    ToolResponse,
     cancelled_id,
     named_by_header,
-    tool_answer_of,
     tool_call_of,
     tool_name,
     tool_path,
+    tool_response_of,
 )
 
 ID = ("id",)
@@ -61,17 +61,17 @@ def test_a_name_that_is_no_text_is_recorded_as_none(name):
     ],
 )
 def test_an_answer_has_an_outcome_and_a_status(values, outcome, status, code):
-    assert tool_answer_of({ID: 1, **values}) == ToolAnswer(1, outcome, status, code)
+    assert tool_response_of({ID: 1, **values}) == ToolResponse(1, outcome, status, code)
 
 
 def test_requests_and_notifications_are_no_answers():
-    assert tool_answer_of({METHOD: "ping", ID: 1, ("result",): True}) is None
-    assert tool_answer_of({ID: 1}) is None
+    assert tool_response_of({METHOD: "ping", ID: 1, ("result",): True}) is None
+    assert tool_response_of({ID: 1}) is None
 
 
 def test_a_code_that_no_column_holds_is_left_out():
     for code in (1e400, -(2**31) - 1, 2**31, float("nan")):
-        answer = tool_answer_of({("error",): True, ("error", "code"): code})
+        answer = tool_response_of({("error",): True, ("error", "code"): code})
         assert answer is not None
         assert answer.error_code is None
 

@@ -1,7 +1,7 @@
 import asyncio
 from time import monotonic
 
-from audit_api.query.cache import Remembered
+from audit_api.query.cache import Cache
 
 
 class Search:
@@ -18,7 +18,7 @@ class Search:
 
 
 async def test_what_was_dear_to_find_is_kept_and_what_was_cheap_is_not():
-    remembered: Remembered[int] = Remembered()
+    remembered: Cache[int] = Cache()
     dear, cheap = Search(0.1), Search()
     assert [await remembered.answer("dear", dear) for _ in range(3)] == [1, 1, 1]
 
@@ -29,14 +29,14 @@ async def test_what_was_dear_to_find_is_kept_and_what_was_cheap_is_not():
 
 
 async def test_those_who_ask_at_once_share_one_search():
-    remembered: Remembered[int] = Remembered()
+    remembered: Cache[int] = Cache()
     search = Search(0.05)
     answers = await asyncio.gather(*(remembered.answer("x", search) for _ in range(5)))
     assert answers == [1] * 5
 
 
 async def test_a_failure_is_not_kept():
-    remembered: Remembered[int] = Remembered()
+    remembered: Cache[int] = Cache()
 
     async def fail() -> int:
         raise ValueError
@@ -50,7 +50,7 @@ async def test_a_failure_is_not_kept():
 
 
 async def test_memory_is_bounded():
-    remembered: Remembered[int] = Remembered()
+    remembered: Cache[int] = Cache()
     for number in range(150):
         await remembered.answer(number, Search(0.002))
     assert len(remembered._kept) <= 100

@@ -19,7 +19,7 @@ from audit_log.postgres.database import open_database
 from audit_log.process.logs import set_up_logs
 from audit_log.process.settings import AuditLogSettings, read_settings
 from audit_log.tokens import TokenTable
-from deploy.local.demo.api import Api, error_answer
+from deploy.local.demo.api import Api, error_response
 from deploy.local.demo.callers import CallersOnly, FindToken
 from deploy.local.demo.inventory import Inventory
 from deploy.local.demo.tools import Tools
@@ -43,7 +43,7 @@ def application(server: MCPServer, find: FindToken) -> Starlette:
     return Starlette(
         routes=[Api(Inventory()).routes(), *mcp.routes],
         middleware=[Middleware(CallersOnly, find)],
-        exception_handlers={HTTPException: error_answer},
+        exception_handlers={HTTPException: error_response},
         lifespan=lambda _: server.session_manager.run(),
     )
 

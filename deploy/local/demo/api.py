@@ -60,7 +60,7 @@ class Api:
         return JSONResponse({"id": host["id"], "status": "restarting"}, HTTPStatus.ACCEPTED)
 
 
-def error_answer(_: Request, error: Exception) -> Response:
+def error_response(_: Request, error: Exception) -> Response:
     """Answer an HTTPException as FastAPI does; anything else is a defect and goes up."""
     if not isinstance(error, HTTPException):
         raise error
