@@ -13,12 +13,12 @@ from yarl import URL
 from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.schema.partitions import keep_partitions
-from audit_log.tokens import TokenTable
 from proxy.admission import Admission
 from proxy.audit.exchange import Tally
 from proxy.audit.identity import AuditedPaths, TokenRecogniser

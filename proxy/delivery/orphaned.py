@@ -13,10 +13,10 @@ import structlog
 from audit_log.naming import FindToken
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import Gap
-from audit_log.tokens import TokenTable
 from proxy.delivery.writer import Writer
 from proxy.journal import JournalError, Limits, holds_records, open_journal
 from proxy.settings import ProxySettings

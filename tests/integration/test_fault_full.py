@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_api import GAPS, serving_audit_api
 from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit_log.postgres.database import open_database
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.client import PATIENCE_SECONDS, connected
 from tests.neighbours.patience import eventually
 from tests.neighbours.postgres import fresh_database

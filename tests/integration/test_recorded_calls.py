@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Outcome
-from audit_log.tokens import TokenTable, hash_token
+from audit_log.tokens import hash_token
 from tests.neighbours.client import connected
 from tests.neighbours.services import LANES, refusing_port, running_sidecar
 from tests.neighbours.trail import recorded
