@@ -151,9 +151,9 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     return open_journal(
         settings.journal_dir,
         instance=instance,
-        head_directory=settings.journal_head_dir,
+        head_directory=settings.journal_ring_dir,
         limits=Limits(
-            head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+            head_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
         ),
         close_seconds=settings.stop_seconds,
     )
@@ -250,7 +250,7 @@ async def _upstream(
 ) -> Upstream:
     limits = UpstreamLimits(
         connect_timeout_seconds=settings.connect_timeout_seconds,
-        answer_timeout_seconds=settings.answer_timeout_seconds,
+        answer_timeout_seconds=settings.response_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
     is_secure = url.startswith("https:")
@@ -305,13 +305,11 @@ async def _hub(
     )
 
 
-def _lanes(admission: Admission, routes: Routes, settings: ProxySettings) -> Lanes | Listeners:
+def _lanes(admission: Admission, routes: Routes, settings: ProxySettings) -> Lanes:
     lane = GeneralLane(
         admission, routes, request_fields, body_patience_seconds=settings.body_timeout_seconds
     )
     general = _general(lane, settings)
-    if not settings.express_lane:
-        return general
     express = ExpressLane(admission, routes, request_fields)
     return Lanes(express, general, idle_seconds=settings.client_idle_seconds)
 

@@ -19,7 +19,7 @@ from tests.neighbours.services import running
 MEBIBYTE = 1024 * 1024
 SMALL = {
     "PROXY_JOURNAL_MAX_BYTES": str(MEBIBYTE),
-    "PROXY_JOURNAL_HEAD_BYTES": str(MEBIBYTE),
+    "PROXY_JOURNAL_RING_BYTES": str(MEBIBYTE),
 }
 # Records as large as they can be, and three times as many of them as find room.
 PADDING = 1_900
