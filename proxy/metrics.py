@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from audit_log.tokens import EXPIRED, REVOKED, UNKNOWN
-from proxy.audit.exchange import Tally
+from proxy.audit.tally import Tally
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer
 from proxy.journal import Journal

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from audit_log.record import Gap
-from proxy.audit.exchange import Observer, Tally
+from proxy.audit.exchange import Observer
+from proxy.audit.tally import Tally
 from proxy.settings import ProxySettings
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
