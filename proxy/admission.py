@@ -30,9 +30,9 @@ class TokenPolicy(StrEnum):
     """What happens to a call whose token is unknown, expired or revoked."""
 
     ENFORCE = "enforce"
-    """The sidecar answers 401."""
+    """The sidecar responds with 401."""
     OBSERVE = "observe"
-    """The call goes on; the API decides."""
+    """The call is forwarded; the API decides."""
 
 
 class Tokens(Protocol):

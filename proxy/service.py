@@ -13,12 +13,12 @@ from yarl import URL
 from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.schema.partitions import keep_partitions
-from audit_log.tokens import TokenTable
 from proxy.admission import Admission
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
@@ -150,9 +150,9 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     return open_journal(
         settings.journal_dir,
         instance=instance,
-        head_directory=settings.journal_head_dir,
+        head_directory=settings.journal_ring_dir,
         limits=Limits(
-            head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+            head_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
         ),
         close_seconds=settings.stop_seconds,
     )
@@ -249,7 +249,7 @@ async def _upstream(
 ) -> Upstream:
     limits = UpstreamLimits(
         connect_timeout_seconds=settings.connect_timeout_seconds,
-        response_timeout_seconds=settings.answer_timeout_seconds,
+        response_timeout_seconds=settings.response_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
     is_secure = url.startswith("https:")

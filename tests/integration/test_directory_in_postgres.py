@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from audit_log.postgres.database import open_database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
-from audit_log.tokens import Token, TokenTable, hash_token
+from audit_log.tokens import Token, hash_token
 from deploy.local.postgres import running_postgres
 from proxy.tokens.cache import TokenCache, TokenCacheLimits, TokenCacheUnavailableError
 from proxy.tokens.memory import Missing

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from proxy.tokens.cache import TokenCacheLimits
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_api import GAPS, serving_audit_api
 from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
@@ -19,7 +19,7 @@ from tests.neighbours.services import running
 MEBIBYTE = 1024 * 1024
 SMALL = {
     "PROXY_JOURNAL_MAX_BYTES": str(MEBIBYTE),
-    "PROXY_JOURNAL_HEAD_BYTES": str(MEBIBYTE),
+    "PROXY_JOURNAL_RING_BYTES": str(MEBIBYTE),
 }
 # Records as large as they can be, and three times as many of them as find room.
 PADDING = 1_900

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Outcome
-from audit_log.tokens import TokenTable, hash_token
+from audit_log.tokens import hash_token
 from tests.neighbours.client import connected
 from tests.neighbours.services import refusing_port, running_sidecar
 from tests.neighbours.trail import recorded
@@ -197,7 +198,9 @@ async def test_an_unreachable_upstream_is_502(database_url, store, secret):
 async def test_a_slow_upstream_is_504(upstream, database_url, store, secret):
     upstream.plan(never_answering)
     async with (
-        running_sidecar(upstream.url, database_url, PROXY_ANSWER_TIMEOUT_SECONDS="0.2") as sidecar,
+        running_sidecar(
+            upstream.url, database_url, PROXY_RESPONSE_TIMEOUT_SECONDS="0.2"
+        ) as sidecar,
         connected(sidecar.port) as client,
     ):
         assert (await client.ask(asking(secret))).status == 504

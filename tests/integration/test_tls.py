@@ -11,8 +11,8 @@ import pytest
 from aiohttp import ClientSession
 
 from audit_log.postgres.database import Database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.tls import KEPT, KeyPair
-from audit_log.tokens import TokenTable
 from tests.neighbours.audit_api import ALL
 from tests.neighbours.certificates import LOOPBACK, key_pair_of, trusting
 from tests.neighbours.client import connected

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.client import connected
 from tests.neighbours.collector import collecting, values
 from tests.neighbours.ops import metric

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 from cryptography import x509
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.client import connected
 from tests.neighbours.documents import python_example

@@ -21,7 +21,7 @@ class JournalHome:
     def environment(self) -> dict[str, str]:
         return {
             "PROXY_JOURNAL_DIR": str(self.journal),
-            "PROXY_JOURNAL_HEAD_DIR": str(self.head),
+            "PROXY_JOURNAL_RING_DIR": str(self.head),
             "PROXY_INSTANCE": self.journal.parent.name,
         }
 

@@ -176,7 +176,7 @@ async def running_sidecar(
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
             "PROXY_JOURNAL_DIR": journal,
-            "PROXY_JOURNAL_HEAD_DIR": head,
+            "PROXY_JOURNAL_RING_DIR": head,
         }
         async with running("proxy", settings | environment) as service:
             yield service
