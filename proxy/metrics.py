@@ -94,7 +94,7 @@ class SidecarCollector(Collector):
         age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0
         yield "calls_in_flight", "Audited calls that have begun and not ended", journal.in_flight
         yield "journal_disk_bytes", "Bytes of all segments on disk", journal.bytes_on_disk
-        yield "journal_head_bytes", "Bytes that only the head holds", journal.head_bytes_in_use
+        yield "journal_head_bytes", "Bytes that only the head holds", journal.ring_bytes_in_use
         yield "journal_unwritten_bytes", "Bytes not yet in PostgreSQL", journal.unwritten_bytes
         yield "journal_max_bytes", "Bytes that may wait on disk", journal.max_bytes
         yield "oldest_unwritten_seconds", "Age of the oldest record not yet in PostgreSQL", age

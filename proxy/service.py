@@ -82,7 +82,7 @@ async def serving(
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
-            lambda: None if directory.is_reachable else "the token directory is out of reach",
+            lambda: directory.problem,
             lambda: retention.problem,
         ]
         ops_address = await stack.enter_async_context(
@@ -141,9 +141,7 @@ async def _tokens(
 
 async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
     directory = TokenCache(tokens)
-    await stack.enter_async_context(
-        health.watched(directory.run(tokens.changes), "token-directory")
-    )
+    await stack.enter_async_context(health.watched(directory.run(tokens.changes), "token-cache"))
     return directory
 
 
@@ -151,9 +149,9 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     return open_journal(
         settings.journal_dir,
         instance=instance,
-        head_directory=settings.journal_head_dir,
+        ring_directory=settings.journal_head_dir,
         limits=Limits(
-            head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+            ring_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
         ),
         close_seconds=settings.stop_seconds,
     )
@@ -229,7 +227,7 @@ def _admission(
             path=settings.mcp_path.rstrip("/").encode(),
             tokens=recogniser,
             hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            directory=directory,
+            token_cache=directory,
             calls=calls,
             tally=tally,
         ),

@@ -151,9 +151,9 @@ async def _drain(
         async with open_journal(
             place.journal,
             instance=place.instance,
-            head_directory=settings.journal_head_dir,
+            ring_directory=settings.journal_head_dir,
             limits=Limits(
-                head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+                ring_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
             ),
             close_seconds=settings.stop_seconds,
         ) as journal:

@@ -19,18 +19,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Intake:
-    """Takes records into the head. Belongs to the event loop.
+    """Takes records into the ring. Belongs to the event loop.
 
-    Records that find no room are counted in the head itself, so that neither a kill nor a restart
+    Records that find no room are counted in the ring itself, so that neither a kill nor a restart
     forgets them, and reported as a gap as soon as there is room for one.
     """
 
-    def __init__(self, head: Ring, calls: Calls, instance: str) -> None:
-        self._head = head
+    def __init__(self, ring: Ring, calls: Calls, instance: str) -> None:
+        self._ring = ring
         self._calls = calls
         self._instance = instance
-        last = head.last_line()
-        self._next_number = head.next_number()
+        last = ring.last_line()
+        self._next_number = ring.next_number()
         self._interrupted: list[tuple[int, Kept]] = []
         self._said_at = -_REMINDER_SECONDS
         self.accepted = 0
@@ -87,14 +87,14 @@ class Intake:
         return not self.is_behind
 
     def _append(self, record: Kept | RecordText) -> bool:
-        if not self._head.append(record_line(self._next_number, record)):
+        if not self._ring.append(record_line(self._next_number, record)):
             return False
         self._next_number += 1
         self.accepted += 1
         return True
 
     def _refuse(self) -> None:
-        self._head.refuse(time.time_ns() // 1_000)
+        self._ring.refuse(time.time_ns() // 1_000)
         self.refused += 1
         self.is_behind = True
         now = time.monotonic()
@@ -103,7 +103,7 @@ class Intake:
             log.error("journal.full", lost=self.refused)
 
     def _report_refusals(self) -> bool:
-        refusals = self._head.refusals()
+        refusals = self._ring.refusals()
         if refusals is None:
             return True
         gap = Gap(
@@ -114,8 +114,8 @@ class Intake:
             reason=FULL,
             instance=self._instance,
         )
-        if not self._head.append(gap_line(self._next_number, gap)):
+        if not self._ring.append(gap_line(self._next_number, gap)):
             return False
         self._next_number += 1
-        self._head.forget_refusals()
+        self._ring.forget_refusals()
         return True

@@ -1,6 +1,6 @@
 """The journal: what stands between a call that has ended and the database.
 
-begin/end ─→ head (tmpfs) ─→ mover ─→ segments (disk)
+begin/end ─→ ring (tmpfs) ─→ mover ─→ segments (disk)
                └──────────── reader ──────┘ ─→ writer ─→ PostgreSQL
 """
 
@@ -33,8 +33,8 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.5
 _SWITCH_SECONDS: Final = 0.0005
 ON_DISK: Final = (
-    "the journal's head lies on disk, where a stalled disk can hold calls up:"
-    " give it a tmpfs with PROXY_JOURNAL_HEAD_DIR"
+    "the journal's ring lies on disk, where a stalled disk can hold calls up:"
+    " give it a tmpfs with PROXY_JOURNAL_RING_DIR"
 )
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -49,8 +49,8 @@ class Journal:
         self.max_bytes = max_bytes
         """How much may wait on disk."""
         self._parts = parts
-        self._head = parts.head
-        self._intake = Intake(parts.head, parts.calls, instance)
+        self._ring = parts.ring
+        self._intake = Intake(parts.ring, parts.calls, instance)
         self._reader = Reader(parts, instance)
         self._mover = Mover(parts, max_bytes)
         self._reading = DiskThread("journal-reader")
@@ -63,7 +63,7 @@ class Journal:
         self._is_ending = False
         self._is_closing = False
         self._reading_problem: str | None = None
-        self._placing_problem = ON_DISK if parts.is_head_on_disk else None
+        self._placing_problem = ON_DISK if parts.is_ring_on_disk else None
         self._waiting_since = datetime.now(UTC)
         self._ahead: Batch | None = None
         """What was read while the batch before it was not committed."""
@@ -115,7 +115,7 @@ class Journal:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             self._reading_problem = None
-            if after is None or after.end == self._head.committed:
+            if after is None or after.end == self._ring.committed:
                 self._note_waiting(batch)
             else:
                 self._ahead = batch
@@ -123,7 +123,7 @@ class Journal:
 
     async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
         """Return the batch at *start*, read in pieces: calls go on between two of them."""
-        written = self._head.written
+        written = self._ring.written
         batch = await self._piece(start, number, max_lines)
         while (
             batch.end < written and batch.size < max_lines and batch.end - start < MAX_BATCH_BYTES
@@ -140,7 +140,7 @@ class Journal:
         A thread that computes keeps the interpreter from calls for longer than it takes itself.
         """
         piece = None
-        if self._head.written - start < MANY_BYTES:
+        if self._ring.written - start < MANY_BYTES:
             piece = self._reader.read_memory(start, number, max_lines)
         if piece is None:
             piece = await self._reading.submit(self._reader.read, start, number, max_lines)
@@ -153,7 +153,7 @@ class Journal:
     def _place(self, after: Batch | None) -> tuple[int, int]:
         if after is not None:
             return after.end, after.next_number
-        return self._head.committed, self._head.committed_number
+        return self._ring.committed, self._ring.committed_number
 
     def _note_waiting(self, batch: Batch) -> None:
         if batch.records:
@@ -161,7 +161,7 @@ class Journal:
 
     def commit(self, batch: Batch) -> None:
         """Note that all of *batch* is in the database, or set aside."""
-        self._head.commit(batch.end, batch.next_number)
+        self._ring.commit(batch.end, batch.next_number)
         self.damaged += batch.missing
         self._waiting_since = datetime.now(UTC)
         if self._ahead is not None:
@@ -170,7 +170,7 @@ class Journal:
 
     async def set_aside(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
-        return await self._shelving.submit(self._parts.directory.set_aside, line)
+        return await self._shelving.submit(self._parts.folder.set_aside, line)
 
     def end_reading(self) -> None:
         """Let `read` return None as soon as everything is committed."""
@@ -184,7 +184,7 @@ class Journal:
 
     def bytes_after(self, batch: Batch | None) -> int:
         """Return how many bytes of the log follow *batch*, or what is committed."""
-        return self._head.written - (self._head.committed if batch is None else batch.end)
+        return self._ring.written - (self._ring.committed if batch is None else batch.end)
 
     @property
     def oldest_unwritten(self) -> datetime | None:
@@ -200,9 +200,9 @@ class Journal:
         return self.bytes_after(None)
 
     @property
-    def head_bytes_in_use(self) -> int:
-        """How many bytes of the head may not be overwritten yet."""
-        return self._head.written - self._head.floor
+    def ring_bytes_in_use(self) -> int:
+        """How many bytes of the ring may not be overwritten yet."""
+        return self._ring.written - self._ring.floor
 
     @property
     def bytes_on_disk(self) -> int:
@@ -253,9 +253,9 @@ class Journal:
         self._arrival.set()
 
     async def close(self, seconds: float) -> None:
-        """Bring everything to disk and leave no head behind, in at most *seconds*.
+        """Bring everything to disk and leave no ring behind, in at most *seconds*.
 
-        With a disk that is dead or too slow the head stays where it is: the next start goes on
+        With a disk that is dead or too slow the ring stays where it is: the next start goes on
         with it.
         """
         self._is_closing = True
@@ -271,7 +271,7 @@ class Journal:
                 await self._reading.submit(int)
                 await self._moving.submit(self._parts.close)
         except TimeoutError:
-            log.error("journal.close_timed_out", left_bytes=self.head_bytes_in_use)
+            log.error("journal.close_timed_out", left_bytes=self.ring_bytes_in_use)
         self._moving.end()
         self._reading.end()
         self._shelving.end()
@@ -279,14 +279,14 @@ class Journal:
 
 @asynccontextmanager
 async def open_journal(
-    directory: Path,
+    folder: Path,
     *,
     instance: str,
-    head_directory: Path | None = None,
+    ring_directory: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
     close_seconds: float = 5.0,
 ) -> AsyncIterator[Journal]:
-    """Open the journal in *directory* and go on where the last run stopped, however it stopped.
+    """Open the journal in *folder* and go on where the last run stopped, however it stopped.
 
     A disk that hangs meanwhile holds up the caller, and nobody else in the event loop.
     Raise JournalError, or JournalLockedError when another process has it open.
@@ -294,7 +294,7 @@ async def open_journal(
     # Instead of 5 ms: so long would calls wait each time a thread of ours is at work.
     sys.setswitchinterval(_SWITCH_SECONDS)
     opening = in_disk_thread(
-        "journal-opener", open_parts, directory, head_directory, limits, instance
+        "journal-opener", open_parts, folder, ring_directory, limits, instance
     )
     parts = await _opened(opening)
     journal = Journal(parts, instance, limits.max_bytes)

@@ -1,4 +1,4 @@
-"""The head: a ring of log bytes on tmpfs, where a record is safe from SIGKILL in a microsecond.
+"""The ring: a ring of log bytes on tmpfs, where a record is safe from SIGKILL in a microsecond.
 
 Theory of operation. The log is one endless string of lines; an *offset* counts bytes from its
 very beginning. The ring holds the youngest part of it: the byte at offset *o* lies at
@@ -24,7 +24,7 @@ from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, Line, parse
 from proxy.journal.mapped import MappedFile, or_closed
 
-MIN_HEAD_BYTES: Final = 4 * MAX_LINE_BYTES
+MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
 _HEADER_BYTES: Final = mmap.PAGESIZE
 _MAGIC: Final = int.from_bytes(b"pwaudit1", "big")
 (
@@ -59,20 +59,20 @@ class Refusals:
 class Ring:
     """The ring, and the numbers that must survive us: see the head of this module."""
 
-    def __init__(self, file: MappedFile, counters: memoryview, ring: memoryview) -> None:
+    def __init__(self, file: MappedFile, counters: memoryview, content: memoryview) -> None:
         self.path = file.path
-        self.size = len(ring)
+        self.size = len(content)
         self._file = file
         self._counters = counters
-        self._ring = ring
+        self._content = content
 
     @classmethod
     def create(cls, path: Path, size: int, *, identity: int, start: int, number: int) -> "Ring":
-        """Make a head whose first line will be *number* at offset *start*; OSError if no room."""
+        """Make a ring whose first line will be *number* at offset *start*; OSError if no room."""
         with or_closed(MappedFile.create(path)) as file:
             try:
                 counters = file.words(file.map(0, _HEADER_BYTES))
-                ring = file.map(_HEADER_BYTES, size)
+                content = file.map(_HEADER_BYTES, size)
             except OSError:
                 path.unlink()
                 raise
@@ -81,22 +81,22 @@ class Ring:
             counters[_ORIGIN] = start
             counters[_FIRST_NUMBER] = number
             counters[_WRITTEN] = counters[_MOVED] = counters[_COMMITTED] = start
-            # Last: a head without it was never begun.
+            # Last: a ring without it was never begun.
             counters[_MAGIC_AT] = _MAGIC
-            return cls(file, counters, ring)
+            return cls(file, counters, content)
 
     @classmethod
     def open(cls, path: Path) -> "Ring":
-        """Open the head of an earlier run; raise FileNotFoundError or RingDamagedError."""
+        """Open the ring of an earlier run; raise FileNotFoundError or RingDamagedError."""
         with or_closed(MappedFile.open(path)) as file:
             size = file.size - _HEADER_BYTES
-            if size < MIN_HEAD_BYTES:
-                raise RingDamagedError(f"{path} is too short for a journal head")
+            if size < MIN_RING_BYTES:
+                raise RingDamagedError(f"{path} is too short for a journal ring")
             counters = file.words(file.map(0, _HEADER_BYTES))
-            head = cls(file, counters, file.map(_HEADER_BYTES, size))
-            if not head._makes_sense():
-                raise RingDamagedError(f"{path} is not a journal head, or a damaged one")
-            return head
+            ring = cls(file, counters, file.map(_HEADER_BYTES, size))
+            if not ring._makes_sense():
+                raise RingDamagedError(f"{path} is not a journal ring, or a damaged one")
+            return ring
 
     def _makes_sense(self) -> bool:
         return (
@@ -108,12 +108,12 @@ class Ring:
 
     @property
     def identity(self) -> int:
-        """A number of this head's own, also kept in the journal directory's running mark."""
+        """A number of this ring's own, also kept in the journal folder's running mark."""
         return self._counters[_IDENTITY]
 
     @property
     def origin(self) -> int:
-        """Where the log was when this head was made: nothing before it was ever in here."""
+        """Where the log was when this ring was made: nothing before it was ever in here."""
         return self._counters[_ORIGIN]
 
     @property
@@ -161,11 +161,11 @@ class Ring:
             return False
         at = written % self.size
         if at + length <= self.size:
-            self._ring[at : at + length] = line
+            self._content[at : at + length] = line
         else:
             fitting = self.size - at
-            self._ring[at:] = line[:fitting]
-            self._ring[: length - fitting] = line[fitting:]
+            self._content[at:] = line[:fitting]
+            self._content[: length - fitting] = line[fitting:]
         counters[_WRITTEN] = written + length
         return True
 
@@ -175,9 +175,9 @@ class Ring:
             return None
         stop = min(self.written, start + limit)
         at, end = start % self.size, start % self.size + stop - start
-        data = bytes(self._ring[at:end])
+        data = bytes(self._content[at:end])
         if end > self.size:
-            data += self._ring[: end - self.size]
+            data += self._content[: end - self.size]
         # Asked after copying, and with room for the one line that may be on its way in.
         kept = start >= self.floor or start + self.size >= self.written + MAX_LINE_BYTES
         return data if kept else None
