@@ -65,11 +65,11 @@ class SidecarCollector(Collector):
             f"{PREFIX}_records", "Audit records, by what became of them", labels=["fate"]
         )
         for fate, count in (
-            ("accepted", self._journal.accepted),
+            ("accepted", self._journal.intake.accepted),
             ("written", self._writer.written),
             ("set_aside", self._writer.set_aside),
-            ("lost", self._journal.refused + self._journal.damaged),
-            ("unprotected", self._journal.unprotected),
+            ("lost", self._journal.intake.refused + self._journal.damaged),
+            ("unprotected", self._journal.intake.unprotected),
         ):
             records.add_metric([fate], count)
         return records

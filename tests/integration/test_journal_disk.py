@@ -79,7 +79,7 @@ async def test_with_a_dead_disk_the_database_still_gets_everything(opened, folde
             paths += [record.path for record in records]
             assert gaps == []
         assert paths == [a_record(number).path for number in range(4_000)]
-        assert journal.refused == 0
+        assert journal.intake.refused == 0
         assert journal.bytes_on_disk == 0
         come_back()
 
@@ -162,14 +162,14 @@ async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call
     async with opened() as journal:
         offered: list[tuple[AuditRecord, bool]] = []
         # Until the disk is full and not only the ring, which is when the mover is slow.
-        while journal.problem is None or not journal.refused:
+        while journal.problem is None or not journal.intake.refused:
             for number in range(len(offered), len(offered) + 100):
                 record = a_record(number)
                 offered.append((record, journal.offer(record)))
             await asyncio.sleep(0.005)
         taken = [record for record, was_taken in offered if was_taken]
         refused = [record for record, was_taken in offered if not was_taken]
-        assert journal.refused == len(refused)
+        assert journal.intake.refused == len(refused)
         assert "used up its bytes" in journal.problem
         assert journal.bytes_on_disk <= SMALL.max_bytes
         records, gaps = await everything(journal)
@@ -224,7 +224,7 @@ async def test_more_calls_than_slots_go_on_unprotected_and_are_counted(opened, f
         assert journal.offer(a_record(1_100))
         await until(lambda: journal.problem)
         slots = [journal.begin(interrupted(a_record(number))) for number in range(1_100)]
-        assert slots.count(-1) == journal.unprotected == 76
+        assert slots.count(-1) == journal.intake.unprotected == 76
         come_back()
         for number, slot in enumerate(slots):
             assert journal.end(slot, a_record(number))

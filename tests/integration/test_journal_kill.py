@@ -179,10 +179,10 @@ async def test_interrupted_calls_wait_for_room_in_a_full_head(opened, killed):
         now()
 
     async with opened(NOTHING_MOVES, found()) as journal:
-        assert journal.is_behind
+        assert journal.intake.is_behind
         records, gaps = await everything(journal)
         assert len(records) == kept
-        await until(lambda: not journal.is_behind)
+        await until(lambda: not journal.intake.is_behind)
         late, told = await everything(journal)
     assert [record.id for record in late] == [record.id for record in begun]
     assert {record.outcome for record in late} == {Outcome.INTERRUPTED}

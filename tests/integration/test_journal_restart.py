@@ -44,7 +44,7 @@ async def test_records_come_out_in_the_order_in_which_they_went_in(opened):
         records = [a_record(number) for number in range(100)]
         assert all(journal.offer(record) for record in records)
         assert await everything(journal) == (records, [])
-        assert journal.accepted == 100
+        assert journal.intake.accepted == 100
         assert not journal.has_unwritten
 
 

@@ -68,7 +68,7 @@ async def test_a_gap_is_stored(journal, store):
     async with writing(Writer(journal, store, nobody), drain_seconds=20):
         await until(lambda: not journal.has_unwritten)
         # Told when there is room again, though no call comes.
-        await until(lambda: not journal.is_behind and not journal.has_unwritten)
+        await until(lambda: not journal.intake.is_behind and not journal.has_unwritten)
     [gap] = await store.gaps()
     assert isinstance(gap, Gap)
     assert (gap.count, gap.reason, gap.instance) == (refused, "journal_full", "sidecar-1")

@@ -1,4 +1,4 @@
-"""The ring: a ring in a file, whose numbers survive us."""
+"""The ring: log bytes in a mapped file, whose numbers survive the process."""
 
 import os
 
@@ -80,15 +80,15 @@ def test_everything_is_found_again_after_the_process_is_gone(ring):
     line = record_line(5, record)
     ring.append(line)
     ring.commit(1_000, 5)
-    ring.refuse(111)
-    ring.refuse(222)
+    ring.refusals.add(111)
+    ring.refusals.add(222)
     found = reopened(ring)
     assert (found.identity, found.written, found.moved) == (7, 1_000 + len(line), 1_000)
     assert (found.committed, found.committed_number) == (1_000, 5)
     assert found.peek(1_000, 10_000) == line
-    assert found.refusals() == ring.refusals()
-    assert found.refusals().count == 2
-    assert (found.refusals().first_us, found.refusals().last_us) == (111, 222)
+    assert found.refusals.pending() == ring.refusals.pending()
+    assert found.refusals.pending().count == 2
+    assert (found.refusals.pending().first_us, found.refusals.pending().last_us) == (111, 222)
     assert found.next_number() == 6
     found.close()
 
@@ -102,13 +102,13 @@ def test_the_next_number_is_known_when_everything_has_been_moved(ring):
 
 
 def test_refusals_begin_anew_once_they_are_reported(ring):
-    ring.refuse(1)
-    first = ring.refusals()
-    ring.forget_refusals()
-    assert ring.refusals() is None
-    ring.refuse(2)
-    assert ring.refusals().count == 1
-    assert ring.refusals().gap_id != first.gap_id
+    ring.refusals.add(1)
+    first = ring.refusals.pending()
+    ring.refusals.forget()
+    assert ring.refusals.pending() is None
+    ring.refusals.add(2)
+    assert ring.refusals.pending().count == 1
+    assert ring.refusals.pending().gap_id != first.gap_id
 
 
 def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path):
