@@ -81,7 +81,7 @@ async def serving(
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
-            lambda: None if directory.is_reachable else "the token directory is out of reach",
+            lambda: directory.problem,
             lambda: retention.problem,
         ]
         ops_address = await stack.enter_async_context(
@@ -140,9 +140,7 @@ async def _tokens(
 
 async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
     directory = TokenCache(tokens)
-    await stack.enter_async_context(
-        health.watched(directory.run(tokens.changes), "token-directory")
-    )
+    await stack.enter_async_context(health.watched(directory.run(tokens.changes), "token-cache"))
     return directory
 
 
@@ -150,9 +148,9 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     return open_journal(
         settings.journal_dir,
         instance=instance,
-        head_directory=settings.journal_ring_dir,
+        ring_directory=settings.journal_ring_dir,
         limits=Limits(
-            head_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+            ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
         ),
         close_seconds=settings.stop_seconds,
     )
@@ -228,7 +226,7 @@ def _admission(
             path=settings.mcp_path.rstrip("/").encode(),
             tokens=recogniser,
             hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            directory=directory,
+            token_cache=directory,
             calls=calls,
             tally=tally,
         ),

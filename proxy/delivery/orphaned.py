@@ -151,9 +151,9 @@ async def _drain(
         async with open_journal(
             place.journal,
             instance=place.instance,
-            head_directory=settings.journal_ring_dir,
+            ring_directory=settings.journal_ring_dir,
             limits=Limits(
-                head_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
             ),
             close_seconds=settings.stop_seconds,
         ) as journal:

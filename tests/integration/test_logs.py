@@ -39,9 +39,11 @@ async def test_from_start_to_stop_each_change_is_one_line_of_json_without_a_toke
     assert secret not in sidecar.report()
     assert "pwm_" not in sidecar.report()
     assert {"event", "level", "timestamp"} <= set.intersection(*map(set, sidecar.log))
-    # The directory notices by its own questions, and may not have asked again before the stop.
-    assert 0 <= events["directory.became_available"] - events["directory.became_unavailable"] <= 1
-    del events["directory.became_available"], events["directory.became_unavailable"]
+    # The token cache notices by its own questions, and may not have asked again before the stop.
+    assert (
+        0 <= events["token_cache.became_available"] - events["token_cache.became_unavailable"] <= 1
+    )
+    del events["token_cache.became_available"], events["token_cache.became_unavailable"]
     assert events == Counter(
         {
             "service.started": 1,
