@@ -15,7 +15,7 @@ from proxy.journal import Journal
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED
 from proxy.telemetry.tracing import UNSAMPLED
-from proxy.telemetry.webhook.delivery import REFUSED
+from proxy.telemetry.webhook.sender import REFUSED
 from proxy.tokens.cache import TokenCache
 
 PREFIX = "podwarden_audit"
