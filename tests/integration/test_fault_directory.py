@@ -62,7 +62,7 @@ async def test_nobody_waits_for_a_directory_that_refuses(home, upstream, secrets
         began = time.monotonic()
         await unknown.make(sidecar.port, CALLS)
         assert time.monotonic() - began < LONGEST_WAIT * CALLS / 4
-        assert await sidecar.logged("directory.became_unavailable")
+        assert await sidecar.logged("token_cache.became_unavailable")
 
 
 async def test_a_sidecar_takes_two_connections_and_no_more(
