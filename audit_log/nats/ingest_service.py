@@ -58,7 +58,7 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
         )
         log.info("service.started", stream=nats.stream, ops_host=ops.host, ops_port=ops.port)
         await _run_until(stop, {"ingest": ingest.run(), "partitions": keep_partitions(database)})
-    log.info("service.stopped", written=ingest.written, refused=ingest.refused)
+    log.info("service.stopped", written=ingest.written, quarantined=ingest.quarantined)
 
 
 async def _run_until(

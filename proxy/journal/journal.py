@@ -168,9 +168,9 @@ class Journal:
             self._note_waiting(self._ahead)
             self._ahead = None
 
-    async def set_aside(self, line: bytes) -> Path:
+    async def quarantine(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
-        return await self._shelving.submit(self._parts.directory.set_aside, line)
+        return await self._shelving.submit(self._parts.directory.quarantine, line)
 
     def end_reading(self) -> None:
         """Let `read` return None as soon as everything is committed."""
