@@ -155,7 +155,7 @@ async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Passa
         writer.drain()
         began, cpu = monotonic(), process_time()
         await writer.run()
-        return Passage(writer.written, monotonic() - began, process_time() - cpu)
+        return Passage(writer.progress.written, monotonic() - began, process_time() - cpu)
 
 
 async def _moved(journal: Journal, *, at_most: int) -> None:

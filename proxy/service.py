@@ -10,6 +10,7 @@ from typing import cast
 from aiohttp import web
 from yarl import URL
 
+from audit_log.delivery import Sink
 from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
@@ -24,7 +25,7 @@ from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.delivery.orphaned import draining_orphaned
 from proxy.delivery.retention import RetentionUpkeep
-from proxy.delivery.writer import Sink, Writer, writing
+from proxy.delivery.writer import Writer, writing
 from proxy.http.forwarding import hub_request_fields, request_fields
 from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths

@@ -167,4 +167,4 @@ async def _drain(
         log.error("journal.orphaned_not_opened", path=path, error=str(error))
     else:
         progress.problems.pop(path, None)
-        log.info("journal.orphaned_drained", path=path, records=writer.written)
+        log.info("journal.orphaned_drained", path=path, records=writer.progress.written)

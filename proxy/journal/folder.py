@@ -119,8 +119,9 @@ class JournalFolder:
                     path.unlink()
                     log.warning("journal.damaged_removed", path=str(path))
 
-    def set_aside(self, line: bytes) -> Path:
+    def quarantine(self, line: bytes) -> Path:
         """Append *line* to the readable file of what the store refuses, durably."""
+        # The folder keeps its old name: a file that an earlier version began is continued.
         kept = self._aside("set_aside") / "records.ndjson"
         with kept.open("ab", buffering=0) as file:
             size = file.tell()

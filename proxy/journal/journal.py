@@ -102,9 +102,9 @@ class Journal:
         """Note that all of *batch* is in the database, or set aside."""
         self._source.commit(batch)
 
-    async def set_aside(self, line: bytes) -> Path:
+    async def quarantine(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
-        return await self._shelving.submit(self._parts.folder.set_aside, line)
+        return await self._shelving.submit(self._parts.folder.quarantine, line)
 
     def end_reading(self) -> None:
         """Let `read` return None as soon as everything is committed."""

@@ -85,9 +85,9 @@ class KeptJournal:
         """Return how many bytes follow *batch*."""
         return self._segments.end - batch.end
 
-    async def set_aside(self, line: bytes) -> Path:
+    async def quarantine(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
-        return self._folder.set_aside(line)
+        return self._folder.quarantine(line)
 
     def end_reading(self) -> None:
         """Nothing: it ends by itself."""

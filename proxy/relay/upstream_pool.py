@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from yarl import URL
 
+from audit_log.process.changes import LoggedState
 from proxy.http.errors import UpstreamTimedOutError, UpstreamUnreachableError
 from proxy.relay.upstream_connection import UpstreamConnection
 
@@ -39,7 +40,9 @@ class Upstream:
         self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
-        self._is_reachable = True
+        self._reachable = LoggedState(
+            log, fails="upstream.became_unreachable", works="upstream.became_reachable"
+        )
 
     def idle_connection(self) -> UpstreamConnection | None:
         """Return an idle connection that may be used: the one used last; None if there is none.
@@ -70,21 +73,11 @@ class Upstream:
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream could not be reached in time") from error
         except OSError as error:  # an ssl.SSLError is one too
-            self._note_reachable(reason=str(error))
+            self._reachable.note(str(error))
             # Without the reason: it names addresses, which the client must not learn.
             raise UpstreamUnreachableError("the upstream cannot be reached") from error
-        self._note_reachable(reason=None)
+        self._reachable.note(None)
         return connection
-
-    def _note_reachable(self, reason: str | None) -> None:
-        """Log when that changes, not at every call."""
-        if (reason is None) == self._is_reachable:
-            return
-        self._is_reachable = reason is None
-        if reason is None:
-            log.info("upstream.became_reachable")
-        else:
-            log.warning("upstream.became_unreachable", reason=reason)
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep *connection* for another exchange if it can take one, else end it."""

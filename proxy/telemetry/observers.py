@@ -12,9 +12,9 @@ from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
 from proxy.telemetry.tracing import span_export, tracing
 from proxy.telemetry.webhook.announcer import Announcer
-from proxy.telemetry.webhook.delivery import announcing
 from proxy.telemetry.webhook.event import signing_key
 from proxy.telemetry.webhook.seen_tokens import SeenTokens
+from proxy.telemetry.webhook.sender import announcing
 
 SEEN_TOKENS_FILE = "seen-tokens"
 """In the journal directory, which is this sidecar's own."""

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from audit_log.errors import StoreError, TokenUnreadableError
+from audit_log.process.changes import LoggedState
 from audit_log.tokens import Token
 from proxy.tokens.memory import MISSING, Missing, TokenMemory
 
@@ -85,14 +86,19 @@ class TokenCache:
         )
         self._lookups: dict[str, asyncio.Task[Token | Missing | None]] = {}
         self._refreshed_at = clock()
-        self._is_reachable: bool | None = None  # nobody has asked yet
+        self._answers = LoggedState(
+            log,
+            fails="token_cache.became_unavailable",
+            works="token_cache.became_available",
+            is_known=False,
+        )
         self._is_late = False
         self._reason = ""
 
     @property
     def is_reachable(self) -> bool:
         """Whether the database answered the last question, and in time."""
-        return self._is_reachable is True and not self._is_late
+        return self._answers.is_working and not self._is_late
 
     @property
     def problem(self) -> str | None:
@@ -102,7 +108,7 @@ class TokenCache:
     @property
     def is_out_of_reach(self) -> bool:
         """Whether it is known that a question would get no answer in time. The poll goes on."""
-        return self._is_reachable is False or self._is_late
+        return self._answers.is_failing or self._is_late
 
     @property
     def age_seconds(self) -> float:
@@ -211,13 +217,7 @@ class TokenCache:
             self._is_late = False
         else:
             self._reason = reason
-        if answered == self._is_reachable:
-            return
-        if answered:
-            log.info("token_cache.became_available")
-        else:
-            log.warning("token_cache.became_unavailable", reason=self._reason)
-        self._is_reachable = answered
+        self._answers.note(None if answered else reason)
 
     async def _poll(self) -> None:
         while True:

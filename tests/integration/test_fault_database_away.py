@@ -143,7 +143,7 @@ async def test_a_batch_that_was_written_and_whose_answer_was_lost(
         await callers.make(sidecar.port, AFTER)
         await each_call_arrives_once_and_in_order(audit_log, callers, upstream)
         # What is there already is no reason to refuse it.
-        assert await records(sidecar, "set_aside") == 0
+        assert await records(sidecar, "quarantined") == 0
 
 
 async def test_refused_from_the_start_and_then_without_a_schema(home, server, upstream):

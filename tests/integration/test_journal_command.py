@@ -65,7 +65,7 @@ async def test_it_finds_a_damaged_line_and_says_so_with_its_exit_code(kept):
 async def test_it_replays_into_postgresql_as_often_as_one_likes(kept, store, database_url):
     for _ in range(2):
         code, output = await command("replay", kept, "--to", database_url)
-        assert (code, output) == (0, f"{COUNT} records written, 0 refused and set aside\n")
+        assert (code, output) == (0, f"{COUNT} records written, 0 quarantined\n")
     records = await store.search(RecordQuery(limit=2 * COUNT))
     assert len(records) == COUNT
     assert records[-6].token_name == "Unknown token (cccccccc)"

@@ -240,7 +240,7 @@ async def test_a_disk_that_hangs_over_a_refused_record_holds_nothing_else_up(ope
         shelf = folder / "set_aside" / "records.ndjson"
         shelf.parent.mkdir()
         os.mkfifo(shelf)
-        hanging = asyncio.create_task(journal.set_aside(b"{}\n"))
+        hanging = asyncio.create_task(journal.quarantine(b"{}\n"))
         await asyncio.sleep(0)
         journal.offer(a_record())
         records, _ = await everything(journal)

@@ -49,14 +49,14 @@ async def test_a_batch_whose_answer_was_lost_is_written_once(journal, store):
     assert await recorded(store) == records
 
 
-async def test_a_record_that_postgresql_refuses_is_set_aside(journal, store, tmp_path):
+async def test_a_record_that_postgresql_refuses_is_quarantined(journal, store, tmp_path):
     poison = a_record(1, path="/%00\x00")
     writer = Writer(journal, store, nobody)
     async with writing(writer, drain_seconds=20):
         for record in (a_record(0), poison, a_record(2)):
             journal.offer(record)
     assert [r.path for r in await recorded(store)] == [a_record(0).path, a_record(2).path]
-    assert writer.set_aside == 1
+    assert writer.quarantined == 1
     aside = (tmp_path / "journal" / "set_aside" / "records.ndjson").read_text()
     assert str(poison.id) in aside
 
@@ -92,7 +92,7 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(journal, postgre
                     await until(lambda: journal.ring_bytes_in_use < 60_000)
         written = await recorded(store)
     assert len({record.id for record in written}) == len(written) == 2_004
-    assert writer.written == 2_004
+    assert writer.progress.written == 2_004
 
 
 async def no_connections(postgres, url, *, allowed):
@@ -136,6 +136,6 @@ async def test_a_clock_that_jumps_breaks_neither_order_nor_insert(journal, store
     async with writing(writer, drain_seconds=20):
         for record in years:
             journal.offer(record)
-    assert writer.written == 4
+    assert writer.progress.written == 4
     assert {r.id for r in await recorded(store)} == {r.id for r in years}
     assert new_record_id() > years[-1].id
