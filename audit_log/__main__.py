@@ -31,9 +31,12 @@ _DEFAULT_EXPIRY_DAYS: Final = 90
 _MAX_EXPIRY_DAYS: Final = 365
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command in *arguments*; return 0, or 1 after one line that says what was wrong."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m audit_log") -> int:
+    """Run the command in *arguments*; return 0, or 1 after one line that says what was wrong.
+
+    Usage lines call the command *program*.
+    """
+    options = _parser(program).parse_args(arguments)
     settings = read_settings(AuditLogSettings)
     set_up_logs(settings.log_format, settings.log_level)
     try:
@@ -54,32 +57,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m audit_log", description=__doc__)
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("migrate", help="bring the schema up to date")
-    purge = commands.add_parser(
-        "purge", help="let go what AUDIT_LOG_RETENTION_DAYS and _MAX_BYTES say"
-    )
+    _add(commands, "migrate", "bring the schema up to date")
+    purge = _add(commands, "purge", "let go what AUDIT_LOG_RETENTION_DAYS and _MAX_BYTES say")
     purge.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
     purge.add_argument("--yes", action="store_true", help="even if more than half of the log goes")
-    convert = commands.add_parser("convert", help="partition an adopted table, while it is in use")
+    convert = _add(commands, "convert", "partition an adopted table, while it is in use")
     steps = convert.add_mutually_exclusive_group()
     steps.add_argument(
         "--verify", action="store_true", help="compare the old table with the new one"
     )
     steps.add_argument("--drop-old", action="store_true", help="compare, then drop the old table")
-    commands.add_parser("ingest", help="bring records from NATS into PostgreSQL, until stopped")
-    token = commands.add_parser("token", help="manage tokens in our own table")
+    _add(commands, "ingest", "bring records from NATS into PostgreSQL, until stopped")
+    token = _add(commands, "token", "manage tokens in our own table")
     actions = token.add_subparsers(dest="action", required=True)
-    create = actions.add_parser("create", help="make a token; its secret is shown once")
+    create = _add(actions, "create", "make a token; its secret is shown once")
     create.add_argument("name", type=_token_name)
     create.add_argument("--role", choices=ROLES, required=True)
     create.add_argument("--expiry-days", type=_expiry_days, default=_DEFAULT_EXPIRY_DAYS)
-    actions.add_parser("list", help="list all tokens, without their secrets")
-    revoke = actions.add_parser("revoke", help="make a token invalid from now on")
+    _add(actions, "list", "list all tokens, without their secrets")
+    revoke = _add(actions, "revoke", "make a token invalid from now on")
     revoke.add_argument("id", type=_token_id)
     return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str
+) -> argparse.ArgumentParser:
+    """Return the parser of a new command, whose own help begins with *summary* too."""
+    return commands.add_parser(name, help=summary, description=summary)
 
 
 def _token_name(text: str) -> str:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,9 +20,12 @@ _DATABASE_VARIABLE = "AUDIT_LOG_DATABASE_URL"
 _QUERY_VARIABLE = "PROXY_TOKEN_QUERY"
 
 
-def main() -> int:
-    """Do what the arguments say; return 0 only when everything was there and sound."""
-    arguments = _arguments()
+def main(words: Sequence[str] | None = None, program: str = "python -m proxy.journal") -> int:
+    """Do what *words* say; return 0 only when everything was there and sound.
+
+    Usage lines call the command *program*.
+    """
+    arguments = _arguments(words, program)
     set_up_logs("console", "warning")
     if not arguments.directory.is_dir():
         return _failed(f"{arguments.directory} is not a directory")
@@ -37,8 +41,8 @@ def main() -> int:
         return _report(journal, only_faults=arguments.command == "verify")
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m proxy.journal", description=__doc__)
+def _arguments(words: Sequence[str] | None, program: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=program, description="Look into a kept journal.")
     commands = parser.add_subparsers(dest="command", required=True)
     helps = {
         "list": "say what each segment holds",
@@ -46,7 +50,7 @@ def _arguments() -> argparse.Namespace:
         "replay": "write every record into PostgreSQL; repeating it is harmless",
     }
     for name, text in helps.items():
-        command = commands.add_parser(name, help=text)
+        command = commands.add_parser(name, help=text, description=text)
         command.add_argument("directory", type=Path)
         if name == "replay":
             command.add_argument(
@@ -55,7 +59,7 @@ def _arguments() -> argparse.Namespace:
                 default=os.environ.get(_DATABASE_VARIABLE),
                 help=f"postgresql:// URL; ${_DATABASE_VARIABLE} when not given",
             )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.command == "replay" and not arguments.to:
         parser.error(f"neither --to nor {_DATABASE_VARIABLE} says where to")
     return arguments
