@@ -151,9 +151,9 @@ async def _drain(
         async with open_journal(
             place.journal,
             instance=place.instance,
-            head_directory=settings.journal_ring_dir,
+            ring_directory=settings.journal_ring_dir,
             limits=Limits(
-                head_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
             ),
             close_seconds=settings.stop_seconds,
         ) as journal:
@@ -167,4 +167,4 @@ async def _drain(
         log.error("journal.orphaned_not_opened", path=path, error=str(error))
     else:
         progress.problems.pop(path, None)
-        log.info("journal.orphaned_drained", path=path, records=writer.written)
+        log.info("journal.orphaned_drained", path=path, records=writer.progress.written)

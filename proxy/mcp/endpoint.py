@@ -7,9 +7,11 @@ from urllib.parse import unquote_to_bytes
 
 from audit_log.record import Origin
 from audit_log.tokens import Token
-from proxy.audit.exchange import Cause, Exchange, Tally
-from proxy.audit.identity import Caller, Credentials, TokenRecogniser, path_of
+from proxy.audit.exchange import Cause, Exchange
+from proxy.audit.identity import Caller, Credentials, TokenRecogniser
+from proxy.audit.tally import Tally
 from proxy.http.request import RequestHead
+from proxy.http.target import path_of
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls
@@ -39,7 +41,7 @@ class McpAdmission:
     path: bytes
     tokens: TokenRecogniser
     hub_keys: TokenRecogniser
-    directory: KnownTokens
+    token_cache: KnownTokens
     calls: ToolCalls
     tally: Tally
 
@@ -86,6 +88,6 @@ class McpAdmission:
             ambiguous = Caller.of(Credentials.AMBIGUOUS, None)
             return Source(Origin.MCP, ambiguous, AMBIGUOUS_KEY, *given)
         if isinstance(token_hash, str):
-            caller = Caller.of(token_hash, self.directory.known(token_hash))
+            caller = Caller.of(token_hash, self.token_cache.known(token_hash))
             return Source(Origin.MCP, caller, token_hash, *given)
         return Source(Origin.HUB, HUB, HUB_KEY, *given) if isinstance(hub_key, str) else None

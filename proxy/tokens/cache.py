@@ -1,4 +1,4 @@
-"""The token directory: who is behind a token hash, answered from memory.
+"""The token cache: who is behind a token hash, answered from memory.
 
 A call never waits for the database, save for a token seen for the first time, and then briefly.
 When the database is away, what was known stays known (fail static), and nobody waits for what is
@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from audit_log.errors import StoreError, TokenUnreadableError
+from audit_log.process.changes import LoggedState
 from audit_log.tokens import Token
 from proxy.tokens.memory import MISSING, Missing, TokenMemory
 
@@ -23,6 +24,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 # Nobody's hash: asked when no token is in use, to learn whether the database answers.
 _PROBE: Final = "0" * 64
+_OUT_OF_REACH: Final = "the token cache cannot reach the token database"
 
 
 class TokenCacheUnavailableError(Exception):
@@ -30,7 +32,7 @@ class TokenCacheUnavailableError(Exception):
 
 
 class TokenSource(Protocol):
-    """How the directory asks the token table."""
+    """How the cache asks the token table."""
 
     async def find(self, token_hash: str, /) -> Token | None:
         """Return the token with this hash, or None. Raises `StoreError`."""
@@ -48,7 +50,7 @@ Changes = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCacheLimits:
-    """How long the directory waits and remembers, and how much it keeps and asks."""
+    """How long the cache waits and remembers, and how much it keeps and asks."""
 
     lookup_seconds: float = 0.25
     """How long a call waits for a token seen for the first time; the look-up itself goes on."""
@@ -84,19 +86,29 @@ class TokenCache:
         )
         self._lookups: dict[str, asyncio.Task[Token | Missing | None]] = {}
         self._refreshed_at = clock()
-        self._is_reachable: bool | None = None  # nobody has asked yet
+        self._answers = LoggedState(
+            log,
+            fails="token_cache.became_unavailable",
+            works="token_cache.became_available",
+            is_known=False,
+        )
         self._is_late = False
         self._reason = ""
 
     @property
     def is_reachable(self) -> bool:
         """Whether the database answered the last question, and in time."""
-        return self._is_reachable is True and not self._is_late
+        return self._answers.is_working and not self._is_late
+
+    @property
+    def problem(self) -> str | None:
+        """What `/readyz` says of the token cache, or None."""
+        return None if self.is_reachable else _OUT_OF_REACH
 
     @property
     def is_out_of_reach(self) -> bool:
         """Whether it is known that a question would get no answer in time. The poll goes on."""
-        return self._is_reachable is False or self._is_late
+        return self._answers.is_failing or self._is_late
 
     @property
     def age_seconds(self) -> float:
@@ -122,20 +134,18 @@ class TokenCache:
             if lookup.done() and not lookup.cancelled():
                 answer = lookup.result()
         if answer is MISSING:
-            raise TokenCacheUnavailableError(
-                f"the token cache is out of reach: {self._reason}"
-            )
+            raise TokenCacheUnavailableError(f"{_OUT_OF_REACH}: {self._reason}")
         return answer
 
     async def run(self, changes: Changes | None = None) -> None:
         """Keep the tokens in use up to date, for ever; whether or not the database is there."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._poll(), name="directory-poll")
+                tasks.create_task(self._poll(), name="token-cache-poll")
                 if changes is not None:
                     announced: asyncio.Queue[str] = asyncio.Queue()
-                    tasks.create_task(self._listen(changes, announced), name="directory-listen")
-                    tasks.create_task(self._follow(announced), name="directory-follow")
+                    tasks.create_task(self._listen(changes, announced), name="token-cache-listen")
+                    tasks.create_task(self._follow(announced), name="token-cache-follow")
         finally:
             for lookup in self._lookups.values():
                 lookup.cancel()
@@ -207,13 +217,7 @@ class TokenCache:
             self._is_late = False
         else:
             self._reason = reason
-        if answered == self._is_reachable:
-            return
-        if answered:
-            log.info("directory.became_available")
-        else:
-            log.warning("directory.became_unavailable", reason=self._reason)
-        self._is_reachable = answered
+        self._answers.note(None if answered else reason)
 
     async def _poll(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""A token directory that is out of reach adds no waiting to the calls."""
+"""A token database that is out of reach adds no waiting to the calls."""
 
 import time
 
@@ -31,7 +31,7 @@ async def secrets(database, upstream):
     return await prepare_audit_log(database), second
 
 
-async def test_one_call_alone_waits_for_a_directory_that_a_network_has_swallowed(
+async def test_one_call_alone_waits_for_a_token_database_that_a_network_has_swallowed(
     home, upstream, database, database_url, secrets
 ):
     known, unknown = Callers(secrets[0]), Callers(secrets[1])
@@ -47,7 +47,7 @@ async def test_one_call_alone_waits_for_a_directory_that_a_network_has_swallowed
         await unknown.make(sidecar.port, CALLS)
         # The first waits, and nobody else; the rest of the time is what so many calls take.
         assert time.monotonic() - began < LONGEST_WAIT * CALLS / 4
-        await degraded(sidecar, "the token directory is out of reach")
+        await degraded(sidecar, "the token cache cannot reach the token database")
 
         hop.restore()
         entries = await arrived(database, 1 + 2 * CALLS)
@@ -56,13 +56,13 @@ async def test_one_call_alone_waits_for_a_directory_that_a_network_has_swallowed
     assert names == ["laptop"] * (1 + CALLS) + ["nightly"] * CALLS
 
 
-async def test_nobody_waits_for_a_directory_that_refuses(home, upstream, secrets):
+async def test_nobody_waits_for_a_token_database_that_refuses(home, upstream, secrets):
     unknown = Callers(secrets[1])
     async with home.sidecar(upstream.url) as sidecar:
         began = time.monotonic()
         await unknown.make(sidecar.port, CALLS)
         assert time.monotonic() - began < LONGEST_WAIT * CALLS / 4
-        assert await sidecar.logged("directory.became_unavailable")
+        assert await sidecar.logged("token_cache.became_unavailable")
 
 
 async def test_a_sidecar_takes_two_connections_and_no_more(
