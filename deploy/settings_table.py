@@ -69,10 +69,10 @@ def old_names(kind: type[Settings]) -> dict[str, str]:
 
 def _table(kind: type[Settings]) -> str:
     rows = [
-        f"| `{name}` | {_default(field)} | {field.description} |"
+        f"|`{name}`|{_default(field)}|{field.description}|"
         for name, field in variables(kind).items()
     ]
-    return "\n".join(["| variable | default | purpose |", "|---|---|---|", *rows])
+    return "\n".join(["|variable|default|purpose|", "|---|---|---|", *rows])
 
 
 def _old_names() -> str:
