@@ -84,7 +84,7 @@ class RequestRelay:
 
         Raises FramingError if the body is malformed behind the end of the response.
         """
-        if self.upstream_is_slow:
+        if self.upstream_is_slow or self.body.is_complete:
             return False
         received = self._client.received
         if self.response is None:
