@@ -64,7 +64,7 @@ EVERYTHING: Final = RecordFilter()
 
 
 def _path_matches(wanted: str, path: str) -> bool:
-    """Say whether *path* is as *wanted*; the time is linear, whatever the pattern."""
+    """Say whether *path* is as *wanted*; the time is linear for every pattern."""
     if WILDCARD not in wanted:
         return path.startswith(wanted)
     first, *between, last = wanted.split(WILDCARD)

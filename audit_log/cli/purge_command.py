@@ -1,4 +1,4 @@
-"""`python -m audit_log purge`: say what may go, apply the retention, let it go."""
+"""`python -m audit_log purge`: preview, apply the retention, remove what it does not keep."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,9 +19,9 @@ _PAUSE_SECONDS: Final = 3.0
 async def purge(
     database: Database, retention: Retention, *, is_dry_run: bool, is_confirmed: bool
 ) -> None:
-    """Apply *retention* and let go what it does not keep; with *is_dry_run* say it alone.
+    """Apply *retention* and remove what it does not keep; with *is_dry_run* only preview it.
 
-    Raises `CommandError` when more than half of the log would go and that is not confirmed.
+    Raises `CommandError` if more than half of the log would go and that is not confirmed.
     """
     now = datetime.now(UTC)
     applied = (await applied_retention(database)).retention
@@ -48,7 +48,7 @@ async def purge(
 
 
 def _preview(extent: Extent, moment: datetime | None) -> None:
-    """Say what arrived before *moment*: partitions as a whole, and what of the others."""
+    """Say which partitions go as a whole, and how much of the other tables."""
     going = [part for part in extent.parts if _share_before(part, moment)]
     if moment is None or not going:
         say("nothing would go")
@@ -70,7 +70,7 @@ def _line(part: Part, moment: datetime, share: float) -> str:
 
 
 def _share_before(part: Part, moment: datetime | None) -> float:
-    """Return how much of *part* arrived before *moment*, as if it had arrived evenly."""
+    """Return the share of *part* that arrived before *moment*, if it arrived evenly."""
     if moment is None or part.oldest is None or part.oldest >= moment:
         return 0.0
     now = datetime.now(UTC)
@@ -94,7 +94,7 @@ async def _let_go(database: Database, moment: datetime) -> None:
                     deleted[removed.name] = deleted.get(removed.name, 0) + removed.records
             break
         except StoreUnavailableError:
-            # Somebody reads what is to be dropped. Dropping it now would make others wait.
+            # A reader holds the partition. Waiting for it would block later queries, so retry.
             if attempt == _ATTEMPTS:
                 raise
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -26,9 +26,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSettings) -> None:
-    """Bring what is published into PostgreSQL until SIGTERM or SIGINT. Both may be away.
+    """Write published records to PostgreSQL until SIGTERM or SIGINT. NATS and it may be away.
 
-    What it has in hand when it stops is not acknowledged, and so delivered again.
+    Messages in hand at the stop are not acknowledged, so NATS delivers them again.
     Raises CannotListenError.
     """
     stop = asyncio.Event()

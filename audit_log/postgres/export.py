@@ -1,4 +1,4 @@
-"""All records that answer a question, however many, in constant memory."""
+"""All records that match a filter, however many, in constant memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,10 +14,10 @@ from audit_log.postgres.transaction import Transaction
 from audit_log.record import AuditRecord
 
 BATCH_RECORDS: Final = 1_000
-_FETCH_SECONDS: Final = 300.0  # a rare value may be far away
+_FETCH_SECONDS: Final = 300.0  # the next match of a rare value may be far away
 
-# By statement, not by the driver's own cursors: those leave named statements behind, which a
-# connection pooler would hand on to somebody else.
+# A cursor declared in SQL, not the driver's: that leaves named statements behind, and a connection
+# pooler would give them to another client.
 _DECLARE: Final = """
 DECLARE exported NO SCROLL CURSOR FOR
 SELECT {columns} FROM mcp_audit_log
@@ -30,10 +30,10 @@ _ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Records in batches, oldest first, all as of one moment."""
+    """Records in batches, oldest first, all from one snapshot."""
 
     snapshot: Snapshot
-    """The moment: a later export of what this does not show begins where this one ends."""
+    """Given as *after* to a later export, that one begins where this one ends."""
     batches: AsyncIterator[list[AuditRecord]]
 
 
@@ -41,9 +41,9 @@ class Export:
 async def exporting(
     database: Database, wanted: RecordFilter, after: Snapshot | None
 ) -> AsyncIterator[Export]:
-    """Yield the records that are *wanted* and, if given, were not to be seen in *after*.
+    """Yield the records that match *wanted* and, if given, were not visible in *after*.
 
-    One transaction lasts as long as the block; PostgreSQL keeps what is deleted meanwhile.
+    One transaction lasts as long as the block. PostgreSQL keeps rows deleted in that time.
     """
     arguments = Arguments()
     conditions = conditions_of(wanted, arguments)

@@ -1,4 +1,4 @@
-"""Gaps found: where records are known to be missing."""
+"""Searches for gaps: where records are known to be missing."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ LIMIT $1
 
 @dataclass(frozen=True, slots=True)
 class GapQuery:
-    """Which gaps are asked for: those that touch the time from `since` until before `until`."""
+    """Selects gaps: those that overlap the time from `since` to before `until`."""
 
     limit: int
     since: datetime | None = None
@@ -29,7 +29,7 @@ class GapQuery:
 
 
 async def search_gaps(database: Database, query: GapQuery) -> list[Gap]:
-    """Return the latest gaps that answer *query*, newest first."""
+    """Return the latest gaps that match *query*, newest first."""
     return [
         _gap(row) for row in await database.fetch(_GAPS, query.limit, query.since, query.until)
     ]

@@ -1,4 +1,4 @@
-"""Tool calls found: many by a query, one by its id."""
+"""Searches for tool calls: many by a query, one by its id."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ LIMIT {limit}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationQuery:
-    """Which tool calls are asked for. What is None does not matter; all else must hold."""
+    """Selects tool calls: all conditions that are not None must hold."""
 
     limit: int
     tool: str | None = None
@@ -36,7 +36,7 @@ class InvocationQuery:
 
 
 async def search_invocations(database: Database, query: InvocationQuery) -> list[Invocation]:
-    """Return the newest tool calls that answer *query*, newest first."""
+    """Return the newest tool calls that match *query*, newest first."""
     arguments = Arguments()
     wanted = {
         "tool = {}": query.tool,

@@ -113,7 +113,7 @@ async def test_each_call_arrives_once_whoever_is_killed_on_the_way(
         # Without PostgreSQL it does not know the token: the ingest finds its name out.
         async with home.sidecar(upstream.url, PROXY_SINK="nats", **stream) as sidecar:
             await callers.make(sidecar.port, 50)
-            await degraded(sidecar, "nobody answers for the stream")
+            await degraded(sidecar, "no server responds for the stream")
             async with running_ingest(database_url, **stream) as ingest:
                 await arrived(database, 50)
                 nats.kill()
@@ -239,7 +239,9 @@ async def test_servers_are_verified_and_passwords_are_not_said(tmp_path):
         return str(said.value)
 
     with running_nats(configuration) as server:
-        await eventually(lambda: says(answer("audit:right", ca_file=ca_file), "nobody answers"))
+        await eventually(
+            lambda: says(answer("audit:right", ca_file=ca_file), "no server responds")
+        )
         assert "certificate verify failed" in await answer("audit:right")
         refused = await answer("audit:wrong", ca_file=ca_file)
         assert "uthorization" in refused
