@@ -36,7 +36,7 @@ def main() -> None:
             from audit_log.nats.jetstream import check_files  # noqa: PLC0415
 
             check_files(nats)
-        # What is loaded by now stays: visiting it in a collection takes 50 ms, and calls would wait.
+        # What is loaded by now stays: collections that visit it take 50 ms, and calls would wait.
         gc.collect()
         gc.freeze()
         if settings.workers > 1:
