@@ -24,10 +24,10 @@ from audit_api.stream.exports import Exports
 from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
-from audit_log.tokens import TokenTable
 
 _APPLICATION = "audit_api"
 _now = partial(datetime.now, UTC)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 
 import structlog
@@ -9,7 +10,12 @@ import uvloop
 
 from audit_log.errors import CredentialsFileError
 from audit_log.process.logs import set_up_logs
-from audit_log.process.settings import AuditLogSettings, NatsSettings, read_settings
+from audit_log.process.settings import (
+    AuditLogSettings,
+    NatsSettings,
+    outdated_settings,
+    read_settings,
+)
 from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
 from proxy.delivery.orphaned import draining_orphaned
@@ -17,7 +23,7 @@ from proxy.journal import JournalError
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.tracing import TracingUnavailableError
-from proxy.workers import stop_without_supervisor, supervise, workers_of
+from proxy.workers import LEASH_VARIABLE, stop_without_supervisor, supervise, workers_of
 
 log = structlog.get_logger("proxy")
 
@@ -28,6 +34,9 @@ def main() -> None:
     settings = read_settings(ProxySettings)
     nats = read_settings(NatsSettings) if settings.sink is Sink.NATS else None
     set_up_logs(shared.log_format, shared.log_level)
+    if LEASH_VARIABLE not in os.environ:  # a worker's supervisor has logged it
+        for outdated in outdated_settings(AuditLogSettings, ProxySettings):
+            log.warning("settings.outdated", name=outdated.name, advice=outdated.advice)
     try:
         # Before anything starts: each worker would report the same error at each restart.
         check_tls_files(settings)

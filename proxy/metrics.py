@@ -77,11 +77,11 @@ class SidecarCollector(Collector):
             f"{PREFIX}_records", "Audit records, by what became of them", labels=["fate"]
         )
         for fate, count in (
-            ("accepted", self._journal.accepted),
+            ("accepted", self._journal.intake.accepted),
             ("written", self._writer.progress.written),
             ("quarantined", self._writer.quarantined),
-            ("lost", self._journal.refused + self._journal.damaged),
-            ("unprotected", self._journal.unprotected),
+            ("lost", self._journal.intake.refused + self._journal.damaged),
+            ("unprotected", self._journal.intake.unprotected),
         ):
             records.add_metric([fate], count)
             if fate in OLD_FATES:
@@ -108,7 +108,7 @@ class SidecarCollector(Collector):
         age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0
         yield "calls_in_flight", "Audited calls that have begun and not ended", journal.in_flight
         yield "journal_disk_bytes", "Bytes of all segments on disk", journal.bytes_on_disk
-        yield "journal_ring_bytes", "Bytes that only the ring holds", journal.head_bytes_in_use
+        yield "journal_ring_bytes", "Bytes that only the ring holds", journal.ring_bytes_in_use
         yield "journal_unwritten_bytes", "Bytes not yet in PostgreSQL", journal.unwritten_bytes
         yield "journal_max_bytes", "Bytes that may wait on disk", journal.max_bytes
         yield "oldest_unwritten_seconds", "Age of the oldest record not yet in PostgreSQL", age

@@ -14,12 +14,12 @@ from audit_log.delivery import Sink
 from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.schema.partitions import keep_partitions
-from audit_log.tokens import TokenTable
 from proxy.admission import Admission
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
@@ -35,11 +35,9 @@ from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.metrics import ForecastCollector, SidecarCollector
-from proxy.relay.express import ExpressLane
-from proxy.relay.handler import GeneralLane
-from proxy.relay.lanes import Lanes
-from proxy.relay.listener import Listeners
+from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
+from proxy.relay.server import RelayServer
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
 from proxy.telemetry.health import Health
@@ -84,7 +82,7 @@ async def serving(
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
-            lambda: None if directory.is_reachable else "the token directory is out of reach",
+            lambda: directory.problem,
             lambda: retention.problem,
         ]
         ops_address = await stack.enter_async_context(
@@ -103,7 +101,7 @@ async def serving(
         tls = await _tls(stack, settings, health)
         address = await stack.enter_async_context(
             listening(
-                _runner(_lanes(admission, routes, settings), settings),
+                _runner(_service(admission, routes, settings), settings),
                 Address(settings.host, settings.port),
                 "PROXY_HOST, PROXY_PORT",
                 is_shared=settings.shares_port,
@@ -143,9 +141,7 @@ async def _tokens(
 
 async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
     directory = TokenCache(tokens)
-    await stack.enter_async_context(
-        health.watched(directory.run(tokens.changes), "token-directory")
-    )
+    await stack.enter_async_context(health.watched(directory.run(tokens.changes), "token-cache"))
     return directory
 
 
@@ -153,9 +149,9 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     return open_journal(
         settings.journal_dir,
         instance=instance,
-        head_directory=settings.journal_head_dir,
+        ring_directory=settings.journal_ring_dir,
         limits=Limits(
-            head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+            ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
         ),
         close_seconds=settings.stop_seconds,
     )
@@ -222,7 +218,7 @@ def _admission(
         recogniser=recogniser,
         audited_paths=AuditedPaths(settings.audited_paths),
         policy=settings.token_policy,
-        directory=directory,
+        cache=directory,
         recorder=journal,
         tally=tally,
         instance=calls.instance,
@@ -231,11 +227,11 @@ def _admission(
             path=settings.mcp_path.rstrip("/").encode(),
             tokens=recogniser,
             hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            directory=directory,
+            token_cache=directory,
             calls=calls,
             tally=tally,
         ),
-        watches=watchers.call_ended,
+        observers=watchers.call_ended,
     )
 
 
@@ -252,7 +248,7 @@ async def _upstream(
 ) -> Upstream:
     limits = UpstreamLimits(
         connect_timeout_seconds=settings.connect_timeout_seconds,
-        answer_timeout_seconds=settings.answer_timeout_seconds,
+        response_timeout_seconds=settings.response_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
     is_secure = url.startswith("https:")
@@ -291,7 +287,7 @@ async def _hub(
     if settings.hub_url is None:
         return None
     authority = URL(settings.hub_url).authority.encode()
-    lane = GeneralLane(
+    service = Service(
         HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_fields(fields, authority),
@@ -299,7 +295,7 @@ async def _hub(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(_general(lane, settings), settings),
+            _runner(service, settings),
             Address(settings.hub_host, settings.hub_port),
             "PROXY_HUB_HOST, PROXY_HUB_PORT",
             is_shared=settings.shares_port,
@@ -307,22 +303,17 @@ async def _hub(
     )
 
 
-def _lanes(admission: Admission, routes: Routes, settings: ProxySettings) -> Lanes | Listeners:
-    lane = GeneralLane(
-        admission, routes, request_fields, body_patience_seconds=settings.body_timeout_seconds
-    )
-    general = _general(lane, settings)
-    if not settings.express_lane:
-        return general
-    express = ExpressLane(admission, routes, request_fields)
-    return Lanes(express, general, idle_seconds=settings.client_idle_seconds)
-
-
-def _general(lane: GeneralLane, settings: ProxySettings) -> Listeners:
-    return Listeners(
-        lane.handle, settings.trusted_proxies, idle_seconds=settings.client_idle_seconds
+def _service(admission: Admission, routes: Routes, settings: ProxySettings) -> Service:
+    return Service(
+        admission,
+        routes,
+        request_fields,
+        body_patience_seconds=settings.body_timeout_seconds,
+        trusted=settings.trusted_proxies,
     )
 
 
-def _runner(server: Listeners | Lanes, settings: ProxySettings) -> web.ServerRunner:
+def _runner(service: Service, settings: ProxySettings) -> web.ServerRunner:
+    """Return what aiohttp serves *service* by; it asks the server for a protocol, and to stop."""
+    server = RelayServer(service, idle_seconds=settings.client_idle_seconds)
     return web.ServerRunner(cast("web.Server", server), shutdown_timeout=settings.stop_seconds)

@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import StoreUnavailableError
-from audit_log.extent import measure
 from audit_log.postgres.database import Database
+from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention
 from audit_log.schema.conversion import BATCH_RECORDS, Conversion, Stage
 

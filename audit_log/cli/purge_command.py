@@ -6,8 +6,9 @@ from typing import Final
 
 from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import StoreUnavailableError
-from audit_log.extent import Extent, Kind, Part, measure
+from audit_log.extent import Extent, Kind, Part
 from audit_log.postgres.database import Database
+from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention, apply_retention, purging
 from audit_log.retention import Retention
 

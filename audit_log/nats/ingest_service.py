@@ -14,12 +14,12 @@ from audit_log.nats.ingest_ops import IngestCollector, report_of
 from audit_log.nats.jetstream import open_jetstream
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import in_background
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from audit_log.process.sockets import Address
 from audit_log.schema.partitions import keep_partitions
-from audit_log.tokens import TokenTable
 
 APPLICATION: Final = "podwarden-audit-ingest"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -12,9 +12,11 @@ from typing import Annotated, Final
 import msgspec
 
 from audit_log.errors import StoreUnavailableError
-from audit_log.filters import EVERYTHING, Arguments, RecordFilter
-from audit_log.postgres.database import Database, Transaction
+from audit_log.filters import EVERYTHING, RecordFilter
+from audit_log.postgres.conditions import Arguments, conditions_of
+from audit_log.postgres.database import Database
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
+from audit_log.postgres.transaction import Transaction
 from audit_log.record import AuditRecord
 
 CHANNEL: Final = "mcp_audit_appended"
@@ -123,7 +125,7 @@ async def read_on(
     conditions = [
         standpoint.seen.unseen(arguments),
         reading.seen(arguments),
-        *wanted.conditions(arguments),
+        *conditions_of(wanted, arguments),
     ]
     if standpoint.place is not None:
         created_at, id_ = map(arguments.add, standpoint.place)

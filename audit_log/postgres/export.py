@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from audit_log.filters import Arguments, RecordFilter
+from audit_log.filters import RecordFilter
 from audit_log.postgres.arrivals import Snapshot, snapshot_now
-from audit_log.postgres.database import Database, Transaction
+from audit_log.postgres.conditions import Arguments, conditions_of
+from audit_log.postgres.database import Database
 from audit_log.postgres.rows import RECORD_COLUMNS, records_of
+from audit_log.postgres.transaction import Transaction
 from audit_log.record import AuditRecord
 
 BATCH_RECORDS: Final = 1_000
@@ -44,7 +46,7 @@ async def exporting(
     One transaction lasts as long as the block; PostgreSQL keeps what is deleted meanwhile.
     """
     arguments = Arguments()
-    conditions = wanted.conditions(arguments)
+    conditions = conditions_of(wanted, arguments)
     if after is not None:
         conditions.append(after.unseen(arguments))
     sql = _DECLARE.format(columns=RECORD_COLUMNS, conditions=" AND ".join(conditions) or "true")

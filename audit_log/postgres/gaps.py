@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from audit_log.postgres.database import Database, Row
+from audit_log.postgres.database import Database
 from audit_log.postgres.rows import plain_uuid
+from audit_log.postgres.transaction import Row
 from audit_log.record import Gap
 
 _GAPS: Final = """

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar, cast
 from uuid import UUID
 
-from audit_log.postgres.database import Row
+from audit_log.postgres.transaction import Row
 from audit_log.record import Attribution, AuditRecord, Outcome
 
 RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, created_at,

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import EVERYTHING, Arguments, RecordFilter
+from audit_log.filters import EVERYTHING, RecordFilter
+from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
 from audit_log.record import AuditRecord
@@ -53,7 +54,7 @@ async def search(database: Database, query: RecordQuery) -> list[AuditRecord]:
 def search_statement(query: RecordQuery) -> tuple[str, Arguments]:
     """Return the SQL that answers *query*, and its values."""
     arguments = Arguments()
-    conditions = query.filter.conditions(arguments)
+    conditions = conditions_of(query.filter, arguments)
     if query.before is not None:
         created_at, id_ = map(arguments.add, query.before)
         conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")

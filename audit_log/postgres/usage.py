@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import Arguments, RecordFilter
+from audit_log.filters import RecordFilter
+from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import plain_uuid
 
@@ -83,7 +84,7 @@ async def count_calls(
     sql = _COUNTS.format(
         step=arguments.add(step),
         origin=arguments.add(origin),
-        conditions=" AND ".join(wanted.conditions(arguments)) or "true",
+        conditions=" AND ".join(conditions_of(wanted, arguments)) or "true",
     )
     return [
         Count(row["start"], row["class"], row["calls"])

@@ -9,7 +9,8 @@ from importlib import resources
 from typing import Final
 
 from audit_log.errors import DeadlockError, RecordRefusedError, SchemaError
-from audit_log.postgres.database import Database, Transaction
+from audit_log.postgres.database import Database
+from audit_log.postgres.transaction import Transaction
 from audit_log.schema.adoption import Column, obstacles, too_short
 
 MONTHS_AHEAD: Final = 3

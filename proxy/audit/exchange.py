@@ -1,7 +1,7 @@
 """An exchange: one request with its answer, while it is going on."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -53,8 +53,11 @@ class Recorder(Protocol):
 
 
 class Exchange(Protocol):
-    """What the lanes tell of an exchange. It ends once: later endings are ignored."""
+    """What the relays tell of an exchange. It ends once: later endings are ignored."""
 
+    identification: Callable[[], Awaitable[None]] | None = None
+    """What to await before the request may be forwarded, such as the look-up of its token.
+    Raises RefusedError, after recording it."""
     added_fields: Sequence[tuple[bytes, bytes]] = ()
     """What is added to the request on its way upstream."""
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.logs import set_up_logs
-from audit_log.tokens import DEFAULT_TOKEN_QUERY, TokenTable
+from audit_log.tokens import DEFAULT_TOKEN_QUERY
 from proxy.delivery.writer import Writer
 from proxy.journal.journal_error import JournalError
 from proxy.journal.kept import Finding, KeptJournal

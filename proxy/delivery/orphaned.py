@@ -16,11 +16,11 @@ import structlog
 from audit_log.naming import FindToken
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import in_background
 from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import Gap
-from audit_log.tokens import TokenTable
 from proxy.delivery.writer import Writer
 from proxy.journal import JournalError, Limits, holds_records, open_journal
 from proxy.settings import ProxySettings
@@ -150,9 +150,9 @@ async def _drain(
         async with open_journal(
             place.journal,
             instance=place.instance,
-            head_directory=settings.journal_head_dir,
+            ring_directory=settings.journal_ring_dir,
             limits=Limits(
-                head_bytes=settings.journal_head_bytes, max_bytes=settings.journal_max_bytes
+                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
             ),
             close_seconds=settings.stop_seconds,
         ) as journal:

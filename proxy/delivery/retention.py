@@ -9,9 +9,10 @@ from typing import Final
 import structlog
 
 from audit_log.errors import StoreError
-from audit_log.extent import Extent, measure
+from audit_log.extent import Extent
 from audit_log.forecast import Forecast
 from audit_log.postgres.database import Database
+from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import Applied, applied_retention, apply_retention, purging
 from audit_log.process.changes import LoggedState
 from audit_log.retention import Retention

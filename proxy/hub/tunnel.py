@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from audit_log.record import Origin, Outcome, ToolOutcome
+from proxy.admission import Call
 from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, UnauditedExchange
 from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
@@ -37,7 +38,11 @@ class HubAdmission:
     calls: ToolCalls
     tally: Tally
 
-    async def admit(self, _head: RequestHead, _peer: Peer) -> Exchange:
+    def recognise(self, head: RequestHead, peer: Peer) -> Call:
+        """Return that *head* is no API call."""
+        return Call(head, peer.address, leads_to_mcp=False, audited=None)
+
+    def decide(self, _call: Call) -> Exchange:
         """Return an exchange that watches for a tunnel."""
         return HubExchange(self)
 

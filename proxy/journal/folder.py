@@ -1,4 +1,4 @@
-"""The journal directory: who holds it, how it was left, and what was put aside in it."""
+"""The journal folder: who holds it, how it was left, and what was put aside in it."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class JournalFolder:
-    """A directory that this process holds alone for as long as it is open."""
+    """A folder that this process holds alone for as long as it is open."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -37,15 +37,15 @@ class JournalFolder:
         self._file = _locked(self.path)
 
     def close(self) -> None:
-        """Let another process have the directory."""
+        """Let another process have the folder."""
         os.close(self._file)
 
     def sync(self) -> None:
-        """Make the names in the directory durable."""
+        """Make the names in the folder durable."""
         os.fsync(self._file)
 
     def mark_running(self, identity: int) -> None:
-        """Note that records may be in the head *identity* and nowhere else, until `mark_ended`."""
+        """Note that records may be in the ring *identity* and nowhere else, until `mark_ended`."""
         _replace(self._running, b"%d\n" % identity)
         self.sync()
 
@@ -55,8 +55,8 @@ class JournalFolder:
         self._running.unlink(missing_ok=True)
         self.sync()
 
-    def head_in_use(self) -> int | None:
-        """Return the identity of the head that was in use when the last run broke off.
+    def ring_in_use(self) -> int | None:
+        """Return the identity of the ring that was in use when the last run broke off.
 
         None when it ended well; 0 when its mark cannot be read.
         """
@@ -68,7 +68,7 @@ class JournalFolder:
             return 0
 
     def save_position(self, position: Position) -> None:
-        """Keep the writer's *position* for a start without the head: all before it is done.
+        """Keep the writer's *position* for a start without the ring: all before it is done.
 
         Losing it costs repeated writes only.
         """
@@ -167,7 +167,7 @@ def _locked(path: Path) -> int:
     except OSError as error:
         os.close(file)
         raise JournalLockedError(
-            f"{path}: another process keeps its journal here; give each its own directory"
+            f"{path}: another process keeps its journal here; give each its own folder"
         ) from error
     return file
 

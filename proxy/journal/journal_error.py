@@ -6,8 +6,8 @@ class JournalError(Exception):
 
 
 class JournalLockedError(JournalError):
-    """Another process writes to this journal directory."""
+    """Another process writes to this journal folder."""
 
 
 class RingDamagedError(JournalError):
-    """A head or calls file was found that we did not write, or that makes no sense."""
+    """A ring or calls file was found that we did not write, or that makes no sense."""

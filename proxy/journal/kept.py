@@ -38,8 +38,8 @@ class KeptJournal:
     """Reads every segment from its beginning, whatever had been written to a database by then."""
 
     def __init__(self, path: Path) -> None:
-        self._directory = JournalFolder(path)
-        self._segments = Segments(self._directory, 0)
+        self._folder = JournalFolder(path)
+        self._segments = Segments(self._folder, 0)
         last = self._segments.last_line()
         said = last and (last.kept or last.gap)
         self._instance = said.instance if said else ""
@@ -49,11 +49,11 @@ class KeptJournal:
     @property
     def was_stopped_cleanly(self) -> bool:
         """Whether all records of the sidecar are here or in its database, and none in memory."""
-        return self._directory.head_in_use() is None
+        return self._folder.ring_in_use() is None
 
     def close(self) -> None:
-        """Let another process have the directory."""
-        self._directory.close()
+        """Let another process have the folder."""
+        self._folder.close()
 
     def findings(self) -> Iterator[Finding]:
         """Yield what each segment holds, oldest first."""
@@ -87,7 +87,7 @@ class KeptJournal:
 
     async def quarantine(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
-        return self._directory.quarantine(line)
+        return self._folder.quarantine(line)
 
     def end_reading(self) -> None:
         """Nothing: it ends by itself."""

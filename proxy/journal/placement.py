@@ -1,4 +1,4 @@
-"""Where the head lies: on tmpfs if possible, because no disk can stall or fail it there."""
+"""Where the ring lies: on tmpfs if possible, because no disk can stall or fail it there."""
 
 import hashlib
 from pathlib import Path
@@ -11,16 +11,16 @@ _MOUNTS: Final = Path("/proc/self/mounts")
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def places_for_ring(directory: Path, head_directory: Path | None) -> list[Path]:
-    """Return the paths that the head of the journal in *directory* may have, the best first.
+def places_for_ring(folder: Path, ring_directory: Path | None) -> list[Path]:
+    """Return the paths that the ring of the journal in *folder* may have, the best first.
 
-    The name tells of the journal directory, so that its head is found again and two journals do
-    not meet. The last resort is the journal directory itself.
+    The name tells of the journal folder, so that its ring is found again and two journals do
+    not meet. The last resort is the journal folder itself.
     """
-    name = f"podwarden-audit-{hashlib.sha256(bytes(directory)).hexdigest()[:16]}.head"
-    wanted = head_directory or SHARED_MEMORY
-    on_tmpfs = [wanted / name] if head_directory or is_tmpfs(wanted) else []
-    return [*on_tmpfs, directory / name]
+    name = f"podwarden-audit-{hashlib.sha256(bytes(folder)).hexdigest()[:16]}.head"
+    wanted = ring_directory or SHARED_MEMORY
+    on_tmpfs = [wanted / name] if ring_directory or is_tmpfs(wanted) else []
+    return [*on_tmpfs, folder / name]
 
 
 def is_tmpfs(path: Path) -> bool:

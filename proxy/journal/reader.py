@@ -22,14 +22,14 @@ _LINES_AT_ONCE: Final = 50
 class Reader:
     """Reads the log in its order. Where a disk is read, that is for the reader's thread.
 
-    The head is asked first: what it still holds is in memory, so that as long as the writer keeps
+    The ring is asked first: what it still holds is in memory, so that as long as the writer keeps
     up no disk is read, and a dead disk does not keep records from the database.
     """
 
     def __init__(self, parts: Parts, instance: str) -> None:
-        self._head = parts.head
+        self._ring = parts.ring
         self._segments = parts.segments
-        self._directory = parts.directory
+        self._folder = parts.folder
         self._assembly = Assembly(instance)
 
     def read(self, offset: int, number: int, max_lines: int) -> Batch:
@@ -42,7 +42,7 @@ class Reader:
 
     def read_memory(self, offset: int, number: int, max_lines: int) -> Batch | None:
         """Return a batch as `read` does, but smaller, and None where that takes a disk."""
-        chunk = self._in_head(offset, MAX_LINE_BYTES)
+        chunk = self._in_ring(offset, MAX_LINE_BYTES)
         return self._batch(chunk, number, min(max_lines, _LINES_AT_ONCE)) if chunk else None
 
     def keep_damages(self, batch: Batch) -> None:
@@ -58,21 +58,21 @@ class Reader:
         return self._assembly.batch(data, chunk.offset, number, max_lines)
 
     def _chunk(self, offset: int, limit: int) -> Chunk:
-        floor = self._head.floor
+        floor = self._ring.floor
         return (
-            self._in_head(offset, limit)
+            self._in_ring(offset, limit)
             or self._segments.read(offset, limit)
             # What lay between was lost with its segment: go on with the oldest that is left.
-            or self._in_head(floor, limit)
+            or self._in_ring(floor, limit)
             or Chunk(floor, b"", is_last=True)
         )
 
-    def _in_head(self, offset: int, limit: int) -> Chunk | None:
-        data = self._head.peek(offset, limit)
+    def _in_ring(self, offset: int, limit: int) -> Chunk | None:
+        data = self._ring.peek(offset, limit)
         return Chunk(offset, data, is_last=False) if data else None
 
     def _keep(self, damage: Damage) -> None:
         path: Path | None = None
         with suppress(OSError):
-            path = self._directory.keep_damaged(f"{damage.offset:020d}.raw", damage.raw)
+            path = self._folder.keep_damaged(f"{damage.offset:020d}.raw", damage.raw)
         log.error("journal.lines_damaged", bytes=len(damage.raw), path=str(path))

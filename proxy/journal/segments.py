@@ -53,16 +53,16 @@ class Chunk:
 
 
 class Segments:
-    """All segments of a directory, oldest first.
+    """All segments of a folder, oldest first.
 
     The mover's thread appends and deletes, the reader's thread reads. The lock guards the list
     alone and is never held while a disk is asked; the event loop never takes it.
     """
 
-    def __init__(self, directory: JournalFolder, segment_bytes: int) -> None:
-        self._directory = directory
+    def __init__(self, folder: JournalFolder, segment_bytes: int) -> None:
+        self._folder = folder
         self.segment_bytes = segment_bytes
-        self._segments = list(_found(directory.path))
+        self._segments = list(_found(folder.path))
         self._lock = threading.Lock()
         self._file: SegmentFile | None = None
         self.total_bytes = sum(segment.size for segment in self._segments)
@@ -97,7 +97,7 @@ class Segments:
         return None
 
     def delete_from(self, offset: int) -> None:
-        """Delete what begins at *offset* or later: the head has it, and will move it again."""
+        """Delete what begins at *offset* or later: the ring has it, and will move it again."""
         for segment in self:
             if segment.start >= offset:
                 with suppress(OSError):
@@ -113,7 +113,7 @@ class Segments:
             file = self._file_for(start, len(data))
             file.write(data)
             if file.start == start:
-                self._directory.sync()
+                self._folder.sync()
         except OSError:
             self.leave()
             raise
@@ -129,7 +129,7 @@ class Segments:
         if file and is_listed and file.end == start and file.size + length <= self.segment_bytes:
             return file
         self.leave()
-        self._file = SegmentFile(self._directory.path / f"{start:020d}.ndjson", start)
+        self._file = SegmentFile(self._folder.path / f"{start:020d}.ndjson", start)
         return self._file
 
     def leave(self) -> None:
@@ -170,7 +170,7 @@ class Segments:
         return None
 
     def _set_aside(self, segment: Segment, error: OSError) -> None:
-        kept = self._directory.move_to_damaged(segment.path, segment.path.name)
+        kept = self._folder.move_to_damaged(segment.path, segment.path.name)
         self._forget(segment)
         log.error("journal.segment_set_aside", path=str(kept), error=str(error))
 
@@ -180,8 +180,8 @@ class Segments:
             self.total_bytes -= segment.size
 
 
-def _found(directory: Path) -> Iterator[Segment]:
-    for path in sorted(directory.iterdir()):
+def _found(folder: Path) -> Iterator[Segment]:
+    for path in sorted(folder.iterdir()):
         if name := _NAME.fullmatch(path.name):
             yield Segment(int(name[1]), path, path.lstat().st_size)
 

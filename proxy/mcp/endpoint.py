@@ -41,7 +41,7 @@ class McpAdmission:
     path: bytes
     tokens: TokenRecogniser
     hub_keys: TokenRecogniser
-    directory: KnownTokens
+    token_cache: KnownTokens
     calls: ToolCalls
     tally: Tally
 
@@ -88,6 +88,6 @@ class McpAdmission:
             ambiguous = Caller.of(Credentials.AMBIGUOUS, None)
             return Source(Origin.MCP, ambiguous, AMBIGUOUS_KEY, *given)
         if isinstance(token_hash, str):
-            caller = Caller.of(token_hash, self.directory.known(token_hash))
+            caller = Caller.of(token_hash, self.token_cache.known(token_hash))
             return Source(Origin.MCP, caller, token_hash, *given)
         return Source(Origin.HUB, HUB, HUB_KEY, *given) if isinstance(hub_key, str) else None

@@ -1,4 +1,4 @@
-"""The token directory: who is behind a token hash, answered from memory.
+"""The token cache: who is behind a token hash, answered from memory.
 
 A call never waits for the database, save for a token seen for the first time, and then briefly.
 When the database is away, what was known stays known (fail static), and nobody waits for what is
@@ -24,6 +24,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 # Nobody's hash: asked when no token is in use, to learn whether the database answers.
 _PROBE: Final = "0" * 64
+_OUT_OF_REACH: Final = "the token cache cannot reach the token database"
 
 
 class TokenCacheUnavailableError(Exception):
@@ -31,7 +32,7 @@ class TokenCacheUnavailableError(Exception):
 
 
 class TokenSource(Protocol):
-    """How the directory asks the token table."""
+    """How the cache asks the token table."""
 
     async def find(self, token_hash: str, /) -> Token | None:
         """Return the token with this hash, or None. Raises `StoreError`."""
@@ -49,7 +50,7 @@ Changes = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCacheLimits:
-    """How long the directory waits and remembers, and how much it keeps and asks."""
+    """How long the cache waits and remembers, and how much it keeps and asks."""
 
     lookup_seconds: float = 0.25
     """How long a call waits for a token seen for the first time; the look-up itself goes on."""
@@ -100,6 +101,11 @@ class TokenCache:
         return self._answers.is_working and not self._is_late
 
     @property
+    def problem(self) -> str | None:
+        """What `/readyz` says of the token cache, or None."""
+        return None if self.is_reachable else _OUT_OF_REACH
+
+    @property
     def is_out_of_reach(self) -> bool:
         """Whether it is known that a question would get no answer in time. The poll goes on."""
         return self._answers.is_failing or self._is_late
@@ -128,18 +134,18 @@ class TokenCache:
             if lookup.done() and not lookup.cancelled():
                 answer = lookup.result()
         if answer is MISSING:
-            raise TokenCacheUnavailableError(f"the token cache is out of reach: {self._reason}")
+            raise TokenCacheUnavailableError(f"{_OUT_OF_REACH}: {self._reason}")
         return answer
 
     async def run(self, changes: Changes | None = None) -> None:
         """Keep the tokens in use up to date, for ever; whether or not the database is there."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._poll(), name="directory-poll")
+                tasks.create_task(self._poll(), name="token-cache-poll")
                 if changes is not None:
                     announced: asyncio.Queue[str] = asyncio.Queue()
-                    tasks.create_task(self._listen(changes, announced), name="directory-listen")
-                    tasks.create_task(self._follow(announced), name="directory-follow")
+                    tasks.create_task(self._listen(changes, announced), name="token-cache-listen")
+                    tasks.create_task(self._follow(announced), name="token-cache-follow")
         finally:
             for lookup in self._lookups.values():
                 lookup.cancel()

@@ -1,4 +1,4 @@
-"""What the directory remembers: bounded, without a database, without a clock of its own."""
+"""What the cache remembers: bounded, without a database, without a clock of its own."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator

@@ -282,10 +282,10 @@ async def become_a_replica(database, url, tokens):
 
 async def test_memory_does_not_grow_with_what_waits(home, upstream):
     upstream.plan(answering_by_path)
-    # Each record is as large as it can be, and the head turns over more than twice: it holds what
+    # Each record is as large as it can be, and the ring turns over more than twice: it holds what
     # a disk that others use as well may keep waiting for most of a second.
     callers = Callers("pwm_unknown", padding=2_000)
-    async with home.sidecar(upstream.url, PROXY_JOURNAL_HEAD_BYTES=str(4 << 20)) as sidecar:
+    async with home.sidecar(upstream.url, PROXY_JOURNAL_RING_BYTES=str(4 << 20)) as sidecar:
         await callers.make(sidecar.port, 1_000)
         before = sidecar.peak_bytes
         await callers.make(sidecar.port, 3_000)

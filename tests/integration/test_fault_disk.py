@@ -59,7 +59,7 @@ async def test_records_go_from_memory_straight_to_the_database(
     home, first_segment, upstream, callers, database, database_url
 ):
     # Less memory than the records need: only what is in the database makes room for them.
-    small = {"PROXY_JOURNAL_HEAD_BYTES": str(1024 * 1024)}
+    small = {"PROXY_JOURNAL_RING_BYTES": str(1024 * 1024)}
     async with home.sidecar(upstream.url, database_url, **small) as sidecar:
         first_segment.hang()
         # The disk is to come first: what is in the database already is never brought to it.

@@ -15,15 +15,15 @@ COUNT = 700
 
 @pytest.fixture
 async def kept(tmp_path):
-    directory = tmp_path / "journal"
+    folder = tmp_path / "journal"
     async with open_journal(
-        directory, instance="a", head_directory=tmp_path / "head", limits=SMALL
+        folder, instance="a", ring_directory=tmp_path / "ring", limits=SMALL
     ) as journal:
         for number in range(COUNT):
             named = {"token_name": None, "token_hash": "c" * 64} if number == 5 else {}
             journal.offer(a_record(number, **named))
-            await until(lambda: journal.head_bytes_in_use < 50_000)
-    return directory
+            await until(lambda: journal.ring_bytes_in_use < 50_000)
+    return folder
 
 
 async def command(*arguments, **environment):
@@ -87,7 +87,7 @@ async def test_a_database_that_is_away_is_one_readable_line(kept):
 
 
 async def test_a_journal_in_use_and_a_directory_that_is_none_are_one_line_each(tmp_path, kept):
-    async with open_journal(kept, instance="a", head_directory=tmp_path / "head", limits=SMALL):
+    async with open_journal(kept, instance="a", ring_directory=tmp_path / "ring", limits=SMALL):
         code, output = await command("list", kept)
     assert code == 1
     assert "another process keeps its journal here" in output

@@ -2,13 +2,11 @@
 
 from collections import Counter
 
-import pytest
-
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
 from tests.neighbours.client import connected
 from tests.neighbours.ops import degraded
-from tests.neighbours.services import LANES, running_sidecar
+from tests.neighbours.services import running_sidecar
 
 CALLS = 30
 
@@ -54,14 +52,11 @@ async def test_from_start_to_stop_each_change_is_one_line_of_json_without_a_toke
     )
 
 
-@pytest.mark.parametrize("lane", LANES)
 async def test_calls_are_logged_one_line_each_when_that_is_asked_for(
-    lane, database, database_url, upstream
+    database, database_url, upstream
 ):
     secret = await prepare_audit_log(database)
-    async with running_sidecar(
-        upstream.url, database_url, PROXY_LOG_REQUESTS="on", PROXY_EXPRESS_LANE=LANES[lane]
-    ) as sidecar:
+    async with running_sidecar(upstream.url, database_url, PROXY_LOG_REQUESTS="on") as sidecar:
         await call(sidecar.port, secret, 2, "/api/v1/hosts?key=hidden")
         await call(sidecar.port, secret, 1, "/elsewhere")
         await sidecar.stop()

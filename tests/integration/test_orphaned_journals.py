@@ -28,7 +28,7 @@ async def leave(home, *names):
     """Leave a journal with 10 records and a call in flight in each directory of these names."""
     for name in names:
         async with open_journal(
-            home.journal / name, instance="gone", head_directory=home.head
+            home.journal / name, instance="gone", ring_directory=home.ring
         ) as journal:
             for number in range(10):
                 journal.offer(a_record(number))
@@ -71,7 +71,7 @@ async def test_a_journal_that_somebody_has_open_is_left_alone(
 ):
     await leave(home, "worker-1")
     async with (
-        open_journal(home.journal / "worker-1", instance="old", head_directory=home.head),
+        open_journal(home.journal / "worker-1", instance="old", ring_directory=home.ring),
         home.sidecar(upstream.url, database_url) as sidecar,
         ClientSession() as client,
     ):

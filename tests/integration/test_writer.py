@@ -20,7 +20,7 @@ async def nobody(token_hash):
 @pytest.fixture
 async def journal(tmp_path):
     async with open_journal(
-        tmp_path / "journal", instance="sidecar-1", head_directory=tmp_path / "head", limits=SMALL
+        tmp_path / "journal", instance="sidecar-1", ring_directory=tmp_path / "ring", limits=SMALL
     ) as journal:
         yield journal
 
@@ -68,7 +68,7 @@ async def test_a_gap_is_stored(journal, store):
     async with writing(Writer(journal, store, nobody), drain_seconds=20):
         await until(lambda: not journal.has_unwritten)
         # Told when there is room again, though no call comes.
-        await until(lambda: not journal.is_behind and not journal.has_unwritten)
+        await until(lambda: not journal.intake.is_behind and not journal.has_unwritten)
     [gap] = await store.gaps()
     assert isinstance(gap, Gap)
     assert (gap.count, gap.reason, gap.instance) == (refused, "journal_full", "sidecar-1")
@@ -89,7 +89,7 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(journal, postgre
                 if number % 500 == 499:
                     await no_connections(postgres, database_url, allowed=True)
                 if number % 50 == 0:
-                    await until(lambda: journal.head_bytes_in_use < 60_000)
+                    await until(lambda: journal.ring_bytes_in_use < 60_000)
         written = await recorded(store)
     assert len({record.id for record in written}) == len(written) == 2_004
     assert writer.progress.written == 2_004
@@ -109,7 +109,7 @@ async def no_connections(postgres, url, *, allowed):
 async def test_what_the_writer_does_not_get_to_is_written_by_the_next_start(tmp_path, store):
     def opened():
         return open_journal(
-            tmp_path / "journal", instance="a", head_directory=tmp_path / "head", limits=SMALL
+            tmp_path / "journal", instance="a", ring_directory=tmp_path / "ring", limits=SMALL
         )
 
     class Away:

@@ -1,10 +1,10 @@
-"""A token directory that is out of reach adds no waiting to the calls."""
+"""A token database that is out of reach adds no waiting to the calls."""
 
 import time
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from proxy.tokens.cache import TokenCacheLimits
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
@@ -31,7 +31,7 @@ async def secrets(database, upstream):
     return await prepare_audit_log(database), second
 
 
-async def test_one_call_alone_waits_for_a_directory_that_a_network_has_swallowed(
+async def test_one_call_alone_waits_for_a_token_database_that_a_network_has_swallowed(
     home, upstream, database, database_url, secrets
 ):
     known, unknown = Callers(secrets[0]), Callers(secrets[1])
@@ -47,7 +47,7 @@ async def test_one_call_alone_waits_for_a_directory_that_a_network_has_swallowed
         await unknown.make(sidecar.port, CALLS)
         # The first waits, and nobody else; the rest of the time is what so many calls take.
         assert time.monotonic() - began < LONGEST_WAIT * CALLS / 4
-        await degraded(sidecar, "the token directory is out of reach")
+        await degraded(sidecar, "the token cache cannot reach the token database")
 
         hop.restore()
         entries = await arrived(database, 1 + 2 * CALLS)
@@ -56,7 +56,7 @@ async def test_one_call_alone_waits_for_a_directory_that_a_network_has_swallowed
     assert names == ["laptop"] * (1 + CALLS) + ["nightly"] * CALLS
 
 
-async def test_nobody_waits_for_a_directory_that_refuses(home, upstream, secrets):
+async def test_nobody_waits_for_a_token_database_that_refuses(home, upstream, secrets):
     unknown = Callers(secrets[1])
     async with home.sidecar(upstream.url) as sidecar:
         began = time.monotonic()

@@ -81,27 +81,27 @@ def clock():
 
 
 @pytest.fixture
-def directory(tokens, clock):
+def cache(tokens, clock):
     return TokenCache(tokens, limits=PATIENT, clock=clock)
 
 
-async def test_a_token_is_looked_up_once_and_then_known(directory, tokens):
-    assert directory.known("a") is MISSING
-    assert await directory.identify("a") == TOKEN
-    assert await directory.identify("a") == TOKEN
+async def test_a_token_is_looked_up_once_and_then_known(cache, tokens):
+    assert cache.known("a") is MISSING
+    assert await cache.identify("a") == TOKEN
+    assert await cache.identify("a") == TOKEN
 
-    assert directory.known("a") == TOKEN
+    assert cache.known("a") == TOKEN
     assert tokens.asked == ["a"]
 
 
-async def test_nobodys_token_is_known_to_be_nobodys(directory, tokens):
-    assert await directory.identify("x") is None
-    assert directory.known("x") is None
+async def test_nobodys_token_is_known_to_be_nobodys(cache, tokens):
+    assert await cache.identify("x") is None
+    assert cache.known("x") is None
 
 
-async def test_who_asks_for_the_same_token_shares_the_look_up(directory, tokens):
+async def test_who_asks_for_the_same_token_shares_the_look_up(cache, tokens):
     tokens.answering.clear()
-    callers = [asyncio.create_task(directory.identify("a")) for _ in range(10)]
+    callers = [asyncio.create_task(cache.identify("a")) for _ in range(10)]
     await until(lambda: tokens.asked)
     tokens.answering.set()
 
@@ -109,10 +109,10 @@ async def test_who_asks_for_the_same_token_shares_the_look_up(directory, tokens)
     assert tokens.asked == ["a"]
 
 
-async def test_a_caller_who_leaves_does_not_take_the_answer_from_the_others(directory, tokens):
+async def test_a_caller_who_leaves_does_not_take_the_answer_from_the_others(cache, tokens):
     tokens.answering.clear()
-    leaves = asyncio.create_task(directory.identify("a"))
-    stays = asyncio.create_task(directory.identify("a"))
+    leaves = asyncio.create_task(cache.identify("a"))
+    stays = asyncio.create_task(cache.identify("a"))
     await until(lambda: tokens.asked)
     leaves.cancel()
     tokens.answering.set()
@@ -120,79 +120,79 @@ async def test_a_caller_who_leaves_does_not_take_the_answer_from_the_others(dire
     assert await stays == TOKEN
 
 
-async def test_too_many_look_ups_are_refused_at_once(directory, tokens):
+async def test_too_many_look_ups_are_refused_at_once(cache, tokens):
     tokens.answering.clear()
-    waiting = [asyncio.create_task(directory.identify(name)) for name in ("a", "b")]
+    waiting = [asyncio.create_task(cache.identify(name)) for name in ("a", "b")]
     await until(lambda: len(tokens.asked) == 2)
 
     with pytest.raises(TokenCacheUnavailableError):
-        await directory.identify("c")
+        await cache.identify("c")
 
     tokens.answering.set()
     assert await asyncio.gather(*waiting) == [TOKEN, None]
-    assert await directory.identify("c") is None
+    assert await cache.identify("c") is None
 
 
 async def test_a_slow_answer_is_not_waited_for_but_serves_the_next_call(tokens):
-    directory = TokenCache(tokens, limits=IMPATIENT)
+    cache = TokenCache(tokens, limits=IMPATIENT)
     tokens.answering.clear()
 
     with pytest.raises(TokenCacheUnavailableError):
-        await directory.identify("a")
+        await cache.identify("a")
     await until(lambda: tokens.asked)
     tokens.answering.set()
-    await until(lambda: directory.known("a") is not MISSING)
+    await until(lambda: cache.known("a") is not MISSING)
 
-    assert directory.known("a") == TOKEN
+    assert cache.known("a") == TOKEN
 
 
-async def test_an_unreachable_database_is_said_so_and_asked_again(directory, tokens):
+async def test_an_unreachable_database_is_said_so_and_asked_again(cache, tokens):
     tokens.is_away = True
-    with pytest.raises(TokenCacheUnavailableError, match="out of reach: away"):
-        await directory.identify("a")
-    assert not directory.is_reachable
+    with pytest.raises(TokenCacheUnavailableError, match="cannot reach the token database: away"):
+        await cache.identify("a")
+    assert not cache.is_reachable
 
     tokens.is_away = False
-    await directory.refresh()
-    assert directory.is_reachable
-    assert await directory.identify("a") == TOKEN
+    await cache.refresh()
+    assert cache.is_reachable
+    assert await cache.identify("a") == TOKEN
 
 
 async def test_nobody_waits_for_a_database_that_failed_but_it_is_asked_behind_the_call(
-    directory, tokens
+    cache, tokens
 ):
     tokens.is_away = True
-    await directory.refresh()
+    await cache.refresh()
     tokens.is_away = False
     tokens.answering.clear()
 
     # PATIENT: it would wait for half a minute.
     with pytest.raises(TokenCacheUnavailableError, match="away"):
-        await directory.identify("a")
+        await cache.identify("a")
     await until(lambda: "a" in tokens.asked)
     tokens.answering.set()
-    await until(lambda: directory.is_reachable)
+    await until(lambda: cache.is_reachable)
 
-    assert directory.known("a") == TOKEN
+    assert cache.known("a") == TOKEN
 
 
 async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens):
-    directory = TokenCache(tokens, limits=TokenCacheLimits(lookup_seconds=0.25))
-    await directory.refresh()
+    cache = TokenCache(tokens, limits=TokenCacheLimits(lookup_seconds=0.25))
+    await cache.refresh()
     tokens.answering.clear()
     with pytest.raises(TokenCacheUnavailableError, match="no answer in time"):
-        await directory.identify("a")
-    assert not directory.is_reachable
+        await cache.identify("a")
+    assert not cache.is_reachable
 
     began = time.monotonic()
     for token_hash in ("a", "b", "c", "a") * 10:
         with pytest.raises(TokenCacheUnavailableError):
-            await directory.identify(token_hash)
+            await cache.identify(token_hash)
     assert time.monotonic() - began < 0.25
 
     tokens.answering.set()
-    await until(lambda: directory.is_reachable)
-    assert await directory.identify("never seen") is None
+    await until(lambda: cache.is_reachable)
+    assert await cache.identify("never seen") is None
 
 
 async def test_an_answer_that_comes_late_ends_the_waiting_in_vain(tokens):
@@ -208,102 +208,100 @@ async def test_an_answer_that_comes_late_ends_the_waiting_in_vain(tokens):
     assert await late.identify("a") == TOKEN
 
 
-async def test_what_was_known_stays_known_while_the_database_is_away(directory, tokens, clock):
-    await directory.identify("a")
+async def test_what_was_known_stays_known_while_the_database_is_away(cache, tokens, clock):
+    await cache.identify("a")
     tokens.is_away = True
     clock.seconds = 100_000
 
-    await directory.refresh()
+    await cache.refresh()
 
-    assert directory.known("a") == TOKEN
-    assert directory.age_seconds == 100_000
+    assert cache.known("a") == TOKEN
+    assert cache.age_seconds == 100_000
 
 
-async def test_a_refresh_reads_what_is_in_use_and_forgets_the_rest(directory, tokens, clock):
+async def test_a_refresh_reads_what_is_in_use_and_forgets_the_rest(cache, tokens, clock):
     tokens.by_hash["b"] = Token(id=uuid4(), name="nightly")
-    await directory.identify("b")
+    await cache.identify("b")
     clock.seconds = 601
-    await directory.identify("a")
+    await cache.identify("a")
     tokens.by_hash["a"] = Token(id=TOKEN.id, name="renamed")
 
-    await directory.refresh()
+    await cache.refresh()
 
     assert tokens.asked == ["b", "a", "a"]
-    assert directory.known("a") == tokens.by_hash["a"]
-    assert directory.known("b") is MISSING
-    assert directory.age_seconds == 0
+    assert cache.known("a") == tokens.by_hash["a"]
+    assert cache.known("b") is MISSING
+    assert cache.age_seconds == 0
 
 
-async def test_a_refresh_asks_for_several_tokens_at_once(directory, tokens):
-    await know(directory, tokens, "abcdefg")
+async def test_a_refresh_asks_for_several_tokens_at_once(cache, tokens):
+    await know(cache, tokens, "abcdefg")
 
-    await directory.refresh()
+    await cache.refresh()
 
     assert tokens.asked == ["a+b+c", "d+e+f", "g"]
 
 
-async def test_a_token_that_is_gone_or_makes_no_sense_leaves_the_others_as_they_are(
-    directory, tokens
-):
-    await know(directory, tokens, "abc")
+async def test_a_token_that_is_gone_or_makes_no_sense_leaves_the_others_as_they_are(cache, tokens):
+    await know(cache, tokens, "abc")
     tokens.by_hash = {"b": REVOKED, "c": REVOKED}
     tokens.unreadable = {"b"}
 
-    await directory.refresh()
+    await cache.refresh()
 
-    assert [directory.known(key) for key in "abc"] == [None, TOKEN, REVOKED]
-    assert directory.is_reachable
-    assert directory.age_seconds == 0
+    assert [cache.known(key) for key in "abc"] == [None, TOKEN, REVOKED]
+    assert cache.is_reachable
+    assert cache.age_seconds == 0
 
 
 async def test_one_question_without_an_answer_ends_a_refresh_and_the_next_goes_on_from_there(
-    directory, tokens
+    cache, tokens
 ):
-    await know(directory, tokens, "abcdefg")
+    await know(cache, tokens, "abcdefg")
     tokens.is_away = True
-    await directory.refresh()
+    await cache.refresh()
     assert tokens.asked == ["a+b+c"]
-    assert not directory.is_reachable
+    assert not cache.is_reachable
 
     tokens.is_away = False
-    await directory.refresh()
+    await cache.refresh()
 
     assert tokens.asked[1:] == ["d+e+f", "a+b+g", "c"]
 
 
 async def test_a_token_that_is_pushed_out_while_it_is_asked_for_stays_out(tokens, clock):
-    directory = TokenCache(tokens, limits=TokenCacheLimits(max_known=1), clock=clock)
-    await know(directory, tokens, "a")
+    cache = TokenCache(tokens, limits=TokenCacheLimits(max_known=1), clock=clock)
+    await know(cache, tokens, "a")
     tokens.answering.clear()
-    refreshing = asyncio.create_task(directory.refresh())
+    refreshing = asyncio.create_task(cache.refresh())
     await until(lambda: tokens.asked)
     asked_first, tokens.answering = tokens.answering, asyncio.Event()
     tokens.answering.set()
     tokens.by_hash["b"] = REVOKED
-    await directory.identify("b")
+    await cache.identify("b")
 
     asked_first.set()
     await refreshing
 
-    assert directory.known("a") is MISSING
-    assert directory.known("b") == REVOKED
+    assert cache.known("a") is MISSING
+    assert cache.known("b") == REVOKED
 
 
 async def test_a_refresh_without_tokens_in_use_still_learns_whether_the_database_answers(
-    directory, tokens
+    cache, tokens
 ):
-    await directory.refresh()
-    assert directory.is_reachable
+    await cache.refresh()
+    assert cache.is_reachable
 
     tokens.is_away = True
-    await directory.refresh()
-    assert not directory.is_reachable
+    await cache.refresh()
+    assert not cache.is_reachable
 
 
-async def test_ending_the_directory_ends_its_look_ups(directory, tokens):
+async def test_ending_the_cache_ends_its_look_ups(cache, tokens):
     tokens.answering.clear()
-    running = asyncio.create_task(directory.run())
-    caller = asyncio.create_task(directory.identify("a"))
+    running = asyncio.create_task(cache.run())
+    caller = asyncio.create_task(cache.identify("a"))
     await until(lambda: "a" in tokens.asked)
 
     running.cancel()
@@ -315,13 +313,13 @@ async def test_ending_the_directory_ends_its_look_ups(directory, tokens):
 
 
 async def test_the_answer_to_a_refresh_does_not_replace_that_to_a_later_announcement(
-    directory, tokens, clock
+    cache, tokens, clock
 ):
-    await know(directory, tokens, "a")
-    async with listening(directory) as announcements:
+    await know(cache, tokens, "a")
+    async with listening(cache) as announcements:
         tokens.asked.clear()
         tokens.answering.clear()
-        refreshing = asyncio.create_task(directory.refresh())
+        refreshing = asyncio.create_task(cache.refresh())
         await until(lambda: tokens.asked == ["a"])
         asked_first, tokens.answering = tokens.answering, asyncio.Event()
         tokens.by_hash["a"] = REVOKED
@@ -329,19 +327,19 @@ async def test_the_answer_to_a_refresh_does_not_replace_that_to_a_later_announce
         announcements.waiting.put_nowait("a")
         await until(lambda: tokens.asked == ["a", "a"])
         tokens.answering.set()
-        await until(lambda: directory.known("a") == REVOKED)
+        await until(lambda: cache.known("a") == REVOKED)
 
         asked_first.set()
         await refreshing
 
-    assert directory.known("a") == REVOKED
+    assert cache.known("a") == REVOKED
 
 
 async def test_what_is_announced_while_one_question_goes_on_is_asked_for_in_the_next(
-    directory, tokens
+    cache, tokens
 ):
-    await know(directory, tokens, "abcd")
-    async with listening(directory) as announcements:
+    await know(cache, tokens, "abcd")
+    async with listening(cache) as announcements:
         tokens.asked.clear()
         tokens.answering.clear()
         announcements.waiting.put_nowait("a")
@@ -351,13 +349,13 @@ async def test_what_is_announced_while_one_question_goes_on_is_asked_for_in_the_
         tokens.by_hash = dict.fromkeys("abcd", REVOKED)
         await until(announcements.waiting.empty)
         tokens.answering.set()
-        await until(lambda: directory.known("d") == REVOKED)
+        await until(lambda: cache.known("d") == REVOKED)
 
     assert tokens.asked == ["a", "b+c+d"]
 
 
-async def test_many_announcements_at_once_do_not_keep_others_from_their_turn(directory):
-    async with listening(directory) as announcements:
+async def test_many_announcements_at_once_do_not_keep_others_from_their_turn(cache):
+    async with listening(cache) as announcements:
         for number in range(1000):
             announcements.waiting.put_nowait(str(number))
         await until(lambda: announcements.waiting.qsize() < 1000)
@@ -365,19 +363,19 @@ async def test_many_announcements_at_once_do_not_keep_others_from_their_turn(dir
         assert announcements.waiting.qsize() > 900
 
 
-async def know(directory: TokenCache, tokens: Tokens, hashes: str) -> None:
-    """Let the directory know a token behind each of *hashes*; forget what was asked for that."""
+async def know(cache: TokenCache, tokens: Tokens, hashes: str) -> None:
+    """Let the cache know a token behind each of *hashes*; forget what was asked for that."""
     tokens.by_hash = dict.fromkeys(hashes, TOKEN)
     for token_hash in hashes:
-        assert await directory.identify(token_hash) == TOKEN
+        assert await cache.identify(token_hash) == TOKEN
     tokens.asked.clear()
 
 
 @asynccontextmanager
-async def listening(directory: TokenCache) -> AsyncIterator[Announcements]:
-    """Run the directory; yield what it listens to once it has read everything."""
+async def listening(cache: TokenCache) -> AsyncIterator[Announcements]:
+    """Run the cache; yield what it listens to once it has read everything."""
     announcements = Announcements()
-    running = asyncio.create_task(directory.run(announcements.changes))
+    running = asyncio.create_task(cache.run(announcements.changes))
     try:
         await announcements.is_listened_to.wait()
         yield announcements
