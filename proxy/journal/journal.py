@@ -193,7 +193,7 @@ async def open_journal(
     A disk that hangs meanwhile delays the caller, and nothing else in the event loop.
     Raise JournalError, or JournalLockedError when another process has it open.
     """
-    # The default is 5 ms: calls would wait that long whenever a thread of ours computes.
+    # The default is 5 ms: calls would wait that long whenever a thread of the journal computes.
     sys.setswitchinterval(_SWITCH_SECONDS)
     opening = in_disk_thread(
         "journal-opener", open_parts, folder, ring_directory, limits, instance
