@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from audit_log.record import Outcome
@@ -14,17 +15,26 @@ from proxy.audit.exchange import (
     Exchange,
     Observer,
     Recorder,
-    Tally,
     UnauditedExchange,
 )
-from proxy.audit.identity import AuditedPaths, Credentials, TokenRecogniser, client_address
+from proxy.audit.identity import Credentials, TokenRecogniser
+from proxy.audit.tally import Tally
 from proxy.http.errors import RefusedError, TokenRefusedError
-from proxy.http.forwarding import Peer
+from proxy.http.peers import Network, Peer, client_address
 from proxy.http.request import RequestHead
+from proxy.http.target import AuditedPaths
 from proxy.mcp.endpoint import McpAdmission
-from proxy.settings import Network, TokenPolicy
 from proxy.tokens.cache import TokenCacheUnavailableError
 from proxy.tokens.memory import MISSING, Missing
+
+
+class TokenPolicy(StrEnum):
+    """What happens to a call whose token is unknown, expired or revoked."""
+
+    ENFORCE = "enforce"
+    """The sidecar answers 401."""
+    OBSERVE = "observe"
+    """The call goes on; the API decides."""
 
 
 class Directory(Protocol):

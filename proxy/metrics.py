@@ -8,14 +8,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from audit_log.tokens import EXPIRED, REVOKED, UNKNOWN
-from proxy.audit.exchange import Tally
+from proxy.audit.tally import Tally
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer
 from proxy.journal import Journal
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED
 from proxy.telemetry.tracing import UNSAMPLED
-from proxy.telemetry.webhook.delivery import REFUSED
+from proxy.telemetry.webhook.sender import REFUSED
 from proxy.tokens.cache import TokenCache
 
 PREFIX = "podwarden_audit"

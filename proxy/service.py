@@ -20,12 +20,13 @@ from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_c
 from audit_log.schema.partitions import keep_partitions
 from audit_log.tokens import TokenTable
 from proxy.admission import Admission
-from proxy.audit.exchange import Tally
-from proxy.audit.identity import AuditedPaths, TokenRecogniser
+from proxy.audit.identity import TokenRecogniser
+from proxy.audit.tally import Tally
 from proxy.delivery.orphaned import draining_orphaned
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Sink, Writer, writing
 from proxy.http.forwarding import hub_request_fields, request_fields
+from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Journal, Limits, open_journal

@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -13,19 +13,11 @@ from yarl import URL
 from audit_log.process.settings import DatabaseUrl
 from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
+from proxy.admission import TokenPolicy
+from proxy.http.peers import Network
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
-Network = IPv4Network | IPv6Network
-
-
-class TokenPolicy(StrEnum):
-    """What happens to a call whose token is unknown, expired or revoked."""
-
-    ENFORCE = "enforce"
-    """The sidecar answers 401."""
-    OBSERVE = "observe"
-    """The call goes on; the API decides."""
 
 
 class Sink(StrEnum):

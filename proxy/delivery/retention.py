@@ -13,6 +13,7 @@ from audit_log.extent import Extent, measure
 from audit_log.forecast import Forecast
 from audit_log.postgres.database import Database
 from audit_log.postgres.purge import Applied, applied_retention, apply_retention, purging
+from audit_log.process.changes import LoggedState
 from audit_log.retention import Retention
 
 INTERVAL_SECONDS: Final = 300.0
@@ -43,6 +44,7 @@ class RetentionUpkeep:
         self._budget_nears = budget_nears
         self._was_applied = False
         self._has_warned = False
+        self._state = LoggedState(log, fails="retention.in_danger")
         self.problem: str | None = None
         """What an operator should look at, or None."""
         self.forecast: Forecast | None = None
@@ -136,10 +138,5 @@ class RetentionUpkeep:
 
     def _note(self, problem: str | None) -> None:
         # The numbers in it change with each look, and are no news.
-        if problem is not None and _kind(problem) != _kind(self.problem):
-            log.warning("retention.in_danger", reason=problem)
+        self._state.note(problem, kind=re.sub(r"\d+", "", problem or ""))
         self.problem = problem
-
-
-def _kind(problem: str | None) -> str | None:
-    return problem and re.sub(r"\d+", "", problem)

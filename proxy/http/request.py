@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
-from proxy.audit.identity import printable
 from proxy.http.errors import RefusedError
 from proxy.http.fields import (
     FIELD_NAME,
@@ -23,6 +22,7 @@ from proxy.http.fields import (
 )
 from proxy.http.forwarding import keeps_alive
 from proxy.http.framing import CONTENT_LENGTH, Body, ChunkedBody, EmptyBody, SizedBody
+from proxy.http.target import printable
 
 MAX_TARGET_BYTES: Final = 32_768
 MAX_FIELD_BYTES: Final = 65_536

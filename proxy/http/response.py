@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
+from proxy.http.errors import UpstreamBrokeOffError
 from proxy.http.fields import MAX_REMEMBERED_BYTES, FieldParser, Fields, MalformedFieldsError
 from proxy.http.forwarding import keeps_alive
-from proxy.http.upstream_errors import UpstreamBrokeOffError
 
 SWITCHING_PROTOCOLS: Final = 101
 MAX_HEAD_BYTES: Final = 131_072

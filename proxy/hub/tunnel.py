@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from audit_log.record import Origin, Outcome, ToolOutcome
-from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExchange
-from proxy.http.forwarding import Peer
+from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, UnauditedExchange
+from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
+from proxy.http.peers import Peer
 from proxy.http.request import RequestHead
 from proxy.http.response import SWITCHING_PROTOCOLS, ResponseHead
 from proxy.hub.frames import FrameReader

@@ -7,9 +7,11 @@ from urllib.parse import unquote_to_bytes
 
 from audit_log.record import Origin
 from audit_log.tokens import Token
-from proxy.audit.exchange import Cause, Exchange, Tally
-from proxy.audit.identity import Caller, Credentials, TokenRecogniser, path_of
+from proxy.audit.exchange import Cause, Exchange
+from proxy.audit.identity import Caller, Credentials, TokenRecogniser
+from proxy.audit.tally import Tally
 from proxy.http.request import RequestHead
+from proxy.http.target import path_of
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls

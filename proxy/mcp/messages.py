@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from audit_log.record import ToolOutcome
-from proxy.audit.identity import printable
+from proxy.http.target import printable
 from proxy.mcp.json_stream import Path, Scalar, Values
 
 MAX_TOOL_CHARACTERS: Final = 128

@@ -1,7 +1,8 @@
 """A stream that a client resumes: the answers of tool calls whose own stream was cut off."""
 
 from audit_log.record import Outcome
-from proxy.audit.exchange import Exchange, Tally, UnauditedExchange
+from proxy.audit.exchange import Exchange, UnauditedExchange
+from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
 from proxy.mcp.json_stream import Values

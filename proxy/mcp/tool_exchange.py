@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from audit_log.record import Outcome, ToolOutcome
-from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, Tally, UnauditedExchange
+from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, UnauditedExchange
+from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead

@@ -16,12 +16,12 @@ import msgspec
 from audit_log.record import Outcome
 from proxy.admission import Admission, Call
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
-from proxy.http.errors import ExchangeError, RefusedError
+from proxy.http.errors import ExchangeError, RefusedError, UpstreamUnreachableError
 from proxy.http.fields import Fields, field_lines
-from proxy.http.forwarding import Peer, upgrade_of
+from proxy.http.forwarding import upgrade_of
 from proxy.http.own_response import response_to
+from proxy.http.peers import Peer
 from proxy.http.request import HeadParser, RequestHead
-from proxy.http.upstream_errors import UpstreamUnreachableError
 from proxy.relay.handler import HeaderPolicy
 from proxy.relay.keepalive import keep_alive
 from proxy.relay.response_relay import Relay, Tunnel

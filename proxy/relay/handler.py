@@ -9,12 +9,11 @@ from aiohttp import web
 
 from audit_log.record import Outcome
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN, Exchange
-from proxy.http.errors import ExchangeError, RefusedError
+from proxy.http.errors import ExchangeError, RefusedError, UpstreamUnreachableError
 from proxy.http.fields import FieldList, Fields
-from proxy.http.forwarding import Peer
 from proxy.http.own_response import response_to
+from proxy.http.peers import Peer
 from proxy.http.request import RequestHead
-from proxy.http.upstream_errors import UpstreamUnreachableError
 from proxy.relay.listener import Answered, Listener, RelayRequest
 from proxy.relay.request_body import sending
 from proxy.relay.response_relay import Relay

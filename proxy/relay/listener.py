@@ -13,12 +13,11 @@ from aiohttp.http_websocket import WebSocketReader
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from proxy.http.forwarding import Peer
 from proxy.http.own_response import own_response
+from proxy.http.peers import Network, Peer
 from proxy.relay.request_reader import ReadRequest, RequestReader
 from proxy.relay.response_relay import Relay, Tunnel
 from proxy.relay.sockets import LINGER_SECONDS, cut, peer_of
-from proxy.settings import Network
 
 log = structlog.get_logger(__name__)
 

@@ -8,11 +8,10 @@ from aiohttp import StreamReader
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
 
-from proxy.http.errors import BodyTimedOutError, MalformedBodyError
+from proxy.http.errors import BodyTimedOutError, MalformedBodyError, UpstreamTimedOutError
 from proxy.http.fields import FieldList, field_lines
 from proxy.http.framing import LAST_CHUNK, chunk
 from proxy.http.request import RequestHead
-from proxy.http.upstream_errors import UpstreamTimedOutError
 from proxy.relay.response_relay import Relay
 from proxy.relay.upstream_connection import UpstreamConnection
 

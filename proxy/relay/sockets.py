@@ -6,9 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.audit.identity import is_trusted
-from proxy.http.forwarding import Peer
-from proxy.settings import Network
+from proxy.http.peers import Network, Peer, is_trusted
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time at all: the connection ends by a reset."""

@@ -4,14 +4,14 @@ import asyncio
 import select
 from typing import Protocol, cast
 
-from proxy.http.framing import Body, BodyUntilClose, FramingError, Payload, response_body
-from proxy.http.response import SWITCHING_PROTOCOLS, HeadReader, ResponseHead
-from proxy.http.upstream_errors import (
+from proxy.http.errors import (
     UpstreamBrokeOffError,
     UpstreamError,
     UpstreamTimedOutError,
     UpstreamUnreachableError,
 )
+from proxy.http.framing import Body, BodyUntilClose, FramingError, Payload, response_body
+from proxy.http.response import SWITCHING_PROTOCOLS, HeadReader, ResponseHead
 from proxy.relay.keepalive import keep_alive
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from yarl import URL
 
-from proxy.http.upstream_errors import UpstreamTimedOutError, UpstreamUnreachableError
+from proxy.http.errors import UpstreamTimedOutError, UpstreamUnreachableError
 from proxy.relay.upstream_connection import UpstreamConnection
 
 log = structlog.get_logger(__name__)

@@ -1,12 +1,13 @@
 """How the sidecar is. Decides from what its parts say of themselves; does no I/O."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
+from audit_log.process.background import in_background
 from audit_log.process.ops import Status
 
 log = structlog.get_logger(__name__)
@@ -39,16 +40,9 @@ class Health:
 
         Work that ends before its time is reported ever after.
         """
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(self._note_end)
-        try:
+        async with in_background(work, name, partial(self._note_end, name)):
             yield
-        finally:
-            task.remove_done_callback(self._note_end)
-            task.cancel()
-            await asyncio.wait({task})
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        log.critical("task.ended_early", task=task.get_name(), error=repr(error))
-        self._ended.append(f"{task.get_name()} has ended")
+    def _note_end(self, name: str, error: BaseException | None) -> None:
+        log.critical("task.ended_early", task=name, error=repr(error))
+        self._ended.append(f"{name} has ended")

@@ -5,15 +5,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from audit_log.record import Gap
-from proxy.audit.exchange import Observer, Tally
+from proxy.audit.exchange import Observer
+from proxy.audit.tally import Tally
 from proxy.settings import ProxySettings
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
 from proxy.telemetry.tracing import span_export, tracing
 from proxy.telemetry.webhook.announcer import Announcer
-from proxy.telemetry.webhook.delivery import announcing
 from proxy.telemetry.webhook.event import signing_key
 from proxy.telemetry.webhook.seen_tokens import SeenTokens
+from proxy.telemetry.webhook.sender import announcing
 
 SEEN_TOKENS_FILE = "seen-tokens"
 """In the journal directory, which is this sidecar's own."""

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
+from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
 from audit_log.record import AuditRecord
 from proxy.audit.exchange import Observer
@@ -94,15 +95,14 @@ async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncI
 
 
 async def _send(outbox: Outbox[EndedCall], export: Export, thread: DiskThread) -> None:
-    is_failing = False
+    state = LoggedState(log, fails="tracing.became_unavailable", works="tracing.became_available")
     while True:
         calls = await outbox.take(MAX_BATCH)
         fates = await thread.submit(export.export, calls)
         outbox.fates.update(fates)
-        if fates[DROPPED] and not is_failing:
-            log.warning("tracing.became_unavailable", reason=export.reason)
-        elif fates[DELIVERED] and is_failing:
-            log.info("tracing.became_available")
-        is_failing = fates[DROPPED] > 0 or (is_failing and not fates[DELIVERED])
+        if fates[DROPPED]:
+            state.note(export.reason)
+        elif fates[DELIVERED]:
+            state.note(None)
         if len(calls) < MAX_BATCH:
             await outbox.pause(PACE_SECONDS)

@@ -122,9 +122,7 @@ class TokenCache:
             if lookup.done() and not lookup.cancelled():
                 answer = lookup.result()
         if answer is MISSING:
-            raise TokenCacheUnavailableError(
-                f"the token cache is out of reach: {self._reason}"
-            )
+            raise TokenCacheUnavailableError(f"the token cache is out of reach: {self._reason}")
         return answer
 
     async def run(self, changes: Changes | None = None) -> None:

@@ -7,6 +7,7 @@ from audit_api.errors import NotNowError
 from audit_api.stream.subscribers import MAX_WAITING_BYTES, Listener
 from audit_api.stream.tail import Tail
 from audit_log.filters import EVERYTHING
+from audit_log.process.background import in_background
 
 NO_DATABASE: Any = None
 HALF = b"x" * (MAX_WAITING_BYTES // 2)
@@ -59,12 +60,11 @@ async def test_the_end_wakes_a_listener():
 
 async def test_a_tail_that_fails_says_so_and_lets_nobody_wait():
     tail = Tail(NO_DATABASE)
-    task = asyncio.create_task(tail.heed(), name="audit-tail-notifications")
-    task.add_done_callback(tail.note_end)
-    with pytest.raises(NotNowError):
-        async with tail.listening(EVERYTHING):
-            pass
-    assert tail.has_died
+    async with in_background(tail.heed(), "audit-tail-notifications", tail.note_end):
+        with pytest.raises(NotNowError):
+            async with tail.listening(EVERYTHING):
+                pass
+        assert tail.has_died
     with pytest.raises(NotNowError):
         async with tail.listening(EVERYTHING):
             pass

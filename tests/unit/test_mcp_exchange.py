@@ -4,8 +4,8 @@ import json
 import pytest
 
 from audit_log.record import AuditRecord, Invocation, Origin, Outcome, ToolOutcome
-from proxy.audit.exchange import Tally
 from proxy.audit.identity import Caller
+from proxy.audit.tally import Tally
 from proxy.mcp.in_flight import HUB_KEY, ToolCallsInFlight
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.sessions import MAX_LEFT

@@ -1,10 +1,10 @@
-"""Delivery: one task that brings events to the receiver, in order, and again until it has them."""
+"""Brings events to the receiver, in order, each again until the receiver has it."""
 
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from random import SystemRandom
 from typing import Final
@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
+from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
@@ -42,8 +43,12 @@ class ReceiverAwayError(Exception):
         """What it answered, if it did."""
 
 
+def _receiver_state() -> LoggedState:
+    return LoggedState(log, fails="webhook.became_unreachable", works="webhook.became_reachable")
+
+
 @dataclass(slots=True)
-class Delivery:
+class Sender:
     """Brings what is in *outbox* to *url*, signed with *key*. Run by `emptied`."""
 
     outbox: Outbox[Event]
@@ -53,7 +58,7 @@ class Delivery:
     seen: SeenTokens
     disk: DiskThread
     clock: Callable[[], float] = time.monotonic
-    _is_away: bool = False
+    _receiver: LoggedState = field(default_factory=_receiver_state)
 
     async def run(self) -> None:
         """Deliver for ever."""
@@ -72,7 +77,7 @@ class Delivery:
             try:
                 status = await self._attempt(event)
             except ReceiverAwayError as error:
-                self._note_away(str(error))
+                self._receiver.note(str(error))
                 if error.status is None:
                     answering_since = None
                 elif answering_since is None:
@@ -85,7 +90,7 @@ class Delivery:
                     return
                 delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
             else:
-                self._note_back()
+                self._receiver.note(None)
                 await self._note_fate(event, status)
                 return
 
@@ -120,16 +125,6 @@ class Delivery:
             except OSError as error:
                 log.warning("webhook.seen_tokens_not_kept", error=str(error))
 
-    def _note_away(self, reason: str) -> None:
-        if not self._is_away:
-            log.warning("webhook.became_unreachable", reason=reason)
-        self._is_away = True
-
-    def _note_back(self) -> None:
-        if self._is_away:
-            log.info("webhook.became_reachable")
-        self._is_away = False
-
 
 @asynccontextmanager
 async def announcing(
@@ -144,6 +139,6 @@ async def announcing(
         )
         disk = DiskThread("webhook-seen-tokens")
         stack.callback(disk.end)
-        work = Delivery(outbox, session, url, key, seen, disk).run()
+        work = Sender(outbox, session, url, key, seen, disk).run()
         async with emptied(outbox, work, "webhook", health=health, drain_seconds=DRAIN_SECONDS):
             yield Announcer(outbox, instance, seen)
