@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from audit_api.query.entries import Moment, timestamp
+from audit_api.formats.entries import Moment, timestamp
 from audit_log.forecast import Forecast
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure

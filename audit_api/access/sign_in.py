@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import hdrs, web
 
-from audit_api.access.access import Gate
+from audit_api.access.credentials import credentials_of
+from audit_api.access.gate import Gate
 from audit_api.access.sessions import COOKIE, LIFETIME
 from audit_api.errors import ForbiddenError, InvalidParametersError
-from audit_api.query.asking import credentials_of
 from audit_api.responses import empty_response, json_response
 
 SESSION_PATH: Final = "/settings/mcp/activity/session"

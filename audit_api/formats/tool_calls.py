@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from audit_api.query.entries import DetailedEntry, Moment, milliseconds, timestamp
+from audit_api.formats.entries import DetailedEntry, Moment, milliseconds, timestamp
 from audit_log.record import AuditRecord, Invocation
 
 
