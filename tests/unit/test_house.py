@@ -57,6 +57,13 @@ def is_table(node: ast.ClassDef) -> bool:
     )
 
 
+def is_listing(function: Function) -> bool:
+    """Say whether *function* only returns a table, which is as long as it has rows."""
+    *docstring, last = function.body
+    is_alone = all(isinstance(node, ast.Expr) for node in docstring)
+    return is_alone and isinstance(last, ast.Return) and isinstance(last.value, ast.Tuple)
+
+
 def code_lines(function: Function, source: list[str]) -> int:
     """Return how many lines of *function* are neither blank, nor comment, nor docstring."""
     skipped: set[int] = set()
@@ -74,7 +81,9 @@ def code_lines(function: Function, source: list[str]) -> int:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_folder_has_more_modules_than_one_remembers(package):
-    count = Counter(path.parent for path in modules(package) if path.name != "__init__.py")
+    count = Counter(
+        path.parent for path in modules(package) if path.stem not in {"__init__", "__main__"}
+    )
 
     assert {str(folder): n for folder, n in count.items() if n > MAX_MODULES} == {}
 
@@ -111,7 +120,9 @@ def test_no_function_is_longer_than_a_screen(package):
     for module in modules(package):
         source = module.read_text().splitlines()
         for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, Function) and code_lines(node, source) > MAX_LINES:
+            if not isinstance(node, Function) or is_listing(node):
+                continue
+            if code_lines(node, source) > MAX_LINES:
                 long[f"{module.relative_to(CHECKOUT)}:{node.name}"] = code_lines(node, source)
 
     assert long == {}
