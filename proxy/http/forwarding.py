@@ -94,7 +94,7 @@ def connection_options(fields: Fields) -> frozenset[bytes]:
 
 
 def keeps_alive(fields: Fields, *, is_http_10: bool) -> bool:
-    """Say whether the sender keeps its connection open for another message (RFC 9112 section 9.3)."""
+    """Say whether the sender keeps its connection open (RFC 9112 section 9.3)."""
     options = fields.derived(connection_options)
     return b"close" not in options and (not is_http_10 or b"keep-alive" in options)
 

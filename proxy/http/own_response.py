@@ -16,7 +16,7 @@ def own_response(
     fields: Iterable[tuple[bytes, bytes]] = (),
     has_content: bool = True,
 ) -> bytes:
-    """Return a complete response whose body is `{"detail": …}`; only its head for HEAD requests."""
+    """Return a complete response with the body `{"detail": …}`; for HEAD only its head."""
     content = json.dumps({"detail": detail}).encode()
     lines = field_lines(
         [

@@ -83,7 +83,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     @property
     def goes_on_after_refusal(self) -> bool:
-        """Say whether another request may follow a response of our own: its body is not awaited."""
+        """Say whether another request may follow our own response: its body is not awaited."""
         return self.keeps_alive and not self.has_body
 
     @property
