@@ -8,26 +8,26 @@ from functools import partial
 
 from aiohttp import web
 
-from audit_api.access.access import Gate
+from audit_api.access.gate import Gate
 from audit_api.access.podwarden import open_podwarden
 from audit_api.access.sessions import Sessions
+from audit_api.access.sign_in import SignIn
 from audit_api.endpoints import Answerers, endpoints
 from audit_api.health import Health, Replica
-from audit_api.page.page import ActivityPage
+from audit_api.page.activity import ActivityPage
+from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
 from audit_api.query.questions import Questions
-from audit_api.query.reference import Reference
-from audit_api.query.sign_in import SignIn
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import Exports
 from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
-from audit_log.tokens import TokenTable
 
 _APPLICATION = "audit_api"
 _now = partial(datetime.now, UTC)

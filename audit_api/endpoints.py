@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from audit_api.query.asking import Endpoint
-from audit_api.query.buckets import StatsParams
-from audit_api.query.counts import Counted, Counts
-from audit_api.query.entries import (
+from audit_api.formats.entries import (
     DetailedEntry,
     Entry,
     MissingEntries,
     UsedToken,
 )
+from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
+from audit_api.query.asking import Endpoint
+from audit_api.query.buckets import StatsParams
+from audit_api.query.counts import Counted, Counts
 from audit_api.query.growth import Growth
 from audit_api.query.params import (
     EntriesParams,
@@ -26,7 +27,6 @@ from audit_api.query.params import (
     TokenPath,
 )
 from audit_api.query.questions import Questions
-from audit_api.query.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import MARK_FIELD, Exports
 from audit_api.stream.live import Live

@@ -1,4 +1,4 @@
-"""What can go wrong at the doors to our neighbours, whatever a driver calls it."""
+"""Errors of PostgreSQL, NATS and files, in our own words: drivers' errors are translated."""
 
 
 class StoreError(Exception):
@@ -10,19 +10,19 @@ class StoreUnavailableError(StoreError):
 
 
 class StatementRefusedError(StoreUnavailableError):
-    """Not as the schema and our rights are now: the statement is to blame, and not the data."""
+    """Not now: the statement, not the data, fails with the present schema or rights."""
 
 
 class DeadlockError(StoreUnavailableError):
-    """Not this time: another transaction and ours waited for each other, and ours was undone."""
+    """Not now: PostgreSQL rolled our transaction back to resolve a deadlock."""
 
 
 class TokenUnreadableError(StoreUnavailableError):
-    """The token query answers something that is no token: a wrong query, or one odd row."""
+    """The token query returned a row that is no token: a wrong query, or one odd row."""
 
 
 class RecordRefusedError(StoreError):
-    """Never: the store will not take these records as they are, however often it is asked."""
+    """Never: the store rejects these records as they are; a retry does not help."""
 
 
 class SchemaError(StoreError):

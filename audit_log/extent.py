@@ -1,15 +1,9 @@
-"""How large the audit log is and of what it consists: by PostgreSQL's statistics, not counted."""
+"""How large the audit log is and what it consists of: values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-
-from audit_log.postgres.database import Database
-
-_EXTENT = (
-    "SELECT name, kind, starts, ends, oldest, records, bytes, used_bytes FROM mcp_audit_extent()"
-)
 
 
 class Kind(StrEnum):
@@ -17,7 +11,7 @@ class Kind(StrEnum):
 
     PARTITION = "partition"
     DEFAULT = "default"
-    """Records of a clock gone astray."""
+    """The default partition: records whose time is outside all others, from a wrong clock."""
     UNPARTITIONED = "unpartitioned"
     """An adopted table."""
     TOOL_CALLS = "tool calls"
@@ -33,13 +27,13 @@ class Part:
     starts: datetime | None
     ends: datetime | None
     oldest: datetime | None
-    """When its oldest record arrived; None when it is empty."""
+    """When its oldest record arrived; None if it is empty."""
     records: int
-    """As the planner guesses."""
+    """As the planner estimates."""
     bytes: int
     """Of its files, indexes included."""
     used_bytes: int
-    """What records fill of that. What was deleted leaves room for others and no smaller file."""
+    """How much of that records fill. Deletion frees space for new records; files do not shrink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +44,7 @@ class Extent:
 
     @property
     def records(self) -> int:
-        """How many API calls there are, as the planner guesses."""
+        """How many API calls there are, as the planner estimates."""
         return sum(part.records for part in self.of_calls)
 
     @property
@@ -65,22 +59,15 @@ class Extent:
 
     @property
     def of_calls(self) -> Sequence[Part]:
-        """What `mcp_audit_log` consists of."""
+        """The parts of `mcp_audit_log`."""
         return [part for part in self.parts if part.kind not in (Kind.TOOL_CALLS, Kind.GAPS)]
 
     @property
     def by_time(self) -> Sequence[Part]:
-        """What `mcp_audit_log` consists of and has records, but those of a clock gone astray."""
+        """The parts of `mcp_audit_log` that have records, without the default partition."""
         return [part for part in self.of_calls if part.kind is not Kind.DEFAULT and part.oldest]
 
     @property
     def oldest(self) -> datetime | None:
-        """When the oldest record arrived, but those of a clock gone astray."""
+        """When the oldest record arrived, without the default partition; None if there is none."""
         return min((part.oldest for part in self.by_time if part.oldest), default=None)
-
-
-async def measure(database: Database) -> Extent:
-    """Return how large the audit log is now."""
-    return Extent(
-        [Part(**{**dict(row), "kind": Kind(row["kind"])}) for row in await database.fetch(_EXTENT)]
-    )

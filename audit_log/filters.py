@@ -1,7 +1,10 @@
-"""Which records are meant: one set of conditions, put to PostgreSQL or to a record at hand."""
+"""Which records are meant: a filter that a record in memory can be held against.
 
-import re
-from dataclasses import dataclass, fields
+`audit_log/postgres/conditions.py` writes the same filter as SQL. The two must agree, and
+`tests/integration/test_filters.py` holds them to it.
+"""
+
+from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
@@ -11,42 +14,19 @@ from audit_log.record import AuditRecord, Outcome
 
 WILDCARD: Final = "*"
 
-# `{}` is where the value goes. The driver hands values over apart from the text.
-_CONDITIONS: Final = {
-    "token_name": "token_name = {}",
-    "token_id": "token_id = {}::uuid",
-    "method": "method = {}",
-    "outcome": "outcome = {}",
-    "path": "path LIKE {}",
-    "tool": "tool = {}",
-    "invocation_id": "invocation_id = {}::uuid",
-    "client_ip": "client_ip <<= {}::cidr",
-    "since": "created_at >= {}::timestamptz",
-    "until": "created_at < {}::timestamptz",
-}
-
-
-class Arguments(list[object]):
-    """The values of a statement, in the order of their numbers."""
-
-    def add(self, value: object) -> str:
-        """Take *value* in; return how the statement calls it."""
-        self.append(value)
-        return f"${len(self)}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
-    """What a record must be like. What is None does not matter; all that is given must hold."""
+    """Conditions on a record: all that are given must hold; None is no condition."""
 
     token_name: str | None = None
     token_id: UUID | None = None
     method: str | None = None
     status: range | None = None
-    """Which status codes, without a step."""
+    """A range of status codes, without a step."""
     outcome: Outcome | None = None
     path: str | None = None
-    """What the path begins with; or, with a `*` in it, the whole path, `*` being any text."""
+    """A prefix of the path; or, with a `*` in it, the whole path, `*` standing for any text."""
     tool: str | None = None
     invocation_id: UUID | None = None
     client_ip: IPv4Network | IPv6Network | None = None
@@ -55,27 +35,8 @@ class RecordFilter:
     until: datetime | None = None
     """Arrived before then."""
 
-    def conditions(self, arguments: Arguments) -> list[str]:
-        """Return the SQL conditions; *arguments* takes in their values."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        if self.path is not None:
-            given["path"] = _like(self.path)
-        return [
-            condition.format(arguments.add(given[name]))
-            for name, condition in _CONDITIONS.items()
-            if given[name] is not None
-        ] + self._status_conditions(arguments)
-
-    def _status_conditions(self, arguments: Arguments) -> list[str]:
-        if self.status is None:
-            return []
-        if len(self.status) == 1:
-            return [f"status_code = {arguments.add(self.status.start)}"]
-        first, end = arguments.add(self.status.start), arguments.add(self.status.stop)
-        return [f"status_code >= {first} AND status_code < {end}"]
-
     def matches(self, record: AuditRecord) -> bool:
-        """Say whether PostgreSQL would find *record*."""
+        """Say whether *record* meets all conditions."""
         return (
             self._matches_values(record)
             and (self.status is None or record.status_code in self.status)
@@ -102,13 +63,8 @@ class RecordFilter:
 EVERYTHING: Final = RecordFilter()
 
 
-def _like(path: str) -> str:
-    literal = re.sub(r"([\\%_])", r"\\\1", path)
-    return literal.replace(WILDCARD, "%") if WILDCARD in path else literal + "%"
-
-
 def _path_matches(wanted: str, path: str) -> bool:
-    """Say whether *path* is as *wanted*, in a time that no pattern can stretch."""
+    """Say whether *path* is as *wanted*; the time is linear for every pattern."""
     if WILDCARD not in wanted:
         return path.startswith(wanted)
     first, *between, last = wanted.split(WILDCARD)

@@ -1,4 +1,4 @@
-"""How fast the audit log grows, and when its budget is reached. Does no I/O."""
+"""How fast the audit log grows, and when it reaches its budget: decisions, no I/O."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from audit_log.extent import Extent, Part
 from audit_log.retention import NEVER_PURGED, Retention
 
 LOOKED_AT: Final = timedelta(days=7)
-"""Growth is that of the youngest partitions that cover so much time."""
+"""Growth is measured over the youngest partitions that together cover this time."""
 WARNING_DAYS: Final = 14.0
 _DAY: Final = timedelta(days=1)
 _LEAST_OBSERVED: Final = timedelta(hours=1)
@@ -16,23 +16,23 @@ _LEAST_OBSERVED: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What is to be expected if things go on as they are."""
+    """How the audit log develops if it grows as it does now."""
 
     records: int
     bytes: int
-    """Of all files, as they are now."""
+    """Of all files, now."""
     lasting_bytes: int
-    """Of them; room in the partitions of past months goes with these, and does not count."""
+    """Of `bytes`, without the free space in past months: that goes when they are dropped."""
     oldest: datetime | None
     records_per_day: float | None
-    """None until an hour has been seen."""
+    """None until there is an hour of records."""
     bytes_per_day: float | None
     days_until_budget: float | None
-    """None when there is no budget, or when it is never reached."""
+    """None if there is no budget, or if it is never reached."""
 
     @classmethod
     def of(cls, extent: Extent, retention: Retention, now: datetime) -> "Forecast":
-        """Return what *extent* and *retention* lead to."""
+        """Return the forecast for *extent* and *retention* at *now*."""
         records, used_bytes, seen = _youngest(extent, now)
         is_known = seen >= _LEAST_OBSERVED
         bytes_per_day = used_bytes / (seen / _DAY) if is_known else None
@@ -47,10 +47,10 @@ class Forecast:
         )
 
     def warning(self, retention: Retention, *, has_met_budget: bool) -> str | None:
-        """Return what the operator should know in time, or None.
+        """Return a warning for the operator, or None.
 
-        A log that has met its budget before goes round in it, as was wanted; but not when it was
-        to be kept for some days, and the budget lets them go earlier.
+        A log that has reached its budget before is meant to stay within it, so that is no reason
+        to warn; unless records should be kept for some days, and the budget removes them earlier.
         """
         budget = retention.max_bytes
         if budget is None:
@@ -69,7 +69,7 @@ class Forecast:
         )
 
     def _is_over(self, budget: int) -> bool:
-        # A day's worth more than the budget is how it goes on between two purges.
+        # Between two purges the log may exceed the budget by a day of growth.
         slack = (self.bytes_per_day or 0) * (NEVER_PURGED / _DAY)
         return self.lasting_bytes > budget + max(slack, budget / 10)
 
@@ -84,7 +84,7 @@ def _youngest(extent: Extent, now: datetime) -> tuple[int, int, timedelta]:
     seen = timedelta()
     for part in reversed(extent.by_time):
         if part.oldest is None or part.oldest > now:
-            continue  # begun by a clock that is ahead
+            continue  # its records have times in the future, from a wrong clock
         records += part.records
         used_bytes += part.used_bytes
         seen = now - part.oldest
@@ -97,5 +97,5 @@ def _days_left(extent: Extent, retention: Retention, bytes_per_day: float | None
     if retention.max_bytes is None or not bytes_per_day:
         return None
     if retention.days is not None and retention.days * bytes_per_day <= retention.max_bytes:
-        return None  # age lets them go first
+        return None  # records reach their age limit before the budget
     return max(0.0, (retention.max_bytes - extent.used_bytes) / bytes_per_day)

@@ -17,16 +17,16 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     STREAMING = "streaming"
-    """Recorded when the answer opened; it may go on for hours."""
+    """Recorded when the response began; it may go on for hours."""
     REFUSED = "refused"
-    """Answered by the sidecar itself, which did not pass the call on."""
+    """The sidecar itself responded, and did not forward the call."""
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_TIMED_OUT = "upstream_timed_out"
     UPSTREAM_BROKE_OFF = "upstream_broke_off"
-    """The answer began and ended before its announced end."""
+    """The response began and ended before its announced end."""
     CLIENT_CLOSED = "client_closed"
     INTERRUPTED = "interrupted"
-    """The sidecar was killed in mid-call; nobody can know the ending."""
+    """The sidecar was killed during the call; the ending cannot be known."""
 
 
 class Attribution(StrEnum):
@@ -39,22 +39,22 @@ class Attribution(StrEnum):
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One call, as it is kept in `mcp_audit_log`. Immutable; made once, when the call has ended.
 
-    Who can forge what: `method`, `path`, `user_agent` and `request_id` are the client's own words.
-    `client_ip` is the network peer, or what a trusted proxy said of it. The rest is ours.
+    What can be forged: the client chooses `method`, `path`, `user_agent` and `request_id`.
+    `client_ip` is the network peer, or what a trusted proxy reports. We set the other fields.
     """
 
     id: UUID
     """UUIDv7, given before the first attempt to write, so that writing twice is harmless."""
     created_at: datetime
-    """When the request arrived; aware, UTC."""
+    """When the request arrived; with a time zone, UTC."""
     method: str
     path: str
     """Raw, without the query string, at most 2,048 characters."""
     status_code: int
-    """What the client was sent; 0 when nobody can know."""
+    """The status that the client was sent; 0 if it cannot be known."""
     outcome: Outcome
     instance: str
-    """Which sidecar wrote it."""
+    """The sidecar that made it."""
     token_id: UUID | None = None
     token_name: str | None = None
     """The name at the time of the call; None only while `token_hash` waits to be resolved."""
@@ -77,11 +77,11 @@ class ToolOutcome(StrEnum):
     """The tool itself failed: HTTP 200, and `isError` in the result."""
     PROTOCOL_ERROR = "protocol_error"
     CANCELLED = "cancelled"
-    """The caller was gone before the answer."""
+    """The caller was gone before the response."""
     UNKNOWN = "unknown"
-    """The answer was none that could be read."""
+    """The response could not be read."""
     INTERRUPTED = "interrupted"
-    """The sidecar was killed in mid-call."""
+    """The sidecar was killed during the call."""
 
 
 class Origin(StrEnum):
@@ -95,16 +95,16 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """One MCP tool call, as it is kept in `mcp_tool_invocation`.
 
     Not an entry of the audit log: the API calls that it caused are, and name it by its id.
-    `tool` and `request_id` are the caller's own words.
+    The caller chooses `tool` and `request_id`.
     """
 
     id: UUID
     created_at: datetime
-    """When the tool call arrived; aware, UTC."""
+    """When the tool call arrived; with a time zone, UTC."""
     tool: str
     outcome: ToolOutcome
     status_code: int
-    """As an HTTP status: 200, 500 for `isError`, 404 unknown tool, 499 caller gone, …"""
+    """An HTTP status: 200, 500 for `isError`, 404 unknown tool, 499 caller gone, …"""
     origin: Origin
     instance: str
     token_id: UUID | None = None
@@ -113,7 +113,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """As in `AuditRecord`: only while the name waits to be resolved. Never stored."""
     duration_ms: float | None = None
     api_calls: int = 0
-    """How many audited API calls were tied to it in this process."""
+    """How many audited API calls were attributed to it in this process."""
     error_code: int | None = None
     """Of a JSON-RPC error."""
     client_ip: str | None = None
@@ -121,7 +121,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 Kept = AuditRecord | Invocation
-"""What calls leave behind: what the journal takes in and the writer brings to the store."""
+"""What a call leaves behind: the journal keeps it until the writer has sent it to the store."""
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -132,7 +132,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """When the first missing record was refused, or the last moment known to be complete."""
     ended_at: datetime
     count: int | None
-    """How many records are missing; None when that cannot be known."""
+    """How many records are missing; None if that cannot be known."""
     reason: str
     """`journal_full`, `journal_damaged`, `head_lost`: snake case, one word per cause."""
     instance: str
@@ -144,5 +144,5 @@ def new_record_id() -> UUID:
 
 
 def unknown_token_name(token_hash: str) -> str:
-    """Return the name under which calls of a token that nobody knows are recorded."""
+    """Return the name under which calls of an unknown token are recorded."""
     return f"Unknown token ({token_hash[:8]})"

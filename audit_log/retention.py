@@ -1,4 +1,4 @@
-"""How long records are kept: decides what may go. Does no I/O."""
+"""How long records are kept, and which may be removed: decisions, no I/O."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,27 +7,27 @@ from typing import Final
 from audit_log.extent import Extent, Kind, Part
 
 NEVER_PURGED: Final = timedelta(days=1)
-"""What is younger stays, however small the byte budget is."""
+"""Younger records are kept, however small the byte budget is."""
 _WHOLE_SHARE: Final = 10
-"""A partition is dropped as a whole if no more than this part of the budget goes needlessly."""
+"""A partition is dropped as a whole if that removes at most a tenth of the budget too much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how many days, and in how many bytes, records are kept. None is for ever."""
+    """For how many days, and in how many bytes, records are kept. None means no limit."""
 
     days: int | None = None
     max_bytes: int | None = None
 
     def keeps_from(self, extent: Extent, now: datetime) -> datetime | None:
-        """Return before what moment records may go, or None when all stay."""
+        """Return the moment before which records are removed, or None if all are kept."""
         moments = [self._by_age(now), self._by_size(extent, now)]
         return max((moment for moment in moments if moment is not None), default=None)
 
     def is_cut_short(self, before: "Retention", extent: Extent, now: datetime) -> bool:
-        """Say whether it is less than half of what was, or makes more than half of the log go.
+        """Say whether a limit is less than half of *before*, or more than half of the log goes.
 
-        Somebody has to confirm that: what is gone does not come back.
+        The operator must confirm such a change, because removed records cannot be restored.
         """
         if self == before:
             return False
@@ -41,7 +41,7 @@ class Retention:
     def _by_age(self, now: datetime) -> datetime | None:
         if self.days is None:
             return None
-        # By the hour: the edge is deleted once an hour, not every few minutes.
+        # Rounded to the hour, so that old records are deleted hourly, not every few minutes.
         return (now - timedelta(days=self.days)).replace(minute=0, second=0, microsecond=0)
 
     def _by_size(self, extent: Extent, now: datetime) -> datetime | None:
@@ -59,15 +59,15 @@ class Retention:
 
 
 def _end_of_excess(part: Part, excess: int, spare: int, now: datetime) -> datetime:
-    """Return before what moment records of *part* go, so that *excess* bytes go with them.
+    """Return the moment before which records of *part* must go to free *excess* bytes.
 
-    That is all of it if no more than *spare* bytes go needlessly (as in migration 0008).
+    That is the end of the partition if at most *spare* bytes go in addition (see migration 0008).
     """
     ends = min(part.ends or now, now)
     if part.kind is Kind.PARTITION and ends == part.ends and part.used_bytes <= excess + spare:
-        return ends  # dropped as a whole: that gives the space back
+        return ends  # dropping the whole partition returns its space to the file system
     begin = part.oldest or part.starts or now
-    # As if they had arrived evenly; what is wrong with that is put right the next time.
+    # Assumes that records arrived evenly; the next run corrects the error.
     share = min(1.0, excess / part.used_bytes) if part.used_bytes else 0.0
     return begin + (ends - begin) * share
 

@@ -57,7 +57,7 @@ def running_sidecar(
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
             "PROXY_JOURNAL_DIR": str(directory / "journal"),
-            "PROXY_JOURNAL_HEAD_DIR": head,
+            "PROXY_JOURNAL_RING_DIR": head,
             **settings,
         }
         command: list[str | Path] = [as_shipped() / "bin" / "python", "-m", "proxy"]

@@ -50,7 +50,7 @@ COMMANDS: Final = {
         "partition an adopted table, while it is in use", "audit_log.__main__", words=("convert",)
     ),
     "token": Command("manage tokens in our own table", "audit_log.__main__", words=("token",)),
-    "journal": Command("list, verify or replay a kept journal", "proxy.journal.__main__"),
+    "journal": Command("list, verify or replay a kept journal", "proxy.delivery.journal_command"),
 }
 
 

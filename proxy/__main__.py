@@ -1,7 +1,8 @@
-"""`python -m proxy`: the sidecar as a process, set up from the environment."""
+"""`python -m proxy`: the sidecar as a process, configured by its environment."""
 
 import asyncio
 import gc
+import os
 import signal
 
 import structlog
@@ -9,7 +10,12 @@ import uvloop
 
 from audit_log.errors import CredentialsFileError
 from audit_log.process.logs import set_up_logs
-from audit_log.process.settings import AuditLogSettings, NatsSettings, read_settings
+from audit_log.process.settings import (
+    AuditLogSettings,
+    NatsSettings,
+    outdated_settings,
+    read_settings,
+)
 from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
 from proxy.delivery.orphaned import draining_orphaned
@@ -17,26 +23,29 @@ from proxy.journal import JournalError
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.tracing import TracingUnavailableError
-from proxy.workers import stop_without_supervisor, supervise, workers_of
+from proxy.workers import LEASH_VARIABLE, stop_without_supervisor, supervise, workers_of
 
 log = structlog.get_logger("proxy")
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; exit with one line when that cannot begin."""
+    """Serve until SIGTERM or SIGINT; exit with one line if the start fails."""
     shared = read_settings(AuditLogSettings)
     settings = read_settings(ProxySettings)
     nats = read_settings(NatsSettings) if settings.sink is Sink.NATS else None
     set_up_logs(shared.log_format, shared.log_level)
+    if LEASH_VARIABLE not in os.environ:  # a worker's supervisor has logged it
+        for outdated in outdated_settings(AuditLogSettings, ProxySettings):
+            log.warning("settings.outdated", name=outdated.name, advice=outdated.advice)
     try:
-        # Before anything is begun, and before workers would each complain, again and again.
+        # Before anything starts: each worker would report the same error at each restart.
         check_tls_files(settings)
         if nats is not None:
-            # It takes 2 MiB, and most do without.
+            # Only with NATS: the import takes 2 MiB.
             from audit_log.nats.jetstream import check_files  # noqa: PLC0415
 
             check_files(nats)
-        # What is loaded by now stays: to look through it again takes 50 ms, and calls would wait.
+        # What is loaded by now stays: collections that visit it take 50 ms, and calls would wait.
         gc.collect()
         gc.freeze()
         if settings.workers > 1:

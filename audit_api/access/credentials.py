@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aiohttp import hdrs, web
+
 from audit_api.access.sessions import COOKIE
 from audit_api.errors import UnauthorizedError
 
@@ -19,6 +21,13 @@ class Credentials:
 
     def __bool__(self) -> bool:
         return self.authorization is not None or bool(self.cookies)
+
+
+def credentials_of(request: web.Request) -> Credentials:
+    """Return what the caller shows of itself."""
+    return read_credentials(
+        request.headers.getall(hdrs.AUTHORIZATION, ()), request.headers.getall(hdrs.COOKIE, ())
+    )
 
 
 def read_credentials(authorization: Sequence[str], cookies: Sequence[str]) -> Credentials:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Final
 
-from audit_api.query.entries import DetailedEntry
+from audit_api.formats.entries import DetailedEntry
 from audit_log.record import AuditRecord
 
 _COLUMNS: Final = DetailedEntry.__struct_fields__

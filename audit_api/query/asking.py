@@ -7,8 +7,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import hdrs, web
 
-from audit_api.access.access import Gate
-from audit_api.access.credentials import Credentials, read_credentials
+from audit_api.access.credentials import Credentials, credentials_of
+from audit_api.access.gate import Gate
 from audit_api.query.params import Nothing, Params, read_path, read_query
 
 SETTINGS_PATH: Final = "/api/v1/settings"
@@ -67,10 +67,3 @@ class Endpoint:
             return await self.ask(Asked(request, query, place, credentials))
 
         return answer
-
-
-def credentials_of(request: web.Request) -> Credentials:
-    """Return what the caller shows of itself."""
-    return read_credentials(
-        request.headers.getall(hdrs.AUTHORIZATION, ()), request.headers.getall(hdrs.COOKIE, ())
-    )

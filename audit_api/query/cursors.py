@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from audit_api.errors import InvalidParametersError
-from audit_api.query.opaque import as_text, from_text
-from audit_log.postgres.arrivals import Standpoint
+from audit_api.opaque import as_text, from_text
+from audit_log.postgres.arrivals import Snapshot, Standpoint
 from audit_log.postgres.rows import Place
 
 _CHECK_BYTES: Final = 8
@@ -54,6 +54,17 @@ def read_mark(text: str, place: str, name: str) -> Standpoint:
     if standpoint is None:
         raise InvalidParametersError.of(name, "Input is not a mark of ours", "mark", place)
     return standpoint
+
+
+def check_standpoint(standpoint: Standpoint, now: Snapshot, place: str, name: str) -> None:
+    """Raise a complaint about *name* if *standpoint* is none in the history that *now* ends."""
+    if standpoint.seen.cluster != now.cluster:
+        complaint = "This mark is of another database"
+    elif standpoint.seen.end > now.end:
+        complaint = "This mark is ahead of the database, which was set back since"
+    else:
+        return
+    raise InvalidParametersError.of(name, complaint, "mark_of_another_history", place)
 
 
 def _sealed(value: object) -> str:

@@ -5,10 +5,10 @@ from typing import Self
 
 import msgspec
 
-from audit_api.query.entries import Moment, timestamp
-from audit_log.extent import measure
+from audit_api.formats.entries import Moment, timestamp
 from audit_log.forecast import Forecast
 from audit_log.postgres.database import Database
+from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention
 from audit_log.retention import Retention
 

@@ -1,7 +1,6 @@
 """What a caller asks for: one model for each question, which reads, checks and describes it."""
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from itertools import groupby
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -9,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_api.errors import InvalidParametersError
+from audit_api.formats.export_formats import ExportFormat
 from audit_api.query.values import Id, Limit, Moment, Network, Status, Text
 from audit_log.filters import RecordFilter
 from audit_log.postgres.search import DEFAULT_LIMIT
@@ -89,14 +89,6 @@ class GapsParams(Span):
     """Which gaps, newest first: those that touch the span."""
 
     limit: Limit = DEFAULT_LIMIT
-
-
-class ExportFormat(StrEnum):
-    """How an export is written."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-    OCSF = "ocsf"
 
 
 class ExportParams(Filters):

@@ -9,13 +9,14 @@ import msgspec
 from aiohttp import web
 
 from audit_api.errors import NotFoundError
-from audit_api.query.asking import Asked
-from audit_api.query.cursors import page_cursor, read_page_cursor
-from audit_api.query.entries import (
+from audit_api.formats.entries import (
     DetailedEntry,
     Entry,
     MissingEntries,
 )
+from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
+from audit_api.query.asking import Asked
+from audit_api.query.cursors import page_cursor, read_page_cursor
 from audit_api.query.params import (
     EntriesParams,
     EntryPath,
@@ -27,7 +28,6 @@ from audit_api.query.params import (
     Params,
     TokenPath,
 )
-from audit_api.query.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.responses import json_response
 from audit_log.postgres.database import Database
 from audit_log.postgres.gaps import GapQuery, search_gaps

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from audit_api.query.entries import DetailedEntry
+from audit_api.formats.entries import DetailedEntry
 from audit_log.record import AuditRecord
 
 CONTENT_TYPE: Final = "text/event-stream"

@@ -7,12 +7,11 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from audit_api.errors import InvalidParametersError
-from audit_api.formats import FORMATS
+from audit_api.formats.export_formats import FORMATS
 from audit_api.query.asking import Asked
-from audit_api.query.cursors import mark, read_mark
+from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.params import ExportParams, Nothing
 from audit_api.responses import streamed_response
-from audit_api.stream.live import check_standpoint
 from audit_api.stream.streaming import streaming
 from audit_log.postgres.arrivals import Snapshot, Standpoint, snapshot_now
 from audit_log.postgres.database import Database

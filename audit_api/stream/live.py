@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from audit_api.access.access import Gate
-from audit_api.errors import ApiError, ForbiddenError, InvalidParametersError, UnauthorizedError
+from audit_api.access.gate import Gate
+from audit_api.errors import ApiError, ForbiddenError, UnauthorizedError
 from audit_api.query.asking import Asked
-from audit_api.query.cursors import mark, read_mark
+from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.params import Nothing, StreamParams
 from audit_api.responses import streamed_response
 from audit_api.stream.events import CONTENT_TYPE, entry_event, heartbeat, notice_event
@@ -18,7 +18,7 @@ from audit_api.stream.streaming import StreamedResponse, streaming
 from audit_api.stream.subscribers import Listener
 from audit_api.stream.tail import STEP_RECORDS, Tail
 from audit_log.errors import StoreError
-from audit_log.postgres.arrivals import Snapshot, Standpoint, read_on
+from audit_log.postgres.arrivals import Standpoint, read_on
 from audit_log.postgres.database import Database
 
 HEARTBEAT_SECONDS: Final = 15.0
@@ -93,17 +93,6 @@ class Live:
         except (ApiError, StoreError):
             return True  # nobody can tell now; it is asked again
         return True
-
-
-def check_standpoint(standpoint: Standpoint, now: Snapshot, place: str, name: str) -> None:
-    """Raise a complaint about *name* if *standpoint* is none in the history that *now* ends."""
-    if standpoint.seen.cluster != now.cluster:
-        complaint = "This mark is of another database"
-    elif standpoint.seen.end > now.end:
-        complaint = "This mark is ahead of the database, which was set back since"
-    else:
-        return
-    raise InvalidParametersError.of(name, complaint, "mark_of_another_history", place)
 
 
 def _given(asked: Asked[StreamParams, Nothing]) -> tuple[str, str]:

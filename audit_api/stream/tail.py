@@ -22,6 +22,8 @@ from audit_log.errors import StoreError
 from audit_log.filters import RecordFilter
 from audit_log.postgres.arrivals import CHANNEL, Snapshot, Standpoint, Step, read_on, snapshot_now
 from audit_log.postgres.database import Database
+from audit_log.process.background import in_background
+from audit_log.process.changes import LoggedState
 
 STEP_RECORDS: Final = 500
 PACE_SECONDS: Final = 0.1
@@ -80,28 +82,25 @@ class Tail:
         for listener in self._waiting | self._audience:
             listener.end()
 
-    def note_end(self, task: asyncio.Task[None]) -> None:
-        """Say so if *task* has failed: a defect, and nobody would hear anything more."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.has_died = True
-            log.critical("tail.died", error=repr(error))
-            self.end()
+    def note_end(self, error: BaseException | None) -> None:
+        """Say that a task of the tail has ended: a defect, and nobody would hear anything more."""
+        self.has_died = True
+        log.critical("tail.died", error=repr(error))
+        self.end()
 
     async def watch(self) -> None:
         """Look again and again, as long as somebody listens."""
-        said = False
+        store = LoggedState(log, fails="tail.store_unavailable")
         while True:
             await self._somebody.wait()
             self._news.clear()
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001  one bad row must not end it for everybody
-                if not said:
-                    log.warning("tail.store_unavailable", reason=str(error))
-                said = True
+                store.note(str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            said = False
+            store.note(None)
             await asyncio.sleep(PACE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
@@ -161,16 +160,11 @@ class Tail:
 async def tailing(database: Database) -> AsyncIterator[Tail]:
     """Run a tail for the length of the block."""
     tail = Tail(database)
-    tasks = [
-        asyncio.create_task(tail.watch(), name="audit-tail"),
-        asyncio.create_task(tail.heed(), name="audit-tail-notifications"),
-    ]
-    for task in tasks:
-        task.add_done_callback(tail.note_end)
-    try:
-        yield tail
-    finally:
-        tail.end()
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+    async with (
+        in_background(tail.watch(), "audit-tail", tail.note_end),
+        in_background(tail.heed(), "audit-tail-notifications", tail.note_end),
+    ):
+        try:
+            yield tail
+        finally:
+            tail.end()

@@ -7,36 +7,36 @@ from typing import Final, TypeVar
 
 from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import StoreUnavailableError
-from audit_log.extent import measure
 from audit_log.postgres.database import Database
+from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention
 from audit_log.schema.conversion import BATCH_RECORDS, Conversion, Stage
 
 _ATTEMPTS: Final = 100
 _PAUSE_SECONDS: Final = 0.5
 _BATCHES_A_LINE: Final = 4
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 async def convert(database: Database) -> None:
-    """Convert, or go on with a conversion that was broken off."""
+    """Convert the table, or go on with an interrupted conversion."""
     conversion = Conversion(database)
     stage = await conversion.stage()
     if stage is Stage.DONE:
         say("mcp_audit_log is partitioned already")
         return
     if stage is not Stage.SWITCHED:
-        await _patiently(conversion.begin)
+        await _retried(conversion.begin)
         say("going on with the copy" if stage is Stage.COPYING else "begun")
         await _copy(conversion, (await measure(database)).records)
         await verify(database)
-        await _patiently(conversion.switch)
+        await _retried(conversion.switch)
         say("switched: mcp_audit_log is partitioned")
     say("the old table is kept as mcp_audit_log_adopted; drop it with: convert --drop-old")
 
 
 async def verify(database: Database) -> None:
-    """Hold the old table against the new one; raise `CommandError` when a record is missing."""
+    """Compare the old table with the new one; raise `CommandError` if a record is missing."""
     conversion = Conversion(database)
     stage = await conversion.stage()
     if stage in (Stage.NOT_BEGUN, Stage.DONE):
@@ -64,13 +64,13 @@ async def drop_old(database: Database) -> None:
     if await conversion.stage() is not Stage.SWITCHED:
         raise CommandError("there is no old table to drop: it is kept from the switch on")
     await verify(database)
-    await _patiently(conversion.drop_old)
+    await _retried(conversion.drop_old)
     say("dropped mcp_audit_log_adopted")
 
 
 async def _copy(conversion: Conversion, expected: int) -> None:
     batches = 0
-    while records := await _patiently(conversion.copy):
+    while records := await _retried(conversion.copy):
         batches += 1
         if batches % _BATCHES_A_LINE == 0 or records < BATCH_RECORDS:
             progress = await conversion.progress()
@@ -79,13 +79,13 @@ async def _copy(conversion: Conversion, expected: int) -> None:
 
 
 async def _kept_since(database: Database) -> datetime | None:
-    """Return since when records must be there: older ones may have been purged meanwhile."""
+    """Return the time from which records must be there: older ones may have been purged."""
     retention = (await applied_retention(database)).retention
     return retention.keeps_from(await measure(database), datetime.now(UTC))
 
 
-async def _patiently(step: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Do *step*, again and again while somebody is in its way."""
+async def _retried(step: Callable[[], Awaitable[Result]]) -> Result:
+    """Do *step*; retry while another session holds the lock it needs."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return await step()

@@ -1,4 +1,4 @@
-"""`python -m audit_log purge`: say what may go, apply the retention, let it go."""
+"""`python -m audit_log purge`: preview, apply the retention, remove what it does not keep."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,9 @@ from typing import Final
 
 from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import StoreUnavailableError
-from audit_log.extent import Extent, Kind, Part, measure
+from audit_log.extent import Extent, Kind, Part
 from audit_log.postgres.database import Database
+from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention, apply_retention, purging
 from audit_log.retention import Retention
 
@@ -18,9 +19,9 @@ _PAUSE_SECONDS: Final = 3.0
 async def purge(
     database: Database, retention: Retention, *, is_dry_run: bool, is_confirmed: bool
 ) -> None:
-    """Apply *retention* and let go what it does not keep; with *is_dry_run* say it alone.
+    """Apply *retention* and remove what it does not keep; with *is_dry_run* only preview it.
 
-    Raises `CommandError` when more than half of the log would go and that is not confirmed.
+    Raises `CommandError` if more than half of the log would go and that is not confirmed.
     """
     now = datetime.now(UTC)
     applied = (await applied_retention(database)).retention
@@ -47,7 +48,7 @@ async def purge(
 
 
 def _preview(extent: Extent, moment: datetime | None) -> None:
-    """Say what arrived before *moment*: partitions as a whole, and what of the others."""
+    """Say which partitions go as a whole, and how much of the other tables."""
     going = [part for part in extent.parts if _share_before(part, moment)]
     if moment is None or not going:
         say("nothing would go")
@@ -69,7 +70,7 @@ def _line(part: Part, moment: datetime, share: float) -> str:
 
 
 def _share_before(part: Part, moment: datetime | None) -> float:
-    """Return how much of *part* arrived before *moment*, as if it had arrived evenly."""
+    """Return the share of *part* that arrived before *moment*, if it arrived evenly."""
     if moment is None or part.oldest is None or part.oldest >= moment:
         return 0.0
     now = datetime.now(UTC)
@@ -93,7 +94,7 @@ async def _let_go(database: Database, moment: datetime) -> None:
                     deleted[removed.name] = deleted.get(removed.name, 0) + removed.records
             break
         except StoreUnavailableError:
-            # Somebody reads what is to be dropped. Dropping it now would make others wait.
+            # A reader holds the partition. Waiting for it would block later queries, so retry.
             if attempt == _ATTEMPTS:
                 raise
             await asyncio.sleep(_PAUSE_SECONDS)

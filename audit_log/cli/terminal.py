@@ -1,13 +1,13 @@
-"""How a command speaks to the operator."""
+"""Output of commands to the operator."""
 
 import sys
 
 
 class CommandError(Exception):
-    """What was asked for cannot be done. The message is for the operator."""
+    """The command cannot be done. The message is for the operator."""
 
 
 def say(line: str) -> None:
-    """Tell the operator *line*, at once."""
+    """Write *line* to standard output, unbuffered."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

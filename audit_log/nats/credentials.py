@@ -1,7 +1,7 @@
-"""The `.creds` file by which a client signs in to NATS: a JWT to show, and a seed that signs.
+"""The `.creds` file with which a client signs in to NATS: a JWT, and a seed to sign with.
 
-nats-py would read it with nkeys, which is published without a wheel and so cannot be installed
-where nothing is compiled.
+nats-py would read it with nkeys, which is published without a wheel and so needs a compiler to
+install.
 """
 
 import base64
@@ -18,7 +18,7 @@ from audit_log.errors import CredentialsFileError
 _SECTION: Final = re.compile(
     r"-{3,}BEGIN (NATS USER JWT|USER NKEY SEED)-{3,}\s+(\S+)\s+-{3,}END \1-{3,}"
 )
-# A seed begins with what it is and whose; 20 is a user. The checksum is CRC-16/XMODEM:
+# A seed begins with its kind and its owner's kind; 20 is a user. The checksum is CRC-16/XMODEM:
 # https://github.com/nats-io/nkeys, "Encoding".
 _SEED, _USER = 18 << 3, 20 << 3
 _SEED_BYTES: Final = 36
@@ -26,7 +26,7 @@ _SEED_BYTES: Final = 36
 
 @dataclass(frozen=True, slots=True)
 class NatsCredentials:
-    """Who we are, and the key that proves it."""
+    """A NATS user's JWT, and the key that proves it is ours."""
 
     _jwt: bytes = field(repr=False)
     _key: SigningKey = field(repr=False)
@@ -36,12 +36,12 @@ class NatsCredentials:
         return self._jwt
 
     def signature(self, nonce: str) -> bytes:
-        """Return the proof that the server asks for by *nonce*, in base64."""
+        """Return the signature of the server's *nonce*, in base64."""
         return base64.b64encode(self._key.sign(nonce.encode()).signature)
 
 
 def read_credentials(file: Path) -> NatsCredentials:
-    """Return what is in *file*. Raises CredentialsFileError, which quotes nothing of it."""
+    """Return the credentials in *file*. Raises CredentialsFileError, which quotes no content."""
     try:
         found = dict(_SECTION.findall(file.read_text(errors="replace")))
     except OSError as error:

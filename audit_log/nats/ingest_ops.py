@@ -1,4 +1,4 @@
-"""What the ingest says of itself: read from it when asked for, so that counting costs nothing."""
+"""Health and metrics of the ingest, read from it at each request."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ _PREFIX: Final = "podwarden_audit_ingest"
 def report_of(ingest: Ingest) -> tuple[Status, list[str]]:
     """Return whether *ingest* can do its work.
 
-    It is not ready while what it needs is away: nobody waits for it, and a new version that
-    cannot reach its neighbours must not take the place of one that can.
+    It is not ready while NATS or PostgreSQL is away. No client waits for it, and a new version
+    that cannot reach its neighbours must not replace one that can.
     """
     if ingest.problem is not None:
         return Status.NOT_READY, [ingest.problem]
@@ -25,20 +25,22 @@ def report_of(ingest: Ingest) -> tuple[Status, list[str]]:
 
 
 class IngestCollector(Collector):
-    """What Prometheus is told."""
+    """The metrics of the ingest."""
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the numbers of this moment."""
+        """Yield the current values."""
         records = CounterMetricFamily(
             f"{_PREFIX}_records",
             "Records, tool calls and gaps, by what became of them",
             labels=["fate"],
         )
         records.add_metric(["written"], self._ingest.written)
-        records.add_metric(["set_aside"], self._ingest.refused)
+        records.add_metric(["quarantined"], self._ingest.quarantined)
+        # The old name of "quarantined": kept for version 0.2, for dashboards and alerts.
+        records.add_metric(["set_aside"], self._ingest.quarantined)
         yield records
         oldest = self._ingest.oldest_unwritten
         age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0

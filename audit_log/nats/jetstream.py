@@ -1,7 +1,12 @@
-"""The door to NATS JetStream: the only module that speaks to it, and where its errors are sorted.
+"""The client of NATS JetStream: connects, publishes, fetches, and translates its errors.
 
-The stream is a work queue: what is acknowledged is deleted, and nothing else ever is. When it is
-full it refuses what is new, so that records wait in the journals of the sidecars.
+Theory of operation. The stream is a work queue: an acknowledged message is deleted, and no other
+message ever is. A full stream rejects new messages, so that records wait in the journals of the
+sidecars. One durable consumer, shared by all ingests, gives each message to one of them. A message
+that is not acknowledged within `ACK_SECONDS` is delivered again; every step is idempotent.
+
+The client's own reconnection is switched off. After any error the connection is closed, and the
+next use connects to the next server of the list. So a failed request never waits on one server.
 """
 
 import asyncio
@@ -9,7 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import SystemRandom
 from typing import Final
 
@@ -18,40 +23,27 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DiscardPolicy,
-    Header,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
-)
+from nats.js.api import Header
 
 from audit_log.errors import CredentialsFileError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
-from audit_log.nats.messages import KINDS, REFUSED, Message
+from audit_log.nats.messages import Message
+from audit_log.nats.stream import CONSUMER, make_stream
 from audit_log.process.settings import NatsSettings
 from audit_log.process.tls import TlsFilesError, client_context
 
 CONNECT_SECONDS: Final = 5.0
-ANSWER_SECONDS: Final = 5.0
+RESPONSE_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 5.0
-"""How long a fetch waits for a message before it looks whether anybody is there at all."""
-ACK_SECONDS: Final = 30.0
-"""What is not acknowledged by then is delivered again, to whoever asks."""
-MAX_UNACKNOWLEDGED: Final = 1_000
-DEDUPE_WINDOW: Final = timedelta(minutes=10)
-"""How long the stream knows a message again. After that the ids in PostgreSQL alone do."""
+"""How long a fetch waits for a message before it checks that the server still responds."""
 _FETCHED: Final = 8
-_CONSUMER: Final = "ingest"
 _FAREWELL_SECONDS: Final = 1.0
 _FILES: Final = (CredentialsFileError, TlsFilesError)
 _random = SystemRandom()
 
 
 class Delivery:
-    """A message as it was delivered. Until it is acknowledged the stream keeps it."""
+    """A delivered message. The stream keeps it until it is acknowledged."""
 
     def __init__(self, message: Msg) -> None:
         self._message = message
@@ -60,15 +52,15 @@ class Delivery:
         self.payload = message.data
         self.published_at: datetime = message.metadata.timestamp
         self.waiting: int = message.metadata.num_pending
-        """How many messages waited for delivery behind it."""
+        """How many messages were waiting behind it."""
 
     async def acknowledge(self) -> None:
-        """Let the stream delete it. If that gets lost it is delivered again, which is harmless."""
+        """Let the stream delete it. If that is lost, it is delivered again, which is harmless."""
         with suppress(nats.errors.Error):
             await self._message.ack()
 
     async def hold(self) -> None:
-        """Ask for more time, so that nobody else is given it."""
+        """Restart `ACK_SECONDS`, so that no other ingest gets the message."""
         with suppress(nats.errors.Error):
             await self._message.in_progress()
 
@@ -87,11 +79,11 @@ class JetStream:
         self._pull: JetStreamContext.PullSubscription | None = None
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Return when the stream has all of *messages*. Repeating it is harmless."""
+        """Return when the stream has stored all of *messages*. Idempotent."""
         if not messages:
             return
         async with self._connected() as jetstream:
-            answers = await asyncio.gather(
+            results = await asyncio.gather(
                 *(
                     jetstream.publish(
                         f"{self._settings.stream}.{message.kind}",
@@ -103,9 +95,9 @@ class JetStream:
                 ),
                 return_exceptions=True,
             )
-            for answer in answers:
-                if isinstance(answer, BaseException):
-                    raise answer
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
 
     async def connect(self) -> None:
         """Return when a server has let us in. Makes nothing."""
@@ -124,30 +116,30 @@ class JetStream:
     async def reach(self) -> None:
         """Return when messages can be fetched.
 
-        Makes the stream and its consumer if they are not there; what is there stays as it is.
+        Makes the stream and its consumer if they are missing; existing ones are not changed.
         """
         async with self._connected() as jetstream:
             if self._pull is None:
-                await _make(jetstream, self._settings)
+                await make_stream(jetstream, self._settings)
                 self._pull = await jetstream.pull_subscribe_bind(
-                    _CONSUMER, stream=self._settings.stream
+                    CONSUMER, stream=self._settings.stream
                 )
 
     async def fetch(self) -> list[Delivery]:
-        """Return the next messages; none when none came for a while. Others get other ones."""
+        """Return the next messages; none if none came within `IDLE_SECONDS`."""
         await self.reach()
         async with self._connected() as jetstream:
             assert self._pull is not None
             try:
                 found = await self._pull.fetch(_FETCHED, timeout=IDLE_SECONDS)
             except nats.errors.TimeoutError:
-                # A server that hangs is as silent as an empty stream, but does not answer this.
-                await jetstream.consumer_info(self._settings.stream, _CONSUMER)
+                # A hanging server is as silent as an empty stream, but fails this request.
+                await jetstream.consumer_info(self._settings.stream, CONSUMER)
                 return []
             return [Delivery(message) for message in found]
 
     async def close(self) -> None:
-        """Hang up. The next use connects again, perhaps to another server."""
+        """Close the connection. The next use connects again, to the next server."""
         client, self._client, self._pull = self._client, None, None
         if client is not None:
             with suppress(nats.errors.Error, OSError, TimeoutError):
@@ -156,22 +148,22 @@ class JetStream:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[JetStreamContext]:
-        """Yield the connection, and speak of store errors, whatever the client calls them."""
+        """Yield the connection; raise the client's errors as StoreUnavailableError."""
         try:
             if self._client is None or self._client.is_closed:
                 await self._connect()
             assert self._client is not None
-            yield self._client.jetstream(timeout=ANSWER_SECONDS)
+            yield self._client.jetstream(timeout=RESPONSE_SECONDS)
         except (*_FILES, nats.errors.Error, OSError, TimeoutError) as error:
-            # Whatever it was: another server may do better.
+            # After any error: another server may work.
             await self.close()
-            raise StoreUnavailableError(f"NATS: {_said(error, self._settings)}") from error
+            raise StoreUnavailableError(f"NATS: {_message_of(error, self._settings)}") from error
 
     async def _connect(self) -> None:
         await self.close()
-        self._servers.rotate()  # away from the one that failed
-        # Read anew each time, for files change; and first, for a client that fails before it has
-        # connected cannot be closed.
+        self._servers.rotate()  # the next one, after the one that failed
+        # Read at each connection, because files change; and before the client is made, because a
+        # client that has never connected cannot be closed.
         tls, credentials = _tls(self._settings), _credentials(self._settings)
         self._client = Client()
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -179,14 +171,14 @@ class JetStream:
                 list(self._servers),
                 dont_randomize=True,
                 name=self._application,
-                # Apart, so that servers can keep a sidecar from reading what an ingest is sent.
+                # One per application, so that servers can deny a sidecar the inbox of an ingest.
                 inbox_prefix=f"_INBOX.{self._application}",
-                error_cb=_said_by_what_failed,
+                error_cb=_log_nothing,
                 allow_reconnect=False,  # ours, so that a failed request moves on to another server
                 connect_timeout=2,
                 reconnect_time_wait=0,
                 tls=tls,
-                # Beside a token only, which nobody asks for, does nats-py 2.16 heed the other two.
+                # nats-py 2.16 uses the two callbacks only if a token is given as well.
                 token="none" if credentials else None,
                 user_jwt_cb=credentials.shown if credentials else None,
                 signature_cb=credentials.signature if credentials else None,
@@ -206,43 +198,8 @@ async def open_jetstream(
 
 
 def check_files(settings: NatsSettings) -> None:
-    """Raise TlsFilesError or CredentialsFileError if NATS could not be reached for a file."""
+    """Raise TlsFilesError or CredentialsFileError if a file of *settings* cannot be used."""
     _ = _tls(settings), _credentials(settings)
-
-
-async def _make(jetstream: JetStreamContext, settings: NatsSettings) -> None:
-    try:
-        await jetstream.stream_info(settings.stream)
-    except nats.js.errors.NotFoundError:
-        await jetstream.add_stream(_stream(settings))
-    try:
-        await jetstream.consumer_info(settings.stream, _CONSUMER)
-    except nats.js.errors.NotFoundError:
-        await jetstream.add_consumer(settings.stream, _consumer(settings))
-
-
-def _stream(settings: NatsSettings) -> StreamConfig:
-    return StreamConfig(
-        name=settings.stream,
-        subjects=[f"{settings.stream}.{kind}" for kind in (*KINDS, REFUSED)],
-        retention=RetentionPolicy.WORK_QUEUE,
-        storage=StorageType.FILE,
-        num_replicas=settings.replicas,
-        max_bytes=settings.max_bytes,
-        discard=DiscardPolicy.NEW,
-        duplicate_window=DEDUPE_WINDOW.total_seconds(),
-    )
-
-
-def _consumer(settings: NatsSettings) -> ConsumerConfig:
-    return ConsumerConfig(
-        durable_name=_CONSUMER,
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_SECONDS,
-        max_ack_pending=MAX_UNACKNOWLEDGED,
-        # Not what was refused: that stays, for a person.
-        filter_subjects=[f"{settings.stream}.{kind}" for kind in KINDS],
-    )
 
 
 def _tls(settings: NatsSettings) -> ssl.SSLContext | None:
@@ -253,12 +210,12 @@ def _credentials(settings: NatsSettings) -> NatsCredentials | None:
     return read_credentials(settings.credentials_file) if settings.credentials_file else None
 
 
-def _said(error: Exception, settings: NatsSettings) -> str:
+def _message_of(error: Exception, settings: NatsSettings) -> str:
     if isinstance(error, nats.js.errors.NoStreamResponseError):
-        return f"nobody answers for the stream {settings.stream}"
-    said = error.description if isinstance(error, nats.js.errors.APIError) else str(error)
-    return " ".join((said or "no answer in time").split()).removeprefix("nats: ")
+        return f"no server responds for the stream {settings.stream}"
+    text = error.description if isinstance(error, nats.js.errors.APIError) else str(error)
+    return " ".join((text or "no response in time").split()).removeprefix("nats: ")
 
 
-async def _said_by_what_failed(_error: Exception) -> None:
-    """Say nothing: whoever needed the connection says it."""
+async def _log_nothing(_error: Exception) -> None:
+    """Log nothing: the request that failed raises, and its caller logs that."""

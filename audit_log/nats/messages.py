@@ -1,4 +1,4 @@
-"""Messages: what the writer writes, as it travels from a sidecar to the ingest."""
+"""Messages between sidecars and the ingest: records, tool calls and gaps as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,12 @@ from audit_log.errors import RecordRefusedError
 from audit_log.record import AuditRecord, Gap, Invocation
 
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
-"""A message is never longer, unless it holds a single item. NATS allows 1 MiB by default."""
+"""No message is longer, unless it has a single item. NATS allows 1 MiB by default."""
 RECORD: Final = "record"
 INVOCATION: Final = "invocation"
 GAP: Final = "gap"
 REFUSED: Final = "refused"
+"""The subject of quarantined messages; the name is kept, as streams hold such messages."""
 Items = Sequence[AuditRecord] | Sequence[Invocation] | Sequence[Gap]
 _encode = msgspec.json.Encoder().encode
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Items]]] = {
@@ -24,7 +25,7 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Items]]] = {
     GAP: msgspec.json.Decoder(list[Gap]),
 }
 KINDS: Final = tuple(_DECODERS)
-"""What travels to the ingest. What is refused there stays in the stream."""
+"""What the ingest consumes. What it quarantines stays in the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ class Message:
 
     kind: str
     id: str
-    """The id of the first item and a digest of them all.
+    """The id of the first item and a digest of all items.
 
-    The same message sent again is recognised by it. One that begins alike and goes on otherwise,
-    as after a crash that cut the batches in another place, is another message.
+    By it the stream discards a message that is sent again. A message that begins with the same
+    item but differs later, as after a crash that cut batches in another place, has another id.
     """
     payload: bytes
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class Message:
 
 
 def messages(kind: str, items: Items) -> list[Message]:
-    """Return *items* in as few messages as the limit allows; raise RecordRefusedError."""
+    """Return *items* in messages within the limit; raise RecordRefusedError for invalid text."""
     if not items:
         return []
     try:
@@ -59,7 +60,7 @@ def messages(kind: str, items: Items) -> list[Message]:
 
 
 def items_of(kind: str, payload: bytes) -> Items:
-    """Return what the message of this *kind* holds; raise RecordRefusedError if it is none."""
+    """Return the items of a message of this *kind*; raise RecordRefusedError if unreadable."""
     try:
         return _DECODERS[kind].decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -67,7 +68,7 @@ def items_of(kind: str, payload: bytes) -> Items:
 
 
 def refused(kind: str, id_: str, payload: bytes, error: RecordRefusedError) -> Message:
-    """Return the message that keeps *payload*, a *kind* or a whole message, for a person."""
+    """Return the message that quarantines *payload*, a *kind* or a whole message."""
     reason = " ".join(str(error).split())
     return Message(
         REFUSED, f"{REFUSED}-{id_}", payload, {"Audit-Kind": kind, "Audit-Reason": reason}
@@ -75,5 +76,5 @@ def refused(kind: str, id_: str, payload: bytes, error: RecordRefusedError) -> M
 
 
 def payload_of(item: AuditRecord | Invocation | Gap) -> bytes:
-    """Return one item as it is set aside."""
+    """Return one item as it is quarantined."""
     return _encode(item)

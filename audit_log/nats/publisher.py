@@ -1,4 +1,4 @@
-"""The publisher: what the writer appends is kept by a NATS stream until the ingest has it."""
+"""The publisher: a sink that stores records in a NATS stream until the ingest has them."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,22 @@ from audit_log.record import AuditRecord, Gap, Invocation
 
 
 class Publisher:
-    """A sink like `Store`: each method returns when a majority of the servers has everything.
+    """A sink like `Store`: each method returns when a majority of the servers has stored all.
 
-    Raises StoreUnavailableError and RecordRefusedError. Repeating is harmless.
+    Raises StoreUnavailableError and RecordRefusedError. Idempotent.
     """
 
     def __init__(self, jetstream: JetStream) -> None:
         self._jetstream = jetstream
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
-        """Have *records* kept. Names that are not known yet are found out by the ingest."""
+        """Publish *records*. The ingest finds the names that are still unknown."""
         await self._jetstream.publish(messages(RECORD, records))
 
     async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
-        """Have *invocations* kept, as records are."""
+        """Publish *invocations*, in the same way."""
         await self._jetstream.publish(messages(INVOCATION, invocations))
 
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
-        """Have *gaps* kept."""
+        """Publish *gaps*."""
         await self._jetstream.publish(messages(GAP, gaps))

@@ -1,9 +1,14 @@
-"""What has arrived since somebody last looked, exactly: neither lost nor told twice.
+"""Reads what has arrived since the last read, exactly: no record is lost or returned twice.
 
-`created_at` cannot tell: after an outage records of an hour ago arrive now, and of two sidecars
-that write at once the one that began first may be seen last. So the place where a reader stands
-is a snapshot of PostgreSQL, which knows of every transaction whether its rows were to be seen;
-`appended_in` names the transaction that wrote a record.
+Theory of operation. Neither a time nor a sequence number can say what a reader has seen: after an
+outage, records of an hour ago arrive now, and of two transactions the one that began first may
+commit last. A snapshot of PostgreSQL can: it says of every transaction whether its rows were
+visible. The column `appended_in` names the transaction that wrote a record.
+
+So a reader's position is a `Snapshot`. What has arrived since is what the current snapshot shows
+and the reader's does not. If that is more than one batch, the reader keeps both snapshots and the
+place of the last record read (`Standpoint`) until it has read everything between them; then the
+newer snapshot becomes its position.
 """
 
 from dataclasses import dataclass
@@ -12,15 +17,18 @@ from typing import Annotated, Final
 import msgspec
 
 from audit_log.errors import StoreUnavailableError
-from audit_log.filters import EVERYTHING, Arguments, RecordFilter
-from audit_log.postgres.database import Database, Transaction
+from audit_log.filters import EVERYTHING, RecordFilter
+from audit_log.postgres.conditions import Arguments, conditions_of
+from audit_log.postgres.database import Database
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
+from audit_log.postgres.transaction import Transaction
 from audit_log.record import AuditRecord
 
 CHANNEL: Final = "mcp_audit_appended"
-"""Announced, without a payload, when records have been appended."""
+"""The channel that is notified, without a payload, when records have been appended."""
 
-# A replica's snapshot does not name what is still under way, so there all of it counts as unseen.
+# A replica's snapshot does not list the transactions in progress. There every transaction from
+# xmin on counts as unseen.
 _SNAPSHOT: Final = """
 SELECT system_identifier::text AS cluster,
     CASE WHEN pg_is_in_recovery()
@@ -36,41 +44,41 @@ LIMIT {limit}
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
-    """Which transactions were to be seen at some moment."""
+    """Which transactions were visible at some moment."""
 
     cluster: str
-    """Transactions are numbered by each PostgreSQL cluster for itself."""
+    """The system identifier: each PostgreSQL cluster numbers its own transactions."""
     text: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+:[0-9]+:([0-9]+(,[0-9]+)*)?$")]
-    """As PostgreSQL writes it: `xmin:xmax:` and those between that were still under way."""
+    """In PostgreSQL's format: `xmin:xmax:` and the transactions between in progress."""
 
     @property
     def end(self) -> int:
-        """The first transaction that had not begun by then."""
+        """The first transaction that had not begun at that moment."""
         return int(self.text.split(":")[1])
 
     def unseen(self, arguments: Arguments) -> str:
-        """Return the SQL condition that a record was not to be seen then.
+        """Return the SQL condition that a record was not visible in this snapshot.
 
-        Written without a function, so that the index on `appended_in` answers it.
+        Written without a function, so that the index on `appended_in` can be used.
         """
-        under_way = self.text.split(":")[2]
+        in_progress = self.text.split(":")[2]
         first_unbegun = arguments.add(str(self.end))
-        unfinished = arguments.add(under_way.split(",") if under_way else [])
+        unfinished = arguments.add(in_progress.split(",") if in_progress else [])
         return (
             f"(appended_in >= {first_unbegun}::text::xid8"
             f" OR appended_in = ANY({unfinished}::text[]::xid8[]))"
         )
 
     def seen(self, arguments: Arguments) -> str:
-        """Return the SQL condition that a record was to be seen then."""
+        """Return the SQL condition that a record was visible in this snapshot."""
         snapshot = arguments.add(self.text)
         return f"pg_visible_in_snapshot(appended_in, {snapshot}::text::pg_snapshot)"
 
 
 class Standpoint(msgspec.Struct, frozen=True, array_like=True):
-    """How far somebody has come in reading what arrives.
+    """How far a reader has come.
 
-    All that `seen` shows is read; and of what `reading` shows beyond that, all up to `place`.
+    It has read all that `seen` shows; and of what `reading` shows beyond that, all up to `place`.
     """
 
     seen: Snapshot
@@ -80,29 +88,29 @@ class Standpoint(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Records that have arrived, in order of time, read from one standpoint to the next."""
+    """Records that have arrived, in order of time: what is read between two standpoints."""
 
     records: list[AuditRecord]
     seen: Snapshot
     reading: Snapshot
     is_last: bool
-    """Whether nothing more was there when this was read."""
+    """Whether there were no more when this was read."""
 
     @property
     def end(self) -> Standpoint:
-        """How far one has come when all of `records` are read."""
+        """The standpoint after all of `records`."""
         return Standpoint(self.reading) if self.is_last else self.standpoint(self.records[-1])
 
     def standpoint(self, record: AuditRecord) -> Standpoint:
-        """Return how far one has come when *record*, one of `records`, is read."""
+        """Return the standpoint after *record*, one of `records`."""
         return Standpoint(self.seen, self.reading, Place.of(record))
 
 
 async def snapshot_now(source: Database | Transaction) -> Snapshot:
-    """Return what is to be seen now; in a transaction that keeps its view, what it sees."""
+    """Return the current snapshot; in a REPEATABLE READ transaction, its own."""
     row = await source.fetch_row(_SNAPSHOT)
     if row is None:
-        raise StoreUnavailableError("PostgreSQL does not tell its snapshot")
+        raise StoreUnavailableError("PostgreSQL does not return its snapshot")
     return Snapshot(row["cluster"], row["snapshot"])
 
 
@@ -114,16 +122,16 @@ async def read_on(
     until: Snapshot | None = None,
     limit: int,
 ) -> Step:
-    """Return the next records that have arrived, at most *limit*.
+    """Return the next records that have arrived and match *wanted*, at most *limit*.
 
-    Nothing beyond *until* is read if that is given. The standpoint must be of this cluster.
+    Nothing beyond *until* is read if that is given. *standpoint* must be of this cluster.
     """
     reading = standpoint.reading or until or await snapshot_now(database)
     arguments = Arguments()
     conditions = [
         standpoint.seen.unseen(arguments),
         reading.seen(arguments),
-        *wanted.conditions(arguments),
+        *conditions_of(wanted, arguments),
     ]
     if standpoint.place is not None:
         created_at, id_ = map(arguments.add, standpoint.place)

@@ -1,21 +1,23 @@
-"""All records that answer a question, however many, in constant memory."""
+"""All records that match a filter, however many, in constant memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from audit_log.filters import Arguments, RecordFilter
+from audit_log.filters import RecordFilter
 from audit_log.postgres.arrivals import Snapshot, snapshot_now
-from audit_log.postgres.database import Database, Transaction
+from audit_log.postgres.conditions import Arguments, conditions_of
+from audit_log.postgres.database import Database
 from audit_log.postgres.rows import RECORD_COLUMNS, records_of
+from audit_log.postgres.transaction import Transaction
 from audit_log.record import AuditRecord
 
 BATCH_RECORDS: Final = 1_000
-_FETCH_SECONDS: Final = 300.0  # a rare value may be far away
+_FETCH_SECONDS: Final = 300.0  # the next match of a rare value may be far away
 
-# By statement, not by the driver's own cursors: those leave named statements behind, which a
-# connection pooler would hand on to somebody else.
+# A cursor declared in SQL, not the driver's: that leaves named statements behind, and a connection
+# pooler would give them to another client.
 _DECLARE: Final = """
 DECLARE exported NO SCROLL CURSOR FOR
 SELECT {columns} FROM mcp_audit_log
@@ -28,10 +30,10 @@ _ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Records in batches, oldest first, all as of one moment."""
+    """Records in batches, oldest first, all from one snapshot."""
 
     snapshot: Snapshot
-    """The moment: a later export of what this does not show begins where this one ends."""
+    """Given as *after* to a later export, that one begins where this one ends."""
     batches: AsyncIterator[list[AuditRecord]]
 
 
@@ -39,12 +41,12 @@ class Export:
 async def exporting(
     database: Database, wanted: RecordFilter, after: Snapshot | None
 ) -> AsyncIterator[Export]:
-    """Yield the records that are *wanted* and, if given, were not to be seen in *after*.
+    """Yield the records that match *wanted* and, if given, were not visible in *after*.
 
-    One transaction lasts as long as the block; PostgreSQL keeps what is deleted meanwhile.
+    One transaction lasts as long as the block. PostgreSQL keeps rows deleted in that time.
     """
     arguments = Arguments()
-    conditions = wanted.conditions(arguments)
+    conditions = conditions_of(wanted, arguments)
     if after is not None:
         conditions.append(after.unseen(arguments))
     sql = _DECLARE.format(columns=RECORD_COLUMNS, conditions=" AND ".join(conditions) or "true")

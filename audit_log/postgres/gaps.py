@@ -1,11 +1,12 @@
-"""Gaps found: where records are known to be missing."""
+"""Searches for gaps: where records are known to be missing."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from audit_log.postgres.database import Database, Row
+from audit_log.postgres.database import Database
 from audit_log.postgres.rows import plain_uuid
+from audit_log.postgres.transaction import Row
 from audit_log.record import Gap
 
 _GAPS: Final = """
@@ -20,7 +21,7 @@ LIMIT $1
 
 @dataclass(frozen=True, slots=True)
 class GapQuery:
-    """Which gaps are asked for: those that touch the time from `since` until before `until`."""
+    """Selects gaps: those that overlap the time from `since` to before `until`."""
 
     limit: int
     since: datetime | None = None
@@ -28,7 +29,7 @@ class GapQuery:
 
 
 async def search_gaps(database: Database, query: GapQuery) -> list[Gap]:
-    """Return the latest gaps that answer *query*, newest first."""
+    """Return the latest gaps that match *query*, newest first."""
     return [
         _gap(row) for row in await database.fetch(_GAPS, query.limit, query.since, query.until)
     ]

@@ -1,13 +1,14 @@
-"""Tool calls found: many by a query, one by its id."""
+"""Searches for tool calls: many by a query, one by its id."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import Arguments
-from audit_log.postgres.database import Database, Row
+from audit_log.postgres.conditions import Arguments
+from audit_log.postgres.database import Database
 from audit_log.postgres.rows import Place, in_words_of, plain_uuid
+from audit_log.postgres.transaction import Row
 from audit_log.record import Invocation, Origin, ToolOutcome
 
 _COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code,
@@ -22,7 +23,7 @@ LIMIT {limit}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationQuery:
-    """Which tool calls are asked for. What is None does not matter; all else must hold."""
+    """Selects tool calls: all conditions that are not None must hold."""
 
     limit: int
     tool: str | None = None
@@ -35,7 +36,7 @@ class InvocationQuery:
 
 
 async def search_invocations(database: Database, query: InvocationQuery) -> list[Invocation]:
-    """Return the newest tool calls that answer *query*, newest first."""
+    """Return the newest tool calls that match *query*, newest first."""
     arguments = Arguments()
     wanted = {
         "tool = {}": query.tool,

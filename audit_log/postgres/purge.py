@@ -1,4 +1,17 @@
-"""Letting old records go: a partition or a small batch at a time, so that nobody waits for it."""
+"""Removes old records, a partition or a small batch at a time, so that others never wait long.
+
+Theory of operation. `audit_log/retention.py` decides up to which moment records go. The SQL
+function `mcp_audit_purge` (migration 0008) takes one step towards it and says what it removed: it
+drops a partition whose records are all older, or else deletes one batch of rows. Each step is a
+transaction of its own, so after a kill the next run goes on where this one stopped.
+
+DROP TABLE needs a lock that conflicts with every reader, and all later queries queue behind a
+waiting DROP. So the function waits for 300 ms at most; after that the step fails with "not now".
+
+The function runs with its owner's rights, and never removes more than the applied retention
+allows. The applied retention is a row of `mcp_audit_retention`, on which all
+sidecars and the command agree.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,11 +34,11 @@ _PURGE: Final = "SELECT name, is_whole, records, bytes FROM mcp_audit_purge($1, 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The retention that the database holds to."""
+    """The retention that the database applies."""
 
     retention: Retention
     has_met_budget: bool
-    """Whether the byte budget has ever made records go."""
+    """Whether the byte budget has ever removed records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +46,9 @@ class Removed:
     """What one step removed."""
 
     name: str
-    """The partition, or the table whose records they were."""
+    """The partition, or the table that the records were deleted from."""
     is_whole: bool
-    """Whether it was dropped as a whole; `records` is then the planner's guess."""
+    """Whether it was dropped as a whole; `records` is then the planner's estimate."""
     records: int
     bytes: int
 
@@ -49,15 +62,15 @@ async def applied_retention(database: Database) -> Applied:
 
 
 async def apply_retention(database: Database, retention: Retention) -> None:
-    """Let the database hold to *retention* from now on. Removes nothing yet."""
+    """Store *retention* as the one to apply from now on. Removes nothing yet."""
     await database.execute(_APPLY, retention.days, retention.max_bytes)
 
 
 async def purging(database: Database, moment: datetime) -> AsyncIterator[Removed]:
-    """Remove what arrived before *moment*, step by step; yield what each has removed.
+    """Remove what arrived before *moment*, step by step; yield what each step removed.
 
-    Each step is a transaction. Raises `StoreUnavailableError` when a partition is being read for
-    so long that dropping it would hold others up: what is left goes the next time.
+    Each step is a transaction. Raises `StoreUnavailableError` if a partition is being read for so
+    long that dropping it would make others wait; a later call goes on.
     """
     while rows := await database.fetch(_PURGE, moment, BATCH_RECORDS):
         yield Removed(**dict(rows[0]))

@@ -7,8 +7,8 @@ from audit_log.postgres.database import Database
 
 _SETTLE_SECONDS: Final = 0.5
 _PRIMARY: Final = "SELECT pg_current_wal_lsn()::text AS lsn"
-# In recovery or not: a replica that was promoted has all there is. The time is null when nothing
-# was replayed yet.
+# A promoted replica is not in recovery and has everything. The time is null if nothing was
+# replayed yet.
 _REPLICA: Final = """
 SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_all,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds
@@ -16,11 +16,11 @@ SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::text::pg_lsn A
 
 
 async def replica_lag(primary: Database, replica: Database) -> float | None:
-    """Return how many seconds *replica* is behind *primary*; None if nobody can tell.
+    """Return how many seconds *replica* is behind *primary*; None if it cannot be known.
 
-    The age of what was replayed last says nothing by itself: behind an idle primary it grows, and
-    nothing is missing. So the positions in the log are compared first, and again after a moment,
-    for between a commit and its replay there is always one.
+    The age of the last replayed transaction does not tell: behind an idle primary it grows while
+    nothing is missing. So the positions in the write-ahead log are compared first. They are
+    compared again after half a second, because every commit is replayed a moment later.
     """
     row = await primary.fetch_row(_PRIMARY)
     position = row and row["lsn"]

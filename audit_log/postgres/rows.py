@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar, cast
 from uuid import UUID
 
-from audit_log.postgres.database import Row
+from audit_log.postgres.transaction import Row
 from audit_log.record import Attribution, AuditRecord, Outcome
 
 RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, created_at,
@@ -15,7 +15,7 @@ RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, 
 
 
 class Place(NamedTuple):
-    """Where a record stands in the order of the log."""
+    """The position of a record in the order of the log."""
 
     created_at: datetime
     id: UUID
@@ -32,7 +32,7 @@ def records_of(rows: Sequence[Row]) -> list[AuditRecord]:
 
 
 def plain_uuid(value: UUID) -> UUID:
-    """Return *value* as Python's own type: the driver's subclass is not taken by every library."""
+    """Return *value* as Python's own type: some libraries reject the driver's subclass."""
     return UUID(bytes=value.bytes)
 
 
@@ -40,9 +40,9 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 def in_words_of(kind: type[Word], word: str) -> Word:
-    """Return *word* as one of *kind*; as it is when it is none that this version knows.
+    """Return *word* as a member of *kind*; unchanged if this version does not know it.
 
-    Rows may come from a newer sidecar, from an adopted table or from an operator's hand.
+    Rows may come from a newer sidecar, an adopted table or the operator.
     """
     try:
         return kind(word)

@@ -1,11 +1,12 @@
-"""Records found: many by a query, one by its id."""
+"""Searches for records: many by a query, one by its id."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import EVERYTHING, Arguments, RecordFilter
+from audit_log.filters import EVERYTHING, RecordFilter
+from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
 from audit_log.record import AuditRecord
@@ -14,7 +15,7 @@ DEFAULT_LIMIT: Final = 100
 _UUID_VERSION_WITH_TIME: Final = 7
 _NEAR: Final = timedelta(seconds=10)
 
-# Every statement is planned afresh with its values (database.py): a rare value finds its index.
+# No statement is prepared, so each is planned with its values: a rare value uses its index.
 _SEARCH: Final = """
 SELECT {columns} FROM mcp_audit_log
 WHERE {conditions}
@@ -36,24 +37,24 @@ LIMIT $2
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """Which records are asked for, and how many at most."""
+    """Selects records, and says how many at most."""
 
     limit: int = DEFAULT_LIMIT
     filter: RecordFilter = EVERYTHING
     before: Place | None = None
-    """Only those that stand behind this place, in the order of newest first."""
+    """Only records after this place, in the order of newest first."""
 
 
 async def search(database: Database, query: RecordQuery) -> list[AuditRecord]:
-    """Return the newest records that answer *query*, newest first."""
+    """Return the newest records that match *query*, newest first."""
     sql, arguments = search_statement(query)
     return records_of(await database.fetch(sql, *arguments))
 
 
 def search_statement(query: RecordQuery) -> tuple[str, Arguments]:
-    """Return the SQL that answers *query*, and its values."""
+    """Return the SQL for *query*, and its values."""
     arguments = Arguments()
-    conditions = query.filter.conditions(arguments)
+    conditions = conditions_of(query.filter, arguments)
     if query.before is not None:
         created_at, id_ = map(arguments.add, query.before)
         conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")
@@ -68,8 +69,8 @@ def search_statement(query: RecordQuery) -> tuple[str, Arguments]:
 async def find(database: Database, record_id: UUID) -> AuditRecord | None:
     """Return the record with *record_id*, or None.
 
-    No index is kept for this: our ids tell when they were made, and the log is ordered by time.
-    Only an id that does not, or a clock that jumped, costs a walk through the whole log.
+    There is no index for this. Our ids are UUIDv7, which contain the time at which they were made,
+    and the log is indexed by time. Any other id, or a clock that jumped, costs a full scan.
     """
     sql = _FIND.format(columns=RECORD_COLUMNS)
     made_at = _made_at(record_id)

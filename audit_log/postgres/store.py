@@ -1,4 +1,4 @@
-"""The store: the only door through which the audit log is written."""
+"""The store: the only module that writes records, tool calls and gaps."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
@@ -13,9 +13,9 @@ from audit_log.record import AuditRecord, Gap, Invocation, unknown_token_name
 
 Named = TypeVar("Named", AuditRecord, Invocation)
 
-# One JSON parameter, taken apart by the server: encoding it costs the sidecar a tenth of what
-# arrays of columns would. No conflict target: the role then needs INSERT alone, whatever key an
-# adopted table has.
+# One JSON parameter that the server decodes: encoding it costs the sidecar a tenth of what arrays
+# of columns cost. ON CONFLICT has no target: then the role needs INSERT only, with any key that
+# an adopted table may have.
 _APPEND: Final = """
 INSERT INTO mcp_audit_log (
     id, token_id, token_name, method, path, status_code, created_at, outcome, duration_ms,
@@ -26,14 +26,14 @@ SELECT * FROM json_to_recordset($1) AS record (
     tool text, invocation_id uuid, attribution text, request_id text, instance text)
 ON CONFLICT DO NOTHING
 """
-# One per batch, for those who watch the log live. It asks for no right at all.
+# One per batch, for the live stream of the audit API. NOTIFY needs no right.
 _ANNOUNCE: Final = f"NOTIFY {CHANNEL}"
 _FEWEST_AT_ONCE: Final = 50
 _MOST_AT_ONCE: Final = 500
-"""How many records may be turned into text in one go: a tenth to half a millisecond."""
+"""How many records are encoded without yielding to the loop: 0.1 to 0.5 ms."""
 _PIECES: Final = 20
-"""What a batch is cut into, within these limits: calls wait little for a small one, and a large
-one comes when many of them are answered in one go anyway."""
+"""How many pieces a batch is cut into, within these limits. Encoding a small batch then delays
+calls little; a large batch only comes under load, when calls are handled in groups anyway."""
 _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
@@ -62,22 +62,26 @@ class Store:
         self._database = database
 
     async def reach(self) -> None:
-        """Return when PostgreSQL is there, and the audit log in it."""
+        """Return if PostgreSQL can be reached and has the audit log."""
         await self._database.execute("SELECT 'mcp_audit_log'::regclass")
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
-        """Keep *records*: all or none of them. Repeating it is harmless."""
+        """Write *records*: all or none of them. Idempotent.
+
+        If COPY fails, the batch is retried with INSERT … ON CONFLICT DO NOTHING; only INSERT
+        decides whether a record is rejected.
+        """
         if not records:
             return
         named = [_named(record) for record in records]
         try:
             await self._copy(named)
         except RecordRefusedError:
-            # Some are there already, or one of them cannot be had this way, or in no way.
+            # Some records are there already, or one of them cannot pass COPY.
             await self._insert(named)
 
     async def _copy(self, records: Sequence[AuditRecord]) -> None:
-        """Append *records*, of which none is there yet: twice as fast as an INSERT."""
+        """Append *records*, none of which may be there yet: twice as fast as INSERT."""
         pieces = map(copy_lines, _pieces(records))
         async with self._database.transaction() as transaction:
             await transaction.copy("mcp_audit_log", COLUMNS, pieces)
@@ -90,14 +94,14 @@ class Store:
             await transaction.execute(_ANNOUNCE)
 
     async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
-        """Keep *invocations*: all or none of them. Repeating it is harmless."""
+        """Write *invocations*: all or none of them. Idempotent."""
         if invocations:
             await self._database.execute(
                 _APPEND_INVOCATIONS, _json([_named(invocation) for invocation in invocations])
             )
 
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
-        """Keep *gaps*: all or none of them. Repeating it is harmless."""
+        """Write *gaps*: all or none of them. Idempotent."""
         if gaps:
             await self._database.execute(_APPEND_GAPS, _json(gaps))
 
@@ -116,7 +120,7 @@ def _json(values: Sequence[AuditRecord | Invocation | Gap]) -> str:
 
 
 def _named(record: Named) -> Named:
-    """Return *record* with a name. The writer has resolved it, save of tokens nobody knows."""
+    """Return *record* with a name. The writer has resolved it unless the token is unknown."""
     if record.token_name is not None:
         return record
     return msgspec.structs.replace(record, token_name=unknown_token_name(record.token_hash or ""))

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import Arguments, RecordFilter
+from audit_log.filters import RecordFilter
+from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import plain_uuid
 
@@ -19,9 +20,9 @@ FROM mcp_audit_log
 WHERE {conditions}
 GROUP BY 1, 2
 """
-# Tokens with an id are found by jumping from one to the next in the index, however long ago they
-# were used. What has no id (the Hub, tokens that nobody knows) has names without number, so of
-# those only the ones of the last days are told.
+# Tokens with an id are found by a skip scan of the index, however long ago they were used. Calls
+# without an id (the Hub, unknown tokens) can have any number of names, so only those of the last
+# days are returned.
 _TOKENS: Final = """
 WITH RECURSIVE token AS (
     (SELECT token_id FROM mcp_audit_log WHERE token_id IS NOT NULL ORDER BY token_id LIMIT 1)
@@ -54,7 +55,7 @@ LIMIT $2
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many calls of one class of status codes began in one span of time."""
+    """How many calls with one class of status codes arrived in one span of time."""
 
     start: datetime
     status_class: int
@@ -64,26 +65,26 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class TokenUse:
-    """What was seen of one token."""
+    """How one token was used."""
 
     token_name: str
-    """The latest name."""
+    """Its latest name."""
     token_id: UUID | None
     last_used: datetime
     calls: int
-    """In the last 30 days, as is `refused`."""
+    """In the last 30 days, like `refused`."""
     refused: int
 
 
 async def count_calls(
     database: Database, wanted: RecordFilter, step: timedelta, origin: datetime
 ) -> list[Count]:
-    """Return the calls that are *wanted*, counted in spans of *step* since *origin*."""
+    """Return how many calls match *wanted*, in spans of *step* from *origin* on."""
     arguments = Arguments()
     sql = _COUNTS.format(
         step=arguments.add(step),
         origin=arguments.add(origin),
-        conditions=" AND ".join(wanted.conditions(arguments)) or "true",
+        conditions=" AND ".join(conditions_of(wanted, arguments)) or "true",
     )
     return [
         Count(row["start"], row["class"], row["calls"])
@@ -92,7 +93,7 @@ async def count_calls(
 
 
 async def tokens_used(database: Database) -> list[TokenUse]:
-    """Return the tokens seen, last used first; at most 500."""
+    """Return the tokens that were used, last used first; at most 500."""
     return [
         TokenUse(
             token_name=row["token_name"],

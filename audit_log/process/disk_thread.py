@@ -1,4 +1,4 @@
-"""A thread for work that may wait for a disk for ever, and is left behind if it does."""
+"""A thread for disk work, which may hang for ever; the process can exit without it."""
 
 import asyncio
 import queue
@@ -14,10 +14,10 @@ _Work = Callable[[], None]
 
 
 class DiskThread:
-    """Runs one call after the other, off the event loop.
+    """Runs calls one after the other, off the event loop.
 
-    Not an executor of the standard library: the interpreter waits for those when it exits, and a
-    disk that hangs would keep a stopped sidecar alive.
+    Not an executor of the standard library: the interpreter joins those at exit, so a disk that
+    hangs would keep a stopped sidecar alive.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,16 +28,16 @@ class DiskThread:
     def submit(
         self, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> asyncio.Future[Result]:
-        """Run *function* in the thread; the future answers in the loop that called."""
+        """Run *function* in the thread; the future belongs to the calling loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
         def work() -> None:
             try:
                 settle = partial(_set_result, future, function(*arguments))
-            except Exception as error:  # noqa: BLE001 -- it belongs to whoever awaits
+            except Exception as error:  # noqa: BLE001 -- raised where the future is awaited
                 settle = partial(_set_exception, future, error)
-            # The loop may be closed by the time a disk answers.
+            # The loop may be closed by the time the disk returns.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(settle)
 
@@ -45,7 +45,7 @@ class DiskThread:
         return future
 
     def end(self) -> None:
-        """Let the thread end when it has done what it was given."""
+        """Let the thread end when it has done all submitted calls."""
         self._works.put(None)
 
     def _run(self) -> None:

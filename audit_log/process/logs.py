@@ -1,4 +1,4 @@
-"""Logs: one event per line, for people or for machines."""
+"""Logs: one event per line, as text or as JSON."""
 
 import logging
 import sys
@@ -9,7 +9,8 @@ import structlog
 def set_up_logs(log_format: str, level: str) -> None:
     """Send structlog and the standard library's loggers to standard error in *log_format*.
 
-    `console` is for people, `json` one object per line. Libraries speak from warnings upwards.
+    `console` is text for people, `json` one object per line. Our loggers log from *level* up,
+    libraries from `warning` up.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""The ops port: health and metrics, apart from whatever else the process serves."""
+"""The ops port: health and metrics, apart from what else the process serves."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,27 +13,27 @@ from audit_log.process.sockets import Address, listening
 
 
 class Status(StrEnum):
-    """What `/readyz` answers."""
+    """What `/readyz` returns."""
 
     READY = "ready"
     DEGRADED = "degraded"
-    """The work goes on, something behind it does not. Still ready."""
+    """The process does its work, but a neighbour is away. Still ready."""
     NOT_READY = "not_ready"
 
 
 Report = Callable[[], tuple[Status, list[str]]]
-"""Says how the process is, and why."""
+"""Returns the status of the process, and the reasons for it."""
 
 
 @asynccontextmanager
 async def serving_ops(
     report: Report, *collectors: Collector, wanted: Address, setting: str
 ) -> AsyncIterator[Address]:
-    """Tell *report* and the numbers of *collectors* on *wanted*, as *setting* says.
+    """Serve *report* and the metrics of *collectors* on *wanted*, which *setting* names.
 
     Yields the address in use. Raises CannotListenError.
     """
-    # Of its own: a registry of the process would be module state.
+    # A registry of its own: the library's default registry is module state.
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)

@@ -3,52 +3,27 @@
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from audit_log.process.tls import KeyPair, client_context
+from audit_log.process.database_url import DatabaseUrl
+from audit_log.process.environment import (
+    Outdated,
+    Settings,
+    outdated_in_environment,
+    variable_of,
+)
+from audit_log.process.shared_settings import OpsPort, OpsSettings, TokenSettings
 from audit_log.retention import Retention
-from audit_log.tokens import DEFAULT_TOKEN_QUERY
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
 
-def _checked(value: SecretStr) -> SecretStr:
-    """Return *value*, the URL of a PostgreSQL database whose TLS files are there and good."""
-    url = value.get_secret_value()
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        # Not chained: it quotes the URL, and the password in it.
-        raise ValueError("has no port or host that makes sense") from None
-    if parts.scheme not in {"postgresql", "postgres"} or not url.startswith(f"{parts.scheme}://"):
-        raise ValueError("is not a postgresql:// URL")
-    given = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    if given.get("sslrootcert") == "system":
-        raise ValueError("sslrootcert=system is not supported: name the file of the system's CAs")
-    files = {name: Path(value) for name, value in given.items()}
-    certificate, key = files.get("sslcert"), files.get("sslkey")
-    if (certificate is None) != (key is None):
-        raise ValueError("sslcert and sslkey belong together")
-    password = given.get("sslpassword", "")
-    pair = KeyPair(certificate, key, password) if certificate and key else None
-    if pair or "sslrootcert" in files:
-        _ = client_context(files.get("sslrootcert"), pair)
-    return value
+class AuditLogSettings(Settings):
+    """What all services need: where the audit log is, how long it is kept, and how to log."""
 
-
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_checked)]
-"""What a `postgresql://` URL says of files (libpq's `sslrootcert`, …) is checked at once: the
-database may be away at start, and nobody would be told before it is back."""
-
-
-class AuditLogSettings(BaseSettings):
-    """What both services need: where the audit log is, and how to speak to the operator."""
-
-    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_")
 
     database_url: DatabaseUrl = Field(description="PostgreSQL URL of the audit log")
     log_format: str = Field(
@@ -80,7 +55,7 @@ class AuditLogSettings(BaseSettings):
 
     @property
     def retention(self) -> Retention:
-        """What is to be kept."""
+        """How long, and up to what size, records are kept."""
         return Retention(self.retention_days, self.max_bytes)
 
 
@@ -91,10 +66,10 @@ def _nats_urls(value: SecretStr) -> SecretStr:
     return value
 
 
-class NatsSettings(BaseSettings):
-    """Where the stream is that sidecars publish to and the ingest takes from."""
+class NatsSettings(Settings):
+    """The NATS stream between the sidecars, which publish, and the ingest."""
 
-    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_NATS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_NATS_")
 
     urls: Annotated[SecretStr, AfterValidator(_nats_urls)] = Field(
         description="NATS servers, `nats://host:port` or `tls://…`, comma separated;"
@@ -129,23 +104,12 @@ class NatsSettings(BaseSettings):
         return [url.strip() for url in self.urls.get_secret_value().split(",") if url.strip()]
 
 
-class IngestSettings(BaseSettings):
-    """Where the ingest tells how it is, and how it finds out names that the sidecars could not."""
+class IngestSettings(TokenSettings, OpsSettings):
+    """Where the ingest offers health and metrics, and how it finds names of tokens."""
 
-    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_INGEST_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_INGEST_")
 
-    ops_host: str = Field(
-        default="127.0.0.1", description="address of the ingest's health and metrics"
-    )
-    ops_port: int = Field(
-        default=8108, ge=0, le=65535, description="port of the ingest's health and metrics"
-    )
-    token_query: str = Field(
-        default=DEFAULT_TOKEN_QUERY, description="as `PROXY_TOKEN_QUERY`, for the ingest"
-    )
-    token_database_url: DatabaseUrl | None = Field(
-        default=None, description="as `PROXY_TOKEN_DATABASE_URL`, for the ingest"
-    )
+    ops_port: OpsPort = 8108
 
 
 def read_settings(kind: type[SettingsType]) -> SettingsType:
@@ -156,16 +120,20 @@ def read_settings(kind: type[SettingsType]) -> SettingsType:
     try:
         return kind()
     except ValidationError as error:
-        prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors(include_input=False, include_url=False):
-            name = (prefix + "_".join(str(part) for part in problem["loc"])).upper()
+            name = variable_of(kind, "_".join(str(part) for part in problem["loc"]))
             complaint = problem["msg"].removeprefix("Value error, ")
             if problem["type"] == "missing":
                 _say(f"{name} is not set")
             else:
-                # What is wrong with several together names them itself.
+                # A complaint about several settings together names them itself.
                 _say(f"{name}: {complaint}" if problem["loc"] else complaint)
         _stop()
+
+
+def outdated_settings(*kinds: type[Settings]) -> list[Outdated]:
+    """Return the variables of *kinds* that are set under an old name or no longer exist."""
+    return [outdated for kind in kinds for outdated in outdated_in_environment(kind)]
 
 
 def _say(line: str) -> None:
@@ -173,5 +141,5 @@ def _say(line: str) -> None:
 
 
 def _stop() -> NoReturn:
-    # EX_CONFIG of sysexits.h: supervisors tell a wrong setting from a crash by it.
+    # EX_CONFIG of sysexits.h: by it supervisors distinguish a wrong setting from a crash.
     raise SystemExit(78)

@@ -1,4 +1,4 @@
-"""Opening a port, and closing it when the last call on it has been answered."""
+"""Opens a port, and closes it when the last call on it has ended."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -9,12 +9,12 @@ from aiohttp import web
 
 
 class CannotListenError(Exception):
-    """The address is taken, or not ours to listen on. The message says which and why."""
+    """The address is in use, or we may not listen on it. The message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where something listens."""
+    """A host and port to listen on."""
 
     host: str
     port: int
@@ -29,12 +29,12 @@ async def listening(
     is_shared: bool = False,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Address]:
-    """Listen on *wanted*, as *setting* says; yield the address in use.
+    """Listen on *wanted*, which *setting* names; yield the address in use.
 
-    One that *is_shared* may be listened on by several processes (SO_REUSEPORT).
+    Several processes may listen on an address that *is_shared* (SO_REUSEPORT).
 
-    On leaving, accept nothing more and wait for the calls in flight, as long as *runner* does.
-    Raises CannotListenError.
+    On leaving, accept no more connections and wait for the calls in flight, up to the time limit
+    of *runner*. Raises CannotListenError.
     """
     await runner.setup()
     try:
@@ -48,7 +48,7 @@ async def listening(
             )
             await site.start()
         except OSError as error:
-            # The loop says the address once more, before the reason.
+            # The loop's message repeats the address before the reason.
             reason = str(error.strerror).rpartition(": ")[2]
             raise CannotListenError(
                 f"{setting}: cannot listen on {wanted.host} port {wanted.port}: {reason}"

@@ -1,4 +1,4 @@
-"""TLS: contexts made of files, and in one line what is wrong with a file."""
+"""TLS contexts made from files. Errors say in one line what is wrong with which file."""
 
 import asyncio
 import ssl
@@ -10,10 +10,11 @@ from typing import Final
 
 import structlog
 
+from audit_log.process.background import in_background
 from audit_log.process.disk_thread import DiskThread
 
 LOOK_SECONDS: Final = 1.0
-"""How often a listener's files are looked at."""
+"""How often a listener's files are checked for changes."""
 KEPT: Final = "the new TLS certificate cannot be used, the one before it is kept: see the log"
 log = structlog.get_logger(__name__)
 
@@ -21,12 +22,12 @@ Stamp = tuple[tuple[int, int, int], ...]
 
 
 class TlsFilesError(ValueError):
-    """A file cannot be read or does not hold what it should. The message says which and why."""
+    """A file cannot be read or has the wrong content. The message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A certificate, with those that lead to its authority, and its key: PEM files."""
+    """A certificate with its intermediate certificates, and its key: PEM files."""
 
     certificate: Path
     key: Path
@@ -34,7 +35,7 @@ class KeyPair:
 
     @property
     def stamp(self) -> Stamp:
-        """Return what changes when a file does, also when it is a link that leads elsewhere."""
+        """Return a value that changes when a file or the target of a link to it changes."""
         try:
             found = [path.stat() for path in (self.certificate, self.key)]
         except OSError:
@@ -45,7 +46,7 @@ class KeyPair:
 def key_pair(certificate: Path | None, key: Path | None, prefix: str) -> KeyPair | None:
     """Return the pair that two settings name; None if neither is set.
 
-    *prefix* is that of their names. Raises TlsFilesError if one is set without the other.
+    *prefix* is the beginning of their names. Raises TlsFilesError if one is set without the other.
     """
     if certificate is None and key is None:
         return None
@@ -55,7 +56,7 @@ def key_pair(certificate: Path | None, key: Path | None, prefix: str) -> KeyPair
 
 
 def server_context(pair: KeyPair) -> ssl.SSLContext:
-    """Return what a listener with *pair* needs. Raises TlsFilesError."""
+    """Return the context of a listener with *pair*. Raises TlsFilesError."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
     _load(context, pair)
@@ -63,9 +64,9 @@ def server_context(pair: KeyPair) -> ssl.SSLContext:
 
 
 def client_context(authorities: Path | None, pair: KeyPair | None) -> ssl.SSLContext:
-    """Return what verifies a server: by the *authorities* in a file, or else the system's.
+    """Return a context that verifies servers by the *authorities* in a file, or by the system's.
 
-    *pair* is shown to servers that ask who we are. Raises TlsFilesError.
+    *pair* is shown to servers that ask for a client certificate. Raises TlsFilesError.
     """
     if authorities is not None:
         _read(authorities)
@@ -81,7 +82,7 @@ def client_context(authorities: Path | None, pair: KeyPair | None) -> ssl.SSLCon
 
 
 class ListenerTls:
-    """What a listener needs, of files that may change: new connections meet the new ones."""
+    """A listener's certificate, from files that may change: new connections get the new one."""
 
     def __init__(self, pair: KeyPair) -> None:
         """Raises TlsFilesError."""
@@ -90,23 +91,20 @@ class ListenerTls:
         self._current = server_context(pair)
         self.context: Final = server_context(pair)
         self.problem: str | None = None
-        """Why what is shown is not what the files hold, or None. Names no file."""
-        # A context that is in use is never changed: half of a new pair would break it. This is
-        # called for every handshake, also when the client names no server.
+        """Why the certificate in use is not the one in the files, or None. Names no file."""
+        # A context in use is never changed: half of a new pair would break it. Instead OpenSSL
+        # calls this for every handshake, also if the client sends no server name.
         self.context.sni_callback = self._choose
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
-        """Take up the files whenever they change. Bad ones leave all as it is."""
-        # The files may lie on a volume that hangs.
+        """Load the files whenever they change. Files that cannot be used change nothing."""
+        # The files may be on a volume that hangs.
         thread = DiskThread("tls-files")
-        task = asyncio.create_task(self._follow(thread), name="tls-files")
-        task.add_done_callback(self._note_end)
         try:
-            yield
+            async with in_background(self._follow(thread), "tls-files", self._note_end):
+                yield
         finally:
-            task.cancel()
-            await asyncio.wait({task})
             thread.end()
 
     async def _follow(self, thread: DiskThread) -> None:
@@ -114,10 +112,9 @@ class ListenerTls:
             await asyncio.sleep(LOOK_SECONDS)
             await thread.submit(self._look)
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.problem = "the files of the TLS certificate are no longer looked at: see the log"
-            log.critical("tls.files_not_followed", error=repr(error))
+    def _note_end(self, error: BaseException | None) -> None:
+        self.problem = "the files of the TLS certificate are no longer looked at: see the log"
+        log.critical("tls.files_not_followed", error=repr(error))
 
     def _look(self) -> None:
         if (stamp := self._pair.stamp) == self._stamp:
@@ -144,7 +141,7 @@ def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
     if "PRIVATE KEY-----" not in _read(pair.key):
         raise TlsFilesError(f"{pair.key} holds no private key in PEM")
     try:
-        # Without the password OpenSSL would ask a terminal for it.
+        # Without a password argument OpenSSL would prompt for it on the terminal.
         context.load_cert_chain(pair.certificate, pair.key, password=pair.password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
@@ -155,7 +152,7 @@ def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
             " encrypted)"
         ) from None
     except OSError as error:
-        # Read a moment ago, and gone since: it is being replaced.
+        # Read a moment ago, and gone now: it is being replaced.
         raise TlsFilesError(
             f"{pair.certificate} and {pair.key} cannot be read: {error.strerror}"
         ) from None

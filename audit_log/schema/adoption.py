@@ -1,4 +1,4 @@
-"""Whether an `mcp_audit_log` that somebody else made can be adopted."""
+"""Whether an existing `mcp_audit_log`, not made by our migrations, can be adopted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ class Column:
     name: str
     type: str
     must_be_given: bool
-    """NOT NULL, and nothing fills it in."""
+    """NOT NULL without a default."""
     max_characters: int | None = None
     references: str | None = None
     """The name of a foreign key on it."""
 
 
 def obstacles(columns: Sequence[Column]) -> list[str]:
-    """Return what stands in the way of adopting a table with *columns*; each with its remedy."""
+    """Return what prevents adopting a table with *columns*, each with its remedy."""
     found = {column.name: column for column in columns}
     return [
         *(f"column {name} is missing" for name in _DOCUMENTED if name not in found),
@@ -55,9 +55,9 @@ def obstacles(columns: Sequence[Column]) -> list[str]:
 
 
 def too_short(columns: Sequence[Column]) -> list[str]:
-    """Return the names of text columns with a limit, which is to be lifted.
+    """Return the names of text columns with a length limit, which must be lifted.
 
-    Whoever could choose a text that does not fit could keep a call out of the log.
+    A client that chooses a text longer than the limit could keep its call out of the log.
     """
     return [
         column.name
@@ -93,7 +93,7 @@ def _unfillable(column: Column) -> str:
 
 
 def _refers(column: Column) -> bool:
-    # A token may be deleted between a call and its entry, which must not be lost for that.
+    # A token may be deleted between a call and the write of its record, which must not fail.
     return column.name in _TYPES and column.references is not None
 
 

@@ -1,7 +1,18 @@
-"""An adopted table becomes a partitioned one while it is written and read.
+"""Converts an adopted table into a partitioned one while it is written and read.
 
-A copy grows beside it in batches; a trigger repeats every change on the copy, so a kill at any
-moment leaves both as they should be, and the next run goes on (migration 0009).
+Theory of operation (the SQL is migration 0009). The conversion has four steps:
+
+1. `begin` makes an empty partitioned copy, and a trigger that repeats every change of the old
+   table on the copy in the same transaction. From here on new records are in both.
+2. `copy` copies the old records in batches, in the order of the log. The row in
+   `mcp_audit_conversion` says how far it has come and is updated in the transaction of the batch.
+3. `switch` gives the copy the table's name and keeps the old table as `mcp_audit_log_adopted`.
+   Readers and writers wait for this, for as long as renaming takes.
+4. `drop_old` drops the old table, after `compare` has found every record in the new one.
+
+Each step is a transaction, so after a kill at any moment both tables are consistent and the next
+run goes on. What PostgreSQL attaches to a table's identity (views, foreign keys, policies, …)
+would stay with the old table, so `begin` refuses to start while there is any (`followers.py`).
 """
 
 from collections.abc import AsyncIterator
@@ -10,8 +21,9 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final
 
-from audit_log.errors import SchemaError, StoreUnavailableError
+from audit_log.errors import StoreUnavailableError
 from audit_log.postgres.database import Database
+from audit_log.schema.followers import require_no_followers
 
 BATCH_RECORDS: Final = 5_000
 _COMPARE_SECONDS: Final = 600.0
@@ -21,37 +33,6 @@ SELECT EXISTS (SELECT FROM pg_class WHERE oid = 'mcp_audit_log'::regclass AND re
         AS is_partitioned,
     to_regclass('mcp_audit_log_adopted') IS NOT NULL AS has_old_table,
     EXISTS (SELECT FROM mcp_audit_conversion) AS has_begun
-"""
-# What follows a table by its identity would stay with the old one.
-_FOLLOWERS: Final = """
-SELECT DISTINCT 'view ' || ev_class::regclass AS name
-FROM pg_depend JOIN pg_rewrite ON objid = pg_rewrite.oid AND classid = 'pg_rewrite'::regclass
-WHERE refobjid = 'mcp_audit_log'::regclass AND ev_class <> refobjid
-UNION ALL
-SELECT 'rule ' || rulename FROM pg_rewrite WHERE ev_class = 'mcp_audit_log'::regclass
-UNION ALL
-SELECT 'foreign key ' || conname || ' of ' || conrelid::regclass
-FROM pg_constraint
-WHERE contype = 'f' AND 'mcp_audit_log'::regclass IN (confrelid, conrelid)
-UNION ALL
-SELECT 'row level security' FROM pg_class
-WHERE oid = 'mcp_audit_log'::regclass AND relrowsecurity
-UNION ALL
-SELECT 'policy ' || polname FROM pg_policy WHERE polrelid = 'mcp_audit_log'::regclass
-UNION ALL
-SELECT 'membership in publication ' || pubname
-FROM pg_publication_rel JOIN pg_publication ON pg_publication.oid = prpubid
-WHERE prrelid = 'mcp_audit_log'::regclass
-UNION ALL
-SELECT 'grants on column ' || attname FROM pg_attribute
-WHERE attrelid = 'mcp_audit_log'::regclass AND attacl IS NOT NULL
-UNION ALL
-SELECT 'identity of column ' || attname FROM pg_attribute
-WHERE attrelid = 'mcp_audit_log'::regclass AND attidentity <> ''
-UNION ALL
-SELECT 'trigger ' || tgname FROM pg_trigger
-WHERE tgrelid = 'mcp_audit_log'::regclass AND NOT tgisinternal
-    AND tgname <> 'mcp_audit_log_convert'
 """
 _PROGRESS: Final = """
 SELECT copied, nullif(created_at, '-infinity') AS up_to FROM mcp_audit_conversion
@@ -83,12 +64,12 @@ class Stage(Enum):
     SWITCHED = auto()
     """The log is partitioned, and the old table is still there."""
     DONE = auto()
-    """The log is partitioned, and there is nothing else."""
+    """The log is partitioned, and there is no old table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the copying has come."""
+    """How far the copying has come: the records copied, and the time of the last one."""
 
     copied: int
     up_to: datetime | None
@@ -96,42 +77,40 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One month of the old table, held against the new one."""
+    """The comparison of one month of the old table with the new one."""
 
     month: datetime
     records: int
     """In the old table."""
     copies: int
-    """In the new one, which after the switch may have more."""
+    """In the new one, which may have more after the switch."""
     missing: int
-    """How many of `records` are not in the new table exactly as they were."""
+    """How many of `records` are not in the new table, or differ there."""
 
 
 class Conversion:
-    """The steps, in order: `begin`, `copy` until it says 0, `compare`, `switch`, `drop_old`.
+    """The steps, in order: `begin`, `copy` until it returns 0, `compare`, `switch`, `drop_old`.
 
-    Each may be repeated. Those that need a lock raise `StoreUnavailableError` rather than make
-    others wait for long: try again.
+    Each may be repeated. A step that cannot get a lock in time raises `StoreUnavailableError`
+    instead of making other sessions wait; try again.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def stage(self) -> Stage:
-        """Say how far it has come."""
+        """Return how far the conversion has come."""
         row = await self._row(_STAGE)
         if row["is_partitioned"]:
             return Stage.SWITCHED if row["has_old_table"] else Stage.DONE
         return Stage.COPYING if row["has_begun"] else Stage.NOT_BEGUN
 
     async def begin(self) -> None:
-        """Make the copy, empty, and the trigger that keeps it up to date from now on."""
-        followers = [row["name"] for row in await self._database.fetch(_FOLLOWERS)]
-        if followers:
-            raise SchemaError(
-                f"these would stay with the old table: {', '.join(followers)}; "
-                "drop them, and make them again after the conversion"
-            )
+        """Make the empty copy, and the trigger that keeps it up to date from now on.
+
+        Raises `SchemaError` if something depends on the old table's identity.
+        """
+        await require_no_followers(self._database)
         await self._database.execute("SELECT mcp_audit_convert_begin()")
 
     async def copy(self) -> int:
@@ -144,7 +123,7 @@ class Conversion:
         return Progress(**dict(await self._row(_PROGRESS)))
 
     async def compare(self, since: datetime | None = None) -> AsyncIterator[Comparison]:
-        """Yield each month of the old table held against the new one, from *since* on."""
+        """Compare each month of the old table with the new one, from *since* on."""
         is_switched = await self.stage() is Stage.SWITCHED
         old, new = ("mcp_audit_log", "mcp_audit_log_converted")
         if is_switched:
@@ -155,16 +134,16 @@ class Conversion:
             starts, ends = month["starts"], month["ends"]
             if since is not None and ends <= since:
                 continue
-            # Both as of one moment: the statement has one snapshot.
+            # One statement reads both tables, so both are seen in one snapshot.
             async with self._database.transaction(statement_seconds=_COMPARE_SECONDS) as opened:
                 row = await opened.fetch_row(sql, max(starts, since or starts), ends)
             if row is not None:
                 yield Comparison(starts.astimezone(UTC), **dict(row))
 
     async def switch(self) -> None:
-        """Let the copy take the table's name; the old one is kept as `mcp_audit_log_adopted`."""
+        """Give the copy the table's name; the old table is kept as `mcp_audit_log_adopted`."""
         if await self.stage() is Stage.SWITCHED:
-            return  # the answer was lost, and the caller tries again
+            return  # a repeated call: the reply to the first one was lost
         await self._database.execute("SELECT mcp_audit_convert_switch()")
 
     async def drop_old(self) -> None:

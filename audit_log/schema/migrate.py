@@ -9,11 +9,12 @@ from importlib import resources
 from typing import Final
 
 from audit_log.errors import DeadlockError, RecordRefusedError, SchemaError
-from audit_log.postgres.database import Database, Transaction
+from audit_log.postgres.database import Database
+from audit_log.postgres.transaction import Transaction
 from audit_log.schema.adoption import Column, obstacles, too_short
 
 MONTHS_AHEAD: Final = 3
-_MIGRATION_SECONDS: Final = 3_600.0  # an index on a large adopted table takes its time
+_MIGRATION_SECONDS: Final = 3_600.0  # creating an index on a large adopted table takes long
 _TRIES: Final = 10
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('mcp_audit_schema'))"
 _TABLE: Final = """
@@ -39,17 +40,17 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Return the migrations that this version brings, in order."""
+    """Return the migrations of this version, in order."""
     files = resources.files("audit_log.schema").joinpath("migrations").iterdir()
     found = [Migration(file.name, file.read_text()) for file in files if file.name[-4:] == ".sql"]
     return sorted(found, key=lambda migration: migration.name)
 
 
 def pending(known: Sequence[Migration], applied: Mapping[str, str]) -> list[Migration]:
-    """Return those of *known* that are not among *applied*, a mapping of names to checksums.
+    """Return those of *known* that are not in *applied*, a mapping of names to checksums.
 
-    Raises `SchemaError` when an applied one reads differently now: nobody can say then what the
-    database holds. One applied by a newer version is no obstacle.
+    Raises `SchemaError` if the text of an applied migration has changed since: then it is unknown
+    what the database holds. Migrations applied by a newer version are ignored.
     """
     for migration in known:
         if applied.get(migration.name, migration.checksum) != migration.checksum:
@@ -61,12 +62,12 @@ def pending(known: Sequence[Migration], applied: Mapping[str, str]) -> list[Migr
 
 
 async def migrate(database: Database) -> list[str]:
-    """Bring the schema up to date; return the names of what was applied.
+    """Bring the schema up to date; return the names of the migrations applied.
 
-    All or nothing, and one migrator at a time; services may be at work meanwhile. Raises
-    `SchemaError` when an existing table cannot be adopted.
+    All or none are applied, by one migrator at a time; services may be running. Raises
+    `SchemaError` if an existing table cannot be adopted.
     """
-    # Whoever reads partitions and then the table has its locks in the other order than we.
+    # A query that reads a partition and then the table locks them in the opposite order to ours.
     for _ in range(_TRIES - 1):
         with suppress(DeadlockError):
             return await _migrate(database)
@@ -86,7 +87,7 @@ async def _migrate(database: Database) -> list[str]:
 
 
 async def is_current(database: Database) -> bool:
-    """Say whether every migration of this version has been applied."""
+    """Say whether all migrations of this version have been applied."""
     async with database.transaction() as transaction:
         row = await transaction.fetch_row("SELECT to_regclass('mcp_audit_schema') IS NOT NULL")
         applied = await _applied(transaction) if row and row[0] else {}
@@ -94,9 +95,9 @@ async def is_current(database: Database) -> bool:
 
 
 async def ensure_partitions(database: Database, now: datetime) -> None:
-    """Have the partition of the month of *now* and those of the next three.
+    """Make the missing partitions for the month of *now* and the next three.
 
-    Nothing happens to an adopted table, which has none.
+    Does nothing to an adopted table, which has no partitions.
     """
     await database.execute("SELECT mcp_audit_log_ensure_partitions($1, $2)", now, MONTHS_AHEAD)
 
@@ -139,5 +140,5 @@ async def _prepare_adoption(transaction: Transaction) -> None:
     if found:
         raise SchemaError("mcp_audit_log cannot be adopted: " + " ".join(found))
     for name in too_short(columns):
-        # From varchar to text nothing is rewritten.
+        # From varchar to text PostgreSQL does not rewrite the table.
         await transaction.execute(f"ALTER TABLE mcp_audit_log ALTER COLUMN {name} TYPE text")

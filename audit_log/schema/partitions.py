@@ -1,4 +1,4 @@
-"""What has to be done now and then so that records always find a place."""
+"""Makes partitions in advance, so that there is always one for new records."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -8,28 +8,27 @@ import structlog
 
 from audit_log.errors import StoreError
 from audit_log.postgres.database import Database
+from audit_log.process.changes import LoggedState
 from audit_log.schema.migrate import ensure_partitions
 
 INTERVAL_SECONDS: Final = 6 * 3_600.0
-"""Partitions are made months ahead, so a day without PostgreSQL does not matter."""
+"""Partitions are made months ahead, so a day without PostgreSQL is harmless."""
 RETRY_SECONDS: Final = 60.0
 log = structlog.get_logger(__name__)
 
 
 async def keep_partitions(database: Database) -> None:
-    """Have the partitions of this month and the next ones made, for ever.
+    """Make the partitions of this month and the next three, again and again, until cancelled.
 
-    Until one is there its records wait in the default partition, and are moved out of it.
+    Records of a month without a partition are in the default partition; making one moves them.
     """
-    said = False
+    made = LoggedState(log, fails="partitions.not_made")
     while True:
         try:
             await ensure_partitions(database, datetime.now(UTC))
         except StoreError as error:
-            if not said:
-                log.warning("partitions.not_made", reason=str(error))
-            said = True
+            made.note(str(error))
             await asyncio.sleep(RETRY_SECONDS)
         else:
-            said = False
+            made.note(None)
             await asyncio.sleep(INTERVAL_SECONDS)

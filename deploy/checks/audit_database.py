@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from audit_log.errors import StoreError
 from audit_log.postgres.copy_lines import COLUMNS
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import is_current
-from audit_log.tokens import TokenTable, hash_token
+from audit_log.tokens import hash_token
 from deploy.checks.check import Check, CheckFailedError, Group
 from deploy.checks.neighbours import resolve
 

@@ -11,7 +11,8 @@ from deploy.checks.neighbours import http_check, nats_check
 from deploy.checks.settings import settings_or_none, stop_for_settings
 from proxy.service import APPLICATION, check_tls_files, instance_of
 from proxy.settings import ProxySettings, Sink
-from proxy.telemetry.tracing import TracingUnavailableError, span_export
+from proxy.telemetry.observers import span_export
+from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import place_of
 
 _RIGHTS: Final = Rights(
@@ -48,7 +49,7 @@ def _journals(settings: ProxySettings) -> list[Group]:
         ]
     return [
         *([folder_check(folder)] for folder in folders),
-        [ring_check("PROXY_JOURNAL_HEAD_DIR", settings.journal_dir, settings.journal_head_dir)],
+        [ring_check("PROXY_JOURNAL_HEAD_DIR", settings.journal_dir, settings.journal_ring_dir)],
     ]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from audit_log.errors import StoreError
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import ensure_partitions, migrate
-from audit_log.tokens import TokenTable
 from deploy.local.demo_tokens import DemoToken, demo_tokens
 from deploy.local.errors import CannotRunError
 from deploy.local.postgres import running_postgres

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from audit_log.tokens import ROLES, TokenTable, hash_token
+from audit_log.postgres.token_table import TokenTable
+from audit_log.tokens import ROLES, hash_token
 
 _EXPIRY_DAYS: Final = 90
 

@@ -1,9 +1,9 @@
 """The header policy: what is forwarded, what is dropped, what is added. Pure."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from proxy.http.fields import FieldList, Fields
+from proxy.http.peers import Peer
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -28,15 +28,6 @@ _NOTHING: Final = Fields(())
 
 OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
 """Inside an h2c connection any number of calls could pass unseen, so it is never offered on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The network peer of a client connection, as far as the header policy cares."""
-
-    address: str
-    scheme: str
-    is_trusted: bool
 
 
 def request_fields(fields: Fields, peer: Peer) -> FieldList:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.audit.identity import path_of
+from proxy.http.target import path_of
 from proxy.relay.upstream_pool import Upstream
 
 _AUDIT_PATHS: Final = re.compile(

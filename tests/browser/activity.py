@@ -8,7 +8,7 @@ from playwright.async_api import Browser, BrowserContext, Page
 
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.services import Service, running_audit_api
 
 PAGE: Final = "/settings/mcp/activity"

@@ -84,7 +84,7 @@ async def local_run(directory: Path, **environment: str) -> AsyncIterator[Run]:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(CHECKOUT),
             # Not the machine's tmpfs: what a killed sidecar leaves goes with the directory.
-            "PROXY_JOURNAL_HEAD_DIR": str(directory),
+            "PROXY_JOURNAL_RING_DIR": str(directory),
             **environment,
         },
         stdin=asyncio.subprocess.DEVNULL,

@@ -14,7 +14,8 @@ import pytest_asyncio
 from aiohttp import ClientSession
 
 from audit_log.postgres.database import Database
-from audit_log.tokens import ROLES, Token, TokenTable
+from audit_log.postgres.token_table import TokenTable
+from audit_log.tokens import ROLES, Token
 from tests.neighbours.demo import mcp_client, running_demo
 from tests.neighbours.services import running_audit_api, running_sidecar
 

@@ -11,8 +11,8 @@ from aiohttp import ClientSession
 from audit_log.postgres.arrivals import Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrations
-from audit_log.tokens import TokenTable
 from deploy.local.postgres import PostgresServer
 from tests.integration.test_upgrade import audit_log, loses_nothing_on
 from tests.neighbours.audit_database import own_postgres

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.audit_api import ALL, of_token, serving_audit_api
 from tests.neighbours.services import refusing_port
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
-from audit_log.tokens import TokenTable
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
 from tests.neighbours.services import running_audit_api
 

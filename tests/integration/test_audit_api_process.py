@@ -17,8 +17,8 @@ from cryptography import x509
 
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
-from audit_log.tokens import TokenTable
 from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, record
 from tests.neighbours.certificates import self_signed

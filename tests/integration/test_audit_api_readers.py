@@ -10,8 +10,9 @@ from typing import Final
 import pytest
 
 from audit_api.access.sessions import COOKIE, Sessions
-from audit_api.query.sign_in import SESSION_PATH
-from audit_log.tokens import TokenTable, hash_token
+from audit_api.access.sign_in import SESSION_PATH
+from audit_log.postgres.token_table import TokenTable
+from audit_log.tokens import hash_token
 from tests.neighbours.audit_api import ALL, GAPS, NOBODY, of_token, serving_audit_api
 from tests.neighbours.podwarden import serving_podwarden
 from tests.neighbours.services import refusing_port

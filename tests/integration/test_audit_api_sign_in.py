@@ -5,7 +5,7 @@ from aiohttp import ClientSession, CookieJar
 from yarl import URL
 
 from audit_api.access.sessions import COOKIE
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.audit_api import ALL, serving_audit_api
 
 SESSION = "/settings/mcp/activity/session"

@@ -10,8 +10,8 @@ from aiohttp import ClientSession
 
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
-from audit_log.tokens import TokenTable
 from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, asking_as_admin, record, serving_audit_api
 from tests.neighbours.events import STREAM, Event, listening

@@ -4,8 +4,9 @@ from uuid import uuid4
 import pytest
 
 from audit_log.postgres.database import open_database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import is_current
-from audit_log.tokens import TokenTable, hash_token
+from audit_log.tokens import hash_token
 from tests.neighbours.audit_log_command import audit_log
 
 

@@ -8,7 +8,8 @@ import pytest
 import uvloop
 
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
-from audit_log.postgres.database import Database, judged, open_database
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.driver_errors import judged
 from deploy.local.postgres import running_postgres
 from tests.neighbours.hop import hop_to
 from tests.neighbours.patience import PATIENCE_SECONDS

@@ -4,7 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from audit_log.tokens import TokenTable, hash_token
+from audit_log.postgres.token_table import TokenTable
+from audit_log.tokens import hash_token
 from deploy.local.demo_tokens import demo_tokens
 
 

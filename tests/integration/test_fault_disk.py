@@ -59,7 +59,7 @@ async def test_records_go_from_memory_straight_to_the_database(
     home, first_segment, upstream, callers, database, database_url
 ):
     # Less memory than the records need: only what is in the database makes room for them.
-    small = {"PROXY_JOURNAL_HEAD_BYTES": str(1024 * 1024)}
+    small = {"PROXY_JOURNAL_RING_BYTES": str(1024 * 1024)}
     async with home.sidecar(upstream.url, database_url, **small) as sidecar:
         first_segment.hang()
         # The disk is to come first: what is in the database already is never brought to it.
@@ -89,11 +89,11 @@ async def test_with_the_database_away_as_well_records_wait_in_memory(
             await callers.make(sidecar.port, CALLS)
             await degraded(sidecar, "journal disk has not answered")
             assert await metric(sidecar, "journal_disk_bytes") == 0
-            assert await metric(sidecar, "journal_head_bytes") > CALLS * PADDING
+            assert await metric(sidecar, "journal_ring_bytes") > CALLS * PADDING
             first_segment.answer()
 
             async def has_moved():
-                return await metric(sidecar, "journal_head_bytes") == 0
+                return await metric(sidecar, "journal_ring_bytes") == 0
 
             await eventually(has_moved, sidecar.report)
             assert segments(home.journal) != []

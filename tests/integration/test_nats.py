@@ -113,7 +113,7 @@ async def test_each_call_arrives_once_whoever_is_killed_on_the_way(
         # Without PostgreSQL it does not know the token: the ingest finds its name out.
         async with home.sidecar(upstream.url, PROXY_SINK="nats", **stream) as sidecar:
             await callers.make(sidecar.port, 50)
-            await degraded(sidecar, "nobody answers for the stream")
+            await degraded(sidecar, "no server responds for the stream")
             async with running_ingest(database_url, **stream) as ingest:
                 await arrived(database, 50)
                 nats.kill()
@@ -178,14 +178,14 @@ async def test_what_postgresql_refuses_stays_in_the_stream_and_the_rest_goes_on(
         await publishing(lambda: Publisher(jetstream).append([*good[:2], poison, *good[2:]]))
 
         assert await stored(store, 4) == good
-    assert ingest.refused == 1
+    assert ingest.quarantined == 1
     kept = await last_refused(settings)
     assert str(poison.id).encode() in kept.data
     assert kept.headers["Audit-Kind"] == "record"
     assert "Unicode" in kept.headers["Audit-Reason"]
 
 
-async def test_a_message_that_is_none_is_set_aside_as_it_is(settings, jetstream, store):
+async def test_a_message_that_is_none_is_quarantined_as_it_is(settings, jetstream, store):
     async with open_jetstream(settings) as other, ingesting(other, store):
         await publishing(lambda: Publisher(jetstream).append([a_record(0)]))
         async with client_of(settings) as client:
@@ -239,7 +239,9 @@ async def test_servers_are_verified_and_passwords_are_not_said(tmp_path):
         return str(said.value)
 
     with running_nats(configuration) as server:
-        await eventually(lambda: says(answer("audit:right", ca_file=ca_file), "nobody answers"))
+        await eventually(
+            lambda: says(answer("audit:right", ca_file=ca_file), "no server responds")
+        )
         assert "certificate verify failed" in await answer("audit:right")
         refused = await answer("audit:wrong", ca_file=ca_file)
         assert "uthorization" in refused

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
-from audit_log.extent import measure
 from audit_log.postgres.database import open_database
+from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention, apply_retention, purging
 from audit_log.postgres.store import Store
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Outcome
-from audit_log.tokens import TokenTable, hash_token
+from audit_log.tokens import hash_token
 from tests.neighbours.client import connected
-from tests.neighbours.services import LANES, refusing_port, running_sidecar
+from tests.neighbours.services import refusing_port, running_sidecar
 from tests.neighbours.trail import recorded
 from tests.neighbours.upstream import (
     OK,
@@ -40,10 +41,9 @@ async def secret(token):
     return token[1]
 
 
-@pytest.fixture(params=LANES)
-async def sidecar(request, upstream, database_url):
-    lane = LANES[request.param]
-    async with running_sidecar(upstream.url, database_url, PROXY_EXPRESS_LANE=lane) as service:
+@pytest.fixture
+async def sidecar(upstream, database_url):
+    async with running_sidecar(upstream.url, database_url) as service:
         yield service
 
 
@@ -198,7 +198,9 @@ async def test_an_unreachable_upstream_is_502(database_url, store, secret):
 async def test_a_slow_upstream_is_504(upstream, database_url, store, secret):
     upstream.plan(never_answering)
     async with (
-        running_sidecar(upstream.url, database_url, PROXY_ANSWER_TIMEOUT_SECONDS="0.2") as sidecar,
+        running_sidecar(
+            upstream.url, database_url, PROXY_RESPONSE_TIMEOUT_SECONDS="0.2"
+        ) as sidecar,
         connected(sidecar.port) as client,
     ):
         assert (await client.ask(asking(secret))).status == 504

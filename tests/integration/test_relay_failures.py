@@ -37,7 +37,9 @@ def _is_our_error(seen: Message, status: int) -> bool:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def impatient_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
-    async with running_sidecar(shared_upstream.url, PROXY_ANSWER_TIMEOUT_SECONDS="0.3") as service:
+    async with running_sidecar(
+        shared_upstream.url, PROXY_RESPONSE_TIMEOUT_SECONDS="0.3"
+    ) as service:
         yield service
 
 

@@ -199,7 +199,7 @@ async def test_a_silent_stream_outlives_the_time_limit_for_answers(
     async with (
         running_sidecar(
             shared_upstream.url,
-            PROXY_ANSWER_TIMEOUT_SECONDS="0.2",
+            PROXY_RESPONSE_TIMEOUT_SECONDS="0.2",
             PROXY_UPSTREAM_IDLE_SECONDS="0.2",
             PROXY_CLIENT_IDLE_SECONDS="0.2",
         ) as sidecar,

@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 from audit_log.postgres.arrivals import Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL, serving_audit_api
 from tests.neighbours.patience import eventually

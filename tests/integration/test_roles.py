@@ -21,11 +21,12 @@ from audit_log.postgres.gaps import GapQuery, search_gaps
 from audit_log.postgres.purge import apply_retention, purging
 from audit_log.postgres.search import RecordQuery, search
 from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.settings import NatsSettings
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome
 from audit_log.retention import Retention
 from audit_log.schema.migrate import migrate
-from audit_log.tokens import TokenTable, hash_token
+from audit_log.tokens import hash_token
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL
 from tests.neighbours.console import console

@@ -7,8 +7,9 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from audit_log.errors import StoreUnavailableError
-from audit_log.postgres.database import Database, Row, open_database
-from audit_log.tokens import TokenTable
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.token_table import TokenTable
+from audit_log.postgres.transaction import Row
 from tests.neighbours.patience import eventually
 
 # A hash of a fixed length is of another type than text, and text as times may be anything.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import free_port, running_sidecar

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from audit_log.postgres.database import Database
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.mcp_server import McpServer, running_mcp_server
 from tests.neighbours.services import Service, running_sidecar
 

@@ -8,7 +8,7 @@ import contextlib
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.mcp.invocations import entries, invocations
 from tests.mcp.tool_requests import OK, answer, body_calling, posting
 from tests.neighbours.client import connected

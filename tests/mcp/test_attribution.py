@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.mcp.invocations import entries, invocations
 from tests.neighbours.mcp_client import ERAS, mcp_client
 from tests.neighbours.mcp_server import PASSED_ON

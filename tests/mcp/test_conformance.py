@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.mcp.invocations import invocations
 from tests.neighbours.mcp_conformance import conformance
 from tests.neighbours.services import running, running_sidecar

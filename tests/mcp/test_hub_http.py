@@ -107,7 +107,7 @@ async def test_a_kill_in_mid_call_leaves_both_as_interrupted(
     upstream.plan(never_answering)
     places = {
         "PROXY_JOURNAL_DIR": str(tmp_path / "journal"),
-        "PROXY_JOURNAL_HEAD_DIR": str(tmp_path),
+        "PROXY_JOURNAL_RING_DIR": str(tmp_path),
     }
     async with (
         running_sidecar(upstream.url, database_url, **places) as sidecar,

@@ -11,9 +11,9 @@ from aiohttp import ClientSession, TCPConnector
 from audit_api.app import serving
 from audit_api.settings import AuditApiSettings
 from audit_log.postgres.database import Database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import AuditRecord, Outcome, new_record_id
-from audit_log.tokens import TokenTable
 
 ALL: Final = "/api/v1/settings/mcp-audit"
 GAPS: Final = "/api/v1/settings/mcp-audit/gaps"

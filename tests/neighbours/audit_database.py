@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import ensure_partitions, migrate
-from audit_log.tokens import TokenTable
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.neighbours.arrivals import number_arrivals
 

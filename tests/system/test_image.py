@@ -73,7 +73,7 @@ async def test_a_call_through_the_image_is_recorded_and_can_be_read(
         PROXY_UPSTREAM_URL=upstream.url,
         PROXY_PORT="0",
         PROXY_OPS_PORT=str(free_port()),
-        PROXY_JOURNAL_HEAD_DIR="/run/podwarden-audit",
+        PROXY_JOURNAL_RING_DIR="/run/podwarden-audit",
         **database,
     )
     reader = image.running(

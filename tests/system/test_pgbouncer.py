@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientSession
 
 from audit_log.postgres.database import Database, open_database
-from audit_log.tokens import TokenTable
+from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.ops import recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import free_port, running_audit_api, running_sidecar

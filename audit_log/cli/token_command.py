@@ -1,0 +1,30 @@
+"""`python -m audit_log token`: tokens in our own table, where PodWarden has none."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from audit_log.cli.terminal import CommandError, say
+from audit_log.postgres.token_table import TokenTable
+
+
+async def create(tokens: TokenTable, name: str, role: str, expiry_days: int) -> None:
+    """Make a token; show its id, and its secret for the only time."""
+    token, secret = await tokens.create(name, role, expiry_days)
+    say(f"id      {token.id}")
+    say(f"secret  {secret}")
+
+
+async def list_all(tokens: TokenTable) -> None:
+    """Show all tokens, oldest first."""
+    now = datetime.now(UTC)
+    for token in await tokens.list():
+        expiry = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
+        state = token.refusal(now) or expiry
+        say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}")
+
+
+async def revoke(tokens: TokenTable, token_id: UUID) -> None:
+    """Revoke a token; raise `CommandError` if there is none with this id."""
+    if not await tokens.revoke(token_id):
+        raise CommandError(f"there is no token with the id {token_id}")
+    say(f"revoked {token_id}")

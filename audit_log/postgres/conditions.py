@@ -1,0 +1,56 @@
+"""A record filter as SQL conditions with numbered parameters."""
+
+import re
+from dataclasses import fields
+from typing import Final
+
+from audit_log.filters import WILDCARD, RecordFilter
+
+# `{}` is where the parameter goes, such as `$1`. The driver sends values apart from the text.
+_CONDITIONS: Final = {
+    "token_name": "token_name = {}",
+    "token_id": "token_id = {}::uuid",
+    "method": "method = {}",
+    "outcome": "outcome = {}",
+    "path": "path LIKE {}",
+    "tool": "tool = {}",
+    "invocation_id": "invocation_id = {}::uuid",
+    "client_ip": "client_ip <<= {}::cidr",
+    "since": "created_at >= {}::timestamptz",
+    "until": "created_at < {}::timestamptz",
+}
+
+
+class Arguments(list[object]):
+    """The values of a statement, in the order of their parameters."""
+
+    def add(self, value: object) -> str:
+        """Append *value*; return the parameter that stands for it in the statement."""
+        self.append(value)
+        return f"${len(self)}"
+
+
+def conditions_of(wanted: RecordFilter, arguments: Arguments) -> list[str]:
+    """Return the SQL conditions of *wanted*; append their values to *arguments*."""
+    given = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
+    if wanted.path is not None:
+        given["path"] = _like(wanted.path)
+    return [
+        condition.format(arguments.add(given[name]))
+        for name, condition in _CONDITIONS.items()
+        if given[name] is not None
+    ] + _status_conditions(wanted.status, arguments)
+
+
+def _status_conditions(status: range | None, arguments: Arguments) -> list[str]:
+    if status is None:
+        return []
+    if len(status) == 1:
+        return [f"status_code = {arguments.add(status.start)}"]
+    first, end = arguments.add(status.start), arguments.add(status.stop)
+    return [f"status_code >= {first} AND status_code < {end}"]
+
+
+def _like(path: str) -> str:
+    literal = re.sub(r"([\\%_])", r"\\\1", path)
+    return literal.replace(WILDCARD, "%") if WILDCARD in path else literal + "%"

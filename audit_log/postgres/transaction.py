@@ -1,0 +1,91 @@
+"""A transaction: statements that take effect together or not at all."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from audit_log.errors import StoreError, StoreUnavailableError
+from audit_log.postgres.connections import FAREWELL_SECONDS, hang_up
+from audit_log.postgres.copying import copy_into
+from audit_log.postgres.driver_errors import translated
+
+Row = asyncpg.Record
+
+
+class Transaction:
+    """An open transaction. Errors are those of `Database`; each call has a time limit."""
+
+    def __init__(self, connection: PoolConnectionProxy, statement_seconds: float) -> None:
+        self._connection = connection
+        self._seconds = statement_seconds
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
+        """Return all rows of *sql*."""
+        with translated():
+            return await self._connection.fetch(sql, *arguments, timeout=self._seconds)
+
+    async def fetch_row(self, sql: str, *arguments: object) -> Row | None:
+        """Return the first row of *sql*, or None."""
+        with translated():
+            return await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
+
+    async def fetch_for_each(self, sql: str, arguments: Iterable[Sequence[object]]) -> list[Row]:
+        """Return the rows of *sql* for each of *arguments* in turn, in one round trip."""
+        with translated():
+            return await self._connection.fetchmany(sql, arguments, timeout=self._seconds)
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        """Run *sql*; without arguments it may be several statements."""
+        with translated():
+            await self._connection.execute(sql, *arguments, timeout=self._seconds)
+
+    async def copy(self, table: str, columns: Sequence[str], pieces: Iterable[bytes]) -> None:
+        """Append *pieces* to *table* with COPY.
+
+        A piece is one or more whole lines, each a JSON array without its brackets. With the
+        options of `copy_into` that is CSV, save for most of JSON's escapes. A piece is made while
+        the server reads the previous one, and making it may raise RecordRefusedError. The same
+        error is raised if the table takes no COPY, as with row level security.
+        """
+        await copy_into(self._connection, table, columns, pieces, self._seconds)
+
+
+@asynccontextmanager
+async def begun(
+    connection: PoolConnectionProxy, statement_seconds: float
+) -> AsyncIterator[Transaction]:
+    """Yield a transaction: committed if the block ends well, rolled back if it raises."""
+    await _begin_or_commit(connection, "BEGIN")
+    try:
+        yield Transaction(connection, statement_seconds)
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    await _begin_or_commit(connection, "COMMIT")
+
+
+async def _begin_or_commit(connection: PoolConnectionProxy, sql: str) -> None:
+    """Run BEGIN or COMMIT; if that fails, hang up, so that the connection's listeners know.
+
+    The driver does not tell them if it gives the connection up by itself: for example when it is
+    used between the server's last message and the end of the TCP connection.
+    """
+    try:
+        with translated():
+            await connection.execute(sql)
+    except StoreUnavailableError:
+        hang_up(connection)
+        raise
+
+
+async def _roll_back(connection: PoolConnectionProxy) -> None:
+    """Roll back; if that fails, hang up."""
+    try:
+        # On a lost connection this fails too, and must not hide the first error.
+        with translated():
+            await connection.execute("ROLLBACK", timeout=FAREWELL_SECONDS)
+    except StoreError:
+        # The open transaction must not reach the next caller, and its listeners must be told.
+        hang_up(connection)

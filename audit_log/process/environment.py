@@ -1,0 +1,105 @@
+"""The environment that settings are read from, and names in it that are out of date."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Formerly:
+    """Marks a renamed setting, in its `Annotated` type: the variable that it had before.
+
+    The old variable is read for one version, if the new one is not set.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """A variable that is set and should not be."""
+
+    name: str
+    advice: str
+
+
+class Settings(BaseSettings):
+    """Settings from variables that begin with `env_prefix`; from old names where new are unset."""
+
+    model_config = SettingsConfigDict(frozen=True)
+    removed: ClassVar[Mapping[str, str]] = {}
+    """Variables that had a meaning in the last version, and what to say of each."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources of values; the first that has a value wins."""
+        # Not pydantic's AliasChoices: those ignore env_prefix, and errors would not name the
+        # variable that was set.
+        environment = _environment()
+        old = {
+            field: environment[name]
+            for field, name in _former_names(settings_cls)
+            if name in environment
+        }
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+            InitSettingsSource(settings_cls, init_kwargs=old),
+        )
+
+
+def variable_of(kind: type[BaseSettings], field: str) -> str:
+    """Return the variable that *field* is read from: the old one if only that is set."""
+    environment = _environment()
+    name = f"{kind.model_config.get('env_prefix', '')}{field}".upper()
+    former = dict(_former_names(kind)).get(field)
+    return former if former in environment and name not in environment else name
+
+
+def outdated_in_environment(kind: type[Settings]) -> list[Outdated]:
+    """Return the variables that are set and that *kind* no longer has, with what to do."""
+    environment = _environment()
+    found = [
+        Outdated(name, _advice(kind, field, name))
+        for field, name in _former_names(kind)
+        if name in environment
+    ]
+    gone = [Outdated(name, text) for name, text in kind.removed.items() if name in environment]
+    return found + gone
+
+
+def _advice(kind: type[Settings], field: str, former: str) -> str:
+    if variable_of(kind, field) == former:
+        new = f"{kind.model_config.get('env_prefix', '')}{field}".upper()
+        return f"renamed: set {new} in its place"
+    return f"has no effect beside {variable_of(kind, field)}: remove it"
+
+
+def _former_names(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
+    """Yield each renamed field and its former variable."""
+    for field, info in kind.model_fields.items():
+        for mark in info.metadata:
+            if isinstance(mark, Formerly):
+                yield field, mark.name
+
+
+def _environment() -> dict[str, str]:
+    # As pydantic-settings reads it: in either case.
+    return {name.upper(): value for name, value in os.environ.items()}
