@@ -6,6 +6,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Protocol
 
+import msgspec
+
 from audit_log.tokens import UNKNOWN, Token
 from proxy.audit.exchange import (
     AuditedCall,
@@ -49,8 +51,7 @@ class Tokens(Protocol):
         """Look the token up; None if there is none. Raises TokenCacheUnavailableError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What the head of a request tells of its call."""
 
     head: RequestHead

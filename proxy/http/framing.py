@@ -165,11 +165,15 @@ def _whole_chunks(data: bytes, payload: Payload | None) -> int:
     return at
 
 
-def chunk(content: bytes) -> bytes:
-    """Return *content* as one chunk."""
-    return b"%x\r\n%b\r\n" % (len(content), content)
+def chunk_start(content: bytes) -> bytes:
+    """Return what goes before *content* as one chunk (RFC 9112 section 7.1); CHUNK_END follows.
+
+    Apart from the content, so that a large one is not copied.
+    """
+    return b"%x\r\n" % len(content)
 
 
+CHUNK_END: Final = b"\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
