@@ -1,28 +1,40 @@
 # One image for everything: `podwarden-audit proxy`, `… audit_api`, `… audit_log ingest`,
-# `… audit_log migrate`.
+# `… audit_log migrate`. The program `podwarden-audit` with all commands is in it too:
+# `docker run --entrypoint podwarden-audit podwarden-audit check`.
 #
 # A tag can be moved, a digest cannot: this one names the image for all platforms, and the tag
 # before it is for people. docs/deploy.md says where it comes from and how to take a newer one.
 ARG PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
-FROM ${PYTHON_IMAGE} AS build
+FROM ${PYTHON_IMAGE} AS wheel
+COPY requirements/build.lock /build/
+RUN python3 -m venv --without-pip /opt/build \
+    && python3 -m pip --python /opt/build/bin/python install --no-cache-dir --no-deps \
+        --only-binary :all: --require-hashes --requirement /build/build.lock
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY audit_log audit_log
+COPY proxy proxy
+COPY audit_api audit_api
+COPY deploy deploy
+RUN /opt/build/bin/python -m hatchling build --target wheel --directory /wheel
+
+FROM ${PYTHON_IMAGE} AS environment
 COPY requirements/runtime.lock /build/
 # The installer stays behind: what runs can install nothing.
 RUN python3 -m venv --without-pip /opt/venv \
     && python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps \
         --only-binary :all: --require-hashes --requirement /build/runtime.lock
-COPY audit_log /app/audit_log
-COPY proxy /app/proxy
-COPY audit_api /app/audit_api
-COPY deploy/__init__.py deploy/healthcheck.py /app/deploy/
-# Nothing can be compiled later: the file system is read-only by then.
-RUN /opt/venv/bin/python -m compileall -q /app
+COPY --from=wheel /wheel /wheel
+# It compiles all modules, which nothing can do later: the file system is read-only by then.
+RUN python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --no-index \
+        /wheel/*.whl
 
 FROM ${PYTHON_IMAGE}
 # The parent of the journal and its owner; a new volume mounted there takes both over.
 RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/podwarden-audit
-COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app /app
+COPY --from=environment /opt/venv /opt/venv
+# Empty, and not the service's to write: `python -m` looks for modules here first.
 WORKDIR /app
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -36,5 +48,6 @@ USER 65532:65532
 EXPOSE 8100 8108 8109 8110
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s \
     CMD ["python", "-m", "deploy.healthcheck"]
+# Not podwarden-audit: compose files and manifests name the modules.
 ENTRYPOINT ["python", "-m"]
 CMD ["proxy"]

@@ -1,78 +1,90 @@
-# make setup: the .venv alone.   make run: everything on this machine.   make test: every check.
+# `make` alone says what there is to make, and changes nothing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint types imports tests browser test-long test-system image image-test screenshots bench lock clean
+.PHONY: help setup run check test lint types imports unit tests browser test-long test-system image image-test wheel screenshots bench lock clean
 
-setup: $(VENV)/.installed
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: requirements/dev.lock
+setup: $(VENV)/.installed ## make .venv with all that is needed, podwarden-audit included
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or later is needed; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt-get install python3-venv)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: setup
+run: setup ## everything on this machine, with a demo PodWarden, until Ctrl-C
 	@exec $(BIN)/python -m deploy.local
 
-test: setup lint types imports tests
+check: lint types imports unit ## what to run before each commit: about half a minute
 
-lint: setup
+test: setup lint types imports tests ## every check but those below: what CI runs
+
+lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup
+types: setup ## mypy, strict
 	$(BIN)/mypy
 
-imports: setup
+imports: setup ## import contracts: who may import whom
 	$(BIN)/lint-imports
 
+unit: setup ## tests/unit alone: no server, no database
+	$(BIN)/python -m pytest -n 2 tests/unit
+
 # By file: tests of a file share what they start.
-tests: setup browser
+tests: setup browser ## all tests with real neighbours
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: setup
 	@$(BIN)/python tests/browser/find_browser.py
 
 # The pictures in the documents, taken of the page as it is.
-screenshots: setup browser
+screenshots: setup browser ## take the documents' pictures anew
 	$(BIN)/python -m tests.browser.screenshots
 
-# Each writes its section of benchmarks/RESULTS.md; needs a quiet machine and root (a loop mount).
-bench: setup
+# Each writes its section of benchmarks/RESULTS.md.
+bench: setup ## measure; needs a quiet machine and root (a loop mount)
 	for what in auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.outage --seconds 600
 
-# Proofs that take minutes: many kills, tool calls of 90 s, every older schema, 50 sidecars, NATS.
-test-long: setup
+# Many kills, tool calls of 90 s, every older schema, 50 sidecars, NATS.
+test-long: setup ## proofs that take minutes each
 	FAULT_KILL_ROUNDS=60 CONVERT_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_fault_killed.py \
 	  tests/mcp/long_tool_call.py tests/integration/test_conversion.py \
 	  tests/integration/long_upgrade.py tests/integration/long_fleet.py tests/integration/long_nats.py \
 	  --timeout=900 --log-cli-level=INFO
 
-# What needs Debian packages and root (postgresql, pgbouncer, prometheus, and what docs/deploy.md lists).
-test-system: setup
+# The packages: postgresql, pgbouncer, prometheus, and what docs/deploy.md lists.
+test-system: setup ## what needs Debian packages and root: image, units, pgbouncer, alerts
 	$(BIN)/python -m pytest tests/system
 
-image-test: setup
+image-test: setup ## build the image with buildah and run the services in it
 	$(BIN)/python -m pytest tests/system/test_image.py
 
 # PYTHON_IMAGE takes another base than the one pinned in the Dockerfile.
 IMAGE_BUILDER ?= docker
-image:
+image: ## build the image podwarden-audit
 	$(IMAGE_BUILDER) build $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) --tag podwarden-audit .
 
-# Resolves afresh for every supported Python; needs uv (pip install uv). Writes hashes, no addresses.
-lock:
-	UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/runtime.lock
-	UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --extra otel -o requirements/otel.lock
-	UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --extra otel --group dev -o requirements/dev.lock
+wheel: setup ## build the wheel in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache
+# Resolves afresh for every supported Python. Writes hashes, no addresses.
+COMPILE := UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+lock: ## write requirements/*.lock; needs uv (pip install uv)
+	$(COMPILE) --group build -o requirements/build.lock
+	$(COMPILE) pyproject.toml -o requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra otel -o requirements/otel.lock
+	$(COMPILE) pyproject.toml --extra otel --group dev -o requirements/dev.lock
+
+clean: ## remove .venv, dist and caches
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache

@@ -1,10 +1,9 @@
-"""Names for records of tokens that the directory did not know when the call ended."""
+"""Names for records of tokens that the token cache did not know when the call ended."""
 
 from collections.abc import Sequence
 from time import monotonic
 from typing import Final, Protocol, TypeVar
 
-import structlog
 from msgspec.structs import replace
 
 from audit_log.errors import StoreUnavailableError
@@ -13,25 +12,26 @@ from audit_log.tokens import Token
 
 Named = TypeVar("Named", AuditRecord, Invocation)
 PATIENCE_SECONDS: Final = 300.0
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+"""How long the database of the tokens may stay away before a token's records go without a name."""
 
 
 class FindToken(Protocol):
-    """How names are asked for: of the token table itself, not of the directory's few look-ups."""
+    """How names are asked for: of the token table itself, not of the cache's few look-ups."""
 
     async def __call__(self, token_hash: str, /) -> Token | None:
-        """Return the token, None if nobody has it. Raises StoreError."""
+        """Return the token with this hash, or None if there is none. Raises StoreError."""
 
 
 class Naming:
     """Gives records their token id and name.
 
-    The tokens may be in another database than the store. One that stays away while the store is
-    there would hold up the whole trail, so patience with it ends, and names stay unknown.
-    Without a *find* records are left as they are, for whoever takes them on.
+    The tokens may be in another database than the store. If that database stays away while the
+    store answers, waiting for it would hold up the whole audit log. Patience therefore ends after
+    `PATIENCE_SECONDS` for each token, and its name stays unknown.
     """
 
     def __init__(self, find: FindToken | None) -> None:
+        """Ask *find*. Without it records are returned as they are, for the ingest to name them."""
         self._find = find
         self._failing_since: dict[str, float] = {}
 
@@ -48,7 +48,7 @@ class Naming:
         return [_named(record, tokens) for record in records]
 
     def start_over(self) -> None:
-        """Be patient again: the store is away as well, so that nothing is held up by names."""
+        """Count patience from the start again: the store is away too, so names delay nothing."""
         self._failing_since.clear()
 
     async def _token(self, find: FindToken, token_hash: str) -> Token | None:

@@ -84,7 +84,7 @@ def _contestants(
             replace(single, name=f"{length:,}", target=replace(single.target, path=_path(length)))
             for length in _PATH_LENGTHS
         ],
-        "tokens in the directory": _by_tokens(stage, numbers, database.url),
+        "tokens in the token cache": _by_tokens(stage, numbers, database.url),
     }
 
 

@@ -32,7 +32,7 @@ from benchmarks.database import running_database
 from benchmarks.process import CLIENT_CORE, PROXY_CORE, end_in_order, pin
 from benchmarks.records import Passage, records
 from benchmarks.results import publish, table
-from proxy.journal.journal import MAX_BATCH_LINES
+from proxy.journal.batch_source import MAX_BATCH_LINES
 from tests.neighbours.nats_server import running_servers
 
 _START_SECONDS: Final = 60

@@ -35,7 +35,7 @@ _COLUMNS: Final = (
     " client_ip, user_agent, instance"
 )
 _TMPFS: Final = Path("/dev/shm")  # noqa: S108  a tmpfs is what is wanted
-_HEAD_BYTES: Final = 32 * 2**20
+_RING_BYTES: Final = 32 * 2**20
 _MAX_BYTES: Final = 2**31
 _ONE_BY_ONE: Final = 2_000
 """Records written with an INSERT each: they take long."""
@@ -140,27 +140,27 @@ async def _appended(url: str, taken: Sequence[AuditRecord], at_once: int) -> Pas
 
 
 async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Passage:
-    limits = Limits(head_bytes=_HEAD_BYTES, max_bytes=_MAX_BYTES)
+    limits = Limits(ring_bytes=_RING_BYTES, max_bytes=_MAX_BYTES)
     async with (
         open_database(url, application="benchmark") as database,
         open_journal(
-            place / "journal", instance="sidecar-1", head_directory=_TMPFS, limits=limits
+            place / "journal", instance="sidecar-1", ring_directory=_TMPFS, limits=limits
         ) as journal,
     ):
         for record in taken:
-            await _moved(journal, at_most=_HEAD_BYTES // 2)
+            await _moved(journal, at_most=_RING_BYTES // 2)
             journal.offer(record)
         await _moved(journal, at_most=0)
         writer = Writer(journal, Store(database), _nobody)
         writer.drain()
         began, cpu = monotonic(), process_time()
         await writer.run()
-        return Passage(writer.written, monotonic() - began, process_time() - cpu)
+        return Passage(writer.progress.written, monotonic() - began, process_time() - cpu)
 
 
 async def _moved(journal: Journal, *, at_most: int) -> None:
     """Wait until all but *at_most* bytes of the journal are on the disk."""
-    while journal.head_bytes_in_use > at_most:  # noqa: ASYNC110  nobody tells of it
+    while journal.ring_bytes_in_use > at_most:  # noqa: ASYNC110  nobody tells of it
         await asyncio.sleep(0.01)
 
 

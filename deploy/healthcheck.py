@@ -1,5 +1,6 @@
-"""`python -m deploy.healthcheck`: the image's HEALTHCHECK, for whichever service it runs."""
+"""`python -m deploy.healthcheck`: the image's HEALTHCHECK, for each service it can run."""
 
+import argparse
 import ssl
 import sys
 from collections.abc import Sequence
@@ -17,32 +18,52 @@ from proxy.settings import ProxySettings
 _FIRST_PROCESS: Final = Path("/proc/1/cmdline")
 _PATIENCE_SECONDS: Final = 3
 _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_CONSOLE: Final = "podwarden-audit"
 
 
-def main() -> int:
-    """Return 0 when the container's service answers that it lives, else 1 after one line.
+def main(
+    arguments: Sequence[str] | None = None, program: str = "python -m deploy.healthcheck"
+) -> int:
+    """Return 0 when the service answers that it lives, else 1 after one line.
 
-    The first process of the container tells which one it is; a command such as `migrate` has
-    nothing to ask and counts as healthy.
+    *arguments* may name the service. Otherwise the first process of the container tells which one
+    it is; a command such as `migrate` has nothing to ask and counts as healthy. Usage lines call
+    this *program*.
     """
-    _, _, words = _FIRST_PROCESS.read_text().partition("\0-m\0")
-    address = address_of(words.split("\0"))
+    parser = argparse.ArgumentParser(
+        prog=program, description="ask the service in this container, or SERVICE, how it is"
+    )
+    parser.add_argument("service", nargs="?", choices=["proxy", "api", "ingest"])
+    service = parser.parse_args(arguments).service
+    address = address_of([service] if service else words_of(_FIRST_PROCESS.read_text()))
     if address is None or (complaint := complaint_of(address)) is None:
         return 0
     sys.stderr.write(f"{complaint}\n")
     return 1
 
 
+def words_of(command_line: str) -> list[str]:
+    """Return what follows `python -m` or `podwarden-audit` in *command_line*, split at NULs."""
+    words = command_line.removesuffix("\0").split("\0")
+    for place, word in enumerate(words):
+        if word == "-m" or Path(word).name == _CONSOLE:
+            return words[place + 1 :]
+    return []
+
+
 def address_of(words: Sequence[str]) -> URL | None:
-    """Return where the service that `python -m` *words* runs says that it lives, if it is one."""
+    """Return where the service that *words* run says that it lives; None if they run no service.
+
+    *words* are those of `podwarden-audit`, or those of `python -m`.
+    """
     match words:
         case ["proxy", *_]:
             proxy = read_settings(ProxySettings)
             return _address("http", proxy.ops_host, proxy.ops_port)
-        case ["audit_api", *_]:
+        case ["api" | "audit_api", *_]:
             api = read_settings(AuditApiSettings)
             return _address("https" if api.tls else "http", api.host, api.port)
-        case ["audit_log", "ingest", *_]:
+        case ["ingest", *_] | ["audit_log", "ingest", *_]:
             ingest = read_settings(IngestSettings)
             return _address("http", ingest.ops_host, ingest.ops_port)
     return None

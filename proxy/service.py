@@ -1,4 +1,4 @@
-"""The sidecar put together: what it consists of, opened in this order, closed in reverse."""
+"""The composition root: the parts of the sidecar, opened in this order and closed in reverse."""
 
 import socket
 import ssl
@@ -10,6 +10,7 @@ from typing import cast
 from aiohttp import web
 from yarl import URL
 
+from audit_log.delivery import Sink
 from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
@@ -20,12 +21,13 @@ from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.schema.partitions import keep_partitions
 from proxy.admission import Admission
-from proxy.audit.exchange import Tally
-from proxy.audit.identity import AuditedPaths, TokenRecogniser
+from proxy.audit.identity import TokenRecogniser
+from proxy.audit.tally import Tally
 from proxy.delivery.orphaned import draining_orphaned
 from proxy.delivery.retention import RetentionUpkeep
-from proxy.delivery.writer import Sink, Writer, writing
+from proxy.delivery.writer import Writer, writing
 from proxy.http.forwarding import hub_request_fields, request_fields
+from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Journal, Limits, open_journal
@@ -33,11 +35,9 @@ from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.metrics import ForecastCollector, SidecarCollector
-from proxy.relay.express import ExpressLane
-from proxy.relay.handler import GeneralLane
-from proxy.relay.lanes import Lanes
-from proxy.relay.listener import Listeners
+from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
+from proxy.relay.server import RelayServer
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
 from proxy.telemetry.health import Health
@@ -70,25 +70,25 @@ async def serving(
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
-        directory = await _directory(stack, tokens, health)
+        cache = await _cache(stack, tokens, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
-        watchers = await stack.enter_async_context(observing(settings, instance, tally, health))
+        observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database = await _database(stack, shared, health)
-        retention = await _retention(stack, shared, database, watchers, health)
+        retention = await _retention(stack, shared, database, observers, health)
         sink = Store(database) if nats is None else await _publisher(stack, nats)
-        # The ingest finds names out: it can wait for the token table, and this writer need not.
+        # With NATS the ingest resolves names: it can wait for the token table.
         find = tokens.find if nats is None else None
-        writer = await _writer(stack, settings, journal, sink, find, watchers)
+        writer = await _writer(stack, settings, journal, sink, find, observers)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
-            lambda: None if directory.is_reachable else "the token directory is out of reach",
+            lambda: cache.problem,
             lambda: retention.problem,
         ]
         ops_address = await stack.enter_async_context(
             serving_ops(
                 health.report,
-                SidecarCollector(tally, journal, writer, directory, health),
+                SidecarCollector(tally, journal, writer, cache, health),
                 ForecastCollector(retention),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
@@ -96,19 +96,9 @@ async def serving(
         )
         calls = ToolCalls(ToolCallsInFlight(), journal, instance)
         hub_address = await _hub(stack, settings, calls, tally)
-        admission = _admission(settings, directory, journal, calls, tally, watchers)
-        routes = await _routes(stack, settings)
-        tls = await _tls(stack, settings, health)
-        address = await stack.enter_async_context(
-            listening(
-                _runner(_lanes(admission, routes, settings), settings),
-                Address(settings.host, settings.port),
-                "PROXY_HOST, PROXY_PORT",
-                is_shared=settings.shares_port,
-                tls=tls,
-            )
-        )
-        await _orphaned(stack, shared, settings, watchers, health)
+        admission = _admission(settings, cache, journal, calls, tally, observers)
+        address = await _calls(stack, settings, admission, health)
+        await _orphaned(stack, shared, settings, observers, health)
         health.is_accepting = True
         try:
             yield Addresses(address, ops_address, hub_address)
@@ -131,7 +121,7 @@ def check_tls_files(settings: ProxySettings) -> None:
 async def _tokens(
     stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings
 ) -> TokenTable:
-    # A connection of its own: a long batch of the writer's must not hold a look-up up.
+    # A connection of its own: a long batch of the writer must not delay a look-up.
     url = settings.token_database_url or shared.database_url
     database = await stack.enter_async_context(
         open_database(url.get_secret_value(), connections=1, application=APPLICATION)
@@ -139,21 +129,19 @@ async def _tokens(
     return TokenTable(database, settings.token_query)
 
 
-async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
-    directory = TokenCache(tokens)
-    await stack.enter_async_context(
-        health.watched(directory.run(tokens.changes), "token-directory")
-    )
-    return directory
+async def _cache(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
+    cache = TokenCache(tokens)
+    await stack.enter_async_context(health.watched(cache.run(tokens.changes), "token-cache"))
+    return cache
 
 
 def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextManager[Journal]:
     return open_journal(
         settings.journal_dir,
         instance=instance,
-        head_directory=settings.journal_ring_dir,
+        ring_directory=settings.journal_ring_dir,
         limits=Limits(
-            head_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+            ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
         ),
         close_seconds=settings.stop_seconds,
     )
@@ -172,21 +160,21 @@ async def _retention(
     stack: AsyncExitStack,
     shared: AuditLogSettings,
     database: Database,
-    watchers: Observers,
+    observers: Observers,
     health: Health,
 ) -> RetentionUpkeep:
     upkeep = RetentionUpkeep(
         database,
         shared.retention,
         may_cut_short=shared.shorten_retention,
-        budget_nears=watchers.announcer.budget_nears if watchers.announcer else None,
+        budget_nears=observers.announcer.budget_nears if observers.announcer else None,
     )
     await stack.enter_async_context(health.watched(upkeep.run(), "retention"))
     return upkeep
 
 
 async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
-    # They take 2 MiB, and most do without.
+    # Imported late: nats-py takes 2 MiB, and most sidecars do without.
     from audit_log.nats.jetstream import open_jetstream  # noqa: PLC0415
     from audit_log.nats.publisher import Publisher  # noqa: PLC0415
 
@@ -200,27 +188,27 @@ async def _writer(
     journal: Journal,
     sink: Sink,
     find: FindToken | None,
-    watchers: Observers,
+    observers: Observers,
 ) -> Writer:
-    writer = Writer(journal, sink, find, watchers.gap_found)
+    writer = Writer(journal, sink, find, observers.gap_found)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
     return writer
 
 
 def _admission(
     settings: ProxySettings,
-    directory: TokenCache,
+    cache: TokenCache,
     journal: Journal,
     calls: ToolCalls,
     tally: Tally,
-    watchers: Observers,
+    observers: Observers,
 ) -> Admission:
     recogniser = TokenRecogniser(settings.token_prefix)
     return Admission(
         recogniser=recogniser,
         audited_paths=AuditedPaths(settings.audited_paths),
         policy=settings.token_policy,
-        directory=directory,
+        cache=cache,
         recorder=journal,
         tally=tally,
         instance=calls.instance,
@@ -229,16 +217,16 @@ def _admission(
             path=settings.mcp_path.rstrip("/").encode(),
             tokens=recogniser,
             hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            directory=directory,
+            token_cache=cache,
             calls=calls,
             tally=tally,
         ),
-        watches=watchers.call_ended,
+        observers=observers.call_ended,
     )
 
 
 async def _routes(stack: AsyncExitStack, settings: ProxySettings) -> Routes:
-    # Only the API learns who we are: the others did not ask for our certificate to be theirs.
+    # Only the API is shown our client certificate; it is not meant for the other upstreams.
     api = await _upstream(stack, settings, settings.upstream_url, shown=settings.upstream_client)
     if settings.audit_api_url is None:
         return Routes(api, None)
@@ -250,7 +238,7 @@ async def _upstream(
 ) -> Upstream:
     limits = UpstreamLimits(
         connect_timeout_seconds=settings.connect_timeout_seconds,
-        answer_timeout_seconds=settings.response_timeout_seconds,
+        response_timeout_seconds=settings.response_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
     is_secure = url.startswith("https:")
@@ -262,11 +250,11 @@ async def _orphaned(
     stack: AsyncExitStack,
     shared: AuditLogSettings,
     settings: ProxySettings,
-    watchers: Observers,
+    observers: Observers,
     health: Health,
 ) -> None:
     orphaned = await stack.enter_async_context(
-        draining_orphaned(shared, settings, instance_of(settings), watchers.gap_found)
+        draining_orphaned(shared, settings, instance_of(settings), observers.gap_found)
     )
     health.problems.append(lambda: orphaned.problem)
 
@@ -285,11 +273,11 @@ async def _tls(
 async def _hub(
     stack: AsyncExitStack, settings: ProxySettings, calls: ToolCalls, tally: Tally
 ) -> Address | None:
-    """Listen in place of the Hub, if there is one; the rest of the sidecar does not know it."""
+    """Listen in place of the Hub, if there is one; nothing else depends on it."""
     if settings.hub_url is None:
         return None
     authority = URL(settings.hub_url).authority.encode()
-    lane = GeneralLane(
+    service = Service(
         HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_fields(fields, authority),
@@ -297,7 +285,7 @@ async def _hub(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(_general(lane, settings), settings),
+            _runner(service, settings),
             Address(settings.hub_host, settings.hub_port),
             "PROXY_HUB_HOST, PROXY_HUB_PORT",
             is_shared=settings.shares_port,
@@ -305,20 +293,29 @@ async def _hub(
     )
 
 
-def _lanes(admission: Admission, routes: Routes, settings: ProxySettings) -> Lanes:
-    lane = GeneralLane(
-        admission, routes, request_fields, body_patience_seconds=settings.body_timeout_seconds
+async def _calls(
+    stack: AsyncExitStack, settings: ProxySettings, admission: Admission, health: Health
+) -> Address:
+    """Listen for calls, last of all: what they need is there."""
+    service = Service(
+        admission,
+        await _routes(stack, settings),
+        request_fields,
+        body_patience_seconds=settings.body_timeout_seconds,
+        trusted=settings.trusted_proxies,
     )
-    general = _general(lane, settings)
-    express = ExpressLane(admission, routes, request_fields)
-    return Lanes(express, general, idle_seconds=settings.client_idle_seconds)
-
-
-def _general(lane: GeneralLane, settings: ProxySettings) -> Listeners:
-    return Listeners(
-        lane.handle, settings.trusted_proxies, idle_seconds=settings.client_idle_seconds
+    return await stack.enter_async_context(
+        listening(
+            _runner(service, settings),
+            Address(settings.host, settings.port),
+            "PROXY_HOST, PROXY_PORT",
+            is_shared=settings.shares_port,
+            tls=await _tls(stack, settings, health),
+        )
     )
 
 
-def _runner(server: Listeners | Lanes, settings: ProxySettings) -> web.ServerRunner:
+def _runner(service: Service, settings: ProxySettings) -> web.ServerRunner:
+    """Return what aiohttp runs: it asks the server for a protocol per connection, and to stop."""
+    server = RelayServer(service, idle_seconds=settings.client_idle_seconds)
     return web.ServerRunner(cast("web.Server", server), shutdown_timeout=settings.stop_seconds)

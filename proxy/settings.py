@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -23,19 +23,11 @@ from audit_log.process.shared_settings import (
 )
 from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import TOKEN_PREFIX
+from proxy.admission import TokenPolicy
+from proxy.http.peers import Network
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
-Network = IPv4Network | IPv6Network
-
-
-class TokenPolicy(StrEnum):
-    """What happens to a call whose token is unknown, expired or revoked."""
-
-    ENFORCE = "enforce"
-    """The sidecar responds with 401."""
-    OBSERVE = "observe"
-    """The call is forwarded; the API decides."""
 
 
 class Sink(StrEnum):

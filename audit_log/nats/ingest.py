@@ -1,7 +1,9 @@
 """The ingest: brings what the sidecars have published into PostgreSQL.
 
-A message is acknowledged only after all it holds is inserted, or set aside. So whatever is killed
-in between, it is delivered again; and the ids of the records make inserting twice harmless.
+It delivers as the writer of a sidecar does (`audit_log.delivery`), with a stream as its source. A
+message is acknowledged only after all its items are inserted or quarantined. A message that was
+in hand when the process was killed is therefore delivered again, and the ids of the records make
+inserting it twice harmless.
 """
 
 import asyncio
@@ -9,13 +11,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from random import SystemRandom
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 
+from audit_log.delivery import AnyItem, DeliveryLoop, NamingSink, Sink, kind_of
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
-from audit_log.naming import FindToken, Naming
+from audit_log.naming import FindToken
 from audit_log.nats.jetstream import Delivery
 from audit_log.nats.messages import (
     GAP,
@@ -26,16 +28,13 @@ from audit_log.nats.messages import (
     payload_of,
     refused,
 )
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.process.changes import LoggedState
 
-_FIRST_DELAY_SECONDS: Final = 0.1
-_LONGEST_DELAY_SECONDS: Final = 5.0
-_jitter = SystemRandom().uniform
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Stream(Protocol):
-    """Where messages come from, and where those go that are refused."""
+    """Where messages come from, and where quarantined items are kept."""
 
     async def reach(self) -> None:
         """Return when messages can be fetched; raise StoreUnavailableError."""
@@ -47,20 +46,11 @@ class Stream(Protocol):
         """Have *messages* kept; raise StoreUnavailableError."""
 
 
-class Store(Protocol):
-    """Where the records end up. Repeating is harmless."""
+class Store(Sink, Protocol):
+    """Where the records end up."""
 
     async def reach(self) -> None:
         """Return when records can be kept; raise StoreUnavailableError."""
-
-    async def append(self, records: Sequence[AuditRecord]) -> None:
-        """Keep all of *records*; raise StoreUnavailableError or RecordRefusedError."""
-
-    async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
-        """Keep all of *invocations*; raise StoreUnavailableError or RecordRefusedError."""
-
-    async def append_gaps(self, gaps: Sequence[Gap]) -> None:
-        """Keep all of *gaps*; raise StoreUnavailableError or RecordRefusedError."""
 
 
 class Ingest:
@@ -69,26 +59,37 @@ class Ingest:
     def __init__(self, stream: Stream, store: Store, find: FindToken) -> None:
         self._stream = stream
         self._store = store
-        self._naming = Naming(find)
+        sink = NamingSink(store, find)
+        self._appends: dict[str, Callable[[Sequence[Any]], Awaitable[None]]] = {
+            RECORD: sink.append,
+            INVOCATION: sink.append_invocations,
+            GAP: sink.append_gaps,
+        }
+        self._loop = DeliveryLoop(
+            wait=self._wait, recovered=self._note_recovered, quarantine=self._quarantine
+        )
         self._held: deque[Delivery] = deque()
+        self._state = LoggedState(
+            log, fails="audit.store_unavailable", works="audit.store_recovered"
+        )
         self.problem: str | None = "NATS and PostgreSQL have not been reached yet"
         """Why nothing is written at the moment, or None."""
-        self._is_waiting = False
         self.written = 0
-        self.refused = 0
+        self.quarantined = 0
         self.oldest_unwritten: datetime | None = None
         """When the oldest message was published that waits, as far as is known here."""
 
     async def run(self) -> None:
-        """Write for ever. Whatever is away is waited for."""
+        """Write until cancelled; wait for NATS and PostgreSQL while they are away."""
         while True:
-            # Nothing is taken from the others that would have no place to go.
-            await self._patiently(self._reach)
-            await self._patiently(self._fetch)
+            # PostgreSQL first: a message that is fetched is withheld from other ingests, and must
+            # have somewhere to go.
+            await self._loop.patiently(self._reach)
+            await self._loop.patiently(self._fetch)
             while self._held:
                 first = self._held[0]
                 self.oldest_unwritten = first.published_at
-                await self._patiently(partial(self._take, first))
+                await self._deliver(first)
                 self.oldest_unwritten = first.published_at if first.waiting else None
                 self._held.popleft()
 
@@ -99,79 +100,36 @@ class Ingest:
     async def _fetch(self) -> None:
         self._held.extend(await self._stream.fetch())
 
-    async def _take(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: Delivery) -> None:
         try:
-            items = items_of(delivery.kind, delivery.payload)
+            items: Sequence[Any] = items_of(delivery.kind, delivery.payload)
         except RecordRefusedError as error:
-            await self._set_aside("message", delivery.id, delivery.payload, error)
+            await self._keep("message", delivery.id, delivery.payload, error)
         else:
-            await self._write(delivery.kind, items)
+            await self._loop.deliver(items, partial(self._append, delivery.kind))
         await delivery.acknowledge()
 
-    async def _write(self, kind: str, items: Sequence[Any]) -> None:
-        """Append *items*, halving what is refused until the one is found that is."""
-        try:
-            await self._append(kind, items)
-        except RecordRefusedError as error:
-            if len(items) == 1:
-                await self._set_aside(kind, str(items[0].id), payload_of(items[0]), error)
-                return
-            middle = len(items) // 2
-            await self._write(kind, items[:middle])
-            await self._write(kind, items[middle:])
-        else:
-            self.written += len(items)
-
     async def _append(self, kind: str, items: Sequence[Any]) -> None:
-        appends: dict[str, Callable[[Any], Awaitable[None]]] = {
-            RECORD: self._store.append,
-            INVOCATION: self._store.append_invocations,
-            GAP: self._store.append_gaps,
-        }
-        named = items if kind == GAP else await self._naming.named(items)
-        try:
-            await appends[kind](named)
-        except StoreUnavailableError:
-            self._naming.start_over()
-            raise
+        await self._appends[kind](items)
+        self.written += len(items)
 
-    async def _set_aside(
-        self, kind: str, id_: str, payload: bytes, error: RecordRefusedError
-    ) -> None:
-        """Keep in the stream, for a person, what PostgreSQL refuses or nobody can read."""
-        await self._stream.publish([refused(kind, id_, payload, error)])
-        self.refused += 1
-        log.error("audit.record_refused", kind=kind, id=id_, reason=str(error))
+    async def _quarantine(self, item: AnyItem, error: RecordRefusedError) -> None:
+        await self._keep(kind_of(item), str(item.id), payload_of(item), error)
 
-    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do *work*, trying again while something is away."""
-        delay = _FIRST_DELAY_SECONDS
-        while True:
-            _heed_cancellation()
-            try:
-                await work()
-            except StoreUnavailableError as error:
-                if not self._is_waiting:
-                    log.warning("audit.store_unavailable", reason=str(error))
-                self._is_waiting = True
-                self.problem = f"nothing is written: {error}"
-                for delivery in self._held:
-                    await delivery.hold()
-                await asyncio.sleep(_jitter(delay / 2, delay))
-                delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
-            else:
-                if self._is_waiting:
-                    log.info("audit.store_recovered")
-                self._is_waiting = False
-                self.problem = None
-                return
+    async def _keep(self, kind: str, id_: str, payload: bytes, error: RecordRefusedError) -> None:
+        """Keep in the stream, for the operator, what PostgreSQL refuses or cannot be read."""
+        message = refused(kind, id_, payload, error)
+        await self._loop.patiently(partial(self._stream.publish, [message]))
+        self.quarantined += 1
+        log.error("audit.record_quarantined", kind=kind, id=id_, reason=str(error))
 
+    async def _wait(self, error: StoreUnavailableError, seconds: float) -> None:
+        self._state.note(str(error))
+        self.problem = f"nothing is written: {error}"
+        for delivery in self._held:
+            await delivery.hold()
+        await asyncio.sleep(seconds)
 
-def _heed_cancellation() -> None:
-    """Raise CancelledError if the task was cancelled and did not notice.
-
-    The NATS client makes an error of its own of a cancellation that meets a closed connection.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    def _note_recovered(self) -> None:
+        self._state.note(None)
+        self.problem = None

@@ -38,7 +38,9 @@ class IngestCollector(Collector):
             labels=["fate"],
         )
         records.add_metric(["written"], self._ingest.written)
-        records.add_metric(["set_aside"], self._ingest.refused)
+        records.add_metric(["quarantined"], self._ingest.quarantined)
+        # The old name of "quarantined": kept for version 0.2, for dashboards and alerts.
+        records.add_metric(["set_aside"], self._ingest.quarantined)
         yield records
         oldest = self._ingest.oldest_unwritten
         age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0

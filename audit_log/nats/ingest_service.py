@@ -5,7 +5,7 @@ import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -15,6 +15,7 @@ from audit_log.nats.jetstream import open_jetstream
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.background import in_background
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from audit_log.process.sockets import Address
@@ -56,25 +57,27 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
             )
         )
         log.info("service.started", stream=nats.stream, ops_host=ops.host, ops_port=ops.port)
-        await _until_one_ends(
-            {
-                "ingest": ingest.run(),
-                "partitions": keep_partitions(database),
-                "stop": stop.wait(),
-            }
-        )
-    log.info("service.stopped", written=ingest.written, refused=ingest.refused)
+        await _run_until(stop, {"ingest": ingest.run(), "partitions": keep_partitions(database)})
+    log.info("service.stopped", written=ingest.written, quarantined=ingest.quarantined)
 
 
-async def _until_one_ends(work: Mapping[str, Coroutine[Any, Any, object]]) -> None:
-    """Run all of *work* until a part of it ends; end the others. A defect ends the process."""
-    tasks = {asyncio.create_task(part, name=name) for name, part in work.items()}
-    ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in others:
-        task.cancel()
-    if others:
-        await asyncio.wait(others)
-    for task in ended:
-        if (error := task.exception()) is not None:
-            log.critical("task.ended_early", task=task.get_name(), error=repr(error))
+async def _run_until(
+    stop: asyncio.Event, work: Mapping[str, Coroutine[object, object, None]]
+) -> None:
+    """Run *work* by its names until *stop* is set.
+
+    Raise SystemExit if a part of it ends before: that is a defect, and a new process does better.
+    """
+    ended: list[str] = []
+
+    def note_end(name: str, error: BaseException | None) -> None:
+        log.critical("task.ended_early", task=name, error=repr(error))
+        ended.append(name)
+        stop.set()
+
+    async with AsyncExitStack() as stack:
+        for name, part in work.items():
+            _ = await stack.enter_async_context(in_background(part, name, partial(note_end, name)))
+        await stop.wait()
+        if ended:
             raise SystemExit(1)

@@ -99,6 +99,20 @@ class JetStream:
                 if isinstance(result, BaseException):
                     raise result
 
+    async def connect(self) -> None:
+        """Return when a server has let us in. Makes nothing."""
+        async with self._connected():
+            pass
+
+    async def has_stream(self) -> bool:
+        """Say whether the stream is there. Makes nothing."""
+        async with self._connected() as jetstream:
+            try:
+                await jetstream.stream_info(self._settings.stream)
+            except nats.js.errors.NotFoundError:
+                return False
+            return True
+
     async def reach(self) -> None:
         """Return when messages can be fetched.
 

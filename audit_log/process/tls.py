@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from audit_log.process.background import in_background
 from audit_log.process.disk_thread import DiskThread
 
 LOOK_SECONDS: Final = 1.0
@@ -100,13 +101,10 @@ class ListenerTls:
         """Load the files whenever they change. Files that cannot be used change nothing."""
         # The files may be on a volume that hangs.
         thread = DiskThread("tls-files")
-        task = asyncio.create_task(self._follow(thread), name="tls-files")
-        task.add_done_callback(self._note_end)
         try:
-            yield
+            async with in_background(self._follow(thread), "tls-files", self._note_end):
+                yield
         finally:
-            task.cancel()
-            await asyncio.wait({task})
             thread.end()
 
     async def _follow(self, thread: DiskThread) -> None:
@@ -114,10 +112,9 @@ class ListenerTls:
             await asyncio.sleep(LOOK_SECONDS)
             await thread.submit(self._look)
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.problem = "the files of the TLS certificate are no longer looked at: see the log"
-            log.critical("tls.files_not_followed", error=repr(error))
+    def _note_end(self, error: BaseException | None) -> None:
+        self.problem = "the files of the TLS certificate are no longer looked at: see the log"
+        log.critical("tls.files_not_followed", error=repr(error))
 
     def _look(self) -> None:
         if (stamp := self._pair.stamp) == self._stamp:

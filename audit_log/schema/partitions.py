@@ -8,6 +8,7 @@ import structlog
 
 from audit_log.errors import StoreError
 from audit_log.postgres.database import Database
+from audit_log.process.changes import LoggedState
 from audit_log.schema.migrate import ensure_partitions
 
 INTERVAL_SECONDS: Final = 6 * 3_600.0
@@ -21,15 +22,13 @@ async def keep_partitions(database: Database) -> None:
 
     Records of a month without a partition are in the default partition; making one moves them.
     """
-    said = False
+    made = LoggedState(log, fails="partitions.not_made")
     while True:
         try:
             await ensure_partitions(database, datetime.now(UTC))
         except StoreError as error:
-            if not said:
-                log.warning("partitions.not_made", reason=str(error))
-            said = True
+            made.note(str(error))
             await asyncio.sleep(RETRY_SECONDS)
         else:
-            said = False
+            made.note(None)
             await asyncio.sleep(INTERVAL_SECONDS)

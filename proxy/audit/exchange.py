@@ -1,8 +1,7 @@
-"""An exchange: one request with its answer, while it is going on."""
+"""An exchange: one request with its response, while it is in progress."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -11,11 +10,13 @@ import msgspec
 
 from audit_log.record import Attribution, AuditRecord, Kept, Outcome
 from audit_log.tokens import Token
-from proxy.audit.identity import Caller, Credentials, recorded_path
+from proxy.audit.identity import Caller, Credentials
 from proxy.audit.record import Facts, RecordText, ending, opening
+from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
+from proxy.http.target import recorded_path
 from proxy.tokens.memory import MISSING, Missing
 
 STATUS_UNKNOWN: Final = 0
@@ -52,8 +53,11 @@ class Recorder(Protocol):
 
 
 class Exchange(Protocol):
-    """What the lanes tell of an exchange. It ends once: later endings are ignored."""
+    """What the relays tell of an exchange. It ends once: later endings are ignored."""
 
+    identification: Callable[[], Awaitable[None]] | None = None
+    """What to await before the request may be forwarded, such as the look-up of its token.
+    Raises RefusedError, after recording it."""
     added_fields: Sequence[tuple[bytes, bytes]] = ()
     """What is added to the request on its way upstream."""
 
@@ -66,26 +70,11 @@ class Exchange(Protocol):
         return
 
     def response_opened(self, head: ResponseHead, /) -> Payload | None:  # noqa: ARG002  a default
-        """Learn of the answer's head; return what wants to be handed the answer's content."""
+        """Learn of the response's head; return what observes its content, or None."""
         return None
 
     def end(self, outcome: Outcome, status: int, /) -> None:
         """Learn how the exchange ended and what status the client was sent."""
-
-
-class Tally:
-    """How many exchanges have ended, by kind and outcome."""
-
-    def __init__(self) -> None:
-        self.audited: Counter[Outcome] = Counter()
-        self.unaudited: Counter[Outcome] = Counter()
-        self.oddities: Counter[str] = Counter()
-        """What clients sent that nobody should, by kind."""
-        self.refused_tokens: Counter[str] = Counter()
-        """Calls that we refused for their token, by what was wrong with it."""
-        self.spans: Counter[str] = Counter()
-        self.webhook_events: Counter[str] = Counter()
-        """By fate: see `Outbox`."""
 
 
 class UnauditedExchange(Exchange):

@@ -1,4 +1,4 @@
-"""What the store refuses for good: kept in a readable file, counted, and never in the way."""
+"""Quarantine: what the store refuses for good is kept in a readable file, counted, and skipped."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -10,39 +10,43 @@ from uuid import NAMESPACE_OID, uuid5
 import msgspec
 import structlog
 
+from audit_log.delivery import AnyItem, kind_of
 from audit_log.errors import RecordRefusedError
-from audit_log.record import AuditRecord, Gap, Invocation, Kept
+from audit_log.record import Gap, Kept
 
-_KINDS: Final = {AuditRecord: "record", Invocation: "invocation", Gap: "gap"}
 REASON: Final = "record_refused"
+"""The reason of the gap. It stands in databases, so it keeps its name."""
 _PATIENCE_SECONDS: Final = 5.0
+"""How long the disk may take to keep one item."""
 _REMINDER_SECONDS: Final = 60.0
+"""A log line is written at most this often, however many records are refused."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class SetAside(Protocol):
-    """Where refused records are kept."""
+class QuarantineFile(Protocol):
+    """Where quarantined items are kept."""
 
-    async def set_aside(self, line: bytes) -> Path:
+    async def quarantine(self, line: bytes) -> Path:
         """Append *line* to a readable file and return its path; raise OSError if that fails."""
 
 
 class Quarantine:
-    """Sets records aside. Where even that fails, the record becomes a gap of one."""
+    """Keeps refused items. If that fails, a record becomes a gap of one record."""
 
-    def __init__(self, shelf: SetAside) -> None:
-        self._shelf = shelf
+    def __init__(self, file: QuarantineFile) -> None:
+        self._file = file
         self._gaps: list[Gap] = []
         self._said_at: float | None = None
         self.records = 0
+        """How many records were refused; gaps do not count."""
 
-    async def take(self, item: Kept | Gap, error: RecordRefusedError) -> None:
-        """Set *item* aside, for the reason that *error* gives."""
+    async def take(self, item: AnyItem, error: RecordRefusedError) -> None:
+        """Keep *item* with the reason that *error* gives. Never raises for the disk."""
         kept: str
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                kept = str(await self._shelf.set_aside(_line(item, str(error))))
-        except OSError as failure:
+                kept = str(await self._file.quarantine(_line(item, str(error))))
+        except OSError as failure:  # a TimeoutError is one too
             kept = f"nowhere: {failure}"
             if not isinstance(item, Gap):
                 self._gaps.append(_gap(item))
@@ -50,16 +54,16 @@ class Quarantine:
         self._say(item, str(error), kept)
 
     def gaps(self) -> list[Gap]:
-        """Return the gaps of the records that could be kept nowhere; forget them."""
+        """Return the gaps of the records that could not be kept; forget them."""
         gaps, self._gaps = self._gaps, []
         return gaps
 
-    def _say(self, item: Kept | Gap, reason: str, kept: str) -> None:
+    def _say(self, item: AnyItem, reason: str, kept: str) -> None:
         now = monotonic()
         if self._said_at is None or now - self._said_at >= _REMINDER_SECONDS:
             self._said_at = now
             log.error(
-                "audit.record_refused",
+                "audit.record_quarantined",
                 id=str(item.id),
                 reason=reason,
                 kept=kept,
@@ -67,9 +71,9 @@ class Quarantine:
             )
 
 
-def _line(item: Kept | Gap, reason: str) -> bytes:
-    kind = _KINDS[type(item)]
-    line = {"set_aside_at": datetime.now(UTC), "reason": reason, kind: item}
+def _line(item: AnyItem, reason: str) -> bytes:
+    # Its keys stay as they are: a file that an earlier version began is continued.
+    line = {"set_aside_at": datetime.now(UTC), "reason": reason, kind_of(item): item}
     return msgspec.json.encode(line) + b"\n"
 
 

@@ -12,17 +12,16 @@ from typing import Final
 import msgspec
 
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
-from proxy.audit.identity import printable
 from proxy.http.errors import RefusedError
 from proxy.http.fields import (
     FIELD_NAME,
-    MAX_REMEMBERED_BYTES,
     FieldParser,
     Fields,
     MalformedFieldsError,
 )
 from proxy.http.forwarding import keeps_alive
 from proxy.http.framing import CONTENT_LENGTH, Body, ChunkedBody, EmptyBody, SizedBody
+from proxy.http.target import printable
 
 MAX_TARGET_BYTES: Final = 32_768
 MAX_FIELD_BYTES: Final = 65_536
@@ -35,18 +34,16 @@ MAX_METHOD_BYTES: Final = 64
 _LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
 _TARGET: Final = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
-# A head ends at its first empty line, whatever ends the lines: a bare LF is found, and refused.
-_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 
 
 class HeadTooLongError(RefusedError):
-    """A field, or all of them together, are longer than anybody needs."""
+    """A field, or all of them together, are longer than the limit."""
 
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 class TargetTooLongError(RefusedError):
-    """The path and query are longer than anybody needs."""
+    """The path and query are longer than the limit."""
 
     status = HTTPStatus.REQUEST_URI_TOO_LONG
 
@@ -81,12 +78,12 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     @property
     def keeps_alive(self) -> bool:
-        """Say whether the client is willing to send another request on its connection."""
+        """Say whether the client may send another request on its connection."""
         return keeps_alive(self.fields, is_http_10=self.is_http_10)
 
     @property
     def goes_on_after_refusal(self) -> bool:
-        """Say whether another request may follow an answer of ours: its body is not waited for."""
+        """Say whether another request may follow our own response: its body is not awaited."""
         return self.keeps_alive and not self.has_body
 
     @property
@@ -127,25 +124,22 @@ def _request_id(fields: Fields) -> str | None:
     return None if value is None else printable(value)[:MAX_REQUEST_ID_CHARACTERS]
 
 
-def end_of_head(received: bytes, searched: int = 0) -> int | None:
-    """Return where the head at the start of *received* ends, or None while it goes on.
+def check_head(received: bytes, end: int | None) -> None:
+    """Refuse what cannot become a head: *received*, whose head goes on if *end* is None.
 
-    The first *searched* bytes are known not to hold its end. Raises HeadTooLongError, and
-    RefusedError as soon as a first line can no longer be one of HTTP.
+    Raises RefusedError as soon as a first line can no longer be one of HTTP, TargetTooLongError
+    and HeadTooLongError.
     """
-    found = _END_OF_HEAD.search(received, max(0, searched - 2))
     if b" " not in received[: MAX_METHOD_BYTES + 1] and len(received) > MAX_METHOD_BYTES:
         raise _not_http()
-    if (found.end() if found else len(received)) > MAX_HEAD_BYTES:
+    if (len(received) if end is None else end) > MAX_HEAD_BYTES:
         if b"\n" not in received[:MAX_TARGET_BYTES]:
             raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
         raise HeadTooLongError(f"the header is longer than {MAX_HEAD_BYTES} bytes")
-    if found:
-        return found.end()
-    line, end, _ = received.partition(b"\n")
-    if end and not _LINE.fullmatch(line.removesuffix(b"\r")):
-        raise _not_http()
-    return None
+    if end is None:
+        line, newline, _ = received.partition(b"\n")
+        if newline and not _LINE.fullmatch(line.removesuffix(b"\r")):
+            raise _not_http()
 
 
 def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
@@ -174,33 +168,6 @@ def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
     return parsed
 
 
-class HeadParser:
-    """Parses the heads of one connection. A head that is sent again is not parsed again."""
-
-    def __init__(self) -> None:
-        self._fields = FieldParser()
-        self._last: tuple[bytes, RequestHead] | None = None
-
-    def parse(self, received: bytes) -> tuple[RequestHead, int] | None:
-        """Return the head at the start of *received* and where it ends; None while it goes on.
-
-        Raises RefusedError.
-        """
-        if self._last is not None and received.startswith(self._last[0]):
-            # It ends with its first empty line, so what begins with it has no other head.
-            return self._last[1], len(self._last[0])
-        end = end_of_head(received)
-        if end is None:
-            return None
-        head = parsed_head(received[:end], self._fields)
-        self._last = (received[:end], head) if end <= MAX_REMEMBERED_BYTES else None
-        return head, end
-
-    def remembers(self, head: RequestHead) -> bool:
-        """Say whether *head* is the last one, and short enough to be kept while nothing comes."""
-        return self._last is not None and self._last[1] is head
-
-
 def _check_target(method: bytes, target: bytes) -> None:
     if method == b"CONNECT":
         raise UnsupportedRequestError("CONNECT is for forward proxies; this is a reverse proxy")
@@ -223,7 +190,7 @@ def _check_fields(fields: Fields) -> None:
     if codings and lengths:
         raise RefusedError("malformed request: it is not clear where the body ends")
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
-        # RFC 9112 section 6.1: what it does not understand, a server answers with 501.
+        # RFC 9112 section 6.1: a server responds with 501 to a coding that it does not understand.
         raise UnsupportedRequestError("the only transfer coding understood here is `chunked`")
 
 

@@ -1,9 +1,10 @@
-"""The journal: records wait here, safe from kills, dead databases and stalled disks."""
+"""The journal: records wait here, safe from kills, database outages and stalled disks."""
 
 from proxy.audit.record import Facts, RecordText, ending, opening
 from proxy.journal.batch import Batch
+from proxy.journal.batch_source import MANY_BYTES
 from proxy.journal.folder import holds_records
-from proxy.journal.journal import MANY_BYTES, Journal, open_journal
+from proxy.journal.journal import Journal, open_journal
 from proxy.journal.journal_error import JournalError, JournalLockedError
 from proxy.journal.parts import DEFAULT_LIMITS, Limits
 

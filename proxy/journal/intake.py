@@ -1,6 +1,8 @@
-"""The side of the journal that calls see: microseconds, no disk, no waiting, no exception."""
+"""The writing side of the journal: a call appends in microseconds, without disk or waiting."""
 
+import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,36 +15,48 @@ from proxy.journal.line import gap_line, record_line
 from proxy.journal.ring import Ring
 
 FULL: Final = "journal_full"
+_RETRY_SECONDS: Final = 0.5
 _REMINDER_SECONDS: Final = 60.0
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Intake:
-    """Takes records into the head. Belongs to the event loop.
+    """Takes records into the ring. Belongs to the event loop; never raises.
 
-    Records that find no room are counted in the head itself, so that neither a kill nor a restart
-    forgets them, and reported as a gap as soon as there is room for one.
+    The ring itself counts the records that find no room, so neither a kill nor a restart forgets
+    them. A gap reports them as soon as there is room for it.
     """
 
-    def __init__(self, head: Ring, calls: Calls, instance: str) -> None:
-        self._head = head
+    def __init__(
+        self, ring: Ring, calls: Calls, instance: str, arrived: Callable[[], None]
+    ) -> None:
+        """Append to *ring* as *instance*; call *arrived* when there may be a new line."""
+        self._ring = ring
         self._calls = calls
         self._instance = instance
-        last = head.last_line()
-        self._next_number = head.next_number()
+        self._arrived = arrived
+        last = ring.last_line()
+        self._next_number = ring.next_number()
         self._interrupted: list[tuple[int, Kept]] = []
         self._said_at = -_REMINDER_SECONDS
+        self._retry_timer: asyncio.TimerHandle | None = None
         self.accepted = 0
+        """Records that were appended."""
         self.refused = 0
+        """Records lost for want of room."""
         self.unprotected = 0
+        """Calls that began without a slot, and would have been forgotten at a kill."""
         self._find_interrupted(last.kept if last else None)
         self.is_behind = not self.catch_up()
+        """Whether something waits for room: a gap to report, or calls interrupted by a kill."""
+        if self.is_behind:
+            self._retry_later()
 
     def _find_interrupted(self, last: Kept | None) -> None:
         for slot, record in self._calls.taken():
-            # A slot is freed right after its real record is appended. At a kill between the two
-            # that record is the last line of all.
+            # A slot is freed right after its final record is appended. After a kill between the
+            # two that record is the last line of the ring.
             if last is not None and record.id == last.id:
                 self._calls.end(slot)
             else:
@@ -50,9 +64,9 @@ class Intake:
         self._interrupted.sort(key=lambda taken: taken[1].created_at, reverse=True)
 
     def begin(self, record: Kept | RecordText) -> int:
-        """Keep *record* in case we are killed before `end`; return what `end` wants to be given.
+        """Keep *record* in case the process is killed before `end`; return the slot for `end`.
 
-        When there is no slot left, the call goes on unprotected, which is counted.
+        Without a free slot the call goes on unprotected, which is counted; the slot is then -1.
         """
         slot = self._calls.begin(record)
         if slot < 0:
@@ -60,23 +74,26 @@ class Intake:
         return slot
 
     def end(self, slot: int, record: Kept | RecordText) -> bool:
-        """Keep *record* instead of what `begin` kept in *slot*; say whether there was room."""
+        """Keep *record* instead of what `begin` kept in *slot*; return whether there was room."""
         kept = (not self.is_behind or self.catch_up()) and self._append(record)
         if not kept:
             self._refuse()
         if slot >= 0:
             self._calls.end(slot)
+        self._arrived()
+        if not kept and self._retry_timer is None:
+            self._retry_later()
         return kept
 
     def finish(self) -> None:
-        """Record the calls that nobody will end any more, as `begin` was given them."""
+        """Record the calls that will not end any more, as `begin` was given them."""
         self.catch_up()
         for slot, record in list(self._calls.taken()):
             if self._append(record):
                 self._calls.end(slot)
 
     def catch_up(self) -> bool:
-        """Append what had to wait for room; say whether that is done."""
+        """Append what had to wait for room; return whether all of it is appended."""
         while self._interrupted:
             slot, record = self._interrupted[-1]
             if not self._append(record):
@@ -86,15 +103,31 @@ class Intake:
         self.is_behind = not self._report_refusals()
         return not self.is_behind
 
+    def close(self) -> None:
+        """Stop the retries."""
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+
+    def _retry_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._retry_timer = loop.call_later(_RETRY_SECONDS, self._retry)
+
+    def _retry(self) -> None:
+        """Report what was lost even when no further call comes."""
+        self._retry_timer = None
+        if self.is_behind and not self.catch_up():
+            self._retry_later()
+        self._arrived()
+
     def _append(self, record: Kept | RecordText) -> bool:
-        if not self._head.append(record_line(self._next_number, record)):
+        if not self._ring.append(record_line(self._next_number, record)):
             return False
         self._next_number += 1
         self.accepted += 1
         return True
 
     def _refuse(self) -> None:
-        self._head.refuse(time.time_ns() // 1_000)
+        self._ring.refusals.add(time.time_ns() // 1_000)
         self.refused += 1
         self.is_behind = True
         now = time.monotonic()
@@ -103,19 +136,19 @@ class Intake:
             log.error("journal.full", lost=self.refused)
 
     def _report_refusals(self) -> bool:
-        refusals = self._head.refusals()
-        if refusals is None:
+        refused = self._ring.refusals.pending()
+        if refused is None:
             return True
         gap = Gap(
-            id=refusals.gap_id,
-            started_at=_EPOCH + timedelta(microseconds=refusals.first_us),
-            ended_at=_EPOCH + timedelta(microseconds=refusals.last_us),
-            count=refusals.count,
+            id=refused.gap_id,
+            started_at=_EPOCH + timedelta(microseconds=refused.first_us),
+            ended_at=_EPOCH + timedelta(microseconds=refused.last_us),
+            count=refused.count,
             reason=FULL,
             instance=self._instance,
         )
-        if not self._head.append(gap_line(self._next_number, gap)):
+        if not self._ring.append(gap_line(self._next_number, gap)):
             return False
         self._next_number += 1
-        self._head.forget_refusals()
+        self._ring.refusals.forget()
         return True

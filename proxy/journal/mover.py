@@ -1,4 +1,4 @@
-"""The mover: one thread that brings the head's bytes to disk, however long that takes."""
+"""The mover: a thread that copies the ring's bytes to segments on disk, at the disk's pace."""
 
 import threading
 from time import monotonic
@@ -11,7 +11,7 @@ from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.parts import Parts
 
 TICK_SECONDS: Final = 0.02
-"""What a power cut can cost: what was appended since the last tick, and is not yet written."""
+"""What a power cut can cost: the records appended since the last tick that are not stored."""
 BATCH_BYTES: Final = 1024 * 1024
 _RETRY_SECONDS: Final = 0.5
 _TIDY_SECONDS: Final = 1.0
@@ -21,17 +21,17 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Mover:
-    """Moves, deletes what is written, and adds slots; everything here may wait for a disk.
+    """Moves, deletes what is stored, and adds slots. Every method here may wait for the disk.
 
-    A disk that fails or hangs only lets the head grow. After a failure a new segment is begun,
-    with what is not in PostgreSQL by then.
+    While the disk fails or hangs, the ring fills up. After a failure a new segment begins with
+    what is not in PostgreSQL by then.
     """
 
     def __init__(self, parts: Parts, max_bytes: int) -> None:
-        self._head = parts.head
+        self._ring = parts.ring
         self._calls = parts.calls
         self._segments = parts.segments
-        self._directory = parts.directory
+        self._folder = parts.folder
         self._max_bytes = max_bytes
         self._stopping = threading.Event()
         self._busy_since: float | None = None
@@ -52,7 +52,7 @@ class Mover:
         return "the journal has used up its bytes on disk" if self.is_full else None
 
     def stop(self) -> None:
-        """Let `run` come to its end."""
+        """Let `run` end after one more pass."""
         self._stopping.set()
 
     def run(self) -> None:
@@ -62,7 +62,7 @@ class Mover:
         self._tick()
 
     def finish(self) -> None:
-        """Move the rest, as far as the disk takes it, and leave everything tidy."""
+        """Move the rest, as far as the disk accepts it, and delete what is stored."""
         self._tidied_at = -_TIDY_SECONDS
         self._tick()
         self._segments.leave()
@@ -75,7 +75,7 @@ class Mover:
             self._calls.grow_when_short()
             if began - self._tidied_at >= _TIDY_SECONDS:
                 self._tidy()
-        except Exception as error:  # noqa: BLE001  a mover that ends would let the head fill up
+        except Exception as error:  # noqa: BLE001  without the mover the ring would fill up
             self._failed(error)
         else:
             self._worked(monotonic() - began)
@@ -83,9 +83,9 @@ class Mover:
             self._busy_since = None
 
     def _move(self) -> bool:
-        """Move one batch; say whether there may be more."""
+        """Move one batch; return whether there may be more."""
         room = self._max_bytes - self._segments.total_bytes
-        self.is_full = room < MAX_LINE_BYTES and self._head.floor < self._head.written
+        self.is_full = room < MAX_LINE_BYTES and self._ring.floor < self._ring.written
         if self.is_full:
             self._tidy()
             return False
@@ -94,37 +94,37 @@ class Mover:
             return False
         data = data[: data.rfind(b"\n") + 1] or data
         self._segments.append(start, data)
-        self._head.moved = start + len(data)
-        # Less than a batch can wait for the next tick: more would only take the GIL from calls.
+        self._ring.moved = start + len(data)
+        # Less than that can wait for the next tick: another pass would only hold the GIL.
         return len(data) > BATCH_BYTES // 2
 
     def _next(self, limit: int) -> tuple[int, bytes]:
-        head = self._head
-        moved, floor = head.moved, head.floor
-        # A segment that is being written goes on without a hole where that is still possible; a
-        # new one begins with what is not in PostgreSQL.
-        if self._segments.is_open and (data := head.peek(moved, limit)) is not None:
+        ring = self._ring
+        moved, floor = ring.moved, ring.floor
+        # The open segment goes on without a hole if the ring still has the bytes; a new segment
+        # begins with what is not in PostgreSQL.
+        if self._segments.is_open and (data := ring.peek(moved, limit)) is not None:
             return moved, data
-        return floor, head.peek(floor, limit) or b""
+        return floor, ring.peek(floor, limit) or b""
 
     def _tidy(self) -> None:
-        position = Position(self._head.committed, self._head.committed_number)
+        position = Position(self._ring.committed, self._ring.committed_number)
         if position != self._saved:
-            # Before deleting: a start without the head must not look for what is deleted.
-            self._directory.save_position(position)
+            # Before deleting: a start without the ring must not look for deleted bytes.
+            self._folder.save_position(position)
             self._saved = position
         self._segments.delete_before(position.offset)
         self._tidied_at = monotonic()
 
     def _failed(self, error: Exception) -> None:
         if self._error is None or monotonic() - self._said_at >= _REMINDER_SECONDS:
-            log.error("journal.disk_failed", error=str(error), directory=str(self._directory.path))
+            log.error("journal.disk_failed", error=str(error), folder=str(self._folder.path))
             self._said_at = monotonic()
         self._error = str(error)
 
     def _worked(self, seconds: float) -> None:
         if self._error is not None:
-            log.info("journal.disk_recovered", directory=str(self._directory.path))
+            log.info("journal.disk_recovered", folder=str(self._folder.path))
             self._error = None
         elif seconds > _STALLED_SECONDS:
             log.warning("journal.disk_stalled", seconds=round(seconds, 1))

@@ -1,4 +1,4 @@
-"""What a journal is made of, opened in order and closed in reverse."""
+"""The parts of a journal, opened in order and closed in reverse."""
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from proxy.journal.calls import Calls
 from proxy.journal.folder import JournalFolder, Position
 from proxy.journal.placement import places_for_ring
 from proxy.journal.recovery import open_calls, open_ring
-from proxy.journal.ring import MIN_HEAD_BYTES, Ring
+from proxy.journal.ring import MIN_RING_BYTES, Ring
 from proxy.journal.segments import Segments
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -21,12 +21,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Limits:
     """How much the journal may take."""
 
-    head_bytes: int = 32 * 1024 * 1024
-    """In memory: what a stalled disk and a dead database together may let gather."""
+    ring_bytes: int = 32 * 1024 * 1024
+    """In memory: the records that may wait while the disk and the database both hang."""
     segment_bytes: int = 16 * 1024 * 1024
-    """On disk, per file; what is deleted at a time."""
+    """On disk, for each file. Disk space is freed by whole files."""
     max_bytes: int = 1024 * 1024 * 1024
-    """On disk, in all."""
+    """On disk, in total."""
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -34,61 +34,62 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts. Who may touch which from where is said at each of them."""
+    """The parts. Each says which thread may use it."""
 
-    directory: JournalFolder
+    folder: JournalFolder
     segments: Segments
-    head: Ring
+    ring: Ring
     calls: Calls
 
     @property
-    def is_head_on_disk(self) -> bool:
-        """Whether a stalled disk can stall a call, and a power cut damage what the head kept."""
-        return self.head.path.parent == self.directory.path
+    def is_ring_on_disk(self) -> bool:
+        """Whether a stalled disk can delay calls, and a power cut can damage the ring."""
+        return self.ring.path.parent == self.folder.path
 
     def close(self) -> None:
-        """Close everything; take the memory away when nothing is in it that is not elsewhere."""
-        is_empty = self.head.floor >= self.head.written and self.calls.in_flight == 0
-        if self.head.committed >= self.head.written:
+        """Close everything; remove the ring and the slots when all records are elsewhere."""
+        is_empty = self.ring.floor >= self.ring.written and self.calls.in_flight == 0
+        if self.ring.committed >= self.ring.written:
             with suppress(OSError):
-                self.segments.delete_before(self.head.written)
+                self.segments.delete_before(self.ring.written)
         if is_empty:
             with suppress(OSError):
-                # First: a head too many is recognised, one too few counts as lost.
-                self.directory.mark_ended(Position(self.head.written, self.head.next_number()))
-                self.head.remove()
+                # The mark first: a ring that is left over is recognised as old, but a missing one
+                # would count as lost.
+                self.folder.mark_ended(Position(self.ring.written, self.ring.next_number()))
+                self.ring.remove()
                 self.calls.remove()
         else:
-            log.warning("journal.left_in_memory", bytes=self.head.written - self.head.floor)
+            log.warning("journal.left_in_memory", bytes=self.ring.written - self.ring.floor)
         self.let_go()
 
     def let_go(self) -> None:
-        """Close everything and leave it as a kill would, for another run. Asks no disk."""
+        """Close everything and leave the files as a kill would. Does not wait for a disk."""
         self.calls.close()
-        self.head.close()
-        self.directory.close()
+        self.ring.close()
+        self.folder.close()
 
 
-def open_parts(path: Path, head_directory: Path | None, limits: Limits, instance: str) -> Parts:
-    """Open the journal in *path*, going on with what the last run left; raise JournalError."""
+def open_parts(path: Path, ring_directory: Path | None, limits: Limits, instance: str) -> Parts:
+    """Open the journal in *path* with what the last run left; raise JournalError."""
     with ExitStack() as opened:
-        directory = JournalFolder(path)
-        opened.callback(directory.close)
-        segments = Segments(directory, min(limits.segment_bytes, limits.max_bytes // 4))
-        places = places_for_ring(directory.path, head_directory)
-        head = open_ring(
-            directory, segments, places, max(limits.head_bytes, MIN_HEAD_BYTES), instance
+        folder = JournalFolder(path)
+        opened.callback(folder.close)
+        segments = Segments(folder, min(limits.segment_bytes, limits.max_bytes // 4))
+        places = places_for_ring(folder.path, ring_directory)
+        ring = open_ring(
+            folder, segments, places, max(limits.ring_bytes, MIN_RING_BYTES), instance
         )
-        opened.callback(head.close)
-        segments.delete_from(head.moved)
-        calls = open_calls(directory, places)
+        opened.callback(ring.close)
+        segments.delete_from(ring.moved)
+        calls = open_calls(folder, places)
         opened.callback(calls.close)
         try:
-            directory.mark_running(head.identity)
+            folder.mark_running(ring.identity)
         except OSError as error:
-            log.warning("journal.directory_not_writable", path=str(path), error=str(error))
-        parts = Parts(directory, segments, head, calls)
-        if parts.is_head_on_disk:
-            log.warning("journal.head_on_disk", path=str(head.path))
+            log.warning("journal.folder_not_writable", path=str(path), error=str(error))
+        parts = Parts(folder, segments, ring, calls)
+        if parts.is_ring_on_disk:
+            log.warning("journal.ring_on_disk", path=str(ring.path))
         opened.pop_all()
         return parts

@@ -1,37 +1,31 @@
-"""The other end of a client's connection, as far as a transport tells."""
+"""What the socket of a connection tells and is told: the peer's address, TCP keep-alive."""
 
 import asyncio
 import socket
-import struct
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.audit.identity import is_trusted
-from proxy.http.forwarding import Peer
-from proxy.settings import Network
+from proxy.http.peers import Network, Peer, is_trusted
 
-_AT_ONCE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time at all: the connection ends by a reset."""
+KEEPALIVE_IDLE_SECONDS: Final = 60
+KEEPALIVE_INTERVAL_SECONDS: Final = 15
+KEEPALIVE_PROBES: Final = 4
+"""A silent connection is probed after a minute, and given up after another."""
 
 
 def peer_of(transport: asyncio.BaseTransport, trusted: Sequence[Network]) -> Peer:
-    """Return who is at the other end of *transport*; asked once a connection."""
+    """Return the peer of *transport*. Asked once per connection."""
     peername = transport.get_extra_info("peername")
-    # Without the zone of a link-local address: it means something on this host alone.
+    # Without the zone of a link-local address: it has a meaning on this host alone.
     address = peername[0].partition("%")[0] if peername else "0.0.0.0"
     scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
     return Peer(address, scheme, is_trusted(address, trusted))
 
 
-LINGER_SECONDS: Final = 2.0
-"""How long we go on listening after our last answer. Closing on bytes that we have not read would
-reset the connection, and take the answer away from a client that has not read it yet."""
-
-
-def cut(transport: asyncio.Transport, *, by_reset: bool) -> None:
-    """End *transport* at once; *by_reset* where a mere end would look like a good one."""
-    if by_reset:
-        transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE
-        )
-    transport.abort()
+def keep_alive(transport: asyncio.BaseTransport) -> None:
+    """TCP keep-alive: have the kernel detect a peer that vanished (RFC 9293 section 3.8.4)."""
+    opened = transport.get_extra_info("socket")
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)

@@ -1,286 +1,188 @@
-"""One connection to the upstream, carrying one exchange at a time."""
+"""One connection to the upstream, carrying one exchange at a time.
+
+Theory of operation. `begin` names the sink of the response, `send` writes the request as it comes,
+and `request_was_sent` says that it is complete. Bytes of the upstream go through a
+`ResponseReader` to the sink. Between exchanges there is no sink, and whatever arrives then ends
+the connection: the next client must not take it for its response. The connection may carry another
+exchange only when the last one was complete in both directions. A deadline runs while the upstream
+owes the beginning of a response, and while it does not read the request.
+"""
 
 import asyncio
 import select
-from typing import Protocol, cast
+from typing import cast
 
-from proxy.http.framing import Body, BodyUntilClose, FramingError, Payload, response_body
-from proxy.http.response import SWITCHING_PROTOCOLS, HeadReader, ResponseHead
-from proxy.http.upstream_errors import (
+from proxy.http.errors import (
     UpstreamBrokeOffError,
     UpstreamError,
     UpstreamTimedOutError,
     UpstreamUnreachableError,
 )
-from proxy.relay.keepalive import keep_alive
-
-
-class ResponseSink(Protocol):
-    """Who receives an answer. Every call happens in the event loop and returns at once."""
-
-    @property
-    def may_switch(self) -> bool:
-        """Say whether the request asked to change protocols, so that a 101 is an answer to it."""
-
-    def interim(self, head: ResponseHead) -> None:
-        """Receive a 1xx head; the real one follows."""
-
-    def opened(self, head: ResponseHead, body: Body, *, more_is_here: bool) -> Payload | None:
-        """Receive the head; if *body* is complete, nothing else follows.
-
-        *more_is_here* says that the first piece comes next, before anything else happens.
-        The callback returned, if any, is handed the content of the body without its framing.
-        """
-
-    def piece(self, data: bytes, body: Body) -> None:
-        """Receive bytes of the body as they were on the wire; the last ones if it is complete."""
-
-    def upstream_is_slow(self) -> None:
-        """Learn that the upstream takes in less than it is sent."""
-
-    def upstream_goes_on(self) -> None:
-        """Learn that it has taken in what it was sent."""
-
-    def ended(self) -> None:
-        """Learn that a body without an announced end has ended."""
-
-    def failed(self, error: UpstreamError) -> None:
-        """Learn that nothing (more) will come."""
+from proxy.http.framing import FramingError
+from proxy.relay.deadline import Deadline
+from proxy.relay.flow import Flow
+from proxy.relay.response_reader import ResponseReader, ResponseSink
+from proxy.relay.sockets import keep_alive
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Sends requests as bytes and hands the answers to a sink.
+    """Sends requests as bytes and hands the responses to a sink.
 
     `request_was_sent` must be called when the last byte of a request has been written:
-    only after that and the end of the answer may the connection take another exchange.
+    only after that and the end of the response may the connection take another exchange.
     """
 
-    def __init__(self, answer_timeout_seconds: float) -> None:
-        """Give the upstream *answer_timeout_seconds* to begin an answer once asked."""
+    def __init__(self, response_timeout_seconds: float) -> None:
+        """Give the upstream *response_timeout_seconds* to begin a response, or to read on."""
         self.idle_since = 0.0
         self.is_open = False
-        self._loop = asyncio.get_running_loop()
-        self._response_timeout_seconds = answer_timeout_seconds
-        self._response_is_due = 0.0  # in loop time; 0 while none is owed
-        self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport
+        self._flow: Flow
         self._news = select.poll()
-        self._sink: ResponseSink | None = None
-        self._method = b""
-        self._head = HeadReader()
-        self._body: Body | None = None
-        self._payload: Payload | None = None
-        self._has_served = False
-        self._keeps_alive = False
+        self._reader = ResponseReader()
+        self._deadline = Deadline(response_timeout_seconds, self._give_up)
+        self._exchanges = 0
         self._request_is_sent = False
-        self._is_silent = True
-        self._is_paused = False
-        self._room: asyncio.Event | None = None
-        """What tells that the upstream takes in more; None while it does."""
 
     # One exchange
 
     def begin(self, method: bytes, sink: ResponseSink) -> None:
-        """Start an exchange: what is sent from now on is its request; *sink* gets the answer."""
-        self._sink, self._method = sink, method
+        """Start an exchange: what is sent from now on is its request; *sink* gets the response."""
+        self._exchanges += 1
         self._request_is_sent = False
-        self._is_silent = True
+        self._reader.begin(method, sink)
+        self.resume()
 
     def send(self, data: bytes) -> None:
         """Send a piece of the request, or of a tunnel. No effect once the connection has ended."""
         if self.is_open:
-            self._transport.write(data)
-
-    async def drained(self) -> None:
-        """Wait until the upstream has taken in what was sent, or has gone.
-
-        Raises UpstreamTimedOutError if it takes nothing for as long as an answer may take.
-        """
-        if (room := self._room) is None:
-            return
-        try:
-            async with asyncio.timeout(self._response_timeout_seconds):
-                await room.wait()
-        except TimeoutError as error:
-            raise UpstreamTimedOutError("the upstream does not read the request") from error
+            self._flow.write(data)
 
     def request_was_sent(self) -> None:
-        """Learn that the request is complete; from now on the upstream owes an answer."""
+        """Learn that the request is complete; from now on the upstream owes a response."""
         self._request_is_sent = True
-        if self._sink is not None and self._body is None:
-            self._response_is_due = self._loop.time() + self._response_timeout_seconds
-            if self._timer is None:
-                self._timer = self._loop.call_at(self._response_is_due, self._look_at_the_time)
+        if self._reader.is_reading and self._reader.body is None:
+            self._deadline.start()
+        else:
+            self._deadline.clear()
 
     @property
     def is_reusable(self) -> bool:
         """Say whether another exchange may begin: the last one was complete on both sides."""
-        return self.is_open and self._sink is None and self._request_is_sent and self._keeps_alive
+        is_free = self.is_open and not self._reader.is_reading
+        return is_free and self._request_is_sent and self._reader.keeps_alive
 
     def pause(self) -> None:
         """Take in nothing more: the client is slower than the upstream."""
-        # Once the answer is here, its last piece may still pause the client. That must not pause
-        # a connection which may have been kept for somebody else by then.
-        if self.is_open and not self._is_paused and self._sink is not None:
-            self._is_paused = True
-            self._transport.pause_reading()
+        # The last piece of a response may still pause the client. That must not pause a connection
+        # which may serve another client by then.
+        if self._reader.is_reading and self.is_open:
+            self._flow.read(on=False)
 
     def resume(self) -> None:
         """Go on taking in."""
-        if self.is_open and self._is_paused:
-            self._is_paused = False
-            self._transport.resume_reading()
+        if self.is_open:
+            self._flow.read(on=True)
 
     def abort(self) -> None:
         """End the connection, and what the upstream is doing, at once. The sink hears nothing."""
         self._finish()
-        if self.is_open and not self._transport.is_closing():
-            self._transport.abort()
+        if self.is_open:
+            self._flow.cut()
 
     def end_sending(self) -> None:
         """Pass on that the client sends nothing more through a tunnel."""
-        if self.is_open and self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:  # TLS knows no half of an end
+        if self.is_open and not self._flow.end():
             self.close()
 
     def close(self) -> None:
         """End the connection when what was sent has gone out. The sink hears nothing."""
         self._finish()
         if self.is_open:
-            self._transport.close()
+            self._flow.transport.close()
 
     def has_unread_news(self) -> bool:
-        """Say whether something has arrived that the event loop has not read: the end, mostly."""
-        return self._transport.is_closing() or bool(self._news.poll(0))
+        """Say whether something has arrived that was not read: mostly the end."""
+        return self._flow.is_closing or bool(self._news.poll(0))
 
-    # What the transport calls
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._flow = Flow(cast("asyncio.Transport", transport))
         self._news.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         keep_alive(transport)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        """Hand an answer on; distrust whatever comes without having been asked for."""
+        """Hand a response on; end the connection on bytes that belong to none."""
+        reader = self._reader
+        if not reader.is_reading:
+            self._flow.cut()
+            return
         try:
-            if self._sink is None:
-                self._transport.abort()
-            elif self._body is None:
-                self._take_heads(self._sink, data)
-            else:
-                self._take_body(self._sink, self._body, data)
+            has_ended = reader.feed(data)
         except (UpstreamBrokeOffError, FramingError) as error:
-            self._transport.abort()
+            self._flow.cut()
             self._fail(UpstreamBrokeOffError(str(error)))
+            return
+        if has_ended:
+            self._end_exchange()
+        elif reader.body is not None and self._request_is_sent:
+            self._deadline.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the sink, unless the answer was complete."""
+        """Tell the sink, unless the response was complete."""
         self.is_open = False
-        self._make_room()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._body is not None and self._body.ends_at_close and exc is None:
+        self._deadline.end()
+        body = self._reader.body
+        if body is not None and body.ends_at_close and exc is None:
             if sink := self._finish():
                 sink.ended()
-        elif self._body is not None:
-            self._fail(UpstreamBrokeOffError("the upstream broke off in the middle of an answer"))
-        elif self._is_silent:
+        elif body is not None:
+            self._fail(UpstreamBrokeOffError("the upstream broke off in the middle of a response"))
+        elif self._reader.is_silent:
             self._fail(
                 UpstreamUnreachableError(
-                    "the upstream closed the connection without an answer",
-                    on_kept_connection=self._has_served,
+                    "the upstream closed the connection without a response",
+                    on_kept_connection=self._exchanges > 1,
                 )
             )
         else:
-            self._fail(UpstreamBrokeOffError("the upstream broke off before its answer began"))
+            self._fail(UpstreamBrokeOffError("the upstream broke off before its response began"))
 
     def pause_writing(self) -> None:
         """Hold the request back: the upstream is slower than the client."""
-        self._room = asyncio.Event()
-        if self._sink is not None:
-            self._sink.upstream_is_slow()
+        if self._reader.sink is not None:
+            if not self._request_is_sent:
+                self._deadline.start()
+            self._reader.sink.note_upstream(is_slow=True)
 
     def resume_writing(self) -> None:
         """Let the request go on."""
-        self._make_room()
-        if self._sink is not None:
-            self._sink.upstream_goes_on()
+        if self._reader.sink is not None:
+            if not self._request_is_sent:
+                self._deadline.clear()
+            self._reader.sink.note_upstream(is_slow=False)
 
-    def _make_room(self) -> None:
-        if self._room is not None:
-            self._room.set()
-            self._room = None
+    # Its end
 
-    # Reading an answer
-
-    def _take_heads(self, sink: ResponseSink, data: bytes) -> None:
-        self._is_silent = False
-        while (read := self._head.feed(data)) is not None:
-            head, data = read
-            if not head.is_interim:
-                self._take_final_head(sink, head, has_more=bool(data))
-                if data and self._body is not None:
-                    self.data_received(data)
-                return
-            sink.interim(head)
-
-    def _take_final_head(self, sink: ResponseSink, head: ResponseHead, *, has_more: bool) -> None:
-        self._response_is_due = 0.0
-        self._keeps_alive = head.keeps_alive
-        is_switch = head.status == SWITCHING_PROTOCOLS
-        if is_switch and not sink.may_switch:
-            raise UpstreamBrokeOffError("the upstream changes protocols without being asked")
-        body: Body = (
-            BodyUntilClose()
-            if is_switch
-            else response_body(self._method, head.status, head.fields, is_http_10=head.is_http_10)
-        )
-        if body.is_complete:
-            # More than was announced: whose answer that is, nobody knows.
-            self._keeps_alive &= not has_more
-            self._finish()
-            sink.opened(head, body, more_is_here=False)
-        else:
-            self._body = body
-            self._payload = sink.opened(head, body, more_is_here=has_more)
-
-    def _take_body(self, sink: ResponseSink, body: Body, data: bytes) -> None:
-        taken = body.take(data, self._payload)
-        if not body.is_complete:
-            sink.piece(data, body)
-            return
-        self._finish()
-        if taken < len(data):
-            # More than was announced: whose answer that is, nobody knows.
-            self._keeps_alive = False
-            data = data[:taken]
-        sink.piece(data, body)
+    def _end_exchange(self) -> None:
+        self._deadline.clear()
+        self.resume()
 
     def _finish(self) -> ResponseSink | None:
-        sink, self._sink, self._body, self._payload = self._sink, None, None, None
-        self._has_served = True
-        self._response_is_due = 0.0
-        self.resume()
+        sink = self._reader.finish()
+        self._end_exchange()
         return sink
 
     def _fail(self, error: UpstreamError) -> None:
         if sink := self._finish():
             sink.failed(error)
 
-    def _look_at_the_time(self) -> None:
-        """Give up an answer that is overdue.
-
-        The timer outlives exchanges and looks for the one that goes on: to start and stop one for
-        each would cost more than the rest of this class.
-        """
-        self._timer = None
-        if not self._response_is_due:
-            return
-        if self._loop.time() < self._response_is_due:
-            self._timer = self._loop.call_at(self._response_is_due, self._look_at_the_time)
-            return
-        self._transport.abort()
-        self._fail(UpstreamTimedOutError("the upstream did not answer in time"))
+    def _give_up(self) -> None:
+        """Give up an upstream that does not respond, or does not read."""
+        self._flow.cut()
+        reason = (
+            "did not respond in time" if self._request_is_sent else "does not read the request"
+        )
+        self._fail(UpstreamTimedOutError(f"the upstream {reason}"))

@@ -1,4 +1,4 @@
-"""The upstream: where it is, and the connections to it that are kept for the next exchange."""
+"""The upstream: its address, and the idle connections kept for the next exchange."""
 
 import asyncio
 import ssl
@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 from yarl import URL
 
-from proxy.http.upstream_errors import UpstreamTimedOutError, UpstreamUnreachableError
+from audit_log.process.changes import LoggedState
+from proxy.http.errors import UpstreamTimedOutError, UpstreamUnreachableError
 from proxy.relay.upstream_connection import UpstreamConnection
 
 log = structlog.get_logger(__name__)
@@ -22,12 +23,12 @@ class UpstreamLimits:
     """How patient we are with the upstream."""
 
     connect_timeout_seconds: float
-    answer_timeout_seconds: float
+    response_timeout_seconds: float
     idle_seconds: float
 
 
 class Upstream:
-    """Gives connections and takes them back. Never waits for a free one: it opens another."""
+    """Lends connections. Never waits for a free one: it opens another."""
 
     def __init__(self, url: str, limits: UpstreamLimits, tls: ssl.SSLContext | None) -> None:
         """Reach the origin *url*, over *tls* if it is an https one."""
@@ -35,24 +36,19 @@ class Upstream:
         self._host, self._port = parsed.host or "", parsed.port or 0
         self._tls = tls
         self._limits = limits
-        # Kept: to ask for it is a system call, and one more a call counts.
+        # Kept: to ask for it is a system call before Python 3.12.
         self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
-        self._is_reachable = True
+        self._reachable = LoggedState(
+            log, fails="upstream.became_unreachable", works="upstream.became_reachable"
+        )
 
-    async def connection(self) -> UpstreamConnection:
-        """Return a connection for one request: the one used last, or a new one.
-
-        Raises UpstreamUnreachableError and UpstreamTimedOutError.
-        """
-        return self.kept_connection() or await self.new_connection()
-
-    def kept_connection(self) -> UpstreamConnection | None:
-        """Return a kept connection that may be used, if there is one.
+    def idle_connection(self) -> UpstreamConnection | None:
+        """Return an idle connection that may be used: the one used last; None if there is none.
 
         A last look at the socket costs a microsecond: its end may have arrived already, or bytes
-        that nobody asked for and that the next client must not take for its answer.
+        without a request, which the next client must not take for its response.
         """
         while self._idle:
             connection = self._idle.pop()
@@ -62,11 +58,14 @@ class Upstream:
         return None
 
     async def new_connection(self) -> UpstreamConnection:
-        """Return a connection that nobody has used. Raises as `connection` does."""
+        """Return a connection without an earlier exchange.
+
+        Raises UpstreamUnreachableError and UpstreamTimedOutError.
+        """
         try:
             async with asyncio.timeout(self._limits.connect_timeout_seconds):
                 _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self._limits.answer_timeout_seconds),
+                    lambda: UpstreamConnection(self._limits.response_timeout_seconds),
                     self._host,
                     self._port,
                     ssl=self._tls,
@@ -74,21 +73,11 @@ class Upstream:
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream could not be reached in time") from error
         except OSError as error:  # an ssl.SSLError is one too
-            self._note_reachable(reason=str(error))
-            # Not with the reason: it names addresses that are none of the client's business.
+            self._reachable.note(str(error))
+            # Without the reason: it names addresses, which the client must not learn.
             raise UpstreamUnreachableError("the upstream cannot be reached") from error
-        self._note_reachable(reason=None)
+        self._reachable.note(None)
         return connection
-
-    def _note_reachable(self, reason: str | None) -> None:
-        """Tell the operator when that changes, and not at every call."""
-        if (reason is None) == self._is_reachable:
-            return
-        self._is_reachable = reason is None
-        if reason is None:
-            log.info("upstream.became_reachable")
-        else:
-            log.warning("upstream.became_unreachable", reason=reason)
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep *connection* for another exchange if it can take one, else end it."""
@@ -101,7 +90,7 @@ class Upstream:
             self._sweep = self._loop.call_later(self._limits.idle_seconds, self._end_long_idle)
 
     def close(self) -> None:
-        """End the connections that nobody uses."""
+        """End the idle connections."""
         if self._sweep is not None:
             self._sweep.cancel()
         while self._idle:
@@ -110,7 +99,7 @@ class Upstream:
     def _end_long_idle(self) -> None:
         self._sweep = None
         oldest_allowed = self._loop.time() - self._limits.idle_seconds
-        # The list is in order of idle_since: connections are appended when they fall idle.
+        # The list is in order of idle_since: a connection is appended when it becomes idle.
         while self._idle and self._idle[0].idle_since <= oldest_allowed:
             self._idle.pop(0).abort()
         if self._idle:

@@ -124,7 +124,7 @@ async def test_a_lost_memory_is_a_gap_of_unknown_size(
         await callers.make(sidecar.port, CALLS)
         await sidecar.kill()
     # What a power cut does to a tmpfs.
-    for path in home.head.iterdir():
+    for path in home.ring.iterdir():
         path.unlink()
     async with home.sidecar(upstream.url, database_url) as sidecar:
         assert await eventually(store.gaps, sidecar.report)

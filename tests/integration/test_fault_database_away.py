@@ -143,7 +143,7 @@ async def test_a_batch_that_was_written_and_whose_answer_was_lost(
         await callers.make(sidecar.port, AFTER)
         await each_call_arrives_once_and_in_order(audit_log, callers, upstream)
         # What is there already is no reason to refuse it.
-        assert await records(sidecar, "set_aside") == 0
+        assert await records(sidecar, "quarantined") == 0
 
 
 async def test_refused_from_the_start_and_then_without_a_schema(home, server, upstream):
@@ -282,7 +282,7 @@ async def become_a_replica(database, url, tokens):
 
 async def test_memory_does_not_grow_with_what_waits(home, upstream):
     upstream.plan(answering_by_path)
-    # Each record is as large as it can be, and the head turns over more than twice: it holds what
+    # Each record is as large as it can be, and the ring turns over more than twice: it holds what
     # a disk that others use as well may keep waiting for most of a second.
     callers = Callers("pwm_unknown", padding=2_000)
     async with home.sidecar(upstream.url, PROXY_JOURNAL_RING_BYTES=str(4 << 20)) as sidecar:

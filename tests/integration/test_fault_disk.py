@@ -89,11 +89,11 @@ async def test_with_the_database_away_as_well_records_wait_in_memory(
             await callers.make(sidecar.port, CALLS)
             await degraded(sidecar, "journal disk has not answered")
             assert await metric(sidecar, "journal_disk_bytes") == 0
-            assert await metric(sidecar, "journal_head_bytes") > CALLS * PADDING
+            assert await metric(sidecar, "journal_ring_bytes") > CALLS * PADDING
             first_segment.answer()
 
             async def has_moved():
-                return await metric(sidecar, "journal_head_bytes") == 0
+                return await metric(sidecar, "journal_ring_bytes") == 0
 
             await eventually(has_moved, sidecar.report)
             assert segments(home.journal) != []

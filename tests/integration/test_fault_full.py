@@ -48,8 +48,8 @@ def full_disk(sidecar, _home):
 
 
 @contextmanager
-def read_only_directory(_sidecar, home):
-    """Let nothing be made in the journal directory, and nothing taken out of it."""
+def read_only_folder(_sidecar, home):
+    """Let nothing be made in the journal folder, and nothing taken out of it."""
     for path in (home.journal, *home.journal.iterdir()):
         path.chmod(path.stat().st_mode & ~0o222)
     yield
@@ -94,7 +94,7 @@ async def complete(database, store, calls):
     [
         (full_journal, "has used up its bytes"),
         (full_disk, "journal disk fails"),
-        (read_only_directory, "journal disk fails"),
+        (read_only_folder, "journal disk fails"),
     ],
     ids=["journal", "disk", "read_only"],
 )
@@ -144,7 +144,7 @@ async def the_audit_api_tells_of(gaps, database, database_url):
     ]
 
 
-@pytest.mark.parametrize("fault", [full_disk, read_only_directory])
+@pytest.mark.parametrize("fault", [full_disk, read_only_folder])
 async def test_without_a_disk_everything_arrives_while_the_database_is_there(
     home, upstream, callers, database, database_url, store, fault
 ):
@@ -160,12 +160,12 @@ async def test_without_a_disk_everything_arrives_while_the_database_is_there(
     assert await store.gaps() == []
 
 
-async def test_a_sidecar_starts_in_a_directory_that_it_may_only_read(
+async def test_a_sidecar_starts_in_a_folder_that_it_may_only_read(
     home, upstream, callers, database, database_url, store
 ):
     home.journal.mkdir(mode=0o500)
     async with small_sidecar(home, upstream, database_url) as sidecar:
-        assert await sidecar.logged("journal.directory_not_writable")
+        assert await sidecar.logged("journal.folder_not_writable")
         await callers.make(sidecar.port, 100)
         entries, _ = await complete(database, store, 100)
         assert (await readiness(sidecar))["status"] == "degraded"

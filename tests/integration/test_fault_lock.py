@@ -1,4 +1,4 @@
-"""Two sidecars and one journal directory: the second does not start."""
+"""Two sidecars and one journal folder: the second does not start."""
 
 import asyncio
 import os
@@ -50,6 +50,6 @@ async def test_the_second_sidecar_says_so_and_the_first_goes_on(upstream, databa
         assert code == 1
         assert said == (
             f"PROXY_JOURNAL_DIR: {home.journal}: another process keeps its journal here; "
-            "give each its own directory\n"
+            "give each its own folder\n"
         )
         assert [entry.path for entry in entries] == callers.sent

@@ -1,4 +1,4 @@
-"""Records that the store refuses for good: set aside, counted, and in nobody's way."""
+"""Records that the store refuses for good: quarantined, counted, and in nobody's way."""
 
 import json
 
@@ -38,7 +38,7 @@ async def each_but_one_arrives(callers, database, sidecar, home, poison):
     entries = await arrived(database, len(callers.sent) - 1)
     assert [entry.path for entry in entries] == [p for p in callers.sent if p != poison]
     assert all(entry.tells_the_truth for entry in entries)
-    assert await records(sidecar, "set_aside") == 1
+    assert await records(sidecar, "quarantined") == 1
     assert await records(sidecar, "lost") == 0
     assert await records(sidecar, "written") == len(entries)
     await recovered(sidecar)

@@ -75,7 +75,7 @@ async def test_with_the_database_there_everything_is_written_at_the_end(
 
     each_call_was_answered_and_has_a_true_entry(callers, upstream, await entries_in(database))
     assert await store.gaps() == []
-    assert list(home.head.iterdir()) == []
+    assert list(home.ring.iterdir()) == []
 
 
 async def test_with_the_database_away_the_next_start_writes_the_rest(
@@ -87,7 +87,7 @@ async def test_with_the_database_away_the_next_start_writes_the_rest(
     ):
         assert await stopped_under_load(sidecar, callers, upstream) < 2 * STOP
     # Nothing is left in memory: the machine may be switched off.
-    assert list(home.head.iterdir()) == []
+    assert list(home.ring.iterdir()) == []
 
     async with home.sidecar(upstream.url, database_url):
         pass

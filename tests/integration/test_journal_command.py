@@ -15,15 +15,15 @@ COUNT = 700
 
 @pytest.fixture
 async def kept(tmp_path):
-    directory = tmp_path / "journal"
+    folder = tmp_path / "journal"
     async with open_journal(
-        directory, instance="a", head_directory=tmp_path / "head", limits=SMALL
+        folder, instance="a", ring_directory=tmp_path / "ring", limits=SMALL
     ) as journal:
         for number in range(COUNT):
             named = {"token_name": None, "token_hash": "c" * 64} if number == 5 else {}
             journal.offer(a_record(number, **named))
-            await until(lambda: journal.head_bytes_in_use < 50_000)
-    return directory
+            await until(lambda: journal.ring_bytes_in_use < 50_000)
+    return folder
 
 
 async def command(*arguments, **environment):
@@ -65,7 +65,7 @@ async def test_it_finds_a_damaged_line_and_says_so_with_its_exit_code(kept):
 async def test_it_replays_into_postgresql_as_often_as_one_likes(kept, store, database_url):
     for _ in range(2):
         code, output = await command("replay", kept, "--to", database_url)
-        assert (code, output) == (0, f"{COUNT} records written, 0 refused and set aside\n")
+        assert (code, output) == (0, f"{COUNT} records written, 0 quarantined\n")
     records = await store.search(RecordQuery(limit=2 * COUNT))
     assert len(records) == COUNT
     assert records[-6].token_name == "Unknown token (cccccccc)"
@@ -87,7 +87,7 @@ async def test_a_database_that_is_away_is_one_readable_line(kept):
 
 
 async def test_a_journal_in_use_and_a_directory_that_is_none_are_one_line_each(tmp_path, kept):
-    async with open_journal(kept, instance="a", head_directory=tmp_path / "head", limits=SMALL):
+    async with open_journal(kept, instance="a", ring_directory=tmp_path / "ring", limits=SMALL):
         code, output = await command("list", kept)
     assert code == 1
     assert "another process keeps its journal here" in output

@@ -9,25 +9,25 @@ COUNT = 1_000
 
 
 @pytest.fixture
-def directory(tmp_path):
+def folder(tmp_path):
     return tmp_path / "journal"
 
 
 @pytest.fixture
-def opened(directory, tmp_path):
+def opened(folder, tmp_path):
     return lambda: open_journal(
-        directory, instance="sidecar-1", head_directory=tmp_path / "head", limits=SMALL
+        folder, instance="sidecar-1", ring_directory=tmp_path / "ring", limits=SMALL
     )
 
 
 @pytest.fixture
-async def kept(opened, directory):
+async def kept(opened, folder):
     """The segments of a journal with COUNT records, at least four of them."""
     async with opened() as journal:
         for number in range(COUNT):
             journal.offer(a_record(number))
-            await until(lambda: journal.head_bytes_in_use < 100_000)
-    found = segments(directory)
+            await until(lambda: journal.ring_bytes_in_use < 100_000)
+    found = segments(folder)
     assert len(found) > 3
     return found
 
@@ -52,31 +52,31 @@ async def test_an_undamaged_journal_has_everything(kept, opened):
     assert missing == 0
 
 
-async def test_a_flipped_byte_costs_its_line(kept, opened, directory):
+async def test_a_flipped_byte_costs_its_line(kept, opened, folder):
     content = bytearray(kept[1].read_bytes())
     content[len(content) // 2] ^= 0x10
     kept[1].write_bytes(content)
     paths, missing, [gap] = await read_again(opened)
     assert (len(paths), missing) == (COUNT - 1, 1)
     assert (gap.ended_at - gap.started_at).total_seconds() == 2
-    [raw] = (directory / "damaged").iterdir()
+    [raw] = (folder / "damaged").iterdir()
     assert raw.read_bytes() in content
 
 
-async def test_a_flipped_byte_in_memory_costs_its_line(opened, directory, tmp_path):
+async def test_a_flipped_byte_in_memory_costs_its_line(opened, folder, tmp_path):
     async with opened() as journal:
         for number in range(3):
             assert journal.offer(a_record(number))
-        [head] = [
-            path for path in (tmp_path / "head").iterdir() if b"clusters" in path.read_bytes()
+        [ring] = [
+            path for path in (tmp_path / "ring").iterdir() if b"clusters" in path.read_bytes()
         ]
-        with head.open("r+b") as file:
-            file.seek(head.read_bytes().index(b"clusters/1"))
+        with ring.open("r+b") as file:
+            file.seek(ring.read_bytes().index(b"clusters/1"))
             file.write(b"k")
         records, [gap] = await everything(journal)
     assert [record.path for record in records] == [a_record(0).path, a_record(2).path]
     assert gap.count == 1
-    [kept] = (directory / "damaged").iterdir()
+    [kept] = (folder / "damaged").iterdir()
     assert b"klusters/1" in kept.read_bytes()
 
 
@@ -111,12 +111,12 @@ async def test_a_segment_full_of_zeros_is_counted(kept, opened):
     assert gap.count == lost
 
 
-async def test_what_a_failed_write_left_behind_a_segment_is_no_part_of_it(kept, opened, directory):
+async def test_what_a_failed_write_left_behind_a_segment_is_no_part_of_it(kept, opened, folder):
     with kept[1].open("ab") as file:
         file.write(kept[2].read_bytes()[:1_000])
     paths, missing, _ = await read_again(opened)
     assert (len(paths), missing) == (COUNT, 0)
-    assert not (directory / "damaged").exists()
+    assert not (folder / "damaged").exists()
 
 
 async def test_a_lost_segment_is_counted(kept, opened):
@@ -126,13 +126,13 @@ async def test_a_lost_segment_is_counted(kept, opened):
     assert (len(paths), missing) == (COUNT - lost, lost)
 
 
-async def test_a_segment_that_cannot_be_read_is_set_aside_and_counted(kept, opened, directory):
+async def test_a_segment_that_cannot_be_read_is_set_aside_and_counted(kept, opened, folder):
     lost = lines_in(kept[1])
     kept[1].unlink()
     kept[1].mkdir()
     paths, missing, _ = await read_again(opened)
     assert (len(paths), missing) == (COUNT - lost, lost)
-    assert [path.name for path in (directory / "damaged").iterdir()] == [kept[1].name]
+    assert [path.name for path in (folder / "damaged").iterdir()] == [kept[1].name]
 
 
 async def test_a_line_twice_in_a_segment_is_the_same_record_twice(kept, opened):
@@ -155,9 +155,9 @@ async def test_the_end_of_the_last_segment_is_not_missed_by_the_next_records(kep
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\x00"])
-async def test_a_lost_position_costs_repeated_records_only(kept, opened, directory, content):
-    (directory / "position.json").unlink(missing_ok=True)
+async def test_a_lost_position_costs_repeated_records_only(kept, opened, folder, content):
+    (folder / "position.json").unlink(missing_ok=True)
     if content is not None:
-        (directory / "position.json").write_bytes(content)
+        (folder / "position.json").write_bytes(content)
     paths, missing, _ = await read_again(opened)
     assert (len(paths), missing) == (COUNT, 0)

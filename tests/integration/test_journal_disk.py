@@ -26,29 +26,29 @@ from tests.neighbours.journal import (
 
 
 @pytest.fixture
-def directory(tmp_path):
+def folder(tmp_path):
     return tmp_path / "journal"
 
 
 @pytest.fixture
-def head_directory():
+def ring_directory():
     with shared_memory() as folder:
         yield folder
 
 
 @pytest.fixture
-def opened(directory, head_directory):
+def opened(folder, ring_directory):
     def open_it(limits=SMALL):
         return open_journal(
-            directory, instance="sidecar-1", head_directory=head_directory, limits=limits
+            folder, instance="sidecar-1", ring_directory=ring_directory, limits=limits
         )
 
     return open_it
 
 
-async def test_a_stalled_disk_is_not_noticed_and_its_records_arrive(opened, directory):
+async def test_a_stalled_disk_is_not_noticed_and_its_records_arrive(opened, folder):
     async with opened() as journal:
-        come_back = stall_disk(directory)
+        come_back = stall_disk(folder)
         records = [a_record(number) for number in range(200)]
         for record in records:
             began = time.perf_counter()
@@ -56,22 +56,22 @@ async def test_a_stalled_disk_is_not_noticed_and_its_records_arrive(opened, dire
             assert time.perf_counter() - began < 0.5
         await until(lambda: journal.problem)
         assert "has not answered" in journal.problem
-        assert journal.head_bytes_in_use > 0
+        assert journal.ring_bytes_in_use > 0
         come_back()
-        await until(lambda: not journal.head_bytes_in_use)
+        await until(lambda: not journal.ring_bytes_in_use)
         assert journal.problem is None
         assert journal.bytes_on_disk > 0
         assert await everything(journal) == (records, [])
 
 
-async def test_with_a_dead_disk_the_database_still_gets_everything(opened, directory):
+async def test_with_a_dead_disk_the_database_still_gets_everything(opened, folder):
     async with opened() as journal:
-        come_back = stall_disk(directory)
+        come_back = stall_disk(folder)
         journal.offer(a_record(0))
         await until(lambda: journal.problem)
         await everything(journal)
         paths = []
-        # Many times what the head can hold.
+        # Many times what the ring can hold.
         for turn in range(20):
             for number in range(200):
                 assert journal.offer(a_record(200 * turn + number))
@@ -79,21 +79,21 @@ async def test_with_a_dead_disk_the_database_still_gets_everything(opened, direc
             paths += [record.path for record in records]
             assert gaps == []
         assert paths == [a_record(number).path for number in range(4_000)]
-        assert journal.refused == 0
+        assert journal.intake.refused == 0
         assert journal.bytes_on_disk == 0
         come_back()
 
 
 async def test_a_stop_does_not_wait_for_a_dead_disk_and_the_next_start_has_everything(
-    opened, directory, head_directory
+    opened, folder, ring_directory
 ):
     began = time.monotonic()
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.neighbours.journal_child",
-        str(directory),
-        str(head_directory),
+        str(folder),
+        str(ring_directory),
         "500",
     )
     try:
@@ -102,35 +102,35 @@ async def test_a_stop_does_not_wait_for_a_dead_disk_and_the_next_start_has_every
         if child.returncode is None:
             child.kill()
     assert time.monotonic() - began < 15
-    assert list(head_directory.glob("*.head"))
+    assert list(ring_directory.glob("*.head"))
     async with opened() as journal:
         records, gaps = await everything(journal)
     assert [record.path for record in records] == [a_record(n).path for n in range(500)]
     assert gaps == []
-    assert list(head_directory.iterdir()) == []
+    assert list(ring_directory.iterdir()) == []
 
 
-async def test_a_failing_disk_is_tried_again_until_it_works(opened, directory):
-    away = directory.with_name("away")
+async def test_a_failing_disk_is_tried_again_until_it_works(opened, folder):
+    away = folder.with_name("away")
     async with opened() as journal:
         records = [a_record(number) for number in range(100)]
         for record in records[:50]:
             journal.offer(record)
-        await until(lambda: not journal.head_bytes_in_use)
-        directory.rename(away)
+        await until(lambda: not journal.ring_bytes_in_use)
+        folder.rename(away)
         more = [a_record(number) for number in range(50, 400)]
         for record in more:
             assert journal.offer(record)
         await until(lambda: journal.problem)
         assert "No such file or directory" in journal.problem
-        away.rename(directory)
-        await until(lambda: not journal.head_bytes_in_use and not journal.problem)
+        away.rename(folder)
+        await until(lambda: not journal.ring_bytes_in_use and not journal.problem)
         assert await everything(journal) == (records[:50] + more, [])
 
 
 def test_a_write_that_stops_half_way_is_cut_off_and_made_again(tmp_path):
-    directory = JournalFolder(tmp_path)
-    kept = Segments(directory, 1 << 20)
+    folder = JournalFolder(tmp_path)
+    kept = Segments(folder, 1 << 20)
     lines = [record_line(number, a_record(number)) for number in range(10)]
     first, second = b"".join(lines[:5]), b"".join(lines[5:])
     kept.append(0, first)
@@ -141,7 +141,7 @@ def test_a_write_that_stops_half_way_is_cut_off_and_made_again(tmp_path):
     kept.append(len(first), second)
     kept.leave()
     assert b"".join(path.read_bytes() for path in segments(tmp_path)) == first + second
-    directory.close()
+    folder.close()
 
 
 class file_size_limited:  # noqa: N801 -- reads as what it does
@@ -161,15 +161,15 @@ class file_size_limited:  # noqa: N801 -- reads as what it does
 async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call_comes(opened):
     async with opened() as journal:
         offered: list[tuple[AuditRecord, bool]] = []
-        # Until the disk is full and not only the head, which is when the mover is slow.
-        while journal.problem is None or not journal.refused:
+        # Until the disk is full and not only the ring, which is when the mover is slow.
+        while journal.problem is None or not journal.intake.refused:
             for number in range(len(offered), len(offered) + 100):
                 record = a_record(number)
                 offered.append((record, journal.offer(record)))
             await asyncio.sleep(0.005)
         taken = [record for record, was_taken in offered if was_taken]
         refused = [record for record, was_taken in offered if not was_taken]
-        assert journal.refused == len(refused)
+        assert journal.intake.refused == len(refused)
         assert "used up its bytes" in journal.problem
         assert journal.bytes_on_disk <= SMALL.max_bytes
         records, gaps = await everything(journal)
@@ -184,7 +184,7 @@ async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call
 
 
 async def test_each_time_the_journal_is_full_is_a_gap_of_its_own(opened):
-    async with opened(Limits(head_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
+    async with opened(Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
         refused, gaps = [], []
         for _ in range(3):
             refused.append(sum(not journal.offer(a_record(number)) for number in range(1_000)))
@@ -196,7 +196,7 @@ async def test_each_time_the_journal_is_full_is_a_gap_of_its_own(opened):
 
 
 async def test_refusals_survive_a_stop(opened):
-    async with opened(Limits(head_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
+    async with opened(Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
         refused = sum(not journal.offer(a_record(number)) for number in range(1_000))
         assert refused > 0
     async with opened() as journal:
@@ -208,7 +208,7 @@ async def test_refusals_survive_a_stop(opened):
 
 
 async def test_a_small_budget_is_used_again_as_soon_as_its_records_are_written(opened):
-    async with opened(Limits(head_bytes=1, segment_bytes=1 << 20, max_bytes=200_000)) as journal:
+    async with opened(Limits(ring_bytes=1, segment_bytes=1 << 20, max_bytes=200_000)) as journal:
         for turn in range(10):
             for number in range(300):
                 assert journal.offer(a_record(300 * turn + number))
@@ -217,30 +217,30 @@ async def test_a_small_budget_is_used_again_as_soon_as_its_records_are_written(o
         assert journal.bytes_on_disk <= 200_000
 
 
-async def test_more_calls_than_slots_go_on_unprotected_and_are_counted(opened, directory):
+async def test_more_calls_than_slots_go_on_unprotected_and_are_counted(opened, folder):
     async with opened() as journal:
         # The mover adds slots, unless it waits for a disk.
-        come_back = stall_disk(directory)
+        come_back = stall_disk(folder)
         assert journal.offer(a_record(1_100))
         await until(lambda: journal.problem)
         slots = [journal.begin(interrupted(a_record(number))) for number in range(1_100)]
-        assert slots.count(-1) == journal.unprotected == 76
+        assert slots.count(-1) == journal.intake.unprotected == 76
         come_back()
         for number, slot in enumerate(slots):
             assert journal.end(slot, a_record(number))
             if number % 100 == 0:
-                await until(lambda: journal.head_bytes_in_use < 50_000)
+                await until(lambda: journal.ring_bytes_in_use < 50_000)
         records, _ = await everything(journal)
         assert {record.outcome for record in records} == {Outcome.COMPLETED}
         assert len(records) == 1_101
 
 
-async def test_a_disk_that_hangs_over_a_refused_record_holds_nothing_else_up(opened, directory):
+async def test_a_disk_that_hangs_over_a_refused_record_holds_nothing_else_up(opened, folder):
     async with opened() as journal:
-        shelf = directory / "set_aside" / "records.ndjson"
+        shelf = folder / "set_aside" / "records.ndjson"
         shelf.parent.mkdir()
         os.mkfifo(shelf)
-        hanging = asyncio.create_task(journal.set_aside(b"{}\n"))
+        hanging = asyncio.create_task(journal.quarantine(b"{}\n"))
         await asyncio.sleep(0)
         journal.offer(a_record())
         records, _ = await everything(journal)
@@ -253,11 +253,11 @@ async def test_a_disk_that_hangs_over_a_refused_record_holds_nothing_else_up(ope
 
 
 def test_of_what_is_damaged_the_oldest_goes_when_it_takes_too_much(tmp_path):
-    directory = JournalFolder(tmp_path)
-    kept = [directory.keep_damaged(f"{number}.raw", b"x") for number in range(3)]
+    folder = JournalFolder(tmp_path)
+    kept = [folder.keep_damaged(f"{number}.raw", b"x") for number in range(3)]
     for number, path in enumerate(kept):
         os.truncate(path, MAX_DAMAGED_BYTES // 2)
         os.utime(path, (number, number))
-    newest = directory.keep_damaged("9.raw", b"x")
-    directory.close()
+    newest = folder.keep_damaged("9.raw", b"x")
+    folder.close()
     assert sorted(newest.parent.iterdir()) == [kept[2], newest]

@@ -23,19 +23,19 @@ from tests.neighbours.journal import (
 
 
 @pytest.fixture
-def head_directory():
+def ring_directory():
     with shared_memory() as folder:
         yield folder
 
 
 @asynccontextmanager
-async def child(directory, head_directory):
+async def child(folder, ring_directory):
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.neighbours.journal_child",
-        str(directory),
-        str(head_directory),
+        str(folder),
+        str(ring_directory),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -46,9 +46,9 @@ async def child(directory, head_directory):
         await process.wait()
 
 
-async def killed_after(lines, directory, head_directory):
+async def killed_after(lines, folder, ring_directory):
     """Let a child go on until it has said *lines* lines; return what it said until it died."""
-    async with child(directory, head_directory) as process:
+    async with child(folder, ring_directory) as process:
         said = [await process.stdout.readline() for _ in range(lines)]
         process.kill()
         said += (await process.stdout.read()).splitlines(keepends=True)
@@ -62,10 +62,10 @@ async def killed_after(lines, directory, head_directory):
 
 # A ring of 128 KiB turns over at about 500 records.
 @pytest.mark.parametrize("lines", [1, 17, 400, 2_003, 5_000])
-async def test_every_call_has_one_record_after_a_kill(lines, tmp_path, head_directory):
-    began, ended = await killed_after(lines, tmp_path, head_directory)
+async def test_every_call_has_one_record_after_a_kill(lines, tmp_path, ring_directory):
+    began, ended = await killed_after(lines, tmp_path, ring_directory)
     async with open_journal(
-        tmp_path, instance="next", head_directory=head_directory, limits=SMALL
+        tmp_path, instance="next", ring_directory=ring_directory, limits=SMALL
     ) as journal:
         records, gaps = await everything(journal)
 
@@ -79,17 +79,17 @@ async def test_every_call_has_one_record_after_a_kill(lines, tmp_path, head_dire
     assert len(completed - ended) <= 1
     assert {r.status_code for r in records if str(r.id) not in completed} <= {0}
     assert sum(gap.count or 0 for gap in gaps) == 0
-    assert list(head_directory.iterdir()) == []
+    assert list(ring_directory.iterdir()) == []
 
 
-async def test_killed_again_and_again_nothing_is_lost_or_repeated(tmp_path, head_directory):
+async def test_killed_again_and_again_nothing_is_lost_or_repeated(tmp_path, ring_directory):
     began, ended = set(), set()
     for lines in (900, 100, 3, 1_500):
-        began_now, ended_now = await killed_after(lines, tmp_path, head_directory)
+        began_now, ended_now = await killed_after(lines, tmp_path, ring_directory)
         began |= began_now
         ended |= ended_now
     async with open_journal(
-        tmp_path, instance="next", head_directory=head_directory, limits=SMALL
+        tmp_path, instance="next", ring_directory=ring_directory, limits=SMALL
     ) as journal:
         records, gaps = await everything(journal)
 
@@ -101,22 +101,22 @@ async def test_killed_again_and_again_nothing_is_lost_or_repeated(tmp_path, head
 
 
 @pytest.fixture
-def opened(tmp_path, head_directory):
-    def open_it(limits=SMALL, memory=head_directory):
+def opened(tmp_path, ring_directory):
+    def open_it(limits=SMALL, memory=ring_directory):
         return open_journal(
-            tmp_path / "journal", instance="a", head_directory=memory, limits=limits
+            tmp_path / "journal", instance="a", ring_directory=memory, limits=limits
         )
 
     return open_it
 
 
 @pytest.fixture
-def killed(tmp_path, head_directory):
+def killed(tmp_path, ring_directory):
     """Keep what a kill at this moment leaves in memory and on disk; put it there afterwards."""
     kept, journal = tmp_path / "kept", tmp_path / "journal"
 
     def now():
-        shutil.copytree(head_directory, kept / "memory")
+        shutil.copytree(ring_directory, kept / "memory")
         shutil.copytree(journal, kept / "journal")
 
     def found():
@@ -127,7 +127,7 @@ def killed(tmp_path, head_directory):
     return now, found
 
 
-NOTHING_MOVES = Limits(head_bytes=1, segment_bytes=1, max_bytes=1)
+NOTHING_MOVES = Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)
 
 
 @pytest.mark.parametrize("noted", [0, 50])
@@ -137,17 +137,17 @@ async def test_killed_between_moving_to_disk_and_noting_it(noted, opened, killed
         records = [a_record(number) for number in range(200)]
         for record in records:
             journal.offer(record)
-        await until(lambda: not journal.head_bytes_in_use)
+        await until(lambda: not journal.ring_bytes_in_use)
         now()
     memory = found()
     [path] = memory.glob("*.head")
-    head = Ring.open(path)
-    head.moved = len(b"".join(record_line(n + 1, r) for n, r in enumerate(records[:noted])))
-    head.close()
+    ring = Ring.open(path)
+    ring.moved = len(b"".join(record_line(n + 1, r) for n, r in enumerate(records[:noted])))
+    ring.close()
 
     async with opened(memory=memory) as journal:
         journal.offer(a_record(200))
-        await until(lambda: not journal.head_bytes_in_use)
+        await until(lambda: not journal.ring_bytes_in_use)
         on_disk = sum(path.stat().st_size for path in segments(tmp_path / "journal"))
         assert journal.bytes_on_disk == on_disk
         read, gaps = await everything(journal)
@@ -179,10 +179,10 @@ async def test_interrupted_calls_wait_for_room_in_a_full_head(opened, killed):
         now()
 
     async with opened(NOTHING_MOVES, found()) as journal:
-        assert journal.is_behind
+        assert journal.intake.is_behind
         records, gaps = await everything(journal)
         assert len(records) == kept
-        await until(lambda: not journal.is_behind)
+        await until(lambda: not journal.intake.is_behind)
         late, told = await everything(journal)
     assert [record.id for record in late] == [record.id for record in begun]
     assert {record.outcome for record in late} == {Outcome.INTERRUPTED}

@@ -1,4 +1,4 @@
-"""The journal across clean stops, its lock, and heads that are not where they should be."""
+"""The journal across clean stops, its lock, and rings that are not where they should be."""
 
 import asyncio
 import os
@@ -21,20 +21,20 @@ from tests.neighbours.patience import eventually
 
 
 @pytest.fixture
-def directory(tmp_path):
+def folder(tmp_path):
     return tmp_path / "journal"
 
 
 @pytest.fixture
-def head_directory(tmp_path):
-    return tmp_path / "head"
+def ring_directory(tmp_path):
+    return tmp_path / "ring"
 
 
 @pytest.fixture
-def opened(directory, head_directory):
+def opened(folder, ring_directory):
     def open_it(**changes):
-        values = {"instance": "sidecar-1", "head_directory": head_directory, "limits": SMALL}
-        return open_journal(directory, **{**values, **changes})
+        values = {"instance": "sidecar-1", "ring_directory": ring_directory, "limits": SMALL}
+        return open_journal(folder, **{**values, **changes})
 
     return open_it
 
@@ -44,7 +44,7 @@ async def test_records_come_out_in_the_order_in_which_they_went_in(opened):
         records = [a_record(number) for number in range(100)]
         assert all(journal.offer(record) for record in records)
         assert await everything(journal) == (records, [])
-        assert journal.accepted == 100
+        assert journal.intake.accepted == 100
         assert not journal.has_unwritten
 
 
@@ -65,19 +65,17 @@ async def test_reading_waits_for_a_record_and_says_the_same_until_it_is_committe
         assert await journal.read() is None
 
 
-async def test_a_clean_stop_brings_all_to_disk_and_leaves_no_head(
-    opened, directory, head_directory
-):
+async def test_a_clean_stop_brings_all_to_disk_and_leaves_no_head(opened, folder, ring_directory):
     records = [a_record(number) for number in range(2_000)]
     async with opened() as journal:
         for record in records:
             journal.offer(record)
-            await until(lambda: journal.head_bytes_in_use < 100_000)
-    assert list(head_directory.iterdir()) == []
-    assert not (directory / "running").exists()
+            await until(lambda: journal.ring_bytes_in_use < 100_000)
+    assert list(ring_directory.iterdir()) == []
+    assert not (folder / "running").exists()
     async with opened() as journal:
         assert await everything(journal) == (records, [])
-    assert segments(directory) == []
+    assert segments(folder) == []
 
 
 async def test_what_was_committed_is_not_read_again(opened):
@@ -93,44 +91,44 @@ async def test_what_was_committed_is_not_read_again(opened):
 
 
 async def test_calls_that_nobody_ends_before_the_stop_are_recorded_as_interrupted(
-    opened, head_directory
+    opened, ring_directory
 ):
     async with opened() as journal:
         journal.begin(interrupted(a_record()))
         journal.end(journal.begin(interrupted(a_record())), a_record())
         assert journal.in_flight == 1
-    assert list(head_directory.iterdir()) == []
+    assert list(ring_directory.iterdir()) == []
     async with opened() as journal:
         records, _ = await everything(journal)
         assert [r.outcome for r in records] == [Outcome.COMPLETED, Outcome.INTERRUPTED]
 
 
-async def test_segments_are_deleted_once_they_are_committed(opened, directory):
+async def test_segments_are_deleted_once_they_are_committed(opened, folder):
     async with opened() as journal:
         for number in range(1_500):
             journal.offer(a_record(number))
-            await until(lambda: journal.head_bytes_in_use < 100_000)
-        await until(lambda: not journal.head_bytes_in_use)
-        before = len(segments(directory))
+            await until(lambda: journal.ring_bytes_in_use < 100_000)
+        await until(lambda: not journal.ring_bytes_in_use)
+        before = len(segments(folder))
         assert before > 3
         await everything(journal)
-        await until(lambda: len(segments(directory)) <= 1)
+        await until(lambda: len(segments(folder)) <= 1)
         await until(lambda: journal.bytes_on_disk <= SMALL.segment_bytes)
 
 
-async def test_a_second_process_is_told_who_is_in_its_way(opened, directory):
+async def test_a_second_process_is_told_who_is_in_its_way(opened, folder):
     async with opened():
-        with pytest.raises(JournalLockedError, match=str(directory)):
+        with pytest.raises(JournalLockedError, match=str(folder)):
             async with opened():
                 pass
     async with opened():
         pass
 
 
-async def test_an_opening_given_up_leaves_the_journal_to_the_next(opened, directory):
+async def test_an_opening_given_up_leaves_the_journal_to_the_next(opened, folder):
     async with opened() as journal:
         assert journal.offer(a_record())
-    mark = directory / "running"
+    mark = folder / "running"
     os.mkfifo(mark)  # to open it waits until somebody writes there
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1), opened():
@@ -146,26 +144,26 @@ async def test_an_opening_given_up_leaves_the_journal_to_the_next(opened, direct
     assert [record.path for record in await eventually(records)] == [a_record().path]
 
 
-async def test_a_directory_that_cannot_be_made_is_one_readable_line(opened, directory):
-    directory.write_text("a file is in the way")
-    with pytest.raises(JournalError, match=f"{directory}: no journal can be kept here"):
+async def test_a_folder_that_cannot_be_made_is_one_readable_line(opened, folder):
+    folder.write_text("a file is in the way")
+    with pytest.raises(JournalError, match=f"{folder}: no journal can be kept here"):
         async with opened():
             pass
 
 
-async def test_a_head_lost_with_its_memory_leaves_a_gap_of_unknown_size(
-    opened, directory, head_directory
+async def test_a_ring_lost_with_its_memory_leaves_a_gap_of_unknown_size(
+    opened, folder, ring_directory
 ):
-    (lost := directory.parent / "lost").mkdir()
-    async with opened(head_directory=lost) as journal:
+    (lost := folder.parent / "lost").mkdir()
+    async with opened(ring_directory=lost) as journal:
         for number in range(10):
             journal.offer(a_record(number))
-        await until(lambda: not journal.head_bytes_in_use)
-        copy = directory.parent / "copy"
-        # What a machine leaves of the directory when it loses its power.
-        os.system(f"cp -r {directory} {copy}")  # noqa: ASYNC221
+        await until(lambda: not journal.ring_bytes_in_use)
+        copy = folder.parent / "copy"
+        # What a machine leaves of the folder when it loses its power.
+        os.system(f"cp -r {folder} {copy}")  # noqa: ASYNC221
     async with open_journal(
-        copy, instance="sidecar-1", head_directory=head_directory, limits=SMALL
+        copy, instance="sidecar-1", ring_directory=ring_directory, limits=SMALL
     ) as journal:
         journal.offer(a_record(99))
         records, [gap] = await everything(journal)
@@ -175,49 +173,49 @@ async def test_a_head_lost_with_its_memory_leaves_a_gap_of_unknown_size(
 
 
 async def test_a_lost_head_with_nothing_on_disk_is_a_gap_since_the_last_commit(
-    opened, directory, head_directory
+    opened, folder, ring_directory
 ):
     async with opened() as journal:
         journal.offer(a_record())
         await everything(journal)
-    assert segments(directory) == []
-    (directory / "running").write_text("123456789\n")
-    os.utime(directory / "position.json", (BEGINNING.timestamp(), BEGINNING.timestamp()))
+    assert segments(folder) == []
+    (folder / "running").write_text("123456789\n")
+    os.utime(folder / "position.json", (BEGINNING.timestamp(), BEGINNING.timestamp()))
     async with opened() as journal:
         _, [gap] = await everything(journal)
     assert (gap.reason, gap.started_at) == ("head_lost", BEGINNING)
 
 
-async def test_a_head_of_another_life_is_set_aside(opened, directory, head_directory):
+async def test_a_ring_of_another_life_is_set_aside(opened, folder, ring_directory):
     async with opened() as journal:
         journal.offer(a_record(1))
-        [head] = head_directory.glob("*.head")
-        stale = head.read_bytes()
+        [ring] = ring_directory.glob("*.head")
+        stale = ring.read_bytes()
     async with opened() as journal:
         journal.offer(a_record(2))
-    head.write_bytes(stale)
-    (directory / "running").write_text("123456789\n")
+    ring.write_bytes(stale)
+    (folder / "running").write_text("123456789\n")
     async with opened() as journal:
         records, [gap] = await everything(journal)
     assert [r.path for r in records] == [a_record(1).path, a_record(2).path]
     assert gap.reason == "head_lost"
-    assert len(list((directory / "damaged").iterdir())) == 1
+    assert len(list((folder / "damaged").iterdir())) == 1
 
 
-async def test_without_room_in_memory_the_head_lies_in_the_journal_directory(
-    opened, directory, head_directory
+async def test_without_room_in_memory_the_ring_lies_in_the_journal_folder(
+    opened, folder, ring_directory
 ):
-    head_directory.write_text("no folder")
+    ring_directory.write_text("no folder")
     async with opened() as journal:
-        assert list(directory.glob("*.head"))
-        assert "PROXY_JOURNAL_HEAD_DIR" in str(journal.problem)
+        assert list(folder.glob("*.head"))
+        assert "PROXY_JOURNAL_RING_DIR" in str(journal.problem)
         journal.offer(a_record())
         records, _ = await everything(journal)
         assert len(records) == 1
-    assert not list(directory.glob("*.head"))
+    assert not list(folder.glob("*.head"))
 
 
-async def test_without_any_room_for_a_head_there_is_one_readable_line(opened, head_directory):
-    with pytest.raises(JournalError, match="no room for a journal head"):
-        async with opened(limits=Limits(head_bytes=1 << 60)):
+async def test_without_any_room_for_a_ring_there_is_one_readable_line(opened, ring_directory):
+    with pytest.raises(JournalError, match="no room for a journal ring"):
+        async with opened(limits=Limits(ring_bytes=1 << 60)):
             pass

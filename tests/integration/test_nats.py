@@ -178,14 +178,14 @@ async def test_what_postgresql_refuses_stays_in_the_stream_and_the_rest_goes_on(
         await publishing(lambda: Publisher(jetstream).append([*good[:2], poison, *good[2:]]))
 
         assert await stored(store, 4) == good
-    assert ingest.refused == 1
+    assert ingest.quarantined == 1
     kept = await last_refused(settings)
     assert str(poison.id).encode() in kept.data
     assert kept.headers["Audit-Kind"] == "record"
     assert "Unicode" in kept.headers["Audit-Reason"]
 
 
-async def test_a_message_that_is_none_is_set_aside_as_it_is(settings, jetstream, store):
+async def test_a_message_that_is_none_is_quarantined_as_it_is(settings, jetstream, store):
     async with open_jetstream(settings) as other, ingesting(other, store):
         await publishing(lambda: Publisher(jetstream).append([a_record(0)]))
         async with client_of(settings) as client:

@@ -9,7 +9,7 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Outcome
 from audit_log.tokens import hash_token
 from tests.neighbours.client import connected
-from tests.neighbours.services import LANES, refusing_port, running_sidecar
+from tests.neighbours.services import refusing_port, running_sidecar
 from tests.neighbours.trail import recorded
 from tests.neighbours.upstream import (
     OK,
@@ -41,10 +41,9 @@ async def secret(token):
     return token[1]
 
 
-@pytest.fixture(params=LANES)
-async def sidecar(request, upstream, database_url):
-    lane = LANES[request.param]
-    async with running_sidecar(upstream.url, database_url, PROXY_EXPRESS_LANE=lane) as service:
+@pytest.fixture
+async def sidecar(upstream, database_url):
+    async with running_sidecar(upstream.url, database_url) as service:
         yield service
 
 

@@ -141,7 +141,7 @@ async def test_an_answer_that_breaks_off_does_not_look_complete(
         assert received + await client.read_to_the_end() == body
 
 
-async def test_a_reset_of_an_answer_without_length_is_passed_on_as_a_reset(
+async def test_a_reset_of_an_response_without_length_is_passed_on_as_a_reset(
     shared_sidecar: Service, shared_upstream: Upstream
 ) -> None:
     # Nothing but the way in which the connection ends tells this body from a complete one.

@@ -18,7 +18,7 @@ from tests.neighbours.certificates import LOOPBACK, key_pair_of, trusting
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request, sized
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import CHECKOUT, LANES, running_audit_api, running_sidecar
+from tests.neighbours.services import CHECKOUT, running_audit_api, running_sidecar
 from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
 
 
@@ -39,11 +39,8 @@ def tls_settings(prefix: str, pair: KeyPair) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("lane", LANES.values(), ids=LANES)
-async def test_calls_over_tls_are_relayed_as_they_are_without(
-    lane: str, pair: KeyPair, upstream: Upstream
-):
-    settings = tls_settings("PROXY_TLS_", pair) | {"PROXY_EXPRESS_LANE": lane}
+async def test_calls_over_tls_are_relayed_as_they_are_without(pair: KeyPair, upstream: Upstream):
+    settings = tls_settings("PROXY_TLS_", pair)
     async with running_sidecar(upstream.url, **settings) as sidecar:
         async with connected(sidecar.port, tls=trusting(pair)) as client:
             assert (await client.ask(request(b"GET /a"))).content == b"ok"
@@ -66,11 +63,10 @@ async def test_calls_over_tls_are_relayed_as_they_are_without(
             assert await client.read_exactly(4) == b"echo"
 
 
-@pytest.mark.parametrize("lane", LANES.values(), ids=LANES)
 async def test_a_client_that_speaks_no_tls_is_hung_up_on_without_a_word(
-    lane: str, pair: KeyPair, upstream: Upstream
+    pair: KeyPair, upstream: Upstream
 ):
-    settings = tls_settings("PROXY_TLS_", pair) | {"PROXY_EXPRESS_LANE": lane}
+    settings = tls_settings("PROXY_TLS_", pair)
     async with running_sidecar(upstream.url, **settings) as sidecar:
         async with connected(sidecar.port) as client:
             await client.send(request(b"GET /"))

@@ -10,7 +10,7 @@ from tests.neighbours.client import connected
 from tests.neighbours.collector import collecting, values
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import CHECKOUT, LANES, running_sidecar
+from tests.neighbours.services import CHECKOUT, running_sidecar
 from tests.neighbours.upstream import answering
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -56,14 +56,11 @@ async def collector():
         yield collector
 
 
-@pytest.mark.parametrize("lane", LANES)
 async def test_a_span_is_the_child_of_the_clients_and_says_what_the_record_says(
-    lane, upstream, database_url, secret, collector
+    upstream, database_url, secret, collector
 ):
     upstream.plan(answering(FAILED))
-    async with traced(
-        upstream, database_url, collector, PROXY_EXPRESS_LANE=LANES[lane]
-    ) as sidecar:
+    async with traced(upstream, database_url, collector) as sidecar:
         async with connected(sidecar.port) as client:
             await client.ask(asking(secret, b"traceparent: " + TRACEPARENT))
         [span] = await collector.received(1)

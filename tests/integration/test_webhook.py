@@ -125,8 +125,8 @@ async def test_a_burst_of_refused_tokens_is_told_once_and_no_call_waits_for_a_sl
 async def test_a_gap_is_told_when_it_is_written(home, upstream, database_url, database, receiver):
     async with hooked(home, upstream, database_url, receiver.url) as sidecar:
         await sidecar.kill()
-    for head in home.head.rglob("*.head"):
-        head.unlink()
+    for ring in home.ring.rglob("*.head"):
+        ring.unlink()
     async with hooked(home, upstream, database_url, receiver.url) as sidecar:
         [sent] = await receiver.received(1)
         assert await metric(sidecar, "gaps_total") == 1

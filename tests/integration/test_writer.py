@@ -20,7 +20,7 @@ async def nobody(token_hash):
 @pytest.fixture
 async def journal(tmp_path):
     async with open_journal(
-        tmp_path / "journal", instance="sidecar-1", head_directory=tmp_path / "head", limits=SMALL
+        tmp_path / "journal", instance="sidecar-1", ring_directory=tmp_path / "ring", limits=SMALL
     ) as journal:
         yield journal
 
@@ -49,14 +49,14 @@ async def test_a_batch_whose_answer_was_lost_is_written_once(journal, store):
     assert await recorded(store) == records
 
 
-async def test_a_record_that_postgresql_refuses_is_set_aside(journal, store, tmp_path):
+async def test_a_record_that_postgresql_refuses_is_quarantined(journal, store, tmp_path):
     poison = a_record(1, path="/%00\x00")
     writer = Writer(journal, store, nobody)
     async with writing(writer, drain_seconds=20):
         for record in (a_record(0), poison, a_record(2)):
             journal.offer(record)
     assert [r.path for r in await recorded(store)] == [a_record(0).path, a_record(2).path]
-    assert writer.set_aside == 1
+    assert writer.quarantined == 1
     aside = (tmp_path / "journal" / "set_aside" / "records.ndjson").read_text()
     assert str(poison.id) in aside
 
@@ -68,7 +68,7 @@ async def test_a_gap_is_stored(journal, store):
     async with writing(Writer(journal, store, nobody), drain_seconds=20):
         await until(lambda: not journal.has_unwritten)
         # Told when there is room again, though no call comes.
-        await until(lambda: not journal.is_behind and not journal.has_unwritten)
+        await until(lambda: not journal.intake.is_behind and not journal.has_unwritten)
     [gap] = await store.gaps()
     assert isinstance(gap, Gap)
     assert (gap.count, gap.reason, gap.instance) == (refused, "journal_full", "sidecar-1")
@@ -89,10 +89,10 @@ async def test_a_database_that_is_away_delays_and_loses_nothing(journal, postgre
                 if number % 500 == 499:
                     await no_connections(postgres, database_url, allowed=True)
                 if number % 50 == 0:
-                    await until(lambda: journal.head_bytes_in_use < 60_000)
+                    await until(lambda: journal.ring_bytes_in_use < 60_000)
         written = await recorded(store)
     assert len({record.id for record in written}) == len(written) == 2_004
-    assert writer.written == 2_004
+    assert writer.progress.written == 2_004
 
 
 async def no_connections(postgres, url, *, allowed):
@@ -109,7 +109,7 @@ async def no_connections(postgres, url, *, allowed):
 async def test_what_the_writer_does_not_get_to_is_written_by_the_next_start(tmp_path, store):
     def opened():
         return open_journal(
-            tmp_path / "journal", instance="a", head_directory=tmp_path / "head", limits=SMALL
+            tmp_path / "journal", instance="a", ring_directory=tmp_path / "ring", limits=SMALL
         )
 
     class Away:
@@ -136,6 +136,6 @@ async def test_a_clock_that_jumps_breaks_neither_order_nor_insert(journal, store
     async with writing(writer, drain_seconds=20):
         for record in years:
             journal.offer(record)
-    assert writer.written == 4
+    assert writer.progress.written == 4
     assert {r.id for r in await recorded(store)} == {r.id for r in years}
     assert new_record_id() > years[-1].id

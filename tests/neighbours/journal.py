@@ -12,7 +12,7 @@ from typing import Any
 from audit_log.record import AuditRecord, Gap, Outcome, new_record_id
 from proxy.journal import Batch, Journal, Limits
 
-SMALL = Limits(head_bytes=128 * 1024, segment_bytes=64 * 1024, max_bytes=1024 * 1024)
+SMALL = Limits(ring_bytes=128 * 1024, segment_bytes=64 * 1024, max_bytes=1024 * 1024)
 """A journal that turns over within a few hundred records."""
 BEGINNING = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -59,13 +59,13 @@ async def until(condition: Callable[[], object], seconds: float = 20) -> None:
             await asyncio.sleep(0.01)
 
 
-def stall_disk(directory: Path) -> Callable[[], None]:
+def stall_disk(folder: Path) -> Callable[[], None]:
     """Let the first write to an open journal hang; return what lets the disk come back.
 
     Opening a pipe to write waits until somebody opens it to read: a system call that hangs, as
     it does on a dead disk, on any machine and for any user.
     """
-    pipe = directory / f"{0:020d}.ndjson"
+    pipe = folder / f"{0:020d}.ndjson"
     os.mkfifo(pipe)
 
     def come_back() -> None:
@@ -75,8 +75,8 @@ def stall_disk(directory: Path) -> Callable[[], None]:
     return come_back
 
 
-def segments(directory: Path) -> list[Path]:
-    return sorted(directory.glob("*.ndjson"))
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.ndjson"))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A process with a journal, to be killed: says which calls began and ended, as an upstream would.
 
-`python -m tests.neighbours.journal_child DIRECTORY HEAD_DIRECTORY` appends until it is killed;
+`python -m tests.neighbours.journal_child FOLDER RING_DIRECTORY` appends until it is killed;
 with a number as third argument it appends so many records to a disk that hangs, and stops.
 """
 
@@ -16,9 +16,9 @@ CALLS_AT_ONCE = 20
 CLOSE_SECONDS = 1.0
 
 
-async def main(directory: Path, head_directory: Path) -> None:
+async def main(folder: Path, ring_directory: Path) -> None:
     async with open_journal(
-        directory, instance="child", head_directory=head_directory, limits=SMALL
+        folder, instance="child", ring_directory=ring_directory, limits=SMALL
     ) as journal:
         in_flight = []
         number = 0
@@ -32,15 +32,15 @@ async def main(directory: Path, head_directory: Path) -> None:
                 slot, ended = in_flight.pop(number % CALLS_AT_ONCE)
                 assert journal.end(slot, ended)
                 say(f"ended {ended.id}")
-            # What finds no room in the small head would be lost on purpose.
-            await until(lambda: journal.head_bytes_in_use < SMALL.head_bytes // 2)
+            # What finds no room in the small ring would be lost on purpose.
+            await until(lambda: journal.ring_bytes_in_use < SMALL.ring_bytes // 2)
 
 
-async def stop_after(count: int, directory: Path, head_directory: Path) -> None:
+async def stop_after(count: int, folder: Path, ring_directory: Path) -> None:
     async with open_journal(
-        directory, instance="child", head_directory=head_directory, close_seconds=CLOSE_SECONDS
+        folder, instance="child", ring_directory=ring_directory, close_seconds=CLOSE_SECONDS
     ) as journal:
-        stall_disk(directory)
+        stall_disk(folder)
         for number in range(count):
             journal.offer(a_record(number))
 

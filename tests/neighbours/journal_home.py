@@ -15,13 +15,13 @@ class JournalHome:
     """The directories of one journal. Each run of a sidecar here goes on with it."""
 
     journal: Path
-    head: Path
+    ring: Path
 
     @property
     def environment(self) -> dict[str, str]:
         return {
             "PROXY_JOURNAL_DIR": str(self.journal),
-            "PROXY_JOURNAL_RING_DIR": str(self.head),
+            "PROXY_JOURNAL_RING_DIR": str(self.ring),
             "PROXY_INSTANCE": self.journal.parent.name,
         }
 
@@ -40,5 +40,5 @@ class JournalHome:
 @contextmanager
 def journal_home() -> Iterator[JournalHome]:
     """A home on disk and on tmpfs that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="sidecar-") as directory, shared_memory() as head:
-        yield JournalHome(Path(directory) / "journal", head)
+    with tempfile.TemporaryDirectory(prefix="sidecar-") as directory, shared_memory() as ring:
+        yield JournalHome(Path(directory) / "journal", ring)

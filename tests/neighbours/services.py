@@ -12,7 +12,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 import pytest_asyncio
 
 from tests.neighbours.upstream import Upstream
@@ -168,7 +167,7 @@ async def running_sidecar(
     """
     with (
         tempfile.TemporaryDirectory(prefix="journal-") as journal,
-        tempfile.TemporaryDirectory(prefix="journal-head-") as head,
+        tempfile.TemporaryDirectory(prefix="journal-ring-") as ring,
         refusing_port() as nobody,
     ):
         settings = {
@@ -177,7 +176,7 @@ async def running_sidecar(
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
             "PROXY_JOURNAL_DIR": journal,
-            "PROXY_JOURNAL_RING_DIR": head,
+            "PROXY_JOURNAL_RING_DIR": ring,
         }
         async with running("proxy", settings | environment) as service:
             yield service
@@ -212,23 +211,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-LANES: Final = {"express": "on", "general": "off"}
-"""`PROXY_EXPRESS_LANE` by lane. What is promised of calls is promised in both."""
-
-
-@pytest_asyncio.fixture(params=LANES)
-async def sidecar(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[Service]:
+@pytest_asyncio.fixture
+async def sidecar(upstream: Upstream) -> AsyncIterator[Service]:
     """A sidecar with the default settings before `upstream`, PostgreSQL being away."""
-    lane = LANES[request.param]
-    async with running_sidecar(upstream.url, PROXY_EXPRESS_LANE=lane) as service:
+    async with running_sidecar(upstream.url) as service:
         yield service
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=LANES)
-async def shared_sidecar(
-    request: pytest.FixtureRequest, shared_upstream: Upstream
-) -> AsyncIterator[Service]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
     """One sidecar for all tests of a module that run in the module's loop."""
-    lane = LANES[request.param]
-    async with running_sidecar(shared_upstream.url, PROXY_EXPRESS_LANE=lane) as service:
+    async with running_sidecar(shared_upstream.url) as service:
         yield service

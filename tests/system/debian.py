@@ -31,10 +31,14 @@ def debian_root(directory: Path, *packages: str) -> None:
 
 
 def fetched_wheels(directory: Path) -> Path:
-    """Fetch what the services need, with this machine's own pip; return *directory*."""
-    run(
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
-        *("--only-binary=:all:", "--requirement", CHECKOUT / "requirements" / "runtime.lock"),
-        *("--python-version", "3.11", "--dest", directory),  # bookworm's
-    )
+    """Fetch what the services and their wheel need, with this machine's own pip.
+
+    Return *directory*.
+    """
+    for lock in ("runtime.lock", "build.lock"):
+        run(
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+            *("--only-binary=:all:", "--requirement", CHECKOUT / "requirements" / lock),
+            *("--python-version", "3.11", "--dest", directory),  # bookworm's
+        )
     return directory

@@ -95,11 +95,11 @@ async def test_the_sidecar_verifies_postgresql_and_shows_its_certificate(
         await recovered(sidecar)
 
     async with running_sidecar(upstream.url, verified) as sidecar:
-        said = await sidecar.logged("directory.became_unavailable")
+        said = await sidecar.logged("token_cache.became_unavailable")
         assert "certificate" in said["reason"], said
         assert sidecar.noise == []
 
     stranger = f"{secure.url}?sslmode=verify-full&sslrootcert={secure.client.certificate}"
     async with running_sidecar(upstream.url, stranger + shown) as sidecar:
-        said = await sidecar.logged("directory.became_unavailable")
+        said = await sidecar.logged("token_cache.became_unavailable")
         assert "certificate verify failed" in said["reason"], said

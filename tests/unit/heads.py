@@ -1,7 +1,8 @@
 """Heads of requests, for unit tests."""
 
+from proxy.http.fields import FieldParser
 from proxy.http.request import RequestHead, parsed_head
-from proxy.http.response import HeadReader, ResponseHead
+from proxy.http.response import ResponseHead, parsed_response_head
 
 
 def head_with(method: str = "POST", target: str = "/mcp", **fields: str) -> RequestHead:
@@ -11,9 +12,7 @@ def head_with(method: str = "POST", target: str = "/mcp", **fields: str) -> Requ
     return parsed_head("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
 
-def answer_with(status: int, **fields: str) -> ResponseHead:
-    """Return the head of an answer with *fields*."""
+def response_with(status: int, **fields: str) -> ResponseHead:
+    """Return the head of a response with *fields*."""
     lines = [f"HTTP/1.1 {status} So", *(f"{name}: {value}" for name, value in fields.items())]
-    read = HeadReader().feed("\r\n".join([*lines, "", ""]).encode())
-    assert read is not None
-    return read[0]
+    return parsed_response_head("\r\n".join([*lines, "", ""]).encode(), FieldParser())

@@ -2,13 +2,13 @@ import pytest
 
 from proxy.http.fields import Fields
 from proxy.http.forwarding import (
-    Peer,
     request_fields,
     response_fields,
     switched_fields,
     unchunked_response_fields,
     upgrade_of,
 )
+from proxy.http.peers import Peer
 
 STRANGER = Peer("192.0.2.1", "http", is_trusted=False)
 TRUSTED = Peer("10.0.0.1", "http", is_trusted=True)

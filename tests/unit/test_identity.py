@@ -5,17 +5,10 @@ from uuid import uuid4
 import pytest
 
 from audit_log.tokens import Token, hash_token
-from proxy.audit.identity import (
-    AuditedPaths,
-    Caller,
-    Credentials,
-    TokenRecogniser,
-    client_address,
-    path_of,
-    printable,
-    recorded_path,
-)
+from proxy.audit.identity import Caller, Credentials, TokenRecogniser
 from proxy.http.fields import Fields
+from proxy.http.peers import client_address
+from proxy.http.target import AuditedPaths, path_of, printable, recorded_path
 
 OURS = b"Bearer pwm_abc"
 

@@ -4,14 +4,14 @@ import json
 import pytest
 
 from audit_log.record import AuditRecord, Invocation, Origin, Outcome, ToolOutcome
-from proxy.audit.exchange import Tally
 from proxy.audit.identity import Caller
+from proxy.audit.tally import Tally
 from proxy.mcp.in_flight import HUB_KEY, ToolCallsInFlight
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.sessions import MAX_LEFT
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls
 from proxy.mcp.tool_exchange import MAX_TOOL_CALLS, McpExchange
-from tests.unit.heads import answer_with, head_with
+from tests.unit.heads import head_with, response_with
 
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
 SESSION = {"Mcp-Session-Id": "s1"}
@@ -81,14 +81,14 @@ def calling(name="x", rpc_id=1, **params):
 
 
 def answered(exchange, *messages, status=200, fields=None, raw=None):
-    feed = exchange.response_opened(answer_with(status, **(fields or {})))
+    feed = exchange.response_opened(response_with(status, **(fields or {})))
     if feed is not None:
         feed(raw if raw is not None else b"".join(json.dumps(each).encode() for each in messages))
     exchange.end(Outcome.COMPLETED, status)
 
 
 def streamed(exchange, *messages, ids=False, outcome=Outcome.COMPLETED):
-    feed = exchange.response_opened(answer_with(200, **{"Content-Type": "text/event-stream"}))
+    feed = exchange.response_opened(response_with(200, **{"Content-Type": "text/event-stream"}))
     exchange.end(Outcome.STREAMING, 200)
     for number, message in enumerate(messages):
         event_id = f"id: {number}\n" if ids else ""
@@ -150,7 +150,7 @@ def test_an_answer_may_come_in_a_stream_after_other_messages(bench):
 def test_what_is_no_tool_call_leaves_nothing(bench):
     for method in ("initialize", "tools/list", "notifications/initialized"):
         exchange = bench.post({"jsonrpc": "2.0", "id": 1, "method": method})
-        assert exchange.response_opened(answer_with(200)) is None
+        assert exchange.response_opened(response_with(200)) is None
         exchange.end(Outcome.COMPLETED, 200)
 
     assert bench.recorded.ended == []

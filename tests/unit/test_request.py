@@ -4,13 +4,14 @@ from hypothesis import strategies as st
 
 from proxy.http.errors import RefusedError
 from proxy.http.framing import ChunkedBody, EmptyBody, SizedBody
+from proxy.http.head import HeadReader
 from proxy.http.request import (
     MAX_HEAD_BYTES,
     HeadTooLongError,
     TargetTooLongError,
     UnsupportedRequestError,
     VersionNotSupportedError,
-    end_of_head,
+    check_head,
     parsed_head,
 )
 
@@ -144,13 +145,15 @@ def test_a_long_target_is_414_and_long_fields_are_431():
 )
 def test_what_can_never_become_a_head_is_refused_before_it_ends(received, error):
     with pytest.raises(error):
-        end_of_head(received)
+        check_head(received, None)
 
 
 @given(st.integers(min_value=0, max_value=len(HEAD) - 1), st.binary(max_size=10))
 def test_the_end_of_a_head_is_found_however_it_is_split(searched, behind):
-    assert end_of_head(HEAD[:searched]) is None
-    assert end_of_head(HEAD + behind, searched) == len(HEAD)
+    reader = HeadReader(parsed_head, check_head)
+
+    assert reader.read(HEAD[:searched]) is None
+    assert reader.read(HEAD + behind) == (parsed_head(HEAD), len(HEAD))
 
 
 @given(st.binary(max_size=200))

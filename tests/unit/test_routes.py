@@ -3,7 +3,7 @@ import pytest
 from proxy.relay.routes import Routes
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits
 
-LIMITS = UpstreamLimits(connect_timeout_seconds=1, answer_timeout_seconds=1, idle_seconds=1)
+LIMITS = UpstreamLimits(connect_timeout_seconds=1, response_timeout_seconds=1, idle_seconds=1)
 
 
 @pytest.fixture

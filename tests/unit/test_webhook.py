@@ -15,9 +15,9 @@ from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
 from proxy.telemetry.webhook.announcer import Announcer
 from proxy.telemetry.webhook.burst import COUNT, QUIET_SECONDS, SECONDS, Burst
-from proxy.telemetry.webhook.delivery import PATIENCE_SECONDS, REFUSED, Delivery
 from proxy.telemetry.webhook.event import Event, EventType, signed_fields, signing_key
 from proxy.telemetry.webhook.seen_tokens import SeenTokens
+from proxy.telemetry.webhook.sender import PATIENCE_SECONDS, REFUSED, Sender
 from tests.neighbours.receiver import receiving
 
 TOKEN = UUID("01a01234-89ab-7def-8123-456789abcdef")
@@ -133,7 +133,7 @@ async def test_an_event_that_always_meets_an_error_is_refused_after_an_hour_of_a
     async with receiving() as receiver, ClientSession() as session:
         receiver.statuses.extendleft([500, 500])
         seen = SeenTokens(tmp_path / "seen-tokens")
-        delivery = Delivery(
+        delivery = Sender(
             outbox, session, receiver.url, b"key", seen, disk, lambda: float(next(clock))
         )
         for name in ("bad", "good"):

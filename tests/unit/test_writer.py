@@ -39,7 +39,7 @@ class Source:
     def commit(self, batch):
         self.committed.put_nowait(batch)
 
-    async def set_aside(self, line):
+    async def quarantine(self, line):
         if not self.has_disk:
             raise OSError("no disk")
         self.aside.append(json.loads(line))
@@ -137,8 +137,9 @@ async def test_a_batch_is_written_and_then_committed(writer, source, store):
         source.offer(*records, gaps=[gap])
         await source.committed.get()
         assert (store.records, store.gaps) == (records, [gap])
-        assert (writer.written, writer.set_aside, writer.batch_records) == (3, 0, 3)
-        assert writer.batch_seconds > 0
+        progress = writer.progress
+        assert (progress.written, writer.quarantined, progress.batch_records) == (3, 0, 3)
+        assert progress.batch_seconds > 0
 
 
 async def test_names_are_looked_up_and_hashes_are_not_written(writer, source, store):
@@ -187,7 +188,7 @@ async def test_while_the_directory_is_away_the_batch_waits(writer, source, store
         assert [record.token_name for record in store.records] == [TOKEN.name]
 
 
-async def test_one_poison_record_among_thousands_is_set_aside_in_a_few_round_trips(
+async def test_one_poison_record_among_thousands_is_quarantined_in_a_few_round_trips(
     writer, source, store
 ):
     records = [a_record(number) for number in range(2_000)]
@@ -200,7 +201,7 @@ async def test_one_poison_record_among_thousands_is_set_aside_in_a_few_round_tri
     [aside] = source.aside
     assert aside["record"]["id"] == str(records[1_234].id)
     assert aside["reason"] == "invalid byte sequence"
-    assert (writer.written, writer.set_aside) == (1_999, 1)
+    assert (writer.progress.written, writer.quarantined) == (1_999, 1)
 
 
 async def test_several_poison_records_are_all_found(writer, source, store):
@@ -213,7 +214,7 @@ async def test_several_poison_records_are_all_found(writer, source, store):
     assert len(source.aside) == 4
 
 
-async def test_a_poison_record_that_cannot_be_set_aside_becomes_a_gap(writer, source, store):
+async def test_a_poison_record_that_cannot_be_quarantined_becomes_a_gap(writer, source, store):
     source.has_disk = False
     poison = a_record(1)
     store.poison = {poison.id}

@@ -1,0 +1,75 @@
+"""MCP tool calls as callers get them."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+from uuid import UUID
+
+import msgspec
+
+from audit_api.formats.entries import DetailedEntry, Moment, milliseconds, timestamp
+from audit_log.record import AuditRecord, Invocation
+
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One MCP tool call. Values that are not known, or not yet, are null."""
+
+    id: UUID
+    created_at: Moment
+    tool: str | None
+    token_id: UUID | None
+    token_name: str | None
+    outcome: str | None
+    status_code: int | None
+    duration_ms: float | None
+    error_code: int | None
+    api_calls: int
+    origin: str | None
+    client_ip: str | None
+    request_id: str | None
+    instance: str
+
+    @classmethod
+    def of(cls, invocation: Invocation) -> Self:
+        """Return *invocation* as callers get it."""
+        return cls(**_of_invocation(invocation))
+
+
+class ToolCallWithCalls(ToolCall, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One MCP tool call with the API calls that it caused, oldest first."""
+
+    calls: list[DetailedEntry]
+
+    @classmethod
+    def known(cls, invocation: Invocation, records: Sequence[AuditRecord]) -> Self:
+        """Return a stored *invocation* with its calls."""
+        return cls(**_of_invocation(invocation), calls=list(map(DetailedEntry.of, records)))
+
+    @classmethod
+    def inferred(cls, invocation_id: UUID, records: Sequence[AuditRecord]) -> Self:
+        """Return a tool call that is not stored, or not yet, from *records*: at least one call."""
+        first = records[0]
+        return cls(
+            id=invocation_id,
+            created_at=timestamp(first.created_at),
+            tool=first.tool,
+            token_id=first.token_id,
+            token_name=first.token_name,
+            outcome=None,
+            status_code=None,
+            duration_ms=None,
+            error_code=None,
+            api_calls=len(records),
+            origin=None,
+            client_ip=None,
+            request_id=None,
+            instance=first.instance,
+            calls=list(map(DetailedEntry.of, records)),
+        )
+
+
+def _of_invocation(invocation: Invocation) -> dict[str, Any]:
+    values = {name: getattr(invocation, name) for name in ToolCall.__struct_fields__}
+    return values | {
+        "created_at": timestamp(invocation.created_at),
+        "duration_ms": milliseconds(invocation.duration_ms),
+    }

@@ -1,0 +1,1 @@
+"""`podwarden-audit check`: what a service needs, looked at without starting it."""

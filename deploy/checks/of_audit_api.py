@@ -1,0 +1,48 @@
+"""What the audit API needs."""
+
+from typing import Final
+
+from audit_api.settings import AuditApiSettings
+from audit_log.process.settings import AuditLogSettings
+from audit_log.process.tls import server_context
+from deploy.checks.audit_database import DatabaseUnderCheck, Rights
+from deploy.checks.check import Group
+from deploy.checks.files import files_check
+from deploy.checks.neighbours import http_check
+from deploy.checks.settings import settings_or_none, stop_for_settings
+
+_RIGHTS: Final = Rights(
+    select=("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation", "mcp_audit_schema")
+)
+
+
+def groups() -> list[Group]:
+    """Return the checks, for the settings of the environment; exit if any is wrong."""
+    shared = settings_or_none(AuditLogSettings)
+    settings = settings_or_none(AuditApiSettings)
+    if shared is None or settings is None:
+        stop_for_settings()
+    pair = settings.tls
+    found: list[Group] = [
+        [files_check("TLS files", lambda: pair and server_context(pair))],
+        *_databases(shared, settings),
+    ]
+    if settings.auth_url is not None:
+        found.append([http_check("AUDIT_API_AUTH_URL", str(settings.auth_url))])
+    return found
+
+
+def _databases(shared: AuditLogSettings, settings: AuditApiSettings) -> list[Group]:
+    primary = DatabaseUnderCheck("AUDIT_LOG_DATABASE_URL", shared.database_url)
+    found: list[Group] = [[primary.reach(), primary.schema(), primary.rights(_RIGHTS)]]
+    if settings.database_url is not None:
+        replica = DatabaseUnderCheck("AUDIT_API_DATABASE_URL", settings.database_url)
+        found.append(
+            [replica.reach(may_be_replica=True), replica.schema(), replica.rights(_RIGHTS)]
+        )
+    tokens = primary
+    if settings.token_database_url is not None:
+        tokens = DatabaseUnderCheck("AUDIT_API_TOKEN_DATABASE_URL", settings.token_database_url)
+        found.append([tokens.reach(may_be_replica=True)])
+    found[-1] = [*found[-1], tokens.tokens("AUDIT_API_TOKEN_QUERY", settings.token_query)]
+    return found

@@ -1,0 +1,108 @@
+"""What the sidecar needs."""
+
+from typing import Final
+
+from audit_log.process.settings import AuditLogSettings, NatsSettings
+from deploy.checks.audit_database import DatabaseUnderCheck, Rights, writing_groups
+from deploy.checks.check import Check, CheckFailedError, Group, blocking
+from deploy.checks.files import files_check
+from deploy.checks.journal_place import folder_check, ring_check
+from deploy.checks.neighbours import http_check, nats_check
+from deploy.checks.settings import settings_or_none, stop_for_settings
+from proxy.service import APPLICATION, check_tls_files, instance_of
+from proxy.settings import ProxySettings, Sink
+from proxy.telemetry.observers import span_export
+from proxy.telemetry.tracing import TracingUnavailableError
+from proxy.workers import place_of
+
+_RIGHTS: Final = Rights(
+    insert=("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation"),
+    execute=("mcp_audit_log_ensure_partitions", "mcp_audit_purge"),
+)
+
+
+def groups() -> list[Group]:
+    """Return the checks, for the settings of the environment; exit if any is wrong."""
+    shared = settings_or_none(AuditLogSettings)
+    settings = settings_or_none(ProxySettings)
+    if shared is None or settings is None:
+        stop_for_settings()
+    found: list[Group] = [
+        [files_check("TLS files", lambda: check_tls_files(settings))],
+        *_journals(settings),
+        *_origins(settings),
+        *_databases(shared, settings),
+    ]
+    if settings.sink is Sink.NATS:
+        found.append(_nats())
+    if settings.tracing:
+        found.append([_tracing(instance_of(settings))])
+    return found
+
+
+def _journals(settings: ProxySettings) -> list[Group]:
+    folders = [settings.journal_dir]
+    if settings.workers > 1:
+        folders = [
+            place_of(number, settings.journal_dir, "").journal
+            for number in range(settings.workers)
+        ]
+    return [
+        *([folder_check(folder)] for folder in folders),
+        [ring_check("PROXY_JOURNAL_HEAD_DIR", settings.journal_dir, settings.journal_ring_dir)],
+    ]
+
+
+def _origins(settings: ProxySettings) -> list[Group]:
+    authorities = settings.upstream_ca_file
+    found = [
+        http_check(
+            "PROXY_UPSTREAM_URL",
+            settings.upstream_url,
+            authorities=authorities,
+            shown=settings.upstream_client,
+        )
+    ]
+    for setting, url in (
+        ("PROXY_AUDIT_API_URL", settings.audit_api_url),
+        ("PROXY_HUB_URL", settings.hub_url),
+    ):
+        if url is not None:
+            found.append(http_check(setting, url, authorities=authorities))
+    if settings.webhook_url is not None:
+        found.append(http_check("PROXY_WEBHOOK_URL", settings.webhook_url.get_secret_value()))
+    return [[check] for check in found]
+
+
+def _databases(shared: AuditLogSettings, settings: ProxySettings) -> list[Group]:
+    tokens = settings.token_database_url
+    return writing_groups(
+        DatabaseUnderCheck("AUDIT_LOG_DATABASE_URL", shared.database_url),
+        _RIGHTS,
+        None if tokens is None else DatabaseUnderCheck("PROXY_TOKEN_DATABASE_URL", tokens),
+        ("PROXY_TOKEN_QUERY", settings.token_query),
+    )
+
+
+def _nats() -> Group:
+    # The NATS client takes 2 MiB, and most do without.
+    from audit_log.nats.jetstream import check_files  # noqa: PLC0415
+
+    nats = settings_or_none(NatsSettings)
+    if nats is None:
+        stop_for_settings()
+    return [
+        files_check("NATS files", lambda: check_files(nats)),
+        nats_check(nats, APPLICATION, needs_stream=False),
+    ]
+
+
+def _tracing(instance: str) -> Check:
+    def look() -> str:
+        try:
+            _ = span_export(instance)
+        except TracingUnavailableError as error:
+            raise CheckFailedError(str(error)) from None
+        return "spans can be made"
+
+    return blocking("PROXY_TRACING", look)

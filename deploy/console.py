@@ -1,0 +1,112 @@
+"""`podwarden-audit COMMAND`: one program for the services and their tools.
+
+Each command calls the main function of the module that `python -m` runs, with the arguments passed
+on. The module is imported when its command runs and not before: `--help` and `--version` load
+nothing, and the audit API does not load the sidecar.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+PROGRAM: Final = "podwarden-audit"
+DISTRIBUTION: Final = "podwarden-audit-sidecar"
+_WRONG_USAGE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: what it does, and the module whose `main` does it."""
+
+    summary: str
+    module: str
+    takes_arguments: bool = True
+    """Whether `main` parses arguments, and its name in usage lines, which it is then given."""
+    words: tuple[str, ...] = ()
+    """What comes before the arguments, where one `main` knows several commands."""
+
+
+COMMANDS: Final = {
+    "proxy": Command("run the sidecar, until stopped", "proxy.__main__", takes_arguments=False),
+    "api": Command(
+        "run the audit API, until stopped", "audit_api.__main__", takes_arguments=False
+    ),
+    "ingest": Command(
+        "bring records from NATS into PostgreSQL, until stopped",
+        "audit_log.__main__",
+        words=("ingest",),
+    ),
+    "check": Command("say whether a service could start and do its work", "deploy.checks.command"),
+    "health": Command("ask the service in this container how it is", "deploy.healthcheck"),
+    "migrate": Command("bring the schema up to date", "audit_log.__main__", words=("migrate",)),
+    "purge": Command(
+        "remove what the retention does not keep", "audit_log.__main__", words=("purge",)
+    ),
+    "convert": Command(
+        "partition an adopted table, while it is in use", "audit_log.__main__", words=("convert",)
+    ),
+    "token": Command("manage tokens in our own table", "audit_log.__main__", words=("token",)),
+    "journal": Command("list, verify or replay a kept journal", "proxy.delivery.journal_command"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command in *arguments*; return its exit code: 78 when a setting is wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    if not given:
+        parser.print_help(sys.stderr)
+        return _WRONG_USAGE
+    options = parser.parse_args(given)
+    return _run(options.command, options.arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Record which MCP token called what on the PodWarden API.",
+        epilog="\n".join(
+            [
+                "commands:",
+                *(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()),
+                "",
+                f"{PROGRAM} COMMAND --help says more. Settings are environment variables;",
+                "a command that misses one names it and exits with 78.",
+            ]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
+    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")
+    parser.add_argument(
+        "arguments", metavar="…", nargs=argparse.REMAINDER, help="what the command takes"
+    )
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "(a checkout that is not installed)"
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    command = COMMANDS[name]
+    if command.takes_arguments:
+        # A main that knows several commands adds the command's name to usage lines itself.
+        program = PROGRAM if command.words else f"{PROGRAM} {name}"
+        return int(import_module(command.module).main([*command.words, *arguments], program))
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=command.summary)
+    parser.parse_args(arguments)
+    import_module(command.module).main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""The tally: how many exchanges have ended, by kind and outcome. Read by the metrics."""
+
+from collections import Counter
+
+from audit_log.record import Outcome
+
+
+class Tally:
+    """How many exchanges have ended, by kind and outcome."""
+
+    def __init__(self) -> None:
+        self.audited: Counter[Outcome] = Counter()
+        self.unaudited: Counter[Outcome] = Counter()
+        self.oddities: Counter[str] = Counter()
+        """Unexpected messages of clients, by kind."""
+        self.refused_tokens: Counter[str] = Counter()
+        """Calls refused for their token, by reason."""
+        self.spans: Counter[str] = Counter()
+        self.webhook_events: Counter[str] = Counter()
+        """By fate: see `Outbox`."""

@@ -1,0 +1,140 @@
+"""The journal's reading side: batches of the log in its order, for the one writer."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final
+
+from audit_log.process.disk_thread import DiskThread
+from proxy.journal.batch import Batch
+from proxy.journal.reader import Reader
+from proxy.journal.ring import Ring
+
+MANY_BYTES: Final = 256 * 1024
+"""With less than this waiting, reading favours short delays of calls; with more, little work."""
+MAX_BATCH_LINES: Final = 10_000
+MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Large batches cost PostgreSQL less: there is one commit and one index look-up for each batch."""
+_RETRY_SECONDS: Final = 0.5
+
+
+class BatchSource:
+    """Reads batches, from memory or from disk, and keeps the committed position.
+
+    Belongs to the event loop. Disks are read in a thread, so a disk that hangs delays no call.
+    """
+
+    def __init__(self, ring: Ring, reader: Reader) -> None:
+        self._ring = ring
+        self._reader = reader
+        self._thread = DiskThread("journal-reader")
+        self._arrival = asyncio.Event()
+        self._is_ending = False
+        self._waiting_since = datetime.now(UTC)
+        self._ahead: Batch | None = None
+        """The batch that was read before the previous one was committed."""
+        self.problem: str | None = None
+        """Why the log cannot be read, or None."""
+        self.damaged = 0
+        """Records known to be missing because their lines were damaged."""
+
+    def arrived(self) -> None:
+        """Wake `read`: a line may have been appended."""
+        self._arrival.set()
+
+    def end(self) -> None:
+        """Let `read` return None as soon as everything is committed."""
+        self._is_ending = True
+        self._arrival.set()
+
+    async def read(self, after: Batch | None, max_lines: int) -> Batch | None:
+        """Return the batch after *after*, or after the committed position; wait for one.
+
+        Return None after `end`, when nothing is left. A repeated call returns the same batch. A
+        disk that fails is tried again for ever; `problem` says so meanwhile.
+        """
+        while True:
+            self._arrival.clear()
+            if not self.bytes_after(after):
+                if self._is_ending:
+                    return None
+                await self._arrival.wait()
+                continue
+            try:
+                batch = await self._gather(*self._place(after), max_lines)
+            except OSError as error:
+                self.problem = f"the journal cannot be read: {error}"
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self.problem = None
+            if after is None or after.end == self._ring.committed:
+                self._note_waiting(batch)
+            else:
+                self._ahead = batch
+            return batch
+
+    async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
+        """Return the batch at *start*, read piece by piece: calls run between two pieces."""
+        written = self._ring.written
+        batch = await self._piece(start, number, max_lines)
+        while (
+            batch.end < written and batch.size < max_lines and batch.end - start < MAX_BATCH_BYTES
+        ):
+            piece = await self._piece(batch.end, batch.next_number, max_lines - batch.size)
+            if piece.end <= batch.end:
+                break
+            batch.go_on_with(piece)
+        return batch
+
+    async def _piece(self, start: int, number: int, max_lines: int) -> Batch:
+        """Return a small batch at *start*, without the thread if it is short and in memory.
+
+        A thread that computes holds the GIL, and so delays calls for longer than its own work.
+        """
+        piece = None
+        if self._ring.written - start < MANY_BYTES:
+            piece = self._reader.read_memory(start, number, max_lines)
+        if piece is None:
+            piece = await self._thread.submit(self._reader.read, start, number, max_lines)
+        else:
+            await asyncio.sleep(0)
+        if piece.damages:
+            await self._thread.submit(self._reader.keep_damages, piece)
+        return piece
+
+    def _place(self, after: Batch | None) -> tuple[int, int]:
+        if after is not None:
+            return after.end, after.next_number
+        return self._ring.committed, self._ring.committed_number
+
+    def _note_waiting(self, batch: Batch) -> None:
+        if batch.records:
+            self._waiting_since = batch.records[0].created_at
+
+    def commit(self, batch: Batch) -> None:
+        """Move the committed position to the end of *batch*."""
+        self._ring.commit(batch.end, batch.next_number)
+        self.damaged += batch.missing
+        self._waiting_since = datetime.now(UTC)
+        if self._ahead is not None:
+            self._note_waiting(self._ahead)
+            self._ahead = None
+
+    def bytes_after(self, batch: Batch | None) -> int:
+        """Return how many bytes of the log follow *batch*, or the committed position."""
+        return self._ring.written - (self._ring.committed if batch is None else batch.end)
+
+    @property
+    def oldest_unwritten(self) -> datetime | None:
+        """A lower bound of when the oldest record that is not committed arrived; None without one.
+
+        If nothing was read since the last commit, it is the moment of that commit.
+        """
+        return self._waiting_since if self.bytes_after(None) else None
+
+    async def settle(self) -> None:
+        """Wait until the thread is idle; it may still read for a task that was cancelled."""
+        await self._thread.submit(int)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.end()

@@ -1,0 +1,66 @@
+"""One side of the relay: a transport with its back-pressure, the same for both sides."""
+
+import asyncio
+import socket
+import struct
+from typing import Final
+
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time at all: the connection ends by a reset."""
+
+
+class Flow:
+    """What is written to a transport, and whether it is read from.
+
+    Reading is paused by us, while the other side of the relay is slower. Writing is paused by the
+    transport, which calls `pause_writing` and `resume_writing` of its protocol; those keep
+    `may_write`. Each method has no effect once the transport is closing.
+    """
+
+    __slots__ = ("is_reading", "may_write", "transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        """Begin with a transport that is read from and takes what is written."""
+        self.transport = transport
+        self.is_reading = True
+        self.may_write = True
+
+    @property
+    def is_closing(self) -> bool:
+        """Say whether the transport ends, or has ended."""
+        return self.transport.is_closing()
+
+    def read(self, *, on: bool) -> None:
+        """Read from the transport, or stop reading."""
+        if on == self.is_reading or self.transport.is_closing():
+            return
+        self.is_reading = on
+        if on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def write(self, data: bytes) -> None:
+        """Write *data*."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def end(self) -> bool:
+        """Send the end of our stream and go on reading; return False if that cannot be done.
+
+        TLS has no half-closed connections (RFC 8446 section 6.1 permits them, asyncio does not).
+        """
+        if self.transport.is_closing() or not self.transport.can_write_eof():
+            return False
+        self.transport.write_eof()
+        return True
+
+    def cut(self, *, by_reset: bool = False) -> None:
+        """End the connection at once; *by_reset* where a plain end would look complete."""
+        if self.transport.is_closing():
+            return
+        if by_reset:
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE
+            )
+        self.transport.abort()

@@ -1,0 +1,63 @@
+"""What is to be done with a request, as its head alone tells. Made once per distinct head."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.admission import Call
+from proxy.audit.exchange import Exchange
+from proxy.http.fields import FieldList, Fields, field_lines
+from proxy.http.peers import Network, Peer
+from proxy.http.request import RequestHead
+from proxy.relay.routes import Routes
+from proxy.relay.upstream_pool import Upstream
+
+HeaderPolicy = Callable[[Fields, Peer], FieldList]
+"""What of a request's fields goes upstream."""
+
+
+class Admits(Protocol):
+    """What decides on a request: the admission of the API, or of the Hub."""
+
+    def recognise(self, head: RequestHead, peer: Peer) -> Call:
+        """Return what *head* alone tells of its call; that is the same when it repeats."""
+
+    def decide(self, call: Call) -> Exchange:
+        """Return the exchange of *call*. Raises RefusedError, after recording it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request's head, its call, the upstream that responds, and the fields that go there."""
+
+    head: RequestHead
+    call: Call
+    upstream: Upstream
+    lines: bytes
+
+    def wire(self, added: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Return the head as it goes upstream, with the fields *added* to its own."""
+        lines = self.lines + field_lines(added) if added else self.lines
+        return self.head.on_the_wire(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What becomes of the requests of one port."""
+
+    admission: Admits
+    routes: Routes
+    policy: HeaderPolicy
+    body_patience_seconds: float
+    """How long a client may be silent in the middle of a body."""
+    trusted: Sequence[Network] = ()
+    """Networks whose forwarding fields are believed."""
+
+    def plan(self, head: RequestHead, peer: Peer) -> Plan:
+        """Return what is to be done with *head*, sent by *peer*."""
+        return Plan(
+            head,
+            self.admission.recognise(head, peer),
+            self.routes.upstream_of(head.target),
+            field_lines(self.policy(head.fields, peer)),
+        )

@@ -1,0 +1,254 @@
+"""One request on its way upstream: the mirror image of `response_relay`.
+
+Theory of operation. `begin` has the call decided, takes a connection to the upstream and sends the
+head there; a task is made only where something must be awaited: the look-up of an unknown token,
+or a new connection. From then on `takes_content` passes on what the client has sent, through a
+`Body` that says where the request ends. A tunnel is the same with a body that has no end. Content
+is shown to the exchange before it is sent: after a kill in between, its tool calls are known.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Protocol
+
+from audit_log.record import Outcome
+from proxy.audit.exchange import Exchange
+from proxy.http.errors import (
+    BodyTimedOutError,
+    ExchangeError,
+    MalformedBodyError,
+    RefusedError,
+    UpstreamUnreachableError,
+)
+from proxy.http.framing import LAST_CHUNK, BodyUntilClose, FramingError, chunk
+from proxy.relay.flow import Flow
+from proxy.relay.plan import Plan, Service
+from proxy.relay.response_relay import ResponseRelay
+from proxy.relay.states import State
+from proxy.relay.upstream_connection import UpstreamConnection
+
+
+class Client(Protocol):
+    """The client's connection, as far as a request needs it."""
+
+    flow: Flow
+    received: bytes
+
+    def enter(self, state: State) -> None:
+        """Be in *state* from now on."""
+
+    def go_on(self) -> None:
+        """Take all that can be taken now."""
+
+    def respond(self, error: ExchangeError) -> None:
+        """Send the response that *error* carries, and finish."""
+
+    def finish(self, *, keeps_alive: bool) -> None:
+        """Go on to the next request, or end the connection."""
+
+
+class RequestRelay:
+    """Sees one exchange from its head to its end."""
+
+    def __init__(self, plan: Plan, client: Client, service: Service) -> None:
+        """Relay the request of *plan*, whose content *client* receives."""
+        self.plan = plan
+        self.body = plan.head.body()
+        self.response: ResponseRelay | None = None
+        """The other direction; None before there is a connection, and after its end."""
+        self.upstream_is_slow = False
+        self._client = client
+        self._service = service
+        self._exchange: Exchange | None = None
+        self._is_chunked = plan.head.body_is_chunked
+        self._waiting: asyncio.Task[None] | None = None
+        self._heard_at = 0.0
+        self._patience: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Have the call decided, and forward it."""
+        try:
+            self._exchange = exchange = self._service.admission.decide(self.plan.call)
+        except RefusedError as refusal:
+            self._client.respond(refusal)
+            return
+        if exchange.identification is None:
+            self._take_connection(exchange)
+        else:
+            self._wait_for(self._identify(exchange))
+
+    # The client's side
+
+    def takes_content(self) -> bool:
+        """Take off what the client has received for this request; say whether anything was.
+
+        Raises FramingError if the body is malformed behind the end of the response.
+        """
+        if self.upstream_is_slow or self.body.is_complete:
+            return False
+        received = self._client.received
+        if self.response is None:
+            taken = self.body.take(received)
+        else:
+            taken = self._pass_on(self.response, received)
+        if taken:
+            self._client.received = received[taken:]
+        return taken > 0
+
+    def client_is_slow(self) -> None:
+        """Pause the response."""
+        if self.response is not None:
+            self.response.client_is_slow()
+
+    def client_goes_on(self) -> None:
+        """Go on with the response."""
+        if self.response is not None:
+            self.response.client_goes_on()
+
+    def end_sending(self) -> None:
+        """Pass on that the client sends nothing more through a tunnel, but still listens."""
+        if self.response is not None:
+            self.response.connection.end_sending()
+
+    def give_up(self, outcome: Outcome, status: int, *, after_sent: bool) -> None:
+        """End the exchange: *outcome*, with *status* unless the client was sent another.
+
+        The upstream learns at once; *after_sent*, when what was sent to it has gone out.
+        """
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._end_patience()
+        response, self.response = self.response, None
+        if self._exchange is not None:
+            self._exchange.end(outcome, (response and response.status) or status)
+        if response is not None:
+            if after_sent:
+                response.connection.close()
+            self.plan.upstream.give_back(response.connection)
+
+    # The other direction
+
+    def note_upstream(self, *, is_slow: bool) -> None:
+        """Learn whether the upstream takes in less than it is sent."""
+        self.upstream_is_slow = is_slow
+        if not is_slow and self._patience is not None:
+            self._heard_at = asyncio.get_running_loop().time()
+        self._client.go_on()
+
+    def switch(self) -> None:
+        """Pass on whatever the client sends from now on, as it is."""
+        self.body, self._is_chunked = BodyUntilClose(), False
+        self._client.enter(State.TUNNEL)
+        # Not at once: the upstream's 101 comes first.
+        asyncio.get_running_loop().call_soon(self._client.go_on)
+
+    def finished(self, error: ExchangeError | None) -> None:
+        """Learn that the response has ended, or why it cannot begin."""
+        response, self.response = self.response, None
+        assert response is not None
+        self.upstream_is_slow = False
+        self._end_patience()
+        self.plan.upstream.give_back(response.connection)
+        if error is None:
+            self._client.finish(keeps_alive=response.keeps_alive)
+        elif isinstance(error, UpstreamUnreachableError) and error.may_be_retried(
+            self.plan.head.method, has_body=self.plan.head.has_body
+        ):
+            self._client.enter(State.WAITING)
+            self._wait_for(self._connect(response.exchange))
+        else:
+            self._fail(response.exchange, error)
+
+    # To the upstream
+
+    def _wait_for(self, work: Coroutine[object, object, None]) -> None:
+        self._waiting = asyncio.get_running_loop().create_task(work, name="request-waits")
+
+    async def _identify(self, exchange: Exchange) -> None:
+        assert exchange.identification is not None
+        try:
+            await exchange.identification()
+        except RefusedError as refusal:
+            self._client.respond(refusal)
+        else:
+            self._take_connection(exchange)
+
+    def _take_connection(self, exchange: Exchange) -> None:
+        exchange.begin()
+        connection = self.plan.upstream.idle_connection()
+        if connection is None:
+            self._wait_for(self._connect(exchange))
+        else:
+            self._forward(exchange, connection)
+
+    async def _connect(self, exchange: Exchange) -> None:
+        try:
+            connection = await self.plan.upstream.new_connection()
+        except ExchangeError as error:
+            self._fail(exchange, error)
+        else:
+            self._forward(exchange, connection)
+            self._client.go_on()
+
+    def _forward(self, exchange: Exchange, connection: UpstreamConnection) -> None:
+        self._waiting = None
+        self._client.enter(State.FORWARDING)
+        self.response = response = ResponseRelay(
+            self.plan.head, exchange, self._client.flow, connection, self
+        )
+        response.begin()
+        wire = self.plan.wire(exchange.added_fields)
+        if self.body.is_complete:
+            connection.send(wire)
+            connection.request_was_sent()
+            return
+        if taken := self._pass_on(response, self._client.received, wire):
+            self._client.received = self._client.received[taken:]
+        if not self.body.is_complete:
+            self._heard_at = asyncio.get_running_loop().time()
+            self._look_after_body()
+
+    def _pass_on(self, response: ResponseRelay, received: bytes, wire: bytes = b"") -> int:
+        """Send *wire*, and what of *received* belongs to the body; return how much that is."""
+        pieces = [wire]
+
+        def content(data: bytes) -> None:
+            response.exchange.request_content(data)
+            pieces.append(chunk(data) if self._is_chunked else data)
+
+        try:
+            taken = self.body.take(received, content)
+        except FramingError:
+            response.failed(MalformedBodyError("the body of the request is malformed"))
+            return 0
+        if self._patience is not None:
+            self._heard_at = asyncio.get_running_loop().time()
+        if self.body.is_complete and self._is_chunked:
+            pieces.append(LAST_CHUNK)
+        response.connection.send(b"".join(pieces))
+        if self.body.is_complete:
+            response.connection.request_was_sent()
+        return taken
+
+    def _look_after_body(self) -> None:
+        """Give up a client that stops in the middle of a body before the response has begun."""
+        self._patience = None
+        if self.body.is_complete or self.response is None or self.response.status is not None:
+            return
+        loop, patience = asyncio.get_running_loop(), self._service.body_patience_seconds
+        due = self._heard_at + patience
+        if self.upstream_is_slow:  # it is the upstream that is waited for
+            due = loop.time() + patience
+        elif due <= loop.time():
+            self.response.failed(BodyTimedOutError("the body of the request does not come"))
+            return
+        self._patience = loop.call_at(due, self._look_after_body)
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _fail(self, exchange: Exchange, error: ExchangeError) -> None:
+        exchange.end(error.outcome, error.status)
+        self._client.respond(error)
