@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from audit_log.process.environment import variable_of
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from deploy.checks.audit_database import DatabaseUnderCheck, Rights, writing_groups
 from deploy.checks.check import Check, CheckFailedError, Group, blocking
@@ -49,7 +50,13 @@ def _journals(settings: ProxySettings) -> list[Group]:
         ]
     return [
         *([folder_check(folder)] for folder in folders),
-        [ring_check("PROXY_JOURNAL_HEAD_DIR", settings.journal_dir, settings.journal_ring_dir)],
+        [
+            ring_check(
+                variable_of(ProxySettings, "journal_ring_dir"),
+                settings.journal_dir,
+                settings.journal_ring_dir,
+            )
+        ],
     ]
 
 

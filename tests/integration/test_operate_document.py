@@ -59,7 +59,7 @@ async def test_every_statement_works_as_written(empty_database_url, adopted):
 
 def test_every_event_it_names_is_one_of_the_code():
     checkout = Path(__file__).parents[2]
-    files = [*checkout.glob("proxy/*.py"), *checkout.glob("audit_log/*.py")]
+    files = [*checkout.glob("proxy/**/*.py"), *checkout.glob("audit_log/**/*.py")]
     code = "".join(path.read_text() for path in files)
     named = re.findall(r"^\| `((?:retention|partitions)\.\w+)` \|", DOCUMENT, re.MULTILINE)
 
