@@ -49,7 +49,7 @@ def _journals(settings: ProxySettings) -> list[Group]:
         ]
     return [
         *([folder_check(folder)] for folder in folders),
-        [ring_check("PROXY_JOURNAL_HEAD_DIR", settings.journal_dir, settings.journal_ring_dir)],
+        [ring_check("PROXY_JOURNAL_RING_DIR", settings.journal_dir, settings.journal_ring_dir)],
     ]
 
 

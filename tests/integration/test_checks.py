@@ -39,7 +39,7 @@ async def test_a_sidecar_that_has_all_it_needs_is_told_so_and_nothing_is_made(si
     assert [line.split(":")[0] for line in done.lines] == [
         "ok      TLS files",
         "ok      PROXY_JOURNAL_DIR",
-        "ok      PROXY_JOURNAL_HEAD_DIR",
+        "ok      PROXY_JOURNAL_RING_DIR",
         "ok      PROXY_UPSTREAM_URL",
         "ok      AUDIT_LOG_DATABASE_URL",
         "ok      schema",
@@ -99,7 +99,7 @@ async def test_everything_that_a_sidecar_misses_is_told_in_a_line_each(tmp_path)
         PROXY_TLS_CERTIFICATE_FILE="none.crt",
         PROXY_TLS_KEY_FILE="none.key",
         PROXY_JOURNAL_DIR="/etc/passwd/journal",
-        PROXY_JOURNAL_HEAD_DIR="none",
+        PROXY_JOURNAL_RING_DIR="none",
         PROXY_TOKEN_DATABASE_URL="postgresql://x:secret@127.0.0.1:1/x",
         PROXY_SINK="nats",
         AUDIT_LOG_NATS_URLS="nats://x:secret@127.0.0.1:1",
@@ -113,7 +113,7 @@ async def test_everything_that_a_sidecar_misses_is_told_in_a_line_each(tmp_path)
     assert told == {
         "TLS files": "none.crt cannot be read: No such file or directory",
         "PROXY_JOURNAL_DIR": "/etc/passwd is no directory: make it, or name another",
-        "PROXY_JOURNAL_HEAD_DIR": "none is no directory: make it, or name another",
+        "PROXY_JOURNAL_RING_DIR": "none is no directory: make it, or name another",
         "PROXY_UPSTREAM_URL": refused + "PROXY_UPSTREAM_URL",
         "PROXY_AUDIT_API_URL": refused + "PROXY_AUDIT_API_URL",
         "PROXY_WEBHOOK_URL": refused + "PROXY_WEBHOOK_URL",
