@@ -48,7 +48,7 @@ def running_sidecar(
 ) -> Iterator[Sidecar]:
     """Run the sidecar before *upstream*, with its files in *directory*."""
     workers = int(settings.get("PROXY_WORKERS", "1"))
-    with tempfile.TemporaryDirectory(prefix="benchmark-head-", dir="/dev/shm") as head:
+    with tempfile.TemporaryDirectory(prefix="benchmark-ring-", dir="/dev/shm") as ring:
         environment = {
             "PYTHONPATH": str(CHECKOUT),
             "AUDIT_LOG_LOG_FORMAT": "json",
@@ -57,7 +57,7 @@ def running_sidecar(
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
             "PROXY_JOURNAL_DIR": str(directory / "journal"),
-            "PROXY_JOURNAL_RING_DIR": head,
+            "PROXY_JOURNAL_RING_DIR": ring,
             **settings,
         }
         command: list[str | Path] = [as_shipped() / "bin" / "python", "-m", "proxy"]

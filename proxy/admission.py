@@ -1,4 +1,4 @@
-"""Which calls are audited, who makes them, and whether they may go on."""
+"""Admission: which calls are audited, which token makes them, and whether they may proceed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

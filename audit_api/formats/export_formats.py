@@ -1,4 +1,4 @@
-"""The formats of an export."""
+"""The formats of an export, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class ExportFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How records are written."""
+    """One format: its media type, its file suffix and its encoder."""
 
     content_type: str
     suffix: str
     encode: Callable[[Sequence[AuditRecord]], bytes]
     head: bytes = b""
-    """What stands before the first record."""
+    """The bytes before the first record."""
 
 
 FORMATS: Final[Mapping[ExportFormat, Format]] = MappingProxyType(

@@ -15,7 +15,7 @@ from proxy.journal.journal_error import JournalError, JournalLockedError
 
 _RUNNING: Final = "running"
 MAX_DAMAGED_BYTES: Final = 128 * 1024 * 1024
-_MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
+_MAX_QUARANTINE_BYTES: Final = 64 * 1024 * 1024
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -94,14 +94,14 @@ class JournalFolder:
 
     def keep_damaged(self, name: str, raw: bytes) -> Path:
         """Keep *raw* for the operator. The same *name* must always mean the same bytes."""
-        kept = self._aside("damaged") / name
+        kept = self._subfolder("damaged") / name
         kept.write_bytes(raw)
         self._bound(kept)
         return kept
 
     def move_to_damaged(self, path: Path, name: str) -> Path:
         """Keep the file *path* under *name* for the operator."""
-        kept = self._aside("damaged") / name
+        kept = self._subfolder("damaged") / name
         shutil.move(path, kept)
         self._bound(kept)
         return kept
@@ -120,12 +120,15 @@ class JournalFolder:
                     log.warning("journal.damaged_removed", path=str(path))
 
     def quarantine(self, line: bytes) -> Path:
-        """Append *line* to the readable file of what the store refuses, durably."""
+        """Append *line* to the readable file of quarantined records, durably.
+
+        Return its path. Raise OSError when the file is full or the disk fails.
+        """
         # The folder keeps its old name: a file that an earlier version began is continued.
-        kept = self._aside("set_aside") / "records.ndjson"
+        kept = self._subfolder("set_aside") / "records.ndjson"
         with kept.open("ab", buffering=0) as file:
             size = file.tell()
-            if size + len(line) > _MAX_SET_ASIDE_BYTES:
+            if size + len(line) > _MAX_QUARANTINE_BYTES:
                 raise OSError(f"{kept} is full; look at it and remove it")
             if file.write(line) != len(line):
                 file.truncate(size)
@@ -136,7 +139,7 @@ class JournalFolder:
             self.sync()
         return kept
 
-    def _aside(self, name: str) -> Path:
+    def _subfolder(self, name: str) -> Path:
         """Return the subfolder *name*; make it if it is missing."""
         folder = self.path / name
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -17,7 +17,7 @@ HeaderPolicy = Callable[[Fields, Peer], FieldList]
 
 
 class Admits(Protocol):
-    """Who decides what becomes of a request."""
+    """What decides on a request: the admission of the API, or of the Hub."""
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
