@@ -146,3 +146,25 @@ async def test_the_services_run_and_are_asked_for_their_health(tmp_path, upstrea
     asked = await console("health", "api", directory=tmp_path, **(audit_api | ports))
     assert asked.code == 1
     assert "refused" in asked.complaints
+
+
+async def test_a_reader_that_has_seen_enough_is_no_reason_to_complain(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.console", "check"),
+        cwd=tmp_path,
+        env={
+            "PATH": os.defpath,
+            "PYTHONPATH": str(CHECKOUT),
+            "AUDIT_LOG_DATABASE_URL": NOWHERE,
+            "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
+        },
+        stdout=writing,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writing)
+    async with asyncio.timeout(60):
+        _, complaints = await process.communicate()
+
+    assert (process.returncode, complaints) == (141, b"")
