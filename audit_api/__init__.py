@@ -1,1 +1,1 @@
-"""The reader: answers questions about the audit log."""
+"""The audit API: reads the audit log over HTTP, for programs and for the Activity Log page."""

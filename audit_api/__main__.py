@@ -17,7 +17,7 @@ log = structlog.get_logger("audit_api")
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; exit with one line when that cannot begin."""
+    """Serve until SIGTERM or SIGINT; exit with a one-line message if the service cannot start."""
     shared = read_settings(AuditLogSettings)
     settings = read_settings(AuditApiSettings)
     set_up_logs(shared.log_format, shared.log_level)

@@ -1,4 +1,4 @@
-"""The audit API put together: what it consists of, opened in this order, closed in reverse."""
+"""Assembles the audit API: opens its parts in order and closes them in reverse."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -8,16 +8,16 @@ from functools import partial
 
 from aiohttp import web
 
-from audit_api.access.access import Gate
+from audit_api.access.gate import Gate
 from audit_api.access.podwarden import open_podwarden
 from audit_api.access.sessions import Sessions
-from audit_api.endpoints import Answerers, endpoints
+from audit_api.access.sign_in import SignIn
+from audit_api.endpoints import Services, endpoints
 from audit_api.health import Health, Replica
-from audit_api.page.page import ActivityPage
+from audit_api.page.activity import ActivityPage
+from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
 from audit_api.query.questions import Questions
-from audit_api.query.reference import Reference
-from audit_api.query.sign_in import SignIn
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import Exports
@@ -35,17 +35,20 @@ _now = partial(datetime.now, UTC)
 
 @asynccontextmanager
 async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> AsyncIterator[Address]:
-    """Run the service; yield the address it listens on. PostgreSQL may be away."""
+    """Run the service beside the block; yield the address it listens on.
+
+    Starts also while PostgreSQL is unavailable. Raises CannotListenError or TlsFilesError.
+    """
     async with AsyncExitStack() as stack:
         primary_url = shared.database_url.get_secret_value()
         url = (settings.database_url or shared.database_url).get_secret_value()
         open_ = stack.enter_async_context
         database = await open_(open_database(url, connections=4, application=_APPLICATION))
-        # Apart, for an export keeps its connection for minutes, and the tail needs one always.
+        # Pools of their own: an export holds a connection for minutes, the tail holds one always.
         for_exports = await open_(open_database(url, connections=2, application=_APPLICATION))
         for_tail = await open_(open_database(url, connections=3, application=_APPLICATION))
-        # Apart, so that slow questions keep nobody out; and of the primary, for a token that was
-        # revoked must not live on for as long as a replica lags.
+        # A pool of its own, so that slow queries do not delay authentication; and always on the
+        # primary, because a revoked token must not stay valid while a replica lags.
         for_gate = await open_(open_database(primary_url, connections=2, application=_APPLICATION))
         token_database = for_gate
         if settings.token_database_url is not None:
@@ -53,7 +56,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             token_database = await open_(open_database(token_url, application=_APPLICATION))
         gate = await _gate(stack, settings, token_database)
         tail = await open_(tailing(for_tail))
-        answerers = Answerers(
+        services = Services(
             Questions(database),
             Counts(database, _now),
             Exports(for_exports),
@@ -61,7 +64,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings)
-        app = make_app(gate, answerers, Health(for_gate, token_database, tail, replica, tls))
+        app = make_app(gate, services, Health(for_gate, token_database, tail, replica, tls))
         end_streams_first(app, tail)
         yield await open_(
             listening(
@@ -100,13 +103,13 @@ async def _gate(
     )
 
 
-def make_app(gate: Gate, answerers: Answerers, health: Health) -> web.Application:
-    """Return the paths that are answered, and by whom. aiohttp adds HEAD to each GET."""
+def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
+    """Return the application with all routes. aiohttp adds HEAD to each GET."""
     app = web.Application()
     app.router.add_get("/healthz", health.alive)
     app.router.add_get("/readyz", health.ready)
-    asked = endpoints(answerers)
-    for endpoint in (*asked, *Reference.of(asked).endpoints()):
+    described = endpoints(services)
+    for endpoint in (*described, *Reference.of(described).endpoints()):
         app.router.add_routes([endpoint.route(gate)])
     app.router.add_routes(SignIn(gate).routes())
     app.router.add_routes(ActivityPage().routes())
@@ -114,7 +117,10 @@ def make_app(gate: Gate, answerers: Answerers, health: Health) -> web.Applicatio
 
 
 def end_streams_first(app: web.Application, tail: Tail) -> None:
-    """Let streams end before anyone waits for the questions under way: they never would."""
+    """End the live streams at shutdown, before aiohttp waits for open requests.
+
+    A live stream has no end of its own, so that wait would always run into its limit.
+    """
 
     async def end(_app: web.Application) -> None:
         tail.end()

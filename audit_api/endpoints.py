@@ -1,19 +1,20 @@
-"""The table of all questions: where each is asked, with what parameters, by whom answered."""
+"""The table of all endpoints: path, parameters, responses and the method that serves each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from audit_api.query.asking import Endpoint
-from audit_api.query.buckets import StatsParams
-from audit_api.query.counts import Counted, Counts
-from audit_api.query.entries import (
+from audit_api.formats.entries import (
     DetailedEntry,
     Entry,
     MissingEntries,
     UsedToken,
 )
+from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
+from audit_api.query.asking import Endpoint
+from audit_api.query.buckets import StatsParams
+from audit_api.query.counts import Counted, Counts
 from audit_api.query.growth import Growth
 from audit_api.query.params import (
     EntriesParams,
@@ -26,7 +27,6 @@ from audit_api.query.params import (
     TokenPath,
 )
 from audit_api.query.questions import Questions
-from audit_api.query.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import MARK_FIELD, Exports
 from audit_api.stream.live import Live
@@ -39,8 +39,8 @@ _ENTRIES: Final = list[Entry] | list[DetailedEntry]
 
 
 @dataclass(frozen=True, slots=True)
-class Answerers:
-    """Who answers."""
+class Services:
+    """The objects whose methods serve the endpoints."""
 
     questions: Questions
     counts: Counts
@@ -48,45 +48,45 @@ class Answerers:
     live: Live
 
 
-def endpoints(by: Answerers) -> Sequence[Endpoint]:
-    """Return all questions."""
+def endpoints(services: Services) -> Sequence[Endpoint]:
+    """Return all endpoints but the reference's own."""
     return (
         Endpoint(
             name="entries",
             path="/mcp-audit",
             summary="The newest entries of all tokens",
             query=EntriesParams,
-            answers={JSON: _ENTRIES},
+            responses={JSON: _ENTRIES},
             fields=_LINK,
-            ask=by.questions.entries,
+            serve=services.questions.entries,
         ),
         Endpoint(
             name="entries_of_token",
             path="/mcp-tokens/{token_id}/audit",
-            summary="The newest entries of one token; none when nobody knows it",
+            summary="The newest entries of one token; empty for an unknown token",
             place=TokenPath,
             query=EntriesParams,
-            answers={JSON: _ENTRIES},
+            responses={JSON: _ENTRIES},
             fields=_LINK,
-            ask=by.questions.entries_of_token,
+            serve=services.questions.entries_of_token,
         ),
         Endpoint(
             name="entry",
             path="/mcp-audit/entries/{entry_id}",
-            summary="One entry with all that is known of it",
+            summary="One entry with all its details",
             place=EntryPath,
             can_miss=True,
-            answers={JSON: DetailedEntry},
-            ask=by.questions.entry,
+            responses={JSON: DetailedEntry},
+            serve=services.questions.entry,
         ),
         Endpoint(
             name="invocations",
             path="/mcp-audit/invocations",
             summary="The newest tool calls",
             query=InvocationsParams,
-            answers={JSON: list[ToolCall]},
+            responses={JSON: list[ToolCall]},
             fields=_LINK,
-            ask=by.questions.invocations,
+            serve=services.questions.invocations,
         ),
         Endpoint(
             name="invocation",
@@ -94,54 +94,56 @@ def endpoints(by: Answerers) -> Sequence[Endpoint]:
             summary="One tool call with the API calls that it caused, oldest first",
             place=InvocationPath,
             can_miss=True,
-            answers={JSON: ToolCallWithCalls},
-            ask=by.questions.invocation,
+            responses={JSON: ToolCallWithCalls},
+            serve=services.questions.invocation,
         ),
         Endpoint(
             name="tokens",
             path="/mcp-audit/tokens",
-            summary="The tokens seen and their use in the last 30 days, last used first",
-            answers={JSON: list[UsedToken]},
-            ask=by.counts.tokens,
+            summary="The tokens in use and their calls in the last 30 days, last used first",
+            responses={JSON: list[UsedToken]},
+            serve=services.counts.tokens,
         ),
         Endpoint(
             name="stats",
             path="/mcp-audit/stats",
-            summary="How many calls there were in each span of time, oldest first",
+            summary="The number of calls in each bucket of time, oldest first",
             query=StatsParams,
-            answers={JSON: list[Counted]},
-            ask=by.counts.stats,
+            responses={JSON: list[Counted]},
+            serve=services.counts.stats,
         ),
         Endpoint(
             name="growth",
             path="/mcp-audit/growth",
-            summary="How large the log is, how it grows, and when its byte budget is reached",
-            answers={JSON: Growth},
-            ask=by.counts.growth,
+            summary="The size of the log, its growth, and when its byte budget is reached",
+            responses={JSON: Growth},
+            serve=services.counts.growth,
         ),
         Endpoint(
             name="gaps",
             path="/mcp-audit/gaps",
-            summary="Where records are known to be missing, newest first",
+            summary="The gaps: spans with records known to be missing, newest first",
             query=GapsParams,
-            answers={JSON: list[MissingEntries]},
-            ask=by.questions.gaps,
+            responses={JSON: list[MissingEntries]},
+            serve=services.questions.gaps,
         ),
         Endpoint(
             name="export",
             path="/mcp-audit/export",
             summary="All entries as a file, oldest first",
             query=ExportParams,
-            answers={"application/x-ndjson": None, "text/csv": None},
-            fields={MARK_FIELD: "where this export ends: `after` of the next"},
-            ask=by.exports.export,
+            responses={"application/x-ndjson": None, "text/csv": None},
+            fields={
+                MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue"
+            },
+            serve=services.exports.export,
         ),
         Endpoint(
             name="stream",
             path="/mcp-audit/stream",
             summary="Entries as they arrive, as server-sent events",
             query=StreamParams,
-            answers={CONTENT_TYPE: None},
-            ask=by.live.stream,
+            responses={CONTENT_TYPE: None},
+            serve=services.live.stream,
         ),
     )

@@ -1,4 +1,4 @@
-"""The answers that are not entries: each error carries its status, its detail and its fields."""
+"""Errors that callers see: each carries its status, its detail and its response fields."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -6,29 +6,29 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Self
 
 RETRY_AFTER_SECONDS: Final = 5
-"""Long enough for a restarted PostgreSQL to answer, short enough for an operator who waits."""
+"""Long enough for PostgreSQL to restart, short enough for an operator at the page."""
 
 
 class ApiError(Exception):
-    """A question that is not answered, and what the caller is told instead."""
+    """A request that fails, with the response that the caller gets."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     fields: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @property
     def detail(self) -> object:
-        """What stands under `detail` in the answer, as FastAPI has it."""
+        """The value of `detail` in the response body, as in FastAPI."""
         return str(self)
 
 
 class MalformedRequestError(ApiError):
-    """What arrived is not HTTP, or more of it than we read."""
+    """The request is not valid HTTP, or larger than the limits."""
 
     status = HTTPStatus.BAD_REQUEST
 
 
 class UnauthorizedError(ApiError):
-    """The caller showed no credentials, or none that count."""
+    """The caller sent no credentials, or none that are valid."""
 
     status = HTTPStatus.UNAUTHORIZED
     # RFC 9110, section 11.6.1: a 401 must name a challenge.
@@ -36,39 +36,39 @@ class UnauthorizedError(ApiError):
 
 
 class ForbiddenError(ApiError):
-    """The caller is known and may not read the audit log."""
+    """The caller is authenticated and may not read the audit log."""
 
     status = HTTPStatus.FORBIDDEN
 
 
 class NotNowError(ApiError):
-    """Something that the answer depends on is away. Asking again may help."""
+    """A service that the response needs is unavailable. A retry may succeed."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     fields = MappingProxyType({"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 class InvalidParametersError(ApiError):
-    """Parameters that cannot be understood, each named in the shape of FastAPI's own complaint."""
+    """Invalid parameters, each described as FastAPI describes a validation error."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
-    def __init__(self, complaints: Sequence[Mapping[str, object]]) -> None:
+    def __init__(self, problems: Sequence[Mapping[str, object]]) -> None:
         super().__init__("Invalid parameters")
-        self._complaints = complaints
+        self._problems = problems
 
     @classmethod
     def of(cls, name: str, message: str, kind: str, place: str = "query") -> Self:
-        """Return a complaint about the one parameter *name*."""
+        """Return the error of the one parameter *name*; *place* is query, path, header or body."""
         return cls([{"loc": [place, name], "msg": message, "type": kind}])
 
     @property
     def detail(self) -> object:
-        """The list of complaints."""
-        return self._complaints
+        """One object for each invalid parameter: `loc`, `msg` and `type`."""
+        return self._problems
 
 
 class NotFoundError(ApiError):
-    """What the path names is not there."""
+    """The path names nothing that exists."""
 
     status = HTTPStatus.NOT_FOUND

@@ -1,4 +1,4 @@
-"""Health, for whoever runs the service: asked without credentials, so it tells no particulars."""
+"""Health endpoints for operators. They need no credentials, so they disclose no details."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from audit_log.schema.migrate import is_current
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """What questions are answered from, when that is not the primary."""
+    """The database that queries read, if it is not the primary."""
 
     database: Database
     max_lag_seconds: float
@@ -24,37 +24,37 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether the service lives, and whether it can answer."""
+    """Liveness (`/healthz`) and readiness (`/readyz`)."""
 
     database: Database
     token_database: Database
-    """Where tokens are looked up: mostly the same one."""
+    """The database of the token table; usually the same object as `database`."""
     tail: Tail
     replica: Replica | None = None
     tls: ListenerTls | None = None
 
     async def alive(self, _request: web.Request) -> web.Response:
-        """Answer 200 as long as anything is answered at all."""
+        """Respond 200 while the event loop runs."""
         return json_response(msgspec.json.encode({"status": "alive"}))
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Answer 200 when questions can be answered, 503 with the reasons when not.
+        """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
 
-        A replica that is too far behind and a certificate that could not be renewed are reasons
-        as well, but answers are still worth having.
+        A lagging replica and a certificate that could not be reloaded give the status `degraded`
+        with 200: responses are still useful.
         """
         reasons = await self._reasons()
-        said: dict[str, object] = {"status": "not ready" if reasons else "ready"}
+        body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
         if self.replica is not None and not reasons:
-            said["replica_lag_seconds"], reasons = await self._lag(self.replica)
+            body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
-                said["status"] = "not ready" if said["replica_lag_seconds"] is None else "degraded"
+                body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
         if self.tls is not None and self.tls.problem is not None:
             reasons = [*reasons, self.tls.problem]
-            if said["status"] == "ready":
-                said["status"] = "degraded"
-        body = msgspec.json.encode(said | {"reasons": reasons})
-        return json_response(body, status=503 if said["status"] == "not ready" else 200)
+            if body["status"] == "ready":
+                body["status"] = "degraded"
+        content = msgspec.json.encode(body | {"reasons": reasons})
+        return json_response(content, status=503 if body["status"] == "not ready" else 200)
 
     async def _reasons(self) -> list[str]:
         reasons = []
@@ -75,12 +75,12 @@ class Health:
         return reasons
 
     async def _lag(self, replica: Replica) -> tuple[float | None, list[str]]:
-        """Return how far *replica* is behind, and what is wrong with that."""
+        """Return the lag of *replica* in seconds, None if unknown, and the reasons to complain."""
         try:
             seconds = await replica_lag(self.database, replica.database)
         except StoreUnavailableError:
             return None, ["the replica is out of reach"]
         if seconds is None:
-            return None, ["nobody can tell how far the replica is behind"]
+            return None, ["the lag of the replica is unknown"]
         too_far = seconds > replica.max_lag_seconds
         return seconds, [f"the replica is {seconds:.0f} s behind"] if too_far else []

@@ -1,4 +1,4 @@
-"""Answers over HTTP: JSON whatever happens, in FastAPI's shape when something is wrong."""
+"""HTTP responses: always JSON, with errors in FastAPI's shape."""
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +16,7 @@ log = structlog.get_logger("audit_api")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-# Entries belong to the reader alone, and the text in them is never to be taken for a page.
+# No cache may keep entries, and no browser may interpret text in them as a page.
 _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "Cache-Control": "no-store",
@@ -29,34 +29,34 @@ _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 def json_response(
     body: bytes, *, status: int = 200, fields: Mapping[str, str] = MappingProxyType({})
 ) -> web.Response:
-    """Return an answer with *body*, which is JSON."""
+    """Return a response with *body*, which is JSON."""
     return web.Response(
         body=body, status=status, headers={**_FIELDS, **fields}, content_type="application/json"
     )
 
 
 def empty_response(status: int) -> web.Response:
-    """Return an answer without content."""
+    """Return a response without a body."""
     return web.Response(status=status, headers=_FIELDS)
 
 
 def streamed_response(content_type: str, fields: Mapping[str, str]) -> web.StreamResponse:
-    """Return an answer whose content is yet to come."""
-    answer = web.StreamResponse(headers={**_FIELDS, **fields})
-    answer.content_type = content_type
-    answer.charset = "utf-8"
-    return answer
+    """Return a response whose body is sent later."""
+    response = web.StreamResponse(headers={**_FIELDS, **fields})
+    response.content_type = content_type
+    response.charset = "utf-8"
+    return response
 
 
 def error_response(error: ApiError) -> web.Response:
-    """Return the answer that *error* carries."""
+    """Return the response that *error* carries."""
     return _detail_response(error.detail, status=error.status, fields=error.fields)
 
 
 def responding_to_errors(handler: Handler) -> Handler:
-    """Return *handler* with an answer for every error, so that aiohttp never makes one up."""
+    """Return *handler* with a JSON response for every error, instead of aiohttp's own pages."""
 
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await handler(request)
         except StoreUnavailableError as error:
@@ -74,8 +74,8 @@ def responding_to_errors(handler: Handler) -> Handler:
                 status=error.status,
                 fields={} if allow is None else {hdrs.ALLOW: allow},
             )
-        except Exception as error:  # noqa: BLE001 - the last door: a defect costs one answer
-            # Where, and of what kind; not the message, which may quote what the caller sent.
+        except Exception as error:  # noqa: BLE001 - the outermost handler: a defect fails one request
+            # The place and the type only: the message may quote what the caller sent.
             frame = traceback.extract_tb(error.__traceback__)[-1]
             log.error(
                 "question.failed",
@@ -84,7 +84,7 @@ def responding_to_errors(handler: Handler) -> Handler:
             )
             return error_response(ApiError("Internal Server Error"))
 
-    return answer
+    return respond
 
 
 def _detail_response(detail: object, *, status: int, fields: Mapping[str, str]) -> web.Response:

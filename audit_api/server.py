@@ -1,4 +1,4 @@
-"""Where the audit API listens: aiohttp's server, answering in our shape even what is not HTTP."""
+"""aiohttp's server with JSON responses even to requests that are not valid HTTP."""
 
 import asyncio
 from typing import Final
@@ -12,19 +12,19 @@ from audit_api.responses import error_response, responding_to_errors
 log = structlog.get_logger("audit_api")
 
 STOP_SECONDS: Final = 10
-"""How long questions under way may take to end when the service stops."""
+"""How long open requests may take to end when the service stops."""
 
 
 def runner_of(app: web.Application) -> web.BaseRunner:
-    """Return what serves *app*. Its clean-up waits for the questions under way."""
+    """Return the runner of *app*. Its clean-up waits for open requests, 10 s at most."""
     return _Runner(app, shutdown_timeout=STOP_SECONDS)
 
 
 class _Connection(web.RequestHandler):
-    """A connection whose faults are answered in JSON and leave one line, never a traceback.
+    """A connection whose protocol errors get a JSON response and one log line, no traceback.
 
-    Whoever can reach the port can send bytes that are no HTTP; what they cause is no news to the
-    operator, so it is told at level debug.
+    Any client that reaches the port can send bytes that are not HTTP. That is no news for the
+    operator, so the level is debug.
     """
 
     __slots__ = ()
@@ -36,7 +36,7 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         _message: str | None = None,
     ) -> web.StreamResponse:
-        # aiohttp's message quotes the caller's bytes, so the kind alone is told.
+        # Only the type: aiohttp's message quotes the client's bytes.
         log.debug("request.malformed", error=type(exc).__name__, client=request.remote)
         return error_response(MalformedRequestError("The request is malformed or too large"))
 
@@ -51,15 +51,15 @@ class _Server(web.Server):
 
 class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
-        """Return aiohttp's server with our connections and with our errors around everything.
+        """Return aiohttp's server with our connections, and our error handler around all of it.
 
-        Around everything, because routing and `Expect` fail outside of any middleware. A caller
-        that hangs up ends its question, and the query with it.
+        A middleware would not do: routing and `Expect` fail outside of middlewares. A client
+        that closes its connection cancels its handler, and with it the database query.
         """
         plain = await super()._make_server()
         return _Server(
             responding_to_errors(plain.request_handler),
             request_factory=plain.request_factory,
             handler_cancellation=True,
-            access_log=None,  # it would tell query strings, which can hold secrets
+            access_log=None,  # it would log query strings, which can hold secrets
         )

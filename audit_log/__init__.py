@@ -1,1 +1,1 @@
-"""What the sidecar and the audit API share: the record, the schema and the store."""
+"""Shared by the sidecar, the ingest and the audit API: the record, the schema and the store."""

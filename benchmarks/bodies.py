@@ -14,7 +14,7 @@ from benchmarks.load import Target, downloaded, echoed, uploaded
 from benchmarks.options import parser
 from benchmarks.results import publish, table
 from benchmarks.rounds import Contestant, Series, interleaved, others
-from benchmarks.stage import AUDIT_OFF, GENERAL_LANE, Stage, open_stage
+from benchmarks.stage import AUDIT_OFF, Stage, open_stage
 from benchmarks.stream_upstream import running_stream_upstream
 from benchmarks.verdict import Goal, verdict
 
@@ -27,7 +27,7 @@ _NOTES: Final = """
 The upstream of the bodies is nginx, which sends from a tmpfs and takes what is uploaded into it;
 curl asks, once a round. The nginx that is measured passes uploads on as they come
 (`proxy_request_buffering off`), and answers through 16 buffers of 64 KiB and no file
-(`proxy_max_temp_file_size 0`). Uploads take the general lane in every case.
+(`proxy_max_temp_file_size 0`).
 The upstream of streams and messages is a small program on plain sockets. Messages go to and fro
 on 32 WebSockets, one under way on each. Client and upstream share a core, which *direct* shows
 the limit of: where a proxy comes near it, *CPU* tells more than the messages.
@@ -101,14 +101,12 @@ def _contestants(stage: Stage) -> list[Contestant]:
     token = database.token
     on = stage.sidecar("on", database.url)
     off = stage.sidecar("off", database.url, **AUDIT_OFF)
-    general = stage.sidecar("general", database.url, **GENERAL_LANE)
     proxies = {name: stage.proxy(name, proxy) for name, proxy in _PROXIES.items()}
     return [
         Contestant("direct", Target(stage.upstream, token)),
         *(Contestant(name, Target(it.origin, token), it.process) for name, it in proxies.items()),
         Contestant("audit on", Target(on.origin, token), on.process),
         Contestant("audit off", Target(off.origin, token), off.process),
-        Contestant("audit on, general lane", Target(general.origin, token), general.process),
     ]
 
 

@@ -31,6 +31,8 @@ class Target:
     path: str = PATH
     tokens: Path | None = None
     """A file of tokens, one a line, used in turn in place of *token*; in the closed loop only."""
+    body: str = ""
+    """`sized:N` or `chunked:N`: each request is a POST of N bytes; in the closed loop only."""
 
     @property
     def url(self) -> str:
@@ -69,7 +71,7 @@ def closed_loop(target: Target, *, connections: int, seconds: float) -> Answers:
     return _answers(
         *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"),
         *("-s", str(_SCRIPT), *fields, target.url, "--", "varying" if target.varies else ""),
-        str(target.tokens or ""),
+        *(str(target.tokens or ""), target.body),
         seconds=seconds,
     )
 

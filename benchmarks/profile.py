@@ -1,4 +1,4 @@
-"""`python -m benchmarks.profile`: where the time of a call in the express lane goes."""
+"""`python -m benchmarks.profile`: where the time of a call goes."""
 
 import threading
 import time

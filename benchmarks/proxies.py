@@ -10,7 +10,7 @@ from benchmarks.load import Target, closed_loop
 from benchmarks.options import parser
 from benchmarks.results import publish, table
 from benchmarks.rounds import Contestant, Series, interleaved, others
-from benchmarks.stage import AUDIT_OFF, GENERAL_LANE, Stage, open_stage
+from benchmarks.stage import AUDIT_OFF, Stage, open_stage
 from benchmarks.verdict import Goal, verdict
 from benchmarks.versions import versions
 
@@ -19,7 +19,7 @@ JUDGED: Final = 32
 _ROUNDS: Final = {1: 3, JUDGED: 5, 256: 3}
 """How many rounds for how many connections."""
 _MIB_WANTED: Final = 120e6 / 2**20
-_LANES: Final = ("audit on", "audit off", "audit on, general lane")
+_OURS: Final = ("audit on", "audit off")
 _NOTES: Final = """
 *CPU* is that of all processes of a contestant, for one request, while the load lasts; the writer
 that brings the records to PostgreSQL is part of it. *MiB* is the most that was ever resident.
@@ -60,19 +60,12 @@ def _contestants(stage: Stage, proxies: Mapping[str, RunningProxy]) -> list[Cont
     database = stage.database("database")
     on = stage.sidecar("on", database.url)
     off = stage.sidecar("off", database.url, **AUDIT_OFF)
-    general = stage.sidecar("general", database.url, **GENERAL_LANE)
     token = database.token
     contestants = [
         Contestant("direct", Target(stage.upstream, token)),
         *(Contestant(name, Target(it.origin, token), it.process) for name, it in proxies.items()),
         Contestant("audit on", Target(on.origin, token), on.process, settle=on.settle),
         Contestant("audit off", Target(off.origin, token), off.process),
-        Contestant(
-            "audit on, general lane",
-            Target(general.origin, token),
-            general.process,
-            settle=general.settle,
-        ),
     ]
     for contestant in contestants:  # tokens are learned, connections made
         closed_loop(contestant.target, connections=8, seconds=1)
@@ -108,7 +101,7 @@ def _verdict(measured: Mapping[int, Mapping[str, Series]]) -> str:
         for name, ratio in wanted.items()
         if name in series
     ]
-    most = max(each[lane].memory_mib for each in measured.values() for lane in _LANES)
+    most = max(each[name].memory_mib for each in measured.values() for name in _OURS)
     memory = Goal("memory of the sidecar", _MIB_WANTED, most, is_limit=True, unit=" MiB")
     return verdict([*ratios, memory])
 

@@ -44,20 +44,21 @@ def running_sidecar(
     upstream: str,
     database_url: str,
     core: int | str = PROXY_CORE,
+    build: Path | str = CHECKOUT,
     **settings: str,
 ) -> Iterator[Sidecar]:
-    """Run the sidecar before *upstream*, with its files in *directory*."""
+    """Run the sidecar of *build* before *upstream*, with its files in *directory*."""
     workers = int(settings.get("PROXY_WORKERS", "1"))
-    with tempfile.TemporaryDirectory(prefix="benchmark-head-", dir="/dev/shm") as head:
+    with tempfile.TemporaryDirectory(prefix="benchmark-ring-", dir="/dev/shm") as ring:
         environment = {
-            "PYTHONPATH": str(CHECKOUT),
+            "PYTHONPATH": str(build),
             "AUDIT_LOG_LOG_FORMAT": "json",
             "AUDIT_LOG_DATABASE_URL": database_url,
             "PROXY_UPSTREAM_URL": upstream,
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
             "PROXY_JOURNAL_DIR": str(directory / "journal"),
-            "PROXY_JOURNAL_RING_DIR": head,
+            _ring_setting(build): ring,
             **settings,
         }
         command: list[str | Path] = [as_shipped() / "bin" / "python", "-m", "proxy"]
@@ -69,6 +70,12 @@ def running_sidecar(
                 f"http://127.0.0.1:{said[0]['port']}",
                 tuple(f"http://127.0.0.1:{each['ops_port']}" for each in said),
             )
+
+
+def _ring_setting(build: Path | str) -> str:
+    """Return what *build* calls the folder of its ring; before 0.2.0 that was its head."""
+    said = (Path(build) / "proxy" / "settings.py").read_text()
+    return "PROXY_JOURNAL_RING_DIR" if "journal_ring_dir" in said else "PROXY_JOURNAL_HEAD_DIR"
 
 
 def _metric(ops_origin: str, name: str) -> float:

@@ -54,7 +54,7 @@ def watcher() -> Path:
 
 
 def stacks(program: Path, pid: int, seconds: int) -> list[Stack]:
-    """Observer the process *pid* with *program* for *seconds*; return what its event loop was at.
+    """Watch the process *pid* with *program* for *seconds*; return what its event loop was at.
 
     Waiting for events is left out: it cannot be told from having nothing to do.
     """

@@ -9,12 +9,11 @@ from typing import Final
 from benchmarks.contestants import Proxy, RunningProxy, running_proxy
 from benchmarks.database import Database, running_database
 from benchmarks.disk import Disk, mounted_disk
-from benchmarks.process import PROXY_CORE, end_in_order
+from benchmarks.process import CHECKOUT, PROXY_CORE, end_in_order
 from benchmarks.sidecar import Sidecar, running_sidecar
 from benchmarks.upstream import running_upstream
 
 AUDIT_OFF: Final[Mapping[str, str]] = {"PROXY_AUDITED_PATHS": "/nothing-here/"}
-GENERAL_LANE: Final[Mapping[str, str]] = {"PROXY_EXPRESS_LANE": "off"}
 
 OpenUpstream = Callable[[Path], AbstractContextManager[str]]
 """Runs an upstream with its files in a directory; gives its origin."""
@@ -41,14 +40,21 @@ class Stage:
         return self._stack.enter_context(mounted_disk(self.place / "disk"))
 
     def sidecar(
-        self, name: str, database_url: str, *, core: int | str = PROXY_CORE, **settings: str
+        self,
+        name: str,
+        database_url: str,
+        *,
+        core: int | str = PROXY_CORE,
+        build: Path | str = CHECKOUT,
+        **settings: str,
     ) -> Sidecar:
-        """Start a sidecar with *settings*, which are named as in its environment."""
+        """Start a sidecar of *build* with *settings*, which are named as in its environment."""
         running = running_sidecar(
             self.place / name,
             upstream=self.upstream,
             database_url=database_url,
             core=core,
+            build=build,
             **settings,
         )
         return self._stack.enter_context(running)

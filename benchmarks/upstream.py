@@ -26,6 +26,12 @@ http {{
             default_type application/json;
             return 200 '{answer}';
         }}
+        # Reads the body to its end before it responds, as an application does.
+        location /api/v1/body {{
+            client_max_body_size 16m;
+            client_body_buffer_size 1m;
+            proxy_pass http://127.0.0.1:{port}/;
+        }}
     }}
 }}
 """

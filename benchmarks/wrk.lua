@@ -1,5 +1,5 @@
 -- Has wrk close with one line of JSON, and give each request an id of its own if asked to vary,
--- or the next of the tokens in a file.
+-- or the next of the tokens in a file, or a body (sized:BYTES or chunked:BYTES).
 local count = 0
 
 local function varying_request()
@@ -15,7 +15,36 @@ local function request_with_next_token()
   return requests[count % #requests + 1]
 end
 
+local CHUNK_BYTES = 16384
+
+-- wrk knows no chunks: the request is put together here, its body in chunks of 16 KiB.
+local function chunked_request(bytes)
+  wrk.method = "POST"
+  wrk.headers["Transfer-Encoding"] = "chunked"
+  local parts = { wrk.format() }
+  for sent = 0, bytes - 1, CHUNK_BYTES do
+    local size = math.min(CHUNK_BYTES, bytes - sent)
+    parts[#parts + 1] = string.format("%x\r\n%s\r\n", size, string.rep("x", size))
+  end
+  parts[#parts + 1] = "0\r\n\r\n"
+  return table.concat(parts)
+end
+
+local function with_body(kind, bytes)
+  if kind == "chunked" then
+    return chunked_request(bytes)
+  end
+  wrk.method, wrk.body = "POST", string.rep("x", bytes)
+  return wrk.format()
+end
+
 function init(args)
+  if args[3] ~= nil and args[3] ~= "" then
+    local kind, bytes = args[3]:match("(%a+):(%d+)")
+    local fixed = with_body(kind, tonumber(bytes))
+    request = function() return fixed end
+    return
+  end
   if args[1] == "varying" then
     request = varying_request
   elseif args[2] ~= nil and args[2] ~= "" then

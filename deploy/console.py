@@ -6,6 +6,7 @@ nothing, and the audit API does not load the sidecar.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Final
 PROGRAM: Final = "podwarden-audit"
 DISTRIBUTION: Final = "podwarden-audit-sidecar"
 _WRONG_USAGE: Final = 2
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell says it
+_BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return _WRONG_USAGE
     options = parser.parse_args(given)
-    return _run(options.command, options.arguments)
+    try:
+        return _run(options.command, options.arguments)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # What reads our output has seen enough, as `head` does. Flushing at exit must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""`python -m proxy`: the sidecar as a process, set up from the environment."""
+"""`python -m proxy`: the sidecar as a process, configured by its environment."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ log = structlog.get_logger("proxy")
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; exit with one line when that cannot begin."""
+    """Serve until SIGTERM or SIGINT; exit with one line if the start fails."""
     shared = read_settings(AuditLogSettings)
     settings = read_settings(ProxySettings)
     nats = read_settings(NatsSettings) if settings.sink is Sink.NATS else None
@@ -38,14 +38,14 @@ def main() -> None:
         for outdated in outdated_settings(AuditLogSettings, ProxySettings):
             log.warning("settings.outdated", name=outdated.name, advice=outdated.advice)
     try:
-        # Before anything is begun, and before workers would each complain, again and again.
+        # Before anything starts: each worker would report the same error at each restart.
         check_tls_files(settings)
         if nats is not None:
-            # It takes 2 MiB, and most do without.
+            # Only with NATS: the import takes 2 MiB.
             from audit_log.nats.jetstream import check_files  # noqa: PLC0415
 
             check_files(nats)
-        # What is loaded by now stays: to look through it again takes 50 ms, and calls would wait.
+        # What is loaded by now stays: collections that visit it take 50 ms, and calls would wait.
         gc.collect()
         gc.freeze()
         if settings.workers > 1:

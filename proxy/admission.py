@@ -1,10 +1,12 @@
-"""Which calls are audited, who makes them, and whether they may go on."""
+"""Admission: which calls are audited, which token makes them, and whether they may proceed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
+
+import msgspec
 
 from audit_log.tokens import UNKNOWN, Token
 from proxy.audit.exchange import (
@@ -49,8 +51,7 @@ class Tokens(Protocol):
         """Look the token up; None if there is none. Raises TokenCacheUnavailableError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What the head of a request tells of its call."""
 
     head: RequestHead

@@ -1,4 +1,4 @@
-"""The sidecar put together: what it consists of, opened in this order, closed in reverse."""
+"""The composition root: the parts of the sidecar, opened in this order and closed in reverse."""
 
 import socket
 import ssl
@@ -70,25 +70,25 @@ async def serving(
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
-        directory = await _directory(stack, tokens, health)
+        cache = await _cache(stack, tokens, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
-        watchers = await stack.enter_async_context(observing(settings, instance, tally, health))
+        observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database = await _database(stack, shared, health)
-        retention = await _retention(stack, shared, database, watchers, health)
+        retention = await _retention(stack, shared, database, observers, health)
         sink = Store(database) if nats is None else await _publisher(stack, nats)
-        # The ingest finds names out: it can wait for the token table, and this writer need not.
+        # With NATS the ingest resolves names: it can wait for the token table.
         find = tokens.find if nats is None else None
-        writer = await _writer(stack, settings, journal, sink, find, watchers)
+        writer = await _writer(stack, settings, journal, sink, find, observers)
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
-            lambda: directory.problem,
+            lambda: cache.problem,
             lambda: retention.problem,
         ]
         ops_address = await stack.enter_async_context(
             serving_ops(
                 health.report,
-                SidecarCollector(tally, journal, writer, directory, health),
+                SidecarCollector(tally, journal, writer, cache, health),
                 ForecastCollector(retention),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
@@ -96,19 +96,9 @@ async def serving(
         )
         calls = ToolCalls(ToolCallsInFlight(), journal, instance)
         hub_address = await _hub(stack, settings, calls, tally)
-        admission = _admission(settings, directory, journal, calls, tally, watchers)
-        routes = await _routes(stack, settings)
-        tls = await _tls(stack, settings, health)
-        address = await stack.enter_async_context(
-            listening(
-                _runner(_service(admission, routes, settings), settings),
-                Address(settings.host, settings.port),
-                "PROXY_HOST, PROXY_PORT",
-                is_shared=settings.shares_port,
-                tls=tls,
-            )
-        )
-        await _orphaned(stack, shared, settings, watchers, health)
+        admission = _admission(settings, cache, journal, calls, tally, observers)
+        address = await _calls(stack, settings, admission, health)
+        await _orphaned(stack, shared, settings, observers, health)
         health.is_accepting = True
         try:
             yield Addresses(address, ops_address, hub_address)
@@ -131,7 +121,7 @@ def check_tls_files(settings: ProxySettings) -> None:
 async def _tokens(
     stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings
 ) -> TokenTable:
-    # A connection of its own: a long batch of the writer's must not hold a look-up up.
+    # A connection of its own: a long batch of the writer must not delay a look-up.
     url = settings.token_database_url or shared.database_url
     database = await stack.enter_async_context(
         open_database(url.get_secret_value(), connections=1, application=APPLICATION)
@@ -139,10 +129,10 @@ async def _tokens(
     return TokenTable(database, settings.token_query)
 
 
-async def _directory(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
-    directory = TokenCache(tokens)
-    await stack.enter_async_context(health.watched(directory.run(tokens.changes), "token-cache"))
-    return directory
+async def _cache(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
+    cache = TokenCache(tokens)
+    await stack.enter_async_context(health.watched(cache.run(tokens.changes), "token-cache"))
+    return cache
 
 
 def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextManager[Journal]:
@@ -170,21 +160,21 @@ async def _retention(
     stack: AsyncExitStack,
     shared: AuditLogSettings,
     database: Database,
-    watchers: Observers,
+    observers: Observers,
     health: Health,
 ) -> RetentionUpkeep:
     upkeep = RetentionUpkeep(
         database,
         shared.retention,
         may_cut_short=shared.shorten_retention,
-        budget_nears=watchers.announcer.budget_nears if watchers.announcer else None,
+        budget_nears=observers.announcer.budget_nears if observers.announcer else None,
     )
     await stack.enter_async_context(health.watched(upkeep.run(), "retention"))
     return upkeep
 
 
 async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
-    # They take 2 MiB, and most do without.
+    # Imported late: nats-py takes 2 MiB, and most sidecars do without.
     from audit_log.nats.jetstream import open_jetstream  # noqa: PLC0415
     from audit_log.nats.publisher import Publisher  # noqa: PLC0415
 
@@ -198,27 +188,27 @@ async def _writer(
     journal: Journal,
     sink: Sink,
     find: FindToken | None,
-    watchers: Observers,
+    observers: Observers,
 ) -> Writer:
-    writer = Writer(journal, sink, find, watchers.gap_found)
+    writer = Writer(journal, sink, find, observers.gap_found)
     _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
     return writer
 
 
 def _admission(
     settings: ProxySettings,
-    directory: TokenCache,
+    cache: TokenCache,
     journal: Journal,
     calls: ToolCalls,
     tally: Tally,
-    watchers: Observers,
+    observers: Observers,
 ) -> Admission:
     recogniser = TokenRecogniser(settings.token_prefix)
     return Admission(
         recogniser=recogniser,
         audited_paths=AuditedPaths(settings.audited_paths),
         policy=settings.token_policy,
-        cache=directory,
+        cache=cache,
         recorder=journal,
         tally=tally,
         instance=calls.instance,
@@ -227,16 +217,16 @@ def _admission(
             path=settings.mcp_path.rstrip("/").encode(),
             tokens=recogniser,
             hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            token_cache=directory,
+            token_cache=cache,
             calls=calls,
             tally=tally,
         ),
-        observers=watchers.call_ended,
+        observers=observers.call_ended,
     )
 
 
 async def _routes(stack: AsyncExitStack, settings: ProxySettings) -> Routes:
-    # Only the API learns who we are: the others did not ask for our certificate to be theirs.
+    # Only the API is shown our client certificate; it is not meant for the other upstreams.
     api = await _upstream(stack, settings, settings.upstream_url, shown=settings.upstream_client)
     if settings.audit_api_url is None:
         return Routes(api, None)
@@ -260,11 +250,11 @@ async def _orphaned(
     stack: AsyncExitStack,
     shared: AuditLogSettings,
     settings: ProxySettings,
-    watchers: Observers,
+    observers: Observers,
     health: Health,
 ) -> None:
     orphaned = await stack.enter_async_context(
-        draining_orphaned(shared, settings, instance_of(settings), watchers.gap_found)
+        draining_orphaned(shared, settings, instance_of(settings), observers.gap_found)
     )
     health.problems.append(lambda: orphaned.problem)
 
@@ -283,7 +273,7 @@ async def _tls(
 async def _hub(
     stack: AsyncExitStack, settings: ProxySettings, calls: ToolCalls, tally: Tally
 ) -> Address | None:
-    """Listen in place of the Hub, if there is one; the rest of the sidecar does not know it."""
+    """Listen in place of the Hub, if there is one; nothing else depends on it."""
     if settings.hub_url is None:
         return None
     authority = URL(settings.hub_url).authority.encode()
@@ -303,17 +293,29 @@ async def _hub(
     )
 
 
-def _service(admission: Admission, routes: Routes, settings: ProxySettings) -> Service:
-    return Service(
+async def _calls(
+    stack: AsyncExitStack, settings: ProxySettings, admission: Admission, health: Health
+) -> Address:
+    """Listen for calls, last of all: what they need is there."""
+    service = Service(
         admission,
-        routes,
+        await _routes(stack, settings),
         request_fields,
         body_patience_seconds=settings.body_timeout_seconds,
         trusted=settings.trusted_proxies,
     )
+    return await stack.enter_async_context(
+        listening(
+            _runner(service, settings),
+            Address(settings.host, settings.port),
+            "PROXY_HOST, PROXY_PORT",
+            is_shared=settings.shares_port,
+            tls=await _tls(stack, settings, health),
+        )
+    )
 
 
 def _runner(service: Service, settings: ProxySettings) -> web.ServerRunner:
-    """Return what aiohttp serves *service* by; it asks the server for a protocol, and to stop."""
+    """Return what aiohttp runs: it asks the server for a protocol per connection, and to stop."""
     server = RelayServer(service, idle_seconds=settings.client_idle_seconds)
     return web.ServerRunner(cast("web.Server", server), shutdown_timeout=settings.stop_seconds)

@@ -151,13 +151,61 @@ class WebhookSettings(Settings):
         return self
 
 
+class ClientSettings(Settings):
+    """How long clients may take, and which of them are trusted proxies."""
+
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(), description="networks whose `X-Forwarded-…` are believed, comma separated"
+    )
+    body_timeout_seconds: float = Field(
+        default=300, gt=0, description="for the next piece of a request's body, then 408"
+    )
+    client_idle_seconds: float = Field(
+        default=75, gt=0, description="how long an idle client connection is kept"
+    )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        try:
+            return tuple(ip_network(str(network), strict=False) for network in _listed(value))
+        except ValueError:
+            raise ValueError("must be networks such as 10.0.0.0/8, comma separated") from None
+
+
+class InstanceSettings(Settings):
+    """How many processes there are, what they are called and what they report."""
+
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="sidecar processes behind the one port, each with its own `worker-N` journal"
+        " and the next health port",
+    )
+    shares_port: bool = Field(
+        default=False, description="others listen on the same port; set for workers"
+    )
+    instance: str | None = Field(
+        default=None, description="this sidecar's name in the records; the host name when not set"
+    )
+    log_requests: bool = Field(default=False, description="one log line per audited call")
+    tracing: bool = Field(
+        default=False,
+        description="OpenTelemetry spans of audited calls, sent as the `OTEL_…` variables say;"
+        " needs `requirements/otel.lock`",
+    )
+
+
 class ProxySettings(
     # pydantic lists the fields of the last base first, and so do the documents.
     WebhookSettings,
+    InstanceSettings,
     JournalSettings,
     HubSettings,
     TokenSettings,
     OpsSettings,
+    ClientSettings,
     ListenerSettings,
     UpstreamSettings,
 ):
@@ -179,10 +227,7 @@ class ProxySettings(
     mcp_path: str = Field(
         default="/mcp",
         pattern="^/",
-        description="path of the MCP server, whose tools are recorded",
-    )
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
-        default=(), description="networks whose `X-Forwarded-…` are believed, comma separated"
+        description="path of the MCP server, whose tool calls are recorded",
     )
     token_prefix: TokenPrefix = TOKEN_PREFIX
     token_policy: TokenPolicy = Field(
@@ -193,31 +238,6 @@ class ProxySettings(
         default=Sink.POSTGRES,
         description="where records go: `postgres`, or `nats`, from where"
         " `python -m audit_log ingest` brings them to PostgreSQL",
-    )
-    workers: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="sidecar processes behind the one port, each with its own `worker-N` journal"
-        " and the next health port",
-    )
-    shares_port: bool = Field(
-        default=False, description="others listen on the same port; set for workers"
-    )
-    instance: str | None = Field(
-        default=None, description="this sidecar's name in the records; the host name when not set"
-    )
-    log_requests: bool = Field(default=False, description="one log line per audited call")
-    tracing: bool = Field(
-        default=False,
-        description="OpenTelemetry spans of audited calls, sent as the `OTEL_…` variables say;"
-        " needs `requirements/otel.lock`",
-    )
-    body_timeout_seconds: float = Field(
-        default=300, gt=0, description="for the next piece of a request's body, then 408"
-    )
-    client_idle_seconds: float = Field(
-        default=75, gt=0, description="how long an idle client connection is kept"
     )
     stop_seconds: float = Field(
         default=10, gt=0, description="at stop: for calls in flight, then again for the records"
@@ -241,14 +261,6 @@ class ProxySettings(
         if any(not str(path).startswith("/") for path in paths):
             raise ValueError("each path must begin with a slash")
         return paths
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _networks(cls, value: object) -> object:
-        try:
-            return tuple(ip_network(str(network), strict=False) for network in _listed(value))
-        except ValueError:
-            raise ValueError("must be networks such as 10.0.0.0/8, comma separated") from None
 
 
 def _http_origin(value: str) -> str:

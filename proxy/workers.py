@@ -1,8 +1,8 @@
-"""Several sidecars on one port, a process each: the kernel deals out the connections.
+"""Several sidecars on one port, one process each: the kernel distributes the connections.
 
-Every worker is a whole sidecar with a journal, a health port and an instance name of its own, so
-none knows of another. A tool call and the API calls it causes may reach different workers: then
-the ids that we sent along are not recognised, and `inferred` looks at one worker alone.
+Each worker is a whole sidecar with its own journal, health port and instance name, and knows
+nothing of the others. A tool call and the API calls that it causes may reach different workers.
+The ids that the sidecar added are then not recognised, and `inferred` considers one worker only.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import structlog
 from proxy.settings import ProxySettings
 
 LEASH_VARIABLE: Final = "PROXY_LEASH"
-"""Names a worker's end of a pipe that closes when the supervisor is gone, however it went."""
+"""Names a worker's end of a pipe, which closes when the supervisor ends, in whatever way."""
 _WORKER: Final = "worker-"
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
@@ -38,19 +38,19 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sidecar keeps its journal, and what it is called in its records."""
+    """The journal folder of a sidecar, and its instance name in records."""
 
     journal: Path
     instance: str
 
 
 def place_of(number: int, journal_dir: Path, instance: str) -> Place:
-    """Return the place of a worker, of a supervisor with these settings."""
+    """Return the place of the worker *number* under a supervisor with these settings."""
     return Place(journal_dir / f"{_WORKER}{number}", f"{instance}/{number}")
 
 
 def known_places(journal_dir: Path, instance: str) -> list[Place]:
-    """Return where a single sidecar and any worker have or could have been."""
+    """Return the place of a single sidecar, and of each worker whose folder exists."""
     found = [path.name.removeprefix(_WORKER) for path in journal_dir.glob(f"{_WORKER}*")]
     numbers = sorted(int(number) for number in found if number.isdecimal())
     workers = [place_of(number, journal_dir, instance) for number in numbers]
@@ -58,7 +58,7 @@ def known_places(journal_dir: Path, instance: str) -> list[Place]:
 
 
 def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:
-    """Return the workers that *settings* ask for. Ports other than the shared ones count up."""
+    """Return the workers that *settings* ask for. The ops ports count up from the first."""
     places = [
         place_of(number, settings.journal_dir, instance) for number in range(settings.workers)
     ]
@@ -78,7 +78,7 @@ def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:
 
 
 async def supervise(workers: list[Worker]) -> None:
-    """Keep *workers* running until SIGTERM or SIGINT, then stop them and wait for their end."""
+    """Keep *workers* running until SIGTERM or SIGINT; then stop them and await their end."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -91,7 +91,7 @@ async def supervise(workers: list[Worker]) -> None:
 
 
 async def _keep_running(worker: Worker, leash: int, stop: asyncio.Event) -> None:
-    """Start *worker*, and again whenever it ends before its time, ever more slowly."""
+    """Run *worker* until *stop* is set; restart it with growing pauses when it ends early."""
     loop = asyncio.get_running_loop()
     pause = _FIRST_PAUSE_SECONDS
     while not stop.is_set():
@@ -134,7 +134,7 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
 
 @contextmanager
 def _leash() -> Iterator[int]:
-    """Yield the workers' end of a pipe whose other end nobody but we hold."""
+    """Yield the workers' end of a pipe whose other end only this process holds."""
     held, ours = os.pipe()
     try:
         yield held
@@ -144,7 +144,7 @@ def _leash() -> Iterator[int]:
 
 
 def stop_without_supervisor(stop: asyncio.Event) -> None:
-    """Set *stop* when the supervisor that started us, if any, is gone."""
+    """Set *stop* when the supervisor that started this process, if any, has ended."""
     leash = os.environ.get(LEASH_VARIABLE)
     if leash is not None:
         asyncio.get_running_loop().add_reader(int(leash), _gone, int(leash), stop)

@@ -1,1 +1,1 @@
-"""Who may read the audit log."""
+"""Access control: credentials, sessions, signing in, and the decision who may read."""

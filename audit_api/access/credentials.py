@@ -1,7 +1,9 @@
-"""What a caller shows of itself, read from the fields of its request. Values in, values out."""
+"""The credentials of a request, read from its header fields."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from aiohttp import hdrs, web
 
 from audit_api.access.sessions import COOKIE
 from audit_api.errors import UnauthorizedError
@@ -9,23 +11,30 @@ from audit_api.errors import UnauthorizedError
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """What a caller shows of itself. Kept for one question; never logged, hence no repr."""
+    """Credentials of one request. Never stored and never logged, hence without repr."""
 
     authorization: str | None
     cookies: tuple[str, ...] = ()
-    """All but our own."""
+    """The values of all Cookie fields, without our session cookie."""
     session: str | None = None
-    """Our own cookie."""
+    """The value of our session cookie."""
 
     def __bool__(self) -> bool:
         return self.authorization is not None or bool(self.cookies)
 
 
+def credentials_of(request: web.Request) -> Credentials:
+    """Return the credentials in *request*; UnauthorizedError if unusable."""
+    return read_credentials(
+        request.headers.getall(hdrs.AUTHORIZATION, ()), request.headers.getall(hdrs.COOKIE, ())
+    )
+
+
 def read_credentials(authorization: Sequence[str], cookies: Sequence[str]) -> Credentials:
     """Return the credentials in the field values of a request; UnauthorizedError if unusable.
 
-    RFC 9110, section 5.3: `Authorization` may stand once. Which of two is meant would be a guess,
-    and PodWarden's guess may be another than ours.
+    RFC 9110, section 5.3: `Authorization` may occur once. If it occurs twice, PodWarden could use
+    another one than we do.
     """
     if len(authorization) > 1:
         raise UnauthorizedError("Several Authorization fields")
@@ -35,7 +44,7 @@ def read_credentials(authorization: Sequence[str], cookies: Sequence[str]) -> Cr
     ours = [pair for pair in pairs if _is_ours(pair)]
     return Credentials(
         authorization[0] if authorization else None,
-        # PodWarden has no use for our cookie; the rest it gets as it came.
+        # PodWarden gets all cookies but ours, unchanged.
         tuple(filter(None, map(_without_ours, cookies))) if ours else tuple(cookies),
         ours[0].partition("=")[2] if ours else None,
     )
@@ -44,8 +53,8 @@ def read_credentials(authorization: Sequence[str], cookies: Sequence[str]) -> Cr
 def mcp_token(authorization: str | None, prefix: str) -> str | None:
     """Return the MCP token of an Authorization value, or None when it carries no such token.
 
-    RFC 9110, section 11.1: the scheme's case does not matter. A token is known by its prefix;
-    nothing is assumed about its length.
+    RFC 9110, section 11.1: the scheme is case-insensitive. Tokens are recognised by their
+    prefix; their length may change.
     """
     scheme, _, token = (authorization or "").partition(" ")
     token = token.strip(" \t")
@@ -62,5 +71,5 @@ def _without_ours(cookies: str) -> str:
 
 
 def _is_text(value: str) -> bool:
-    # aiohttp keeps bytes that are not UTF-8 as lone surrogates, which neither hash nor travel on.
+    # aiohttp decodes bytes that are not UTF-8 to lone surrogates, which cannot be encoded again.
     return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -1,4 +1,4 @@
-"""PodWarden, asked for its judgement on credentials. The only place that sends HTTP requests."""
+"""Asks PodWarden about credentials. The only module of the audit API that sends HTTP requests."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,21 +9,21 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 from audit_api.access.credentials import Credentials
 from audit_api.errors import NotNowError
 
-_PATIENCE: Final = ClientTimeout(total=5)
+_TIMEOUT: Final = ClientTimeout(total=5)
 
 
 class PodWarden:
-    """Judges credentials by answering a request that carries them."""
+    """Judges credentials by its response to a request that carries them."""
 
     def __init__(self, session: ClientSession, url: str) -> None:
         self._session = session
         self._url = url
 
     async def judge(self, credentials: Credentials) -> int:
-        """Return the status with which PodWarden answers *credentials*, as it stands.
+        """Return the status of PodWarden's response to *credentials*.
 
-        A redirect is not followed: it could carry the credentials elsewhere, and the sign-in page
-        at its end would answer 200. Raises NotNowError when there is no answer within 5 s.
+        Redirects are not followed: one could send the credentials elsewhere, and a sign-in page
+        at its end would respond 200. Raises NotNowError if there is no response within 5 s.
         """
         fields = [("Cookie", cookies) for cookies in credentials.cookies]
         if credentials.authorization is not None:
@@ -39,13 +39,13 @@ class PodWarden:
 
 @asynccontextmanager
 async def open_podwarden(url: str) -> AsyncIterator[PodWarden]:
-    """Yield a PodWarden that judges at *url*. Nothing is sent before the first question.
+    """Yield PodWarden at *url*. Sends nothing before the first `judge`.
 
-    No cookie jar: one caller's session must never end up in another's question.
+    No cookie jar: one caller's session must never be sent with another caller's request.
     """
     async with ClientSession(
         cookie_jar=DummyCookieJar(),
         headers={"User-Agent": "podwarden-audit-api"},
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT,
     ) as session:
         yield PodWarden(session, url)

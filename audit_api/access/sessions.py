@@ -1,9 +1,9 @@
-"""Sessions: what a browser holds instead of a token. Signed, short-lived, and tied to the token.
+"""Sessions: a browser holds one instead of a token. Signed, short-lived, and tied to the token.
 
-Nothing is stored: the reader's database role may only SELECT. A session carries the hash of the
-token that it was traded for, and with every question that token is looked up anew: revoke or
-expire it, and its sessions are over. Signing out is remembered in this process until the session
-would have expired; to end all sessions at once, change the secret.
+Sessions are not stored: the audit API's database role may only SELECT. A session carries the hash
+of its token, and each request looks that token up again: when the token is revoked or expires, its
+sessions end. A sign-out is kept in this process's memory until the session would have expired. To
+end all sessions at once, change the secret.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from audit_api.query.opaque import as_text, from_text
+from audit_api.opaque import as_text, from_text
 
 COOKIE: Final = "podwarden_audit_session"
 LIFETIME: Final = timedelta(hours=8)
@@ -24,7 +24,7 @@ _PURPOSE: Final = b"podwarden audit session v1"
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
-    """Who signed in, and until when that counts."""
+    """The content of a session: its token and when it ends."""
 
     id: str
     token_hash: str
@@ -32,7 +32,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Sessions:
-    """Issues sessions and knows them again."""
+    """Issues sessions and verifies them."""
 
     def __init__(self, secret: bytes, now: Callable[[], datetime]) -> None:
         self._key = hmac.digest(secret, _PURPOSE, hashlib.sha256)
@@ -46,7 +46,7 @@ class Sessions:
         return as_text(self._signature(content) + content)
 
     def read(self, text: str) -> Session | None:
-        """Return the session in *text*; None if it is none of ours, expired, or signed out."""
+        """Return the session in *text*; None if it is forged, expired, or signed out."""
         signed = from_text(text)
         if signed is None:
             return None
@@ -58,7 +58,7 @@ class Sessions:
         return None if is_over else session
 
     def end(self, session: Session) -> None:
-        """Do not know *session* again."""
+        """Make *session* invalid in this process."""
         now = self._now()
         self._ended = {id_: end for id_, end in self._ended.items() if end > now}
         self._ended[session.id] = session.expires_at

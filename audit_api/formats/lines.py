@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from audit_api.query.entries import DetailedEntry
+from audit_api.formats.entries import DetailedEntry
 from audit_log.record import AuditRecord
 
 

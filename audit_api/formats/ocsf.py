@@ -26,7 +26,7 @@ _ACTIVITIES: Final = MappingProxyType(
 )
 _TOOL: Final = "TOOL"
 _HTTP_METHODS: Final = frozenset({*_ACTIVITIES, "CONNECT", "TRACE"})
-"""The ones that OCSF knows."""
+"""The methods in OCSF's enumeration."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,7 +36,7 @@ def ocsf_lines(records: Sequence[AuditRecord]) -> bytes:
 
 
 def ocsf_event(record: AuditRecord) -> dict[str, Any]:
-    """Return *record* as an event of API Activity. What OCSF has no word for is `unmapped`."""
+    """Return *record* as API Activity. Values without an OCSF field go to `unmapped`."""
     activity_id, activity_name = _ACTIVITIES.get(record.method, _OTHER)
     status_id, status = _status(record)
     return _known(
@@ -102,7 +102,7 @@ def _api(record: AuditRecord) -> dict[str, Any]:
 
 
 def _http_request(record: AuditRecord) -> dict[str, Any] | None:
-    if record.method == _TOOL:  # a call through the Hub tunnel is no HTTP request of ours
+    if record.method == _TOOL:  # a tool call through the Hub tunnel is not an HTTP request
         return None
     return _known(
         {

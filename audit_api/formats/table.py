@@ -1,23 +1,23 @@
-"""CSV (RFC 4180), for spreadsheets that take text for formulas."""
+"""CSV (RFC 4180), safe for spreadsheets, which evaluate cells that begin like a formula."""
 
 import csv
 import io
 from collections.abc import Sequence
 from typing import Final
 
-from audit_api.query.entries import DetailedEntry
+from audit_api.formats.entries import DetailedEntry
 from audit_log.record import AuditRecord
 
 _COLUMNS: Final = DetailedEntry.__struct_fields__
-# What Excel, LibreOffice and Google Sheets take for the beginning of a formula, also in the wide
-# forms, and the apostrophe, so that one can be taken away again without a doubt.
+# Excel, LibreOffice and Google Sheets evaluate cells that begin with one of these, also in the
+# full-width forms. The apostrophe is included so that the escape can be undone.
 _FORMULA_STARTS: Final = "=+-@\uff1d\uff0b\uff0d\uff20'"
 
 
 def harmless(text: str) -> str:
-    """Return *text* with an apostrophe before it if a spreadsheet might run it.
+    """Return *text*, with an apostrophe before it if a spreadsheet might evaluate it.
 
-    Reversible: a cell that begins with an apostrophe has been given that one by us.
+    Reversible: the first apostrophe of a cell is always ours.
     """
     first = text.lstrip()[:1]
     starts_oddly = text[:1].isspace() or (first != "" and first in _FORMULA_STARTS)

@@ -1,1 +1,1 @@
-"""The Activity Log page: a document, its style sheets and its modules. There is no build step."""
+"""Pages for browsers: the Activity Log, which has no build step, and the API reference."""

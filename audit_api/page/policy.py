@@ -1,4 +1,4 @@
-"""What a browser may do with a page of ours, said in response fields."""
+"""Response fields that restrict what a browser may do with our pages."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,7 +7,7 @@ from typing import Final
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self';"
-    # Text that others chose is shown here: the browser itself refuses to parse it as HTML.
+    # The page shows untrusted text: the browser itself refuses to parse it as HTML.
     " require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
@@ -15,9 +15,9 @@ PAGE_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
         "Cross-Origin-Opener-Policy": "same-origin",
-        "Referrer-Policy": "no-referrer",  # the address tells what an operator looks for
+        "Referrer-Policy": "no-referrer",  # the URL holds the filters
         "Server": "podwarden-audit-api",
         "X-Content-Type-Options": "nosniff",
     }
 )
-"""On every answer that a browser shows or runs."""
+"""The fields of every response that a browser shows or runs."""

@@ -1,1 +1,1 @@
-"""Questions: their parameters, and the entries that answer them."""
+"""Queries: their declaration, their parameters, and the methods that serve them."""

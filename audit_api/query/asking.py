@@ -1,4 +1,4 @@
-"""A question of the audit API: declared once, and from that routed, checked and documented."""
+"""An endpoint of the audit API: declared once; routed, validated and documented from that."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import hdrs, web
 
-from audit_api.access.access import Gate
-from audit_api.access.credentials import Credentials, read_credentials
+from audit_api.access.credentials import Credentials, credentials_of
+from audit_api.access.gate import Gate
 from audit_api.query.params import Nothing, Params, read_path, read_query
 
 SETTINGS_PATH: Final = "/api/v1/settings"
@@ -19,12 +19,12 @@ Place_co = TypeVar("Place_co", bound=Params, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[Query_co, Place_co]):
-    """One question by one caller who may ask it."""
+    """One request of an admitted caller, with its validated parameters."""
 
     request: web.Request
     query: Query_co
     place: Place_co
-    """What the path names."""
+    """The parameters in the path."""
     credentials: Credentials
 
     @property
@@ -35,42 +35,35 @@ class Asked(Generic[Query_co, Place_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A question: where it is asked, with what parameters, and what answers it gets."""
+    """One GET endpoint: its path, its parameters, its responses and the method that serves it."""
 
     name: str
     path: str
     """Below `SETTINGS_PATH`; parameters in braces."""
     summary: str
-    answers: Mapping[str, Any]
-    """The types of the answer's JSON by media type; None where it is no JSON."""
-    ask: Callable[[Asked[Any, Any]], Awaitable[web.StreamResponse]]
+    responses: Mapping[str, Any]
+    """The type of the JSON body by media type; None where the body is not JSON."""
+    serve: Callable[[Asked[Any, Any]], Awaitable[web.StreamResponse]]
     query: type[Params] = Nothing
     place: type[Params] = Nothing
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The response fields that it may have, each with its meaning."""
+    """The response fields that it may send, each with its meaning."""
     can_miss: bool = False
-    """Whether what the path names may not be there."""
+    """Whether it responds 404 if the path names nothing that exists."""
 
     def route(self, gate: Gate) -> web.RouteDef:
-        """Return the route to hang into the application. aiohttp adds HEAD to GET."""
-        # Anything up to the next slash, braces too: what is no UUID is told so.
+        """Return the route for the application. aiohttp adds HEAD to GET."""
+        # Anything up to the next slash, braces too, so that an invalid UUID gets 422 and not 404.
         pattern = self.path.replace("}", ":[^/]+}")
         return web.get(SETTINGS_PATH + pattern, self._handler(gate))
 
     def _handler(self, gate: Gate) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            # First who is there, then what is wanted: strangers learn nothing.
+        async def respond(request: web.Request) -> web.StreamResponse:
+            # Credentials before parameters: an unauthenticated caller learns nothing from errors.
             credentials = credentials_of(request)
             await gate.admit(credentials)
             query = read_query(self.query, request.query.items())
             place = read_path(self.place, request.match_info)
-            return await self.ask(Asked(request, query, place, credentials))
+            return await self.serve(Asked(request, query, place, credentials))
 
-        return answer
-
-
-def credentials_of(request: web.Request) -> Credentials:
-    """Return what the caller shows of itself."""
-    return read_credentials(
-        request.headers.getall(hdrs.AUTHORIZATION, ()), request.headers.getall(hdrs.COOKIE, ())
-    )
+        return respond

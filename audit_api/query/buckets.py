@@ -1,4 +1,4 @@
-"""Spans of time in which calls are counted, and how many of them at most."""
+"""Buckets of time in which calls are counted, and the limits of one count."""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ _DEFAULT_BUCKETS: Final = 60
 
 
 class Bucket(StrEnum):
-    """A span of time in which calls are counted."""
+    """The length of a bucket."""
 
     MINUTE = "minute"
     HOUR = "hour"
@@ -23,22 +23,27 @@ class Bucket(StrEnum):
 
     @property
     def length(self) -> timedelta:
-        """How long it is."""
+        """The length as a duration."""
         return timedelta(**{f"{self.value}s": 1})
 
     def start(self, moment: datetime) -> datetime:
-        """Return when the bucket of *moment* begins, in UTC."""
+        """Return the start of the bucket that contains *moment*, in UTC."""
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
         return epoch + (moment - epoch) // self.length * self.length
 
 
 class StatsParams(Filters):
-    """Which calls are counted, and by what span of time."""
+    """The parameters of a count: filters and the length of the buckets."""
 
-    bucket: Bucket = Field(default=Bucket.HOUR, description="the span, beginning in UTC")
+    bucket: Bucket = Field(
+        default=Bucket.HOUR, description="the length of a bucket; buckets begin in UTC"
+    )
 
     def span(self, now: datetime) -> tuple[datetime, datetime]:
-        """Return from when until when is counted: up to *now*, 60 buckets long, unless said."""
+        """Return the start and end of the count; by default the 60 buckets up to *now*.
+
+        Raises InvalidParametersError for more than 31 days or 1,500 buckets.
+        """
         length = self.bucket.length
         until = self.until or self.bucket.start(now) + length
         since = self.since or until - length * min(_DEFAULT_BUCKETS, MAX_COUNTED // length)
@@ -48,6 +53,6 @@ class StatsParams(Filters):
             )
         if until - since > length * MAX_BUCKETS:
             raise InvalidParametersError.of(
-                "bucket", f"At most {MAX_BUCKETS} buckets are answered", "too_many_buckets"
+                "bucket", f"At most {MAX_BUCKETS} buckets are counted", "too_many_buckets"
             )
         return since, until

@@ -1,4 +1,4 @@
-"""Answers that were dear, kept for a while."""
+"""A cache for expensive queries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,42 +6,42 @@ from time import monotonic
 from typing import Final, Generic, TypeVar
 
 SHARE: Final = 0.05
-"""How much of PostgreSQL's time one question may take, however often it is asked."""
-MAX_KEPT: Final = 100
-Answer = TypeVar("Answer")
+"""The share of PostgreSQL's time that one query may take, however often it is requested."""
+MAX_ENTRIES: Final = 100
+Result = TypeVar("Result")
 
 
-class Cache(Generic[Answer]):
-    """Keeps an answer twenty times as long as it took to find.
+class Cache(Generic[Result]):
+    """Keeps each result twenty times as long as it took to load.
 
-    So a small log is always answered afresh, and a large one is not counted over and over. Who
-    asks while the same is being found waits for that.
+    A small log is therefore read afresh each time, and a large one is not counted over and over.
+    Concurrent callers with the same key share one load.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[object, tuple[Answer, float]] = {}
-        self._finding: dict[object, asyncio.Lock] = {}
+        self._results: dict[object, tuple[Result, float]] = {}
+        self._loading: dict[object, asyncio.Lock] = {}
 
-    async def answer(self, question: object, find: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Return the answer to *question*, from memory or by *find*."""
-        lock = self._finding.setdefault(question, asyncio.Lock())
+    async def get(self, key: object, load: Callable[[], Awaitable[Result]]) -> Result:
+        """Return the result for *key*, cached or by *load*. Errors of *load* are not cached."""
+        lock = self._loading.setdefault(key, asyncio.Lock())
         try:
             async with lock:
-                kept = self._kept.get(question)
-                if kept is not None and monotonic() < kept[1]:
-                    return kept[0]
+                cached = self._results.get(key)
+                if cached is not None and monotonic() < cached[1]:
+                    return cached[0]
                 began = monotonic()
-                answer = await find()
+                result = await load()
                 ended = monotonic()
-                self._keep(question, answer, ended + (ended - began) / SHARE)
-                return answer
+                self._keep(key, result, ended + (ended - began) / SHARE)
+                return result
         finally:
             if not lock.locked():
-                self._finding.pop(question, None)
+                self._loading.pop(key, None)
 
-    def _keep(self, question: object, answer: Answer, until: float) -> None:
+    def _keep(self, key: object, result: Result, until: float) -> None:
         now = monotonic()
-        self._kept = {key: kept for key, kept in self._kept.items() if kept[1] > now}
-        if len(self._kept) >= MAX_KEPT:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[question] = (answer, until)
+        self._results = {other: kept for other, kept in self._results.items() if kept[1] > now}
+        if len(self._results) >= MAX_ENTRIES:
+            self._results.pop(next(iter(self._results)))
+        self._results[key] = (result, until)

@@ -1,4 +1,4 @@
-"""Questions for numbers: calls by time, tokens with their use, and how the log grows."""
+"""Queries for numbers: calls over time, use of tokens, and growth of the log. All are cached."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from audit_api.formats.entries import Moment, UsedToken, timestamp
 from audit_api.query.asking import Asked
 from audit_api.query.buckets import Bucket, StatsParams
 from audit_api.query.cache import Cache
-from audit_api.query.entries import Moment, UsedToken, timestamp
 from audit_api.query.growth import Growth, growth_of
 from audit_api.query.params import Nothing
 from audit_api.responses import json_response
@@ -27,7 +27,7 @@ class Counted(
     forbid_unknown_fields=True,
     rename={"success": "2xx", "redirect": "3xx", "refusal": "4xx", "failure": "5xx"},
 ):
-    """How many calls began in one span of time, by the class of their status."""
+    """The number of calls that began in one bucket, by the class of their status."""
 
     start: Moment
     success: int = 0
@@ -35,12 +35,12 @@ class Counted(
     refusal: int = 0
     failure: int = 0
     other: int = 0
-    """1xx, and 0 where nobody can know the status."""
+    """1xx, and 0 where the status is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """One method for each question."""
+    """One method for each endpoint."""
 
     database: Database
     now: Callable[[], datetime]
@@ -49,31 +49,31 @@ class Counts:
     _growth: Cache[Growth] = field(default_factory=Cache)
 
     async def stats(self, asked: Asked[StatsParams, Nothing]) -> web.Response:
-        """Answer how many calls there were in each span of time."""
+        """Respond with the number of calls in each bucket."""
         since, until = asked.query.span(self.now())
         bucket = asked.query.bucket
         wanted = replace(asked.query.filter(), since=since, until=until)
-        counts = await self._counts.answer(
+        counts = await self._counts.get(
             (wanted, bucket),
             lambda: count_calls(self.database, wanted, bucket.length, _EPOCH_OF_BUCKETS),
         )
         return json_response(msgspec.json.encode(filled(counts, bucket, since, until)))
 
     async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
-        """Answer which tokens were seen, last used first."""
-        used = await self._tokens.answer(None, lambda: tokens_used(self.database))
+        """Respond with the tokens in use, last used first."""
+        used = await self._tokens.get(None, lambda: tokens_used(self.database))
         return json_response(msgspec.json.encode(list(map(UsedToken.of, used))))
 
     async def growth(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
-        """Answer how large the log is, how it grows, and when its budget is reached."""
-        growth = await self._growth.answer(None, lambda: growth_of(self.database, self.now()))
+        """Respond with the size of the log, its growth, and when its budget is reached."""
+        growth = await self._growth.get(None, lambda: growth_of(self.database, self.now()))
         return json_response(msgspec.json.encode(growth))
 
 
 def filled(
     counts: Sequence[Count], bucket: Bucket, since: datetime, until: datetime
 ) -> list[Counted]:
-    """Return all buckets from *since* until before *until*, oldest first, zeros where no calls."""
+    """Return all buckets from *since* until before *until*, oldest first, empty ones too."""
     start, buckets = bucket.start(since), {}
     while start < until:
         buckets[start] = Counted(timestamp(start))

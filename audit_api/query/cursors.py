@@ -1,8 +1,8 @@
-"""Where a caller stands, as text that it can only hand back: page cursors and marks.
+"""Page cursors and marks: positions in the log as opaque text.
 
-Checked, not secret: what is altered by chance or by hand is told from what we gave out, and
-whoever takes the trouble to forge one gets a place to go on from, which anyone who may read could
-reach as well. So no key is needed; every replica takes them, and they survive every restart.
+Both carry a checksum, not a signature. The checksum detects text that was altered. A forged cursor
+gives a reader a position that it could reach by paging as well, so no key is needed. Any process
+accepts a cursor of any other one, also after a restart.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from audit_api.errors import InvalidParametersError
-from audit_api.query.opaque import as_text, from_text
-from audit_log.postgres.arrivals import Standpoint
+from audit_api.opaque import as_text, from_text
+from audit_log.postgres.arrivals import Snapshot, Standpoint
 from audit_log.postgres.rows import Place
 
 _CHECK_BYTES: Final = 8
@@ -21,24 +21,31 @@ Kind = TypeVar("Kind")
 
 
 class _PageEnd(msgspec.Struct, frozen=True, array_like=True):
-    question: bytes
-    """What had been asked, in brief: a cursor goes on with that question and no other."""
+    query: bytes
+    """The digest of the query: a cursor continues that query and no other."""
     place: Place
 
 
-def page_cursor(question: object, place: Place) -> str:
-    """Return the cursor of the page that begins behind *place* in the answer to *question*."""
-    return _sealed(_PageEnd(_digest(question), place))
+def page_cursor(query: object, place: Place) -> str:
+    """Return the cursor of the page of *query* that begins after *place*."""
+    return _sealed(_PageEnd(_digest(query), place))
 
 
-def read_page_cursor(text: str, question: object) -> Place:
-    """Return the place in *text*; raise a complaint if it is none, or of another question."""
+def read_page_cursor(text: str, query: object) -> Place:
+    """Return the place in *text*.
+
+    Raises InvalidParametersError if *text* is not a cursor, or a cursor of another query.
+    """
     end = _opened(text, _PageEnd)
     if end is None:
-        raise InvalidParametersError.of("cursor", "Input is not a cursor of ours", "cursor")
-    if end.question != _digest(question):
         raise InvalidParametersError.of(
-            "cursor", "This cursor goes on with other filters", "cursor_of_other_filters"
+            "cursor", "Input should be a cursor from a `Link` of this API", "cursor"
+        )
+    if end.query != _digest(query):
+        raise InvalidParametersError.of(
+            "cursor",
+            "This cursor belongs to a query with other filters",
+            "cursor_of_other_filters",
         )
     return end.place
 
@@ -49,11 +56,30 @@ def mark(standpoint: Standpoint) -> str:
 
 
 def read_mark(text: str, place: str, name: str) -> Standpoint:
-    """Return the standpoint in *text*, which the caller gave as *name*."""
+    """Return the standpoint in *text*, the parameter *name* in *place*.
+
+    Raises InvalidParametersError if *text* is not a mark.
+    """
     standpoint = _opened(text, Standpoint)
     if standpoint is None:
-        raise InvalidParametersError.of(name, "Input is not a mark of ours", "mark", place)
+        raise InvalidParametersError.of(
+            name, "Input should be a mark from this API", "mark", place
+        )
     return standpoint
+
+
+def check_standpoint(standpoint: Standpoint, now: Snapshot, place: str, name: str) -> None:
+    """Raise InvalidParametersError about *name* if *standpoint* is not in the past of *now*.
+
+    A mark of another database, or of one that was restored since, would skip records silently.
+    """
+    if standpoint.seen.cluster != now.cluster:
+        problem = "This mark is of another database"
+    elif standpoint.seen.end > now.end:
+        problem = "This mark is ahead of the database, which was restored to an earlier state"
+    else:
+        return
+    raise InvalidParametersError.of(name, problem, "mark_of_another_history", place)
 
 
 def _sealed(value: object) -> str:
@@ -76,6 +102,6 @@ def _check(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=_CHECK_BYTES, person=_PERSON).digest()
 
 
-def _digest(question: object) -> bytes:
-    # Frozen dataclasses: their text tells every field, in a fixed order.
-    return hashlib.blake2b(repr(question).encode(), digest_size=_CHECK_BYTES).digest()
+def _digest(query: object) -> bytes:
+    # The repr of a frozen dataclass names every field, in a fixed order.
+    return hashlib.blake2b(repr(query).encode(), digest_size=_CHECK_BYTES).digest()

@@ -1,11 +1,11 @@
-"""How large the log is, how it grows, and how long it is kept: as callers get it."""
+"""The size of the log, its growth and its retention, as callers get them."""
 
 from datetime import datetime
 from typing import Self
 
 import msgspec
 
-from audit_api.query.entries import Moment, timestamp
+from audit_api.formats.entries import Moment, timestamp
 from audit_log.forecast import Forecast
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure
@@ -14,7 +14,7 @@ from audit_log.retention import Retention
 
 
 class Growth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The log's size by PostgreSQL's statistics, and what is to be expected; unknown is null."""
+    """The log's size by PostgreSQL's statistics, and a forecast; unknown values are null."""
 
     records: int
     bytes: int
@@ -22,14 +22,14 @@ class Growth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records_per_day: float | None
     bytes_per_day: float | None
     retention_days: int | None
-    """Null where entries are kept for ever."""
+    """Null if entries are kept without limit."""
     max_bytes: int | None
     days_until_budget: float | None
-    """Until the oldest entries go for it; null where that is not to be expected."""
+    """Days until the oldest entries are purged for it; null if that is not expected."""
 
     @classmethod
     def of(cls, forecast: Forecast, retention: Retention) -> Self:
-        """Return what callers may see."""
+        """Return *forecast* and *retention* as callers get them."""
         return cls(
             records=forecast.records,
             bytes=forecast.bytes,
@@ -43,7 +43,7 @@ class Growth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def growth_of(database: Database, now: datetime) -> Growth:
-    """Return how the log in *database* grows, under the retention that is applied there."""
+    """Return the growth of the log in *database* under the retention that is applied there."""
     retention = (await applied_retention(database)).retention
     return Growth.of(Forecast.of(await measure(database), retention, now), retention)
 

@@ -1,7 +1,6 @@
-"""What a caller asks for: one model for each question, which reads, checks and describes it."""
+"""The parameters of each endpoint: one model that parses, validates and describes them."""
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from itertools import groupby
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -9,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_api.errors import InvalidParametersError
+from audit_api.formats.export_formats import ExportFormat
 from audit_api.query.values import Id, Limit, Moment, Network, Status, Text
 from audit_log.filters import RecordFilter
 from audit_log.postgres.search import DEFAULT_LIMIT
@@ -18,50 +18,56 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Params(BaseModel):
-    """Parameters of one question. One that is not here is refused, never ignored."""
+    """Parameters of one endpoint. Unknown parameters are refused, never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Nothing(Params):
-    """A question without parameters."""
+    """No parameters."""
 
 
 class Page(Params):
-    """A question that is answered page by page."""
+    """A query with pages."""
 
     limit: Limit = DEFAULT_LIMIT
     cursor: str | None = Field(
-        default=None, description='where the last page ended: from its `Link: <…>; rel="next"`'
+        default=None,
+        description='the next page: from the previous page\'s `Link: <…>; rel="next"`',
     )
 
 
 class Span(Params):
-    """A stretch of time."""
+    """A span of time."""
 
-    since: Moment | None = Field(default=None, description="then or later")
-    until: Moment | None = Field(default=None, description="before then")
+    since: Moment | None = Field(default=None, description="at this time or later")
+    until: Moment | None = Field(default=None, description="before this time")
 
 
 class Filters(Span):
-    """What entries must be like; all that is given must hold."""
+    """Filters of entries. An entry must match all that are given."""
 
-    token_name: Text | None = Field(default=None, description="the token's name at the time")
-    token_id: Id | None = Field(default=None, description="the token")
-    method: Text | None = Field(default=None, description="HTTP method, or TOOL; case matters")
+    token_name: Text | None = Field(
+        default=None, description="the token's name at the time of the call"
+    )
+    token_id: Id | None = Field(default=None, description="the token's id")
+    method: Text | None = Field(default=None, description="HTTP method, or TOOL; case-sensitive")
     status: Status | None = Field(default=None, description="a status code, or a class like `4xx`")
     outcome: Outcome | None = Field(default=None, description="how the call ended")
     path: Text | None = Field(
-        default=None, description="what the path begins with; or the whole path, `*` for any text"
+        default=None,
+        description="a prefix of the path; with `*` (any text), a pattern for the whole path",
     )
-    tool: Text | None = Field(default=None, description="the MCP tool behind the call")
-    invocation_id: Id | None = Field(default=None, description="the tool call behind the call")
+    tool: Text | None = Field(default=None, description="the MCP tool that caused the call")
+    invocation_id: Id | None = Field(
+        default=None, description="the tool call that caused the call"
+    )
     client_ip: Network | None = Field(
-        default=None, description="the caller's address, or a network that it lies in"
+        default=None, description="the caller's address, or a network that contains it"
     )
 
     def filter(self, token_id: UUID | None = None) -> RecordFilter:
-        """Return what records must be like; of the token *token_id* if the path names one."""
+        """Return the filters for the store; *token_id*, if the path names one, goes first."""
         values = {name: getattr(self, name) for name in Filters.model_fields}
         if token_id is not None:
             values["token_id"] = token_id
@@ -69,80 +75,74 @@ class Filters(Span):
 
 
 class EntriesParams(Page, Filters):
-    """Which entries, newest first."""
+    """The parameters of a list of entries, newest first."""
 
     expand: Literal["details"] | None = Field(
-        default=None, description="`details`: all that is known, not the documented six keys alone"
+        default=None, description="`details`: all details, not only the six documented keys"
     )
 
 
 class InvocationsParams(Page, Span):
-    """Which tool calls, newest first."""
+    """The parameters of a list of tool calls, newest first."""
 
     tool: Text | None = Field(default=None, description="the MCP tool")
-    token_name: Text | None = Field(default=None, description="the token's name at the time")
-    token_id: Id | None = Field(default=None, description="the token")
+    token_name: Text | None = Field(
+        default=None, description="the token's name at the time of the call"
+    )
+    token_id: Id | None = Field(default=None, description="the token's id")
     outcome: ToolOutcome | None = Field(default=None, description="how the tool call ended")
 
 
 class GapsParams(Span):
-    """Which gaps, newest first: those that touch the span."""
+    """The parameters of a list of gaps, newest first: those that overlap the span."""
 
     limit: Limit = DEFAULT_LIMIT
 
 
-class ExportFormat(StrEnum):
-    """How an export is written."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-    OCSF = "ocsf"
-
-
 class ExportParams(Filters):
-    """Which entries, oldest first, all of them."""
+    """The parameters of an export: all matching entries, oldest first."""
 
     format: ExportFormat = Field(
         default=ExportFormat.NDJSON, description="`ocsf`: API Activity, one JSON object per line"
     )
     after: str | None = Field(
         default=None,
-        description="the `X-Audit-Mark` of an earlier export: only what that one could not show",
+        description="the `X-Audit-Mark` of an earlier export: only entries that were not in it",
     )
 
 
 class StreamParams(Filters):
-    """Which entries, as they arrive."""
+    """The parameters of the live stream."""
 
     after: str | None = Field(
         default=None,
         description="where to begin: an `X-Audit-Mark`, or the id of an event; "
-        "`Last-Event-ID` goes before it",
+        "the field `Last-Event-ID` has precedence",
     )
 
 
 class TokenPath(Params):
-    """A token, named in the path."""
+    """The id of a token, in the path."""
 
     token_id: Id
 
 
 class EntryPath(Params):
-    """An entry, named in the path."""
+    """The id of an entry, in the path."""
 
     entry_id: Id
 
 
 class InvocationPath(Params):
-    """A tool call, named in the path."""
+    """The id of a tool call, in the path."""
 
     invocation_id: Id
 
 
 def read_query(kind: type[Model], query: Iterable[tuple[str, str]]) -> Model:
-    """Return what *query* asks for; raise the complaint that names what is wrong with it.
+    """Return the parameters in *query*; InvalidParametersError names what is wrong with them.
 
-    A parameter that stands twice is refused as well: one of the two would be ignored.
+    A repeated parameter is refused as well: one of its values would be ignored.
     """
     given = sorted(query)
     for name, pairs in groupby(given, key=lambda pair: pair[0]):
@@ -152,7 +152,7 @@ def read_query(kind: type[Model], query: Iterable[tuple[str, str]]) -> Model:
 
 
 def read_path(kind: type[Model], values: Mapping[str, str]) -> Model:
-    """Return what the path names."""
+    """Return the parameters in the path; InvalidParametersError if one is invalid."""
     return _read(kind, "path", values)
 
 

@@ -1,4 +1,4 @@
-"""Questions for entries, tool calls and gaps."""
+"""Queries for entries, tool calls and gaps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +9,14 @@ import msgspec
 from aiohttp import web
 
 from audit_api.errors import NotFoundError
-from audit_api.query.asking import Asked
-from audit_api.query.cursors import page_cursor, read_page_cursor
-from audit_api.query.entries import (
+from audit_api.formats.entries import (
     DetailedEntry,
     Entry,
     MissingEntries,
 )
+from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
+from audit_api.query.asking import Asked
+from audit_api.query.cursors import page_cursor, read_page_cursor
 from audit_api.query.params import (
     EntriesParams,
     EntryPath,
@@ -27,7 +28,6 @@ from audit_api.query.params import (
     Params,
     TokenPath,
 )
-from audit_api.query.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.responses import json_response
 from audit_log.postgres.database import Database
 from audit_log.postgres.gaps import GapQuery, search_gaps
@@ -37,34 +37,34 @@ from audit_log.postgres.search import RecordQuery, calls_of, find, search
 from audit_log.record import AuditRecord, Invocation
 
 MAX_CALLS = 500
-"""How many calls of one tool call are told; `api_calls` says how many there are."""
+"""How many API calls of one tool call are listed; `api_calls` has the total."""
 
 Found = TypeVar("Found", AuditRecord, Invocation)
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """One method for each question."""
+    """One method for each endpoint."""
 
     database: Database
 
     async def entries(self, asked: Asked[EntriesParams, Nothing]) -> web.Response:
-        """Answer the newest entries of all tokens."""
+        """Respond with the newest entries of all tokens."""
         return await self._entries(asked, None)
 
     async def entries_of_token(self, asked: Asked[EntriesParams, TokenPath]) -> web.Response:
-        """Answer the newest entries of one token; none when nobody knows it."""
+        """Respond with the newest entries of one token; an empty list for an unknown token."""
         return await self._entries(asked, asked.place.token_id)
 
     async def entry(self, asked: Asked[Nothing, EntryPath]) -> web.Response:
-        """Answer one entry with all that is known of it."""
+        """Respond with one entry and all its details; NotFoundError if there is none."""
         record = await find(self.database, asked.place.entry_id)
         if record is None:
             raise NotFoundError("There is no such entry")
         return json_response(msgspec.json.encode(DetailedEntry.of(record)))
 
     async def invocations(self, asked: Asked[InvocationsParams, Nothing]) -> web.Response:
-        """Answer the newest tool calls."""
+        """Respond with the newest tool calls."""
         values = asked.query.model_dump(exclude=set(Page.model_fields))
         query = InvocationQuery(limit=asked.query.limit + 1, **values)
         found = await search_invocations(
@@ -73,7 +73,7 @@ class Questions:
         return _page(asked, values, found, ToolCall.of)
 
     async def invocation(self, asked: Asked[Nothing, InvocationPath]) -> web.Response:
-        """Answer one tool call with its API calls. Those may be stored before it is."""
+        """Respond with one tool call and its API calls, which may be stored before it is."""
         id_ = asked.place.invocation_id
         invocation = await find_invocation(self.database, id_)
         records = await calls_of(self.database, id_, MAX_CALLS)
@@ -84,7 +84,7 @@ class Questions:
         return json_response(msgspec.json.encode(ToolCallWithCalls.inferred(id_, records)))
 
     async def gaps(self, asked: Asked[GapsParams, Nothing]) -> web.Response:
-        """Answer the newest gaps."""
+        """Respond with the newest gaps."""
         query = GapQuery(asked.query.limit, asked.query.since, asked.query.until)
         gaps = await search_gaps(self.database, query)
         return json_response(msgspec.json.encode(list(map(MissingEntries.of, gaps))))
@@ -93,26 +93,26 @@ class Questions:
         self, asked: Asked[EntriesParams, Params], token_id: UUID | None
     ) -> web.Response:
         wanted = asked.query.filter(token_id)
-        # One more than asked for tells whether there is a next page, without counting.
+        # One record more than requested shows whether there is a next page, without counting.
         query = RecordQuery(asked.query.limit + 1, wanted, _before(asked.query, wanted))
         shape = Entry.of if asked.query.expand is None else DetailedEntry.of
         return _page(asked, wanted, await search(self.database, query), shape)
 
 
-def _before(page: Page, question: object) -> Place | None:
-    return None if page.cursor is None else read_page_cursor(page.cursor, question)
+def _before(page: Page, query: object) -> Place | None:
+    return None if page.cursor is None else read_page_cursor(page.cursor, query)
 
 
 def _page(
     asked: Asked[Page, Params],
-    question: object,
+    query: object,
     found: Sequence[Found],
     shape: Callable[[Found], msgspec.Struct],
 ) -> web.Response:
     shown = found[: asked.query.limit]
     fields = {}
     if len(found) > len(shown):
-        cursor = page_cursor(question, Place(shown[-1].created_at, shown[-1].id))
-        # RFC 8288; relative, for nobody here knows by what name the caller has come.
+        cursor = page_cursor(query, Place(shown[-1].created_at, shown[-1].id))
+        # RFC 8288. Relative, because the public name of this service is not known here.
         fields["Link"] = f'<{asked.request.rel_url.update_query(cursor=cursor)}>; rel="next"'
     return json_response(msgspec.json.encode(list(map(shape, shown))), fields=fields)

@@ -1,6 +1,6 @@
-"""Values as callers write them in a path or a query: read strictly, and described for OpenAPI.
+"""Parameter values: parsed strictly, and described for OpenAPI.
 
-Each type below says both what is taken and how the OpenAPI document describes it.
+Each type below holds both its parser and its schema. Parsers raise PydanticCustomError.
 """
 
 import re
@@ -20,26 +20,26 @@ MAX_TEXT_CHARACTERS: Final = 2_048
 _INTEGER: Final = re.compile(r"(?P<minus>-?)0*(?P<digits>[0-9]+)", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
 _STATUS: Final = r"^(?:0|[1-9][0-9]{2}|[1-5]xx)$"
-# IPv4 alone; that of IPv6 would fill a page.
+# IPv4 only: a pattern for IPv6 would be a page long.
 _OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _CIDR: Final = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
-# NUL and lone surrogates can stand in a query string, but in no text of PostgreSQL.
-_UNKEEPABLE: Final = re.compile("[\x00\ud800-\udfff]")
-# A `+` that was not escaped arrives as a space: "…T03:42:00 00:00" can mean one thing only.
+# A query string can contain NUL and lone surrogates; PostgreSQL's text cannot.
+_NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+# An unescaped `+` arrives as a space: "…T03:42:00 00:00" is unambiguous.
 _LOST_PLUS: Final = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")
 _EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def read_limit(text: str) -> int:
-    """Return how many are asked for: 500 at most, more means 500.
+    """Return the limit in *text*; more than 500 means 500.
 
-    Below 1 and what is not a whole number is refused, in pydantic's words.
+    Less than 1 and anything but an integer is refused, with pydantic's messages.
     """
     number = _INTEGER.fullmatch(text)
     if number is None:
         raise PydanticCustomError("int_parsing", "Input should be a valid integer")
-    # Nine digits settle it: int() refuses more than 4,300, and the caller may send 8,000.
+    # Nine digits decide. int() refuses more than 4,300 digits, and a caller may send 8,000.
     limit = int(number["digits"][:9])
     if number["minus"] or limit < 1:
         raise PydanticCustomError(
@@ -49,9 +49,9 @@ def read_limit(text: str) -> int:
 
 
 def read_uuid(text: str) -> UUID:
-    """Return the UUID in *text*: in either case, with its hyphens or without.
+    """Return the UUID in *text*: in either case, with all its hyphens or without.
 
-    `UUID()` alone would take hyphens anywhere.
+    `UUID()` alone would accept hyphens anywhere.
     """
     if _UUID.fullmatch(text) is None:
         raise PydanticCustomError("uuid_parsing", "Input should be a valid UUID")
@@ -59,7 +59,7 @@ def read_uuid(text: str) -> UUID:
 
 
 def read_status(text: str) -> range:
-    """Return the status codes that *text* means: `401` one, `4xx` a hundred."""
+    """Return the status codes in *text*: `401` is one code, `4xx` a hundred."""
     if re.fullmatch(_STATUS, text) is None:
         raise PydanticCustomError(
             "status", "Input should be a status code like 401, or a class like 4xx"
@@ -70,7 +70,7 @@ def read_status(text: str) -> range:
 
 
 def read_network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network in *text*: an address, or CIDR notation with any address of it."""
+    """Return the network in *text*: an address, or CIDR notation; host bits may be set."""
     try:
         network = ip_network(text, strict=False)
     except ValueError:
@@ -78,12 +78,12 @@ def read_network(text: str) -> IPv4Network | IPv6Network:
             "network", "Input should be an IP address or a network like 10.0.0.0/8"
         ) from None
     if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
-        raise PydanticCustomError("network", "A network has no zone")
+        raise PydanticCustomError("network", "Input should have no IPv6 zone")
     return network
 
 
 def read_moment(text: str) -> datetime:
-    """Return the moment in *text*, in ISO 8601; without an offset it is taken as UTC."""
+    """Return the moment in *text*, in ISO 8601; without an offset it is UTC."""
     try:
         moment = datetime.fromisoformat(_LOST_PLUS.sub("+", text))
     except ValueError:
@@ -92,13 +92,13 @@ def read_moment(text: str) -> datetime:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    # Python cannot shift the first and the last day of its calendar to another zone.
+    # Python cannot convert the first and the last day of its calendar to another time zone.
     return min(max(moment, _EARLIEST), _LATEST)
 
 
 def read_text(text: str) -> str:
-    """Return *text* if a record can hold it."""
-    if not text or len(text) > MAX_TEXT_CHARACTERS or _UNKEEPABLE.search(text):
+    """Return *text* if a record can contain it."""
+    if not text or len(text) > MAX_TEXT_CHARACTERS or _NOT_STORABLE.search(text):
         raise PydanticCustomError(
             "text", f"Input should be 1 to {MAX_TEXT_CHARACTERS} characters of UTF-8 without NUL"
         )

@@ -1,4 +1,4 @@
-"""Exports: all entries that answer a question, as a file, in constant memory."""
+"""Exports: all entries that match a query, as a file, in constant memory."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,12 +7,11 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from audit_api.errors import InvalidParametersError
-from audit_api.formats import FORMATS
+from audit_api.formats.export_formats import FORMATS
 from audit_api.query.asking import Asked
-from audit_api.query.cursors import mark, read_mark
+from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.params import ExportParams, Nothing
 from audit_api.responses import streamed_response
-from audit_api.stream.live import check_standpoint
 from audit_api.stream.streaming import streaming
 from audit_log.postgres.arrivals import Snapshot, Standpoint, snapshot_now
 from audit_log.postgres.database import Database
@@ -23,13 +22,13 @@ MARK_FIELD: Final = "X-Audit-Mark"
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """Answers with a file. An export keeps a connection for as long as it lasts."""
+    """Responds with files. An export holds a database connection until it ends."""
 
     database: Database
-    """One of its own: exports must not keep questions waiting."""
+    """A pool of its own, so that exports do not block queries."""
 
     async def export(self, asked: Asked[ExportParams, Nothing]) -> web.StreamResponse:
-        """Answer all entries, oldest first, in the format that is asked for."""
+        """Stream all matching entries, oldest first, in the requested format."""
         after = await self._after(asked.query.after)
         kind = FORMATS[asked.query.format]
         async with exporting(self.database, asked.query.filter(), after) as export:
@@ -41,11 +40,11 @@ class Exports:
             }
             if asked.wants_no_body:
                 return streamed_response(kind.content_type, fields)
-            async with streaming(asked.request, kind.content_type, fields) as answer:
-                await answer.send(kind.head)
+            async with streaming(asked.request, kind.content_type, fields) as streamed:
+                await streamed.send(kind.head)
                 async for records in export.batches:
-                    await answer.send(kind.encode(records))
-        return answer.response
+                    await streamed.send(kind.encode(records))
+        return streamed.response
 
     async def _after(self, text: str | None) -> Snapshot | None:
         if text is None:

@@ -1,4 +1,4 @@
-"""The stream: entries told to one listener as they arrive."""
+"""The live stream: entries sent to one client as server-sent events, as they arrive."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -7,103 +7,102 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from audit_api.access.access import Gate
-from audit_api.errors import ApiError, ForbiddenError, InvalidParametersError, UnauthorizedError
+from audit_api.access.gate import Gate
+from audit_api.errors import ApiError, ForbiddenError, UnauthorizedError
 from audit_api.query.asking import Asked
-from audit_api.query.cursors import mark, read_mark
+from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.params import Nothing, StreamParams
 from audit_api.responses import streamed_response
 from audit_api.stream.events import CONTENT_TYPE, entry_event, heartbeat, notice_event
 from audit_api.stream.streaming import StreamedResponse, streaming
-from audit_api.stream.subscribers import Listener
+from audit_api.stream.subscribers import Subscriber
 from audit_api.stream.tail import STEP_RECORDS, Tail
 from audit_log.errors import StoreError
-from audit_log.postgres.arrivals import Snapshot, Standpoint, read_on
+from audit_log.postgres.arrivals import Standpoint, read_on
 from audit_log.postgres.database import Database
 
 HEARTBEAT_SECONDS: Final = 15.0
 RESUME_FIELD: Final = "Last-Event-ID"
-_FIELDS: Final = {"X-Accel-Buffering": "no"}  # nginx: pass it on as it comes
+_FIELDS: Final = {"X-Accel-Buffering": "no"}  # nginx: do not buffer this response
 log = structlog.get_logger("audit_api")
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Answers with the live tail."""
+    """Responds with the live stream."""
 
     database: Database
     tail: Tail
     gate: Gate
 
     async def stream(self, asked: Asked[StreamParams, Nothing]) -> web.StreamResponse:
-        """Answer entries as they arrive; first those since the caller was here last."""
+        """Stream entries as they arrive; first those since the client's mark, if it sent one.
+
+        Ends with a notice event if the client is too slow or may no longer read.
+        """
         standpoint = _standpoint(asked)
         if asked.wants_no_body:
             return streamed_response(CONTENT_TYPE, _FIELDS)
-        async with self.tail.listening(asked.query.filter()) as listener:
-            since = listener.let_in.result()
+        async with self.tail.subscribed(asked.query.filter()) as subscriber:
+            since = subscriber.joined.result()
             if standpoint is not None:
                 check_standpoint(standpoint, since, *_given(asked))
-            async with streaming(asked.request, CONTENT_TYPE, _FIELDS) as answer:
-                await self._catch_up(answer, standpoint or Standpoint(since), listener)
-                await answer.send(heartbeat(mark(Standpoint(since))))
-                await self._follow(answer, asked, listener)
-        return answer.response
+            async with streaming(asked.request, CONTENT_TYPE, _FIELDS) as streamed:
+                await self._catch_up(streamed, standpoint or Standpoint(since), subscriber)
+                await streamed.send(heartbeat(mark(Standpoint(since))))
+                await self._follow(streamed, asked, subscriber)
+        return streamed.response
 
     async def _catch_up(
-        self, answer: StreamedResponse, standpoint: Standpoint, listener: Listener
+        self, streamed: StreamedResponse, standpoint: Standpoint, subscriber: Subscriber
     ) -> None:
-        since = listener.let_in.result()
-        while standpoint != Standpoint(since) and not listener.is_over:
+        since = subscriber.joined.result()
+        while standpoint != Standpoint(since) and not subscriber.is_over:
             step = await read_on(
-                self.database, standpoint, wanted=listener.wanted, until=since, limit=STEP_RECORDS
+                self.database,
+                standpoint,
+                wanted=subscriber.wanted,
+                until=since,
+                limit=STEP_RECORDS,
             )
             for record in step.records:
-                await answer.send(entry_event(record, mark(step.standpoint(record))))
+                await streamed.send(entry_event(record, mark(step.standpoint(record))))
             standpoint = step.end
 
     async def _follow(
-        self, answer: StreamedResponse, asked: Asked[StreamParams, Nothing], listener: Listener
+        self,
+        streamed: StreamedResponse,
+        asked: Asked[StreamParams, Nothing],
+        subscriber: Subscriber,
     ) -> None:
         checked = monotonic()
         while True:
-            events = await listener.hear(HEARTBEAT_SECONDS)
+            events = await subscriber.take(HEARTBEAT_SECONDS)
             if events:
-                await answer.send(events)
-            elif listener.is_over:
+                await streamed.send(events)
+            elif subscriber.is_over:
                 return
-            elif listener.is_behind:
-                log.warning("listener.fell_behind", client=asked.request.remote)
-                await answer.send(notice_event("too_slow"))
+            elif subscriber.is_behind:
+                log.warning("subscriber.fell_behind", client=asked.request.remote)
+                await streamed.send(notice_event("too_slow"))
                 return
-            elif listener.told is not None:
-                await answer.send(heartbeat(mark(Standpoint(listener.told))))
+            elif subscriber.offered_up_to is not None:
+                await streamed.send(heartbeat(mark(Standpoint(subscriber.offered_up_to))))
             if monotonic() - checked >= HEARTBEAT_SECONDS:
                 checked = monotonic()
                 if not await self._may_stay(asked):
-                    await answer.send(notice_event("not_allowed"))
+                    await streamed.send(notice_event("not_allowed"))
                     return
 
     async def _may_stay(self, asked: Asked[StreamParams, Nothing]) -> bool:
-        """Say whether the caller still may read: a stream outlasts tokens and sessions."""
+        """Whether the caller may still read. A stream can outlive its token or session."""
         try:
             await self.gate.admit(asked.credentials)
         except (UnauthorizedError, ForbiddenError):
             return False
         except (ApiError, StoreError):
-            return True  # nobody can tell now; it is asked again
+            return True  # not decidable now; checked again at the next heartbeat
         return True
-
-
-def check_standpoint(standpoint: Standpoint, now: Snapshot, place: str, name: str) -> None:
-    """Raise a complaint about *name* if *standpoint* is none in the history that *now* ends."""
-    if standpoint.seen.cluster != now.cluster:
-        complaint = "This mark is of another database"
-    elif standpoint.seen.end > now.end:
-        complaint = "This mark is ahead of the database, which was set back since"
-    else:
-        return
-    raise InvalidParametersError.of(name, complaint, "mark_of_another_history", place)
 
 
 def _given(asked: Asked[StreamParams, Nothing]) -> tuple[str, str]:
@@ -112,6 +111,6 @@ def _given(asked: Asked[StreamParams, Nothing]) -> tuple[str, str]:
 
 
 def _standpoint(asked: Asked[StreamParams, Nothing]) -> Standpoint | None:
-    # A browser that reconnects repeats the address it began with, and says better where it is.
+    # A browser that reconnects repeats its first URL, so its Last-Event-ID is the newer mark.
     text = asked.request.headers.get(RESUME_FIELD, asked.query.after)
     return None if text is None else read_mark(text, *_given(asked))

@@ -1,4 +1,4 @@
-"""Answers that are sent piece by piece, to callers who may be slow or gone."""
+"""Responses that are sent piece by piece, to clients that may be slow or gone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -11,18 +11,18 @@ from aiohttp import web
 from audit_api.responses import streamed_response
 
 STALL_SECONDS: Final = 30.0
-"""How long a caller may take nothing at all before it is hung up on."""
+"""How long a client may accept no byte before its connection is closed."""
 log = structlog.get_logger("audit_api")
 
 
 class StreamedResponse:
-    """An answer under way."""
+    """A response whose head is sent and whose body is under way."""
 
     def __init__(self, response: web.StreamResponse) -> None:
         self.response = response
 
     async def send(self, piece: bytes) -> None:
-        """Send *piece*, as fast as the caller takes it; TimeoutError if it takes nothing."""
+        """Send *piece*, waiting for a slow client; TimeoutError if it accepts nothing for 30 s."""
         async with asyncio.timeout(STALL_SECONDS):
             await self.response.write(piece)
 
@@ -31,15 +31,15 @@ class StreamedResponse:
 async def streaming(
     request: web.Request, content_type: str, fields: Mapping[str, str]
 ) -> AsyncIterator[StreamedResponse]:
-    """Yield an answer whose head is sent. If the block fails, the caller sees it cut off.
+    """Yield a response whose head is sent. If the block fails, the connection is aborted.
 
-    No other status can be sent by then, and an answer that merely ends would look complete.
+    The status can no longer change by then, and a response that ends in order would look complete.
     """
     response = streamed_response(content_type, fields)
     await response.prepare(request)
     try:
         yield StreamedResponse(response)
-    except Exception as error:  # noqa: BLE001  whatever it is, the head is sent already
-        log.warning("answer.broken_off", path=request.path, error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001  the head is sent, so no error response is possible
+        log.warning("response.broke_off", path=request.path, error=type(error).__name__)
         if request.transport is not None:
             request.transport.abort()

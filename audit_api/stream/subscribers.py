@@ -1,4 +1,4 @@
-"""Those who listen to the live tail: what waits for each of them."""
+"""One subscriber of the live stream: the events that wait for one client."""
 
 import asyncio
 from collections import deque
@@ -9,32 +9,35 @@ from audit_log.filters import RecordFilter
 from audit_log.postgres.arrivals import Snapshot
 
 MAX_WAITING_BYTES: Final = 2 * 1024 * 1024
-"""How much may wait for one listener; a browser takes this in within a second."""
+"""The most that may wait for one subscriber; a browser takes this in within a second."""
 
 
-class Listener:
-    """One who listens. The tail offers, the listener hears; neither waits for the other."""
+class Subscriber:
+    """A bounded queue between the tail, which offers, and one response, which takes.
+
+    The tail never waits for a subscriber. A subscriber that takes too slowly is cut off.
+    """
 
     def __init__(self, wanted: RecordFilter) -> None:
         self.wanted = wanted
         self.is_behind = False
-        """It heard too slowly, and hears no more."""
+        """It took too slowly; its queue was dropped and takes nothing more."""
         self.is_over = False
-        """There will be nothing more to hear."""
-        self.let_in: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        """Since when it hears: all that this snapshot does not show."""
-        self.told: Snapshot | None = None
+        """The tail has ended: nothing more will be offered."""
+        self.joined: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
+        """The snapshot it joined with: it is offered all that this snapshot does not show."""
+        self.offered_up_to: Snapshot | None = None
         """All that this snapshot shows has been offered."""
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
 
     def offer(self, events: bytes) -> None:
-        """Take *events* in if there is room; if not, it has fallen behind."""
+        """Queue *events* if there is room; otherwise mark the subscriber as behind."""
         if self.is_behind:
             return
         if self._waiting and self._bytes + len(events) > MAX_WAITING_BYTES:
-            # What waits is dropped as well: it goes on from where it is when it comes back.
+            # The queue is dropped as well: the client resumes from the last event it received.
             self.is_behind = True
             self._waiting.clear()
         else:
@@ -43,14 +46,14 @@ class Listener:
         self._changed.set()
 
     def end(self) -> None:
-        """Let it hear nothing more."""
+        """Offer nothing more, and wake the response that waits."""
         self.is_over = True
         self._changed.set()
-        if not self.let_in.done():
-            self.let_in.cancel()
+        if not self.joined.done():
+            self.joined.cancel()
 
-    async def hear(self, seconds: float) -> bytes:
-        """Return the next events; nothing after *seconds*, or when there will be none."""
+    async def take(self, seconds: float) -> bytes:
+        """Return the next events; b"" after *seconds*, or when there will be none."""
         if not (self._waiting or self.is_behind or self.is_over):
             self._changed.clear()
             with suppress(TimeoutError):

@@ -1,10 +1,11 @@
-"""The live tail: one look at what has arrived, for everyone who listens.
+"""The live tail: one read of new records, shared by all subscribers.
 
-However many listen, PostgreSQL sees one listening connection and one query at a time; each
-record is encoded once, and each distinct filter asked once about it.
+Whatever the number of subscribers, PostgreSQL sees one connection with LISTEN and one query at a
+time. Each record is encoded once and tested once against each distinct filter.
 
-A look begins with a snapshot. Who listened before hears what lies between the last snapshot and
-this one; who came since is let in with it, and hears what the next looks find.
+A look takes a snapshot. Subscribers that had joined before are offered the records between the
+previous snapshot and this one. New subscribers join with this snapshot and are offered what later
+looks find.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import structlog
 from audit_api.errors import NotNowError
 from audit_api.query.cursors import mark
 from audit_api.stream.events import entry_event
-from audit_api.stream.subscribers import Listener
+from audit_api.stream.subscribers import Subscriber
 from audit_log.errors import StoreError
 from audit_log.filters import RecordFilter
 from audit_log.postgres.arrivals import CHANNEL, Snapshot, Standpoint, Step, read_on, snapshot_now
@@ -27,76 +28,81 @@ from audit_log.process.changes import LoggedState
 
 STEP_RECORDS: Final = 500
 PACE_SECONDS: Final = 0.1
-"""Looks are no closer together than this: a busy log is told in pieces, not record by record."""
+"""The least time between two looks: a busy log is read in batches, not record by record."""
 POLL_SECONDS: Final = 2.0
-"""How often is looked without a notification: behind a pooler, or of PodWarden's own writer."""
+"""The most time between two looks. Notifications do not pass a connection pooler, and PodWarden's
+own writer sends none."""
 RETRY_SECONDS: Final = 1.0
-LET_IN_SECONDS: Final = 10.0
+JOIN_SECONDS: Final = 10.0
+"""How long a new subscriber waits for a look before it is told to retry."""
 log = structlog.get_logger("audit_api")
 
 
 class Tail:
-    """Tells all listeners what arrives. Does nothing while there are none."""
+    """Offers new records to all subscribers. Idle while there are none."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: set[Listener] = set()
-        """Those who are not let in yet."""
-        self._audience: set[Listener] = set()
+        self._joining: set[Subscriber] = set()
+        """The subscribers that wait for their first snapshot."""
+        self._subscribers: set[Subscriber] = set()
         self._seen: Snapshot | None = None
         """The latest snapshot."""
-        self._unfinished: tuple[Standpoint, frozenset[Listener]] | None = None
-        """How far the look has come, and who hears of it."""
-        self._somebody = asyncio.Event()
+        self._unfinished: tuple[Standpoint, frozenset[Subscriber]] | None = None
+        """How far an interrupted look has come, and its subscribers."""
+        self._has_subscribers = asyncio.Event()
         self._news = asyncio.Event()
         self._is_over = False
         self.has_died = False
 
     @asynccontextmanager
-    async def listening(self, wanted: RecordFilter) -> AsyncIterator[Listener]:
-        """Yield a listener that hears what arrives from now on and is *wanted*."""
+    async def subscribed(self, wanted: RecordFilter) -> AsyncIterator[Subscriber]:
+        """Yield a subscriber that is offered the *wanted* records that arrive from now on.
+
+        Raises NotNowError if the service is stopping, or the audit log cannot be read in 10 s.
+        """
         if self._is_over:
             raise NotNowError("The service is stopping")
-        listener = Listener(wanted)
-        self._waiting.add(listener)
-        self._somebody.set()
+        subscriber = Subscriber(wanted)
+        self._joining.add(subscriber)
+        self._has_subscribers.set()
         self._news.set()
         try:
             try:
-                async with asyncio.timeout(LET_IN_SECONDS):
-                    await asyncio.wait({listener.let_in})
+                async with asyncio.timeout(JOIN_SECONDS):
+                    await asyncio.wait({subscriber.joined})
             except TimeoutError:
                 raise NotNowError("The audit log is out of reach") from None
-            if listener.let_in.cancelled():
+            if subscriber.joined.cancelled():
                 raise NotNowError("The service is stopping")
-            yield listener
+            yield subscriber
         finally:
-            self._waiting.discard(listener)
-            self._audience.discard(listener)
-            if not self._waiting and not self._audience:
-                self._somebody.clear()
+            self._joining.discard(subscriber)
+            self._subscribers.discard(subscriber)
+            if not self._joining and not self._subscribers:
+                self._has_subscribers.clear()
 
     def end(self) -> None:
-        """Let everyone who listens hear nothing more."""
+        """End all subscribers, and admit no new one."""
         self._is_over = True
-        for listener in self._waiting | self._audience:
-            listener.end()
+        for subscriber in self._joining | self._subscribers:
+            subscriber.end()
 
     def note_end(self, error: BaseException | None) -> None:
-        """Say that a task of the tail has ended: a defect, and nobody would hear anything more."""
+        """Log that a task of the tail has ended, which is a defect, and end all subscribers."""
         self.has_died = True
         log.critical("tail.died", error=repr(error))
         self.end()
 
     async def watch(self) -> None:
-        """Look again and again, as long as somebody listens."""
+        """Look for new records whenever there are subscribers, after a notification or a pause."""
         store = LoggedState(log, fails="tail.store_unavailable")
         while True:
-            await self._somebody.wait()
+            await self._has_subscribers.wait()
             self._news.clear()
             try:
                 await self._look()
-            except Exception as error:  # noqa: BLE001  one bad row must not end it for everybody
+            except Exception as error:  # noqa: BLE001  one bad row must not end the tail
                 store.note(str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
@@ -106,63 +112,66 @@ class Tail:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._news.wait()
 
-    async def heed(self) -> None:
-        """Learn of notifications, once somebody listens. Without them there is still the poll."""
+    async def follow_notifications(self) -> None:
+        """Shorten the pause between looks by PostgreSQL's notifications.
+
+        If notifications cannot be had, `watch` polls.
+        """
         while True:
-            await self._somebody.wait()
+            await self._has_subscribers.wait()
             with suppress(StoreError):
                 async with self._database.notifications(CHANNEL) as notifications:
-                    self._news.set()  # of what came before, nobody was told
+                    self._news.set()  # records from before LISTEN were not notified
                     async for _ in notifications:
                         self._news.set()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _look(self) -> None:
-        """Tell what has arrived since the last look; or first what that one could not finish."""
+        """Offer the records that arrived since the last look; first finish an interrupted one."""
         if self._unfinished is None:
             now = await snapshot_now(self._database)
-            if self._seen is not None and self._audience:
-                self._unfinished = (Standpoint(self._seen), frozenset(self._audience))
+            if self._seen is not None and self._subscribers:
+                self._unfinished = (Standpoint(self._seen), frozenset(self._subscribers))
             self._seen = now
-            self._let_in(now)
+            self._join(now)
         while self._unfinished is not None:
-            standpoint, audience = self._unfinished
+            standpoint, subscribers = self._unfinished
             step = await read_on(self._database, standpoint, until=self._seen, limit=STEP_RECORDS)
-            self._tell(step, audience)
-            self._unfinished = None if step.is_last else (step.end, audience)
+            self._offer(step, subscribers)
+            self._unfinished = None if step.is_last else (step.end, subscribers)
 
-    def _let_in(self, now: Snapshot) -> None:
-        for listener in self._waiting:
-            if not listener.let_in.done():
-                listener.told = now
-                listener.let_in.set_result(now)
-        self._audience |= self._waiting
-        self._waiting.clear()
+    def _join(self, now: Snapshot) -> None:
+        for subscriber in self._joining:
+            if not subscriber.joined.done():
+                subscriber.offered_up_to = now
+                subscriber.joined.set_result(now)
+        self._subscribers |= self._joining
+        self._joining.clear()
 
-    def _tell(self, step: Step, audience: frozenset[Listener]) -> None:
+    def _offer(self, step: Step, subscribers: frozenset[Subscriber]) -> None:
         events = [
             (record, entry_event(record, mark(step.standpoint(record)))) for record in step.records
         ]
         by_filter: dict[RecordFilter, bytes] = {}
-        for listener in audience & self._audience:
-            wanted = listener.wanted
+        for subscriber in subscribers & self._subscribers:
+            wanted = subscriber.wanted
             if wanted not in by_filter:
                 by_filter[wanted] = b"".join(
                     event for record, event in events if wanted.matches(record)
                 )
             if by_filter[wanted]:
-                listener.offer(by_filter[wanted])
+                subscriber.offer(by_filter[wanted])
             if step.is_last:
-                listener.told = step.reading
+                subscriber.offered_up_to = step.reading
 
 
 @asynccontextmanager
 async def tailing(database: Database) -> AsyncIterator[Tail]:
-    """Run a tail for the length of the block."""
+    """Run a tail beside the block; end its subscribers when the block ends."""
     tail = Tail(database)
     async with (
         in_background(tail.watch(), "audit-tail", tail.note_end),
-        in_background(tail.heed(), "audit-tail-notifications", tail.note_end),
+        in_background(tail.follow_notifications(), "audit-tail-notifications", tail.note_end),
     ):
         try:
             yield tail

@@ -44,7 +44,7 @@ async def purge(
     if moment is None:
         say("nothing has to go")
     else:
-        await _let_go(database, moment)
+        await _remove(database, moment)
 
 
 def _preview(extent: Extent, moment: datetime | None) -> None:
@@ -80,7 +80,7 @@ def _share_before(part: Part, moment: datetime | None) -> float:
     return (moment - part.oldest) / max(ends - part.oldest, timedelta(seconds=1))
 
 
-async def _let_go(database: Database, moment: datetime) -> None:
+async def _remove(database: Database, moment: datetime) -> None:
     deleted: dict[str, int] = {}
     for attempt in range(1, _ATTEMPTS + 1):
         try:

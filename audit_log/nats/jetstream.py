@@ -1,4 +1,4 @@
-"""The client of NATS JetStream: the only module that speaks to it, and translates its errors.
+"""The client of NATS JetStream: connects, publishes, fetches, and translates its errors.
 
 Theory of operation. The stream is a work queue: an acknowledged message is deleted, and no other
 message ever is. A full stream rejects new messages, so that records wait in the journals of the
@@ -14,7 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import SystemRandom
 from typing import Final
 
@@ -23,19 +23,12 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DiscardPolicy,
-    Header,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
-)
+from nats.js.api import Header
 
 from audit_log.errors import CredentialsFileError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
-from audit_log.nats.messages import KINDS, REFUSED, Message
+from audit_log.nats.messages import Message
+from audit_log.nats.stream import CONSUMER, make_stream
 from audit_log.process.settings import NatsSettings
 from audit_log.process.tls import TlsFilesError, client_context
 
@@ -43,13 +36,7 @@ CONNECT_SECONDS: Final = 5.0
 RESPONSE_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 5.0
 """How long a fetch waits for a message before it checks that the server still responds."""
-ACK_SECONDS: Final = 30.0
-"""A message not acknowledged by then is delivered again, to any ingest."""
-MAX_UNACKNOWLEDGED: Final = 1_000
-DEDUPE_WINDOW: Final = timedelta(minutes=10)
-"""How long the stream discards duplicates. After that only the ids in PostgreSQL do."""
 _FETCHED: Final = 8
-_CONSUMER: Final = "ingest"
 _FAREWELL_SECONDS: Final = 1.0
 _FILES: Final = (CredentialsFileError, TlsFilesError)
 _random = SystemRandom()
@@ -133,9 +120,9 @@ class JetStream:
         """
         async with self._connected() as jetstream:
             if self._pull is None:
-                await _make(jetstream, self._settings)
+                await make_stream(jetstream, self._settings)
                 self._pull = await jetstream.pull_subscribe_bind(
-                    _CONSUMER, stream=self._settings.stream
+                    CONSUMER, stream=self._settings.stream
                 )
 
     async def fetch(self) -> list[Delivery]:
@@ -147,7 +134,7 @@ class JetStream:
                 found = await self._pull.fetch(_FETCHED, timeout=IDLE_SECONDS)
             except nats.errors.TimeoutError:
                 # A hanging server is as silent as an empty stream, but fails this request.
-                await jetstream.consumer_info(self._settings.stream, _CONSUMER)
+                await jetstream.consumer_info(self._settings.stream, CONSUMER)
                 return []
             return [Delivery(message) for message in found]
 
@@ -213,41 +200,6 @@ async def open_jetstream(
 def check_files(settings: NatsSettings) -> None:
     """Raise TlsFilesError or CredentialsFileError if a file of *settings* cannot be used."""
     _ = _tls(settings), _credentials(settings)
-
-
-async def _make(jetstream: JetStreamContext, settings: NatsSettings) -> None:
-    try:
-        await jetstream.stream_info(settings.stream)
-    except nats.js.errors.NotFoundError:
-        await jetstream.add_stream(_stream(settings))
-    try:
-        await jetstream.consumer_info(settings.stream, _CONSUMER)
-    except nats.js.errors.NotFoundError:
-        await jetstream.add_consumer(settings.stream, _consumer(settings))
-
-
-def _stream(settings: NatsSettings) -> StreamConfig:
-    return StreamConfig(
-        name=settings.stream,
-        subjects=[f"{settings.stream}.{kind}" for kind in (*KINDS, REFUSED)],
-        retention=RetentionPolicy.WORK_QUEUE,
-        storage=StorageType.FILE,
-        num_replicas=settings.replicas,
-        max_bytes=settings.max_bytes,
-        discard=DiscardPolicy.NEW,
-        duplicate_window=DEDUPE_WINDOW.total_seconds(),
-    )
-
-
-def _consumer(settings: NatsSettings) -> ConsumerConfig:
-    return ConsumerConfig(
-        durable_name=_CONSUMER,
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_SECONDS,
-        max_ack_pending=MAX_UNACKNOWLEDGED,
-        # Not the quarantined messages: those stay for the operator.
-        filter_subjects=[f"{settings.stream}.{kind}" for kind in KINDS],
-    )
 
 
 def _tls(settings: NatsSettings) -> ssl.SSLContext | None:

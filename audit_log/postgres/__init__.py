@@ -1,1 +1,1 @@
-"""The audit log in PostgreSQL: the one door, and what is written and read through it."""
+"""The audit log in PostgreSQL: connections, and all reads and writes."""

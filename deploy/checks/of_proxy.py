@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from audit_log.process.environment import variable_of
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from deploy.checks.audit_database import DatabaseUnderCheck, Rights, writing_groups
 from deploy.checks.check import Check, CheckFailedError, Group, blocking
@@ -11,7 +12,8 @@ from deploy.checks.neighbours import http_check, nats_check
 from deploy.checks.settings import settings_or_none, stop_for_settings
 from proxy.service import APPLICATION, check_tls_files, instance_of
 from proxy.settings import ProxySettings, Sink
-from proxy.telemetry.tracing import TracingUnavailableError, span_export
+from proxy.telemetry.observers import span_export
+from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import place_of
 
 _RIGHTS: Final = Rights(
@@ -48,7 +50,13 @@ def _journals(settings: ProxySettings) -> list[Group]:
         ]
     return [
         *([folder_check(folder)] for folder in folders),
-        [ring_check("PROXY_JOURNAL_HEAD_DIR", settings.journal_dir, settings.journal_ring_dir)],
+        [
+            ring_check(
+                variable_of(ProxySettings, "journal_ring_dir"),
+                settings.journal_dir,
+                settings.journal_ring_dir,
+            )
+        ],
     ]
 
 

@@ -1,4 +1,4 @@
-"""An exchange: one request with its answer, while it is going on."""
+"""An exchange: one request with its response, while it is in progress."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -70,7 +70,7 @@ class Exchange(Protocol):
         return
 
     def response_opened(self, head: ResponseHead, /) -> Payload | None:  # noqa: ARG002  a default
-        """Learn of the answer's head; return what wants to be handed the answer's content."""
+        """Learn of the response's head; return what observes its content, or None."""
         return None
 
     def end(self, outcome: Outcome, status: int, /) -> None:

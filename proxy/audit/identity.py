@@ -1,4 +1,4 @@
-"""Who is calling, and whether the call is to be audited. Pure; says nothing about permission."""
+"""Identification: the token of a request, as its hash. Pure; decides no permission."""
 
 import re
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Credentials(Enum):
 
     OTHER = "other"
     AMBIGUOUS = "ambiguous"
-    """Several fields, one of them ours: we cannot know which one the API would take."""
+    """Several fields, one of them ours: it is not known which one the API would take."""
 
 
 _REMEMBERED: Final = 1_024
-"""Tokens whose hash is not computed again, whatever else the fields around them say."""
+"""Tokens whose hash is cached."""
 _REMEMBERED_BYTES: Final = 256
-"""Of a token that is remembered: ours are much shorter, invented ones must not fill the memory."""
+"""Longest token that is cached: ours are much shorter, and invented ones must not fill it."""
 
 
 class TokenRecogniser:
@@ -62,7 +62,7 @@ def _hash_of(token: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who made an audited call, as far as it is known."""
+    """The caller of an audited call, as far as it is known."""
 
     token_id: UUID | None = None
     token_name: str | None = None
@@ -71,7 +71,10 @@ class Caller:
 
     @classmethod
     def of(cls, token_hash: str | Credentials, token: Token | Missing | None) -> "Caller":
-        """Return the caller with *token*; None is nobody's, and MISSING is found out later."""
+        """Return the caller with *token*.
+
+        None says that no token has this hash; with MISSING the writer resolves the name later.
+        """
         if isinstance(token_hash, Credentials):
             return cls(token_name="Ambiguous credentials")
         if token is MISSING:

@@ -53,7 +53,7 @@ class RecordText(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def record(self) -> AuditRecord:
-        """Return the record that this says, for whoever wants to look into it."""
+        """Return the record as a struct, for code that reads its members."""
         return msgspec.json.decode(self.json, type=AuditRecord)
 
 
@@ -64,7 +64,7 @@ def opening(created_at: datetime) -> bytes:
 
 
 def ending(outcome: Outcome, status: int, duration_ms: float | None) -> bytes:
-    """Return the members that tell how the call ended; *duration_ms* is None if nobody knows."""
+    """Return the members that tell how the call ended; *duration_ms* is None if unknown."""
     if duration_ms is None:
         return b'"status_code":%d,"outcome":"%b",' % (status, _OUTCOMES[outcome])
     return b'"status_code":%d,"outcome":"%b","duration_ms":%.4f,' % (

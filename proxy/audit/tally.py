@@ -12,9 +12,9 @@ class Tally:
         self.audited: Counter[Outcome] = Counter()
         self.unaudited: Counter[Outcome] = Counter()
         self.oddities: Counter[str] = Counter()
-        """What clients sent that nobody should, by kind."""
+        """Unexpected messages of clients, by kind."""
         self.refused_tokens: Counter[str] = Counter()
-        """Calls that we refused for their token, by what was wrong with it."""
+        """Calls refused for their token, by reason."""
         self.spans: Counter[str] = Counter()
         self.webhook_events: Counter[str] = Counter()
         """By fate: see `Outbox`."""

@@ -1,1 +1,1 @@
-"""Delivery: records from the journal to PostgreSQL or NATS."""
+"""Delivery: records go from the journal to PostgreSQL or NATS, and old records are purged."""

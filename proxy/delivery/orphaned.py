@@ -1,4 +1,7 @@
-"""Journals that nobody opens any more since `PROXY_WORKERS` was changed: written at the start."""
+"""Orphaned journals: no worker opens them since `PROXY_WORKERS` was changed.
+
+They are written at the start, beside the calls, one after the other.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -14,6 +17,7 @@ from audit_log.naming import FindToken
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.background import in_background
 from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import Gap
@@ -22,41 +26,41 @@ from proxy.journal import JournalError, Limits, holds_records, open_journal
 from proxy.settings import ProxySettings
 from proxy.workers import Place, known_places, place_of
 
-APPLICATION = "podwarden-audit-left-over"
+APPLICATION = "podwarden-audit-orphaned"
 _OPENING_SECONDS: Final = 5.0
-"""How long a disk may take to show a journal before the others have their turn."""
+"""How long a disk may take to open a journal before the next journal has its turn."""
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Orphaned:
-    """How far the journals that are left over have been written."""
+    """The state of the orphaned journals while they are written."""
 
     announce: Callable[[Gap], None] | None = None
-    """Told of each gap."""
+    """Called with each gap that is written."""
     problems: dict[str, str] = field(default_factory=dict)
-    """What is not written, by the journal's path."""
+    """Why a journal is not written, by its path."""
 
     @property
     def problem(self) -> str | None:
-        """What is not written, or None."""
+        """Which journals are not written, and why, or None."""
         return "; ".join(self.problems.values()) or None
 
     def note_late(self, place: Place) -> None:
-        """Say that the journal in *place* takes long to open."""
+        """Note that the disk takes long to open the journal in *place*."""
         path = str(place.journal)
-        self.problems[path] = f"the disk of the left-over journal in {path} does not answer"
+        self.problems[path] = f"the disk of the orphaned journal in {path} does not answer"
         log.warning("journal.orphaned_late", path=path, seconds=_OPENING_SECONDS)
 
-    def note_end(self, task: asyncio.Task[None]) -> None:
-        """Say so if *task*, which writes them, has failed."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.problems[""] = f"left-over journals are not written: {error!r}"
+    def note_end(self, error: BaseException | None) -> None:
+        """Learn that the task that writes them has ended, with *error* if it failed."""
+        if error is not None:
+            self.problems[""] = f"orphaned journals are not written: {error!r}"
             log.critical("journal.orphaned_not_drained", error=repr(error))
 
 
 def orphaned(directory: Path, workers: int, instance: str) -> list[Place]:
-    """Return whose journals with records in them none of *workers* will open in *directory*."""
+    """Return the places in *directory* whose journals hold records and which no worker opens."""
     in_use = {directory}
     if workers > 1:
         in_use = {place_of(number, directory, instance).journal for number in range(workers)}
@@ -68,7 +72,7 @@ def _is_wanted(journal: Path) -> bool:
     try:
         return holds_records(journal)
     except OSError:
-        return True  # whoever opens it will say what is wrong
+        return True  # opening it then reports what is wrong
 
 
 @asynccontextmanager
@@ -78,26 +82,21 @@ async def draining_orphaned(
     instance: str,
     announce: Callable[[Gap], None] | None = None,
 ) -> AsyncIterator[Orphaned]:
-    """Write what is left over beside the block; what is not done by its end is done next time.
+    """Write the orphaned journals beside the block; the next start writes those that are left.
 
-    Each gap is told to *announce*.
+    *announce* is called with each gap.
     """
     progress = Orphaned(announce)
     work = _drain_all(shared, settings, instance, progress)
-    task = asyncio.create_task(work, name="left-over-journals")
-    task.add_done_callback(progress.note_end)
-    try:
+    async with in_background(work, "orphaned-journals", progress.note_end):
         yield progress
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def _drain_all(
     shared: AuditLogSettings, settings: ProxySettings, instance: str, progress: Orphaned
 ) -> None:
     places = await in_disk_thread(
-        "left-over-journals", orphaned, settings.journal_dir, settings.workers, instance
+        "orphaned-journals", orphaned, settings.journal_dir, settings.workers, instance
     )
     if not places:
         return
@@ -122,15 +121,15 @@ async def _in_turn(
     drain: Callable[[Place, asyncio.Future[None]], Coroutine[None, None, None]],
     progress: Orphaned,
 ) -> None:
-    """Drain one of *places* after the other; who is late to show anything is not waited for."""
+    """Drain one of *places* after the other; go on beside one whose disk opens it late."""
     async with asyncio.TaskGroup() as tasks:
         for place in places:
-            shown = asyncio.get_running_loop().create_future()
-            task = tasks.create_task(drain(place, shown), name="left-over-journal")
+            opened = asyncio.get_running_loop().create_future()
+            task = tasks.create_task(drain(place, opened), name="orphaned-journal")
             await asyncio.wait(
-                {task, shown}, timeout=_OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                {task, opened}, timeout=_OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
-            if shown.done():
+            if opened.done():
                 await asyncio.wait({task})
             elif not task.done():
                 progress.note_late(place)
@@ -142,9 +141,9 @@ async def _drain(
     find: FindToken,
     progress: Orphaned,
     place: Place,
-    shown: asyncio.Future[None],
+    opened: asyncio.Future[None],
 ) -> None:
-    """Write the journal in *place*; settle *shown* when its disk has shown it."""
+    """Write the journal in *place*; settle *opened* when its disk has opened it."""
     path = str(place.journal)
     log.warning("journal.orphaned", path=path)
     try:
@@ -157,13 +156,13 @@ async def _drain(
             ),
             close_seconds=settings.stop_seconds,
         ) as journal:
-            shown.set_result(None)
+            opened.set_result(None)
             journal.end_reading()
             writer = Writer(journal, store, find, progress.announce)
             await writer.run()
     except (JournalError, OSError) as error:
-        # An older sidecar may still be stopping. The next start looks again.
-        progress.problems[path] = f"the left-over journal in {path} is not written: {error}"
+        # An older sidecar may still hold it while it stops. The next start tries again.
+        progress.problems[path] = f"the orphaned journal in {path} is not written: {error}"
         log.error("journal.orphaned_not_opened", path=path, error=str(error))
     else:
         progress.problems.pop(path, None)

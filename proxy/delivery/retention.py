@@ -1,4 +1,4 @@
-"""Lets old records go as the settings say, and looks ahead to when the byte budget is reached."""
+"""Retention: purges old records as the settings say, and forecasts when the budget is reached."""
 
 import asyncio
 import re
@@ -20,14 +20,15 @@ from audit_log.retention import Retention
 INTERVAL_SECONDS: Final = 300.0
 RETRY_SECONDS: Final = 60.0
 BudgetNears = Callable[[int, int, float | None], object]
-"""Is told, once, how many bytes are used, of how many, and how many days are left, if known."""
+"""Is called with the bytes used, the budget in bytes, and the days left, or None if not known."""
 log = structlog.get_logger(__name__)
 
 
 class RetentionUpkeep:
-    """Applies the sidecar's retention at its start and purges by it, as others may beside it.
+    """Applies the sidecar's retention at its start, and purges by it. Several may do so at once.
 
-    Removes nothing while the database holds to another retention: somebody has to say which.
+    It removes nothing while another retention is applied in the database: the operator has to
+    decide which one holds.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class RetentionUpkeep:
         may_cut_short: bool = False,
         budget_nears: BudgetNears | None = None,
     ) -> None:
-        """Keep to *retention*, which may make more than half of the log go if *may_cut_short*."""
+        """Keep to *retention*; refuse one that removes more than half, unless *may_cut_short*."""
         self._database = database
         self._retention = retention
         self._may_cut_short = may_cut_short
@@ -47,17 +48,17 @@ class RetentionUpkeep:
         self._has_warned = False
         self._state = LoggedState(log, fails="retention.in_danger")
         self.problem: str | None = None
-        """What an operator should look at, or None."""
+        """What the operator should look at, or None."""
         self.forecast: Forecast | None = None
-        """As of the last look; None before the first."""
+        """Of the last measurement; None before the first."""
 
     async def run(self) -> None:
-        """Look after it, for ever."""
+        """Repeat `look_after` until cancelled."""
         while True:
             try:
                 self._note(await self.look_after(datetime.now(UTC)))
             except StoreError as error:
-                # Without a retention nothing has been missed.
+                # Without a retention there was nothing to do.
                 if self._retention != Retention():
                     self._note(f"the retention cannot be kept now: {error}")
                 await asyncio.sleep(RETRY_SECONDS)
@@ -65,7 +66,7 @@ class RetentionUpkeep:
                 await asyncio.sleep(INTERVAL_SECONDS)
 
     async def look_after(self, now: datetime) -> str | None:
-        """Apply, purge and look ahead; return what an operator should look at."""
+        """Apply, purge and forecast; return what the operator should look at, or None."""
         applied = await applied_retention(self._database)
         extent = await measure(self._database)
         self.forecast = Forecast.of(extent, self._retention, now)
@@ -84,7 +85,7 @@ class RetentionUpkeep:
         return warning
 
     def _warn(self, forecast: Forecast, *, is_near: bool) -> None:
-        """Tell that the budget nears, once until it does no more."""
+        """Call `budget_nears` once, and again only after the budget was far in between."""
         if is_near and not self._has_warned and self._budget_nears is not None:
             budget, left = self._retention.max_bytes, forecast.days_until_budget
             self._budget_nears(forecast.bytes, budget or 0, left)
@@ -138,6 +139,6 @@ class RetentionUpkeep:
                 )
 
     def _note(self, problem: str | None) -> None:
-        # The numbers in it change with each look, and are no news.
+        # Its numbers change with each measurement; that alone is not logged.
         self._state.note(problem, kind=re.sub(r"\d+", "", problem or ""))
         self.problem = problem

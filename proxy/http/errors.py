@@ -1,4 +1,4 @@
-"""What can keep an exchange from its proper end. Each error carries the answer for the client."""
+"""Errors that end an exchange early. Each carries the response that the client is sent."""
 
 from http import HTTPStatus
 from typing import Final
@@ -10,7 +10,7 @@ INVALID_TOKEN_CHALLENGE = (b"WWW-Authenticate", b'Bearer error="invalid_token"')
 
 
 class ExchangeError(Exception):
-    """The exchange cannot go on. The message is what the client reads in `detail`."""
+    """The exchange ends early. The message is the `detail` of the client's response."""
 
     status: HTTPStatus
     outcome: Outcome
@@ -18,7 +18,7 @@ class ExchangeError(Exception):
 
 
 class RefusedError(ExchangeError):
-    """We will not pass this request on."""
+    """The sidecar does not forward this request."""
 
     outcome = Outcome.REFUSED
     status = HTTPStatus.BAD_REQUEST
@@ -42,26 +42,26 @@ class MalformedBodyError(RefusedError):
 
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-"""RFC 9110 section 9.2.2: doing it twice is like doing it once."""
+"""Idempotent methods (RFC 9110 section 9.2.2): these may be retried."""
 
 
 class UpstreamError(ExchangeError):
-    """The upstream did not do its part."""
+    """The upstream failed."""
 
     status = HTTPStatus.BAD_GATEWAY
     outcome = Outcome.UPSTREAM_UNREACHABLE
 
 
 class UpstreamUnreachableError(UpstreamError):
-    """No connection could be made, or it ended before anything was answered."""
+    """No connection could be made, or it ended before a response began."""
 
     def __init__(self, message: str, *, on_kept_connection: bool = False) -> None:
         super().__init__(message)
         self.on_kept_connection = on_kept_connection
-        """The connection had served before, so the upstream may merely have grown tired of it."""
+        """The connection had served before: the upstream may have closed an idle connection."""
 
     def may_be_retried(self, method: bytes, *, has_body: bool) -> bool:
-        """Say whether sending the request once more cannot do anything twice.
+        """Say whether a retry is safe: nothing can be done twice.
 
         Its bytes may have arrived, so *method* has to be idempotent (RFC 9112 section 9.3.1).
         """
@@ -69,13 +69,13 @@ class UpstreamUnreachableError(UpstreamError):
 
 
 class UpstreamTimedOutError(UpstreamError):
-    """The upstream took too long to connect or to begin its answer."""
+    """The upstream took too long to connect, to read the request or to begin its response."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     outcome = Outcome.UPSTREAM_TIMED_OUT
 
 
 class UpstreamBrokeOffError(UpstreamError):
-    """The answer makes no sense, or ended before its announced end."""
+    """The response is malformed, or ended before its announced end."""
 
     outcome = Outcome.UPSTREAM_BROKE_OFF

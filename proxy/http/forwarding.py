@@ -18,7 +18,7 @@ HOP_BY_HOP: Final = frozenset(
 """RFC 9110 section 7.6.1. Transfer-Encoding stays: the body is passed on in the same framing."""
 
 NEVER_DROPPED: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
-"""A client that names these in Connection wants the two sides to disagree; it may not."""
+"""A client that names these in Connection could make two readers disagree on the framing."""
 
 FORWARDED: Final = frozenset(
     {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"}
@@ -31,7 +31,7 @@ OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
 
 
 def request_fields(fields: Fields, peer: Peer) -> FieldList:
-    """Return what the API is sent: the end-to-end fields in order, and who the client is.
+    """Return what the API is sent: the end-to-end fields in order, and the client's address.
 
     A client of HTTP/1.0 may have sent no Host; then it is empty (RFC 9112 section 3.2).
     """
@@ -45,8 +45,8 @@ def request_fields(fields: Fields, peer: Peer) -> FieldList:
 def hub_request_fields(fields: Fields, authority: bytes) -> FieldList:
     """Return what the Hub at *authority* is sent: the end-to-end fields in order.
 
-    Host is the Hub's own: PodWarden was told our address in its place. Who PodWarden is, is none
-    of the Hub's business, so nothing is added.
+    Host is the Hub's own: PodWarden was told our address in its place. Nothing is added: the Hub
+    does not learn PodWarden's address.
     """
     return [
         (name, authority if name.lower() == b"host" else value)
@@ -67,7 +67,7 @@ def unchunked_response_fields(fields: Fields) -> FieldList:
 
 
 def switched_fields(fields: Fields) -> FieldList:
-    """Return the fields of a 101 answer, which keeps the two that make it one."""
+    """Return the fields of a 101 response, with Connection and Upgrade (RFC 9110 section 7.8)."""
     return [
         (name, b"Upgrade" if lowered == b"connection" else value)
         for name, value in fields
@@ -94,7 +94,7 @@ def connection_options(fields: Fields) -> frozenset[bytes]:
 
 
 def keeps_alive(fields: Fields, *, is_http_10: bool) -> bool:
-    """Say whether the sender is willing to go on with its connection (RFC 9112 section 9.3)."""
+    """Say whether the sender keeps its connection open (RFC 9112 section 9.3)."""
     options = fields.derived(connection_options)
     return b"close" not in options and (not is_http_10 or b"keep-alive" in options)
 
@@ -126,7 +126,7 @@ def _still_meant(name: bytes, value: bytes, lowered: bytes, upgrade: bytes | Non
     if lowered == b"connection" and upgrade and b"upgrade" in value.lower():
         return [(name, b"Upgrade")]
     if lowered == b"te" and b"trailers" in value.lower():
-        # Trailers of the answer are passed on; gRPC servers insist on being told so.
+        # Trailers of the response are passed on; gRPC servers require this field.
         return [(name, b"trailers")]
     return []
 

@@ -1,7 +1,7 @@
 """Where a message body ends (RFC 9112 sections 6 and 7). Pure: bytes in, counts out.
 
-A body counts the bytes that belong to it. Whatever follows its end is not part of it,
-and a sender that goes on regardless is not trusted with another request.
+A body counts the bytes that belong to it. Bytes behind its end are not part of it; after a
+response with extra bytes the connection is not reused.
 """
 
 import re
@@ -165,19 +165,23 @@ def _whole_chunks(data: bytes, payload: Payload | None) -> int:
     return at
 
 
-def chunk(content: bytes) -> bytes:
-    """Return *content* as one chunk."""
-    return b"%x\r\n%b\r\n" % (len(content), content)
+def chunk_start(content: bytes) -> bytes:
+    """Return what goes before *content* as one chunk (RFC 9112 section 7.1); CHUNK_END follows.
+
+    Apart from the content, so that a large one is not copied.
+    """
+    return b"%x\r\n" % len(content)
 
 
+CHUNK_END: Final = b"\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def response_body(request_method: bytes, status: int, fields: Fields, *, is_http_10: bool) -> Body:
-    """Return how the body of an answer is framed (RFC 9112 section 6.3). Raises FramingError."""
+    """Return how the body of a response is framed (RFC 9112 section 6.3). Raises FramingError."""
     is_chunked, length = fields.derived(_announced)
     if is_chunked and is_http_10:
-        raise FramingError("an answer of HTTP/1.0 cannot be chunked")
+        raise FramingError("a response of HTTP/1.0 cannot be chunked")
     if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
         return EmptyBody()
     if is_chunked:
@@ -189,7 +193,7 @@ def _announced(fields: Fields) -> tuple[bool, int | None]:
     """Return whether the body is chunked, and its Content-Length."""
     codings, lengths = fields.all(b"transfer-encoding"), fields.all(b"content-length")
     if codings and (lengths or len(codings) > 1 or codings[0].lower() != b"chunked"):
-        raise FramingError("the answer's Transfer-Encoding is not `chunked` alone")
+        raise FramingError("the response's Transfer-Encoding is not `chunked` alone")
     if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
-        raise FramingError("the answer's Content-Length is not one number")
+        raise FramingError("the response's Content-Length is not one number")
     return bool(codings), int(lengths[0]) if lengths else None

@@ -1,4 +1,4 @@
-"""Answers of our own, in FastAPI's shape, as bytes. Pure."""
+"""Responses of our own, in FastAPI's shape, as bytes. Pure."""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def own_response(
     fields: Iterable[tuple[bytes, bytes]] = (),
     has_content: bool = True,
 ) -> bytes:
-    """Return a complete answer whose body is `{"detail": …}`; only its head for HEAD requests."""
+    """Return a complete response with the body `{"detail": …}`; for HEAD only its head."""
     content = json.dumps({"detail": detail}).encode()
     lines = field_lines(
         [
@@ -31,7 +31,7 @@ def own_response(
 
 
 def response_to(error: ExchangeError, *, keeps_alive: bool, method: bytes = b"") -> bytes:
-    """Return the complete answer that *error* carries, to a request made with *method*."""
+    """Return the complete response that *error* carries, to a request made with *method*."""
     return own_response(
         error.status,
         str(error),

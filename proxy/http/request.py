@@ -37,13 +37,13 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 
 
 class HeadTooLongError(RefusedError):
-    """A field, or all of them together, are longer than anybody needs."""
+    """A field, or all of them together, are longer than the limit."""
 
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 class TargetTooLongError(RefusedError):
-    """The path and query are longer than anybody needs."""
+    """The path and query are longer than the limit."""
 
     status = HTTPStatus.REQUEST_URI_TOO_LONG
 
@@ -78,12 +78,12 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     @property
     def keeps_alive(self) -> bool:
-        """Say whether the client is willing to send another request on its connection."""
+        """Say whether the client may send another request on its connection."""
         return keeps_alive(self.fields, is_http_10=self.is_http_10)
 
     @property
     def goes_on_after_refusal(self) -> bool:
-        """Say whether another request may follow an answer of ours: its body is not waited for."""
+        """Say whether another request may follow our own response: its body is not awaited."""
         return self.keeps_alive and not self.has_body
 
     @property
@@ -190,7 +190,7 @@ def _check_fields(fields: Fields) -> None:
     if codings and lengths:
         raise RefusedError("malformed request: it is not clear where the body ends")
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
-        # RFC 9112 section 6.1: what it does not understand, a server answers with 501.
+        # RFC 9112 section 6.1: a server responds with 501 to a coding that it does not understand.
         raise UnsupportedRequestError("the only transfer coding understood here is `chunked`")
 
 

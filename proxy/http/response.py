@@ -1,4 +1,4 @@
-"""Reading the head of an answer. Pure: bytes in, values out."""
+"""The head of a response, as the upstream sent it. Pure: bytes in, values out."""
 
 import re
 from typing import Final
@@ -16,7 +16,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\
 
 
 class ResponseHead(msgspec.Struct, frozen=True):
-    """Status line and fields of an answer, as the upstream sent them."""
+    """Status line and fields, as they were on the wire."""
 
     status: int
     reason: bytes
@@ -29,7 +29,7 @@ class ResponseHead(msgspec.Struct, frozen=True):
 
     @property
     def is_event_stream(self) -> bool:
-        """Say whether the answer is a stream of server-sent events."""
+        """Say whether the response is a stream of server-sent events."""
         return self.fields.derived(_is_event_stream)
 
     @property
@@ -39,7 +39,7 @@ class ResponseHead(msgspec.Struct, frozen=True):
 
     @property
     def keeps_alive(self) -> bool:
-        """Say whether the upstream is willing to take another request on this connection."""
+        """Say whether the upstream takes another request on this connection."""
         return keeps_alive(self.fields, is_http_10=self.is_http_10)
 
 

@@ -1,1 +1,1 @@
-"""The Hub tunnel: relayed as it is, watched for the tool calls in it."""
+"""The Hub tunnel: relayed unchanged, and read for the tool calls in it."""

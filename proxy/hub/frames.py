@@ -71,7 +71,7 @@ class FrameReader:
         *keeps_context* says whether a compressed message refers to earlier ones (RFC 7692,
         section 7.1.1).
         """
-        self.is_watching = True
+        self.is_reading = True
         self._reader = reader
         self._keeps_context = keeps_context
         self._gave_up = gave_up
@@ -85,7 +85,7 @@ class FrameReader:
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
         at = 0
-        while at < len(data) and self.is_watching:
+        while at < len(data) and self.is_reading:
             if self._missing:
                 payload = data[at : at + self._missing]
                 at += len(payload)
@@ -146,7 +146,7 @@ class FrameReader:
         return content
 
     def _give_up(self) -> None:
-        self.is_watching = False
+        self.is_reading = False
         self._gave_up()
 
 

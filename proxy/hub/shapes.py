@@ -1,8 +1,8 @@
-"""Which shapes the Hub's messages may have. Pure; the only place that knows.
+"""The shapes of the Hub's messages. Pure.
 
-The wire format of the tunnel is not documented. We take a message for JSON-RPC 2.0 when it says
-so itself, bare or inside an object (`{"type": …, "payload": {"jsonrpc": "2.0", …}}`), and pass
-over everything else.
+The wire format of the tunnel is not documented. A message is taken for JSON-RPC 2.0 if it says so
+itself, either bare or inside an envelope (`{"type": …, "payload": {"jsonrpc": "2.0", …}}`). All
+other messages are ignored.
 """
 
 from typing import Final
@@ -15,12 +15,15 @@ _BARE: Final = REQUEST_PATHS | RESPONSE_PATHS | {_VERSION}
 
 
 def wanted_paths(envelope_field: str | None) -> frozenset[Path]:
-    """Return what to look for; *envelope_field* names the field of the envelope, None any."""
+    """Return the paths to look for in a message.
+
+    *envelope_field* names the field of the envelope that holds the message; None allows any field.
+    """
     return _BARE | {(envelope_field or ANY, *path) for path in _BARE}
 
 
 def unwrapped(values: Values) -> Values | None:
-    """Return the JSON-RPC message in *values*, bare or out of its envelope; None if none is."""
+    """Return the JSON-RPC message in *values*, without its envelope; None if there is none."""
     if values.get(_VERSION) == "2.0":
         return values
     for path, value in values.items():

@@ -27,12 +27,12 @@ from proxy.mcp.tool_calls import GONE, HUB, OpenToolCall, Source, ToolCalls
 from proxy.mcp.trace import NO_IDS, trace_id_of
 
 MAX_OPEN: Final = 10_000
-"""Tool calls of one tunnel that wait for their answer; beyond, the oldest counts as unanswered."""
+"""Open tool calls of one tunnel. Beyond, the oldest is recorded without its response."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubAdmission:
-    """Admits everything to the Hub, and watches it."""
+    """Admits every request to the Hub, and observes it."""
 
     wanted: frozenset[Path]
     calls: ToolCalls
@@ -43,12 +43,12 @@ class HubAdmission:
         return Call(head, peer.address, leads_to_mcp=False, audited=None)
 
     def decide(self, _call: Call) -> Exchange:
-        """Return an exchange that watches for a tunnel."""
+        """Return an exchange that observes a tunnel if there will be one."""
         return HubExchange(self)
 
 
 class HubExchange(Exchange):
-    """One request to the Hub. When it becomes a tunnel, both directions are watched."""
+    """One request to the Hub. If it becomes a tunnel, both directions are read."""
 
     def __init__(self, admission: HubAdmission) -> None:
         self._admission = admission
@@ -57,21 +57,23 @@ class HubExchange(Exchange):
         self._to_hub: FrameReader | None = None
 
     def request_content(self, data: bytes) -> None:
-        """Observer what PodWarden sends through the tunnel: the answers."""
+        """Read what PodWarden sends through the tunnel: the responses."""
         if self._to_hub is not None:
             self._to_hub.feed(data)
 
     def response_opened(self, head: ResponseHead) -> Payload | None:
-        """Return what watches the Hub's side of a tunnel: the requests."""
+        """Return the reader of what the Hub sends through a tunnel: the requests."""
         if head.status != SWITCHING_PROTOCOLS or head.field(b"sec-websocket-accept") is None:
             return None
         extensions = head.field(b"sec-websocket-extensions") or b""
-        # RFC 7692 section 7.1.1: each parameter is about the messages of the side that it names.
-        self._to_hub = self._frames(self._answered, b"client_no_context_takeover", extensions)
-        return self._frames(self._asked, b"server_no_context_takeover", extensions).feed
+        # RFC 7692, section 7.1.1: each parameter is about the messages of the side that it names.
+        self._to_hub = self._frames(
+            self._response_received, b"client_no_context_takeover", extensions
+        )
+        return self._frames(self._request_received, b"server_no_context_takeover", extensions).feed
 
     def end(self, outcome: Outcome, status: int) -> None:
-        """End the tool calls that nobody will answer any more."""
+        """Record the tool calls that will get no response any more."""
         self._counted.end(outcome, status)
         if outcome is not Outcome.STREAMING:
             for call in self._open:
@@ -93,25 +95,25 @@ class HubExchange(Exchange):
             gave_up=lambda: self._oddity("hub_tunnel_not_understood"),
         )
 
-    def _asked(self, message: Values) -> None:
+    def _request_received(self, message: Values) -> None:
         if (cancelled := cancelled_id(message)) is not None:
             self._end(cancelled, GONE)
         elif (said := tool_call_of(message)) is not None:
             if len(self._open) >= MAX_OPEN:
-                self._open.pop(0).end(_UNANSWERED)
+                self._open.pop(0).end(_NO_RESPONSE)
             trace_id = said.traceparent and trace_id_of(said.traceparent)
             source = replace(_SOURCE, theirs=frozenset({trace_id}) if trace_id else NO_IDS)
             self._open.append(self._admission.calls.begin(said, source))
 
-    def _answered(self, message: Values) -> None:
-        if (answer := tool_response_of(message)) is not None:
-            self._end(answer.rpc_id, answer)
+    def _response_received(self, message: Values) -> None:
+        if (response := tool_response_of(message)) is not None:
+            self._end(response.rpc_id, response)
 
-    def _end(self, rpc_id: JsonRpcId | None, answer: ToolResponse) -> None:
-        """End the oldest tool call with that id: an id may be used again after its answer."""
+    def _end(self, rpc_id: JsonRpcId | None, response: ToolResponse) -> None:
+        """End the oldest tool call with that id: an id may be used again after its response."""
         for call in self._open:
             if call.rpc_id == rpc_id:
-                call.end(answer)
+                call.end(response)
                 self._open.remove(call)
                 return
 
@@ -120,4 +122,4 @@ class HubExchange(Exchange):
 
 
 _SOURCE: Final = Source(Origin.HUB, HUB, HUB_KEY, client_ip=None)
-_UNANSWERED: Final = ToolResponse(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)
+_NO_RESPONSE: Final = ToolResponse(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)

@@ -1,4 +1,4 @@
-"""The journal: records wait here, safe from kills, dead databases and stalled disks."""
+"""The journal: records wait here, safe from kills, database outages and stalled disks."""
 
 from proxy.audit.record import Facts, RecordText, ending, opening
 from proxy.journal.batch import Batch

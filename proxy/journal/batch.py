@@ -1,4 +1,4 @@
-"""From log bytes to batches: which records there are, and which are known to be missing."""
+"""Turns bytes of the log into batches: the records, and gaps for records known to be missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ DAMAGED: Final = "journal_damaged"
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes in the log that are no lines as we write them."""
+    """Bytes of the log that are not valid lines."""
 
     offset: int
     raw: bytes
@@ -22,12 +22,12 @@ class Damage:
 
 @dataclass(slots=True)
 class Batch:
-    """What a stretch of the log says, in the order of the log."""
+    """The contents of a part of the log, in the order of the log."""
 
     end: int
-    """Where the next batch begins."""
+    """The offset at which the next batch begins."""
     next_number: int
-    """The number of the line there; 0 when it is not known."""
+    """The number of the line at `end`; 0 when it is not known."""
     records: list[AuditRecord] = field(default_factory=list)
     invocations: list[Invocation] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -35,11 +35,11 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many things there are to be written."""
+        """How many records, invocations and gaps there are to write."""
         return len(self.records) + len(self.invocations) + len(self.gaps)
 
     def go_on_with(self, following: "Batch") -> None:
-        """Take in what *following* says, which begins where this one ends."""
+        """Append the contents of *following*, which begins where this batch ends."""
         self.end, self.next_number = following.end, following.next_number
         self.records += following.records
         self.invocations += following.invocations
@@ -48,22 +48,22 @@ class Batch:
 
     @property
     def missing(self) -> int:
-        """How many lines the numbers say were here once."""
+        """How many lines are missing, by the line numbers."""
         return sum(gap.count or 0 for gap in self.gaps if gap.reason == DAMAGED)
 
 
 class Assembly:
-    """Turns log bytes into batches and tells by the line numbers what is missing. Does no I/O."""
+    """Turns bytes of the log into batches; finds missing lines by their numbers. Does no I/O."""
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
         self._last_moment: datetime | None = None
 
     def batch(self, data: bytes, offset: int, expected: int, max_lines: int) -> Batch:
-        """Return what *data*, the log from *offset* on, says in its first *max_lines* lines.
+        """Return the batch in the first *max_lines* lines of *data*, the log from *offset* on.
 
-        *expected* is the number of the first line; 0 when it is not known. Whatever the bytes are,
-        this never raises, and every record in the answer carries its checksum in *data*.
+        *expected* is the number of the first line; 0 when it is not known. Never raises, whatever
+        the bytes are; each record in the batch has a correct checksum in *data*.
         """
         lines = split(data, max_lines)
         said = parse_all(lines)
@@ -94,8 +94,8 @@ class Assembly:
             return
         if 0 < batch.next_number < line.n:
             batch.gaps.append(self._missing(line.n - batch.next_number, line.n, moment))
-        # Lines below the expected number are repeated or displaced: their records have ids, so
-        # that taking them twice is harmless.
+        # A line below the expected number is repeated or displaced. Its record has an id, so
+        # storing it twice is harmless.
         batch.next_number = max(batch.next_number, line.n + 1)
         self._last_moment = moment
         if line.record is not None:
@@ -118,9 +118,9 @@ class Assembly:
 
 
 def _records_in_turn(said: Sequence[Line | None], first: int) -> list[AuditRecord]:
-    """Return the records of *said* if it is records only, numbered in a row from *first*.
+    """Return the records of *said* if it holds only records, numbered in a row from *first*.
 
-    So it is nearly always, and costs a fraction of looking at line after line. Else return none.
+    Else return an empty list. This is the normal case, and far cheaper than a loop over the lines.
     """
     sound = [line for line in said if line is not None]
     numbers = [line.n for line in sound]
@@ -138,5 +138,5 @@ def _damage(data: bytes, offset: int, start: int, end: int) -> Damage:
 
 
 def _gap_id(instance: str, count: int, before: int, moment: datetime) -> UUID:
-    """Return the same id each time the same lines are found missing, so that it is stored once."""
+    """Return an id made from the missing lines, so that a repeated gap is stored once."""
     return uuid5(NAMESPACE_OID, f"{instance} {count} {before} {moment.isoformat()}")

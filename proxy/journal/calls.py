@@ -1,11 +1,11 @@
-"""Calls in flight: one slot each in a mapped file, so that a killed sidecar can tell of them.
+"""Calls in flight: a slot for each in a mapped file, which survives a kill.
 
-A slot holds the record of its call as it reads when nobody ever learns how the call ended. It is
-made free again once the real record has been appended. Slots found taken at a start are therefore
-the calls that were interrupted by a kill, with no pairing of beginnings and endings.
+Theory of operation. A slot holds the record of its call with the outcome `interrupted`. The slot
+is freed when the final record has been appended to the ring. The slots that a start finds taken
+are therefore the calls that a kill interrupted; beginnings and ends need not be paired.
 
-Within a slot the body is written first and its length and CRC-32 last, in one aligned 8-byte
-store: a slot is either free or whole.
+In a slot the body is written first. Its length and CRC-32 follow in one aligned 8-byte store, the
+mark. A mark of 0 means that the slot is free, so a slot is either free or complete.
 """
 
 import zlib
@@ -22,7 +22,7 @@ from proxy.journal.line import record_body
 from proxy.journal.mapped import MappedFile, or_closed
 
 SLOT_BYTES: Final = 4_096
-"""Takes any call whose path is ASCII whole; of others, texts may be cut (see `record_body`)."""
+"""Holds a call with an ASCII path completely; other texts may be cut (see `record_body`)."""
 SLOTS_PER_REGION: Final = 1_024
 MAX_REGIONS: Final = 16
 _REGION_BYTES: Final = SLOT_BYTES * SLOTS_PER_REGION
@@ -36,7 +36,7 @@ _decode_invocation = msgspec.json.Decoder(Invocation).decode
 
 
 class Calls:
-    """The slots. Only the event loop takes, fills and frees; only the mover's thread adds some."""
+    """The slots. The event loop takes, fills and frees them; the mover's thread adds slots."""
 
     def __init__(self, file: MappedFile) -> None:
         self.path = file.path
@@ -68,7 +68,7 @@ class Calls:
         return len(self._bodies) * SLOTS_PER_REGION - len(self._free)
 
     def begin(self, record: Kept | RecordText) -> int:
-        """Put *record* into a slot and return it, or -1 when none is free."""
+        """Put *record* into a free slot and return its number; return -1 when none is free."""
         if not self._free:
             return -1
         slot = self._free.pop()
@@ -87,7 +87,7 @@ class Calls:
         self._free.append(slot)
 
     def taken(self) -> Iterator[tuple[int, Kept]]:
-        """Yield the slots that are taken, with their records; free those that make no sense."""
+        """Yield the taken slots with their records; free those that cannot be read."""
         for slot in sorted(set(range(len(self._bodies) * SLOTS_PER_REGION)) - set(self._free)):
             record = self._record(slot)
             if record is None:
@@ -107,12 +107,12 @@ class Calls:
             return None
 
     def grow_when_short(self) -> None:
-        """Add slots when less than half of a region is left. Calls wait for nothing meanwhile."""
+        """Add slots when less than half a region is free. Calls do not wait for it."""
         if self._can_grow and len(self._free) < SLOTS_PER_REGION // 2:
             try:
                 self._add_region()
             except OSError:
-                # No room on tmpfs: from here on calls beyond the slots we have are unprotected.
+                # No room on tmpfs: from now on a call that finds no slot is unprotected.
                 self._can_grow = False
 
     def _add_region(self) -> None:
@@ -122,7 +122,8 @@ class Calls:
         self._bodies.append(body)
         self._marks.append(marks)
         first = number * SLOTS_PER_REGION
-        # Taken ones of an earlier run are not free; lowest last, so that few pages are in use.
+        # Slots that an earlier run took are not free. The lowest is last, and so taken first: few
+        # pages are in use.
         self._free[:0] = [
             first + index
             for index in reversed(range(SLOTS_PER_REGION))
@@ -131,9 +132,9 @@ class Calls:
         self._can_grow = number + 1 < MAX_REGIONS
 
     def close(self) -> None:
-        """Unmap; the file stays."""
+        """Unmap the file, and leave it."""
         self._file.close()
 
     def remove(self) -> None:
-        """Take the file away: no slot in it is taken."""
+        """Remove the file; no slot may be taken."""
         self.path.unlink(missing_ok=True)

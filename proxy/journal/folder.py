@@ -1,4 +1,4 @@
-"""The journal folder: who holds it, how it was left, and what was put aside in it."""
+"""The journal folder: its lock, its marks, and the files kept in it for the operator."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from proxy.journal.journal_error import JournalError, JournalLockedError
 
 _RUNNING: Final = "running"
 MAX_DAMAGED_BYTES: Final = 128 * 1024 * 1024
-_MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
+_MAX_QUARANTINE_BYTES: Final = 64 * 1024 * 1024
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -27,7 +27,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class JournalFolder:
-    """A folder that this process holds alone for as long as it is open."""
+    """A folder that this process holds exclusively while it is open."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -37,28 +37,28 @@ class JournalFolder:
         self._file = _locked(self.path)
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder for another process."""
         os.close(self._file)
 
     def sync(self) -> None:
-        """Make the names in the folder durable."""
+        """Make the directory entries of the folder durable."""
         os.fsync(self._file)
 
     def mark_running(self, identity: int) -> None:
-        """Note that records may be in the ring *identity* and nowhere else, until `mark_ended`."""
+        """Note that records may exist only in the ring *identity*, until `mark_ended`."""
         _replace(self._running, b"%d\n" % identity)
         self.sync()
 
     def mark_ended(self, end: Position) -> None:
-        """Note that nothing is anywhere but here and in PostgreSQL, and where the log ends."""
+        """Note that the log ends at *end*, and all of it is here or in PostgreSQL."""
         _replace(self._end, msgspec.json.encode(end))
         self._running.unlink(missing_ok=True)
         self.sync()
 
     def ring_in_use(self) -> int | None:
-        """Return the identity of the ring that was in use when the last run broke off.
+        """Return the identity of the ring that was in use when the last run was interrupted.
 
-        None when it ended well; 0 when its mark cannot be read.
+        None after a clean stop; 0 when the mark cannot be read.
         """
         try:
             return int(self._running.read_bytes())
@@ -68,46 +68,46 @@ class JournalFolder:
             return 0
 
     def save_position(self, position: Position) -> None:
-        """Keep the writer's *position* for a start without the ring: all before it is done.
+        """Keep the writer's *position* for a start without the ring: all before it is stored.
 
-        Losing it costs repeated writes only.
+        Without it records are written again, which is harmless.
         """
         _replace(self._position, msgspec.json.encode(position))
 
     def position(self) -> Position | None:
-        """Return the kept position, or None when there is none that can be read."""
+        """Return the saved position, or None when there is none or it cannot be read."""
         return _read(self._position)
 
     def end(self) -> Position | None:
-        """Return where the log ended when a run last ended well: it has never been shorter since.
+        """Return where the log ended at the last clean stop; it has never been shorter since.
 
-        What is on disk may have lost its last lines meanwhile, and without this nobody would know.
+        If the last lines on disk were lost meanwhile, only this shows it.
         """
         return _read(self._end)
 
     def last_moment(self) -> datetime | None:
-        """Return when it was last noted that all is here or written, as far as anything tells."""
+        """Return when the position was last saved, or else a run last began; None if unknown."""
         for path in (self._position, self._running):
             with suppress(OSError):
                 return datetime.fromtimestamp(path.stat().st_mtime, UTC)
         return None
 
     def keep_damaged(self, name: str, raw: bytes) -> Path:
-        """Keep *raw* for a person to look at; the same *name* again means the same bytes."""
-        kept = self._aside("damaged") / name
+        """Keep *raw* for the operator. The same *name* must always mean the same bytes."""
+        kept = self._subfolder("damaged") / name
         kept.write_bytes(raw)
         self._bound(kept)
         return kept
 
     def move_to_damaged(self, path: Path, name: str) -> Path:
-        """Keep the file *path* under *name* for a person to look at."""
-        kept = self._aside("damaged") / name
+        """Keep the file *path* under *name* for the operator."""
+        kept = self._subfolder("damaged") / name
         shutil.move(path, kept)
         self._bound(kept)
         return kept
 
     def _bound(self, newest: Path) -> None:
-        """Remove the oldest of what is damaged where it takes too much; keep *newest*."""
+        """Remove the oldest damaged files beyond MAX_DAMAGED_BYTES; keep *newest*."""
         with suppress(OSError):
             oldest_first = sorted(
                 newest.parent.iterdir(), key=lambda path: path.lstat().st_mtime_ns
@@ -120,12 +120,15 @@ class JournalFolder:
                     log.warning("journal.damaged_removed", path=str(path))
 
     def quarantine(self, line: bytes) -> Path:
-        """Append *line* to the readable file of what the store refuses, durably."""
+        """Append *line* to the readable file of quarantined records, durably.
+
+        Return its path. Raise OSError when the file is full or the disk fails.
+        """
         # The folder keeps its old name: a file that an earlier version began is continued.
-        kept = self._aside("set_aside") / "records.ndjson"
+        kept = self._subfolder("set_aside") / "records.ndjson"
         with kept.open("ab", buffering=0) as file:
             size = file.tell()
-            if size + len(line) > _MAX_SET_ASIDE_BYTES:
+            if size + len(line) > _MAX_QUARANTINE_BYTES:
                 raise OSError(f"{kept} is full; look at it and remove it")
             if file.write(line) != len(line):
                 file.truncate(size)
@@ -136,15 +139,15 @@ class JournalFolder:
             self.sync()
         return kept
 
-    def _aside(self, name: str) -> Path:
-        """Return the folder *name*, made when it is missing."""
+    def _subfolder(self, name: str) -> Path:
+        """Return the subfolder *name*; make it if it is missing."""
         folder = self.path / name
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
 
 def holds_records(path: Path) -> bool:
-    """Say whether the journal in *path* has anything for the next run, as far as can be seen."""
+    """Return whether the journal in *path* may hold records for the next run."""
     return (path / _RUNNING).exists() or any(path.glob("*.ndjson"))
 
 

@@ -66,7 +66,7 @@ class Journal:
         self._mover = Mover(parts, max_bytes)
         self._moving = DiskThread("journal-mover")
         # Of its own: a disk that hangs here must not keep records in memory from being read.
-        self._shelving = DiskThread("journal-set-aside")
+        self._quarantining = DiskThread("journal-quarantine")
         self._stopped_moving = self._moving.submit(self._mover.run)
         self._is_closing = False
         self._placing_problem = ON_DISK if parts.is_ring_on_disk else None
@@ -104,7 +104,7 @@ class Journal:
 
     async def quarantine(self, line: bytes) -> Path:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
-        return await self._shelving.submit(self._parts.folder.quarantine, line)
+        return await self._quarantining.submit(self._parts.folder.quarantine, line)
 
     def end_reading(self) -> None:
         """Let `read` return None as soon as everything is committed."""
@@ -176,7 +176,7 @@ class Journal:
             log.error("journal.close_timed_out", left_bytes=self.ring_bytes_in_use)
         self._moving.end()
         self._source.close()
-        self._shelving.end()
+        self._quarantining.end()
 
 
 @asynccontextmanager
@@ -193,7 +193,7 @@ async def open_journal(
     A disk that hangs meanwhile delays the caller, and nothing else in the event loop.
     Raise JournalError, or JournalLockedError when another process has it open.
     """
-    # The default is 5 ms: calls would wait that long whenever a thread of ours computes.
+    # The default is 5 ms: calls would wait that long whenever a thread of the journal computes.
     sys.setswitchinterval(_SWITCH_SECONDS)
     opening = in_disk_thread(
         "journal-opener", open_parts, folder, ring_directory, limits, instance

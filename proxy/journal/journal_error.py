@@ -1,4 +1,4 @@
-"""What can stop a journal from being opened. Once it is open it raises nothing at its callers."""
+"""Errors of opening a journal. An open journal raises none of them."""
 
 
 class JournalError(Exception):
@@ -10,4 +10,4 @@ class JournalLockedError(JournalError):
 
 
 class RingDamagedError(JournalError):
-    """A ring or calls file was found that we did not write, or that makes no sense."""
+    """A ring or calls file that the sidecar did not write, or whose contents are inconsistent."""

@@ -1,4 +1,4 @@
-"""A journal that no sidecar uses any more, such as one on the volume of a lost pod."""
+"""A journal that no sidecar uses any more, such as one from the volume of a lost pod."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +16,7 @@ BATCH_LINES: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one segment holds."""
+    """The contents of one segment."""
 
     path: Path
     size: int
@@ -26,16 +26,16 @@ class Finding:
     damaged_bytes: int
     is_readable: bool
     missing: int
-    """Records that its line numbers say should be there, or before it, and are not."""
+    """Records missing in it or before it, by the line numbers."""
 
     @property
     def is_sound(self) -> bool:
-        """Whether everything is there, and as it was written."""
+        """Whether every record is there, as it was written."""
         return self.is_readable and not self.damaged_bytes and not self.missing
 
 
 class KeptJournal:
-    """Reads every segment from its beginning, whatever had been written to a database by then."""
+    """Reads every segment from its beginning, whatever was written to a database before."""
 
     def __init__(self, path: Path) -> None:
         self._folder = JournalFolder(path)
@@ -48,15 +48,15 @@ class KeptJournal:
 
     @property
     def was_stopped_cleanly(self) -> bool:
-        """Whether all records of the sidecar are here or in its database, and none in memory."""
+        """Whether every record of the sidecar is here or in its database, and none in a ring."""
         return self._folder.ring_in_use() is None
 
     def close(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder for another process."""
         self._folder.close()
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what each segment holds, oldest first."""
+        """Yield the contents of each segment, oldest first."""
         assembly, number = Assembly(self._instance), 0
         for segment, data in self._contents():
             batch = assembly.batch(data, segment.start, number, len(data))
@@ -78,7 +78,7 @@ class KeptJournal:
         return next(self._batches, None)
 
     def commit(self, batch: Batch) -> None:
-        """All of *batch* is written."""
+        """Note that all of *batch* is written."""
         self.unwritten_bytes = self.bytes_after(batch)
 
     def bytes_after(self, batch: Batch) -> int:
@@ -90,7 +90,7 @@ class KeptJournal:
         return self._folder.quarantine(line)
 
     def end_reading(self) -> None:
-        """Nothing: it ends by itself."""
+        """Do nothing: reading ends at the last segment."""
 
     def _read(self) -> Iterator[Batch]:
         assembly, number = Assembly(self._instance), 0

@@ -1,9 +1,9 @@
-"""Journal lines: one JSON object a line, numbered and checksummed, readable with jq.
+"""Journal lines: one JSON object in each line, numbered and checksummed, readable with jq.
 
     {"crc":"89abcdef","n":17,"record":{…}}
 
-`crc` is the CRC-32 of everything that follows its value up to the end of the line. `n` rises by
-one a line, so that a line that is missing shows, and how many are. The third key names the kind.
+`crc` is the CRC-32 of everything after its value, up to the end of the line. `n` grows by one with
+each line, so that missing lines can be counted. The third key names the kind.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from audit_log.record import AuditRecord, Gap, Invocation, Kept
 from proxy.audit.record import RecordText
 
 MAX_LINE_BYTES: Final = 32_768
-"""A line is never longer. Twice what a record takes whose every character must be escaped."""
+"""The longest line: twice the size of a record in which every character is escaped."""
 
 _CRC_AT: Final = len(b'{"crc":"')
 _REST_AT: Final = _CRC_AT + 8 + len(b'"')
@@ -37,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """What a line says. It is of one kind, so one of the three is there."""
+    """The contents of a line. Exactly one of the three kinds is not None."""
 
     n: int
     record: AuditRecord | None = None
@@ -46,12 +46,12 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def kept(self) -> Kept | None:
-        """What a call left behind, of whichever kind; None for a gap."""
+        """The record or the invocation; None for a gap."""
         return self.record or self.invocation
 
     @property
     def moment(self) -> datetime | None:
-        """When the thing happened that this line tells of."""
+        """The time of the call, or the end of the gap."""
         if (kept := self.kept) is not None:
             return kept.created_at
         return self.gap.ended_at if self.gap is not None else None
@@ -62,7 +62,7 @@ _decode_lines = msgspec.json.Decoder(Line).decode_lines
 
 
 def record_line(number: int, record: Kept | RecordText) -> bytes:
-    """Return the line of *record*. Takes any record: see `record_body`."""
+    """Return the line of *record*, whatever its texts are: see `record_body`."""
     body = record_body(record, MAX_LINE_BYTES - _ENVELOPE_BYTES)
     return _line(number, _KINDS[type(record)], body)
 
@@ -75,8 +75,8 @@ def gap_line(number: int, gap: Gap) -> bytes:
 def record_body(record: Kept | RecordText, limit: int) -> bytes:
     """Return the JSON of *record* in at most *limit* bytes (4,000 are always enough).
 
-    Cuts texts that are too long and escapes lone surrogates, which JSON cannot carry: the record
-    that is kept with a blemish is worth more than the one that is not kept.
+    Texts that are too long are cut, and lone surrogates, which JSON cannot carry, are escaped: an
+    altered record is worth more than a lost one.
     """
     if isinstance(record, RecordText):
         body = record.json
@@ -96,7 +96,7 @@ def record_body(record: Kept | RecordText, limit: int) -> bytes:
 
 
 def parse(line: bytes) -> Line | None:
-    """Return what *line*, without its line feed, says; None when it is not as it was written."""
+    """Return the contents of *line*, without its line feed; None when it is damaged."""
     if not _is_whole(line):
         return None
     try:
@@ -107,7 +107,7 @@ def parse(line: bytes) -> Line | None:
 
 
 def parse_all(lines: list[bytes]) -> list[Line | None]:
-    """Return what `parse` does of each of *lines*, in one call into C where all are sound."""
+    """Return `parse` of each of *lines*, by one call into C if all are sound."""
     if all(map(_is_whole, lines)):
         with suppress(ValueError, RecursionError):
             said = _decode_lines(b"\n".join(lines))
@@ -127,9 +127,9 @@ def _is_of_one_kind(said: Line) -> bool:
 
 
 def split(data: bytes, count: int) -> list[bytes]:
-    """Return the first *count* lines in *data* without their line feeds; a torn last one too."""
+    """Return the first *count* lines of *data* without line feeds; the last may be incomplete."""
     lines = data.split(b"\n", count)
-    # Behind the last line feed: nothing, or what is beyond the count.
+    # The last part is empty, or lies beyond the count.
     if len(lines) > count or not lines[-1]:
         lines.pop()
     return lines

@@ -1,4 +1,4 @@
-"""The mover: one thread that brings the ring's bytes to disk, however long that takes."""
+"""The mover: a thread that copies the ring's bytes to segments on disk, at the disk's pace."""
 
 import threading
 from time import monotonic
@@ -11,7 +11,7 @@ from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.parts import Parts
 
 TICK_SECONDS: Final = 0.02
-"""What a power cut can cost: what was appended since the last tick, and is not yet written."""
+"""What a power cut can cost: the records appended since the last tick that are not stored."""
 BATCH_BYTES: Final = 1024 * 1024
 _RETRY_SECONDS: Final = 0.5
 _TIDY_SECONDS: Final = 1.0
@@ -21,10 +21,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Mover:
-    """Moves, deletes what is written, and adds slots; everything here may wait for a disk.
+    """Moves, deletes what is stored, and adds slots. Every method here may wait for the disk.
 
-    A disk that fails or hangs only lets the ring grow. After a failure a new segment is begun,
-    with what is not in PostgreSQL by then.
+    While the disk fails or hangs, the ring fills up. After a failure a new segment begins with
+    what is not in PostgreSQL by then.
     """
 
     def __init__(self, parts: Parts, max_bytes: int) -> None:
@@ -52,7 +52,7 @@ class Mover:
         return "the journal has used up its bytes on disk" if self.is_full else None
 
     def stop(self) -> None:
-        """Let `run` come to its end."""
+        """Let `run` end after one more pass."""
         self._stopping.set()
 
     def run(self) -> None:
@@ -62,7 +62,7 @@ class Mover:
         self._tick()
 
     def finish(self) -> None:
-        """Move the rest, as far as the disk takes it, and leave everything tidy."""
+        """Move the rest, as far as the disk accepts it, and delete what is stored."""
         self._tidied_at = -_TIDY_SECONDS
         self._tick()
         self._segments.leave()
@@ -75,7 +75,7 @@ class Mover:
             self._calls.grow_when_short()
             if began - self._tidied_at >= _TIDY_SECONDS:
                 self._tidy()
-        except Exception as error:  # noqa: BLE001  a mover that ends would let the ring fill up
+        except Exception as error:  # noqa: BLE001  without the mover the ring would fill up
             self._failed(error)
         else:
             self._worked(monotonic() - began)
@@ -83,7 +83,7 @@ class Mover:
             self._busy_since = None
 
     def _move(self) -> bool:
-        """Move one batch; say whether there may be more."""
+        """Move one batch; return whether there may be more."""
         room = self._max_bytes - self._segments.total_bytes
         self.is_full = room < MAX_LINE_BYTES and self._ring.floor < self._ring.written
         if self.is_full:
@@ -95,14 +95,14 @@ class Mover:
         data = data[: data.rfind(b"\n") + 1] or data
         self._segments.append(start, data)
         self._ring.moved = start + len(data)
-        # Less than a batch can wait for the next tick: more would only take the GIL from calls.
+        # Less than that can wait for the next tick: another pass would only hold the GIL.
         return len(data) > BATCH_BYTES // 2
 
     def _next(self, limit: int) -> tuple[int, bytes]:
         ring = self._ring
         moved, floor = ring.moved, ring.floor
-        # A segment that is being written goes on without a hole where that is still possible; a
-        # new one begins with what is not in PostgreSQL.
+        # The open segment goes on without a hole if the ring still has the bytes; a new segment
+        # begins with what is not in PostgreSQL.
         if self._segments.is_open and (data := ring.peek(moved, limit)) is not None:
             return moved, data
         return floor, ring.peek(floor, limit) or b""
@@ -110,7 +110,7 @@ class Mover:
     def _tidy(self) -> None:
         position = Position(self._ring.committed, self._ring.committed_number)
         if position != self._saved:
-            # Before deleting: a start without the ring must not look for what is deleted.
+            # Before deleting: a start without the ring must not look for deleted bytes.
             self._folder.save_position(position)
             self._saved = position
         self._segments.delete_before(position.offset)

@@ -1,4 +1,4 @@
-"""What a journal is made of, opened in order and closed in reverse."""
+"""The parts of a journal, opened in order and closed in reverse."""
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Limits:
     """How much the journal may take."""
 
     ring_bytes: int = 32 * 1024 * 1024
-    """In memory: what a stalled disk and a dead database together may let gather."""
+    """In memory: the records that may wait while the disk and the database both hang."""
     segment_bytes: int = 16 * 1024 * 1024
-    """On disk, per file; what is deleted at a time."""
+    """On disk, for each file. Disk space is freed by whole files."""
     max_bytes: int = 1024 * 1024 * 1024
-    """On disk, in all."""
+    """On disk, in total."""
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -34,7 +34,7 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts. Who may touch which from where is said at each of them."""
+    """The parts. Each says which thread may use it."""
 
     folder: JournalFolder
     segments: Segments
@@ -43,18 +43,19 @@ class Parts:
 
     @property
     def is_ring_on_disk(self) -> bool:
-        """Whether a stalled disk can stall a call, and a power cut damage what the ring kept."""
+        """Whether a stalled disk can delay calls, and a power cut can damage the ring."""
         return self.ring.path.parent == self.folder.path
 
     def close(self) -> None:
-        """Close everything; take the memory away when nothing is in it that is not elsewhere."""
+        """Close everything; remove the ring and the slots when all records are elsewhere."""
         is_empty = self.ring.floor >= self.ring.written and self.calls.in_flight == 0
         if self.ring.committed >= self.ring.written:
             with suppress(OSError):
                 self.segments.delete_before(self.ring.written)
         if is_empty:
             with suppress(OSError):
-                # First: a ring too many is recognised, one too few counts as lost.
+                # The mark first: a ring that is left over is recognised as old, but a missing one
+                # would count as lost.
                 self.folder.mark_ended(Position(self.ring.written, self.ring.next_number()))
                 self.ring.remove()
                 self.calls.remove()
@@ -63,14 +64,14 @@ class Parts:
         self.let_go()
 
     def let_go(self) -> None:
-        """Close everything and leave it as a kill would, for another run. Asks no disk."""
+        """Close everything and leave the files as a kill would. Does not wait for a disk."""
         self.calls.close()
         self.ring.close()
         self.folder.close()
 
 
 def open_parts(path: Path, ring_directory: Path | None, limits: Limits, instance: str) -> Parts:
-    """Open the journal in *path*, going on with what the last run left; raise JournalError."""
+    """Open the journal in *path* with what the last run left; raise JournalError."""
     with ExitStack() as opened:
         folder = JournalFolder(path)
         opened.callback(folder.close)

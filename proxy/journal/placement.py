@@ -1,4 +1,4 @@
-"""Where the ring lies: on tmpfs if possible, because no disk can stall or fail it there."""
+"""Where the ring lies: on tmpfs if possible, where no disk can stall or fail."""
 
 import hashlib
 from pathlib import Path
@@ -12,11 +12,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def places_for_ring(folder: Path, ring_directory: Path | None) -> list[Path]:
-    """Return the paths that the ring of the journal in *folder* may have, the best first.
+    """Return the possible paths of the ring of the journal in *folder*, the best first.
 
-    The name tells of the journal folder, so that its ring is found again and two journals do
-    not meet. The last resort is the journal folder itself.
+    The name is derived from the journal folder: the next start finds the ring again, and two
+    journals never share one. The last resort is the journal folder itself.
     """
+    # Called ".head" on disk since the first version: a new name would lose the ring of an update.
     name = f"podwarden-audit-{hashlib.sha256(bytes(folder)).hexdigest()[:16]}.head"
     wanted = ring_directory or SHARED_MEMORY
     on_tmpfs = [wanted / name] if ring_directory or is_tmpfs(wanted) else []
@@ -24,7 +25,7 @@ def places_for_ring(folder: Path, ring_directory: Path | None) -> list[Path]:
 
 
 def is_tmpfs(path: Path) -> bool:
-    """Say whether *path* itself is the mount point of a file system that is only memory."""
+    """Return whether *path* itself is the mount point of a file system in memory."""
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The reading side: the next batch after what is committed, from memory or from disk."""
+"""Reads a small batch of the log, from the ring or from segments."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -13,17 +13,16 @@ from proxy.journal.segments import Chunk
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _PIECE_BYTES: Final = 4 * MAX_LINE_BYTES
-"""What the thread reads in one go, in which the event loop is held up at times: half a
-millisecond."""
+"""What the thread reads at once. Parsing it can delay the event loop by half a millisecond."""
 _LINES_AT_ONCE: Final = 50
-"""What the event loop reads in one go: a tenth of a millisecond."""
+"""What the event loop reads at once: a tenth of a millisecond."""
 
 
 class Reader:
-    """Reads the log in its order. Where a disk is read, that is for the reader's thread.
+    """Reads the log in its order. Only the reader's thread may call what reads a disk.
 
-    The ring is asked first: what it still holds is in memory, so that as long as the writer keeps
-    up no disk is read, and a dead disk does not keep records from the database.
+    The ring is read first. While the writer keeps up, no disk is read, and a dead disk keeps no
+    records from the database.
     """
 
     def __init__(self, parts: Parts, instance: str) -> None:
@@ -33,27 +32,27 @@ class Reader:
         self._assembly = Assembly(instance)
 
     def read(self, offset: int, number: int, max_lines: int) -> Batch:
-        """Return a small batch that begins at *offset*, or at the next bytes that are left.
+        """Return a small batch that begins at *offset*, or at the next bytes that exist.
 
-        *number* is that of its first line; 0 when it is not known. Raise OSError when a disk
-        fails.
+        *number* is the number of the first line; 0 when it is not known. Raise OSError when the
+        disk fails.
         """
         return self._batch(self._chunk(offset, _PIECE_BYTES), number, max_lines)
 
     def read_memory(self, offset: int, number: int, max_lines: int) -> Batch | None:
-        """Return a batch as `read` does, but smaller, and None where that takes a disk."""
+        """Return a smaller batch than `read`, or None where that needs a disk."""
         chunk = self._in_ring(offset, MAX_LINE_BYTES)
         return self._batch(chunk, number, min(max_lines, _LINES_AT_ONCE)) if chunk else None
 
     def keep_damages(self, batch: Batch) -> None:
-        """Keep what of *batch* is no line for a person to look into, where the disk takes it."""
+        """Keep the damaged bytes of *batch* for the operator, if the disk accepts them."""
         for damage in batch.damages:
             self._keep(damage)
 
     def _batch(self, chunk: Chunk, number: int, max_lines: int) -> Batch:
         data = chunk.data
         if not chunk.is_last:
-            # A line goes on in the next chunk. Without any line feed none of it is a line.
+            # The last line goes on in the next chunk. Without any line feed all of it is damaged.
             data = data[: data.rfind(b"\n") + 1] or data
         return self._assembly.batch(data, chunk.offset, number, max_lines)
 
@@ -62,7 +61,7 @@ class Reader:
         return (
             self._in_ring(offset, limit)
             or self._segments.read(offset, limit)
-            # What lay between was lost with its segment: go on with the oldest that is left.
+            # The bytes between were lost with their segment: go on with the oldest that exist.
             or self._in_ring(floor, limit)
             or Chunk(floor, b"", is_last=True)
         )

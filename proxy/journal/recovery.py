@@ -1,4 +1,19 @@
-"""Opening: go on with the ring of the last run, or begin a new one and say what that means."""
+"""Opening a journal: go on with the ring of the last run, or begin a new one.
+
+Theory of operation. A run writes the mark `running` with the identity of its ring, and removes
+both at a clean stop. A start therefore finds one of these cases:
+
+- *Mark and ring with this identity*: the last run was killed. Go on with the ring.
+- *Mark, but no such ring*: the machine lost its memory, or the ring was removed. Begin a new ring
+  after the last line on disk, and append a gap of unknown size, because nothing tells how many
+  records the ring held.
+- *No mark*: a clean stop, or a new journal. Begin a new ring where the log ended (`end.json`). A
+  ring that is found is used only if the folder has never held a journal.
+
+A ring that does not fit (damaged, of another run, or behind the segments) is quarantined in
+`damaged/`, because it may hold records that the operator wants. If the mark cannot be read, a ring
+is used only if it contradicts nothing on disk.
+"""
 
 import secrets
 from contextlib import suppress
@@ -25,9 +40,9 @@ def open_ring(
     size: int,
     instance: str,
 ) -> Ring:
-    """Return the ring of the last run where it is found in *places*, else a new one.
+    """Return the ring of the last run if it is in one of *places*, else a new one.
 
-    A ring that ought to be there and is not leaves a gap: nobody knows what was in it.
+    Raise JournalError when no place has room for a new one.
     """
     expected = folder.ring_in_use()
     ring = _ring_found(folder, segments, places, expected)
@@ -47,27 +62,27 @@ def _ring_found(
         except FileNotFoundError:
             continue
         except (RingDamagedError, OSError) as error:
-            _set_aside(folder, path, str(error))
+            _quarantine(folder, path, str(error))
             continue
-        # A ring of another life of this folder, such as one left on a host that the volume
-        # came back to, must not be taken for the continuation of what is on disk.
+        # A ring of an earlier life of this folder, for example on a host to which the volume
+        # came back, must not be taken for the continuation of what is on disk.
         if _continues(ring, folder, segments, expected):
             return ring
         ring.close()
-        _set_aside(folder, path, "it belongs to another run")
+        _quarantine(folder, path, "it belongs to another run")
     return None
 
 
 def _continues(
     ring: Ring, folder: JournalFolder, segments: Segments, expected: int | None
 ) -> bool:
-    """Say whether *ring* goes on where *segments* end."""
+    """Return whether *ring* continues *segments*."""
     if ring.written < segments.end:
         return False
     if expected is None:
-        # A run that ends well takes its ring away: this one is older, or the folder is new.
+        # A clean stop removes its ring: this one is older, unless the folder is new.
         return folder.end() is None and folder.position() is None
-    # With a mark that cannot be read, nothing on disk is given up for what the ring says.
+    # The mark cannot be read: nothing on disk is given up in favour of the ring.
     return ring.identity == expected or (expected == 0 and ring.moved >= segments.end)
 
 
@@ -87,20 +102,20 @@ def _new_ring(folder: JournalFolder, segments: Segments, places: list[Path], siz
         except OSError as error:
             log.warning("journal.ring_not_placed", path=str(path), error=str(error))
             continue
-        # Without a position everything on disk is written again, which is harmless.
+        # Without a saved position everything on disk is written again, which is harmless.
         ring.commit(position.offset if position else oldest, position.number if position else 0)
         return ring
     raise JournalError(f"{folder.path}: no room for a journal ring of {size} bytes")
 
 
 def open_calls(folder: JournalFolder, places: list[Path]) -> Calls:
-    """Return the calls in flight of the last run where they are found, else none."""
+    """Return the slots of the last run if they are found, else new ones; raise JournalError."""
     paths = [place.with_suffix(".calls") for place in places]
     for path in sorted(paths, key=lambda path: not path.exists()):
         try:
             return Calls.open(path)
         except RingDamagedError as error:
-            _set_aside(folder, path, str(error))
+            _quarantine(folder, path, str(error))
             with suppress(OSError, RingDamagedError):
                 return Calls.open(path)
         except OSError as error:
@@ -118,12 +133,14 @@ def _ring_lost(folder: JournalFolder, segments: Segments, instance: str) -> Gap:
         started_at=since,
         ended_at=now,
         count=None,
+        # Not "ring_lost": stored gaps and webhooks have carried this word since the first
+        # version.
         reason="head_lost",
         instance=instance,
     )
 
 
-def _set_aside(folder: JournalFolder, path: Path, reason: str) -> None:
+def _quarantine(folder: JournalFolder, path: Path, reason: str) -> None:
     with suppress(OSError):
         kept = folder.move_to_damaged(path, f"{path.name}.{new_record_id()}")
-        log.error("journal.file_set_aside", path=str(kept), reason=reason)
+        log.error("journal.file_quarantined", path=str(kept), reason=reason)

@@ -19,7 +19,6 @@ from typing import Final
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, Line, parse
 from proxy.journal.mapped import MappedFile, or_closed
-from proxy.journal.refusals import Refusals
 from proxy.journal.ring_header import (
     COMMITTED,
     COMMITTED_NUMBER,
@@ -32,6 +31,7 @@ from proxy.journal.ring_header import (
     ORIGIN,
     SIZE,
     WRITTEN,
+    Refusals,
 )
 
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES

@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 class SegmentFile:
-    """A new segment from *start* on. Its good part only ever ends where a batch ended."""
+    """A new segment from *start* on. Its valid part always ends where a batch ended."""
 
     def __init__(self, path: Path, start: int) -> None:
         self.path = path
         self.start = start
         self.size = 0
-        # A file of this name can only be left from a try that failed: nothing in it was kept.
+        # A file of this name can only be left by a failed attempt, whose bytes did not count.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         self._file = os.open(path, flags, 0o600)
 
@@ -22,10 +22,10 @@ class SegmentFile:
         return self.start + self.size
 
     def write(self, data: bytes) -> None:
-        """Append *data* durably; raise OSError and count nothing of it when that fails.
+        """Append *data* durably; raise OSError, and count none of it, when that fails.
 
-        After a failed sync the kernel may call pages clean that never reached the disk. Writing
-        the same bytes again makes them dirty again, so that a second try is an honest one.
+        After a failed sync the kernel may mark pages as clean that never reached the disk. A
+        retry writes the same bytes again, which marks the pages as dirty again.
         """
         rest = memoryview(data)
         at = self.size
@@ -36,7 +36,7 @@ class SegmentFile:
         self.size += len(data)
 
     def close(self) -> None:
-        """Close, and cut off what a failed write left, if the disk lets us."""
+        """Close, and cut off what a failed write left, if the disk allows it."""
         with suppress(OSError):
             if self.size:
                 os.ftruncate(self._file, self.size)

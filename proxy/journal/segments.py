@@ -1,9 +1,9 @@
 """Segments: the log on disk, in files named by the offset at which each begins.
 
-A segment holds exactly the bytes of the log from its offset on. Where the next one begins, it
-ends, whatever may still follow in the file: a write that failed half-way is thus cut off even
-when the file itself could not be cut. Between two segments there may be a hole: what was in
-PostgreSQL before it could be moved here never comes here.
+A segment holds the bytes of the log from its offset on. It ends where the next one begins, even if
+its file is longer: so the rest of a failed write is ignored even when the file could not be cut.
+Between two segments there may be a hole, because bytes that reach PostgreSQL before they are moved
+never come to disk.
 """
 
 import os
@@ -49,14 +49,14 @@ class Chunk:
     offset: int
     data: bytes
     is_last: bool
-    """Nothing joins on to it: a torn line at its end will never be whole."""
+    """No bytes follow: an incomplete line at the end will never be completed."""
 
 
 class Segments:
     """All segments of a folder, oldest first.
 
-    The mover's thread appends and deletes, the reader's thread reads. The lock guards the list
-    alone and is never held while a disk is asked; the event loop never takes it.
+    The mover's thread appends and deletes; the reader's thread reads. The lock guards only the
+    list and is never held during disk I/O; the event loop never takes it.
     """
 
     def __init__(self, folder: JournalFolder, segment_bytes: int) -> None:
@@ -84,11 +84,11 @@ class Segments:
 
     @property
     def is_open(self) -> bool:
-        """Whether a segment is being written that could go on."""
+        """Whether a segment is open for more bytes."""
         return self._file is not None
 
     def last_line(self) -> Line | None:
-        """Return the last line on disk that is whole; None when there is none."""
+        """Return the last sound line on disk; None when there is none."""
         for segment in reversed(list(self)):
             with suppress(OSError):
                 for line in reversed(read_bytes(segment.path, 0, segment.size).split(b"\n")):
@@ -97,7 +97,7 @@ class Segments:
         return None
 
     def delete_from(self, offset: int) -> None:
-        """Delete what begins at *offset* or later: the ring has it, and will move it again."""
+        """Delete segments that begin at *offset* or later: their bytes will be moved again."""
         for segment in self:
             if segment.start >= offset:
                 with suppress(OSError):
@@ -105,9 +105,9 @@ class Segments:
                 self._forget(segment)
 
     def append(self, start: int, data: bytes) -> None:
-        """Make *data*, which are whole lines of the log from *start* on, durable.
+        """Make *data*, complete lines of the log from *start* on, durable.
 
-        Raise OSError when the disk will not have it; asking again with the same bytes is right.
+        Raise OSError when the disk fails; retry with the same bytes.
         """
         try:
             file = self._file_for(start, len(data))
@@ -133,13 +133,13 @@ class Segments:
         return self._file
 
     def leave(self) -> None:
-        """Let the next append begin a new segment."""
+        """Close the open segment, so that the next append begins a new one."""
         if self._file:
             self._file.close()
             self._file = None
 
     def delete_before(self, offset: int) -> None:
-        """Delete segments that lie wholly before *offset*, but for the one being written."""
+        """Delete segments that lie completely before *offset*, except the open one."""
         for segment in self:
             if segment.end > offset or (self._file and segment.start == self._file.start):
                 return
@@ -147,10 +147,9 @@ class Segments:
             self._forget(segment)
 
     def read(self, offset: int, limit: int) -> Chunk | None:
-        """Return at most *limit* log bytes from *offset*, or from the next that are on disk.
+        """Return at most *limit* bytes of the log from *offset*, or from the next on disk.
 
-        A segment that cannot be read is tried again, raising OSError each time, and after a few
-        tries set aside.
+        Raise OSError when a segment cannot be read; after a few attempts it is quarantined.
         """
         for segment, end in self.spans():
             start = max(offset, segment.start)
@@ -162,17 +161,17 @@ class Segments:
                 segment.failures += 1
                 if segment.failures < _TRIES:
                     raise
-                self._set_aside(segment, error)
+                self._quarantine(segment, error)
                 continue
-            # None: it is shorter than it was. Line numbers will tell what is missing.
+            # No data: the file has become shorter. Line numbers will show what is missing.
             if data:
                 return Chunk(start, data, is_last=start + len(data) >= end)
         return None
 
-    def _set_aside(self, segment: Segment, error: OSError) -> None:
+    def _quarantine(self, segment: Segment, error: OSError) -> None:
         kept = self._folder.move_to_damaged(segment.path, segment.path.name)
         self._forget(segment)
-        log.error("journal.segment_set_aside", path=str(kept), error=str(error))
+        log.error("journal.segment_quarantined", path=str(kept), error=str(error))
 
     def _forget(self, segment: Segment) -> None:
         with self._lock:
@@ -187,8 +186,8 @@ def _found(folder: Path) -> Iterator[Segment]:
 
 
 def read_bytes(path: Path, at: int, length: int) -> bytes:
-    """Return at most *length* bytes of *path* from *at* on; raise OSError, and never wait."""
-    # Not blocking: what bears a segment's name may be a pipe.
+    """Return at most *length* bytes of *path* from *at* on; raise OSError, never block."""
+    # Not blocking: a file with a segment's name may be a pipe.
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         return os.pread(file, length, at)

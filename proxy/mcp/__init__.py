@@ -1,1 +1,1 @@
-"""Understanding MCP: which tool a request calls, how it ended, and which API calls it caused."""
+"""MCP: which tool a request calls, how the tool call ended, and which API calls it caused."""

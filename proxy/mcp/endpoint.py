@@ -1,4 +1,4 @@
-"""Which requests go to the MCP server, and whose tool calls they bring."""
+"""Which requests go to the MCP server, and whose tool calls they carry."""
 
 import re
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from proxy.mcp.trace import travel_ids_of
 from proxy.tokens.memory import Missing
 
 AMBIGUOUS_KEY: Final = "ambiguous"
-"""Whose tool calls those are that come with several credentials. No token has this for a hash."""
+"""The key of tool calls with several credentials. It cannot equal the hash of a token."""
 _SLASHES: Final = re.compile(rb"/+")
 
 
 class KnownTokens(Protocol):
-    """Who knows the tokens without having to ask for them."""
+    """Tokens in memory: all that this module needs of the token cache."""
 
     def known(self, token_hash: str) -> Token | Missing | None:
-        """Return what memory says: the token, None if there is none, or MISSING."""
+        """Return the token, None if no token has this hash, or MISSING if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class McpAdmission:
     """Makes the exchanges of the MCP server, and ties API calls to the tool calls in them.
 
-    It refuses nobody: on the MCP path the upstream always decides.
+    It refuses no request: on the MCP path the upstream always decides.
     """
 
     path: bytes
@@ -46,9 +46,9 @@ class McpAdmission:
     tally: Tally
 
     def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
-        """Return the exchange of *head*, which leads to the MCP server.
+        """Return the exchange of *head*, a request to the MCP server.
 
-        None if it can bring neither tool calls nor answers.
+        Return None if it can carry neither tool calls nor their responses.
         """
         source = self._source(head, client_ip)
         if source is None:
@@ -60,7 +60,7 @@ class McpAdmission:
         return None
 
     def cause_of(self, token_hash: str, head: RequestHead) -> Cause | None:
-        """Return the tool call behind an API call with that token, if that is clear."""
+        """Return the tool call that caused an API call with that token; None if it is unclear."""
         in_flight = self.calls.in_flight
         if not in_flight.knows_any:
             return None
@@ -68,10 +68,10 @@ class McpAdmission:
         return found and Cause(found[0].tool, found[0].id, found[1])
 
     def covers(self, target: bytes) -> bool:
-        """Say whether *target* is the MCP path, however it was written.
+        """Return whether *target* is the MCP path, in any spelling that servers accept.
 
-        As servers may: percent-encoded, and with a slash more. Dot segments are not resolved,
-        or a path below an audited one could pass for this one and be recorded nowhere.
+        Percent-encoding and additional slashes are undone. Dot segments are not resolved: else a
+        client could make a path below an audited one count as this one, and be recorded nowhere.
         """
         path = path_of(target)
         if b"%" in path or b"//" in path:
@@ -79,7 +79,7 @@ class McpAdmission:
         return path.rstrip(b"/") == self.path
 
     def _source(self, head: RequestHead, client_ip: str) -> Source | None:
-        """Return where the tool calls of *head* come from, or None if it has no key of ours."""
+        """Return where the tool calls of *head* come from; None if it has no known credentials."""
         token_hash = head.fields.derived(self.tokens.token_hash)
         hub_key = head.fields.derived(self.hub_keys.token_hash)
         session = head.field(b"mcp-session-id")

@@ -1,4 +1,4 @@
-"""Reads the data out of server-sent events that stream past (WHATWG HTML, section 9.2). Pure."""
+"""Extracts the data from a stream of server-sent events (WHATWG HTML, section 9.2). Pure."""
 
 import re
 from typing import Final
@@ -10,15 +10,15 @@ _LINE_END: Final = re.compile(rb"\r\n?|\n")
 
 
 class EventStream:
-    """Feeds the data of each event to a reader of JSON. Holds no more than a field's name."""
+    """Feeds the data of each event to a JSON reader. Holds at most the name of a field."""
 
     def __init__(self, reader: JsonStream) -> None:
         self._reader = reader
-        self._begin = b""  # of the line, until it is clear whether it is data
+        self._begin = b""  # of the line, until it is known whether it is data
         self._is_data: bool | None = None
         self._follows_cr = False
         self.has_ids = False
-        """Events have ids, so that a client can resume the stream after the last that it got."""
+        """Whether events have ids, by which a client can resume the stream."""
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
@@ -45,7 +45,7 @@ class EventStream:
         if self._is_data:
             self._reader.feed(b"\n")
         elif not self._begin:
-            # An empty line ends the event. What was wrong with it does not concern the next one.
+            # An empty line ends the event. The next one is read even if this one was invalid.
             self._reader.reset()
         self.has_ids |= self._begin.startswith(b"id:")
         self._begin, self._is_data = b"", None

@@ -1,4 +1,20 @@
-"""Tool calls in flight, and which of them caused an API call. Does no I/O."""
+"""Tool calls in flight, and which of them caused an API call. Does no I/O.
+
+Theory of operation. An MCP server that runs a tool calls the API with the token of its caller. To
+tie such an API call to the tool call, two kinds of evidence are used:
+
+- *Ids that travel.* Each tool call is forwarded with a trace id and a request id. A server that
+  passes one of them on with its API calls names the tool call: the attribution is EXACT. Ids that
+  the sidecar made are random, so only the MCP server can know them. Ids that the client chose
+  count among the tool calls of the same token only, because any client can send any id.
+- *Being the only one.* Without a known id, the API call belongs to the one tool call that its
+  token has in flight: INFERRED. With two, or when some tool calls are not tracked, there is no
+  attribution.
+
+A tool call is indexed by caller, by the ids that the sidecar made and by the ids that the client
+chose. At its end it leaves the first and the third index. It stays in the second for a while,
+because servers may make API calls after their response.
+"""
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
@@ -9,26 +25,26 @@ from audit_log.record import Attribution, new_record_id
 from proxy.mcp.trace import TravelIds
 
 HUB_KEY: Final = "hub"
-"""Whose tool calls those of the Hub are. No token has this for a hash."""
+"""The key of the Hub's tool calls. It cannot equal the hash of a token."""
 MAX_IN_FLIGHT: Final = 10_000
 """Further tool calls are forwarded and recorded, but no API call is tied to them."""
 MAX_IN_FLIGHT_PER_CALLER: Final = 1_000
-"""The same for one caller, which so cannot use up what there is for all."""
+"""The same for one caller, so that one caller cannot use up the limit of all."""
 MAX_ENDED: Final = 1_000
-"""As many tool calls are remembered after their end, for the API calls that they still make."""
+"""This many tool calls are remembered after their end, for API calls that come late."""
 
 
 @dataclass(slots=True, eq=False)
 class ToolCallInFlight:
-    """A tool call that was forwarded and has not been answered."""
+    """A tool call that was forwarded and has no response yet."""
 
     tool: str
     caller: str
-    """The hash of its token, or a name for the Hub: whose tool call it is."""
+    """The hash of its token, or HUB_KEY."""
     ours: TravelIds
-    """Ids that we made and sent along. Who else knows them was told by the MCP server."""
+    """Ids that the sidecar made and sent along. Only the MCP server can have passed them on."""
     theirs: TravelIds
-    """Ids that the client chose. They mean something among its own tool calls only."""
+    """Ids that the client chose. They are evidence among its own tool calls only."""
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
 
@@ -38,7 +54,7 @@ Key = TypeVar("Key")
 
 
 class ToolCallsInFlight:
-    """All tool calls in flight in this process, and the last that have ended."""
+    """All tool calls in flight in this process, and those that ended last."""
 
     def __init__(self) -> None:
         self._by_caller: defaultdict[str, Calls] = defaultdict(dict)
@@ -47,7 +63,7 @@ class ToolCallsInFlight:
         self._ended: deque[ToolCallInFlight] = deque()
         self._count = 0
         self._beyond = 0
-        """In flight, but too many to be looked at."""
+        """In flight beyond the limits, and not tracked."""
 
     def __len__(self) -> int:
         """Return how many are in flight."""
@@ -55,7 +71,7 @@ class ToolCallsInFlight:
 
     @property
     def knows_any(self) -> bool:
-        """Say whether an API call can be tied to anything."""
+        """Return whether an API call can be tied to any tool call."""
         return bool(self._by_our_id or self._count)
 
     def add(self, call: ToolCallInFlight) -> None:
@@ -72,7 +88,7 @@ class ToolCallsInFlight:
             self._by_their_id[call.caller, their_id][call.id] = call
 
     def remove(self, call: ToolCallInFlight) -> None:
-        """Learn that *call* has ended. To be said once of each that was added."""
+        """Note that *call* has ended. Must be called once for each that was added."""
         if call.id not in self._by_caller.get(call.caller, {}):
             self._beyond -= 1
             return
@@ -87,13 +103,12 @@ class ToolCallsInFlight:
                 _take_out(self._by_our_id, our_id, forgotten)
 
     def cause_of(self, caller: str, ids: TravelIds) -> tuple[ToolCallInFlight, Attribution] | None:
-        """Return the tool call behind an API call of *caller* that carries *ids*, if it is clear.
+        """Return the tool call that caused an API call of *caller* with *ids*, or None.
 
-        Exact when there is one tool call that each of the ids speaks for, as far as we know them.
-        An id speaks for the tool calls of *caller* that it was sent with, whether we made it or
-        the client did. Inferred when no id is known and *caller* has one tool call in flight.
-        Never a guess between two. The Hub has no token for the API, so its tool calls are known
-        by ids that we made, and by nothing else.
+        EXACT if all known ids were sent with one tool call of *caller*. INFERRED if no id is known
+        and *caller* has one tool call in flight. Between two candidates there is no choice. The
+        Hub has no token for the API, so its tool calls are found only by ids that the sidecar
+        made.
         """
         spoken_for = [found for given in ids if (found := self._spoken_for(given, caller))]
         if spoken_for:
@@ -110,8 +125,9 @@ class ToolCallsInFlight:
         return call, attribution
 
     def _spoken_for(self, given: str, caller: str) -> set[ToolCallInFlight]:
-        """Return the tool calls that were sent with the id *given*."""
-        # Another token's tool call is none of this caller's business, even if it knows the id.
+        """Return the tool calls of *caller* or the Hub that were sent with the id *given*."""
+        # Tool calls of another token are excluded even if this caller knows their id: it must not
+        # attach its API calls to the tool call of another caller.
         ours = self._by_our_id.get(given, {}).values()
         theirs = self._by_their_id.get((caller, given), {}).values()
         return {call for call in ours if call.caller in {caller, HUB_KEY}} | set(theirs)

@@ -1,4 +1,4 @@
-"""Inflates a copy of compressed content that streams past. Pure; holds one piece at most."""
+"""Inflates a copy of compressed content. Pure; holds one piece at most."""
 
 import zlib
 from typing import Final
@@ -6,13 +6,13 @@ from typing import Final
 from proxy.http.framing import Payload
 
 INFLATABLE: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
-"""Content codings that are understood (RFC 9110, section 8.4.1)."""
+"""The supported content codings (RFC 9110, section 8.4.1)."""
 _PIECE_BYTES: Final = 65_536
 _EITHER_WRAPPER: Final = 32 + zlib.MAX_WBITS
 
 
 class Inflated:
-    """Hands the content on, inflated, in pieces of bounded size. What is broken ends it."""
+    """Hands the content on, inflated, in pieces of bounded size. Invalid data ends it silently."""
 
     def __init__(self, receive: Payload) -> None:
         self._receive = receive

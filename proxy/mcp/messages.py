@@ -1,4 +1,4 @@
-"""What JSON-RPC messages of MCP say about tool calls. Pure."""
+"""JSON-RPC messages of MCP about tool calls. Pure."""
 
 import base64
 import binascii
@@ -12,11 +12,11 @@ from proxy.http.target import printable
 from proxy.mcp.json_stream import Path, Scalar, Values
 
 MAX_TOOL_CHARACTERS: Final = 128
-"""MCP, server/tools: names should be 1 to 128 characters. Longer ones are cut for the record."""
+"""MCP, server/tools: a name should have 1 to 128 characters. A longer one is cut in the record."""
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 _TOO_LARGE_CODE: Final = 2**31
-"""JSON-RPC does not bound the codes of errors; the table does."""
+"""JSON-RPC does not bound error codes; the column in the table is an integer of 4 bytes."""
 
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
@@ -43,7 +43,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResponse:
-    """The answer to some JSON-RPC request; whether that was a tool call, the id tells."""
+    """The response to a JSON-RPC request. Its id tells whether that was a tool call."""
 
     rpc_id: JsonRpcId | None
     outcome: ToolOutcome
@@ -53,7 +53,7 @@ class ToolResponse:
 
 
 def tool_call_of(values: Values) -> ToolCall | None:
-    """Return the tool call that a message is, or None."""
+    """Return the tool call in a message, or None if it is another message."""
     if values.get(("method",)) != "tools/call":
         return None
     name = values.get(("params", "name"))
@@ -73,7 +73,7 @@ def cancelled_id(values: Values) -> JsonRpcId | None:
 
 
 def tool_response_of(values: Values) -> ToolResponse | None:
-    """Return the answer that a message is, or None for requests and notifications."""
+    """Return the response in a message, or None for requests and notifications."""
     if ("method",) in values:
         return None
     rpc_id = _id_at(("id",), values)
@@ -89,13 +89,13 @@ def tool_response_of(values: Values) -> ToolResponse | None:
 
 
 def named_by_header(value: bytes) -> str:
-    """Return the tool that an `Mcp-Name` field names, decoded (MCP 2026-07-28, transports)."""
+    """Return the tool in an `Mcp-Name` field, decoded (MCP 2026-07-28, transports)."""
     text = value.decode("utf-8", "replace")
     if found := _ENCODED.fullmatch(text):
         try:
             return tool_name(base64.b64decode(found[1], validate=True).decode("utf-8", "replace"))
         except binascii.Error:
-            pass  # not encoded after all
+            pass  # the name only looks encoded
     return tool_name(text)
 
 
@@ -105,7 +105,7 @@ def tool_name(name: str) -> str:
 
 
 def tool_path(tool: str) -> str:
-    """Return the path of a `TOOL` entry; what is not plain in the name is percent-encoded."""
+    """Return the path of a `TOOL` entry, with the name percent-encoded."""
     return "/mcp/tool/" + quote(tool, safe="")
 
 
@@ -120,6 +120,6 @@ def _code_of(values: Values) -> int | None:
 
 
 def _names_no_tool(code: int | None, message: Scalar) -> bool:
-    """Say whether an error means that there is no such tool (MCP, server/tools, errors)."""
+    """Return whether an error means that there is no such tool (MCP, server/tools, errors)."""
     says_so = isinstance(message, str) and message.lower().startswith("unknown tool")
     return code == METHOD_NOT_FOUND or (code == INVALID_PARAMS and says_so)

@@ -1,4 +1,4 @@
-"""A stream that a client resumes: the answers of tool calls whose own stream was cut off."""
+"""A stream that a client resumes: responses to tool calls whose own stream was cut off."""
 
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange, UnauditedExchange
@@ -15,21 +15,21 @@ class Resumption(Exchange):
     """A GET with `Last-Event-ID` (MCP 2025-11-25, transports, resumability and redelivery)."""
 
     def __init__(self, key: SessionKey, sessions: Sessions, tally: Tally) -> None:
-        """Observer for answers to the tool calls of one session."""
+        """Look for responses to the tool calls of the session *key*."""
         self._counted = UnauditedExchange(tally)
         self._key = key
         self._sessions = sessions
 
     def response_opened(self, head: ResponseHead) -> Payload | None:
-        """Return what watches the stream."""
+        """Return the reader of the stream."""
         return ResponseReading(head, self._message_received).feed
 
     def end(self, outcome: Outcome, status: int) -> None:
-        """Count it; the tool calls may be resumed once more."""
+        """Count the exchange. The tool calls stay open: a client may resume the stream again."""
         self._counted.end(outcome, status)
 
     def _message_received(self, values: Values) -> None:
-        answer = tool_response_of(values)
-        call = answer and self._sessions.find(self._key, answer.rpc_id)
-        if answer and call:
-            call.end(answer)
+        response = tool_response_of(values)
+        call = response and self._sessions.find(self._key, response.rpc_id)
+        if response and call:
+            call.end(response)

@@ -1,8 +1,8 @@
-"""Tool calls of MCP sessions, where later requests of the same client find them again.
+"""Tool calls of MCP sessions, found again by later requests of the same client.
 
-Before 2026-07-28 the answer to a request may come on another stream than that of the request, and
-a request is cancelled by another one. Both are found by token and session: the ids of JSON-RPC
-requests are the client's choice, so alone they mean nothing.
+In MCP before 2026-07-28 the response to a request may come on another stream, and a request is
+cancelled by another request. Both are matched by token and session: a client chooses the ids of
+its JSON-RPC requests, so an id alone proves nothing.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from typing import Final, Protocol
 from proxy.mcp.messages import JsonRpcId, ToolResponse
 
 MAX_LEFT: Final = 1_000
-"""Tool calls whose stream has ended without their answer. Beyond, the oldest is given up."""
+"""Tool calls whose stream ended without their response. Beyond, the oldest is given up."""
 LEFT_SECONDS: Final = 600
-"""How long we wait for such an answer to be fetched."""
+"""How long such a response may be fetched later."""
 
 SessionKey = tuple[str, str]
-"""Whose it is, and its `Mcp-Session-Id`."""
+"""The key of the caller (`Source.key`), and the `Mcp-Session-Id`."""
 
 
 class SessionCall(Protocol):
@@ -25,11 +25,11 @@ class SessionCall(Protocol):
     rpc_id: JsonRpcId | None
     """The id of its JSON-RPC request."""
 
-    def end(self, answer: ToolResponse) -> None:
-        """Learn how it ended."""
+    def end(self, response: ToolResponse) -> None:
+        """Record the tool call with its *response*."""
 
     def give_up(self) -> None:
-        """Learn that nobody waits for its answer any more."""
+        """Record the tool call as it was left: its response can no longer be fetched."""
 
 
 class Sessions:
@@ -44,22 +44,22 @@ class Sessions:
         return sum(map(len, self._open.values()))
 
     def add(self, key: SessionKey, call: SessionCall) -> None:
-        """Let *call* be found."""
+        """Make *call* findable."""
         self._open.setdefault(key, []).append(call)
 
     def find(self, key: SessionKey, rpc_id: JsonRpcId | None) -> SessionCall | None:
-        """Return the oldest tool call with that id; in another session it is another one."""
+        """Return the oldest tool call of the session *key* with that id, or None."""
         return next((call for call in self._open.get(key, ()) if call.rpc_id == rpc_id), None)
 
     def leave(self, call: SessionCall) -> None:
-        """Learn that the stream of *call* has ended, though its answer may still be fetched."""
+        """Note that the stream of *call* has ended, and that its response may still be fetched."""
         if len(self._left) >= MAX_LEFT:
             next(iter(self._left)).give_up()
         loop = asyncio.get_running_loop()
         self._left[call] = loop.call_later(LEFT_SECONDS, call.give_up)
 
     def remove(self, key: SessionKey, call: SessionCall) -> None:
-        """Learn that *call* has ended."""
+        """Forget *call*, which has ended."""
         self._open[key].remove(call)
         if not self._open[key]:
             del self._open[key]

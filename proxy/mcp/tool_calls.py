@@ -1,4 +1,4 @@
-"""Tool calls, whichever way they come: tied to API calls while they last, recorded once."""
+"""Tool calls from MCP and from the Hub: tied to API calls while open, recorded once."""
 
 import time
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ HUB_METHOD: Final = "TOOL"
 
 
 class InvocationRecorder(Protocol):
-    """Where tool calls go: all that they need of the journal. Neither call ever waits."""
+    """All that tool calls need of the journal. Neither method waits."""
 
     def begin(self, record: Kept) -> int:
-        """Note what is to be recorded if the sidecar is killed; return where that is noted."""
+        """Keep *record* in case the sidecar is killed; return the slot for `end`."""
 
     def end(self, slot: int, record: Kept) -> bool:
-        """Take *record* in, forget what `begin` noted in *slot*; say whether there was room."""
+        """Keep *record* instead of what `begin` kept in *slot*; return whether there was room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class Source:
     origin: Origin
     caller: Caller
     key: str
-    """Whose they are: the hash of a token, or a word for the Hub."""
+    """The hash of the token, HUB_KEY or AMBIGUOUS_KEY."""
     client_ip: str | None
     request_id: str | None = None
     session: str | None = None
-    """The `Mcp-Session-Id`, in which later requests may be about these tool calls."""
+    """The `Mcp-Session-Id`: later requests with it may be about these tool calls."""
     ours: TravelIds = NO_IDS
     theirs: TravelIds = NO_IDS
-    """What the client chose to call itself by: data, never a key."""
+    """Ids that the client chose: see `ToolCallInFlight`."""
 
 
 class ToolCalls:
@@ -58,14 +58,14 @@ class ToolCalls:
     def __init__(
         self, in_flight: ToolCallsInFlight, recorder: InvocationRecorder, instance: str
     ) -> None:
-        """Tie API calls by *in_flight*, record to *recorder* as *instance*."""
+        """Tie API calls with *in_flight*; record to *recorder* as *instance*."""
         self.in_flight = in_flight
         self.sessions = Sessions()
         self.recorder = recorder
         self.instance = instance
 
     def begin(self, said: ToolCall, source: Source) -> "OpenToolCall":
-        """Return the tool call that was *said*, which is about to be forwarded."""
+        """Open the tool call *said*, which is about to be forwarded."""
         call = ToolCallInFlight(said.tool, source.key, source.ours, source.theirs)
         self.in_flight.add(call)
         opened = OpenToolCall(self, said, source, call)
@@ -75,7 +75,7 @@ class ToolCalls:
 
 
 class OpenToolCall:
-    """A tool call that has not ended. One from the Hub also leaves an entry of its own."""
+    """A tool call that has not ended. One from the Hub also leaves an entry in the audit log."""
 
     def __init__(
         self, calls: ToolCalls, said: ToolCall, source: Source, in_flight: ToolCallInFlight
@@ -92,20 +92,20 @@ class OpenToolCall:
         self._slots = [calls.recorder.begin(record) for record in self._records(unknown, None)]
         self._left = (unknown, self._started)
 
-    def leave(self, answer: ToolResponse) -> None:
-        """Learn that its stream has ended; *answer* holds unless a better one is fetched later."""
-        self._left = (answer, time.perf_counter())
+    def leave(self, response: ToolResponse) -> None:
+        """Note that its stream has ended; record *response* unless a better one is fetched."""
+        self._left = (response, time.perf_counter())
         self._calls.sessions.leave(self)
 
     def give_up(self) -> None:
-        """Record how the tool call was left."""
+        """Record the tool call as `leave` noted it."""
         self._end(*self._left)
 
-    def end(self, answer: ToolResponse) -> None:
-        """Record how the tool call ended, once."""
-        self._end(answer, time.perf_counter())
+    def end(self, response: ToolResponse) -> None:
+        """Record the tool call with its *response*. Only the first call counts."""
+        self._end(response, time.perf_counter())
 
-    def _end(self, answer: ToolResponse, ended: float) -> None:
+    def _end(self, response: ToolResponse, ended: float) -> None:
         if self.has_ended:
             return
         self.has_ended = True
@@ -113,18 +113,18 @@ class OpenToolCall:
         if self._source.session is not None:
             self._calls.sessions.remove((self._source.key, self._source.session), self)
         duration_ms = (ended - self._started) * 1_000
-        records = self._records(answer, duration_ms)
+        records = self._records(response, duration_ms)
         for slot, record in zip(self._slots, records, strict=True):
             self._calls.recorder.end(slot, record)
 
-    def _records(self, answer: ToolResponse, duration_ms: float | None) -> list[Kept]:
+    def _records(self, response: ToolResponse, duration_ms: float | None) -> list[Kept]:
         source, call = self._source, self._in_flight
         invocation = Invocation(
             id=call.id,
             created_at=self._created_at,
             tool=call.tool,
-            outcome=answer.outcome,
-            status_code=answer.status,
+            outcome=response.outcome,
+            status_code=response.status,
             origin=source.origin,
             instance=self._calls.instance,
             token_id=source.caller.token_id,
@@ -132,7 +132,7 @@ class OpenToolCall:
             token_hash=source.caller.token_hash,
             duration_ms=duration_ms,
             api_calls=call.api_calls,
-            error_code=answer.error_code,
+            error_code=response.error_code,
             client_ip=source.client_ip,
             request_id=source.request_id,
         )

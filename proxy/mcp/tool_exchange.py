@@ -1,4 +1,16 @@
-"""An exchange with the MCP server: its tool calls, from the request's body to the answer's."""
+"""An exchange with the MCP server, and the tool calls in its bodies.
+
+Theory of operation. Both bodies pass unchanged; the exchange reads a copy of each piece.
+
+- *Request.* Each `tools/call` in the request's body opens a tool call. It is opened before the
+  piece is forwarded, so that a kill cannot lose it. If the body cannot be read, the tool that the
+  head names (`Mcp-Name`) is opened instead. A `notifications/cancelled` ends a tool call of the
+  same session.
+- *Response.* Each JSON-RPC response in the response's body ends the tool call with its id.
+- *End.* A tool call that is still open is recorded by how the exchange ended. An event stream
+  with ids is an exception: the client may resume it (`Resumption`), so its tool calls are left to
+  the session, which gives them up after a while.
+"""
 
 from dataclasses import replace
 from typing import Final
@@ -25,17 +37,17 @@ from proxy.mcp.tool_calls import GONE, OpenToolCall, Source, ToolCalls
 from proxy.mcp.trace import ids_to_add, trace_id_of, travel_ids_of
 
 MODERN: Final = b"2026-07-28"
-"""From this version on `Mcp-Name` names the tool. Versions are dates, so they sort."""
+"""From this version on `Mcp-Name` names the tool. Versions are dates, so they compare as text."""
 MAX_TOOL_CALLS: Final = 100
-"""In one request, which before 2025-06-18 could be a batch. Further ones are only counted."""
+"""In one request, which before MCP 2025-06-18 could be a batch. More are only counted."""
 _FIRST_ERROR: Final = 400
 
 
 class McpExchange(Exchange):
-    """Watches what passes, delays nothing, and records each tool call once."""
+    """Reads what passes, delays nothing, and records each tool call once."""
 
     def __init__(self, head: RequestHead, source: Source, calls: ToolCalls, tally: Tally) -> None:
-        """Observer the exchange of *head*, whose tool calls come from *source*."""
+        """Observe the exchange of *head*, whose tool calls come from *source*."""
         self._counted = UnauditedExchange(tally)
         ours, self.added_fields = ids_to_add(head)
         self._source = replace(source, ours=ours, theirs=travel_ids_of(head))
@@ -49,10 +61,10 @@ class McpExchange(Exchange):
         self._has_ended = False
 
     def request_content(self, data: bytes) -> None:
-        """Observer a piece of the request's body on its way to the MCP server.
+        """Read a piece of the request's body before it goes to the MCP server.
 
-        Whether it is encoded, its first byte tells; the field that says so may lie, and a server
-        that pays no heed to it would act on what we had not read.
+        The body is read as JSON whatever its `Content-Encoding` says: a client may claim a coding
+        falsely, and a server that ignores the field would then run a tool that was not recorded.
         """
         was_broken = self._request.is_broken
         self._request.feed(data)
@@ -62,7 +74,7 @@ class McpExchange(Exchange):
                 self._begin_call(ToolCall(self._named, rpc_id=None))
 
     def response_opened(self, head: ResponseHead) -> Payload | None:
-        """Return what watches the content of the answer, if there is anything to learn."""
+        """Return the reader of the response's content; None if no tool call is open."""
         self._status = head.status
         if not self._open:
             return None
@@ -70,7 +82,7 @@ class McpExchange(Exchange):
         return self._reading.feed
 
     def end(self, outcome: Outcome, status: int) -> None:
-        """Record the tool calls that were not answered, unless the answer may still come."""
+        """Record the tool calls without a response, unless the client may still fetch it."""
         self._counted.end(outcome, status)
         if outcome is Outcome.STREAMING or self._has_ended:
             return
@@ -78,13 +90,13 @@ class McpExchange(Exchange):
         may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
         for call in self._open:
             if may_resume and not call.has_ended:
-                call.leave(_unanswered(outcome, status))
+                call.leave(_without_response(outcome, status))
             else:
-                call.end(_unanswered(outcome, status))
+                call.end(_without_response(outcome, status))
 
     @property
     def _may_be_resumed(self) -> bool:
-        """Say whether the client can fetch the rest of the answer by its `Last-Event-ID`."""
+        """Whether the client can fetch the rest of the response with `Last-Event-ID`."""
         return (
             self._source.session is not None
             and self._reading is not None
@@ -101,12 +113,12 @@ class McpExchange(Exchange):
             self._tally.oddities["mcp_tool_call_beyond_limit"] += 1
             return
         if self._named not in {None, said.tool}:
-            # The body wins: it is what the MCP server acts on.
+            # The body counts: the MCP server acts on it.
             self._tally.oddities["mcp_name_contradicts_body"] += 1
         self._begin_call(said)
 
     def _cancel(self, rpc_id: JsonRpcId | None) -> None:
-        """Record a tool call of this session as cancelled: a client may do so by a message."""
+        """Record a tool call of this session as cancelled, as the client's message says."""
         if rpc_id is None or self._source.session is None:
             return
         call = self._calls.sessions.find((self._source.key, self._source.session), rpc_id)
@@ -121,28 +133,28 @@ class McpExchange(Exchange):
         self._open.append(self._calls.begin(said, source))
 
     def _message_received(self, values: Values) -> None:
-        answer = tool_response_of(values)
-        if answer is None:
+        response = tool_response_of(values)
+        if response is None:
             return
         if self._status >= _FIRST_ERROR:
-            answer = replace(answer, status=self._status)
+            response = replace(response, status=self._status)
         for call in self._open:
-            # Where only one side tells an id, the answer is about the one call there is: an error
-            # about what could not be read has none, and neither has a call that we could not read.
-            is_only_one = len(self._open) == 1 and None in {call.rpc_id, answer.rpc_id}
-            if call.rpc_id == answer.rpc_id or is_only_one:
-                call.end(answer)
+            # If only one side has an id, it is the response to the only tool call: an error about
+            # an unreadable request has no id, and an unreadable tool call has none either.
+            is_only_one = len(self._open) == 1 and None in {call.rpc_id, response.rpc_id}
+            if call.rpc_id == response.rpc_id or is_only_one:
+                call.end(response)
 
 
 def _named_by_head(head: RequestHead) -> str | None:
-    """Return the tool that a modern client names in the head, or None."""
+    """Return the tool that the head names, from MCP 2026-07-28 on; else None."""
     version, name = head.field(b"mcp-protocol-version"), head.field(b"mcp-name")
     if version is None or name is None or version < MODERN:
         return None
     return named_by_header(name) if head.field(b"mcp-method") == b"tools/call" else None
 
 
-def _unanswered(outcome: Outcome, status: int) -> ToolResponse:
+def _without_response(outcome: Outcome, status: int) -> ToolResponse:
     if outcome is Outcome.CLIENT_CLOSED:
         return GONE
     if outcome is Outcome.INTERRUPTED:

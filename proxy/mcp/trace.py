@@ -10,13 +10,13 @@ from proxy.http.request import RequestHead
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 TravelIds = frozenset[str]
-"""What ties an API call to the tool call behind it, if the MCP server passes it on."""
+"""Ids that tie an API call to its tool call, if the MCP server passes them on."""
 
 NO_IDS: Final[TravelIds] = frozenset()
 
 
 def travel_ids_of(head: RequestHead) -> TravelIds:
-    """Return the ids that the client of *head* sent: its own words."""
+    """Return the ids that the client sent in *head*. They are its claim, and no proof."""
     traceparent = head.field(b"traceparent")
     trace_id = None if traceparent is None else trace_id_of(traceparent.decode("latin-1"))
     return frozenset(given for given in (trace_id, head.request_id) if given)
@@ -29,14 +29,14 @@ def trace_id_of(traceparent: str) -> str | None:
 
 
 def ids_to_add(head: RequestHead) -> tuple[TravelIds, FieldList]:
-    """Return ids of ours for the fields that *head* lacks, and those fields.
+    """Return new ids for the fields that *head* lacks, and those fields.
 
-    They are random: nobody can name them who has not been given them.
+    They are random: only a party that received them can send them.
     """
     trace_id, request_id = secrets.token_hex(16), secrets.token_hex(16)
     added = []
     if head.field(b"traceparent") is None:
-        # Not sampled: whether a trace is kept is not for us to decide.
+        # Not sampled: the sidecar does not decide whether a trace is kept.
         traceparent = f"00-{trace_id}-{secrets.token_hex(8)}-00"
         added.append((trace_id, (b"traceparent", traceparent.encode())))
     if head.field(b"x-request-id") is None:

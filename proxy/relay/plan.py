@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from proxy.admission import Call
 from proxy.audit.exchange import Exchange
 from proxy.http.fields import FieldList, Fields, field_lines
@@ -17,7 +19,7 @@ HeaderPolicy = Callable[[Fields, Peer], FieldList]
 
 
 class Admits(Protocol):
-    """Who decides what becomes of a request."""
+    """What decides on a request: the admission of the API, or of the Hub."""
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
@@ -26,8 +28,7 @@ class Admits(Protocol):
         """Return the exchange of *call*. Raises RefusedError, after recording it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A request's head, its call, the upstream that responds, and the fields that go there."""
 
     head: RequestHead

@@ -20,7 +20,13 @@ from proxy.http.errors import (
     RefusedError,
     UpstreamUnreachableError,
 )
-from proxy.http.framing import LAST_CHUNK, BodyUntilClose, FramingError, chunk
+from proxy.http.framing import (
+    CHUNK_END,
+    LAST_CHUNK,
+    BodyUntilClose,
+    FramingError,
+    chunk_start,
+)
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
 from proxy.relay.response_relay import ResponseRelay
@@ -49,6 +55,20 @@ class Client(Protocol):
 
 class RequestRelay:
     """Sees one exchange from its head to its end."""
+
+    __slots__ = (
+        "_client",
+        "_exchange",
+        "_heard_at",
+        "_is_chunked",
+        "_patience",
+        "_service",
+        "_waiting",
+        "body",
+        "plan",
+        "response",
+        "upstream_is_slow",
+    )
 
     def __init__(self, plan: Plan, client: Client, service: Service) -> None:
         """Relay the request of *plan*, whose content *client* receives."""
@@ -84,7 +104,7 @@ class RequestRelay:
 
         Raises FramingError if the body is malformed behind the end of the response.
         """
-        if self.upstream_is_slow:
+        if self.upstream_is_slow or self.body.is_complete:
             return False
         received = self._client.received
         if self.response is None:
@@ -214,7 +234,10 @@ class RequestRelay:
 
         def content(data: bytes) -> None:
             response.exchange.request_content(data)
-            pieces.append(chunk(data) if self._is_chunked else data)
+            if self._is_chunked:
+                pieces.extend((chunk_start(data), data, CHUNK_END))
+            else:
+                pieces.append(data)
 
         try:
             taken = self.body.take(received, content)

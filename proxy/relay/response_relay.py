@@ -42,6 +42,21 @@ class OtherDirection(Protocol):
 class ResponseRelay:
     """Brings one response back, in the framing it came in."""
 
+    __slots__ = (
+        "_client",
+        "_ends_at_close",
+        "_head",
+        "_held",
+        "_is_done",
+        "_is_tunnel",
+        "_request",
+        "_unchunks",
+        "connection",
+        "exchange",
+        "keeps_alive",
+        "status",
+    )
+
     def __init__(
         self,
         head: RequestHead,

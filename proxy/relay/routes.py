@@ -1,4 +1,4 @@
-"""Which upstream answers a request. Pure."""
+"""Which upstream serves a request. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Routes:
     audit_api: Upstream | None
 
     def upstream_of(self, target: bytes) -> Upstream:
-        """Return who answers a request for *target*."""
+        """Return the upstream that serves *target*."""
         if self.audit_api is not None and _AUDIT_PATHS.fullmatch(path_of(target)):
             return self.audit_api
         return self.api

@@ -1,1 +1,1 @@
-"""What the sidecar says of itself and of its calls: health, logs, traces, webhook."""
+"""Telemetry: health, the log of calls, tracing and the webhook."""

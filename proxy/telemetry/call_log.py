@@ -1,4 +1,4 @@
-"""One line of the log per audited call, for those who ask for it."""
+"""The log of calls: one line per audited call, if `PROXY_LOG_REQUESTS` is on."""
 
 import structlog
 
@@ -9,7 +9,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def log_call(_head: RequestHead, record: AuditRecord) -> None:
-    """Say what was called by whom, and how it ended: what the record says, and no more."""
+    """Log the caller, the request and the outcome, as *record* has them, and nothing else."""
     log.info(
         "call.ended",
         id=str(record.id),

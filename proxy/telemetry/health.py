@@ -1,4 +1,4 @@
-"""How the sidecar is. Decides from what its parts say of themselves; does no I/O."""
+"""The health of the sidecar, gathered from its parts. Does no I/O."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -13,20 +13,23 @@ from audit_log.process.ops import Status
 log = structlog.get_logger(__name__)
 
 Problem = Callable[[], str | None]
-"""Says what is wrong with a part, or None."""
+"""Returns what is wrong with a part, or None."""
 
 
 @dataclass(slots=True)
 class Health:
-    """Gathers the parts' problems. That a background task has ended is a lasting one."""
+    """Gathers the problems of the parts. A background task that has ended stays a problem."""
 
     problems: list[Problem] = field(default_factory=list)
     is_accepting: bool = False
-    """Set while the sidecar takes new calls."""
+    """Whether the sidecar accepts new calls."""
     _ended: list[str] = field(default_factory=list)
 
     def report(self) -> tuple[Status, list[str]]:
-        """Return the status and its reasons. While calls flow it is ready: they come first."""
+        """Return the status and its reasons.
+
+        While calls are accepted, problems make it degraded and not "not ready": calls come first.
+        """
         reasons = [*self._ended, *filter(None, (problem() for problem in self.problems))]
         if not self.is_accepting:
             return Status.NOT_READY, ["no calls are accepted", *reasons]
@@ -36,9 +39,9 @@ class Health:
     async def watched(
         self, work: Coroutine[object, object, None], name: str
     ) -> AsyncIterator[None]:
-        """Run *work* beside the block as the task *name*; end it with the block.
+        """Run *work* as the task *name* beside the block; cancel it at the block's end.
 
-        Work that ends before its time is reported ever after.
+        If the task ends before the block, that is reported until the process ends.
         """
         async with in_background(work, name, partial(self._note_end, name)):
             yield

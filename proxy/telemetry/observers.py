@@ -1,43 +1,70 @@
-"""Who watches besides the audit log: the log of calls, tracing and the webhook."""
+"""The observers of calls beside the audit log: the log of calls, tracing and the webhook."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
 
 from audit_log.record import Gap
 from proxy.audit.exchange import Observer
 from proxy.audit.tally import Tally
-from proxy.settings import ProxySettings
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
-from proxy.telemetry.tracing import span_export, tracing
+from proxy.telemetry.tracing import Export, TracingUnavailableError, tracing
 from proxy.telemetry.webhook.announcer import Announcer
 from proxy.telemetry.webhook.event import signing_key
 from proxy.telemetry.webhook.seen_tokens import SeenTokens
 from proxy.telemetry.webhook.sender import announcing
 
 SEEN_TOKENS_FILE = "seen-tokens"
-"""In the journal directory, which is this sidecar's own."""
+"""In the journal folder, which belongs to this sidecar alone."""
+
+
+class ObserverSettings(Protocol):
+    """Which observers there are: all that is needed here of the sidecar's settings."""
+
+    @property
+    def log_requests(self) -> bool:
+        """Whether each audited call is logged."""
+
+    @property
+    def tracing(self) -> bool:
+        """Whether spans are sent."""
+
+    @property
+    def webhook_url(self) -> SecretStr | None:
+        """Where events are sent; None for no webhook."""
+
+    @property
+    def webhook_secret(self) -> SecretStr | None:
+        """What events are signed with; set if the URL is."""
+
+    @property
+    def journal_dir(self) -> Path:
+        """The journal folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Who is to be told when something has happened. Nobody, unless a setting asks for it."""
+    """What is called when something has happened. Empty unless a setting asks for one."""
 
     call_ended: Sequence[Observer]
     announcer: Announcer | None
 
     @property
     def gap_found(self) -> Callable[[Gap], None] | None:
-        """Who is to be told of each gap."""
+        """What is called with each gap that is written, or None."""
         return self.announcer.gap_found if self.announcer else None
 
 
 @asynccontextmanager
 async def observing(
-    settings: ProxySettings, instance: str, tally: Tally, health: Health
+    settings: ObserverSettings, instance: str, tally: Tally, health: Health
 ) -> AsyncIterator[Observers]:
-    """Yield the watchers that *settings* ask for. Raises TracingUnavailableError."""
+    """Yield the observers that *settings* ask for. Raises TracingUnavailableError."""
     call_ended: list[Observer] = [log_call] if settings.log_requests else []
     announcer = None
     async with AsyncExitStack() as stack:
@@ -57,3 +84,19 @@ async def observing(
             )
             call_ended.append(announcer.call_ended)
         yield Observers(call_ended, announcer)
+
+
+def span_export(instance: str) -> Export:
+    """Return what sends the spans of *instance*. Raises TracingUnavailableError."""
+    try:
+        # Only here: it needs the extra `otel`, which may be missing, and takes 25 MB.
+        from proxy.telemetry.spans import SpanExport  # noqa: PLC0415
+
+        return SpanExport(instance)
+    except ImportError as error:
+        raise TracingUnavailableError(
+            f"OpenTelemetry is not installed ({error});"
+            " install requirements/otel.lock, or set PROXY_TRACING=off"
+        ) from None
+    except ValueError as error:
+        raise TracingUnavailableError(f"an OTEL_… variable makes no sense: {error}") from None

@@ -1,7 +1,7 @@
-"""The outbox: what waits to be told to a listener outside, such as a collector of traces.
+"""The outbox: items that wait to be sent to a receiver outside, such as a collector of traces.
 
-Bounded, in memory, and never in a call's way. When it is full the oldest gives way to the newest,
-and is counted: what is told here is news, the audit log itself goes through the journal.
+It is bounded and in memory, and a call never waits for it. When it is full the oldest item is
+dropped and counted: the items are news, and the audit log itself goes through the journal.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Outbox(Generic[Item]):
-    """Takes items in from anywhere in the loop; one task, run by `emptied`, takes them out."""
+    """Takes items in without waiting; one task, run by `emptied`, takes them out."""
 
     def __init__(self, capacity: int, fates: Counter[str]) -> None:
-        """Hold *capacity* items; count in *fates* what becomes of them."""
+        """Hold at most *capacity* items; count in *fates* what becomes of them."""
         self.fates = fates
         self._capacity = capacity
         self._waiting: deque[Item] = deque()
@@ -35,7 +35,7 @@ class Outbox(Generic[Item]):
         self._closing = asyncio.Event()
 
     def offer(self, item: Item) -> None:
-        """Take *item* in, at the cost of the oldest if there is no room."""
+        """Take *item* in; drop the oldest if there is no room."""
         if len(self._waiting) >= self._capacity:
             self._waiting.popleft()
             self.fates[DROPPED] += 1
@@ -46,7 +46,7 @@ class Outbox(Generic[Item]):
     async def take(self, limit: int) -> list[Item]:
         """Return up to *limit* items, oldest first, as soon as there is one.
 
-        To ask again says that those taken before are dealt with.
+        Calling it again says that the items returned before are done.
         """
         self._in_hand = 0
         while not self._waiting:
@@ -57,14 +57,14 @@ class Outbox(Generic[Item]):
         return [self._waiting.popleft() for _ in range(self._in_hand)]
 
     async def pause(self, seconds: float) -> bool:
-        """Wait for *seconds*, less at the stop; say whether there is time for more."""
+        """Wait for *seconds*, or until `drain` is called; return whether it was not."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
         return not self._closing.is_set()
 
     async def drain(self, seconds: float) -> int:
-        """Wait until all is dealt with, *seconds* at most; count what is not as dropped."""
+        """Wait until all items are done, *seconds* at most; drop the others, return how many."""
         self._closing.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -83,7 +83,7 @@ async def emptied(
     health: Health,
     drain_seconds: float,
 ) -> AsyncIterator[None]:
-    """Run *work*, which takes from *outbox*, for the block and *drain_seconds* more at most."""
+    """Run *work*, which empties *outbox*, for the block and at most *drain_seconds* after it."""
     async with health.watched(work, name):
         try:
             yield

@@ -1,6 +1,6 @@
-"""Spans of OpenTelemetry: what a record says, in the words of its semantic conventions.
+"""Spans of OpenTelemetry, made of records by the semantic conventions for HTTP.
 
-Importing this needs the extra `otel`. Everything here runs in a thread of its own.
+Importing this needs the extra `otel`. Everything here runs in the thread of `tracing`.
 """
 
 import logging
@@ -25,8 +25,8 @@ from proxy.telemetry.outbox import DELIVERED, DROPPED
 from proxy.telemetry.tracing import UNSAMPLED, EndedCall
 
 SERVICE: Final = "podwarden-audit-proxy"
-# https://opentelemetry.io/docs/specs/semconv/http/http-spans: the methods of RFC 9110 and PATCH;
-# any other would let clients invent values without end.
+# https://opentelemetry.io/docs/specs/semconv/http/http-spans: the methods of RFC 9110 and PATCH.
+# Any other is sent as _OTHER, so that clients cannot create values without limit.
 _METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )
@@ -36,10 +36,10 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 class SpanExport:
-    """Makes spans and sends them by OTLP over HTTP, as the `OTEL_…` variables say."""
+    """Makes spans and sends them by OTLP over HTTP, as the `OTEL_…` variables configure it."""
 
     def __init__(self, instance: str) -> None:
-        """Speak as *instance*. Raises ValueError when one of the variables makes no sense."""
+        """Send as *instance*. Raises ValueError when one of the variables is invalid."""
         resource = Resource.create({"service.instance.id": instance})
         if "OTEL_SERVICE_NAME" not in os.environ:
             resource = resource.merge(Resource({"service.name": SERVICE}))
@@ -49,14 +49,14 @@ class SpanExport:
         self._tracer = provider.get_tracer(SERVICE)
         self._exporter = OTLPSpanExporter()
         self.reason = ""
-        """Why the last export failed: the first that the exporter said of it."""
-        # It says so at every try; we say so once, when it begins.
+        """Why the last export failed: the first line that the exporter logged."""
+        # The exporter logs each attempt; `tracing` logs only the first failure.
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._overhear)
 
     def export(self, calls: Sequence[EndedCall]) -> Counter[str]:
-        """Send the spans of *calls*, for as long as `OTEL_EXPORTER_OTLP_TIMEOUT` says.
+        """Send the spans of *calls*, within `OTEL_EXPORTER_OTLP_TIMEOUT`.
 
-        Return how many met which fate.
+        Return how many met each fate.
         """
         self.reason = ""
         for call in calls:
@@ -70,7 +70,7 @@ class SpanExport:
         return fates
 
     def end(self) -> None:
-        """Let a try that is going on be the last."""
+        """Let a running export make no further attempt."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry left them out
 
     def _make_span(self, call: EndedCall) -> None:
@@ -100,7 +100,7 @@ def parent_of(call: EndedCall) -> Context:
 
 
 def attributes_of(record: AuditRecord) -> dict[str, AttributeValue]:
-    """Return what the span of *record* says: neither a token, nor its hash, nor a query."""
+    """Return the attributes of the span of *record*: no token, no token hash and no query."""
     is_known = record.method in _METHODS
     failure = str(record.status_code) if record.status_code >= _FIRST_FAILURE else None
     given: dict[str, AttributeValue | None] = {
@@ -121,6 +121,6 @@ def attributes_of(record: AuditRecord) -> dict[str, AttributeValue]:
 
 
 def _nanoseconds(moment: datetime) -> int:
-    # In whole numbers: a float has not digits enough for the nanoseconds of this century.
+    # In integers: a float has too few digits for nanoseconds since 1970.
     since = moment - _EPOCH
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000

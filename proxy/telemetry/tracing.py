@@ -1,4 +1,7 @@
-"""Tracing: a span of every audited call, made and sent beside the calls."""
+"""Tracing: a span for every audited call, made and sent beside the calls.
+
+What needs OpenTelemetry is in `spans`, which imports this module; this one needs no extra.
+"""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -16,22 +19,27 @@ from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
 
 CAPACITY: Final = 10_000
+"""How many calls wait for the collector before the oldest is dropped."""
 MAX_BATCH: Final = 512
 PACE_SECONDS: Final = 0.5
+"""The pause after a batch that was not full."""
 DRAIN_SECONDS: Final = 2.0
 UNSAMPLED: Final = "unsampled"
 """The fate of a span that the sampler of `OTEL_TRACES_SAMPLER` leaves out."""
 MAX_CONTEXT_BYTES: Final = 512
-"""Of a `tracestate` no more need be passed on (W3C Trace Context, section 3.3.1.5)."""
+"""A longer `tracestate` need not be propagated (W3C Trace Context, section 3.3.1.5)."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class TracingUnavailableError(Exception):
-    """Spans cannot be made. The message says what to do."""
+    """Spans cannot be made. The message says what the operator can do."""
 
 
 class EndedCall(NamedTuple):
-    """What a span is made of. Not the head: thousands wait, and each would keep its token."""
+    """What a span is made of.
+
+    It does not hold the request head: thousands of calls wait, and each head holds a token.
+    """
 
     traceparent: bytes | None
     tracestate: bytes | None
@@ -39,9 +47,10 @@ class EndedCall(NamedTuple):
 
 
 def ended_call(head: RequestHead, record: AuditRecord) -> EndedCall:
-    """Return what is kept of a call: of *head* what names the client's span, no longer than due.
+    """Return what is kept of a call: *record*, and the fields of *head* that name its parent span.
 
-    A long `tracestate` loses whole members from its end, as its standard has it.
+    A `traceparent` of more than `MAX_CONTEXT_BYTES` is left out. A longer `tracestate` loses
+    whole members from its end (W3C Trace Context, section 3.3.1.5).
     """
     parent, state = head.field(b"traceparent"), head.field(b"tracestate")
     if parent is not None and len(parent) > MAX_CONTEXT_BYTES:
@@ -52,38 +61,23 @@ def ended_call(head: RequestHead, record: AuditRecord) -> EndedCall:
 
 
 class Export(Protocol):
-    """What makes and sends spans: all that tracing needs of OpenTelemetry. It may wait."""
+    """What makes and sends spans: all that tracing needs of OpenTelemetry. Its calls may block."""
 
     reason: str
     """Why the last export failed."""
 
     def export(self, calls: Sequence[EndedCall], /) -> Counter[str]:
-        """Send the spans of *calls*; return how many met which fate."""
+        """Send the spans of *calls*; return how many of them met each fate."""
 
     def end(self) -> None:
-        """Let an export that is going on try no more."""
-
-
-def span_export(instance: str) -> Export:
-    """Return what sends the spans of *instance*. Raises TracingUnavailableError."""
-    try:
-        from proxy.telemetry.spans import SpanExport  # noqa: PLC0415  it needs what most do without
-
-        return SpanExport(instance)
-    except ImportError as error:
-        raise TracingUnavailableError(
-            f"OpenTelemetry is not installed ({error});"
-            " install requirements/otel.lock, or set PROXY_TRACING=off"
-        ) from None
-    except ValueError as error:
-        raise TracingUnavailableError(f"an OTEL_… variable makes no sense: {error}") from None
+        """Let a running export make no further attempt."""
 
 
 @asynccontextmanager
 async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncIterator[Observer]:
-    """Yield what is to be told of each call; send the spans by *export*, count them in *fates*."""
+    """Yield the observer of calls; send their spans with *export* and count them in *fates*."""
     outbox: Outbox[EndedCall] = Outbox(CAPACITY, fates)
-    # Not an executor: a collector that does not answer must not keep a stopped sidecar alive.
+    # Not an executor: a collector that does not respond must not keep a stopped sidecar alive.
     thread = DiskThread("tracing")
     work = _send(outbox, export, thread)
     try:

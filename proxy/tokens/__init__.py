@@ -1,1 +1,1 @@
-"""The token cache: who is behind a token hash, answered from memory."""
+"""The token cache: the token behind a token hash, from memory."""

@@ -1,9 +1,19 @@
-"""The token cache: who is behind a token hash, answered from memory.
+"""The token cache: the token behind a token hash, from memory.
 
-A call never waits for the database, save for a token seen for the first time, and then briefly.
-When the database is away, what was known stays known (fail static), and nobody waits for what is
-not: one caller has waited in vain, and those after it need not. Whether a token has expired or
-been revoked is judged where it is used, by `Token.refusal`.
+Theory of operation. `TokenMemory` holds the tokens, and `TokenCache` keeps it up to date:
+
+- *Look-up.* A token seen for the first time is queried in a task. Callers with the same token
+  share the task and wait briefly; it goes on when they give up, so that the next call knows the
+  token. The number of such tasks is limited.
+- *Poll.* Every few seconds the tokens used lately are read again, many in one query. The others
+  are forgotten, but only after a query that succeeded.
+- *Notifications.* A changed token that is announced is read again at once. After a new
+  subscription everything is read once, because earlier announcements are unknown.
+
+While the database cannot be reached, known tokens stay known (fail static) and calls with unknown
+tokens do not wait: after one caller has waited in vain, the others fail at once, until a query
+succeeds again. A query that is older than another one never overwrites its result.
+`Token.refusal` decides at each use whether a token has expired or been revoked.
 """
 
 import asyncio
@@ -22,45 +32,45 @@ from proxy.tokens.memory import MISSING, Missing, TokenMemory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# Nobody's hash: asked when no token is in use, to learn whether the database answers.
+# The hash of no token: queried when no token is in use, to learn whether the database answers.
 _PROBE: Final = "0" * 64
 _OUT_OF_REACH: Final = "the token cache cannot reach the token database"
 
 
 class TokenCacheUnavailableError(Exception):
-    """Nobody can say now whose token this is."""
+    """The token is not in the cache, and the database gives no result in time."""
 
 
 class TokenSource(Protocol):
-    """How the cache asks the token table."""
+    """All that the cache needs of the token table."""
 
     async def find(self, token_hash: str, /) -> Token | None:
-        """Return the token with this hash, or None. Raises `StoreError`."""
+        """Return the token with this hash, or None. Raise StoreError."""
 
     async def find_together(self, hashes: Sequence[str], /) -> Mapping[str, Token | None]:
-        """Return the token of each, or None; leave those out whose row makes no sense.
+        """Return the token of each hash, or None; omit those whose row cannot be read.
 
-        Raises `StoreError`.
+        Raise StoreError.
         """
 
 
 Changes = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
-"""How token hashes are announced when they change."""
+"""Subscribes to announcements of changed tokens, and yields their hashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCacheLimits:
-    """How long the cache waits and remembers, and how much it keeps and asks."""
+    """How long the cache waits and remembers, how much it keeps, and how much it queries."""
 
     lookup_seconds: float = 0.25
-    """How long a call waits for a token seen for the first time; the look-up itself goes on."""
+    """How long a call waits for a token seen for the first time; the look-up goes on."""
     lookups_at_once: int = 4
     """A flood of invented tokens must not become a flood of queries."""
     poll_seconds: float = 5.0
     in_use_seconds: float = 600.0
-    """Tokens used within this time are read again at each poll; the others are forgotten."""
+    """A token used within this time is read again at each poll; another one is forgotten."""
     tokens_at_once: int = 250
-    """So many are read again in one question. More gain little, and hold calls up for longer."""
+    """Tokens read in one query. More would save little, and delay calls for longer."""
     unknown_seconds: float = 5.0
     max_known: int = 100_000
     max_unknown: int = 10_000
@@ -97,7 +107,7 @@ class TokenCache:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether the database answered the last question, and in time."""
+        """Whether the last query succeeded, and in time."""
         return self._answers.is_working and not self._is_late
 
     @property
@@ -107,44 +117,46 @@ class TokenCache:
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Whether it is known that a question would get no answer in time. The poll goes on."""
+        """Whether the last query failed or was late. The poll goes on meanwhile."""
         return self._answers.is_failing or self._is_late
 
     @property
     def age_seconds(self) -> float:
-        """How old the oldest answer in use may be: the time since the last complete refresh."""
+        """The greatest age of a token in use: the time since the last complete refresh."""
         return self._clock() - self._refreshed_at
 
     def known(self, token_hash: str) -> Token | Missing | None:
-        """Return the token, None if nobody has it, or MISSING if only the database can say."""
+        """Return the token, None if no token has this hash, or MISSING if that is not known."""
         return self._memory.recall(token_hash, self._clock())
 
     async def identify(self, token_hash: str) -> Token | None:
-        """Return the token with this hash, or None if nobody has it.
+        """Return the token with this hash, or None if no token has it.
 
-        Raises `TokenCacheUnavailableError` when there is no answer in time; at once when too many
-        others are being looked up, or when the database is known to be out of reach. Whoever asks
-        for the same token shares one look-up.
+        Raise TokenCacheUnavailableError when the database gives no result in time, and at once
+        when too many look-ups are running or the database is known to be out of reach. Callers
+        with the same token share one look-up.
         """
-        answer = self.known(token_hash)
-        if answer is MISSING:
+        token = self.known(token_hash)
+        if token is MISSING:
             lookup = self._lookup(token_hash)
             if not self.is_out_of_reach:
                 await self._wait_for(lookup)
             if lookup.done() and not lookup.cancelled():
-                answer = lookup.result()
-        if answer is MISSING:
+                token = lookup.result()
+        if token is MISSING:
             raise TokenCacheUnavailableError(f"{_OUT_OF_REACH}: {self._reason}")
-        return answer
+        return token
 
     async def run(self, changes: Changes | None = None) -> None:
-        """Keep the tokens in use up to date, for ever; whether or not the database is there."""
+        """Keep the tokens in use up to date, for ever, also while the database is away."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._poll(), name="token-cache-poll")
                 if changes is not None:
                     announced: asyncio.Queue[str] = asyncio.Queue()
-                    tasks.create_task(self._listen(changes, announced), name="token-cache-listen")
+                    tasks.create_task(
+                        self._subscribe(changes, announced), name="token-cache-subscribe"
+                    )
                     tasks.create_task(self._follow(announced), name="token-cache-follow")
         finally:
             for lookup in self._lookups.values():
@@ -152,12 +164,12 @@ class TokenCache:
             await asyncio.gather(*self._lookups.values(), return_exceptions=True)
 
     async def refresh(self) -> None:
-        """Read every token in use again; forget those out of use. Stops at the first failure."""
+        """Read the tokens in use again and forget the others. Stop at the first failed query."""
         oldest_use = self._clock() - self._limits.in_use_seconds
         for hashes in self._memory.turns(self._limits.tokens_at_once):
-            if not await self._ask_again(self._memory.used_since(oldest_use, hashes)):
+            if not await self._query_again(self._memory.used_since(oldest_use, hashes)):
                 return
-            # Only now: while the database is away, an unused token could not be learned again.
+            # Only after a success: while the database is away, a token cannot be learned again.
             self._memory.forget_unused_since(oldest_use, hashes)
         self._refreshed_at = self._clock()
 
@@ -166,21 +178,21 @@ class TokenCache:
         if lookup is None:
             if len(self._lookups) >= self._limits.lookups_at_once:
                 raise TokenCacheUnavailableError("too many tokens are being looked up")
-            lookup = asyncio.create_task(self._ask(token_hash), name="token-lookup")
+            lookup = asyncio.create_task(self._query(token_hash), name="token-lookup")
             self._lookups[token_hash] = lookup
             lookup.add_done_callback(lambda _: self._lookups.pop(token_hash))
         return lookup
 
     async def _wait_for(self, lookup: "asyncio.Task[Token | Missing | None]") -> None:
-        # Not cancelled with the caller: others may wait for it, and the next call will ask.
+        # Not cancelled with the caller: others may wait for it, and the next call needs it.
         await asyncio.wait({lookup}, timeout=self._limits.lookup_seconds)
         if not lookup.done():
-            # Do not wait for its failure: a network that swallows everything takes long to fail.
+            # Late at once, without a failure: a network that drops packets takes long to fail.
             self._is_late = True
-            self._reason = "no answer in time"
+            self._reason = "no response in time"
 
-    async def _ask(self, token_hash: str) -> Token | Missing | None:
-        """Return the database's answer after learning it, or MISSING when it gives none."""
+    async def _query(self, token_hash: str) -> Token | Missing | None:
+        """Query one token, learn and return it; return MISSING when the query fails."""
         asked_at = self._clock()
         try:
             token = await self._tokens.find(token_hash)
@@ -188,61 +200,61 @@ class TokenCache:
             self._reason = str(error)
             return MISSING
         except StoreError as error:
-            self._note_reachable(answered=False, reason=str(error))
+            self._note_reachable(succeeded=False, reason=str(error))
             return MISSING
-        self._note_reachable(answered=True)
+        self._note_reachable(succeeded=True)
         self._memory.learn(token_hash, token, asked_at=asked_at, now=self._clock())
         return token
 
-    async def _ask_again(self, hashes: Sequence[str]) -> bool:
-        """Learn what the database says now of *hashes*; say whether it answers at all."""
+    async def _query_again(self, hashes: Sequence[str]) -> bool:
+        """Query *hashes* together and learn the tokens; return whether the query succeeded."""
         if not hashes:
-            await self._ask(_PROBE)
+            await self._query(_PROBE)
             return self.is_reachable
         asked_at = self._clock()
         try:
-            answers = await self._tokens.find_together(hashes)
+            tokens = await self._tokens.find_together(hashes)
         except StoreError as error:
-            self._note_reachable(answered=False, reason=str(error))
+            self._note_reachable(succeeded=False, reason=str(error))
             return False
-        self._note_reachable(answered=True)
+        self._note_reachable(succeeded=True)
         now = self._clock()
-        for token_hash, token in answers.items():
-            if token_hash in self._memory:  # not pushed out meanwhile
+        for token_hash, token in tokens.items():
+            if token_hash in self._memory:  # not evicted meanwhile
                 self._memory.learn(token_hash, token, asked_at=asked_at, now=now)
         return True
 
-    def _note_reachable(self, *, answered: bool, reason: str = "") -> None:
-        if answered:
+    def _note_reachable(self, *, succeeded: bool, reason: str = "") -> None:
+        if succeeded:
             self._is_late = False
         else:
             self._reason = reason
-        self._answers.note(None if answered else reason)
+        self._answers.note(None if succeeded else reason)
 
     async def _poll(self) -> None:
         while True:
             await self.refresh()
             await asyncio.sleep(self._limits.poll_seconds)
 
-    async def _listen(self, changes: Changes, announced: asyncio.Queue[str]) -> None:
+    async def _subscribe(self, changes: Changes, announced: asyncio.Queue[str]) -> None:
         while True:
             try:
                 async with changes() as hashes:
-                    # What was announced before we listened is unknown: read everything once.
+                    # Announcements before the subscription are unknown: read everything once.
                     await self.refresh()
                     async for token_hash in hashes:
                         if token_hash in self._memory:
                             announced.put_nowait(token_hash)
-                        # Many may have come at once, and are then had without waiting.
+                        # If many arrived at once, the iteration itself does not yield to calls.
                         await asyncio.sleep(0)
             except StoreError:
-                # The poll goes on meanwhile, and is the one that says so in the log.
+                # The poll goes on meanwhile, and logs that the database is away.
                 await asyncio.sleep(self._limits.poll_seconds)
 
     async def _follow(self, announced: asyncio.Queue[str]) -> None:
-        """Read what was announced, together with all that was announced meanwhile."""
+        """Read announced tokens again, together with those announced meanwhile."""
         while True:
             hashes = {await announced.get()}
             while len(hashes) < self._limits.tokens_at_once and not announced.empty():
                 hashes.add(announced.get_nowait())
-            await self._ask_again(list(hashes))
+            await self._query_again(list(hashes))

@@ -1,4 +1,4 @@
-"""What the cache remembers: bounded, without a database, without a clock of its own."""
+"""The memory of the token cache: bounded, without a database, without a clock of its own."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from audit_log.tokens import Token
 
 
 class Missing(Enum):
-    """Nothing is remembered. Not to be taken for None, which says that nobody has this token."""
+    """Nothing is remembered. None, in contrast, says that no token has this hash."""
 
     MISSING = "missing"
 
@@ -19,9 +19,9 @@ class Missing(Enum):
 MISSING: Final = Missing.MISSING
 
 
-# There may be 100,000. They refer to nothing that refers back, so the garbage collector, which
-# would stop all calls to look at each, need not know of them.
-class _Answer(msgspec.Struct, gc=False):
+# There may be 100,000. They are part of no reference cycle, so they are hidden from the garbage
+# collector, which would stop all calls to visit each of them.
+class _Entry(msgspec.Struct, gc=False):
     token_hash: str
     token: Token | None
     asked_at: float
@@ -29,17 +29,17 @@ class _Answer(msgspec.Struct, gc=False):
 
 
 class TokenMemory:
-    """Answers by token hash. The least recently used give way when there are too many.
+    """Tokens by their hash. Beyond the limits the least recently used are evicted.
 
-    Times are seconds of any one monotonic clock.
+    Times are seconds of one monotonic clock.
     """
 
     def __init__(self, *, max_known: int, max_unknown: int, unknown_seconds: float) -> None:
-        self._known: OrderedDict[str, _Answer] = OrderedDict()
-        # Apart, so that a flood of invented tokens cannot push out real ones.
-        self._unknown: OrderedDict[str, _Answer] = OrderedDict()
-        # Whose turn it is to be asked for again. One that was forgotten waits here for its turn.
-        self._waiting: deque[_Answer] = deque()
+        self._known: OrderedDict[str, _Entry] = OrderedDict()
+        # Separate, so that a flood of invented tokens cannot evict real ones.
+        self._unknown: OrderedDict[str, _Entry] = OrderedDict()
+        # The order of refreshes. A forgotten token stays here until its turn comes.
+        self._waiting: deque[_Entry] = deque()
         self._max_known = max_known
         self._max_unknown = max_unknown
         self._unknown_seconds = unknown_seconds
@@ -51,48 +51,49 @@ class TokenMemory:
         return token_hash in self._known or token_hash in self._unknown
 
     def recall(self, token_hash: str, now: float) -> Token | Missing | None:
-        """Return the token, None if nobody has it, or MISSING; note that it was used."""
-        answer = self._known.get(token_hash)
-        if answer is not None:
-            answer.used_at = now
+        """Return the token, None if no token has this hash, or MISSING; note the use."""
+        entry = self._known.get(token_hash)
+        if entry is not None:
+            entry.used_at = now
             self._known.move_to_end(token_hash)
-            return answer.token
-        answer = self._unknown.get(token_hash)
-        # Short-lived: a token may be made just after somebody tried it.
-        if answer is not None and now - answer.asked_at < self._unknown_seconds:
+            return entry.token
+        entry = self._unknown.get(token_hash)
+        # Short-lived: the token may be created just after it was tried.
+        if entry is not None and now - entry.asked_at < self._unknown_seconds:
             return None
         return MISSING
 
     def learn(self, token_hash: str, token: Token | None, *, asked_at: float, now: float) -> None:
-        """Remember what the database answered to a question put at *asked_at*.
+        """Remember *token*, the result of a query sent at *asked_at*.
 
-        A slow answer does not replace one to a later question: it may be from before a revocation.
+        A slow result does not replace that of a later query: it may be from before a revocation.
         """
         earlier = self._known.get(token_hash) or self._unknown.get(token_hash)
         if earlier is not None and earlier.asked_at > asked_at:
             return
         if earlier is not None and earlier.token is not None and token is not None:
-            # In its place: to be asked for again is not to be used.
+            # Keeps its place in the order of use: a refresh is not a use.
             earlier.asked_at = asked_at
-            if earlier.token != token:  # an equal one in its place is only more to collect
+            if earlier.token != token:  # replacing an equal one would only make garbage
                 earlier.token = token
             return
         self._known.pop(token_hash, None)
         self._unknown.pop(token_hash, None)
-        self._remember(_Answer(token_hash, token, asked_at=asked_at, used_at=now))
+        self._remember(_Entry(token_hash, token, asked_at=asked_at, used_at=now))
 
     def turns(self, at_most: int) -> Iterator[list[str]]:
-        """Yield the hashes of all known tokens, *at_most* at a time, who waits longest first.
+        """Yield the hashes of all known tokens, *at_most* at a time, the longest waiting first.
 
-        Tokens may be learned and forgotten in between. There is at least one turn, even if empty.
+        Tokens may be learned and forgotten between turns. There is at least one turn, perhaps
+        an empty one.
         """
         left = len(self._waiting)
         while True:
             count = min(at_most, left, len(self._waiting))
-            answers = [self._waiting.popleft() for _ in range(count)]
-            turn = [answer for answer in answers if self._known.get(answer.token_hash) is answer]
+            entries = [self._waiting.popleft() for _ in range(count)]
+            turn = [entry for entry in entries if self._known.get(entry.token_hash) is entry]
             self._waiting.extend(turn)
-            yield [answer.token_hash for answer in turn]
+            yield [entry.token_hash for entry in turn]
             left -= count
             if left == 0 or not self._waiting:
                 return
@@ -102,22 +103,22 @@ class TokenMemory:
         return [
             token_hash
             for token_hash in hashes
-            if (answer := self._known.get(token_hash)) and answer.used_at >= moment
+            if (entry := self._known.get(token_hash)) and entry.used_at >= moment
         ]
 
     def forget_unused_since(self, moment: float, hashes: Iterable[str]) -> None:
         """Forget those of *hashes* whose known tokens were last used before *moment*."""
         for token_hash in hashes:
-            answer = self._known.get(token_hash)
-            if answer is not None and answer.used_at < moment:
+            entry = self._known.get(token_hash)
+            if entry is not None and entry.used_at < moment:
                 del self._known[token_hash]
 
-    def _remember(self, answer: _Answer) -> None:
-        shelf, room = self._known, self._max_known
-        if answer.token is None:
-            shelf, room = self._unknown, self._max_unknown
+    def _remember(self, entry: _Entry) -> None:
+        tokens, limit = self._known, self._max_known
+        if entry.token is None:
+            tokens, limit = self._unknown, self._max_unknown
         else:
-            self._waiting.append(answer)
-        shelf[answer.token_hash] = answer
-        if len(shelf) > room:
-            shelf.popitem(last=False)
+            self._waiting.append(entry)
+        tokens[entry.token_hash] = entry
+        if len(tokens) > limit:
+            tokens.popitem(last=False)

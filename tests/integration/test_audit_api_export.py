@@ -204,7 +204,7 @@ async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete
                     await answer.content.read(1)
                     await asyncio.to_thread(postgres.kill)
                     await answer.read()
-            await service.logged("answer.broken_off")
+            await service.logged("response.broke_off")
 
 
 async def test_a_third_export_at_once_is_told_to_come_back(api, database):

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from audit_api.access.sessions import COOKIE, Sessions
-from audit_api.query.sign_in import SESSION_PATH
+from audit_api.access.sign_in import SESSION_PATH
 from audit_log.postgres.token_table import TokenTable
 from audit_log.tokens import hash_token
 from tests.neighbours.audit_api import ALL, GAPS, NOBODY, of_token, serving_audit_api

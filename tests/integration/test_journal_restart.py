@@ -151,7 +151,7 @@ async def test_a_folder_that_cannot_be_made_is_one_readable_line(opened, folder)
             pass
 
 
-async def test_a_head_lost_with_its_memory_leaves_a_gap_of_unknown_size(
+async def test_a_ring_lost_with_its_memory_leaves_a_gap_of_unknown_size(
     opened, folder, ring_directory
 ):
     (lost := folder.parent / "lost").mkdir()

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -28,6 +29,7 @@ from audit_log.schema.migrate import migrate
 from audit_log.tokens import hash_token
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL
+from tests.neighbours.console import console
 from tests.neighbours.nats_server import running_nats
 from tests.neighbours.ops import metric_becomes
 from tests.neighbours.patience import eventually
@@ -118,6 +120,30 @@ async def test_both_services_do_their_work_with_their_roles(urls: Urls, upstream
 
             assert await eventually(is_ready, sidecar.report)
         await _made_partitions(urls.superuser)
+
+
+async def test_a_check_is_content_with_each_role_and_names_a_right_that_is_missing(
+    urls: Urls, upstream: Upstream, tmp_path: Path
+):
+    reach = {"PROXY_UPSTREAM_URL": upstream.url}
+    for service, url in (("proxy", urls.proxy), ("api", urls.audit_api)):
+        done = await console(
+            "check", service, directory=tmp_path, AUDIT_LOG_DATABASE_URL=url, **reach
+        )
+        assert done.code == 0, done.output
+
+    async with open_database(urls.superuser, application="test") as database:
+        await database.execute("REVOKE INSERT ON mcp_audit_gap FROM podwarden_audit_proxy")
+        await database.execute("REVOKE ALL ON FUNCTION mcp_audit_purge FROM podwarden_audit_proxy")
+    done = await console("check", directory=tmp_path, AUDIT_LOG_DATABASE_URL=urls.proxy, **reach)
+    assert done.code == 1
+    assert (
+        "failed  rights: the role may not INSERT into mcp_audit_gap, EXECUTE mcp_audit_purge:"
+        " run deploy/roles.sql again (it belongs after each migrate)"
+    ) in done.lines
+    assert (
+        "ok      schema: there; this role may not read which migrations were applied" in done.lines
+    )
 
 
 async def test_the_ingest_does_its_work_with_its_role(urls: Urls):

@@ -1,5 +1,6 @@
 """Real NATS servers with JetStream, alone or as a cluster whose network can be cut."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -72,6 +73,8 @@ class NatsServer:
         """Let it hang: its connections stay, and nothing is answered."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # The last of its threads has stopped when this returns; it reaps nothing.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
         try:
             yield
         finally:

@@ -167,7 +167,7 @@ async def running_sidecar(
     """
     with (
         tempfile.TemporaryDirectory(prefix="journal-") as journal,
-        tempfile.TemporaryDirectory(prefix="journal-head-") as head,
+        tempfile.TemporaryDirectory(prefix="journal-ring-") as ring,
         refusing_port() as nobody,
     ):
         settings = {
@@ -176,7 +176,7 @@ async def running_sidecar(
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
             "PROXY_JOURNAL_DIR": journal,
-            "PROXY_JOURNAL_RING_DIR": head,
+            "PROXY_JOURNAL_RING_DIR": ring,
         }
         async with running("proxy", settings | environment) as service:
             yield service

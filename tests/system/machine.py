@@ -11,7 +11,7 @@ from pathlib import Path
 
 PROXY = "podwarden-audit-proxy"
 UNITS = (PROXY, "podwarden-audit-api", "podwarden-audit-ingest")
-HEAD = Path("/run/private/podwarden-audit")
+RING = Path("/run/private/podwarden-audit")
 PATIENCE_SECONDS = 60
 
 
@@ -45,21 +45,21 @@ def seen() -> dict[str, object]:
     wait_until_alive(8108)
     pid = int(shown(PROXY, "MainPID"))
     status = Path(f"/proc/{pid}/status").read_text()
-    files = sorted(path.suffix for path in HEAD.iterdir())
-    (HEAD / "mark").touch()
+    files = sorted(path.suffix for path in RING.iterdir())
+    (RING / "mark").touch()
     os.kill(pid, signal.SIGKILL)
     while shown(PROXY, "NRestarts") != "1":
         time.sleep(0.1)
     wait_until_alive(8109)
-    head_outlived = (HEAD / "mark").exists()
+    ring_outlived = (RING / "mark").exists()
     systemctl("stop", *UNITS)
     return {
         "is_confined": all(
             line in status for line in ("CapBnd:\t0000000000000000", "NoNewPrivs:\t1")
         ),
         "is_root": "Uid:\t0" in status,
-        "head": files,
-        "head_outlived_a_kill": head_outlived,
+        "ring": files,
+        "ring_outlived_a_kill": ring_outlived,
         "exits": [(shown(unit, "Result"), shown(unit, "ExecMainStatus")) for unit in UNITS],
     }
 

@@ -68,7 +68,7 @@ async def test_a_call_through_the_image_is_recorded_and_can_be_read(
         workshop / "proxy",
         mounts={
             "/var/lib/podwarden-audit": directory_of_the_user(workshop / "journal"),
-            "/run/podwarden-audit": directory_of_the_user(workshop / "head"),
+            "/run/podwarden-audit": directory_of_the_user(workshop / "ring"),
         },
         PROXY_UPSTREAM_URL=upstream.url,
         PROXY_PORT="0",

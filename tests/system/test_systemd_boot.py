@@ -71,7 +71,7 @@ def test_systemd_runs_the_services_confined_and_the_newest_records_outlive_a_kil
     assert json.loads(said) == {
         "is_confined": True,
         "is_root": False,
-        "head": [".calls", ".head"],
-        "head_outlived_a_kill": True,
+        "ring": [".calls", ".head"],
+        "ring_outlived_a_kill": True,
         "exits": [["success", "0"]] * 3,
     }

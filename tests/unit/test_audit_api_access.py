@@ -3,8 +3,8 @@ from uuid import UUID
 
 import pytest
 
-from audit_api.access.access import refusal_of_status, refusal_of_token
 from audit_api.access.credentials import Credentials, mcp_token, read_credentials
+from audit_api.access.gate import refusal_of_status, refusal_of_token
 from audit_api.errors import UnauthorizedError
 from audit_log.tokens import Token
 

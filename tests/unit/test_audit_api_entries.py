@@ -4,7 +4,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from audit_api.query.entries import Entry, MissingEntries, timestamp
+from audit_api.formats.entries import Entry, MissingEntries, timestamp
 from audit_log.record import AuditRecord, Gap, Outcome
 
 RECORD = AuditRecord(

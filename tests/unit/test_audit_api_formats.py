@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import pytest
 
+from audit_api.formats.entries import DetailedEntry
 from audit_api.formats.lines import json_lines
 from audit_api.formats.ocsf import ocsf_event, ocsf_lines
 from audit_api.formats.table import HEADER, csv_rows, harmless
-from audit_api.query.entries import DetailedEntry
 from audit_log.record import Attribution, Outcome
 from tests.neighbours.records import a_record
 

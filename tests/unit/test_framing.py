@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 
 from proxy.http.fields import Fields
 from proxy.http.framing import (
+    CHUNK_END,
     LAST_CHUNK,
     BodyUntilClose,
     ChunkedBody,
     EmptyBody,
     FramingError,
     SizedBody,
-    chunk,
+    chunk_start,
     response_body,
 )
 
@@ -41,7 +42,8 @@ cuts = st.lists(st.integers(min_value=0, max_value=10_000), max_size=12)
 
 @given(contents, cuts, st.binary(max_size=20))
 def test_a_chunked_body_ends_where_it_ends_however_it_is_split(parts, cuts, behind):
-    wire = b"".join(map(chunk, parts)) + LAST_CHUNK
+    chunks = [chunk_start(part) + part + CHUNK_END for part in parts]
+    wire = b"".join(chunks) + LAST_CHUNK
     body = ChunkedBody()
 
     assert read(body, split(wire + behind, cuts)) == (len(wire), b"".join(parts))

@@ -180,7 +180,7 @@ async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens
     cache = TokenCache(tokens, limits=TokenCacheLimits(lookup_seconds=0.25))
     await cache.refresh()
     tokens.answering.clear()
-    with pytest.raises(TokenCacheUnavailableError, match="no answer in time"):
+    with pytest.raises(TokenCacheUnavailableError, match="no response in time"):
         await cache.identify("a")
     assert not cache.is_reachable
 

@@ -1,1 +1,1 @@
-"""The webhook: tells somebody outside of what deserves attention."""
+"""The webhook: sends events that deserve attention to a receiver outside."""

@@ -1,4 +1,4 @@
-"""The announcer: decides what deserves attention, and puts it into the outbox. Never waits."""
+"""The announcer: decides which events are sent, and puts them into the outbox. Never waits."""
 
 import time
 from collections.abc import Callable
@@ -15,10 +15,11 @@ from proxy.telemetry.webhook.event import Event, EventType
 from proxy.telemetry.webhook.seen_tokens import SeenTokens
 
 CAPACITY: Final = 1_000
+"""How many events wait for the receiver before the oldest is dropped."""
 
 
 class Announcer:
-    """Says what happened in this sidecar: each worker and each sidecar speaks for itself."""
+    """Announces what happens in this sidecar. Each worker announces its own events."""
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class Announcer:
         self._burst = Burst()
 
     def call_ended(self, _head: RequestHead, record: AuditRecord) -> None:
-        """Look for the first use of a token, and for a burst of calls with a bad one."""
+        """Announce the first use of a token, and a burst of calls with refused tokens."""
         if record.status_code == HTTPStatus.UNAUTHORIZED:
             if self._burst.begins(self._clock()):
                 self._announce_burst(record)
@@ -53,7 +54,7 @@ class Announcer:
             )
 
     def gap_found(self, gap: Gap) -> None:
-        """Tell of *gap*, which has just been written."""
+        """Announce *gap*, which has just been written."""
         self._announce(
             EventType.GAP,
             gap.id,
@@ -64,7 +65,7 @@ class Announcer:
         )
 
     def budget_nears(self, used_bytes: int, max_bytes: int, days_left: float | None) -> None:
-        """Tell that the audit log will have used up its *max_bytes* in *days_left*, if known."""
+        """Announce that the audit log reaches its *max_bytes* in *days_left* days, if known."""
         self._announce(
             EventType.BUDGET, used_bytes=used_bytes, max_bytes=max_bytes, days_left=days_left
         )

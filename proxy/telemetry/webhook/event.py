@@ -1,7 +1,7 @@
-"""An event: what the receiver of the webhook is told, and how it is signed. Pure.
+"""Events of the webhook, and how they are signed. Pure.
 
-As Standard Webhooks has it (https://www.standardwebhooks.com, specification of 2023), so that
-receivers can verify it with any of the libraries there are.
+They follow Standard Webhooks (https://www.standardwebhooks.com, specification of 2023), so that
+receivers can verify them with an existing library.
 """
 
 import base64
@@ -16,7 +16,7 @@ import msgspec
 
 SECRET_PREFIX: Final = "whsec_"
 MIN_KEY_BYTES: Final = 24
-"""The least that the standard allows; it asks for 64 at most."""
+"""The minimum of the standard; its maximum is 64."""
 MAX_KEY_BYTES: Final = 64
 
 
@@ -30,7 +30,7 @@ class EventType(StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something to tell. Told at least once: a receiver knows it again by its id."""
+    """One event. It is sent at least once; its id lets the receiver ignore repetitions."""
 
     id: str
     type: EventType
@@ -46,7 +46,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def signing_key(secret: str) -> bytes:
-    """Return the key in *secret*: `whsec_` and base64. Raises ValueError."""
+    """Return the key in *secret*, which is `whsec_` and base64. Raises ValueError."""
     try:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error:
@@ -60,7 +60,7 @@ def signing_key(secret: str) -> bytes:
 
 
 def signed_fields(event: Event, key: bytes, at: int) -> dict[str, str]:
-    """Return the header fields that go with the body of *event*, sent *at* this Unix time."""
+    """Return the header fields of *event*, sent *at* this Unix time, with its signature."""
     signed = f"{event.id}.{at}.".encode() + event.body
     signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     return {

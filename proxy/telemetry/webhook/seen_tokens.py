@@ -1,4 +1,4 @@
-"""Which tokens this sidecar has seen in use, from one run to the next: a file of their ids."""
+"""The tokens that this sidecar has seen in use, kept between runs in a file of their ids."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,10 +6,10 @@ from uuid import UUID
 
 
 class SeenTokens:
-    """The ids in a file, one a line. A torn line is no id: that token is told of once more."""
+    """The ids in a file, one per line. A torn line is ignored: that token is announced again."""
 
     def __init__(self, path: Path) -> None:
-        """Read *path*; what cannot be read is seen anew."""
+        """Read *path*; a file that cannot be read counts as empty."""
         self._path = path
         self._ids: set[UUID] = set()
         with suppress(OSError):
@@ -18,13 +18,13 @@ class SeenTokens:
                     self._ids.add(UUID(line))
 
     def is_new(self, token_id: UUID) -> bool:
-        """Say whether *token_id* was never seen, and see it."""
+        """Return whether *token_id* was not seen before, and note it as seen."""
         if token_id in self._ids:
             return False
         self._ids.add(token_id)
         return True
 
     def keep(self, token_id: UUID) -> None:
-        """Remember *token_id* for the next run. Raises OSError."""
+        """Keep *token_id* for the next run. Raises OSError."""
         with self._path.open("a", encoding="ascii") as file:
             file.write(f"{token_id}\n")

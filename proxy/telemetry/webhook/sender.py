@@ -23,24 +23,25 @@ from proxy.telemetry.webhook.seen_tokens import SeenTokens
 
 REFUSED: Final = "refused"
 PATIENCE_SECONDS: Final = 3600.0
-"""How long a receiver may go on answering one event with "not now" before that means never."""
-ANSWER_SECONDS: Final = 10.0
+"""How long a receiver may respond "not now" to one event before the event counts as refused."""
+RESPONSE_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 2.0
+"""How long the stop waits for events that are not delivered."""
 _FIRST_DELAY_SECONDS: Final = 0.5
 _LONGEST_DELAY_SECONDS: Final = 60.0
 _NOT_NOW: Final = frozenset({408, 425, 429})
-"""With those of 500 and more: trying again may help. Anything else but 2xx says never."""
+"""Like 500 and above: a retry may help. Any other status that is not 2xx means "never"."""
 _jitter = SystemRandom().uniform
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class ReceiverAwayError(Exception):
-    """Not now: the receiver does not answer, or says that it cannot."""
+    """Not now: the receiver does not respond, or responds that it cannot take the event."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
-        """What it answered, if it did."""
+        """The status of its response, or None without one."""
 
 
 def _receiver_state() -> LoggedState:
@@ -49,7 +50,7 @@ def _receiver_state() -> LoggedState:
 
 @dataclass(slots=True)
 class Sender:
-    """Brings what is in *outbox* to *url*, signed with *key*. Run by `emptied`."""
+    """Sends the events in *outbox* to *url*, signed with *key*. Run by `emptied`."""
 
     outbox: Outbox[Event]
     session: ClientSession
@@ -61,28 +62,29 @@ class Sender:
     _receiver: LoggedState = field(default_factory=_receiver_state)
 
     async def run(self) -> None:
-        """Deliver for ever."""
+        """Send until cancelled."""
         while True:
             for event in await self.outbox.take(1):
                 await self._deliver(event)
 
     async def _deliver(self, event: Event) -> None:
-        """Try until the receiver has taken or refused *event*, or there is no time left.
+        """Send *event*, with retries, until it is taken, refused, or there is no time left.
 
-        What it always answers with "not now" would keep all later events from it: that is refused.
+        An event that meets "not now" for `PATIENCE_SECONDS` counts as refused: it must not hold up
+        all later events.
         """
         delay = _FIRST_DELAY_SECONDS
-        answering_since: float | None = None
+        responding_since: float | None = None
         while True:
             try:
                 status = await self._attempt(event)
             except ReceiverAwayError as error:
                 self._receiver.note(str(error))
                 if error.status is None:
-                    answering_since = None
-                elif answering_since is None:
-                    answering_since = self.clock()
-                elif self.clock() - answering_since >= PATIENCE_SECONDS:
+                    responding_since = None
+                elif responding_since is None:
+                    responding_since = self.clock()
+                elif self.clock() - responding_since >= PATIENCE_SECONDS:
                     await self._note_fate(event, error.status)
                     return
                 if not await self.outbox.pause(_jitter(delay / 2, delay)):
@@ -95,16 +97,16 @@ class Sender:
                 return
 
     async def _attempt(self, event: Event) -> int:
-        """Send *event*; return the status, unless it says that trying again may help."""
+        """Send *event* once; return the status. Raises ReceiverAwayError if a retry may help."""
         fields = signed_fields(event, self.key, int(time.time()))
         try:
-            # Not where a redirect leads: the address was the operator's choice.
+            # Redirects are not followed: the operator chose this address and no other.
             async with self.session.post(
                 self.url, data=event.body, headers=fields, allow_redirects=False
-            ) as answer:
-                status = answer.status
+            ) as response:
+                status = response.status
         except (ClientError, OSError) as error:
-            # Not its message: that may quote the address, which can hold a secret.
+            # Not the message of the error: it may quote the URL, which can hold a secret.
             raise ReceiverAwayError(
                 getattr(error, "strerror", None) or type(error).__name__
             ) from error
@@ -119,7 +121,7 @@ class Sender:
             return
         self.outbox.fates[DELIVERED] += 1
         if event.type is EventType.FIRST_USE:
-            # Only now: an event that was lost is told again by the next run.
+            # Only now: if the event is lost, the next run announces the token again.
             try:
                 await self.disk.submit(self.seen.keep, UUID(str(event.data["token_id"])))
             except OSError as error:
@@ -130,9 +132,9 @@ class Sender:
 async def announcing(
     url: str, key: bytes, seen: SeenTokens, *, instance: str, fates: Counter[str], health: Health
 ) -> AsyncIterator[Announcer]:
-    """Yield who tells the receiver at *url*; what is told is delivered beside the block."""
+    """Yield the announcer of events; send them to the receiver at *url* beside the block."""
     outbox: Outbox[Event] = Outbox(CAPACITY, fates)
-    timeout = ClientTimeout(total=ANSWER_SECONDS)
+    timeout = ClientTimeout(total=RESPONSE_SECONDS)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             ClientSession(timeout=timeout, cookie_jar=DummyCookieJar())

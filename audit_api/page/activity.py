@@ -1,4 +1,4 @@
-"""Serves the Activity Log page. Nothing in it is secret: what it shows, it asks the API for."""
+"""Serves the Activity Log page. The page contains no data: it fetches entries from the API."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of the page, read once. Its tag changes with its bytes and with nothing else."""
+    """One file of the page, read once. Its ETag depends on its bytes only."""
 
     body: bytes
     content_type: str
@@ -35,13 +35,13 @@ class Asset:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Return what *file* holds."""
+        """Return the content of *file*."""
         body = file.read_bytes()
         return cls(body, _CONTENT_TYPES[file.suffix], hashlib.sha256(body).hexdigest()[:32])
 
-    def answer(self, request: web.Request) -> web.Response:
-        """Return this asset, or 304 when the caller has it already."""
-        # Kept, but asked about each time: a new release must not meet the modules of the old one.
+    def response(self, request: web.Request) -> web.Response:
+        """Return this asset, or 304 if the browser's copy is current."""
+        # Cached but revalidated each time: a new release must not run with modules of the old one.
         fields = {**PAGE_FIELDS, hdrs.CACHE_CONTROL: "no-cache", hdrs.ETAG: f'"{self.tag}"'}
         if any(known.value in (self.tag, "*") for known in request.if_none_match or ()):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=fields)
@@ -51,31 +51,31 @@ class Asset:
 
 
 class ActivityPage:
-    """The page and its assets. What is served is in this table; no path reaches a file system."""
+    """The page and its assets, held in memory: request paths never reach the file system."""
 
     def __init__(self) -> None:
         self._page = Asset.read(_HOME / "activity.html")
         self._assets = {file.name: Asset.read(file) for file in (_HOME / "assets").iterdir()}
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes to hang into the application."""
+        """Return the routes of the page and its assets."""
         return [
-            web.get(PAGE_PATH, self._answer_page),
-            web.get(f"{PAGE_PATH}/", self._lead_to_page),
-            web.get(f"{PAGE_PATH}/assets/{{name}}", self._answer_asset),
+            web.get(PAGE_PATH, self._respond_page),
+            web.get(f"{PAGE_PATH}/", self._redirect_to_page),
+            web.get(f"{PAGE_PATH}/assets/{{name}}", self._respond_asset),
         ]
 
-    async def _answer_page(self, request: web.Request) -> web.Response:
-        return self._page.answer(request)
+    async def _respond_page(self, request: web.Request) -> web.Response:
+        return self._page.response(request)
 
-    async def _lead_to_page(self, _request: web.Request) -> web.Response:
-        # The page's addresses are relative, so that it works behind any origin and prefix; they
-        # count from the path without the slash.
+    async def _redirect_to_page(self, _request: web.Request) -> web.Response:
+        # The page's URLs are relative, so that it works at any origin and prefix. They are
+        # resolved against the path without the slash.
         fields = {**PAGE_FIELDS, hdrs.LOCATION: "../activity"}
         return web.Response(status=HTTPStatus.PERMANENT_REDIRECT, headers=fields)
 
-    async def _answer_asset(self, request: web.Request) -> web.Response:
+    async def _respond_asset(self, request: web.Request) -> web.Response:
         asset = self._assets.get(request.match_info["name"])
         if asset is None:
             raise web.HTTPNotFound
-        return asset.answer(request)
+        return asset.response(request)

@@ -1,4 +1,4 @@
-"""The API's own description: as OpenAPI, and as a page that a person can read."""
+"""The API reference: as an OpenAPI document and as an HTML page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any, Final, Self
 import msgspec
 from aiohttp import web
 
+from audit_api.page.openapi import openapi_document
 from audit_api.page.policy import PAGE_FIELDS
 from audit_api.query.asking import Asked, Endpoint
-from audit_api.query.openapi import openapi_document
 from audit_api.query.params import Nothing
 from audit_api.responses import json_response
 
@@ -34,40 +34,40 @@ _PAGE: Final = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Answers what can be asked. Made once, from the declarations of the endpoints."""
+    """The reference, built once from the declared endpoints."""
 
     document: bytes
     page: str
 
     @classmethod
     def of(cls, endpoints: Sequence[Endpoint]) -> Self:
-        """Return the description of *endpoints*, and of the two that answer with it."""
+        """Return the reference of *endpoints* and of its own two."""
         described = openapi_document([*endpoints, *cls(b"", "").endpoints()])
         return cls(msgspec.json.encode(described), _page(described))
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the questions that are answered here."""
+        """Return the endpoints that serve the reference."""
         return (
             Endpoint(
                 name="openapi",
                 path="/mcp-audit/openapi.json",
-                summary="This description",
-                answers={"application/json": dict[str, Any]},
-                ask=self._answer_document,
+                summary="This reference as an OpenAPI document",
+                responses={"application/json": dict[str, Any]},
+                serve=self._respond_document,
             ),
             Endpoint(
                 name="docs",
                 path="/mcp-audit/docs",
-                summary="This description, to read",
-                answers={"text/html": None},
-                ask=self._answer_page,
+                summary="This reference as a page",
+                responses={"text/html": None},
+                serve=self._respond_page,
             ),
         )
 
-    async def _answer_document(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
+    async def _respond_document(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         return json_response(self.document)
 
-    async def _answer_page(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
+    async def _respond_page(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         return web.Response(text=self.page, content_type="text/html", headers=PAGE_FIELDS)
 
 
@@ -91,7 +91,7 @@ def _section(path: str, operation: Mapping[str, Any]) -> str:
         f"<section><h2><code>GET {escape(path)}</code></h2><p>{escape(operation['summary'])}</p>"
         + _table(("Parameter", "", "Meaning"), rows)
         + _table(
-            ("Answer", "", "Meaning"),
+            ("Response", "", "Meaning"),
             [
                 (status, " ".join(response["content"]), response["description"])
                 for status, response in responses.items()

@@ -1,4 +1,4 @@
-"""Journals of workers that are configured no more: the next start writes what is in them."""
+"""Orphaned journals, of workers that are configured no more: the next start writes them."""
 
 import os
 
@@ -116,7 +116,7 @@ async def test_a_gap_carries_the_name_of_the_worker_that_left_it(
     assert row["instance"] == f"{home.instance}/3"
 
 
-async def test_only_journals_that_nobody_will_open_are_left_over(home):
+async def test_only_journals_that_nobody_will_open_are_orphaned(home):
     await leave(home, ".", "worker-0", "worker-1", "worker-2")
     workers = [Place(home.journal / f"worker-{n}", f"host/{n}") for n in range(3)]
 

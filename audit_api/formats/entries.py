@@ -1,7 +1,7 @@
-"""Entries and all else as callers get it: the documented JSON, and what goes beyond it.
+"""Entries, tokens and gaps as callers get them: PodWarden's documented JSON and its extensions.
 
-Names, methods, paths and user agents are text that others chose. It is JSON text here, and must
-be treated as text by whoever shows it.
+Names, methods, paths and user agents are untrusted text. Here they are JSON strings; a program
+that displays them must escape them.
 """
 
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, record: AuditRecord) -> Self:
-        """Return what callers may see of *record*."""
+        """Return *record* as callers get it."""
         return cls(
             id=record.id,
             token_name=record.token_name,
@@ -40,7 +40,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One record with all that is known of it; what is not known is null."""
+    """One record with all its details; unknown values are null."""
 
     token_id: UUID | None
     outcome: str
@@ -55,7 +55,7 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, record: AuditRecord) -> Self:
-        """Return all of *record*."""
+        """Return *record* with all its details."""
         return cls(
             id=record.id,
             token_name=record.token_name,
@@ -77,7 +77,7 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class UsedToken(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One token that was seen, and how much."""
+    """One token in use, with its calls in the last 30 days."""
 
     token_name: str
     token_id: UUID | None
@@ -87,7 +87,7 @@ class UsedToken(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 
     @classmethod
     def of(cls, use: TokenUse) -> Self:
-        """Return what callers may see of *use*."""
+        """Return *use* as callers get it."""
         return cls(use.token_name, use.token_id, timestamp(use.last_used), use.calls, use.refused)
 
 
@@ -98,7 +98,7 @@ class MissingEntries(
     forbid_unknown_fields=True,
     rename={"started_at": "from", "ended_at": "to"},
 ):
-    """One gap: what is known of the records that are missing between `from` and `to`."""
+    """One gap: records are missing between `from` and `to`; an unknown count is null."""
 
     id: UUID
     started_at: Moment
@@ -109,7 +109,7 @@ class MissingEntries(
 
     @classmethod
     def of(cls, gap: Gap) -> Self:
-        """Return what callers may see of *gap*."""
+        """Return *gap* as callers get it."""
         return cls(
             id=gap.id,
             started_at=timestamp(gap.started_at),
@@ -123,12 +123,12 @@ class MissingEntries(
 def timestamp(moment: datetime) -> str:
     """Return *moment* as PodWarden documents it: `2026-02-28T03:42:00+00:00`.
 
-    That is Python's own `isoformat()` in UTC, so a fraction shows where there is one: an audit
-    log does not round. JSON encoders write `Z` instead, hence text made here.
+    This is `isoformat()` in UTC, with a fraction if there is one: an audit log does not round.
+    JSON encoders write `Z` instead of `+00:00`, so the text is made here.
     """
     return moment.astimezone(UTC).isoformat()
 
 
 def milliseconds(duration: float | None) -> float | None:
-    """Return *duration* without the digits that a `real` cannot hold."""
+    """Return *duration* in ms rounded to 3 digits: PostgreSQL's `real` holds no more."""
     return None if duration is None else round(duration, 3)

@@ -1,4 +1,4 @@
-"""Signing in and out: a browser trades a token for a session that no script can read."""
+"""Signing in and out: a browser exchanges a token for a session cookie that is HttpOnly."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import hdrs, web
 
-from audit_api.access.access import Gate
+from audit_api.access.credentials import credentials_of
+from audit_api.access.gate import Gate
 from audit_api.access.sessions import COOKIE, LIFETIME
 from audit_api.errors import ForbiddenError, InvalidParametersError
-from audit_api.query.asking import credentials_of
 from audit_api.responses import empty_response, json_response
 
 SESSION_PATH: Final = "/settings/mcp/activity/session"
@@ -26,60 +26,60 @@ class _SignIn(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The only answers that change something: each makes sure that our own page asks for it."""
+    """The session endpoint. Signing in and out refuse requests that our own page did not send."""
 
     gate: Gate
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes to hang into the application."""
+        """Return the routes of the session endpoint."""
         return [
-            web.get(SESSION_PATH, self._who),
+            web.get(SESSION_PATH, self._reader),
             web.post(SESSION_PATH, self._sign_in),
             web.delete(SESSION_PATH, self._sign_out),
         ]
 
-    async def _who(self, request: web.Request) -> web.Response:
+    async def _reader(self, request: web.Request) -> web.Response:
         reader = await self.gate.admit(credentials_of(request))
         return json_response(msgspec.json.encode({"name": reader.name, "role": reader.role}))
 
     async def _sign_in(self, request: web.Request) -> web.Response:
-        _refuse_strange_pages(request)
+        _refuse_other_pages(request)
         try:
-            asked = msgspec.json.decode(await request.read(), type=_SignIn)
+            body = msgspec.json.decode(await request.read(), type=_SignIn)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise InvalidParametersError.of(
                 "token", "Input should be a JSON object with a token", "json_invalid", "body"
             ) from None
-        answer = empty_response(HTTPStatus.NO_CONTENT)
-        answer.set_cookie(
+        response = empty_response(HTTPStatus.NO_CONTENT)
+        response.set_cookie(
             COOKIE,
-            await self.gate.sign_in(asked.token),
+            await self.gate.sign_in(body.token),
             max_age=int(LIFETIME.total_seconds()),
             path="/",
             secure=_is_secure(request),
             httponly=True,
             samesite="Strict",
         )
-        return answer
+        return response
 
     async def _sign_out(self, request: web.Request) -> web.Response:
-        _refuse_strange_pages(request)
+        _refuse_other_pages(request)
         self.gate.sign_out(credentials_of(request))
-        answer = empty_response(HTTPStatus.NO_CONTENT)
-        answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
-        return answer
+        response = empty_response(HTTPStatus.NO_CONTENT)
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        return response
 
 
-def _refuse_strange_pages(request: web.Request) -> None:
-    """Raise unless our own page asks.
+def _refuse_other_pages(request: web.Request) -> None:
+    """Raise ForbiddenError unless our own page sent *request*.
 
-    Another site's form cannot add this field, and its script may only after a CORS preflight,
-    which nobody here answers. Where a browser names the origin, it must be ours as well.
+    Another site's form cannot add this field. Its script could only after a CORS preflight, which
+    we do not grant. If the browser sends Origin, it must be ours as well.
     """
     if request.headers.get(CSRF_FIELD) != CSRF_VALUE:
         raise ForbiddenError(f"{CSRF_FIELD}: {CSRF_VALUE} is missing")
     origin = request.headers.get(hdrs.ORIGIN)
-    # A proxy before us may have its own idea of Host, and then tells the browser's.
+    # A reverse proxy may change Host; X-Forwarded-Host then has the browser's.
     hosts = (request.headers.get(hdrs.HOST, ""), request.headers.get(hdrs.X_FORWARDED_HOST, ""))
     ours = [host.lower() for host in hosts if host]
     if origin is not None and urlsplit(origin).netloc.lower() not in ours:
@@ -87,7 +87,7 @@ def _refuse_strange_pages(request: web.Request) -> None:
 
 
 def _is_secure(request: web.Request) -> bool:
-    """Say whether the browser sees https; one of ours that sends no Origin asks us directly."""
+    """Whether the browser uses https. Without Origin, a proxy or our own listener says so."""
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is not None:
         return urlsplit(origin).scheme == _HTTPS

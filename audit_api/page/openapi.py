@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the declarations that route and check the questions."""
+"""The OpenAPI document, built from the declarations that also route and validate requests."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
@@ -9,7 +9,7 @@ from audit_api.query.asking import SETTINGS_PATH, Endpoint
 from audit_api.query.params import Params
 
 _REFERENCE: Final = "#/components/schemas/{name}"
-_ARRAY_OF_COMPLAINTS: Final = {
+_ARRAY_OF_PROBLEMS: Final = {
     "type": "array",
     "items": {
         "type": "object",
@@ -21,16 +21,16 @@ _ARRAY_OF_COMPLAINTS: Final = {
         "required": ["loc", "msg", "type"],
     },
 }
-_REFUSALS: Final = {
+_ERRORS: Final = {
     "400": "The request is malformed or too large",
-    "401": "No credentials, or none that count",
+    "401": "No credentials, or none that are valid",
     "403": "These credentials may not read the audit log",
-    "503": "Something that the answer depends on is away; ask again",
+    "503": "The database or PodWarden is unavailable; retry after `Retry-After` seconds",
 }
 
 
 def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the description of *endpoints* (OpenAPI 3.1)."""
+    """Return the OpenAPI 3.1 document of *endpoints*."""
     kinds = [kind for endpoint in endpoints for kind in _kinds(endpoint)]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     by_kind = dict(zip(map(str, kinds), schemas, strict=True))
@@ -39,7 +39,7 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "info": {
             "title": "PodWarden audit log",
             "version": "1",
-            "description": "Which MCP token called what, and how it ended.",
+            "description": "Which MCP token called what, and how each call ended.",
         },
         "paths": {
             SETTINGS_PATH + endpoint.path: {"get": _operation(endpoint, by_kind)}
@@ -59,14 +59,14 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 def _kinds(endpoint: Endpoint) -> list[Any]:
     return [
         alternative
-        for kind in endpoint.answers.values()
+        for kind in endpoint.responses.values()
         if kind is not None
         for alternative in _alternatives(kind)
     ]
 
 
 def _alternatives(kind: Any) -> Sequence[Any]:
-    """Return the types of a union of arrays, which JSON Schema knows and msgspec does not."""
+    """Return the members of a union of arrays, for which msgspec makes no schema."""
     is_union = getattr(kind, "__origin__", None) is None and get_args(kind)
     return get_args(kind) if is_union else (kind,)
 
@@ -84,7 +84,7 @@ def _operation(endpoint: Endpoint, schemas: Mapping[str, Any]) -> dict[str, Any]
                 "description": endpoint.summary,
                 "content": {
                     media_type: _content(kind, schemas)
-                    for media_type, kind in endpoint.answers.items()
+                    for media_type, kind in endpoint.responses.items()
                 },
                 "headers": {
                     name: {"description": meaning, "schema": {"type": "string"}}
@@ -115,7 +115,7 @@ def _parameters(params: type[Params], place: str) -> list[dict[str, Any]]:
 def _parameter(
     name: str, place: str, declared: Mapping[str, Any], definitions: Mapping[str, Any]
 ) -> dict[str, Any]:
-    # In a query string nothing is null: a parameter that may be left out is left out.
+    # A query string has no null: an optional parameter is omitted.
     schema = {key: value for key, value in declared.items() if value is not None}
     if {"type": "null"} in schema.get("anyOf", []):
         schema |= schema.pop("anyOf")[0]
@@ -134,17 +134,15 @@ def _parameter(
 
 def _errors(endpoint: Endpoint) -> dict[str, Any]:
     plain = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Detail")}}}
-    refusals = _REFUSALS | (
-        {"404": "What the path names is not there"} if endpoint.can_miss else {}
-    )
+    errors = _ERRORS | ({"404": "The path names nothing that exists"} if endpoint.can_miss else {})
     return {
         "422": {
-            "description": "A parameter is unknown or wrong; the answer names it",
-            "content": {"application/json": {"schema": _detail(_ARRAY_OF_COMPLAINTS)}},
+            "description": "A parameter is unknown or invalid; the response names it",
+            "content": {"application/json": {"schema": _detail(_ARRAY_OF_PROBLEMS)}},
         },
         **{
             status: {"description": meaning, "content": plain}
-            for status, meaning in refusals.items()
+            for status, meaning in errors.items()
         },
     }
 

@@ -6,12 +6,12 @@ from uuid import UUID
 
 import msgspec
 
-from audit_api.query.entries import DetailedEntry, Moment, milliseconds, timestamp
+from audit_api.formats.entries import DetailedEntry, Moment, milliseconds, timestamp
 from audit_log.record import AuditRecord, Invocation
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One MCP tool call. What is not known, or not yet, is null."""
+    """One MCP tool call. Values that are not known, or not yet, are null."""
 
     id: UUID
     created_at: Moment
@@ -30,7 +30,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
 
     @classmethod
     def of(cls, invocation: Invocation) -> Self:
-        """Return what callers may see of *invocation*."""
+        """Return *invocation* as callers get it."""
         return cls(**_of_invocation(invocation))
 
 
@@ -41,12 +41,12 @@ class ToolCallWithCalls(ToolCall, frozen=True, gc=False, forbid_unknown_fields=T
 
     @classmethod
     def known(cls, invocation: Invocation, records: Sequence[AuditRecord]) -> Self:
-        """Return *invocation* with its calls."""
+        """Return a stored *invocation* with its calls."""
         return cls(**_of_invocation(invocation), calls=list(map(DetailedEntry.of, records)))
 
     @classmethod
     def inferred(cls, invocation_id: UUID, records: Sequence[AuditRecord]) -> Self:
-        """Return what its calls tell of a tool call that is not stored, or not yet."""
+        """Return a tool call that is not stored, or not yet, from *records*: at least one call."""
         first = records[0]
         return cls(
             id=invocation_id,

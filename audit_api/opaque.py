@@ -1,4 +1,4 @@
-"""Bytes as text that travels in a URL, a header field or a cookie without being touched."""
+"""Bytes as text that is safe in a URL, a header field and a cookie."""
 
 import base64
 
@@ -9,9 +9,9 @@ def as_text(content: bytes) -> str:
 
 
 def from_text(text: str) -> bytes | None:
-    """Return the bytes that `as_text` made *text* of; None if it made no such text.
+    """Return the bytes that `as_text` encoded as *text*; None for any other text.
 
-    Exactly: several texts would decode to the same bytes, and one of them only is ours.
+    Strict: base64 decodes several texts to the same bytes, and only the canonical one is valid.
     """
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_")

@@ -1,4 +1,4 @@
-"""Who may read the audit log: a decision over values, and the door that gathers them."""
+"""Decides who may read the audit log: the gate gathers the facts, pure functions decide."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,32 +14,32 @@ from audit_log.tokens import Token, hash_token
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who may read. PodWarden does not tell us whom it lets in."""
+    """A caller that may read. Name and role are None if PodWarden admitted it: it does not say."""
 
     name: str | None = None
     role: str | None = None
 
 
 class TokenFinder(Protocol):
-    """Where tokens are known: all that the gate needs of a token table."""
+    """What the gate needs of a token table."""
 
     async def find(self, token_hash: str) -> Token | None:
         """Return the token with *token_hash*, or None."""
 
 
 class Judge(Protocol):
-    """Who knows the credentials that we do not: PodWarden."""
+    """Decides about credentials that are no known token: PodWarden."""
 
     async def judge(self, credentials: Credentials) -> int:
-        """Return the status with which *credentials* are answered; NotNowError without one."""
+        """Return the HTTP status of a request with *credentials*; NotNowError if it fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Lets readers in. Nothing is remembered from one question to the next.
+    """Admits readers. Nothing is cached: each request looks up its token again.
 
-    A revoked token must be refused on its next request; the audit log has few readers, and
-    without PostgreSQL there is no answer to give them anyway. So every question asks afresh.
+    A revoked token must be refused on its next request. A cache would gain little: the audit log
+    has few readers, and without PostgreSQL there is nothing to read.
     """
 
     tokens: TokenFinder
@@ -50,7 +50,10 @@ class Gate:
     now: Callable[[], datetime]
 
     async def admit(self, credentials: Credentials) -> Reader:
-        """Return who the caller is, if it may read; otherwise raise the answer it gets."""
+        """Return the reader with *credentials*.
+
+        Raises UnauthorizedError, ForbiddenError, or NotNowError if PodWarden is unavailable.
+        """
         if credentials.authorization is None and credentials.session is not None:
             session = self.sessions.read(credentials.session)
             if session is not None:
@@ -63,10 +66,11 @@ class Gate:
         return await self._ask_podwarden(credentials)
 
     async def sign_in(self, secret: str) -> str:
-        """Trade the token *secret* for a session; raise the answer if it may not read.
+        """Return a new session for the token *secret*.
 
-        Only a token that we can look up: what PodWarden alone accepts would have to be kept, to
-        be shown to it again with each question.
+        Raises UnauthorizedError or ForbiddenError if the token may not read. Only tokens of the
+        token table can sign in: other credentials would have to be stored, because PodWarden
+        must see them again with each request.
         """
         token_hash = hash_token(secret)
         token = await self.tokens.find(token_hash)
@@ -84,7 +88,7 @@ class Gate:
     async def _admit_session(self, session: Session) -> Reader:
         token = await self.tokens.find(session.token_hash)
         if token is None:
-            raise UnauthorizedError("The token of this session is gone")
+            raise UnauthorizedError("The token of this session no longer exists")
         return self._admit_token(token)
 
     def _admit_token(self, token: Token) -> Reader:
@@ -105,7 +109,7 @@ class Gate:
 
 
 def refusal_of_token(token: Token, reader_roles: frozenset[str], now: datetime) -> ApiError | None:
-    """Return why *token* may not read, or None if it may. A token without a role may not."""
+    """Return why *token* may not read, or None if it may. A token without a role may not read."""
     reason = token.refusal(now)
     if reason is not None:
         return UnauthorizedError(reason.capitalize())
@@ -115,9 +119,10 @@ def refusal_of_token(token: Token, reader_roles: frozenset[str], now: datetime) 
 
 
 def refusal_of_status(status: int) -> ApiError | None:
-    """Return what PodWarden's *status* means for a caller, or None if it may read.
+    """Return the error that PodWarden's *status* means for a caller, or None if it may read.
 
-    A redirect or an error is no judgement, so nobody is let in by one or blamed for it.
+    A redirect or a server error decides nothing: the caller is neither admitted nor refused, and
+    is told to retry.
     """
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return None
@@ -125,4 +130,4 @@ def refusal_of_status(status: int) -> ApiError | None:
         return UnauthorizedError("PodWarden does not accept these credentials")
     if status == HTTPStatus.FORBIDDEN:
         return ForbiddenError("PodWarden does not let these credentials read its settings")
-    return NotNowError(f"PodWarden answered {status} instead of judging these credentials")
+    return NotNowError(f"PodWarden responded {status}, which does not decide on these credentials")

@@ -1,0 +1,72 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from audit_api.errors import NotNowError
+from audit_api.stream.subscribers import MAX_WAITING_BYTES, Subscriber
+from audit_api.stream.tail import Tail
+from audit_log.filters import EVERYTHING
+from audit_log.process.background import in_background
+
+NO_DATABASE: Any = None
+HALF = b"x" * (MAX_WAITING_BYTES // 2)
+
+
+async def test_a_subscriber_takes_what_it_is_offered_in_order():
+    subscriber = Subscriber(EVERYTHING)
+    subscriber.offer(b"1")
+    subscriber.offer(b"2")
+    assert [await subscriber.take(9) for _ in range(2)] == [b"1", b"2"]
+
+
+async def test_a_subscriber_that_takes_nothing_in_time_is_told_nothing():
+    assert await Subscriber(EVERYTHING).take(0.01) == b""
+
+
+async def test_a_subscriber_waits_until_it_is_offered_something():
+    subscriber = Subscriber(EVERYTHING)
+    taking = asyncio.create_task(subscriber.take(9))
+    await asyncio.sleep(0)
+    subscriber.offer(b"1")
+    assert await taking == b"1"
+
+
+async def test_a_subscriber_with_too_much_waiting_falls_behind_for_good():
+    subscriber = Subscriber(EVERYTHING)
+    behind = []
+    for piece in (HALF, HALF, b"1", b"2"):
+        subscriber.offer(piece)
+        behind.append(subscriber.is_behind)
+    assert behind == [False, False, True, True]
+    assert await subscriber.take(9) == b""
+
+
+async def test_what_is_larger_than_all_that_may_wait_is_taken_if_nothing_else_waits():
+    subscriber = Subscriber(EVERYTHING)
+    subscriber.offer(HALF * 3)
+    assert await subscriber.take(9) == HALF * 3
+    assert not subscriber.is_behind
+
+
+async def test_the_end_wakes_a_subscriber():
+    subscriber = Subscriber(EVERYTHING)
+    taking = asyncio.create_task(subscriber.take(9))
+    await asyncio.sleep(0)
+    subscriber.end()
+    assert await taking == b""
+    assert subscriber.is_over
+
+
+async def test_a_tail_that_fails_says_so_and_lets_nobody_wait():
+    tail = Tail(NO_DATABASE)
+    async with in_background(
+        tail.follow_notifications(), "audit-tail-notifications", tail.note_end
+    ):
+        with pytest.raises(NotNowError):
+            async with tail.subscribed(EVERYTHING):
+                pass
+        assert tail.has_died
+    with pytest.raises(NotNowError):
+        async with tail.subscribed(EVERYTHING):
+            pass
