@@ -80,7 +80,7 @@ async def test_what_a_browser_has_is_not_sent_again(client: ClientSession) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing.js", "..%2fpage.py", "%2e%2e%2factivity.html", "page.js/"]
+    "name", ["nothing.js", "..%2factivity.py", "%2e%2e%2factivity.html", "page.js/"]
 )
 async def test_what_is_no_asset_is_not_found(client: ClientSession, name: str) -> None:
     async with client.get(URL(f"{PAGE}/assets/{name}", encoded=True)) as answer:
