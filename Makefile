@@ -46,6 +46,10 @@ tests: setup browser ## all tests with real neighbours
 browser: setup
 	@$(BIN)/python tests/browser/find_browser.py
 
+.PHONY: settings
+settings: setup ## write docs/settings.md from the settings' classes
+	$(BIN)/python -m deploy.settings_table
+
 # The pictures in the documents, taken of the page as it is.
 screenshots: setup browser ## take the documents' pictures anew
 	$(BIN)/python -m tests.browser.screenshots

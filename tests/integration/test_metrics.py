@@ -16,8 +16,8 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 PREFIX = "podwarden_audit_"
 NAME = re.compile(rf"{PREFIX}([a-z_]+)")
 SELECTED = re.compile(rf'{PREFIX}([a-z_]+)\{{[^}}]*?\b(fate|reason)=~?"([^"]+)"')
-ROW = re.compile(r"^\| `([a-z_]+)` \| (.*?) \|", re.MULTILINE)
-ALERT = re.compile(r"^\| `(Audit[A-Za-z]+)` \|", re.MULTILINE)
+ROW = re.compile(r"^\|`([a-z_]+)`\|(.*?)\|", re.MULTILINE)
+ALERT = re.compile(r"^\|`(Audit[A-Za-z]+)`\|", re.MULTILINE)
 # Families without a sample until the first exchange has ended.
 BORN_LATER = {"calls_total": {"audited", "outcome"}, "oddities_total": {"kind"}}
 

@@ -61,7 +61,7 @@ def test_every_event_it_names_is_one_of_the_code():
     checkout = Path(__file__).parents[2]
     files = [*checkout.glob("proxy/**/*.py"), *checkout.glob("audit_log/**/*.py")]
     code = "".join(path.read_text() for path in files)
-    named = re.findall(r"^\| `((?:retention|partitions)\.\w+)` \|", DOCUMENT, re.MULTILINE)
+    named = re.findall(r"^\|`((?:retention|partitions)\.\w+)`\|", DOCUMENT, re.MULTILINE)
 
     assert len(named) == 5
     assert all(f'"{event}"' in code for event in named)

@@ -1,4 +1,4 @@
-"""The documents are held to the code: every setting is there, and nothing that is none."""
+"""The documents are held to the code: settings, files, tests and targets that they name."""
 
 import re
 from pathlib import Path
@@ -8,20 +8,13 @@ import pytest
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from audit_api.settings import AuditApiSettings
-from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
-from proxy.settings import ProxySettings
+from deploy.settings_table import KINDS as SECTIONS
+from deploy.settings_table import document, old_names, variables
 
 CHECKOUT = Path(__file__).parents[2]
-README = (CHECKOUT / "README.md").read_text()
+SETTINGS = (CHECKOUT / "docs" / "settings.md").read_text()
 EXAMPLE = (CHECKOUT / "deploy" / ".env.example").read_text()
-KINDS: tuple[type[BaseSettings], ...] = (
-    AuditLogSettings,
-    NatsSettings,
-    IngestSettings,
-    ProxySettings,
-    AuditApiSettings,
-)
+KINDS = tuple(SECTIONS.values())
 
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
 TO_BE_MADE = {"deploy/.env", "deploy/podwarden.env"}
@@ -31,20 +24,14 @@ FILE = re.compile(
     r"\b((?:audit_api|audit_log|benchmarks|deploy|proxy|tests)/[\w./-]*\w)(?:::(\w+))?"
 )
 
-ROW = re.compile(
-    r"^\| `((?:AUDIT_LOG|PROXY|AUDIT_API)_[A-Z_]+)` \| (.+?) \| (.+) \|$", re.MULTILINE
-)
+ROW = re.compile(r"^\|`((?:AUDIT_LOG|PROXY|AUDIT_API)_[A-Z_]+)`\|(.+?)\|(.+)\|$", re.MULTILINE)
 REQUIRED = re.compile(r"^([A-Z_]+)=(.+)$", re.MULTILINE)
 DEFAULTED = re.compile(r"^# ([A-Z_]+)=(.+)$", re.MULTILINE)
 ILLUSTRATED = re.compile(r"^# Example: ([A-Z_]+)=(.+)$", re.MULTILINE)
 
 
 def settings() -> dict[str, FieldInfo]:
-    return {
-        f"{kind.model_config.get('env_prefix', '')}{name}".upper(): field
-        for kind in KINDS
-        for name, field in kind.model_fields.items()
-    }
+    return {name: field for kind in KINDS for name, field in variables(kind).items()}
 
 
 def has_default(field: FieldInfo) -> bool:
@@ -59,16 +46,27 @@ def read(kind: type[BaseSettings], monkeypatch: pytest.MonkeyPatch, given: dict[
     return kind()
 
 
-def test_the_readme_has_a_row_for_each_setting_and_no_other_in_the_words_of_the_code():
-    rows = {name: purpose for name, _, purpose in ROW.findall(README)}
+def test_the_settings_page_is_what_make_settings_writes():
+    assert document() == SETTINGS
+
+
+def test_the_settings_page_has_a_row_for_each_setting_and_no_other_in_the_words_of_the_code():
+    rows = {name: purpose for name, _, purpose in ROW.findall(SETTINGS)}
 
     assert rows == {name: field.description for name, field in settings().items()}
 
 
-def test_the_readme_says_which_settings_are_required():
-    required = {name for name, default, _ in ROW.findall(README) if default == "required"}
+def test_the_settings_page_says_which_settings_are_required():
+    required = {name for name, default, _ in ROW.findall(SETTINGS) if default == "required"}
 
     assert required == {name for name, field in settings().items() if field.is_required()}
+
+
+def test_the_settings_page_lists_the_old_names_and_the_tables_do_not():
+    old = {name for kind in KINDS for name in old_names(kind)}
+
+    assert set(re.findall(r"^- `([A-Z_]+)`: ", SETTINGS, re.MULTILINE)) == old
+    assert old.isdisjoint(settings())
 
 
 def test_the_example_names_each_setting_and_no_other():
@@ -133,10 +131,24 @@ def test_each_way_in_which_a_database_is_away_has_its_test():
 
 def test_each_benchmark_is_told_with_its_section():
     document = (CHECKOUT / "docs" / "performance.md").read_text()
-    told = dict(
-        re.findall(r"^\| `python -m benchmarks\.(\w+)` \| ([^|]+) \|", document, re.MULTILINE)
-    )
+    told = dict(re.findall(r"^\|`python -m benchmarks\.(\w+)`\|([^|]+)\|", document, re.MULTILINE))
     programs = {path.stem: path.read_text() for path in (CHECKOUT / "benchmarks").glob("*.py")}
 
     assert set(told) == {name for name, code in programs.items() if "    publish(" in code}
     assert [name for name, title in told.items() if f'"{title}"' not in programs[name]] == []
+
+
+def test_the_documents_stay_short():
+    """README fits two screens, and all documents together can be read in an hour."""
+    readme = (CHECKOUT / "README.md").read_text()
+    pages = [readme, *(page.read_text() for page in CHECKOUT.glob("docs/*.md"))]
+
+    assert len(readme.splitlines()) <= 120
+    assert sum(len(page.split()) for page in pages) <= 13_000
+
+
+@pytest.mark.parametrize("page", sorted(CHECKOUT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_each_page_begins_with_what_its_reader_can_do_afterwards(page):
+    opening = page.read_text().split("\n\n")[1]
+
+    assert opening.startswith("After reading this page you ")
