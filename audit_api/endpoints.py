@@ -51,6 +51,16 @@ class Services:
 def endpoints(services: Services) -> Sequence[Endpoint]:
     """Return all endpoints but the reference's own."""
     return (
+        *_entries(services.questions),
+        *_tool_calls(services.questions),
+        *_numbers(services.counts),
+        *_gaps(services.questions),
+        *_streams(services.exports, services.live),
+    )
+
+
+def _entries(questions: Questions) -> Sequence[Endpoint]:
+    return (
         Endpoint(
             name="entries",
             path="/mcp-audit",
@@ -58,7 +68,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             query=EntriesParams,
             responses={JSON: _ENTRIES},
             fields=_LINK,
-            serve=services.questions.entries,
+            serve=questions.entries,
         ),
         Endpoint(
             name="entries_of_token",
@@ -68,7 +78,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             query=EntriesParams,
             responses={JSON: _ENTRIES},
             fields=_LINK,
-            serve=services.questions.entries_of_token,
+            serve=questions.entries_of_token,
         ),
         Endpoint(
             name="entry",
@@ -77,8 +87,13 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             place=EntryPath,
             can_miss=True,
             responses={JSON: DetailedEntry},
-            serve=services.questions.entry,
+            serve=questions.entry,
         ),
+    )
+
+
+def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
+    return (
         Endpoint(
             name="invocations",
             path="/mcp-audit/invocations",
@@ -86,7 +101,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             query=InvocationsParams,
             responses={JSON: list[ToolCall]},
             fields=_LINK,
-            serve=services.questions.invocations,
+            serve=questions.invocations,
         ),
         Endpoint(
             name="invocation",
@@ -95,14 +110,19 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             place=InvocationPath,
             can_miss=True,
             responses={JSON: ToolCallWithCalls},
-            serve=services.questions.invocation,
+            serve=questions.invocation,
         ),
+    )
+
+
+def _numbers(counts: Counts) -> Sequence[Endpoint]:
+    return (
         Endpoint(
             name="tokens",
             path="/mcp-audit/tokens",
             summary="The tokens in use and their calls in the last 30 days, last used first",
             responses={JSON: list[UsedToken]},
-            serve=services.counts.tokens,
+            serve=counts.tokens,
         ),
         Endpoint(
             name="stats",
@@ -110,23 +130,33 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             summary="The number of calls in each bucket of time, oldest first",
             query=StatsParams,
             responses={JSON: list[Counted]},
-            serve=services.counts.stats,
+            serve=counts.stats,
         ),
         Endpoint(
             name="growth",
             path="/mcp-audit/growth",
             summary="The size of the log, its growth, and when its byte budget is reached",
             responses={JSON: Growth},
-            serve=services.counts.growth,
+            serve=counts.growth,
         ),
+    )
+
+
+def _gaps(questions: Questions) -> Sequence[Endpoint]:
+    return (
         Endpoint(
             name="gaps",
             path="/mcp-audit/gaps",
             summary="The gaps: spans with records known to be missing, newest first",
             query=GapsParams,
             responses={JSON: list[MissingEntries]},
-            serve=services.questions.gaps,
+            serve=questions.gaps,
         ),
+    )
+
+
+def _streams(exports: Exports, live: Live) -> Sequence[Endpoint]:
+    return (
         Endpoint(
             name="export",
             path="/mcp-audit/export",
@@ -136,7 +166,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             fields={
                 MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue"
             },
-            serve=services.exports.export,
+            serve=exports.export,
         ),
         Endpoint(
             name="stream",
@@ -144,6 +174,6 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
             summary="Entries as they arrive, as server-sent events",
             query=StreamParams,
             responses={CONTENT_TYPE: None},
-            serve=services.live.stream,
+            serve=live.stream,
         ),
     )

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import msgspec
 from aiohttp import web
 
 from audit_api.responses import json_response
@@ -35,7 +34,7 @@ class Health:
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Respond 200 while the event loop runs."""
-        return json_response(msgspec.json.encode({"status": "alive"}))
+        return json_response({"status": "alive"})
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
@@ -53,8 +52,9 @@ class Health:
             reasons = [*reasons, self.tls.problem]
             if body["status"] == "ready":
                 body["status"] = "degraded"
-        content = msgspec.json.encode(body | {"reasons": reasons})
-        return json_response(content, status=503 if body["status"] == "not ready" else 200)
+        return json_response(
+            body | {"reasons": reasons}, status=503 if body["status"] == "not ready" else 200
+        )
 
     async def _reasons(self) -> list[str]:
         reasons = []

@@ -27,11 +27,14 @@ _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def json_response(
-    body: bytes, *, status: int = 200, fields: Mapping[str, str] = MappingProxyType({})
+    value: object, *, status: int = 200, fields: Mapping[str, str] = MappingProxyType({})
 ) -> web.Response:
-    """Return a response with *body*, which is JSON."""
+    """Return a response with *value* as JSON; `msgspec.Raw` is sent as it is."""
     return web.Response(
-        body=body, status=status, headers={**_FIELDS, **fields}, content_type="application/json"
+        body=msgspec.json.encode(value),
+        status=status,
+        headers={**_FIELDS, **fields},
+        content_type="application/json",
     )
 
 
@@ -88,4 +91,4 @@ def responding_to_errors(handler: Handler) -> Handler:
 
 
 def _detail_response(detail: object, *, status: int, fields: Mapping[str, str]) -> web.Response:
-    return json_response(msgspec.json.encode({"detail": detail}), status=status, fields=fields)
+    return json_response({"detail": detail}, status=status, fields=fields)

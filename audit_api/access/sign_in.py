@@ -40,7 +40,7 @@ class SignIn:
 
     async def _reader(self, request: web.Request) -> web.Response:
         reader = await self.gate.admit(credentials_of(request))
-        return json_response(msgspec.json.encode({"name": reader.name, "role": reader.role}))
+        return json_response({"name": reader.name, "role": reader.role})
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         _refuse_other_pages(request)

@@ -5,7 +5,7 @@ that displays them must escape them.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 import msgspec
@@ -29,14 +29,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     @classmethod
     def of(cls, record: AuditRecord) -> Self:
         """Return *record* as callers get it."""
-        return cls(
-            id=record.id,
-            token_name=record.token_name,
-            method=record.method,
-            path=record.path,
-            status_code=record.status_code,
-            created_at=timestamp(record.created_at),
-        )
+        return cls(**_documented(record))
 
 
 class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -57,12 +50,7 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
     def of(cls, record: AuditRecord) -> Self:
         """Return *record* with all its details."""
         return cls(
-            id=record.id,
-            token_name=record.token_name,
-            method=record.method,
-            path=record.path,
-            status_code=record.status_code,
-            created_at=timestamp(record.created_at),
+            **_documented(record),
             token_id=record.token_id,
             outcome=record.outcome,
             duration_ms=milliseconds(record.duration_ms),
@@ -118,6 +106,17 @@ class MissingEntries(
             reason=gap.reason,
             instance=gap.instance,
         )
+
+
+def _documented(record: AuditRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "token_name": record.token_name,
+        "method": record.method,
+        "path": record.path,
+        "status_code": record.status_code,
+        "created_at": timestamp(record.created_at),
+    }
 
 
 def timestamp(moment: datetime) -> str:

@@ -65,7 +65,7 @@ class Reference:
         )
 
     async def _respond_document(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
-        return json_response(self.document)
+        return json_response(msgspec.Raw(self.document))
 
     async def _respond_page(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         return web.Response(text=self.page, content_type="text/html", headers=PAGE_FIELDS)

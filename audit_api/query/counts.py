@@ -57,17 +57,17 @@ class Counts:
             (wanted, bucket),
             lambda: count_calls(self.database, wanted, bucket.length, _EPOCH_OF_BUCKETS),
         )
-        return json_response(msgspec.json.encode(filled(counts, bucket, since, until)))
+        return json_response(filled(counts, bucket, since, until))
 
     async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the tokens in use, last used first."""
         used = await self._tokens.get(None, lambda: tokens_used(self.database))
-        return json_response(msgspec.json.encode(list(map(UsedToken.of, used))))
+        return json_response(list(map(UsedToken.of, used)))
 
     async def growth(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the size of the log, its growth, and when its budget is reached."""
         growth = await self._growth.get(None, lambda: growth_of(self.database, self.now()))
-        return json_response(msgspec.json.encode(growth))
+        return json_response(growth)
 
 
 def filled(

@@ -61,7 +61,7 @@ class Questions:
         record = await find(self.database, asked.place.entry_id)
         if record is None:
             raise NotFoundError("There is no such entry")
-        return json_response(msgspec.json.encode(DetailedEntry.of(record)))
+        return json_response(DetailedEntry.of(record))
 
     async def invocations(self, asked: Asked[InvocationsParams, Nothing]) -> web.Response:
         """Respond with the newest tool calls."""
@@ -78,16 +78,16 @@ class Questions:
         invocation = await find_invocation(self.database, id_)
         records = await calls_of(self.database, id_, MAX_CALLS)
         if invocation is not None:
-            return json_response(msgspec.json.encode(ToolCallWithCalls.known(invocation, records)))
+            return json_response(ToolCallWithCalls.known(invocation, records))
         if not records:
             raise NotFoundError("There is no such tool call")
-        return json_response(msgspec.json.encode(ToolCallWithCalls.inferred(id_, records)))
+        return json_response(ToolCallWithCalls.inferred(id_, records))
 
     async def gaps(self, asked: Asked[GapsParams, Nothing]) -> web.Response:
         """Respond with the newest gaps."""
         query = GapQuery(asked.query.limit, asked.query.since, asked.query.until)
         gaps = await search_gaps(self.database, query)
-        return json_response(msgspec.json.encode(list(map(MissingEntries.of, gaps))))
+        return json_response(list(map(MissingEntries.of, gaps)))
 
     async def _entries(
         self, asked: Asked[EntriesParams, Params], token_id: UUID | None
@@ -115,4 +115,4 @@ def _page(
         cursor = page_cursor(query, Place(shown[-1].created_at, shown[-1].id))
         # RFC 8288. Relative, because the public name of this service is not known here.
         fields["Link"] = f'<{asked.request.rel_url.update_query(cursor=cursor)}>; rel="next"'
-    return json_response(msgspec.json.encode(list(map(shape, shown))), fields=fields)
+    return json_response(list(map(shape, shown)), fields=fields)

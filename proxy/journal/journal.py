@@ -99,7 +99,7 @@ class Journal:
         return await self._source.read(after, max_lines)
 
     def commit(self, batch: Batch) -> None:
-        """Note that all of *batch* is in the database, or set aside."""
+        """Note that all of *batch* is in the database, or quarantined."""
         self._source.commit(batch)
 
     async def quarantine(self, line: bytes) -> Path:

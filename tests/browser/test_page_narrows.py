@@ -127,7 +127,7 @@ async def test_downloads_hold_what_is_shown(activity: Activity) -> None:
 
     for name in ("CSV", "NDJSON"):
         async with page.expect_download() as download:
-            await page.get_by_role("link", name=f"Download what is shown as {name}").click()
+            await page.get_by_role("link", name=f"Download these calls as {name}").click()
         text = (await (await download.value).path()).read_text()
         assert "/a" in text
         assert "/b" not in text

@@ -83,7 +83,7 @@ async def test_keeps_the_last_calls_while_the_audit_api_is_away(fragile: Activit
 
     await fragile.api.stop()
 
-    await expect(page.locator(".trouble")).to_contain_text("The audit API does not answer")
+    await expect(page.locator(".trouble")).to_contain_text("The audit API does not respond")
     await expect(page.locator("#table tbody td.path")).to_have_text(["/before"])
     await expect(page.get_by_role("button", name="Retrying")).to_be_visible()
 

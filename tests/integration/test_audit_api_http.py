@@ -5,15 +5,20 @@ import json
 import logging
 
 import pytest
+import pytest_asyncio
 
+from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.audit_api import ALL, of_token, serving_audit_api
 from tests.neighbours.services import refusing_port
 
+# One service and one database for all tests here: none of them depends on a row.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def api(database_url, database):
-    async with serving_audit_api(database_url) as client:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(module_database_url):
+    async with serving_audit_api(module_database_url) as client:
         yield client
 
 
@@ -65,8 +70,9 @@ async def test_other_methods_are_refused_and_the_right_ones_named(api, path, met
         assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
 
 
-async def test_head_answers_like_get_without_the_body(api, database):
-    _, secret = await TokenTable(database).create("reader", "admin", 90)
+async def test_head_answers_like_get_without_the_body(api, module_database_url):
+    async with open_database(module_database_url, application="test") as database:
+        _, secret = await TokenTable(database).create("reader", "admin", 90)
     fields = {"Authorization": f"Bearer {secret}"}
     for path in (ALL, ALL + "?limit=0", "/nowhere", "/healthz"):
         async with api.get(path, headers=fields) as full, api.head(path, headers=fields) as bare:
@@ -155,11 +161,11 @@ async def test_not_ready_while_the_database_is_out_of_reach():
                 assert await answer.json() == {"detail": "The audit log is out of reach"}
 
 
-async def test_not_ready_while_the_token_database_is_out_of_reach(database_url):
+async def test_not_ready_while_the_token_database_is_out_of_reach(module_database_url):
     with refusing_port() as port:
         away = f"postgresql://nobody@127.0.0.1:{port}/none"
         async with (
-            serving_audit_api(database_url, token_database_url=away) as api,
+            serving_audit_api(module_database_url, token_database_url=away) as api,
             api.get("/readyz") as answer,
         ):
             assert answer.status == 503
@@ -173,14 +179,17 @@ async def test_a_caller_without_credentials_is_refused_even_while_the_database_i
             assert answer.status == 401
 
 
-async def test_a_caller_that_hangs_up_ends_its_query(api, database):
+async def test_a_caller_that_hangs_up_ends_its_query(api, module_database_url):
     waiting = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE application_name = 'audit_api' AND wait_event_type = 'Lock'"
     )
     head = f"GET {ALL} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer pwm_x\r\n\r\n"
     url = api._base_url
-    async with database.transaction() as lock:
+    async with (
+        open_database(module_database_url, application="test") as database,
+        database.transaction() as lock,
+    ):
         await lock.execute("LOCK TABLE mcp_tokens")
         _, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(head.encode())

@@ -22,6 +22,11 @@ UNSAYABLE = {"cursor", "after"}
 UNSAYABLE_OF_STATS = {"since", "until"}
 
 
+@pytest.fixture(scope="module")
+def database_url(module_database_url):
+    return module_database_url
+
+
 @pytest.fixture
 async def api(database_url, database):
     async with asking_as_admin(database, database_url) as client:

@@ -5,8 +5,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from aiohttp import ClientSession
 
+from audit_log.postgres.database import open_database
 from audit_log.record import Gap, new_record_id
 from tests.neighbours.audit_api import ALL, GAPS, NOBODY, asking_as_admin, of_token, record
 
@@ -17,6 +19,16 @@ NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 async def api(database_url, database):
     """The audit API, asked by an admin."""
     async with asking_as_admin(database, database_url) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_api(module_database_url):
+    """The same for all tests that only have their parameters refused."""
+    async with (
+        open_database(module_database_url, application="test") as database,
+        asking_as_admin(database, module_database_url) as client,
+    ):
         yield client
 
 
@@ -113,8 +125,9 @@ async def test_the_limit_decides_how_many_come(api, store, query, count):
         ("?limit=3&limit=2", "repeated"),
     ],
 )
-async def test_a_wrong_limit_is_refused_in_fastapis_shape(api, path, query, kind):
-    async with api.get(path + query) as answer:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_wrong_limit_is_refused_in_fastapis_shape(shared_api, path, query, kind):
+    async with shared_api.get(path + query) as answer:
         assert answer.status == 422
         [complaint] = (await answer.json())["detail"]
     assert list(complaint) == ["loc", "msg", "type"]
@@ -126,8 +139,9 @@ async def test_a_wrong_limit_is_refused_in_fastapis_shape(api, path, query, kind
     "token_id",
     ["1", "all", "%00", "%ff", "a%2Fb", "{token_id}", "%7B%7D", "..%2F..", str(NOBODY)[:-1]],
 )
-async def test_a_token_id_that_is_no_uuid_is_refused_in_fastapis_shape(api, token_id):
-    async with api.get(of_token(token_id)) as answer:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_token_id_that_is_no_uuid_is_refused_in_fastapis_shape(shared_api, token_id):
+    async with shared_api.get(of_token(token_id)) as answer:
         assert answer.status == 422
         assert await answer.json() == {
             "detail": [

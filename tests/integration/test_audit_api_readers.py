@@ -130,6 +130,11 @@ CASES: Final = {
 }
 
 
+@pytest.fixture(scope="module")
+def database_url(module_database_url):
+    return module_database_url
+
+
 @pytest.fixture
 async def podwarden():
     async with serving_podwarden() as judge:

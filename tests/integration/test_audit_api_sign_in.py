@@ -12,6 +12,11 @@ SESSION = "/settings/mcp/activity/session"
 OUR_PAGE = {"X-Requested-With": "activity-log"}
 
 
+@pytest.fixture(scope="module")
+def database_url(module_database_url):
+    return module_database_url
+
+
 @pytest.fixture
 async def api(database_url, database):
     async with serving_audit_api(database_url, session_secret="s" * 32) as client:

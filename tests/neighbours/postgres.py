@@ -47,6 +47,15 @@ async def database_url(postgres: PostgresServer, migrated_template: str) -> Asyn
         yield url
 
 
+@pytest.fixture(scope="module")
+def module_database_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """One copy for all tests of a module that only read, or that no other test's rows disturb."""
+    name = _copy_name()
+    asyncio.run(_administer(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
+    yield postgres.url(name)
+    asyncio.run(_administer(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture
 async def empty_database_url(postgres: PostgresServer) -> AsyncIterator[str]:
     async with fresh_database(postgres, template="template0") as url:
@@ -67,12 +76,16 @@ def store(database: Database) -> ReadableStore:
 @asynccontextmanager
 async def fresh_database(server: PostgresServer, *, template: str) -> AsyncIterator[str]:
     """Yield the URL of a copy of *template*; drop it afterwards, whoever is still connected."""
-    name = f"test_{uuid.uuid4().hex}"
+    name = _copy_name()
     await _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
         yield server.url(name)
     finally:
         await _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _copy_name() -> str:
+    return f"test_{uuid.uuid4().hex}"
 
 
 async def _administer(server: PostgresServer, statement: str) -> None:

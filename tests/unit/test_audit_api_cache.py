@@ -35,7 +35,7 @@ async def test_concurrent_callers_share_one_search():
     assert results == [1] * 5
 
 
-async def test_a_failure_is_not_results():
+async def test_a_failure_is_not_kept():
     cache: Cache[int] = Cache()
 
     async def fail() -> int:

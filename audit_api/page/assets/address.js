@@ -1,20 +1,20 @@
-// The view in the address: where the reader is, and the way there and back.
+// The view in the URL, and navigation between views.
 
 import { readView, viewSearch } from "./view.js";
 
 export class Address {
   #changed;
 
-  /** The view that the address names. */
+  /** The view in the URL. */
   view = readView(location.search);
 
-  /** `changed({ isOther })` is called after each step; `isOther` unless only the details differ. */
+  /** `changed({ isOther })` is called after each navigation; `isOther` is false if only the details differ. */
   constructor(changed) {
     this.#changed = changed;
     addEventListener("popstate", () => this.#arrive(readView(location.search)));
   }
 
-  /** Go to another view, as a step that the Back button takes back. */
+  /** Go to another view. Adds a history entry, unless `replaces`. */
   go(next, { replaces = false } = {}) {
     if (viewSearch(next) === viewSearch(this.view)) return;
     const address = `${location.pathname}${viewSearch(next)}`;
@@ -24,7 +24,7 @@ export class Address {
     this.#arrive(next);
   }
 
-  /** Leave the details of a call: back to where they were opened, if that was on this page. */
+  /** Close the details of a call: go back in the history if this page opened them. */
   leaveEntry() {
     if (history.state?.opens) history.back();
     else this.go({ ...this.view, entry: "" }, { replaces: true });

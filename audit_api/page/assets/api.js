@@ -1,57 +1,57 @@
-// The only door to the API. Addresses are relative to the page's own, so that it works at the
-// audit API's port and behind PodWarden's origin alike.
+// The only module that calls the API. URLs are relative to the page's own, so that they work at
+// the audit API's port and behind PodWarden's origin.
 
 const SETTINGS = new URL("../../api/v1/settings/", document.baseURI);
 const SESSION = new URL("activity/session", document.baseURI);
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 const PAGE_LENGTH = 100;
 
-/** The API wants to know who is asking. */
+/** The API requires credentials (401). */
 export class SignInNeededError extends Error {}
 
-/** The API will not answer this, however often it is asked. The message says why. */
+/** The API refuses this request (4xx); a retry would not help. The message says why. */
 export class RefusedError extends Error {
   constructor(status, detail) {
-    super(typeof detail === "string" ? detail : detail?.[0]?.msg ?? `The API answered ${status}`);
+    super(typeof detail === "string" ? detail : detail?.[0]?.msg ?? `The API responded ${status}`);
     this.status = status;
     this.parameter = typeof detail === "object" ? detail?.[0]?.loc?.at(-1) : undefined;
   }
 }
 
-/** Not now: the API or its database is away. Asking again may help. */
+/** The API or its database is unavailable. A retry may succeed. */
 export class AwayError extends Error {}
 
-/** Return { items, next }: a page of entries and the cursor of the one after it. */
-export function entries(question, { cursor, signal } = {}) {
-  return page("mcp-audit", { ...question, expand: "details", limit: PAGE_LENGTH, cursor }, signal);
+/** Return { items, next }: a page of entries and the cursor of the next page. */
+export function entries(query, { cursor, signal } = {}) {
+  return page("mcp-audit", { ...query, expand: "details", limit: PAGE_LENGTH, cursor }, signal);
 }
 
-/** Return { items, next }: a page of tool calls and the cursor of the one after it. */
-export function invocations(question, { cursor, signal } = {}) {
-  return page("mcp-audit/invocations", { ...question, limit: PAGE_LENGTH, cursor }, signal);
+/** Return { items, next }: a page of tool calls and the cursor of the next page. */
+export function invocations(query, { cursor, signal } = {}) {
+  return page("mcp-audit/invocations", { ...query, limit: PAGE_LENGTH, cursor }, signal);
 }
 
-/** Return one tool call with the API calls that it made. */
+/** Return one tool call with its API calls. */
 export function invocation(id, signal) {
   return json(`mcp-audit/invocations/${encodeURIComponent(id)}`, {}, signal);
 }
 
-/** Return the gaps within a span of time. */
+/** Return the gaps that overlap a span of time. */
 export function gaps({ since, until }, signal) {
   return json("mcp-audit/gaps", { since, until, limit: PAGE_LENGTH }, signal);
 }
 
-/** Return the tokens that have been used. */
+/** Return the tokens in use. */
 export function tokens(signal) {
   return json("mcp-audit/tokens", {}, signal);
 }
 
-/** Return the counts of calls by time and by class of status. */
-export function stats(question, signal) {
-  return json("mcp-audit/stats", question, signal);
+/** Return the counts of calls by bucket of time and class of status. */
+export function stats(query, signal) {
+  return json("mcp-audit/stats", query, signal);
 }
 
-/** Return the call with this id: an API call, or else a tool call. */
+/** Return the API call with this id, or the tool call if there is no such API call. */
 export async function call(id) {
   try {
     return await json(`mcp-audit/entries/${encodeURIComponent(id)}`, {});
@@ -61,23 +61,26 @@ export async function call(id) {
   }
 }
 
-/** Return where new entries can be listened for. */
-export function streamAddress(question) {
-  return address("mcp-audit/stream", question);
+/** Return the URL of the live stream. */
+export function streamAddress(query) {
+  return address("mcp-audit/stream", query);
 }
 
-/** Return where the entries can be fetched as a file. */
-export function exportAddress(format, question) {
-  return address("mcp-audit/export", { format, ...question });
+/** Return the URL of an export. */
+export function exportAddress(format, query) {
+  return address("mcp-audit/export", { format, ...query });
 }
 
-/** Return { name, role } of who is asking, or null for a stranger; both null if PodWarden knows. */
+/**
+ * Return { name, role } of the reader, or null if it is not signed in. Both are null if PodWarden
+ * admits the reader.
+ */
 export async function reader() {
-  const answer = await send(SESSION);
-  return answer.ok ? answer.json() : null;
+  const response = await send(SESSION);
+  return response.ok ? response.json() : null;
 }
 
-/** Trade a token for a session. */
+/** Exchange a token for a session. */
 export async function signIn(token) {
   await checked(await send(SESSION, {
     method: "POST",
@@ -91,55 +94,55 @@ export async function signOut() {
   await send(SESSION, { method: "DELETE", headers: { "X-Requested-With": "activity-log" } });
 }
 
-async function page(path, question, signal) {
-  const answer = await checked(await send(address(path, question), { signal }));
-  return { items: await read(answer), next: nextCursor(answer.headers.get("Link")) };
+async function page(path, query, signal) {
+  const response = await checked(await send(address(path, query), { signal }));
+  return { items: await read(response), next: nextCursor(response.headers.get("Link")) };
 }
 
-async function json(path, question, signal) {
-  return read(await checked(await send(address(path, question), { signal })));
+async function json(path, query, signal) {
+  return read(await checked(await send(address(path, query), { signal })));
 }
 
-function address(path, question) {
-  const known = Object.entries(question).filter(([, value]) => value !== undefined && value !== null);
+function address(path, query) {
+  const known = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
   const target = new URL(path, SETTINGS);
   target.search = new URLSearchParams(known);
   return target;
 }
 
-/** Return the cursor in a Link field, or null. The cursor alone: the rest may lack our prefix. */
+/** Return the cursor in a Link field, or null. Not the whole link: it may lack our prefix. */
 function nextCursor(link) {
   const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(link ?? "")?.[1];
   return target ? new URL(target, SETTINGS).searchParams.get("cursor") : null;
 }
 
 async function send(target, { signal, ...init } = {}) {
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
     return await fetch(target, {
       ...init,
       credentials: "same-origin",
       cache: "no-store",
-      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new AwayError("The audit API does not answer");
+    throw new AwayError("The audit API does not respond");
   }
 }
 
-async function checked(answer) {
-  if (answer.ok) return answer;
-  const detail = await answer.json().then((body) => body.detail, () => undefined);
-  if (answer.status === 401) throw new SignInNeededError(detail ?? "Not authenticated");
-  if (answer.status >= 500) throw new AwayError(detail ?? `The audit API answers ${answer.status}`);
-  throw new RefusedError(answer.status, detail);
+async function checked(response) {
+  if (response.ok) return response;
+  const detail = await response.json().then((body) => body.detail, () => undefined);
+  if (response.status === 401) throw new SignInNeededError(detail ?? "Not authenticated");
+  if (response.status >= 500) throw new AwayError(detail ?? `The audit API responded ${response.status}`);
+  throw new RefusedError(response.status, detail);
 }
 
-async function read(answer) {
+async function read(response) {
   try {
-    return await answer.json();
+    return await response.json();
   } catch {
-    throw new AwayError("The answer of the audit API broke off");
+    throw new AwayError("The response of the audit API broke off");
   }
 }

@@ -1,5 +1,5 @@
-// Calls that arrive while the page is looked at. They wait while somebody is reading: nothing
-// moves under a pointer, a finger or the focus.
+// Calls that arrive while the page is open. They are held back while the reader is reading, so that
+// no row moves under a pointer, a finger or the focus.
 
 import { byId, say } from "./elements.js";
 import { grouped } from "./texts.js";
@@ -19,9 +19,9 @@ export class Arrivals {
   #show;
 
   /**
-   * `show(entries, { isAsked })` is called with what waited, or with null when it was too much to
-   * keep; `isAsked` says that the reader wants to see it now.
-   * `isHeld()` may name further reasons to wait.
+   * `show(entries, { isAsked })` is called with the calls that waited, or with null if they were too
+   * many to keep; `isAsked` says that the reader has pressed the button.
+   * `isHeld()` gives further reasons to hold calls back.
    */
   constructor(table, { show, isHeld }) {
     this.#table = table;
@@ -40,7 +40,7 @@ export class Arrivals {
     });
   }
 
-  /** Say whether somebody is reading, so that rows must stay where they are. */
+  /** Whether the reader is reading, so that rows must not move. */
   get areHeld() {
     return this.#isHeld() || this.#isPointedAt || scrollY > TOP_PIXELS
       || (this.#table.contains(document.activeElement) && document.activeElement !== this.#table)
@@ -54,7 +54,7 @@ export class Arrivals {
     this.settleSoon();
   }
 
-  /** Show what waits, unless somebody is reading; many that come at once are shown at once. */
+  /** Show the waiting calls after a short delay, or count them while the reader is reading. */
   settleSoon() {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;

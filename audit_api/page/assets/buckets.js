@@ -1,17 +1,17 @@
-// How time is divided for the chart. Values in, values out.
+// How the chart divides time into buckets. Pure functions.
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 const LENGTHS = { minute: MINUTE, hour: HOUR, day: DAY };
-const MOST = 30 * DAY;  // the API counts 31 days at once, and no more
+const MOST = 30 * DAY;  // the API's limit is 31 days
 
 /**
- * Return { bucket, since, until } for a chart of what a question asks for.
+ * Return { bucket, since, until } for the chart of a query.
  *
- * Without a beginning it is the last day; or the last thirty, should the last day be empty; or
- * those up to the newest entry. Of a longer time the end is drawn.
+ * Without `since` it is the last day; the last thirty days if that day is empty; or the thirty days
+ * up to the newest entry if those are empty too. Of a longer span only the end is drawn.
  */
 export function divided({ since, until }, newest, now = Date.now()) {
   const latest = newest ? Date.parse(newest) : now;
@@ -28,7 +28,7 @@ export function endOf(start, bucket) {
   return new Date(Date.parse(start) + LENGTHS[bucket]);
 }
 
-/** Return how many calls a bucket counts. */
+/** Return the number of calls in a bucket. */
 export function totalOf(counts) {
   return counts["2xx"] + counts["3xx"] + counts["4xx"] + counts["5xx"] + counts.other;
 }

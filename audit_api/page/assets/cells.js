@@ -1,14 +1,14 @@
-// The cells that rows of calls and of tool calls have in common.
+// Cells that rows of API calls and of tool calls share.
 
 import { element } from "./elements.js";
 import { cell, tableRow } from "./table.js";
 import { between, exact, timeElement } from "./times.js";
 import { count, spaced, visible } from "./texts.js";
 
-// The columns after these go when there is little room, so no cell may span them.
+// The columns after these are hidden on narrow screens, so no cell may span them.
 const ALWAYS_SHOWN = 5;
 
-/** Return a value that becomes a filter when it is pressed. */
+/** Return a button with a value; pressing it filters by that value. */
 export function filterButton(value, label, narrow, properties = {}) {
   const shown = visible(value);
   return element("button", {
@@ -16,14 +16,14 @@ export function filterButton(value, label, narrow, properties = {}) {
   }, element("bdi", {}, shown));
 }
 
-/** Return the cell that says when, and that opens the details. */
+/** Return the cell with the time, which is a button that opens the details. */
 export function timeCell(iso, name, open) {
   return cell("time", element("button", {
     type: "button", class: "when", "aria-haspopup": "dialog", "data-exact": exact(new Date(iso)), onclick: open,
   }, timeElement(iso), element("span", { class: "unseen" }, `, details of ${visible(name)}`)));
 }
 
-/** Return the row of a gap: what is missing is shown where it is missing. */
+/** Return the row of a gap, for its place in the order of time. */
 export function gapRow(gap, columns) {
   const number = gap.count === null ? "Records" : count(gap.count, "record");
   const span = between(new Date(gap.from), new Date(gap.to));
@@ -35,10 +35,10 @@ export function gapRow(gap, columns) {
     ...columns.slice(ALWAYS_SHOWN).map(([name]) => cell(name)));
 }
 
-/** Return the mark of a call whose tool call was inferred, or null. */
+/** Return the mark "inferred" if the call's tool call was inferred, otherwise null. */
 export function inferredMark(attribution) {
   if (attribution !== "inferred") return null;
   return element("span", {
-    class: "mark", title: "Inferred: the only tool call of this token under way at that moment",
+    class: "mark", title: "Inferred: it was the only tool call of this token in flight at that moment",
   }, "inferred");
 }

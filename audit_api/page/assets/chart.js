@@ -1,4 +1,4 @@
-// Calls over time, stacked by class of status. The same numbers stand in a table below it.
+// Calls over time, stacked by class of status, with the same numbers in a table below.
 
 import { divided, endOf, totalOf } from "./buckets.js";
 import * as api from "./api.js";
@@ -34,17 +34,17 @@ export class Chart {
     new ResizeObserver(() => this.#draw()).observe(this.#picture);
   }
 
-  /** Ask for the numbers of a question, and draw them. */
-  async load(question, newest, signal) {
-    const division = divided(question, newest);
-    this.#buckets = await api.stats({ ...question, ...division }, signal);
+  /** Load and draw the numbers of a query. */
+  async load(query, newest, signal) {
+    const division = divided(query, newest);
+    this.#buckets = await api.stats({ ...query, ...division }, signal);
     this.#division = division;
     this.#figure.hidden = false;
     this.#tell();
     this.#draw();
   }
 
-  /** Say in words, and in the table, what the picture shows. */
+  /** Update the texts, the legend and the table from the numbers. */
   #tell() {
     const totals = Object.fromEntries(CLASSES.map(([name]) =>
       [name, this.#buckets.reduce((sum, counts) => sum + counts[name], 0)]));
@@ -159,7 +159,7 @@ export class Chart {
   }
 }
 
-/** Return the bars of one bucket, from the bottom up. What is there can be seen, however little. */
+/** Return the bars of one bucket, from the bottom up, each at least 1.5 pixels high. */
 function stack(counts, x, step, scale) {
   let bottom = BASE;
   return CLASSES.flatMap(([name]) => {

@@ -1,4 +1,4 @@
-// The filters in use, each with a way to be rid of it.
+// The active filters, each as a button that removes it.
 
 import { element } from "./elements.js";
 import { spaced, visible } from "./texts.js";
@@ -9,7 +9,7 @@ const WORDS = {
   token_id: "token", token_name: "token", client_ip: "client", invocation_id: "tool call", since: "from", until: "to",
 };
 
-/** Show the filters of a view in a list; `go(view)` is called when one is to go. */
+/** Show the filters of a view in a list; `go(view)` is called with the view without one. */
 export function showChips(list, view, tokens, go) {
   const chips = Object.entries(view.filters).map(([name, value]) =>
     chip(WORDS[name] ?? spaced(name), valueOf(name, value, view, tokens), () => go(withFilter(view, name, ""))));

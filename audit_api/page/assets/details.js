@@ -1,4 +1,4 @@
-// All that is known of one call, beside the table, or over it where there is no room beside it.
+// The details of one call: beside the table, or as a modal dialog on narrow screens.
 
 import { element } from "./elements.js";
 import { OUTCOMES, TOOL_OUTCOMES, badge, meaning, toolMeaning } from "./statuses.js";
@@ -7,7 +7,7 @@ import { exact } from "./times.js";
 
 const BESIDE = matchMedia("(min-width: 70rem)");
 
-/** What is told of an API call: [name, words, whether the value can be a filter]. */
+/** The fields of an API call: [name, label, whether the value can be a filter]. */
 const ENTRY_FIELDS = [
   ["token_name", "Token", false], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true],
   ["outcome", "Outcome", true], ["duration_ms", "Duration", false], ["tool", "Tool", true],
@@ -83,7 +83,7 @@ export class Details {
     const id = isToolCall ? call.id : call.invocation_id;
     if (id === null) return null;
     return element("button", { type: "button", onclick: () => this.#actions.showInvocation(id) },
-      isToolCall ? "Show this tool call alone" : "Show its tool call");
+      isToolCall ? "Show only this tool call" : "Show its tool call");
   }
 }
 
@@ -113,7 +113,7 @@ function copyButton(call) {
   return button;
 }
 
-/** Where the browser does not let pages copy (plain HTTP), the reader does it. */
+/** Without clipboard access (plain HTTP), show the text selected, for the reader to copy. */
 function showForCopying(button, text) {
   const field = element("textarea", { readonly: true, "aria-label": "This call as text" });
   field.value = text;
@@ -121,7 +121,7 @@ function showForCopying(button, text) {
   field.select();
 }
 
-/** Return a call as lines of text, as one pastes them into a ticket. */
+/** Return a call as lines of text, for pasting into a ticket. */
 function asText(call) {
   const fields = "api_calls" in call ? TOOL_FIELDS : ENTRY_FIELDS;
   const known = fields.filter(([name]) => call[name] !== null && call[name] !== undefined);

@@ -1,12 +1,11 @@
-// Makes elements. Text from outside becomes text nodes and nothing else: nothing here, nor
-// anywhere on this page, parses HTML.
+// Makes elements. Untrusted text becomes text nodes only; no code of this page parses HTML.
 
-/** Return a new element. Properties named `on…` listen; null, undefined and false are left out. */
+/** Return a new element. Properties named `on…` are event handlers; null, undefined and false are omitted. */
 export function element(name, properties = {}, ...children) {
   return furnish(document.createElement(name), properties, children);
 }
 
-/** Return a new SVG element, made likewise. */
+/** Return a new SVG element, with properties as in `element`. */
 export function drawing(name, properties = {}, ...children) {
   return furnish(document.createElementNS("http://www.w3.org/2000/svg", name), properties, children);
 }
@@ -16,7 +15,7 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Set the text of an element if it is another one: screen readers notice each change. */
+/** Set the text of an element only if it differs: screen readers announce each assignment. */
 export function say(where, text) {
   if (where.textContent !== text) where.textContent = text;
 }

@@ -11,7 +11,7 @@ export const ENTRY_COLUMNS = [
   ["status", "Status"], ["tool", "Tool"], ["duration", "Duration"],
 ];
 
-/** Return the row of an entry. `narrow(name, value)` sets a filter; `open(entry)` shows all of it. */
+/** Return the row of an entry. `narrow(name, value)` sets a filter; `open(entry)` shows its details. */
 export function entryRow(entry, { narrow, open }) {
   const { method, path, status_code: status, tool } = entry;
   return tableRow(
@@ -28,13 +28,13 @@ export function entryRow(entry, { narrow, open }) {
     cell("duration", duration(entry.duration_ms)));
 }
 
-/** Return the cell of a token; the id is the better filter, as names may be given twice. */
+/** Return the cell of a token. It filters by id if there is one, because names are not unique. */
 export function tokenCell({ token_id: id, token_name: name }, narrow) {
   return cell("token", filterButton(name, "token",
     () => id === null ? narrow("token_name", name) : narrow("token_id", id)));
 }
 
-/** Say whether a click means the row: not one of its buttons, and no text being selected. */
+/** Whether a click is meant for the row: not for one of its buttons, and no selection of text. */
 export function opensRow(event) {
   return event.target.closest("button") === null && document.getSelection().isCollapsed;
 }

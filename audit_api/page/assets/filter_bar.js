@@ -1,4 +1,4 @@
-// The controls that narrow the view.
+// The controls that filter the view.
 
 import { element } from "./elements.js";
 import { OUTCOMES, TOOL_OUTCOMES } from "./statuses.js";
@@ -16,7 +16,7 @@ export class FilterBar {
   #controls = {};
   #go;
 
-  /** `go(view)` is called with what the reader wants to see. */
+  /** `go(view)` is called with the view that the reader chose. */
   constructor(form, go) {
     this.#go = go;
     for (const name of ["path", "tool"]) this.#controls[name] = this.#textField(name);
@@ -40,7 +40,7 @@ export class FilterBar {
     form.replaceChildren(this.#opener, this.#fields);
   }
 
-  /** Offer the tokens. Which one is only a question when there are several. */
+  /** Offer the tokens. The control is hidden if there is only one. */
   showTokens(tokens) {
     const { filters } = this.#view;
     const chosen = filters.token_id ? `token_id=${filters.token_id}`
@@ -50,7 +50,7 @@ export class FilterBar {
     this.#field("token").hidden = known.length < 2;
   }
 
-  /** Show what a view filters by. */
+  /** Show the filters of a view in the controls. */
   show(view, tokens) {
     this.#view = view;
     const { filters } = view;
@@ -69,7 +69,7 @@ export class FilterBar {
     for (const name of CALLS_ONLY) this.#field(name).hidden = view.byTool;
   }
 
-  /** Put the focus where one begins to filter. */
+  /** Open the filters and focus the first text field. */
   focus() {
     this.#unfold(true);
     const first = this.#view.byTool ? this.#controls.tool : this.#controls.path;
@@ -125,7 +125,7 @@ export class FilterBar {
   }
 }
 
-/** Offer options, and the chosen one even if it is not among them: the address may name any. */
+/** Offer options, and the chosen one even if it is not among them: the URL may contain any. */
 function offer(select, all, options, chosen = "", label = chosen) {
   const there = chosen === "" || options.some(([value]) => value === chosen);
   const offered = [["", all], ...options, ...(there ? [] : [[chosen, label]])];
@@ -139,7 +139,7 @@ function tokenChosen(view, chosen) {
   return chosen ? withFilter(nothing, chosen.slice(0, end), chosen.slice(end + 1)) : nothing;
 }
 
-/** Return a moment as a `datetime-local` field has it: local time, no zone. */
+/** Return a moment as the value of a `datetime-local` field: local time, no zone. */
 function localInput(iso) {
   const moment = new Date(iso ?? NaN);
   if (Number.isNaN(moment.getTime())) return "";

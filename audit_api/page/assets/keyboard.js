@@ -1,8 +1,8 @@
-// Single keys that do things. They can be switched off (WCAG 2.1.4), and never act while typing.
+// Single-key shortcuts. They can be switched off (WCAG 2.1.4) and are ignored in text fields.
 
 const STORED = "podwarden-activity-log-keys";
 
-/** Listen for keys; `actions` maps a key to what it does. The box switches all of them but Escape. */
+/** Handle keys; `actions` maps a key to its function. The checkbox switches all but Escape. */
 export function listenForKeys(box, actions) {
   box.checked = readStored() !== "off";
   box.addEventListener("change", () => store(box.checked ? "on" : "off"));
@@ -18,7 +18,7 @@ function takesText(target) {
   return target.closest("input:not([type=checkbox]), select, textarea, [contenteditable]") !== null;
 }
 
-// Storage can be forbidden; then the choice lasts as long as the page.
+// The browser may forbid storage; the choice is then lost when the page is closed.
 function readStored() {
   try {
     return localStorage.getItem(STORED);

@@ -1,34 +1,34 @@
-// The live tail: new entries as they are written. It keeps trying until it is stopped.
+// The live stream: new entries as they are written. Reconnects until it is stopped.
 
 import { streamAddress } from "./api.js";
 
 const SLOWEST_RETRY_MS = 30_000;
 
-export class LiveTail {
-  #listener;
+export class LiveStream {
+  #subscriber;
   #source = null;
   #timer = 0;
   #failures = 0;
 
-  /** The listener has `opened()`, `arrived(entry)` and `lost()`. */
-  constructor(listener) {
-    this.#listener = listener;
+  /** The subscriber has `opened()`, `arrived(entry)` and `lost()`. */
+  constructor(subscriber) {
+    this.#subscriber = subscriber;
   }
 
-  /** Listen for the entries that answer this question, and for no others. */
-  start(question) {
+  /** Stream the entries that match this query, instead of any earlier one. */
+  start(query) {
     this.stop();
-    const source = new EventSource(streamAddress(question));
+    const source = new EventSource(streamAddress(query));
     this.#source = source;
     source.addEventListener("open", () => {
       this.#failures = 0;
-      this.#listener.opened();
+      this.#subscriber.opened();
     });
-    source.addEventListener("entry", (event) => this.#listener.arrived(JSON.parse(event.data)));
+    source.addEventListener("entry", (event) => this.#subscriber.arrived(JSON.parse(event.data)));
     source.addEventListener("error", () => {
-      this.#listener.lost();
-      // The browser tries again after a cut connection, but gives up after any answer but 200.
-      if (source.readyState === EventSource.CLOSED) this.#startLater(question);
+      this.#subscriber.lost();
+      // The browser reconnects after a cut connection, but gives up after any status but 200.
+      if (source.readyState === EventSource.CLOSED) this.#startLater(query);
     });
   }
 
@@ -38,10 +38,10 @@ export class LiveTail {
     this.#source = null;
   }
 
-  #startLater(question) {
+  #startLater(query) {
     this.stop();
     this.#failures += 1;
     const wait = Math.min(1_000 * 2 ** this.#failures, SLOWEST_RETRY_MS);
-    this.#timer = setTimeout(() => this.start(question), wait);
+    this.#timer = setTimeout(() => this.start(query), wait);
   }
 }

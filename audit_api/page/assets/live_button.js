@@ -1,13 +1,13 @@
-// The button that says whether the page is live, and pauses it.
+// The button that shows the state of the live stream and pauses it.
 
 import { say } from "./elements.js";
 
 const STATES = {
   waiting: ["Live", "Connecting for new calls; press to pause"],
   live: ["Live", "New calls appear as they happen; press to pause"],
-  lost: ["Retrying", "The live connection is lost and tried again; press to pause"],
-  paused: ["Paused", "New calls are counted, not shown; press to go on"],
-  past: ["Past", "The time that is shown has ended, so nothing new appears"],
+  lost: ["Retrying", "The live connection is lost and is being retried; press to pause"],
+  paused: ["Paused", "New calls are counted, not shown; press to continue"],
+  past: ["Past", "The selected time is over, so no new calls appear"],
 };
 
 export class LiveButton {
@@ -15,7 +15,7 @@ export class LiveButton {
   #state = "waiting";
   #isPaused = false;
 
-  /** `changed()` is called when the reader has paused, or goes on. */
+  /** `changed()` is called when the reader pauses or continues. */
   constructor(button, changed) {
     this.#button = button;
     button.addEventListener("click", () => {
@@ -32,7 +32,7 @@ export class LiveButton {
     this.#button.click();
   }
 
-  /** Show how the connection is: "waiting", "live", "lost" or "past". */
+  /** Show the state of the connection: "waiting", "live", "lost" or "past". */
   tell(state) {
     this.#state = state;
     this.#show();

@@ -1,15 +1,15 @@
-// Loads what a view asks for, keeps it up to date, and tries again while the API is away.
+// Loads the calls of a view, keeps them up to date, and retries while the API is unavailable.
 
 import * as api from "./api.js";
 import { Log } from "./log.js";
 import { ToolLog } from "./tool_log.js";
-import { questionOf } from "./view.js";
+import { queryOf } from "./view.js";
 
 const FIRST_RETRY_MS = 3_000;
 const SLOWEST_RETRY_MS = 20_000;
 
 export class Loader {
-  #listener;
+  #observer;
   #cancel = new AbortController();
   #timer = 0;
   #retryMs = FIRST_RETRY_MS;
@@ -18,47 +18,47 @@ export class Loader {
   #wanted = null;
 
   log = null;
-  question = {};
-  /** When what is shown was loaded; null while nothing is. */
+  query = {};
+  /** When the calls that are shown were loaded; null if there are none. */
   loadedAt = null;
 
   /**
-   * The listener has `loaded({ isNew, isFresh })`: a first page, or calls newer than it;
-   * `besides(signal)`, which loads what is shown around them; `failed(error)`; and `isHeld()`,
-   * which says whether somebody is reading, so that rows must stay where they are.
+   * The observer has `loaded({ isNew, isFresh })`, called after a first page or after newer calls;
+   * `besides(signal)`, which loads the chart and the tokens; `failed(error)`; and `isHeld()`, which
+   * says whether the reader is reading, so that rows must not move.
    */
-  constructor(listener) {
-    this.#listener = listener;
+  constructor(observer) {
+    this.#observer = observer;
   }
 
-  /** Load a view from its beginning. */
+  /** Load the first page of a view. */
   load(view) {
     this.#view = view;
-    this.question = questionOf(view);
+    this.query = queryOf(view);
     this.loadedAt = null;
     const log = view.byTool ? new ToolLog() : new Log(api.entries, api.gaps);
     return this.#attempt(async (signal) => {
-      await log.load(this.question, signal);
+      await log.load(this.query, signal);
       if (!signal.aborted) this.log = log;
     }, { isNew: true });
   }
 
-  /** Bring what is shown up to date, after what is under way; held rows only if the reader asked. */
+  /** Load newer calls, after the load in progress. Rows that are held move only if `isAsked`. */
   async refresh({ isAsked = false } = {}) {
-    const mayMove = () => isAsked || !this.#listener.isHeld();
+    const mayMove = () => isAsked || !this.#observer.isHeld();
     if (this.#isBusy) this.#wanted = { isAsked: isAsked || this.#wanted?.isAsked };
     else if (this.loadedAt === null) await this.load(this.#view);
     else {
-      await this.#attempt((signal) => mayMove() && this.log.refresh(this.question, signal, mayMove), { isFresh: true });
+      await this.#attempt((signal) => mayMove() && this.log.refresh(this.query, signal, mayMove), { isFresh: true });
     }
   }
 
   /** Add older calls. */
   older() {
-    return this.#attempt((signal) => this.log.older(this.question, signal));
+    return this.#attempt((signal) => this.log.older(this.query, signal));
   }
 
-  /** Give up what is under way, and do not try again. */
+  /** Cancel the load in progress, and do not retry. */
   stop() {
     this.#cancel.abort();
     this.#isBusy = false;
@@ -75,13 +75,13 @@ export class Loader {
       await work(signal);
       if (signal.aborted) return;
       this.loadedAt = new Date();
-      this.#listener.loaded({ isNew, isFresh });
-      await this.#listener.besides(signal);
+      this.#observer.loaded({ isNew, isFresh });
+      await this.#observer.besides(signal);
       this.#retryMs = FIRST_RETRY_MS;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof api.AwayError) this.#retryLater();
-      this.#listener.failed(error);
+      this.#observer.failed(error);
     }
     if (signal.aborted) return;
     this.#isBusy = false;

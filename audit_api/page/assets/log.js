@@ -1,4 +1,4 @@
-// What is shown of the audit log: the pages loaded so far, what arrived since, and the gaps.
+// The part of the audit log that is shown: the pages loaded so far, newer calls, and the gaps.
 
 import { merged, woven } from "./timeline.js";
 
@@ -9,7 +9,7 @@ export class Log {
   #gaps = [];
   #next = null;
 
-  /** `ask(question, { cursor, signal })` answers { items, next }; `askGaps` an array. */
+  /** `ask(query, { cursor, signal })` resolves to { items, next }; `askGaps` to an array. */
   constructor(ask, askGaps) {
     this.#ask = ask;
     this.#askGaps = askGaps;
@@ -20,18 +20,18 @@ export class Log {
   get hasMore() { return this.#next !== null; }
   get newest() { return this.#entries[0]?.created_at; }
 
-  /** Replace what is shown by the newest page. What was shown stays if that fails. */
-  async load(question, signal) {
-    const [page, gaps] = await this.#firstPage(question, signal);
+  /** Replace the calls by the newest page. They stay if that fails. */
+  async load(query, signal) {
+    const [page, gaps] = await this.#firstPage(query, signal);
     [this.#entries, this.#next, this.#gaps] = [page.items, page.next, gaps];
   }
 
   /**
-   * Add what is new, if rows still may move when it is known. If it no longer joins on to what is
-   * shown, it takes its place.
+   * Add newer calls, if rows may still move when they have been loaded. If the newest page does not
+   * overlap the calls shown, it replaces them.
    */
-  async refresh(question, signal, mayMove) {
-    const [page, gaps] = await this.#firstPage(question, signal);
+  async refresh(query, signal, mayMove) {
+    const [page, gaps] = await this.#firstPage(query, signal);
     if (!mayMove()) return;
     const joins = page.next === null || page.items.some(({ id }) => this.has(id));
     if (!joins) this.#next = page.next;
@@ -40,8 +40,8 @@ export class Log {
   }
 
   /** Add the page after the oldest entry shown. */
-  async older(question, signal) {
-    const page = await this.#ask(question, { cursor: this.#next, signal });
+  async older(query, signal) {
+    const page = await this.#ask(query, { cursor: this.#next, signal });
     this.#entries = merged(this.#entries, page.items);
     this.#next = page.next;
   }
@@ -55,14 +55,14 @@ export class Log {
     return this.#entries.some((entry) => entry.id === id);
   }
 
-  /** Return lines, newest first: { kind: "gap", … } or { kind: "entry", … }, each with its key. */
+  /** Return lines, newest first: { kind: "gap" or "entry", key, value }. */
   lines() {
     return woven(this.#entries, this.#gaps, !this.hasMore).map(({ gap, entry }) => gap
       ? { kind: "gap", key: `gap ${gap.id} ${gap.to} ${gap.count}`, value: gap }
       : { kind: "entry", key: entry.id, value: entry });
   }
 
-  #firstPage(question, signal) {
-    return Promise.all([this.#ask(question, { signal }), this.#askGaps(question, signal)]);
+  #firstPage(query, signal) {
+    return Promise.all([this.#ask(query, { signal }), this.#askGaps(query, signal)]);
   }
 }

@@ -1,28 +1,28 @@
-// What is said in place of calls, or above them: nothing there yet, nothing found, out of reach.
+// Messages in place of the calls or above them: no calls yet, no match, API unavailable.
 
 import { byId, element } from "./elements.js";
 import { visible } from "./texts.js";
 import { clock } from "./times.js";
 import { isNarrowed } from "./view.js";
 
-// The default ports of the audit API and of the sidecar, through which calls go.
+// The default ports of the audit API and of the sidecar.
 const AUDIT_API_PORT = "8110";
 const SIDECAR_PORT = "8100";
 
-/** Take back what was said. */
+/** Remove all messages. */
 export function clear() {
   byId("notice").replaceChildren();
   byId("place").replaceChildren();
 }
 
-/** Say why there is nothing to show. */
+/** Say why there are no calls to show. */
 export function nothing(view, clearFilters) {
   if (isNarrowed(view)) nothingFound(clearFilters);
   else if (view.byTool) noToolCalls();
   else noCalls();
 }
 
-/** Say that there are no calls at all, and how to make the first. */
+/** Say that there are no calls at all, and how to make the first one. */
 function noCalls() {
   const line = `curl -H "Authorization: Bearer $TOKEN" ${callOrigin()}/api/v1/clusters`;
   const copy = element("button", { type: "button", onclick: async () => {
@@ -42,33 +42,33 @@ function noToolCalls() {
 }
 
 function nothingFound(clearFilters) {
-  place("No calls match these filters", element("p", {}, "Take a filter away, or look at a longer time."),
+  place("No calls match these filters", element("p", {}, "Remove a filter, or choose a longer time."),
     element("p", {}, element("button", { type: "button", onclick: clearFilters }, "Clear all filters")));
 }
 
-/** Say that the log is out of reach; what was shown before stays. */
+/** Say that the log is unavailable; calls that were loaded stay. */
 export function away(error, loadedAt, retry) {
   const title = loadedAt ? "Not up to date" : "Nothing to show at the moment";
   const consequence = loadedAt
     ? `These calls were loaded at ${clock(loadedAt)}. Newer ones are still recorded and appear`
     : "Calls are still recorded and appear";
-  banner(title, element("p", {}, `${visible(error.message)}. ${consequence} when it is back, which is tried every few seconds.`),
+  banner(title, element("p", {}, `${visible(error.message)}. ${consequence} when it is back; the page retries every few seconds.`),
     element("button", { type: "button", onclick: retry }, "Try now"));
   byId("place").replaceChildren();
 }
 
-/** Say that the API does not answer this question. */
+/** Say that the API refuses this query. */
 export function refused(error, { clearFilters, signIn }) {
   const mayNotRead = error.status === 403;
   const place = error.parameter ? `${visible(String(error.parameter))}: ` : "";
   const [words, act] = mayNotRead ? ["Use another token", signIn] : ["Clear all filters", clearFilters];
-  banner(mayNotRead ? "You may not read the audit log" : "This question cannot be answered",
+  banner(mayNotRead ? "You may not read the audit log" : "This query is not valid",
     element("p", {}, `${place}${visible(error.message)}.`),
     element("button", { type: "button", onclick: act }, words));
   byId("place").replaceChildren();
 }
 
-/** Say something to screen readers alone. */
+/** Announce a text to screen readers only. */
 export function announce(words) {
   byId("announcer").textContent = words;
 }

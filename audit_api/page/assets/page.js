@@ -1,4 +1,4 @@
-// The page put together: the view in the address decides what is asked for and shown.
+// Assembles the page. The view in the URL decides what is loaded and shown.
 
 import { Address } from "./address.js";
 import * as api from "./api.js";
@@ -9,7 +9,7 @@ import { Details } from "./details.js";
 import { byId } from "./elements.js";
 import { FilterBar } from "./filter_bar.js";
 import { listenForKeys } from "./keyboard.js";
-import { LiveTail } from "./live.js";
+import { LiveStream } from "./live.js";
 import { LiveButton } from "./live_button.js";
 import { Loader } from "./loader.js";
 import * as notice from "./notice.js";
@@ -54,22 +54,22 @@ const arrivals = new Arrivals(byId("table"), {
   isHeld: () => liveButton.isPaused || details.isOpen || loader.loadedAt === null,
 });
 const liveButton = new LiveButton(byId("live"), () => arrivals.settleSoon());
-const tail = new LiveTail({
+const stream = new LiveStream({
   opened: () => {
     liveButton.tell("live");
-    refresh();  // what was written between the first answer and now
+    refresh();  // calls written between the first page and now
   },
   arrived: (entry) => loader.log.has(entry.id) || arrivals.add(entry),
   lost: () => {
     liveButton.tell("lost");
-    refresh();  // says why, if the API says so
+    refresh();  // shows the reason, if the API gives one
   },
 });
 const session = new Session({
   signedIn: () => begin(),
   signedOut: () => {
     forget();
-    begin();  // PodWarden may still let the reader in
+    begin();  // PodWarden may still admit the reader
   },
 });
 
@@ -86,7 +86,7 @@ function showControls() {
   showChips(byId("chips"), address.view, tokens, go);
 }
 
-/** Show which tokens there are. Only news is shown: the reader may be choosing, or typing. */
+/** Update the offered tokens, only if they changed: the reader may be using the control. */
 function showTokens() {
   tokens.meet(loader.log.entries);
   const news = JSON.stringify(tokens.options());
@@ -97,7 +97,7 @@ function showTokens() {
 }
 
 async function load() {
-  tail.stop();
+  stream.stop();
   arrivals.forget();
   sheet.fade();
   await loader.load(address.view);
@@ -119,22 +119,22 @@ function showLog({ isNew, isFresh }) {
   if (isNew) notice.announce(`Showing ${count(loader.log.size, address.view.byTool ? "tool call" : "call")}`);
 }
 
-/** Nothing is drawn where nothing is known to have happened. */
+/** Show the chart, unless there are no calls at all. */
 function showChart() {
   byId("chart").hidden = loader.log.size === 0 && !isNarrowed(address.view);
 }
 
 function listenLive() {
-  const { since, until, ...question } = aboutCalls(address.view, loader.question);
+  const { since, until, ...query } = aboutCalls(address.view, loader.query);
   for (const format of ["csv", "ndjson"]) {
-    byId(format).href = api.exportAddress(format, aboutCalls(address.view, loader.question));
+    byId(format).href = api.exportAddress(format, aboutCalls(address.view, loader.query));
   }
   liveButton.tell(until ? "past" : "waiting");
-  if (!until) tail.start(question);
+  if (!until) stream.start(query);
 }
 
 async function loadBesides(signal) {
-  await Promise.all([chart.load(aboutCalls(address.view, loader.question), loader.log.newest, signal), tokens.load(signal)]);
+  await Promise.all([chart.load(aboutCalls(address.view, loader.query), loader.log.newest, signal), tokens.load(signal)]);
   showTokens();
   showChart();
 }
@@ -212,7 +212,7 @@ function begin() {
   session.leave();
   sheet.begin(address.view.byTool);
   showControls();
-  session.showReader().catch(() => {});  // whoever is away is told of by the log itself
+  session.showReader().catch(() => {});  // the log reports an unavailable API
   load();
   showDetails();
 }
@@ -223,9 +223,9 @@ function leave(reason = "") {
   session.ask(reason);
 }
 
-/** Keep nothing of what was shown. */
+/** Remove all data from the page. */
 function forget() {
-  tail.stop();
+  stream.stop();
   loader.stop();
   loader.loadedAt = null;
   arrivals.forget();

@@ -1,4 +1,4 @@
-// Who is signed in, and the form for whoever is not.
+// The reader's session, and the form to sign in.
 
 import * as api from "./api.js";
 import { byId, say } from "./elements.js";
@@ -8,7 +8,7 @@ export class Session {
   #form = byId("sign-in").querySelector("form");
   #signedIn;
 
-  /** `signedIn()` is called when a session has begun, `signedOut()` when it was ended. */
+  /** `signedIn()` is called after signing in, `signedOut()` after signing out. */
   constructor({ signedIn, signedOut }) {
     this.#signedIn = signedIn;
     this.#form.addEventListener("submit", (event) => {
@@ -21,7 +21,7 @@ export class Session {
     });
   }
 
-  /** Show who is signed in. Whoever PodWarden itself lets in has no session of ours to end. */
+  /** Show the reader's name. A reader that PodWarden admits has no name and no session here. */
   async showReader() {
     const reader = await api.reader();
     byId("account").hidden = !reader?.name;

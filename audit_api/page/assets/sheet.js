@@ -1,4 +1,4 @@
-// The lines of a log as a table: which row shows which kind of line.
+// Shows the lines of a log in the table; each kind of line has its kind of row.
 
 import { byId, say } from "./elements.js";
 import { gapRow } from "./cells.js";
@@ -20,14 +20,14 @@ export class Sheet {
     this.#older.addEventListener("click", () => actions.older());
   }
 
-  /** Begin anew, for API calls or for tool calls. */
+  /** Empty the table and set its columns, for API calls or for tool calls. */
   begin(byTool) {
     this.#columns = byTool ? TOOL_COLUMNS : ENTRY_COLUMNS;
     this.#table.begin(byTool ? "Tool calls, newest first" : "API calls, newest first", this.#columns);
     this.#element.classList.toggle("by-tool", byTool);
   }
 
-  /** Show a log; rows that are `fresh` are marked for a moment. */
+  /** Show a log and return its number of lines; `fresh` rows are highlighted for a moment. */
   show(log, { fresh = false } = {}) {
     const lines = log.lines();
     this.#table.show(lines, { make: (line) => this.#row(line), keep: keepOpener, fresh });
@@ -39,12 +39,12 @@ export class Sheet {
     return lines.length;
   }
 
-  /** Show that what is shown answers an earlier question. */
+  /** Fade the rows: they belong to the previous view. */
   fade() {
     this.#element.classList.add("stale");
   }
 
-  /** Show nothing. */
+  /** Hide the table. */
   clear() {
     this.#element.hidden = true;
     this.#older.hidden = true;
@@ -59,7 +59,7 @@ export class Sheet {
     this.#table.makeCurrent(row);
   }
 
-  /** Move the focus by some rows and return the id of the call it comes to. */
+  /** Move the focus by `step` rows and return the id of the call at the new row. */
   move(step, options) {
     return this.#table.move(step, options)?.dataset.id;
   }
@@ -68,7 +68,7 @@ export class Sheet {
     return this.#element.contains(document.activeElement);
   }
 
-  /** Put the focus on the row of a call; on the table as a whole if it is not there. */
+  /** Focus the row of a call, or the table if there is no such row. */
   focus(id) {
     (this.#rowOf(id)?.querySelector("button") ?? byId("calls")).focus();
   }

@@ -1,4 +1,4 @@
-// What a status code and an outcome mean to an operator. Colour only repeats what the words say.
+// Words for status codes and outcomes. Colours only repeat what the words say.
 
 import { element } from "./elements.js";
 import { spaced } from "./texts.js";
@@ -22,7 +22,7 @@ export const OUTCOMES = {
   refused: "refused by the sidecar",
   upstream_unreachable: "API unreachable",
   upstream_timed_out: "API too slow",
-  upstream_broke_off: "answer broke off",
+  upstream_broke_off: "response broke off",
   client_closed: "caller hung up",
   interrupted: "result unknown",
 };
@@ -33,7 +33,7 @@ export const TOOL_OUTCOMES = {
   tool_error: "tool failed",
   protocol_error: "protocol error",
   cancelled: "cancelled",
-  unknown: "answer unreadable",
+  unknown: "response unreadable",
   interrupted: "result unknown",
 };
 
@@ -51,7 +51,7 @@ export function classOf(status) {
   return status >= 200 && status < 600 ? `${Math.floor(status / 100)}xx` : "other";
 }
 
-/** Return what happened, in a word or two: the outcome where that says more than the status. */
+/** Return what happened, in a word or two: the outcome if it says more than the status. */
 export function meaning(status, outcome) {
   if (outcome && outcome !== "completed") return OUTCOMES[outcome] ?? spaced(outcome);
   return PHRASES[status] ?? "";
@@ -64,7 +64,7 @@ export function toolMeaning(outcome, errorCode) {
   return errorCode === null || errorCode === undefined ? words : `${words} ${errorCode}`;
 }
 
-/** Return the coloured badge of a status code; it is a button when pressing it does something. */
+/** Return the coloured badge of a status code: a button if it has properties, otherwise text. */
 export function badge(status, properties = null) {
   const look = `badge is-${classOf(status)}`;
   const shown = String(status ?? "–");

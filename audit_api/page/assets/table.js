@@ -1,4 +1,4 @@
-// A table whose rows stay where they are while others come and go.
+// A table that keeps unchanged rows in place when others are added or removed.
 
 import { element } from "./elements.js";
 
@@ -12,7 +12,7 @@ export class Table {
     table.addEventListener("focusin", (event) => this.makeCurrent(event.target.closest("tr")));
   }
 
-  /** Begin anew with these columns: [class, heading]. */
+  /** Empty the table and set its columns: [class, heading]. */
   begin(caption, columns) {
     this.#rows.clear();
     this.#body = element("tbody", { role: "rowgroup" });
@@ -25,9 +25,8 @@ export class Table {
   }
 
   /**
-   * Show these lines, each { key, … }. A row that was there already is kept as it is, so that
-   * focus, selection and the place on the screen stay; `keep(line, row)` may adjust it.
-   * `make(line)` makes the others.
+   * Show these lines, each { key, … }. Existing rows are reused, so that focus, selection and scroll
+   * position are kept; `keep(line, row)` may adjust them. `make(line)` makes the other rows.
    */
   show(lines, { make, keep = () => {}, fresh = false }) {
     const keys = new Set(lines.map((line) => line.key));
@@ -50,7 +49,7 @@ export class Table {
     if (this.#current === null) this.makeCurrent(this.#stops[0] ?? null);
   }
 
-  /** Move by some rows from the current one; only to it when the focus comes from elsewhere. */
+  /** Focus the row `step` rows from the current one; the current one if the focus was elsewhere. */
   move(step, { isUnderWay = false } = {}) {
     const stops = this.#stops;
     const moves = isUnderWay || this.#table.contains(document.activeElement);
@@ -61,7 +60,7 @@ export class Table {
     return next;
   }
 
-  /** Let Tab reach one row alone: a hundred rows are not five hundred stops. */
+  /** Let Tab reach the buttons of one row only, not those of every row. */
   makeCurrent(row) {
     if (row === null || row.parentElement !== this.#body || row === this.#current) return;
     const before = this.#current;
@@ -85,7 +84,7 @@ export class Table {
   }
 }
 
-/** Return a table row. Roles are said aloud, as style sheets lay rows out as cards when narrow. */
+/** Return a table row. Roles are explicit, because the narrow layout removes the implicit ones. */
 export function tableRow(properties, ...cells) {
   const row = element("tr", { role: "row", ...properties }, ...cells);
   for (const button of row.querySelectorAll("button")) button.tabIndex = -1;

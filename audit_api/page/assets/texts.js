@@ -1,11 +1,11 @@
-// Words for values.
+// Values as text.
 
-// Controls, joiners and direction marks: invisible, or able to make other text look different.
+// Controls, joiners and direction marks: invisible, or able to change how other text looks.
 const DECEPTIVE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 const NUMBERS = new Intl.NumberFormat("en");
 
-/** Return text that others chose with everything in it that cannot be seen made visible. */
+/** Return untrusted text with its invisible characters escaped. */
 export function visible(text) {
   return text.replace(DECEPTIVE, (character) =>
     `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -16,7 +16,7 @@ export function count(number, noun) {
   return `${NUMBERS.format(number)} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** Return a number with its thousands apart. */
+/** Return a number with thousands separators. */
 export function grouped(number) {
   return NUMBERS.format(number);
 }
@@ -26,7 +26,7 @@ export function spaced(word) {
   return word.replaceAll("_", " ");
 }
 
-/** Return a duration with three digits that count. */
+/** Return a duration with two or three significant digits. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";
   if (ms < 9.95) return `${ms.toFixed(1)} ms`;

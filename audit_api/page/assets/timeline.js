@@ -1,15 +1,15 @@
-// Entries in order of time, and the gaps between them. Values in, values out.
+// Entries in order of time, and the gaps between them. Pure functions.
 
-/** Return entries newest first, each once; of two with one id the later argument's is kept. */
+/** Return entries newest first without duplicates; `arrived` replaces `shown`. */
 export function merged(shown, arrived) {
   const byKey = new Map([...shown, ...arrived].map((entry) => [entry.id, entry]));
   return [...byKey.values()].sort(newestFirst);
 }
 
 /**
- * Return lines: the entries with each gap put before the first entry that is older than its end.
+ * Return lines: the entries, with each gap before the first entry that is older than the gap's end.
  *
- * Gaps that end before the oldest entry wait for the pages to come, unless there are none.
+ * Gaps older than the oldest entry are omitted until all pages are loaded (`isComplete`).
  */
 export function woven(entries, gaps, isComplete) {
   const waiting = [...gaps].sort((one, other) => moment(other.to) - moment(one.to));

@@ -1,4 +1,4 @@
-// Moments as people read them.
+// Moments as text.
 
 import { element, say } from "./elements.js";
 
@@ -17,7 +17,7 @@ const EXACT = new Intl.DateTimeFormat("en-GB", {
 const SECONDS = new Intl.DateTimeFormat("en-GB", { ...CLOCK, second: "2-digit" });
 const OF_DAY = new Intl.DateTimeFormat("en-GB", CLOCK);
 
-/** Return how long ago a moment was when that is less than a day, and its date otherwise. */
+/** Return the age of a moment if it is less than a day, otherwise its date. */
 export function relative(moment, now = new Date()) {
   const age = now - moment;
   if (age < -MINUTE || age >= DAY) return date(moment, now);
@@ -32,7 +32,7 @@ export function exact(moment) {
   return EXACT.format(moment);
 }
 
-/** Return day and minute; the year too when it is another one. */
+/** Return day, hour and minute, and the year if it is not this one. */
 export function date(moment, now = new Date()) {
   return (moment.getFullYear() === now.getFullYear() ? DATE : LONG_DATE).format(moment);
 }
@@ -47,7 +47,7 @@ export function timeOfDay(moment) {
   return OF_DAY.format(moment);
 }
 
-/** Return "14:03:22 – 14:05:01", with the days when there are several. */
+/** Return "14:03:22 and 14:05:01", with dates unless both are today. */
 export function between(from, to) {
   const oneDay = from.toDateString() === to.toDateString();
   const day = oneDay && from.toDateString() === new Date().toDateString();
@@ -55,13 +55,13 @@ export function between(from, to) {
   return oneDay ? `${date(from)} and ${clock(to)}` : `${date(from)} and ${date(to)}`;
 }
 
-/** Return a `<time>` that says how long ago and, on hover, exactly when. */
+/** Return a `<time>` with the age as text and the exact time as title. */
 export function timeElement(iso) {
   const moment = new Date(iso);
   return element("time", { datetime: iso, title: exact(moment) }, relative(moment));
 }
 
-/** Bring what the `<time>` elements of a part of the page say up to date. */
+/** Update the texts of the `<time>` elements in a part of the page. */
 export function freshen(part) {
   const now = new Date();
   for (const shown of part.querySelectorAll("time[title]")) {

@@ -1,10 +1,10 @@
-// The tool calls that are shown, and below those that are open the API calls that they made.
+// The tool calls that are shown, and the API calls of those that are expanded.
 
 import * as api from "./api.js";
 import { Log } from "./log.js";
 
 export class ToolLog {
-  #log = new Log(askInvocations, (question, signal) => question.invocation_id ? [] : api.gaps(question, signal));
+  #log = new Log(askInvocations, (query, signal) => query.invocation_id ? [] : api.gaps(query, signal));
   #calls = new Map();
 
   get entries() { return this.#log.entries; }
@@ -12,31 +12,31 @@ export class ToolLog {
   get hasMore() { return this.#log.hasMore; }
   get newest() { return this.#log.newest; }
 
-  async load(question, signal) {
-    await this.#log.load(question, signal);
+  async load(query, signal) {
+    await this.#log.load(query, signal);
     this.#calls.clear();
-    if (question.invocation_id) await this.toggle(question.invocation_id);
+    if (query.invocation_id) await this.toggle(query.invocation_id);
   }
 
-  async refresh(question, signal, mayMove) {
-    await this.#log.refresh(question, signal, mayMove);
+  async refresh(query, signal, mayMove) {
+    await this.#log.refresh(query, signal, mayMove);
     await Promise.all([...this.#calls.keys()].map((id) => this.#open(id)));
   }
 
-  older(question, signal) {
-    return this.#log.older(question, signal);
+  older(query, signal) {
+    return this.#log.older(query, signal);
   }
 
   has(id) {
     return this.#log.has(id);
   }
 
-  /** Show the API calls of a tool call, or stop showing them. */
+  /** Expand or collapse a tool call. */
   async toggle(id) {
     if (!this.#calls.delete(id)) await this.#open(id);
   }
 
-  /** Return lines as `Log` does; kinds are "tool", "call" and "gap". */
+  /** Return lines as `Log` does; kinds are "tool", "call", "no calls" and "gap". */
   lines() {
     return this.#log.lines().flatMap((line) => {
       if (line.kind === "gap") return [line];
@@ -55,9 +55,9 @@ export class ToolLog {
   }
 }
 
-/** A link to one tool call shows that one, whatever else there is. */
-async function askInvocations(question, options) {
-  const { invocation_id: id } = question;
-  if (id === undefined) return api.invocations(question, options);
+/** Return a page of tool calls; only the one in `invocation_id`, if the view has that filter. */
+async function askInvocations(query, options) {
+  const { invocation_id: id } = query;
+  if (id === undefined) return api.invocations(query, options);
   return { items: [await api.invocation(id, options.signal)], next: null };
 }

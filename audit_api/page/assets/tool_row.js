@@ -1,4 +1,4 @@
-// The rows of tool calls: one for the call, and one for each API call that it made.
+// The rows of tool calls: one for the tool call, and one for each of its API calls.
 
 import { element } from "./elements.js";
 import { filterButton, inferredMark, timeCell } from "./cells.js";
@@ -14,7 +14,7 @@ export const TOOL_COLUMNS = [
 
 const UNKNOWN = "unknown tool";
 
-/** Return the row of a tool call. `toggle(id)` shows or hides the API calls that it made. */
+/** Return the row of a tool call. `toggle(id)` expands or collapses it. */
 export function toolRow({ value: invocation, isOpen }, { narrow, open, toggle }) {
   const { id, tool, outcome, status_code: status } = invocation;
   return tableRow(
@@ -48,10 +48,10 @@ export function callRow(call, { open }) {
     cell("duration", duration(call.duration_ms)));
 }
 
-/** Return the row that says that a tool call made no API calls. */
+/** Return the row of an expanded tool call without API calls. */
 export function noCallsRow() {
   return tableRow({ class: "made-call" },
     cell("time"), cell("token"),
-    element("td", { class: "tool-name hint", colspan: 3, role: "cell" }, "This tool call left no API calls in the audit log."),
+    element("td", { class: "tool-name hint", colspan: 3, role: "cell" }, "The audit log has no API calls of this tool call."),
     cell("duration"));
 }

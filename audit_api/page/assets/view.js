@@ -1,7 +1,7 @@
-// What is looked at: filters, span of time, grouping. It lives in the address, so that it can be
-// shared; values in, values out.
+// The view: filters, span of time, grouping. It is kept in the URL, so that it can be shared. Pure
+// functions.
 
-/** Spans of time that end now, and how long they are. */
+/** Spans of time that end now: [label, length in ms]. */
 export const SPANS = {
   "15m": ["Last 15 minutes", 15 * 60_000],
   "1h": ["Last hour", 3_600_000],
@@ -10,16 +10,16 @@ export const SPANS = {
   "30d": ["Last 30 days", 30 * 24 * 3_600_000],
 };
 
-/** The filters that tool calls have, too. */
+/** The filters that tool calls have as well. */
 export const TOOL_FILTERS = ["token_name", "token_id", "tool", "outcome", "invocation_id", "since", "until"];
 
 const TOOLS = "tools";
 
 /**
- * Return the view of an address's query string.
+ * Return the view in a URL's query string.
  *
- * Parameters that the page does not know count as filters: the API complains about them, so a
- * mistyped address never looks like an answer.
+ * Parameters that the page does not know become filters: the API refuses them, so a mistyped URL
+ * never shows the wrong calls.
  */
 export function readView(search) {
   const filters = Object.fromEntries(new URLSearchParams(search));
@@ -30,7 +30,7 @@ export function readView(search) {
   return { filters, span: span in SPANS ? span : "", byTool: show === TOOLS, entry };
 }
 
-/** Return the query string of a view, "" for the plain one. */
+/** Return the query string of a view; "" without filters. */
 export function viewSearch(view) {
   const search = new URLSearchParams(view.filters);
   if (view.span) search.set("span", view.span);
@@ -39,7 +39,7 @@ export function viewSearch(view) {
   return search.size ? `?${search}` : "";
 }
 
-/** Return the view with one filter set, or taken away when there is no value. */
+/** Return the view with one filter set, or removed if the value is empty. */
 export function withFilter(view, name, value) {
   const filters = { ...view.filters, [name]: String(value ?? "") };
   if (filters[name] === "") delete filters[name];
@@ -61,26 +61,26 @@ export function withGrouping(view, byTool) {
   return { ...view, byTool, filters: Object.fromEntries(kept), entry: "" };
 }
 
-/** Return the view of everything. */
+/** Return the view without filters. */
 export function withoutFilters(view) {
   return { ...view, filters: {}, span: "", entry: "" };
 }
 
-/** Say whether a view leaves anything out. */
+/** Whether a view has filters. */
 export function isNarrowed(view) {
   return Boolean(view.span) || Object.keys(view.filters).length > 0;
 }
 
-/** Return what to ask the API for; a span that ends now begins at a fixed moment from here on. */
-export function questionOf(view, now = Date.now()) {
-  const question = { ...view.filters };
-  if (view.span) question.since = new Date(now - SPANS[view.span][1]).toISOString();
-  return question;
+/** Return the API's parameters for a view. A span that ends now gets a fixed start. */
+export function queryOf(view, now = Date.now()) {
+  const query = { ...view.filters };
+  if (view.span) query.since = new Date(now - SPANS[view.span][1]).toISOString();
+  return query;
 }
 
-/** Return the same question about API calls, where it was one about tool calls. */
-export function aboutCalls(view, question) {
-  if (!view.byTool) return question;
-  const { outcome: _ofTheTool, ...others } = question;
+/** Return the parameters for API calls, without those that only tool calls have. */
+export function aboutCalls(view, query) {
+  if (!view.byTool) return query;
+  const { outcome: _ofTheTool, ...others } = query;
   return others;
 }
