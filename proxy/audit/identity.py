@@ -67,7 +67,7 @@ class Caller:
     token_id: UUID | None = None
     token_name: str | None = None
     token_hash: str | None = None
-    """Set only while the name is not known, because the token cache could not reach its database."""
+    """Set only while the name is unknown: the token cache could not reach its database."""
 
     @classmethod
     def of(cls, token_hash: str | Credentials, token: Token | Missing | None) -> "Caller":
