@@ -59,6 +59,7 @@ class RequestRelay:
     __slots__ = (
         "_client",
         "_exchange",
+        "_has_waited",
         "_heard_at",
         "_is_chunked",
         "_patience",
@@ -82,6 +83,7 @@ class RequestRelay:
         self._exchange: Exchange | None = None
         self._is_chunked = plan.head.body_is_chunked
         self._waiting: asyncio.Task[None] | None = None
+        self._has_waited = False
         self._heard_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
 
@@ -106,6 +108,8 @@ class RequestRelay:
         """
         if self.upstream_is_slow or self.body.is_complete:
             return False
+        if self._is_behind_a_response():
+            return False
         received = self._client.received
         if self.response is None:
             taken = self.body.take(received)
@@ -114,6 +118,21 @@ class RequestRelay:
         if taken:
             self._client.received = received[taken:]
         return taken > 0
+
+    def _is_behind_a_response(self) -> bool:
+        """Say whether to wait a turn of the loop, so that what the upstream has sent is read.
+
+        It may be a response before the request's end, with the connection closed behind it. To
+        write on would fail, and end the transport before that response was read. One turn is
+        enough, and more would let an upstream that never stops sending starve the request.
+        """
+        response, has_waited = self.response, self._has_waited
+        self._has_waited = False
+        if response is None or has_waited or not response.connection.has_unread_news():
+            return False
+        self._has_waited = True
+        asyncio.get_running_loop().call_soon(self._client.go_on)
+        return True
 
     def client_is_slow(self) -> None:
         """Pause the response."""
