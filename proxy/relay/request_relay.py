@@ -9,7 +9,7 @@ is shown to the exchange before it is sent: after a kill in between, its tool ca
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Protocol
+from typing import Final, Protocol
 
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange
@@ -32,6 +32,9 @@ from proxy.relay.plan import Plan, Service
 from proxy.relay.response_relay import ResponseRelay
 from proxy.relay.states import State
 from proxy.relay.upstream_connection import UpstreamConnection
+
+TURNS_TO_READ: Final = 2
+"""uvloop runs what was called soon before it polls: the sockets are read in the turn between."""
 
 
 class Client(Protocol):
@@ -59,11 +62,11 @@ class RequestRelay:
     __slots__ = (
         "_client",
         "_exchange",
-        "_has_waited",
         "_heard_at",
         "_is_chunked",
         "_patience",
         "_service",
+        "_turns_waited",
         "_waiting",
         "body",
         "plan",
@@ -83,7 +86,7 @@ class RequestRelay:
         self._exchange: Exchange | None = None
         self._is_chunked = plan.head.body_is_chunked
         self._waiting: asyncio.Task[None] | None = None
-        self._has_waited = False
+        self._turns_waited = 0
         self._heard_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
 
@@ -108,7 +111,7 @@ class RequestRelay:
         """
         if self.upstream_is_slow or self.body.is_complete:
             return False
-        if self._is_behind_a_response():
+        if self._waits_for_a_response():
             return False
         received = self._client.received
         if self.response is None:
@@ -119,18 +122,19 @@ class RequestRelay:
             self._client.received = received[taken:]
         return taken > 0
 
-    def _is_behind_a_response(self) -> bool:
-        """Say whether to wait a turn of the loop, so that what the upstream has sent is read.
+    def _waits_for_a_response(self) -> bool:
+        """Say whether to wait, so that the loop reads what the upstream has sent.
 
         It may be a response before the request's end, with the connection closed behind it. To
-        write on would fail, and end the transport before that response was read. One turn is
-        enough, and more would let an upstream that never stops sending starve the request.
+        write on would fail, and end the transport before that response was read. The loop has
+        read after TURNS_TO_READ; to wait for longer would let an upstream that never stops
+        sending starve the request.
         """
-        response, has_waited = self.response, self._has_waited
-        self._has_waited = False
-        if response is None or has_waited or not response.connection.has_unread_news():
+        response, turns = self.response, self._turns_waited
+        self._turns_waited = 0
+        if response is None or turns == TURNS_TO_READ or not response.connection.has_unread_news():
             return False
-        self._has_waited = True
+        self._turns_waited = turns + 1
         asyncio.get_running_loop().call_soon(self._client.go_on)
         return True
 

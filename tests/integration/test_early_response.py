@@ -54,9 +54,9 @@ def after_reading(size: int, response: bytes) -> Callable[[Call], Awaitable[None
 
 
 def uploaded(port: int, head: bytes, body: bytes, wanted: int) -> bytes:
-    """Send *head*, and *body* for as long as the peer takes it; return *wanted* bytes of what came.
+    """Send *head*, and *body* while the peer takes it; return *wanted* bytes of what came.
 
-    With plain sockets in threads: reading goes on when writing fails, as in the clients that matter.
+    With plain sockets in threads: reading goes on when writing fails.
     """
 
     def send() -> None:
