@@ -120,7 +120,7 @@ async def test_a_defect_costs_one_answer_and_leaves_one_line(database_url):
 
         failed = await service.logged("question.failed")
         assert failed["error"] == "RecordRefusedError"
-        assert "/database.py:" in failed["where"]
+        assert "/audit_log/postgres/" in failed["where"]
         assert service.noise == []
 
 

@@ -111,6 +111,8 @@ def endlessly(head: bytes, piece: bytes) -> Behaviour:
         await call.send(head)
         while not call.hung_up.is_set():
             await call.send(piece)
+            # A peer that keeps pace never makes `send` wait: the client in this loop would starve.
+            await asyncio.sleep(0)
 
     return behave
 
