@@ -90,9 +90,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._flow.cut()
 
     def end_sending(self) -> None:
-        """Pass on that the client sends nothing more through a tunnel."""
+        """Pass on that the client sends nothing more through a tunnel.
+
+        Over TLS, or once the upstream ends as well, that ends both directions. The sink learns of
+        the end when the connection is lost, as of any other.
+        """
         if self.is_open and not self._flow.end():
-            self.close()
+            self._flow.transport.close()
 
     def close(self) -> None:
         """End the connection when what was sent has gone out. The sink hears nothing."""

@@ -75,6 +75,23 @@ async def test_an_upgrade_passes_over_tls(
         await (await secure_upstream.entered()).gone()
 
 
+async def test_a_client_that_ends_its_half_of_a_tunnel_over_tls_ends_both_halves(
+    secure_upstream: Upstream, certificate: tuple[ssl.SSLContext, Path]
+) -> None:
+    accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
+    secure_upstream.plan(switching_to_echo(accepted))
+    async with (
+        running_sidecar(
+            secure_upstream.url, PROXY_UPSTREAM_CA_FILE=str(certificate[1])
+        ) as sidecar,
+        connected(sidecar.port) as client,
+    ):
+        await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
+        assert (await client.answer()).head == accepted
+        client.end_sending()
+        assert await client.read_to_the_end() == b""
+
+
 async def test_a_certificate_for_another_name_is_502(tmp_path: Path) -> None:
     context, trusted = self_signed(ELSEWHERE, tmp_path)
     async with (
