@@ -111,6 +111,8 @@ def endlessly(head: bytes, piece: bytes) -> Behaviour:
         await call.send(head)
         while not call.hung_up.is_set():
             await call.send(piece)
+            # The sidecar may be in this loop, and sending does not wait while there is room.
+            await asyncio.sleep(0)
 
     return behave
 
