@@ -59,7 +59,9 @@ async def test_an_upgrade_passes_over_tls(
     accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
     secure_upstream.plan(switching_to_echo(accepted))
     async with (
-        serving_sidecar(secure_upstream.url, upstream_ca_file=certificate[1]) as sidecar,
+        serving_sidecar(
+            secure_upstream.url, upstream_ca_file=certificate[1], stop_seconds=0.5
+        ) as sidecar,
         connected(sidecar.port) as client,
     ):
         await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
