@@ -97,10 +97,13 @@ class ClientConnection(asyncio.Protocol):
         self._request.end_sending()
         return True
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange at once: its client has hung up."""
         if self._farewell is not None:
             self._farewell.cancel()
+        if exc is not None and self._state is State.TUNNEL:
+            self.received += self.flow.rest()
+            self.go_on()
         self._give_up(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
         self.enter(State.ENDED)
         self._port.lost(self)

@@ -1,12 +1,15 @@
 """One side of the relay: a transport with its back-pressure, the same for both sides."""
 
 import asyncio
+import os
 import socket
 import struct
+from contextlib import suppress
 from typing import Final
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time at all: the connection ends by a reset."""
+_PIECE_BYTES: Final = 65_536
 
 
 class Flow:
@@ -44,6 +47,22 @@ class Flow:
         """Write *data*."""
         if not self.transport.is_closing():
             self.transport.write(data)
+
+    def rest(self) -> bytes:
+        """Return what the peer sent and the loop has not read, once the connection is lost.
+
+        A write that fails ends the transport before it has read: the kernel still holds what came
+        before the reset. To be called in `connection_lost`, while the socket is open. Nothing is
+        returned over TLS, where these bytes are records that only the transport could decrypt.
+        """
+        if self.transport.get_extra_info("sslcontext") is not None:
+            return b""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        pieces = []
+        with suppress(OSError):  # nothing is left, or the socket is closed
+            while piece := os.read(descriptor, _PIECE_BYTES):
+                pieces.append(piece)
+        return b"".join(pieces)
 
     def end(self) -> bool:
         """Send the end of our stream and go on reading; return False if that cannot be done.

@@ -9,7 +9,7 @@ is shown to the exchange before it is sent: after a kill in between, its tool ca
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Protocol
+from typing import Final, Protocol
 
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange
@@ -32,6 +32,9 @@ from proxy.relay.plan import Plan, Service
 from proxy.relay.response_relay import ResponseRelay
 from proxy.relay.states import State
 from proxy.relay.upstream_connection import UpstreamConnection
+
+TURNS_TO_READ: Final = 2
+"""uvloop runs what was called soon before it polls: the sockets are read in the turn between."""
 
 
 class Client(Protocol):
@@ -63,6 +66,7 @@ class RequestRelay:
         "_is_chunked",
         "_patience",
         "_service",
+        "_turns_waited",
         "_waiting",
         "body",
         "plan",
@@ -82,6 +86,7 @@ class RequestRelay:
         self._exchange: Exchange | None = None
         self._is_chunked = plan.head.body_is_chunked
         self._waiting: asyncio.Task[None] | None = None
+        self._turns_waited = 0
         self._heard_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
 
@@ -106,6 +111,8 @@ class RequestRelay:
         """
         if self.upstream_is_slow or self.body.is_complete:
             return False
+        if self._waits_for_a_response():
+            return False
         received = self._client.received
         if self.response is None:
             taken = self.body.take(received)
@@ -114,6 +121,22 @@ class RequestRelay:
         if taken:
             self._client.received = received[taken:]
         return taken > 0
+
+    def _waits_for_a_response(self) -> bool:
+        """Say whether to wait, so that the loop reads what the upstream has sent.
+
+        It may be a response before the request's end, with the connection closed behind it. To
+        write on would fail, and end the transport before that response was read. The loop has
+        read after TURNS_TO_READ; to wait for longer would let an upstream that never stops
+        sending starve the request.
+        """
+        response, turns = self.response, self._turns_waited
+        self._turns_waited = 0
+        if response is None or turns == TURNS_TO_READ or not response.connection.has_unread_news():
+            return False
+        self._turns_waited = turns + 1
+        asyncio.get_running_loop().call_soon(self._client.go_on)
+        return True
 
     def client_is_slow(self) -> None:
         """Pause the response."""

@@ -170,7 +170,8 @@ class ResponseRelay:
             self._client.write(self._held)
         self.exchange.end(error.outcome, self.status)
         self.keeps_alive = False
-        self._client.cut(by_reset=self._ends_at_close)
+        if not self._is_tunnel:  # whose protocol has an end of its own; the last words must arrive
+            self._client.cut(by_reset=self._ends_at_close)
         self._finish()
 
     def _content(self, observer: Payload | None) -> Payload | None:

@@ -101,7 +101,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._flow.transport.close()
 
     def has_unread_news(self) -> bool:
-        """Say whether something has arrived that was not read: mostly the end."""
+        """Say whether something has arrived that was not read: the end, or an early response."""
         return self._flow.is_closing or bool(self._news.poll(0))
 
     # Called by the transport
@@ -133,6 +133,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the sink, unless the response was complete."""
         self.is_open = False
+        if exc is not None and self._reader.is_reading and (rest := self._flow.rest()):
+            self.data_received(rest)  # a response that came before the end of the request
         self._deadline.end()
         body = self._reader.body
         if body is not None and body.ends_at_close and exc is None:

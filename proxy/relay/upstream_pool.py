@@ -12,6 +12,7 @@ from yarl import URL
 
 from audit_log.process.changes import LoggedState
 from proxy.http.errors import UpstreamTimedOutError, UpstreamUnreachableError
+from proxy.relay.tls import secured
 from proxy.relay.upstream_connection import UpstreamConnection
 
 log = structlog.get_logger(__name__)
@@ -64,12 +65,8 @@ class Upstream:
         """
         try:
             async with asyncio.timeout(self._limits.connect_timeout_seconds):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self._limits.response_timeout_seconds),
-                    self._host,
-                    self._port,
-                    ssl=self._tls,
-                )
+                connection = UpstreamConnection(self._limits.response_timeout_seconds)
+                await self._connect(connection)
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream could not be reached in time") from error
         except OSError as error:  # an ssl.SSLError is one too
@@ -78,6 +75,17 @@ class Upstream:
             raise UpstreamUnreachableError("the upstream cannot be reached") from error
         self._reachable.note(None)
         return connection
+
+    async def _connect(self, connection: UpstreamConnection) -> None:
+        if self._tls is None:
+            await self._loop.create_connection(lambda: connection, self._host, self._port)
+            return
+        raw, _ = await self._loop.create_connection(asyncio.Protocol, self._host, self._port)
+        try:
+            await secured(raw, connection, self._tls, self._host)
+        except BaseException:
+            raw.abort()
+            raise
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep *connection* for another exchange if it can take one, else end it."""

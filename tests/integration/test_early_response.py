@@ -1,0 +1,113 @@
+"""A response that comes before the end of the request reaches the client, whoever closes first."""
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.neighbours.certificates import LOOPBACK, self_signed
+from tests.neighbours.client import PATIENCE_SECONDS
+from tests.neighbours.corpus import request
+from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.upstream import Call, Upstream, running_upstream
+
+ROUNDS: Final = 100
+BODY: Final = b"x" * 4_000_000
+REFUSAL: Final = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno"
+SWITCH: Final = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
+LAST_WORDS: Final = b"the last words"
+
+
+@pytest.fixture(params=["plain", "TLS"])
+async def upstream_and_sidecar(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[Upstream, Service]]:
+    """An upstream, over TLS or not, and a sidecar before it."""
+    tls: ssl.SSLContext | None = None
+    settings = {}
+    if request.param == "TLS":
+        tls, trusted = self_signed(LOOPBACK, tmp_path)
+        settings["PROXY_UPSTREAM_CA_FILE"] = str(trusted)
+    async with (
+        running_upstream(tls=tls) as upstream,
+        running_sidecar(upstream.url, **settings) as sidecar,
+    ):
+        yield upstream, sidecar
+
+
+def after_reading(size: int, response: bytes) -> Callable[[Call], Awaitable[None]]:
+    """Respond when *size* bytes of the body were read, and close at once."""
+
+    async def behave(call: Call) -> None:
+        if size:
+            await call.reader.readexactly(size)
+        await call.send(response)
+        call.close()
+
+    return behave
+
+
+def uploaded(port: int, head: bytes, body: bytes, wanted: int) -> bytes:
+    """Send *head*, and *body* while the peer takes it; return *wanted* bytes of what came.
+
+    With plain sockets in threads: reading goes on when writing fails.
+    """
+
+    def send() -> None:
+        with suppress(OSError):
+            connection.sendall(body)
+
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as connection:
+        connection.sendall(head)
+        sending = threading.Thread(target=send)
+        sending.start()
+        with suppress(ConnectionError):
+            while len(received) < wanted and (piece := connection.recv(wanted - len(received))):
+                received += piece
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        sending.join()
+    return received
+
+
+@pytest.mark.parametrize("size", [0, 1, 200_000])
+async def test_a_refusal_during_an_upload_is_what_the_client_reads(upstream_and_sidecar, size):
+    upstream, sidecar = upstream_and_sidecar
+    upstream.plan(after_reading(size, REFUSAL))
+    head = request(b"POST /", b"Content-Length: %d" % len(BODY))
+    start = REFUSAL.partition(b"\r\n")[0]
+
+    seen = [
+        await asyncio.to_thread(uploaded, sidecar.port, head, BODY, len(start))
+        for _ in range(ROUNDS)
+    ]
+
+    assert seen == [start] * ROUNDS
+
+
+async def test_the_last_words_of_an_upstream_reach_the_client_of_a_tunnel(upstream_and_sidecar):
+    upstream, sidecar = upstream_and_sidecar
+
+    async def speak_and_leave(call: Call) -> None:
+        await call.send(SWITCH)
+        await call.reader.readexactly(1)
+        await call.send(LAST_WORDS)
+        call.close()
+
+    upstream.plan(speak_and_leave)
+    head = request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob")
+    words = SWITCH + LAST_WORDS
+
+    heard = [
+        await asyncio.to_thread(uploaded, sidecar.port, head, BODY, len(words))
+        for _ in range(ROUNDS)
+    ]
+
+    assert heard == [words] * ROUNDS
