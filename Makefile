@@ -39,9 +39,9 @@ imports: setup ## import contracts: who may import whom
 unit: setup ## tests/unit alone: no server, no database
 	$(BIN)/python -m pytest -n 2 tests/unit
 
-# By file: tests of a file share what they start.
+# By file: tests of a file share what they start. The longest files first, as tests/conftest.py says.
 tests: setup browser ## all tests with real neighbours
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 browser: setup
 	@$(BIN)/python tests/browser/find_browser.py

@@ -1,13 +1,41 @@
 """The real neighbours of the tests: each in a module of its own."""
 
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
 from hypothesis import settings
 
 pytest_plugins = [
     "tests.neighbours.postgres",
     "tests.neighbours.upstream",
-    "tests.neighbours.services",
+    "tests.neighbours.sidecar",
 ]
 
 # A busy machine is no fault of what is tested: hypothesis's limit of 200 ms an example is one.
 settings.register_profile("without a deadline", deadline=None)
 settings.load_profile("without a deadline")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Run each test on the loop that the services run on: many serve in the test's own."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+LONGEST_FIRST = (
+    *("browser/test_page_for_everyone.py", "mcp/test_attribution.py", "mcp/test_sessions.py"),
+    *("integration/test_purge.py", "integration/test_conversion.py", "mcp/test_conformance.py"),
+    *("integration/test_nats.py", "integration/test_fault_database_away.py"),
+    *("integration/test_postgres_launcher.py", "end_to_end/test_make_run.py"),
+    *("integration/test_workers.py", "integration/test_fault_killed.py"),
+    *("browser/test_page_trouble.py", "integration/test_operate_document.py"),
+    *("integration/test_tracing.py", "integration/test_webhook.py"),
+)
+"""The files that take longest: begun last, one of them would keep one worker busy alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; `--no-loadscope-reorder` keeps that order."""
+    order = {f"tests/{name}": place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))

@@ -9,7 +9,6 @@ from playwright.async_api import Browser, BrowserContext, Page
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
-from tests.neighbours.services import Service, running_audit_api
 
 PAGE: Final = "/settings/mcp/activity"
 SESSION: Final = f"{PAGE}/session"
@@ -24,10 +23,10 @@ _NO_ANSWER: Final = "Failed to load resource: net::ERR_"
 class Activity:
     """One audit log, what writes to it, and the page that shows it."""
 
-    def __init__(self, browser: Browser, api: Service, store: Store, tokens: TokenTable) -> None:
+    def __init__(self, browser: Browser, api_url: str, store: Store, tokens: TokenTable) -> None:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
-        self.api = api
+        self.api_url = api_url
         self.store = store
         self.tokens = tokens
         self.complaints: list[str] = []
@@ -37,7 +36,7 @@ class Activity:
 
     @property
     def url(self) -> str:
-        return f"{self.api.url}{PAGE}"
+        return f"{self.api_url}{PAGE}"
 
     async def secret(self, role: str = "admin", name: str = "ops-laptop") -> str:
         """Return a new token with *role*."""
@@ -54,7 +53,7 @@ class Activity:
     async def sign_in(self, page: Page) -> None:
         """Give the browser of *page* a session."""
         answer = await page.request.post(
-            f"{self.api.url}{SESSION}",
+            f"{self.api_url}{SESSION}",
             data={"token": await self.secret()},
             headers={"X-Requested-With": "activity-log"},
         )
@@ -83,14 +82,11 @@ class Activity:
 
 @asynccontextmanager
 async def showing_activity(
-    browser: Browser, database_url: str, **environment: str
+    browser: Browser, database_url: str, api_url: str
 ) -> AsyncIterator[Activity]:
-    """Run an audit API on *database_url*; whatever page is opened ends with it."""
-    async with (
-        open_database(database_url, application="test") as database,
-        running_audit_api(database_url, **environment) as api,
-    ):
-        activity = Activity(browser, api, Store(database), TokenTable(database))
+    """Show the audit log of *database_url* by the audit API at *api_url*; close all pages."""
+    async with open_database(database_url, application="test") as database:
+        activity = Activity(browser, api_url, Store(database), TokenTable(database))
         try:
             yield activity
         finally:

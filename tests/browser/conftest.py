@@ -11,6 +11,7 @@ from playwright.async_api import Browser, expect
 from deploy.local.postgres import PostgresServer
 from tests.browser.activity import Activity, showing_activity
 from tests.browser.chromium import running_chromium
+from tests.neighbours.audit_api import url_of_audit_api
 from tests.neighbours.postgres import fresh_database
 
 # The page is told of a call within seconds, also when a look at the log fails once.
@@ -30,8 +31,9 @@ async def activity(
     """An empty audit log and its page. No page may complain or ask another host."""
     async with (
         fresh_database(postgres, template=migrated_template) as url,
-        showing_activity(browser, url) as showing,
+        url_of_audit_api(url) as api_url,
+        showing_activity(browser, url, api_url) as showing,
     ):
         yield showing
         assert showing.complaints == []
-        assert [url for url in showing.requests if not url.startswith(showing.api.url)] == []
+        assert [url for url in showing.requests if not url.startswith(showing.api_url)] == []

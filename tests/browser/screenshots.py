@@ -15,6 +15,7 @@ from deploy.local.postgres import PostgresServer, running_postgres
 from tests.browser.activity import NARROW, Activity, showing_activity
 from tests.browser.chromium import running_chromium
 from tests.browser.trails import a_day, ago
+from tests.neighbours.audit_api import url_of_audit_api
 
 HOME: Final = Path(__file__).parents[2] / "docs" / "screenshots"
 
@@ -44,7 +45,10 @@ async def showing(browser: Browser, server: PostgresServer) -> AsyncIterator[Act
     """Run the page on a new database."""
     async with open_database(server.url(), application="screenshots") as database:
         await migrate(database)
-    async with showing_activity(browser, server.url()) as activity:
+    async with (
+        url_of_audit_api(server.url()) as api_url,
+        showing_activity(browser, server.url(), api_url) as activity,
+    ):
         yield activity
 
 

@@ -14,6 +14,7 @@ from deploy.local.postgres import PostgresServer, running_postgres
 from tests.browser.activity import Activity, showing_activity
 from tests.browser.trails import a_call
 from tests.neighbours.postgres import fresh_database
+from tests.neighbours.services import Service, running_audit_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,14 +30,28 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def fragile(browser: Browser, own_postgres: PostgresServer) -> AsyncIterator[Activity]:
-    """The page on a PostgreSQL that a test may stop, and must start again."""
+async def own_database_url(own_postgres: PostgresServer) -> AsyncIterator[str]:
     async with fresh_database(own_postgres, template="template0") as url:
         async with open_database(url, application="test") as database:
             await migrate(database)
-        async with showing_activity(browser, url) as showing:
-            yield showing
-            assert showing.complaints == []
+        yield url
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_api(own_database_url: str) -> AsyncIterator[Service]:
+    """An audit API that a test may stop, on a PostgreSQL that it may stop and start again."""
+    async with running_audit_api(own_database_url) as api:
+        yield api
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fragile(
+    browser: Browser, own_database_url: str, own_api: Service
+) -> AsyncIterator[Activity]:
+    """The page of `own_api`."""
+    async with showing_activity(browser, own_database_url, own_api.url) as showing:
+        yield showing
+        assert showing.complaints == []
 
 
 async def test_keeps_the_last_calls_while_the_database_is_away_and_goes_on_after(
@@ -76,12 +91,14 @@ async def test_says_so_when_there_is_nothing_to_show_and_recovers_by_itself(
     await expect(page.locator("#table tbody td.path")).to_have_text(["/kept"], timeout=30_000)
 
 
-async def test_keeps_the_last_calls_while_the_audit_api_is_away(fragile: Activity) -> None:
+async def test_keeps_the_last_calls_while_the_audit_api_is_away(
+    fragile: Activity, own_api: Service
+) -> None:
     await fragile.store.append([a_call(path="/before")])
     page = await fragile.open()
     await expect(page.locator("#live")).to_have_attribute("data-state", "live")
 
-    await fragile.api.stop()
+    await own_api.stop()
 
     await expect(page.locator(".trouble")).to_contain_text("The audit API does not respond")
     await expect(page.locator("#table tbody td.path")).to_have_text(["/before"])

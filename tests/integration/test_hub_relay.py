@@ -9,7 +9,7 @@ from aiohttp import web
 
 from audit_log.record import Origin, Outcome, ToolOutcome
 from tests.neighbours.patience import PATIENCE_SECONDS
-from tests.neighbours.services import running_sidecar
+from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.trail import recorded
 
 
@@ -52,9 +52,7 @@ async def hub_url(hub, aiohttp_server):
 
 @pytest.fixture
 async def sidecar(upstream, database_url, hub_url):
-    async with running_sidecar(
-        upstream.url, database_url, PROXY_HUB_URL=hub_url, PROXY_HUB_PORT="0"
-    ) as service:
+    async with serving_sidecar(upstream.url, database_url, hub_url=hub_url, hub_port=0) as service:
         yield service
 
 
@@ -64,7 +62,7 @@ async def podwarden(sidecar, hub):
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(
-            f"http://127.0.0.1:{sidecar.started['hub_port']}/tunnel?node=1",
+            f"http://127.0.0.1:{sidecar.hub_port}/tunnel?node=1",
             protocols=["podwarden-tunnel"],
             headers={"Authorization": "Bearer pwc_key"},
             compress=15,
@@ -166,7 +164,7 @@ async def test_the_hub_sees_its_own_name_and_the_client_as_it_is(sidecar, hub, p
 async def test_plain_http_to_the_hub_is_relayed_too(sidecar, hub):
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{sidecar.started['hub_port']}/plain") as got,
+        session.get(f"http://127.0.0.1:{sidecar.hub_port}/plain") as got,
     ):
         assert (await got.text(), got.headers["X-Hub"]) == ("hub", "1")
 

@@ -10,6 +10,7 @@ from audit_log.record import Outcome
 from audit_log.tokens import hash_token
 from tests.neighbours.client import connected
 from tests.neighbours.services import refusing_port, running_sidecar
+from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.trail import recorded
 from tests.neighbours.upstream import (
     OK,
@@ -43,7 +44,7 @@ async def secret(token):
 
 @pytest.fixture
 async def sidecar(upstream, database_url):
-    async with running_sidecar(upstream.url, database_url) as service:
+    async with serving_sidecar(upstream.url, database_url) as service:
         yield service
 
 
@@ -154,7 +155,7 @@ async def test_an_invalid_token_is_the_apis_to_judge_on_other_paths(sidecar, ups
 
 async def test_observing_an_invalid_token_is_forwarded_and_recorded(upstream, database_url, store):
     async with (
-        running_sidecar(upstream.url, database_url, PROXY_TOKEN_POLICY="observe") as sidecar,
+        serving_sidecar(upstream.url, database_url, token_policy="observe") as sidecar,
         connected(sidecar.port) as client,
     ):
         assert (await client.ask(asking("pwm_x"))).status == 200
@@ -186,7 +187,7 @@ async def test_several_authorization_fields_are_refused_and_recorded(
 async def test_an_unreachable_upstream_is_502(database_url, store, secret):
     with refusing_port() as port:
         async with (
-            running_sidecar(f"http://127.0.0.1:{port}", database_url) as sidecar,
+            serving_sidecar(f"http://127.0.0.1:{port}", database_url) as sidecar,
             connected(sidecar.port) as client,
         ):
             assert (await client.ask(asking(secret))).status == 502
@@ -198,9 +199,7 @@ async def test_an_unreachable_upstream_is_502(database_url, store, secret):
 async def test_a_slow_upstream_is_504(upstream, database_url, store, secret):
     upstream.plan(never_answering)
     async with (
-        running_sidecar(
-            upstream.url, database_url, PROXY_RESPONSE_TIMEOUT_SECONDS="0.2"
-        ) as sidecar,
+        serving_sidecar(upstream.url, database_url, response_timeout_seconds=0.2) as sidecar,
         connected(sidecar.port) as client,
     ):
         assert (await client.ask(asking(secret))).status == 504
@@ -303,11 +302,14 @@ async def test_a_change_of_protocols_is_recorded_when_it_opens(sidecar, upstream
 
 
 async def test_stopping_waits_for_the_call_in_flight_and_keeps_its_record(
-    sidecar, upstream, store, secret
+    upstream, database_url, store, secret
 ):
     release = asyncio.Event()
     upstream.plan(in_pieces(release, OK))
-    async with connected(sidecar.port) as client:
+    async with (
+        running_sidecar(upstream.url, database_url) as sidecar,
+        connected(sidecar.port) as client,
+    ):
         await client.send(asking(secret))
         await upstream.entered()
         stopping = asyncio.create_task(sidecar.stop())
@@ -356,10 +358,8 @@ async def test_the_client_address_is_believed_from_a_trusted_proxy_alone(
 ):
     request = asking(secret, b"GET", b"/api/v1", b"X-Forwarded-For: 198.51.100.7")
     async with (
-        running_sidecar(upstream.url, database_url) as stranger,
-        running_sidecar(
-            upstream.url, database_url, PROXY_TRUSTED_PROXIES="127.0.0.0/8"
-        ) as trusting,
+        serving_sidecar(upstream.url, database_url) as stranger,
+        serving_sidecar(upstream.url, database_url, trusted_proxies="127.0.0.0/8") as trusting,
     ):
         for sidecar in (stranger, trusting):
             async with connected(sidecar.port) as client:
@@ -374,7 +374,7 @@ async def test_names_are_found_when_the_directory_is_back(
 ):
     await database.execute("ALTER TABLE mcp_tokens RENAME TO elsewhere")
     async with (
-        running_sidecar(upstream.url, database_url) as sidecar,
+        serving_sidecar(upstream.url, database_url) as sidecar,
         connected(sidecar.port) as client,
     ):
         assert (await client.ask(asking(secret))).status == 200

@@ -11,7 +11,8 @@ import pytest_asyncio
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import chunked, request, sized
 from tests.neighbours.messages import Message
-from tests.neighbours.services import Service, refusing_port, running_sidecar
+from tests.neighbours.services import refusing_port
+from tests.neighbours.sidecar import Sidecar, serving_sidecar
 from tests.neighbours.upstream import (
     OK,
     Call,
@@ -36,17 +37,15 @@ def _is_our_error(seen: Message, status: int) -> bool:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def impatient_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
-    async with running_sidecar(
-        shared_upstream.url, PROXY_RESPONSE_TIMEOUT_SECONDS="0.3"
-    ) as service:
+async def impatient_sidecar(shared_upstream: Upstream) -> AsyncIterator[Sidecar]:
+    async with serving_sidecar(shared_upstream.url, response_timeout_seconds=0.3) as service:
         yield service
 
 
 async def test_an_unreachable_upstream_is_502() -> None:
     with refusing_port() as port:
         async with (
-            running_sidecar(f"http://127.0.0.1:{port}") as sidecar,
+            serving_sidecar(f"http://127.0.0.1:{port}") as sidecar,
             connected(sidecar.port) as client,
         ):
             assert _is_our_error(await client.ask(request(b"GET /")), 502)
@@ -58,7 +57,7 @@ async def test_an_unreachable_upstream_is_502() -> None:
 async def test_an_upstream_that_appears_later_is_used() -> None:
     async with running_upstream() as upstream:
         url = upstream.url
-    async with running_sidecar(url) as sidecar, connected(sidecar.port) as client:
+    async with serving_sidecar(url) as sidecar, connected(sidecar.port) as client:
         assert (await client.ask(request(b"GET /"))).status == 502
         async with running_upstream(port=upstream.port):
             assert (await client.ask(request(b"GET /"))).status == 200
@@ -67,9 +66,7 @@ async def test_an_upstream_that_appears_later_is_used() -> None:
 async def test_an_upstream_that_takes_no_connection_is_504() -> None:
     with _full_port() as port:
         async with (
-            running_sidecar(
-                f"http://127.0.0.1:{port}", PROXY_CONNECT_TIMEOUT_SECONDS="0.3"
-            ) as sidecar,
+            serving_sidecar(f"http://127.0.0.1:{port}", connect_timeout_seconds=0.3) as sidecar,
             connected(sidecar.port) as client,
         ):
             assert _is_our_error(await client.ask(request(b"GET /")), 504)
@@ -89,7 +86,7 @@ def _full_port() -> Iterator[int]:
 
 
 async def test_an_upstream_that_does_not_answer_is_504_and_let_go(
-    impatient_sidecar: Service, shared_upstream: Upstream
+    impatient_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(never_answering)
     async with connected(impatient_sidecar.port) as client:
@@ -101,7 +98,7 @@ async def test_an_upstream_that_does_not_answer_is_504_and_let_go(
 
 
 async def test_interim_answers_do_not_count_as_the_answer(
-    impatient_sidecar: Service, shared_upstream: Upstream
+    impatient_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(in_pieces(b"HTTP/1.1 102 Processing\r\n\r\n", asyncio.Event()))
     async with connected(impatient_sidecar.port) as client:
@@ -109,7 +106,7 @@ async def test_interim_answers_do_not_count_as_the_answer(
 
 
 async def test_an_upload_has_no_time_limit_while_it_goes_on(
-    impatient_sidecar: Service, shared_upstream: Upstream
+    impatient_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(impatient_sidecar.port) as client:
@@ -144,7 +141,7 @@ async def test_an_upload_has_no_time_limit_while_it_goes_on(
     ],
 )
 async def test_an_answer_that_is_none_is_502(
-    raw: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(raw, then_close=True))
     async with connected(shared_sidecar.port) as client:
@@ -155,7 +152,7 @@ async def test_an_answer_that_is_none_is_502(
     "broken", [b"zz\r\nok\r\n", b"2\r\nokk\r\n", b"2\nok\n0\n\n", b"-2\r\nok\r\n"]
 )
 async def test_a_broken_chunk_breaks_the_answer_off(
-    broken: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    broken: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     begun = OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nfine\r\n"
     shared_upstream.plan(in_pieces(begun, broken + b"0\r\n\r\n"))
@@ -166,7 +163,7 @@ async def test_a_broken_chunk_breaks_the_answer_off(
 
 
 async def test_many_failures_leave_the_sidecar_sound(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     async def vanish(call: Call) -> None:
         call.abort()

@@ -5,7 +5,7 @@ import pytest
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import AUTHORITY, chunked, request, sized
 from tests.neighbours.messages import Message
-from tests.neighbours.services import Service
+from tests.neighbours.sidecar import Sidecar
 from tests.neighbours.upstream import OK, Upstream, answering
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -113,7 +113,7 @@ BROKEN_CHUNKS = {
 }
 
 
-async def _refusal(sidecar: Service, raw: bytes) -> Message:
+async def _refusal(sidecar: Sidecar, raw: bytes) -> Message:
     """Return the answer to *raw*, after which the connection must have ended."""
     async with connected(sidecar.port) as client:
         await client.send(raw)
@@ -124,7 +124,7 @@ async def _refusal(sidecar: Service, raw: bytes) -> Message:
     return seen
 
 
-async def _targets_that_arrived(sidecar: Service, upstream: Upstream) -> list[bytes]:
+async def _targets_that_arrived(sidecar: Sidecar, upstream: Upstream) -> list[bytes]:
     """Return what the upstream was asked for, now that nothing more can be under way."""
     async with connected(sidecar.port) as client:
         assert (await client.ask(request(b"GET /afterwards"))).status == 200
@@ -133,7 +133,7 @@ async def _targets_that_arrived(sidecar: Service, upstream: Upstream) -> list[by
 
 @pytest.mark.parametrize("raw", REFUSED.values(), ids=REFUSED.keys())
 async def test_an_ambiguous_request_is_400_and_never_forwarded(
-    raw: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     assert (await _refusal(shared_sidecar, raw)).status == 400
@@ -146,7 +146,7 @@ async def test_an_ambiguous_request_is_400_and_never_forwarded(
     ids=REFUSED_WITH_A_CODE_OF_ITS_OWN.keys(),
 )
 async def test_what_is_no_request_for_us_is_refused(
-    raw: bytes, statuses: set[int], shared_sidecar: Service, shared_upstream: Upstream
+    raw: bytes, statuses: set[int], shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     assert (await _refusal(shared_sidecar, raw)).status in statuses
@@ -155,7 +155,7 @@ async def test_what_is_no_request_for_us_is_refused(
 
 @pytest.mark.parametrize("raw", UNKNOWN_CODINGS.values(), ids=UNKNOWN_CODINGS.keys())
 async def test_a_coding_other_than_chunked_is_refused_and_never_forwarded(
-    raw: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     # RFC 9112, 6.1: 501 for a coding that is not understood, 400 for one that makes no sense.
@@ -165,7 +165,7 @@ async def test_a_coding_other_than_chunked_is_refused_and_never_forwarded(
 
 @pytest.mark.parametrize("broken", BROKEN_CHUNKS.values(), ids=BROKEN_CHUNKS.keys())
 async def test_a_broken_chunk_is_400_and_the_upstream_sees_no_whole_request(
-    broken: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    broken: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(shared_sidecar.port) as client:
@@ -183,7 +183,7 @@ async def test_a_broken_chunk_is_400_and_the_upstream_sees_no_whole_request(
 
 
 async def test_a_refused_request_does_not_spoil_those_before_it(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(shared_sidecar.port) as client:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.neighbours.client import Client, connected
 from tests.neighbours.corpus import answer, chunked, request, sized
-from tests.neighbours.services import Service
+from tests.neighbours.sidecar import Sidecar
 from tests.neighbours.upstream import (
     OK,
     Call,
@@ -31,7 +31,7 @@ Leave = Callable[[Client], None]
 
 @WAYS_TO_LEAVE
 async def test_a_client_that_leaves_before_the_answer_ends_the_upstream_request(
-    leave: Leave, shared_sidecar: Service, shared_upstream: Upstream
+    leave: Leave, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(never_answering)
     async with connected(shared_sidecar.port) as client:
@@ -44,7 +44,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_upstream_request(
 
 @WAYS_TO_LEAVE
 async def test_a_client_that_leaves_a_silent_stream_ends_it(
-    leave: Leave, shared_sidecar: Service, shared_upstream: Upstream
+    leave: Leave, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     never = asyncio.Event()
     shared_upstream.plan(in_pieces(EVENTS, never))
@@ -58,7 +58,7 @@ async def test_a_client_that_leaves_a_silent_stream_ends_it(
 
 @WAYS_TO_LEAVE
 async def test_a_client_that_leaves_in_mid_answer_ends_the_upstream_request(
-    leave: Leave, shared_sidecar: Service, shared_upstream: Upstream
+    leave: Leave, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(endlessly(EVENTS, b"8\r\ndata: x\n\r\n"))
     async with connected(shared_sidecar.port) as client:
@@ -79,7 +79,7 @@ async def test_a_client_that_leaves_in_mid_answer_ends_the_upstream_request(
     ids=["sized", "between chunks", "in a chunk"],
 )
 async def test_a_client_that_leaves_in_mid_upload_leaves_an_incomplete_request(
-    leave: Leave, begun: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    leave: Leave, begun: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(shared_sidecar.port) as client:
@@ -91,7 +91,7 @@ async def test_a_client_that_leaves_in_mid_upload_leaves_an_incomplete_request(
 
 
 async def test_the_answer_to_a_client_that_left_goes_to_nobody_else(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
     first = answer(b"200 OK", body=b"for the first")
@@ -120,7 +120,7 @@ async def test_the_answer_to_a_client_that_left_goes_to_nobody_else(
     ids=["sized", "head", "between chunks", "in a chunk", "before the trailers", "no chunk"],
 )
 async def test_an_answer_that_breaks_off_does_not_look_complete(
-    begun: bytes, end: Callable[[Call], None], shared_sidecar: Service, shared_upstream: Upstream
+    begun: bytes, end: Callable[[Call], None], shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     seen = asyncio.Event()
 
@@ -142,7 +142,7 @@ async def test_an_answer_that_breaks_off_does_not_look_complete(
 
 
 async def test_a_reset_of_an_response_without_length_is_passed_on_as_a_reset(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # Nothing but the way in which the connection ends tells this body from a complete one.
     seen = asyncio.Event()
@@ -162,7 +162,7 @@ async def test_a_reset_of_an_response_without_length_is_passed_on_as_a_reset(
 
 
 async def test_an_upload_that_the_upstream_cuts_off_is_answered(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     async def cut(call: Call) -> None:
         call.abort()
@@ -176,7 +176,7 @@ async def test_an_upload_that_the_upstream_cuts_off_is_answered(
 
 
 async def test_an_answer_given_before_the_upload_is_cut_off_is_not_lost(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     refusal = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -191,7 +191,7 @@ async def test_an_answer_given_before_the_upload_is_cut_off_is_not_lost(
 
 
 async def test_a_client_that_left_does_no_harm_to_the_next(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     for _ in range(20):
         shared_upstream.plan(never_answering)

@@ -8,16 +8,16 @@ import pytest_asyncio
 
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
-from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.sidecar import Sidecar, serving_sidecar
 from tests.neighbours.upstream import OK, Upstream, answering, in_pieces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
-    async with running_sidecar(
-        shared_upstream.url, PROXY_CLIENT_IDLE_SECONDS="0.3", PROXY_UPSTREAM_IDLE_SECONDS="0.3"
+async def strict_sidecar(shared_upstream: Upstream) -> AsyncIterator[Sidecar]:
+    async with serving_sidecar(
+        shared_upstream.url, client_idle_seconds=0.3, upstream_idle_seconds=0.3
     ) as service:
         yield service
 
@@ -28,7 +28,7 @@ async def strict_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
     ids=["nothing", "half a line", "half a head", "an empty line"],
 )
 async def test_a_client_that_never_finishes_its_first_head_is_let_go(
-    begun: bytes, strict_sidecar: Service
+    begun: bytes, strict_sidecar: Sidecar
 ) -> None:
     async with connected(strict_sidecar.port) as client:
         await client.send(begun)
@@ -37,7 +37,7 @@ async def test_a_client_that_never_finishes_its_first_head_is_let_go(
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHo"], ids=["nothing", "half a head"])
 async def test_a_client_that_never_finishes_its_second_head_is_let_go(
-    begun: bytes, strict_sidecar: Service, shared_upstream: Upstream
+    begun: bytes, strict_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(strict_sidecar.port) as client:
@@ -47,7 +47,7 @@ async def test_a_client_that_never_finishes_its_second_head_is_let_go(
 
 
 async def test_a_head_that_comes_drop_by_drop_is_not_waited_for_for_ever(
-    strict_sidecar: Service,
+    strict_sidecar: Sidecar,
 ) -> None:
     async with connected(strict_sidecar.port) as client:
         await client.send(b"GET / HTTP/1.1\r\nX-Drops: ")
@@ -60,7 +60,7 @@ async def test_a_head_that_comes_drop_by_drop_is_not_waited_for_for_ever(
 
 
 async def test_a_call_may_take_longer_than_a_client_may_be_idle(
-    strict_sidecar: Service, shared_upstream: Upstream
+    strict_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
     shared_upstream.plan(in_pieces(gate, OK))
@@ -72,7 +72,7 @@ async def test_a_call_may_take_longer_than_a_client_may_be_idle(
 
 
 async def test_a_body_may_pause_for_longer_than_a_client_may_be_idle(
-    strict_sidecar: Service, shared_upstream: Upstream
+    strict_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(strict_sidecar.port) as client:
@@ -83,7 +83,7 @@ async def test_a_body_may_pause_for_longer_than_a_client_may_be_idle(
 
 
 async def test_an_upstream_connection_is_not_kept_for_ever(
-    strict_sidecar: Service, shared_upstream: Upstream
+    strict_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(strict_sidecar.port) as client:

@@ -7,7 +7,7 @@ import pytest
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import answer, request
 from tests.neighbours.messages import Message
-from tests.neighbours.services import Service
+from tests.neighbours.sidecar import Sidecar
 from tests.neighbours.upstream import OK, Call, Upstream, answering
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MEBIBYTE = 2**20
 
 
-async def _answer(sidecar: Service, raw: bytes) -> Message:
+async def _answer(sidecar: Sidecar, raw: bytes) -> Message:
     async with connected(sidecar.port) as client:
         # The sidecar may answer and close before it has taken all of it.
         client.writer.write(raw)
@@ -35,7 +35,7 @@ async def _answer(sidecar: Service, raw: bytes) -> Message:
     ids=["target", "field", "many fields", "endless target", "endless field", "endless method"],
 )
 async def test_a_head_that_is_too_large_is_refused_by_name(
-    raw: bytes, status: int, shared_sidecar: Service, shared_upstream: Upstream
+    raw: bytes, status: int, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     seen = await _answer(shared_sidecar, raw)
@@ -44,7 +44,7 @@ async def test_a_head_that_is_too_large_is_refused_by_name(
 
 
 async def test_a_path_of_64_kilobytes_gets_a_clear_answer(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     seen = await _answer(shared_sidecar, request(b"GET /" + b"p" * 65_536))
@@ -53,7 +53,7 @@ async def test_a_path_of_64_kilobytes_gets_a_clear_answer(
 
 
 async def test_a_token_of_100_kilobytes_gets_a_clear_answer(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     token = b"Authorization: Bearer pwm_" + b"t" * 100_000
@@ -65,7 +65,7 @@ async def test_a_token_of_100_kilobytes_gets_a_clear_answer(
 
 @pytest.mark.parametrize("first", [b"Bearer pwm_a", b"Bearer other", b"Basic eDp5"])
 async def test_several_authorizations_on_an_audited_path_are_refused(
-    first: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    first: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # Which of them the API would believe, nobody can know.
     shared_upstream.plan(answering(OK))
@@ -76,7 +76,7 @@ async def test_several_authorizations_on_an_audited_path_are_refused(
 
 
 async def test_several_authorizations_that_are_none_of_ours_pass(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     fields = (b"Authorization: Basic eDp5", b"Authorization: Bearer other")
@@ -94,7 +94,7 @@ async def test_several_authorizations_that_are_none_of_ours_pass(
     ],
 )
 async def test_odd_authorizations_reach_the_upstream_while_nobody_can_judge_them(
-    value: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    value: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     raw = request(b"GET /api/v1/hosts", b"Authorization: " + value)
@@ -103,7 +103,7 @@ async def test_odd_authorizations_reach_the_upstream_while_nobody_can_judge_them
     assert seen.values(b"Authorization") == [value.strip()]
 
 
-async def test_bodies_have_no_limit(shared_sidecar: Service, shared_upstream: Upstream) -> None:
+async def test_bodies_have_no_limit(shared_sidecar: Sidecar, shared_upstream: Upstream) -> None:
     size = 64 * MEBIBYTE
 
     async def digest(call: Call) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from tests.neighbours.client import connected
 from tests.neighbours.services import running_sidecar
+from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.upstream import OK, answering, never_answering
 
 BIG = 4 * 1024 * 1024
@@ -43,16 +44,16 @@ async def test_bytes_that_nobody_asked_for_are_nobodys_answer(sidecar, upstream)
             assert (await client.ask(QUICK)).content == b"ok"
 
 
-async def test_a_client_that_never_reads_our_refusals_does_not_fill_our_memory(sidecar, upstream):
+async def test_a_client_that_never_reads_our_refusals_does_not_fill_our_memory(upstream):
     refused = (
         b"GET /api/x HTTP/1.1\r\nHost: a\r\n" + b"Authorization: Bearer pwm_x\r\n" * 2 + b"\r\n"
     )
-    before = sidecar.peak_bytes
-    async with connected(sidecar.port) as client:
+    async with running_sidecar(upstream.url) as sidecar, connected(sidecar.port) as client:
+        before = sidecar.peak_bytes
         async with asyncio.timeout(30):
             blocked = await _send_until_blocked(client, refused * 1_000, 60_000_000)
+        assert sidecar.peak_bytes - before < 32_000_000
     assert blocked
-    assert sidecar.peak_bytes - before < 32_000_000
 
 
 async def _send_until_blocked(client, piece, limit):
@@ -72,7 +73,7 @@ async def _send_until_blocked(client, piece, limit):
 async def test_a_body_that_does_not_come_is_408_and_ends_the_upstream_request(upstream):
     upstream.plan(never_answering)
     async with (
-        running_sidecar(upstream.url, PROXY_BODY_TIMEOUT_SECONDS="0.5") as sidecar,
+        serving_sidecar(upstream.url, body_timeout_seconds=0.5) as sidecar,
         connected(sidecar.port) as client,
     ):
         await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")

@@ -6,7 +6,8 @@ import pytest
 
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import answer, chunked, request, sized
-from tests.neighbours.services import Service
+from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.sidecar import Sidecar
 from tests.neighbours.upstream import OK, Behaviour, Call, Upstream, answering, answering_at_once
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,7 +26,7 @@ async def _reset(call: Call) -> None:
     call.abort()
 
 
-async def _warm_up(sidecar: Service, upstream: Upstream) -> Call:
+async def _warm_up(sidecar: Sidecar | Service, upstream: Upstream) -> Call:
     """Leave one connection in the pool and return the call that was made over it."""
     upstream.plan(answering(OK))
     async with connected(sidecar.port) as client:
@@ -34,7 +35,7 @@ async def _warm_up(sidecar: Service, upstream: Upstream) -> Call:
 
 
 async def test_one_connection_serves_many_clients_in_turn(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     warm = await _warm_up(shared_sidecar, shared_upstream)
     for raw in (request(b"GET /"), sized(b"POST /", b"body"), request(b"GET /")):
@@ -52,7 +53,7 @@ async def test_one_connection_serves_many_clients_in_turn(
     ids=["close", "HTTP/1.0"],
 )
 async def test_a_connection_that_the_upstream_will_close_is_not_used_again(
-    last: Behaviour, shared_sidecar: Service, shared_upstream: Upstream
+    last: Behaviour, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(last, answering(OK))
     async with connected(shared_sidecar.port) as client:
@@ -63,7 +64,7 @@ async def test_a_connection_that_the_upstream_will_close_is_not_used_again(
 
 
 async def test_a_connection_closed_while_idle_is_let_go_and_a_post_gets_a_fresh_one(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     warm = await _warm_up(shared_sidecar, shared_upstream)
     warm.writer.write_eof()
@@ -74,22 +75,23 @@ async def test_a_connection_closed_while_idle_is_let_go_and_a_post_gets_a_fresh_
 
 
 async def test_a_post_that_finds_the_end_of_its_connection_unread_gets_a_fresh_one(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    warm = await _warm_up(shared_sidecar, shared_upstream)
-    async with connected(shared_sidecar.port) as client:
-        assert (await client.ask(request(b"GET /"))).content == b"ok"
-        with shared_sidecar.frozen():
-            await client.send(sized(b"POST /", b"body"))
-            warm.writer.write_eof()
-        assert (await client.answer()).content == b"ok"
+    async with running_sidecar(shared_upstream.url) as sidecar:
+        warm = await _warm_up(sidecar, shared_upstream)
+        async with connected(sidecar.port) as client:
+            assert (await client.ask(request(b"GET /"))).content == b"ok"
+            with sidecar.frozen():
+                await client.send(sized(b"POST /", b"body"))
+                warm.writer.write_eof()
+            assert (await client.answer()).content == b"ok"
     assert [call.request.content for call in shared_upstream.calls] == [b"", b"", b"body"]
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"DELETE"])
 @pytest.mark.parametrize("leave", [_vanish, _reset], ids=["closed", "reset"])
 async def test_an_idempotent_request_on_a_dying_connection_is_sent_again(
-    method: bytes, leave: Behaviour, shared_sidecar: Service, shared_upstream: Upstream
+    method: bytes, leave: Behaviour, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     warm = await _warm_up(shared_sidecar, shared_upstream)
     shared_upstream.plan(leave, answering(answer(b"200 OK", body=b"")))
@@ -114,7 +116,7 @@ async def test_an_idempotent_request_on_a_dying_connection_is_sent_again(
 )
 @pytest.mark.parametrize("leave", [_vanish, _reset], ids=["closed", "reset"])
 async def test_a_request_that_may_have_had_an_effect_is_never_sent_twice(
-    raw: bytes, leave: Behaviour, shared_sidecar: Service, shared_upstream: Upstream
+    raw: bytes, leave: Behaviour, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     warm = await _warm_up(shared_sidecar, shared_upstream)
     shared_upstream.plan(leave, answering(OK))
@@ -126,7 +128,7 @@ async def test_a_request_that_may_have_had_an_effect_is_never_sent_twice(
 
 
 async def test_a_request_whose_answer_began_is_never_sent_twice(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     await _warm_up(shared_sidecar, shared_upstream)
     half = b"HTTP/1.1 200 OK\r\nContent-"
@@ -137,7 +139,7 @@ async def test_a_request_whose_answer_began_is_never_sent_twice(
 
 
 async def test_an_upstream_that_always_vanishes_is_not_asked_for_ever(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     await _warm_up(shared_sidecar, shared_upstream)
     shared_upstream.plan(_vanish)
@@ -147,7 +149,7 @@ async def test_an_upstream_that_always_vanishes_is_not_asked_for_ever(
 
 
 async def test_several_dying_connections_are_no_obstacle_to_a_get(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
 
@@ -174,7 +176,7 @@ async def test_several_dying_connections_are_no_obstacle_to_a_get(
 
 
 async def test_bytes_behind_an_answer_are_never_taken_for_the_next_one(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK + EVIL), answering(OK))
     for _ in range(5):
@@ -183,7 +185,7 @@ async def test_bytes_behind_an_answer_are_never_taken_for_the_next_one(
 
 
 async def test_bytes_behind_an_answer_do_no_harm_to_a_pipelined_request(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK + EVIL), answering(OK))
     async with connected(shared_sidecar.port) as client:
@@ -193,7 +195,7 @@ async def test_bytes_behind_an_answer_do_no_harm_to_a_pipelined_request(
 
 
 async def test_bytes_on_an_idle_connection_are_never_taken_for_an_answer(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     warm = await _warm_up(shared_sidecar, shared_upstream)
     await warm.send(EVIL)
@@ -203,7 +205,7 @@ async def test_bytes_on_an_idle_connection_are_never_taken_for_an_answer(
 
 
 async def test_the_rest_of_an_upload_is_never_taken_for_the_next_request(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     smuggled = request(b"GET /smuggled")
     shared_upstream.plan(answering_at_once(answer(b"401 Unauthorized")), answering(OK))
@@ -221,7 +223,7 @@ async def test_the_rest_of_an_upload_is_never_taken_for_the_next_request(
 
 
 async def test_a_length_that_a_head_answer_announces_is_not_waited_for(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
     shared_upstream.plan(answering(head), answering(OK))

@@ -1,12 +1,14 @@
 """A side that does not read holds the other one up; the sidecar's memory does not pay for it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.neighbours.client import PATIENCE_SECONDS, connected
 from tests.neighbours.corpus import request
-from tests.neighbours.services import Service
+from tests.neighbours.services import Service, running_sidecar
 from tests.neighbours.upstream import OK, Call, Upstream, never_answering
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -20,6 +22,13 @@ IN_TRANSIT_BYTES = 40 * MEBIBYTE
 """What the kernel's buffers of two connections may hold, and a little for the sidecar."""
 MEMORY_BYTES = 24 * MEBIBYTE
 """What the sidecar may need for a body of any size."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
+    """A sidecar in a process of its own, whose memory can be told from the test's."""
+    async with running_sidecar(shared_upstream.url) as service:
+        yield service
 
 
 async def _send_until_blocked(

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from time import monotonic
 
 import pytest
@@ -15,6 +16,13 @@ EVENTS = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 SWITCHED = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
+
+
+@pytest.fixture
+async def sidecar(upstream: Upstream) -> AsyncIterator[Service]:
+    """A sidecar in a process of its own: it is told to stop by a signal."""
+    async with running_sidecar(upstream.url) as service:
+        yield service
 
 
 async def _refuses_connections(sidecar: Service) -> None:

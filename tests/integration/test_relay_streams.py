@@ -6,7 +6,7 @@ import pytest
 
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import chunked, request
-from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.sidecar import Sidecar, serving_sidecar
 from tests.neighbours.upstream import OK, Call, Upstream, answering_at_once, in_pieces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,7 +21,7 @@ LAST_CHUNK = b"0\r\n\r\n"
     "field", [b"Transfer-Encoding: chunked", b"Content-Length: 9", b"X-Until: close"]
 )
 async def test_the_head_of_an_answer_comes_before_its_body(
-    field: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    field: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     body = asyncio.Event()
     head = b"HTTP/1.1 200 OK\r\n" + field + b"\r\n\r\n"
@@ -33,7 +33,7 @@ async def test_the_head_of_an_answer_comes_before_its_body(
 
 
 async def test_an_event_is_seen_before_the_next_one_is_sent(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gates = [asyncio.Event() for _ in range(10)]
     events = [b"data: %d\n\n" % number for number in range(10)]
@@ -52,7 +52,7 @@ async def test_an_event_is_seen_before_the_next_one_is_sent(
 
 
 async def test_single_bytes_of_a_sized_body_are_not_gathered(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
@@ -66,7 +66,7 @@ async def test_single_bytes_of_a_sized_body_are_not_gathered(
 
 
 async def test_the_head_of_a_request_is_forwarded_before_its_body(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(in_pieces(OK))
     async with connected(shared_sidecar.port) as client:
@@ -80,7 +80,7 @@ async def test_the_head_of_a_request_is_forwarded_before_its_body(
 
 @pytest.mark.parametrize("coding", [b"Transfer-Encoding: chunked", b"Content-Length: 3"])
 async def test_pieces_of_a_request_are_forwarded_one_by_one(
-    coding: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    coding: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -103,7 +103,7 @@ async def test_pieces_of_a_request_are_forwarded_one_by_one(
 
 
 async def test_request_and_answer_stream_at_the_same_time(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     async def echo_lines(call: Call) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -123,7 +123,7 @@ async def test_request_and_answer_stream_at_the_same_time(
 
 
 async def test_an_answer_that_comes_before_the_body_was_sent_is_relayed_at_once(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     too_large = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
     shared_upstream.plan(answering_at_once(too_large))
@@ -133,7 +133,7 @@ async def test_an_answer_that_comes_before_the_body_was_sent_is_relayed_at_once(
 
 
 async def test_a_refused_expectation_is_relayed_without_asking_for_the_body(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     refusal = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n"
     shared_upstream.plan(answering_at_once(refusal))
@@ -144,7 +144,7 @@ async def test_a_refused_expectation_is_relayed_without_asking_for_the_body(
 
 
 async def test_a_body_is_asked_for_when_the_upstream_asks(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
 
@@ -168,7 +168,7 @@ async def test_a_body_is_asked_for_when_the_upstream_asks(
 
 
 async def test_early_hints_come_before_the_answer(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
@@ -181,7 +181,7 @@ async def test_early_hints_come_before_the_answer(
 
 
 async def test_any_number_of_interim_answers_may_come_at_once(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     interim = b"HTTP/1.1 102 Processing\r\n\r\n"
     shared_upstream.plan(in_pieces(interim * 2000 + OK))
@@ -197,11 +197,11 @@ async def test_a_silent_stream_outlives_the_time_limit_for_answers(
     gate = asyncio.Event()
     shared_upstream.plan(in_pieces(EVENTS, gate, chunked(b"late")))
     async with (
-        running_sidecar(
+        serving_sidecar(
             shared_upstream.url,
-            PROXY_RESPONSE_TIMEOUT_SECONDS="0.2",
-            PROXY_UPSTREAM_IDLE_SECONDS="0.2",
-            PROXY_CLIENT_IDLE_SECONDS="0.2",
+            response_timeout_seconds=0.2,
+            upstream_idle_seconds=0.2,
+            client_idle_seconds=0.2,
         ) as sidecar,
         connected(sidecar.port) as client,
     ):

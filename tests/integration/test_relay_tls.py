@@ -10,7 +10,7 @@ from cryptography import x509
 from tests.neighbours.certificates import LOOPBACK, self_signed
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request, sized
-from tests.neighbours.services import running_sidecar
+from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
 
 ELSEWHERE = x509.DNSName("elsewhere.test")
@@ -32,7 +32,7 @@ async def secure_upstream(
 async def test_an_upstream_with_an_unknown_certificate_is_502_and_told_nothing(
     secure_upstream: Upstream,
 ) -> None:
-    async with running_sidecar(secure_upstream.url) as sidecar, connected(sidecar.port) as client:
+    async with serving_sidecar(secure_upstream.url) as sidecar, connected(sidecar.port) as client:
         seen = await client.ask(request(b"GET /", b"Authorization: Bearer secret"))
     assert seen.status == 502
     assert isinstance(seen.detail, str)
@@ -43,9 +43,7 @@ async def test_the_operator_may_say_whom_to_trust(
     secure_upstream: Upstream, certificate: tuple[ssl.SSLContext, Path]
 ) -> None:
     async with (
-        running_sidecar(
-            secure_upstream.url, PROXY_UPSTREAM_CA_FILE=str(certificate[1])
-        ) as sidecar,
+        serving_sidecar(secure_upstream.url, upstream_ca_file=certificate[1]) as sidecar,
         connected(sidecar.port) as client,
     ):
         body = b"x" * 2**20
@@ -61,8 +59,8 @@ async def test_an_upgrade_passes_over_tls(
     accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
     secure_upstream.plan(switching_to_echo(accepted))
     async with (
-        running_sidecar(
-            secure_upstream.url, PROXY_UPSTREAM_CA_FILE=str(certificate[1])
+        serving_sidecar(
+            secure_upstream.url, upstream_ca_file=certificate[1], stop_seconds=0.5
         ) as sidecar,
         connected(sidecar.port) as client,
     ):
@@ -96,7 +94,7 @@ async def test_a_certificate_for_another_name_is_502(tmp_path: Path) -> None:
     context, trusted = self_signed(ELSEWHERE, tmp_path)
     async with (
         running_upstream(tls=context) as upstream,
-        running_sidecar(upstream.url, PROXY_UPSTREAM_CA_FILE=str(trusted)) as sidecar,
+        serving_sidecar(upstream.url, upstream_ca_file=trusted) as sidecar,
         connected(sidecar.port) as client,
     ):
         assert (await client.ask(request(b"GET /"))).status == 502

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.neighbours.client import PATIENCE_SECONDS, connected
 from tests.neighbours.corpus import answer, request
-from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.sidecar import Sidecar, serving_sidecar
 from tests.neighbours.upstream import OK, Call, Upstream, answering, switching_to_echo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,7 +41,7 @@ CLOSE_4001 = b"\x88\x82\x00\x00\x00\x00\x0f\xa1"
 
 
 async def test_a_websocket_is_relayed_frame_by_frame_with_its_closing(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(switching_to_echo(WEBSOCKET_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
@@ -62,7 +62,7 @@ async def test_a_websocket_is_relayed_frame_by_frame_with_its_closing(
 
 
 async def test_another_protocol_is_relayed_byte_by_byte(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
@@ -74,7 +74,7 @@ async def test_another_protocol_is_relayed_byte_by_byte(
 
 
 async def test_the_upstream_may_speak_first(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED + b"welcome"))
     async with connected(shared_sidecar.port) as client:
@@ -84,7 +84,7 @@ async def test_the_upstream_may_speak_first(
 
 
 async def test_bytes_that_a_hasty_client_sends_behind_its_request_are_kept(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
@@ -94,7 +94,7 @@ async def test_bytes_that_a_hasty_client_sends_behind_its_request_are_kept(
 
 
 async def test_much_may_pass_in_both_directions(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     much = bytes(range(256)) * 2**15
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
@@ -107,7 +107,7 @@ async def test_much_may_pass_in_both_directions(
 
 
 async def test_the_end_of_one_direction_leaves_the_other_open(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     async def answer_at_the_end(call: Call) -> None:
         await call.send(FROB_ACCEPTED)
@@ -125,7 +125,7 @@ async def test_the_end_of_one_direction_leaves_the_other_open(
 
 
 async def test_a_client_that_vanishes_ends_the_upgrade(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
@@ -136,7 +136,7 @@ async def test_a_client_that_vanishes_ends_the_upgrade(
 
 
 async def test_an_upstream_that_vanishes_ends_the_upgrade(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     async def vanish(call: Call) -> None:
         await call.send(FROB_ACCEPTED)
@@ -161,7 +161,7 @@ async def test_an_upstream_that_vanishes_ends_the_upgrade(
     ids=["426", "403", "200"],
 )
 async def test_an_upgrade_that_is_refused_is_an_ordinary_exchange(
-    refusal: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    refusal: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(refusal), answering(OK))
     async with connected(shared_sidecar.port) as client:
@@ -171,7 +171,7 @@ async def test_an_upgrade_that_is_refused_is_an_ordinary_exchange(
 
 
 async def test_a_switch_that_nobody_asked_for_is_the_upstreams_fault(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # RFC 9110, 7.8: a server must not switch to a protocol that the client did not name.
     shared_upstream.plan(answering(FROB_ACCEPTED))
@@ -181,7 +181,7 @@ async def test_a_switch_that_nobody_asked_for_is_the_upstreams_fault(
 
 
 async def test_h2c_is_never_offered_to_the_upstream(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # Inside an h2c connection calls could pass unseen.
     shared_upstream.plan(answering(OK))
@@ -218,7 +218,7 @@ async def chat() -> AsyncIterator[TestServer]:
 @pytest.mark.asyncio(loop_scope="function")
 async def test_ordinary_websocket_libraries_agree_through_the_sidecar(chat: TestServer) -> None:
     async with (
-        running_sidecar(f"http://127.0.0.1:{chat.port}") as sidecar,
+        serving_sidecar(f"http://127.0.0.1:{chat.port}") as sidecar,
         aiohttp.ClientSession() as session,
         asyncio.timeout(PATIENCE_SECONDS),
         session.ws_connect(

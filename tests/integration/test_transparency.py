@@ -9,7 +9,7 @@ from tests.neighbours.corpus import Case
 from tests.neighbours.corpus_answers import ANSWERS
 from tests.neighbours.corpus_requests import REQUESTS
 from tests.neighbours.messages import Message, field_name
-from tests.neighbours.services import Service
+from tests.neighbours.sidecar import Sidecar
 from tests.neighbours.upstream import Behaviour, Call, Upstream, answering
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,7 +44,7 @@ ANSWER_FIELDS_THAT_DIFFER: Final = {
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
 async def test_an_exchange_passes_as_it_is(
-    case: Case, shared_sidecar: Service, shared_upstream: Upstream
+    case: Case, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     sent, received = await _exchange(case, shared_upstream.port, shared_upstream)
     sent_through, received_through = await _exchange(case, shared_sidecar.port, shared_upstream)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import AUTHORITY, answer, chunked, request, sized
-from tests.neighbours.services import Service
+from tests.neighbours.sidecar import Sidecar
 from tests.neighbours.upstream import OK, Call, Upstream, answering, in_pieces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,7 +22,7 @@ async def _echo_target(call: Call) -> None:
 
 
 async def test_a_connection_carries_one_request_after_another(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(_echo_target)
     async with connected(shared_sidecar.port) as client:
@@ -33,7 +33,7 @@ async def test_a_connection_carries_one_request_after_another(
 
 
 async def test_pipelined_requests_are_answered_in_order(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     first = asyncio.Event()
     shared_upstream.plan(in_pieces(first, answer(b"200 OK", body=b"first")), _echo_target)
@@ -61,7 +61,7 @@ _METHODS_OF_FIVE = (b"GET", b"POST", b"POST", b"HEAD", b"GET")
 
 
 async def test_a_head_may_come_byte_by_byte(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(_echo_target)
     async with connected(shared_sidecar.port) as client:
@@ -71,7 +71,7 @@ async def test_a_head_may_come_byte_by_byte(
 
 
 async def test_empty_lines_before_a_request_are_ignored(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # RFC 9112, 2.2: some clients send one behind the body of the request before.
     shared_upstream.plan(_echo_target)
@@ -91,7 +91,7 @@ async def test_empty_lines_before_a_request_are_ignored(
     ids=["close", "close in a list", "HTTP/1.0"],
 )
 async def test_a_client_that_asks_for_an_end_gets_it_after_the_answer(
-    raw: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(shared_sidecar.port) as client:
@@ -100,7 +100,7 @@ async def test_a_client_that_asks_for_an_end_gets_it_after_the_answer(
 
 
 async def test_an_http_1_0_client_may_keep_the_connection(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     raw = b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
@@ -111,7 +111,7 @@ async def test_an_http_1_0_client_may_keep_the_connection(
 
 
 async def test_an_http_1_0_client_gets_no_chunks(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(CHUNKED_ANSWER))
     async with connected(shared_sidecar.port) as client:
@@ -120,7 +120,7 @@ async def test_an_http_1_0_client_gets_no_chunks(
 
 
 async def test_an_http_1_0_client_gets_no_interim_answers(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # RFC 9110, 15.2: HTTP/1.0 knows no 1xx.
     shared_upstream.plan(answering(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK))
@@ -130,7 +130,7 @@ async def test_an_http_1_0_client_gets_no_interim_answers(
 
 
 async def test_an_http_1_0_request_without_host_becomes_a_valid_one(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(shared_sidecar.port) as client:
@@ -142,7 +142,7 @@ async def test_an_http_1_0_request_without_host_becomes_a_valid_one(
 
 
 async def test_the_answer_says_when_the_connection_ends(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(answer(b"200 OK", body=None) + b"all", then_close=True))
     async with connected(shared_sidecar.port) as client:
@@ -152,7 +152,7 @@ async def test_the_answer_says_when_the_connection_ends(
 
 
 async def test_the_end_of_an_upstream_connection_does_not_end_the_clients(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     closing = answer(b"200 OK", b"Connection: close")
     shared_upstream.plan(answering(closing, then_close=True))
@@ -163,7 +163,7 @@ async def test_the_end_of_an_upstream_connection_does_not_end_the_clients(
 
 
 async def test_the_authority_reaches_the_upstream_as_the_client_wrote_it(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     shared_upstream.plan(answering(OK))
     async with connected(shared_sidecar.port) as client:

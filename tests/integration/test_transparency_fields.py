@@ -8,7 +8,7 @@ import pytest_asyncio
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import AUTHORITY, answer, chunked, request
 from tests.neighbours.messages import Message, field_name
-from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.sidecar import Sidecar, serving_sidecar
 from tests.neighbours.upstream import OK, Upstream, answering
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -20,14 +20,14 @@ CLAIMS = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def trusting_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
-    async with running_sidecar(
-        shared_upstream.url, PROXY_TRUSTED_PROXIES="10.0.0.0/8, 127.0.0.1/32"
+async def trusting_sidecar(shared_upstream: Upstream) -> AsyncIterator[Sidecar]:
+    async with serving_sidecar(
+        shared_upstream.url, trusted_proxies="10.0.0.0/8, 127.0.0.1/32"
     ) as service:
         yield service
 
 
-async def _forwarded(sidecar: Service, upstream: Upstream, raw: bytes) -> Message:
+async def _forwarded(sidecar: Sidecar, upstream: Upstream, raw: bytes) -> Message:
     """Return what the upstream receives when *raw* is sent to the sidecar."""
     upstream.plan(answering(OK))
     async with connected(sidecar.port) as client:
@@ -35,7 +35,7 @@ async def _forwarded(sidecar: Service, upstream: Upstream, raw: bytes) -> Messag
     return await (await upstream.entered()).read_body()
 
 
-async def _relayed(sidecar: Service, upstream: Upstream, raw: bytes) -> Message:
+async def _relayed(sidecar: Sidecar, upstream: Upstream, raw: bytes) -> Message:
     """Return what the client receives when the upstream answers *raw*."""
     upstream.plan(answering(raw))
     async with connected(sidecar.port) as client:
@@ -57,7 +57,7 @@ async def _relayed(sidecar: Service, upstream: Upstream, raw: bytes) -> Message:
     ids=lambda fields: b" + ".join(fields).decode(),
 )
 async def test_hop_by_hop_fields_end_at_the_sidecar(
-    fields: tuple[bytes, ...], shared_sidecar: Service, shared_upstream: Upstream
+    fields: tuple[bytes, ...], shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     seen = await _forwarded(shared_sidecar, shared_upstream, request(b"GET /", *fields))
     names = {field_name(line) for line in seen.field_lines}
@@ -65,7 +65,7 @@ async def test_hop_by_hop_fields_end_at_the_sidecar(
     assert seen.values(b"Connection") in ([], [b"keep-alive"])
 
 
-async def test_te_keeps_trailers_alone(shared_sidecar: Service, shared_upstream: Upstream) -> None:
+async def test_te_keeps_trailers_alone(shared_sidecar: Sidecar, shared_upstream: Upstream) -> None:
     raw = request(b"GET /", b"TE: trailers, deflate;q=0.5", b"Connection: TE")
     seen = await _forwarded(shared_sidecar, shared_upstream, raw)
     assert seen.values(b"TE") == [b"trailers"]
@@ -73,7 +73,7 @@ async def test_te_keeps_trailers_alone(shared_sidecar: Service, shared_upstream:
 
 @pytest.mark.parametrize("name", [b"Host", b"Content-Length"])
 async def test_connection_cannot_remove_what_frames_the_request(
-    name: bytes, shared_sidecar: Service, shared_upstream: Upstream
+    name: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     raw = request(b"POST /", b"Connection: " + name, b"Content-Length: 4", body=b"body")
     seen = await _forwarded(shared_sidecar, shared_upstream, raw)
@@ -82,7 +82,7 @@ async def test_connection_cannot_remove_what_frames_the_request(
 
 
 async def test_trailers_of_a_request_are_dropped(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     body = chunked(b"body", trailers=b"X-Sum: 1\r\n")
     raw = request(b"POST /", b"Transfer-Encoding: chunked", b"Trailer: X-Sum", body=body)
@@ -91,7 +91,7 @@ async def test_trailers_of_a_request_are_dropped(
 
 
 async def test_hop_by_hop_fields_of_an_answer_end_at_the_sidecar(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     hop = (b"Keep-Alive: timeout=5", b"Connection: X-Hop", b"X-Hop: 1", b"Upgrade: h2c")
     seen = await _relayed(shared_sidecar, shared_upstream, answer(b"200 OK", *hop, b"X-End: 2"))
@@ -99,27 +99,27 @@ async def test_hop_by_hop_fields_of_an_answer_end_at_the_sidecar(
 
 
 async def test_an_answer_gets_no_field_of_ours(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     assert (await _relayed(shared_sidecar, shared_upstream, OK)).head == OK.removesuffix(b"ok")
 
 
 async def test_the_upstream_learns_who_the_client_is(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     seen = await _forwarded(shared_sidecar, shared_upstream, request(b"GET /"))
     assert _claims(seen) == ([b"127.0.0.1"], [b"http"], [AUTHORITY], [])
 
 
 async def test_claims_of_an_untrusted_client_are_dropped(
-    shared_sidecar: Service, shared_upstream: Upstream
+    shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     seen = await _forwarded(shared_sidecar, shared_upstream, request(b"GET /", *CLAIMS, *CLAIMS))
     assert _claims(seen) == ([b"127.0.0.1"], [b"http"], [AUTHORITY], [])
 
 
 async def test_claims_of_a_trusted_proxy_are_kept_and_its_address_is_appended(
-    trusting_sidecar: Service, shared_upstream: Upstream
+    trusting_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     seen = await _forwarded(trusting_sidecar, shared_upstream, request(b"GET /", *CLAIMS))
     assert _claims(seen) == (
@@ -131,7 +131,7 @@ async def test_claims_of_a_trusted_proxy_are_kept_and_its_address_is_appended(
 
 
 async def test_repeated_claims_of_a_trusted_proxy_become_one_list(
-    trusting_sidecar: Service, shared_upstream: Upstream
+    trusting_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     raw = request(b"GET /", b"X-Forwarded-For: 192.0.2.7, 10.0.0.1", b"x-forwarded-for: 10.0.0.2")
     seen = await _forwarded(trusting_sidecar, shared_upstream, raw)
@@ -139,7 +139,7 @@ async def test_repeated_claims_of_a_trusted_proxy_become_one_list(
 
 
 async def test_a_trusted_proxy_that_claims_nothing_is_described_like_any_client(
-    trusting_sidecar: Service, shared_upstream: Upstream
+    trusting_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     seen = await _forwarded(trusting_sidecar, shared_upstream, request(b"GET /"))
     assert _claims(seen) == ([b"127.0.0.1"], [b"http"], [AUTHORITY], [])

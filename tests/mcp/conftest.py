@@ -7,7 +7,7 @@ import pytest_asyncio
 from audit_log.postgres.database import Database
 from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.mcp_server import McpServer, running_mcp_server
-from tests.neighbours.services import Service, running_sidecar
+from tests.neighbours.sidecar import Sidecar, serving_sidecar
 
 
 @pytest_asyncio.fixture
@@ -23,8 +23,8 @@ async def mcp_server() -> AsyncIterator[McpServer]:
 
 
 @pytest_asyncio.fixture
-async def mcp_sidecar(mcp_server: McpServer, database_url: str) -> AsyncIterator[Service]:
+async def mcp_sidecar(mcp_server: McpServer, database_url: str) -> AsyncIterator[Sidecar]:
     """A sidecar before `mcp_server`, whose tools call the API through it."""
-    async with running_sidecar(mcp_server.url, database_url) as sidecar:
+    async with serving_sidecar(mcp_server.url, database_url) as sidecar:
         mcp_server.tools.api_url = sidecar.url
         yield sidecar

@@ -12,7 +12,7 @@ from audit_log.postgres.token_table import TokenTable
 from tests.mcp.invocations import entries, invocations
 from tests.mcp.tool_requests import OK, answer, body_calling, posting
 from tests.neighbours.client import connected
-from tests.neighbours.services import running_sidecar
+from tests.neighbours.sidecar import serving_sidecar
 
 TRACE = b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01"
 CHOSEN = (b"X-Request-Id: chosen", b"traceparent: " + TRACE)
@@ -66,7 +66,7 @@ class Stage:
 @pytest.fixture
 async def stage(upstream, database_url):
     async with (
-        running_sidecar(upstream.url, database_url) as sidecar,
+        serving_sidecar(upstream.url, database_url) as sidecar,
         contextlib.AsyncExitStack() as stack,
     ):
         yield Stage(upstream, sidecar.port, stack)

@@ -13,6 +13,7 @@ from tests.mcp.tool_requests import MODERN, OK, answer, body_calling, head_posti
 from tests.neighbours.client import connected
 from tests.neighbours.ops import metric
 from tests.neighbours.services import running_sidecar
+from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.upstream import answering, in_pieces, never_answering
 
 MIB = 2**20
@@ -20,6 +21,13 @@ MIB = 2**20
 
 @pytest.fixture
 async def sidecar(upstream, database_url):
+    async with serving_sidecar(upstream.url, database_url) as sidecar:
+        yield sidecar
+
+
+@pytest.fixture
+async def sidecar_process(upstream, database_url):
+    """A sidecar in a process of its own, whose memory can be told from the test's."""
     async with running_sidecar(upstream.url, database_url) as service:
         yield service
 
@@ -98,7 +106,7 @@ async def test_the_field_that_names_the_tool_counts_where_the_body_cannot_be_rea
 
 
 async def test_an_argument_of_100_mb_is_neither_held_nor_delayed(
-    sidecar, upstream, database, secret
+    sidecar_process, upstream, database, secret
 ):
     begin = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{"x":"'
     end = b'"},"name":"big"}}'
@@ -113,15 +121,15 @@ async def test_an_argument_of_100_mb_is_neither_held_nor_delayed(
 
     length = len(begin) + 100 * len(piece) + len(end)
     upstream.plan(behave)
-    async with connected(sidecar.port) as client:
+    async with connected(sidecar_process.port) as client:
         await client.send(head_posting(secret, length) + begin)
         async with asyncio.timeout(10):
             await arrived.wait()  # long before the rest is sent
-        before = sidecar.peak_bytes
+        before = sidecar_process.peak_bytes
         for _ in range(100):
             await client.send(piece)
         assert (await client.ask(end, b"POST")).content == OK
-        assert sidecar.peak_bytes - before < 8 * MIB
+        assert sidecar_process.peak_bytes - before < 8 * MIB
 
     [invocation] = await invocations(database, 1)
     assert (invocation.tool, invocation.outcome) == ("big", ToolOutcome.OK)
@@ -142,19 +150,19 @@ async def test_a_body_that_is_cut_half_way_was_no_tool_call(sidecar, upstream, d
 
 
 async def test_1_000_tool_calls_that_are_never_answered_are_all_recorded_as_cancelled(
-    sidecar, upstream, database, secret
+    sidecar_process, upstream, database, secret
 ):
     upstream.plan(never_answering)
-    before = sidecar.peak_bytes
+    before = sidecar_process.peak_bytes
     async with contextlib.AsyncExitStack() as stack:
         clients = []
         for number in range(1_000):
-            client = await stack.enter_async_context(connected(sidecar.port))
+            client = await stack.enter_async_context(connected(sidecar_process.port))
             clients.append(client)
             await client.send(posting(secret, body_calling(f"t{number}", number)))
         for _ in clients:
             await upstream.entered()
-        assert sidecar.peak_bytes - before < 100 * MIB
+        assert sidecar_process.peak_bytes - before < 100 * MIB
         for client in clients:
             client.hang_up()
 

@@ -10,6 +10,7 @@ from tests.mcp.tool_requests import OK, answer, body_calling, posting
 from tests.neighbours.client import connected
 from tests.neighbours.mcp_client import ERAS, mcp_client
 from tests.neighbours.services import running_sidecar
+from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.upstream import answering, never_answering
 
 HUB = "pwc_hub"
@@ -48,7 +49,7 @@ async def test_the_status_of_an_entry_tells_how_the_tool_call_ended(
         answer(b"", status=b"503 Away"): 503,
     }
     upstream.plan(*map(answering, answers), never_answering)
-    async with running_sidecar(upstream.url, database_url) as sidecar:
+    async with serving_sidecar(upstream.url, database_url) as sidecar:
         async with connected(sidecar.port) as client:
             for _ in answers:
                 await client.ask(posting(HUB, body_calling("x")), b"POST")
@@ -69,7 +70,7 @@ async def test_the_status_of_an_entry_tells_how_the_tool_call_ended(
 async def test_a_tool_name_is_escaped_in_the_path(upstream, database_url, database):
     upstream.plan(answering(answer(OK)))
     async with (
-        running_sidecar(upstream.url, database_url) as sidecar,
+        serving_sidecar(upstream.url, database_url) as sidecar,
         connected(sidecar.port) as client,
     ):
         await client.ask(posting(HUB, body_calling("../a b?<c>\0" + "x" * 500)), b"POST")

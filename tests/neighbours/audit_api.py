@@ -14,6 +14,7 @@ from audit_log.postgres.database import Database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import AuditRecord, Outcome, new_record_id
+from tests.neighbours.in_loop import overhearing
 
 ALL: Final = "/api/v1/settings/mcp-audit"
 GAPS: Final = "/api/v1/settings/mcp-audit/gaps"
@@ -28,14 +29,25 @@ def of_token(token_id: object) -> str:
 
 
 @asynccontextmanager
-async def serving_audit_api(database_url: str, /, **settings: Any) -> AsyncIterator[ClientSession]:
-    """Run the audit API; yield a client that talks to it and keeps no cookies."""
+async def url_of_audit_api(database_url: str, /, **settings: Any) -> AsyncIterator[str]:
+    """Run the audit API; yield its URL.
+
+    On leaving it must have logged events only, and must leave no task behind.
+    """
     shared = AuditLogSettings(database_url=database_url)
     async with (
+        overhearing(),
         serving(shared, AuditApiSettings(port=0, **settings)) as address,
-        ClientSession(
-            f"http://{address.host}:{address.port}", connector=TCPConnector(limit=0)
-        ) as client,
+    ):
+        yield f"http://{address.host}:{address.port}"
+
+
+@asynccontextmanager
+async def serving_audit_api(database_url: str, /, **settings: Any) -> AsyncIterator[ClientSession]:
+    """Run the audit API; yield a client that talks to it and keeps no cookies."""
+    async with (
+        url_of_audit_api(database_url, **settings) as url,
+        ClientSession(url, connector=TCPConnector(limit=0)) as client,
     ):
         yield client
 

@@ -12,10 +12,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import Any, Final
 
-import pytest_asyncio
-
-from tests.neighbours.upstream import Upstream
-
 CHECKOUT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 30
 STOP_SECONDS: Final = 30
@@ -209,17 +205,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@pytest_asyncio.fixture
-async def sidecar(upstream: Upstream) -> AsyncIterator[Service]:
-    """A sidecar with the default settings before `upstream`, PostgreSQL being away."""
-    async with running_sidecar(upstream.url) as service:
-        yield service
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
-    """One sidecar for all tests of a module that run in the module's loop."""
-    async with running_sidecar(shared_upstream.url) as service:
-        yield service

@@ -1,5 +1,6 @@
 """The sidecar in the test's own loop: for tests that kill nothing and look at no process."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,19 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest_asyncio
+from structlog.typing import EventDict
+
 from audit_log.process.settings import AuditLogSettings
 from proxy.service import serving
 from proxy.settings import ProxySettings
-from tests.neighbours.services import refusing_port
+from tests.neighbours.in_loop import overhearing
+from tests.neighbours.services import START_SECONDS, refusing_port
+from tests.neighbours.upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """Where a sidecar listens."""
+    """Where a sidecar listens, and what it logs."""
 
     port: int
     ops_port: int
     hub_port: int
+    log: list[EventDict]
+    """Its events, oldest first."""
 
     @property
     def url(self) -> str:
@@ -29,6 +37,20 @@ class Sidecar:
     def ops_url(self) -> str:
         return f"http://127.0.0.1:{self.ops_port}"
 
+    async def logged(self, event: str) -> EventDict:
+        """Return the first *event* of the log; wait until there is one."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not (found := [line for line in self.log if line["event"] == event]):
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise AssertionError(f"no {event} in:\n{self.report()}") from error
+        return found[0]
+
+    def report(self) -> str:
+        """What it said, for the failure of a test."""
+        return "\n".join(map(str, self.log))
+
 
 @asynccontextmanager
 async def serving_sidecar(
@@ -36,7 +58,8 @@ async def serving_sidecar(
 ) -> AsyncIterator[Sidecar]:
     """Serve before *upstream_url*, with a journal of its own; without *database_url* it is away.
 
-    *settings* are those of `ProxySettings`, by their names in the code.
+    *settings* are those of `ProxySettings`, by their names in the code. On leaving it must have
+    logged events only, and must leave no task behind.
     """
     with (
         tempfile.TemporaryDirectory(prefix="journal-") as journal,
@@ -51,8 +74,26 @@ async def serving_sidecar(
             "journal_ring_dir": Path(ring),
             **settings,
         }
-        async with serving(
-            AuditLogSettings(database_url=url), ProxySettings(upstream_url=upstream_url, **given)
-        ) as addresses:
+        async with (
+            overhearing() as log,
+            serving(
+                AuditLogSettings(database_url=url),
+                ProxySettings(upstream_url=upstream_url, **given),
+            ) as addresses,
+        ):
             hub_port = addresses.hub.port if addresses.hub else 0
-            yield Sidecar(addresses.calls.port, addresses.ops.port, hub_port)
+            yield Sidecar(addresses.calls.port, addresses.ops.port, hub_port, log)
+
+
+@pytest_asyncio.fixture
+async def sidecar(upstream: Upstream) -> AsyncIterator[Sidecar]:
+    """A sidecar with the default settings before `upstream`, PostgreSQL being away."""
+    async with serving_sidecar(upstream.url) as sidecar:
+        yield sidecar
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_sidecar(shared_upstream: Upstream) -> AsyncIterator[Sidecar]:
+    """One sidecar for all tests of a module that run in the module's loop."""
+    async with serving_sidecar(shared_upstream.url) as sidecar:
+        yield sidecar
