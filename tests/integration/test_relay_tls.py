@@ -59,9 +59,7 @@ async def test_an_upgrade_passes_over_tls(
     accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
     secure_upstream.plan(switching_to_echo(accepted))
     async with (
-        serving_sidecar(
-            secure_upstream.url, upstream_ca_file=certificate[1], stop_seconds=0.5
-        ) as sidecar,
+        serving_sidecar(secure_upstream.url, upstream_ca_file=certificate[1]) as sidecar,
         connected(sidecar.port) as client,
     ):
         await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
@@ -79,9 +77,7 @@ async def test_a_client_that_ends_its_half_of_a_tunnel_over_tls_ends_both_halves
     accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
     secure_upstream.plan(switching_to_echo(accepted))
     async with (
-        running_sidecar(
-            secure_upstream.url, PROXY_UPSTREAM_CA_FILE=str(certificate[1])
-        ) as sidecar,
+        serving_sidecar(secure_upstream.url, upstream_ca_file=certificate[1]) as sidecar,
         connected(sidecar.port) as client,
     ):
         await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
