@@ -1,7 +1,5 @@
 """CSV (RFC 4180), safe for spreadsheets, which evaluate cells that begin like a formula."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,13 +29,15 @@ def csv_rows(records: Sequence[AuditRecord]) -> bytes:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else harmless(str(value))
+    """Return *value* quoted; None is an empty cell without quotes, which COPY reads as null."""
+    if value is None:
+        return ""
+    text = harmless(str(value)).replace('"', '""')
+    return f'"{text}"'
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
-    return text.getvalue().encode()
+    return "".join([",".join(cells) + "\r\n" for cells in rows]).encode()
 
 
-HEADER: Final = _rows([_COLUMNS])
+HEADER: Final = _rows([[_cell(name) for name in _COLUMNS]])

@@ -6,6 +6,8 @@ from typing import Final
 from proxy.mcp.json_stream import JsonStream
 
 _DATA: Final = b"data:"
+_MARK: Final = b"\xef\xbb\xbf"
+"""The byte order mark that a stream may begin with."""
 _LINE_END: Final = re.compile(rb"\r\n?|\n")
 
 
@@ -17,6 +19,7 @@ class EventStream:
         self._begin = b""  # of the line, until it is known whether it is data
         self._is_data: bool | None = None
         self._follows_cr = False
+        self._may_be_mark = True
         self.has_ids = False
         """Whether events have ids, by which a client can resume the stream."""
 
@@ -35,6 +38,8 @@ class EventStream:
     def _take(self, part: bytes) -> None:
         if self._is_data is None:
             self._begin += part
+            if self._may_be_mark and self._begin.startswith(_MARK):
+                self._begin, self._may_be_mark = self._begin[len(_MARK) :], False
             if len(self._begin) >= len(_DATA):
                 self._is_data = self._begin.startswith(_DATA)
                 part = self._begin[len(_DATA) :]
@@ -48,4 +53,4 @@ class EventStream:
             # An empty line ends the event. The next one is read even if this one was invalid.
             self._reader.reset()
         self.has_ids |= self._begin.startswith(b"id:")
-        self._begin, self._is_data = b"", None
+        self._begin, self._is_data, self._may_be_mark = b"", None, False

@@ -9,23 +9,50 @@ INFLATABLE: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 """The supported content codings (RFC 9110, section 8.4.1)."""
 _PIECE_BYTES: Final = 65_536
 _EITHER_WRAPPER: Final = 32 + zlib.MAX_WBITS
+_NO_WRAPPER: Final = -zlib.MAX_WBITS
+_WRAPPER_BYTES: Final = 2
+"""How many bytes tell a zlib or gzip wrapper from raw deflate."""
 
 
 class Inflated:
-    """Hands the content on, inflated, in pieces of bounded size. Invalid data ends it silently."""
+    """Hands the content on, inflated, in pieces of bounded size. Invalid data ends it silently.
 
-    def __init__(self, receive: Payload) -> None:
+    Some servers send `deflate` without the zlib wrapper, and clients read it: so does this.
+    """
+
+    def __init__(self, coding: bytes, receive: Payload) -> None:
         self._receive = receive
-        self._inflater = zlib.decompressobj(_EITHER_WRAPPER)
+        self._is_deflate = coding == b"deflate"
+        self._begin = b""  # of deflate, until it is known whether it has a wrapper
+        self._inflater = None if self._is_deflate else zlib.decompressobj(_EITHER_WRAPPER)
         self._is_broken = False
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
-        while data and not self._is_broken and not self._inflater.eof:
+        if self._inflater is None:
+            self._begin += data
+            if len(self._begin) < _WRAPPER_BYTES:
+                return
+            wrapper = _EITHER_WRAPPER if _has_wrapper(self._begin) else _NO_WRAPPER
+            self._inflater = zlib.decompressobj(wrapper)
+            data, self._begin = self._begin, b""
+        inflater = self._inflater
+        while data and not self._is_broken:
+            if inflater.eof:
+                if self._is_deflate:
+                    return
+                # RFC 1952 section 2.2: gzip is one member or several.
+                self._inflater = inflater = zlib.decompressobj(_EITHER_WRAPPER)
             try:
-                piece = self._inflater.decompress(data, _PIECE_BYTES)
+                piece = inflater.decompress(data, _PIECE_BYTES)
             except zlib.error:
                 self._is_broken = True
                 return
-            data = self._inflater.unconsumed_tail
+            data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
             self._receive(piece)
+
+
+def _has_wrapper(begin: bytes) -> bool:
+    """Say whether *begin* is of zlib (RFC 1950 section 2.2) or gzip (RFC 1952 section 2.3.1)."""
+    is_zlib = begin[0] & 0x0F == zlib.DEFLATED and (begin[0] << 8 | begin[1]) % 31 == 0
+    return is_zlib or begin.startswith(b"\x1f\x8b")

@@ -1,6 +1,7 @@
 """Reads the content of a response: undoes its coding and takes its events apart."""
 
 from collections.abc import Callable
+from typing import Final
 
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
@@ -8,6 +9,9 @@ from proxy.mcp.event_stream import EventStream
 from proxy.mcp.inflated import INFLATABLE, Inflated
 from proxy.mcp.json_stream import JsonStream, Values
 from proxy.mcp.messages import RESPONSE_PATHS
+
+_MAX_CODINGS: Final = 2
+"""Each could multiply the work by a thousand."""
 
 
 class ResponseReading:
@@ -18,13 +22,23 @@ class ResponseReading:
         messages = JsonStream(RESPONSE_PATHS, found)
         self._events = EventStream(messages) if head.is_event_stream else None
         read = self._events.feed if self._events else messages.feed
-        coding = (head.field(b"content-encoding") or b"identity").strip().lower()
         self.feed: Payload | None = read
         """Takes the content; None if its content coding is not supported."""
-        if coding != b"identity":
-            self.feed = Inflated(read).feed if coding in INFLATABLE else None
+        codings = _codings(head)
+        if len(codings) > _MAX_CODINGS or not INFLATABLE.issuperset(codings):
+            self.feed = None
+            return
+        for coding in codings:  # in the order in which they were applied: the last is undone first
+            read = Inflated(coding, read).feed
+        self.feed = read
 
     @property
     def may_be_resumed(self) -> bool:
         """Whether it is an event stream that a client can resume with `Last-Event-ID`."""
         return self._events is not None and self._events.has_ids
+
+
+def _codings(head: ResponseHead) -> list[bytes]:
+    """Return the content codings of a response (RFC 9110 section 8.4) without `identity`."""
+    named = b",".join(head.fields.all(b"content-encoding")).lower().split(b",")
+    return [coding for name in named if (coding := name.strip()) not in {b"", b"identity"}]

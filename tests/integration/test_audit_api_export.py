@@ -6,6 +6,7 @@ import io
 import json
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from aiohttp import ClientPayloadError, ClientSession
 
@@ -87,6 +88,34 @@ async def test_everything_comes_oldest_first_in_every_format(api, store):
     async with api.get(EXPORT + "?format=ocsf") as answer:
         events = [json.loads(line) for line in (await answer.text()).splitlines()]
     assert [event["metadata"]["uid"] for event in events] == ids([first, second])
+
+
+async def test_csv_is_loaded_by_postgresql_as_it_was(api, store, database_url):
+    full = record(duration_ms=1.5, user_agent="", tool='=a,"b"')
+    bare = record(duration_ms=None, user_agent=None, tool=None)
+    await store.append([full, bare])
+
+    async with api.get(EXPORT + "?format=csv") as answer:
+        text = await answer.read()
+    names = next(csv.reader(io.StringIO(text.decode())))
+    kinds = {
+        "duration_ms": "float8",
+        "created_at": "timestamptz",
+        "id": "uuid",
+        "token_id": "uuid",
+    }
+    columns = ", ".join(f"{name} {kinds.get(name, 'text')}" for name in names)
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f"CREATE TEMPORARY TABLE loaded ({columns})")
+        await connection.copy_to_table(
+            "loaded", source=io.BytesIO(text), format="csv", header=True
+        )
+        rows = await connection.fetch("SELECT * FROM loaded")
+    finally:
+        await connection.close()
+    loaded = {row["id"]: (row["duration_ms"], row["user_agent"], row["tool"]) for row in rows}
+    assert loaded == {full.id: (1.5, "", '\'=a,"b"'), bare.id: (None, None, None)}
 
 
 async def test_an_export_of_nothing_is_empty_save_for_the_head(api):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import zlib
 
 import pytest
 
@@ -208,6 +209,18 @@ ANSWERS = [
     (answer(b"nope"), ToolOutcome.UNKNOWN, 200, None),
     (
         answer(gzip.compress(FAILED, mtime=0), b"Content-Encoding: gzip"),
+        *(ToolOutcome.TOOL_ERROR, 500, None),
+    ),
+    (
+        answer(gzip.compress(FAILED[:9]) + gzip.compress(FAILED[9:]), b"Content-Encoding: gzip"),
+        *(ToolOutcome.TOOL_ERROR, 500, None),
+    ),
+    (
+        answer(zlib.compress(FAILED)[2:-4], b"Content-Encoding: identity, deflate"),
+        *(ToolOutcome.TOOL_ERROR, 500, None),
+    ),
+    (
+        answer(b"\xef\xbb\xbfdata: " + FAILED + b"\n\n", b"Content-Type: text/event-stream"),
         *(ToolOutcome.TOOL_ERROR, 500, None),
     ),
 ]

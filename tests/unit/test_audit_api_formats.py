@@ -63,6 +63,17 @@ def test_csv_has_the_columns_of_a_detailed_entry_and_one_row_for_each():
     assert second["token_id"] == ""
 
 
+def test_csv_tells_no_value_from_empty_text():
+    row = csv_rows([a_record(token_id=None, user_agent="", tool='"')]).decode()
+
+    cells = dict(
+        zip(DetailedEntry.__struct_fields__, row.removesuffix("\r\n").split(","), strict=True)
+    )
+    assert cells["token_id"] == ""
+    assert cells["user_agent"] == '""'
+    assert cells["tool"] == '""""'
+
+
 def test_ndjson_has_one_detailed_entry_on_each_line():
     first, second = json_lines([FULL, a_record(path="/\u2028\n")]).decode().split("\n")[:2]
     assert json.loads(first)["tool"] == "list_clusters"

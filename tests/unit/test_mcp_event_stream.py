@@ -79,6 +79,21 @@ def test_it_is_noted_whether_events_have_ids(wire, expected):
     assert stream.has_ids is expected
 
 
+@pytest.mark.parametrize("first", ["data", "id", ": ping"])
+def test_a_byte_order_mark_before_the_first_line_is_passed_over(first):
+    line = f"data: {ANSWER}\n\n" if first == "data" else f"{first}: 7\ndata: {ANSWER}\n\n"
+    wire = b"\xef\xbb\xbf" + line.encode()
+
+    assert read(wire) == read(*(wire[at : at + 1] for at in range(len(wire)))) == FOUND[1:]
+    stream, _ = reader()
+    stream.feed(wire)
+    assert stream.has_ids is (first == "id")
+
+
+def test_a_byte_order_mark_counts_only_at_the_begin_of_the_stream():
+    assert read(b"\n\xef\xbb\xbfdata: " + ANSWER.encode() + b"\n\n") == []
+
+
 @given(st.lists(st.binary(max_size=50), max_size=10))
 def test_any_bytes_are_passed_over(pieces):
     read(*pieces)
