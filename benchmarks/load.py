@@ -1,4 +1,4 @@
-"""Load: each request sent after the last response (closed loop), or at a fixed rate (open loop)."""
+"""Load: each request after the last response (closed loop), or at a fixed rate (open loop)."""
 
 import json
 import subprocess
@@ -66,7 +66,7 @@ class Answers:
 
 
 def closed_loop(target: Target, *, connections: int, seconds: float) -> Answers:
-    """Ask *target* on *connections*, each request after the last response; raise BadAnswersError."""
+    """Ask *target* on *connections*, one request at a time on each; raise BadAnswersError."""
     fields = [part for name, value in target.fields.items() for part in ("-H", f"{name}: {value}")]
     return _answers(
         *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"),

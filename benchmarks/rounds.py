@@ -1,4 +1,4 @@
-"""Rounds: contestants measured in turn, again and again, so that the machine's noise affects all."""
+"""Rounds: contestants measured in turn, repeatedly, so that the machine's noise affects all."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -52,7 +52,7 @@ def main() -> None:
     end_in_order()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         place = Path(directory)
-        place.chmod(0o711)  # PostgreSQL's account has to walk through
+        place.chmod(0o711)  # PostgreSQL's account must enter it
         with running_database(place / "database") as database:
             pin(os.getpid(), PROXY_CORE)
             found = uvloop.run(_measured(database.url, place, options, patience))

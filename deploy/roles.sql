@@ -41,7 +41,7 @@ SELECT to_regclass('public.mcp_audit_schema') IS NOT NULL AS is_migrated,
 
 \if :is_migrated
 -- Another role may have migrated so far: from now on the owner has every object, partitions too.
--- By name and not by pattern: in a shared database PodWarden's own tables may be called much the same.
+-- By name and not by pattern: in a shared database PodWarden's tables may have similar names.
 SELECT format('ALTER TABLE public.%I OWNER TO podwarden_audit_owner', relname)
 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')

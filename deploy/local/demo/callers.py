@@ -27,7 +27,7 @@ class CallersOnly:
         self._find = find
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request pass with its caller noted in `scope["state"]`, or respond with an error."""
+        """Let the request pass with its caller noted in `scope["state"]`, or respond itself."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
