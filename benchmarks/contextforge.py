@@ -43,7 +43,7 @@ def running_contextforge(directory: Path, upstream: str) -> Iterator[ContextForg
         "PLATFORM_ADMIN_PASSWORD": secrets.token_urlsafe(24) + "-Aa1",
         "REQUIRE_USER_IN_DB": "false",
         "SSRF_ALLOW_LOCALHOST": "true",
-        # It allows 100 calls a minute, and then answers errors.
+        # It allows 100 calls a minute, and then responds with errors.
         "RATE_LIMITING_ENABLED": "false",
     }
     command: list[str | Path] = [

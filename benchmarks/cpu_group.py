@@ -1,4 +1,4 @@
-"""A group of processes that gets a core only when nobody else wants it."""
+"""A group of processes that gets a core only when no other process wants it."""
 
 import os
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class CpuGroup:
 
 @contextmanager
 def idle_group() -> Iterator[CpuGroup]:
-    """Yield a new group. Whoever is in it must have ended by the end of the block."""
+    """Yield a new group. Its processes must have ended by the end of the block."""
     folder = _root() / f"benchmark-{os.getpid()}"
     folder.mkdir()
     try:

@@ -1,4 +1,4 @@
-"""Load: requests as fast as they are answered (closed loop), or at a fixed rate (open loop)."""
+"""Load: each request after the last response (closed loop), or at a fixed rate (open loop)."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ _SPARE_SECONDS: Final = 30
 
 
 class BadAnswersError(Exception):
-    """Some requests were not answered with 200: their speed says nothing."""
+    """Some responses were not 200, so the rate means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """How a target answered."""
+    """The responses of a target."""
 
     requests: int
     per_second: float
@@ -66,7 +66,7 @@ class Answers:
 
 
 def closed_loop(target: Target, *, connections: int, seconds: float) -> Answers:
-    """Ask *target* on *connections*, each as soon as it was answered; raise BadAnswersError."""
+    """Ask *target* on *connections*, one request at a time on each; raise BadAnswersError."""
     fields = [part for name, value in target.fields.items() for part in ("-H", f"{name}: {value}")]
     return _answers(
         *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"),
@@ -89,7 +89,7 @@ def open_loop(target: Target, *, per_second: float, seconds: float) -> Answers:
 
 
 def echoed(target: Target, *, size: int, seconds: float) -> Answers:
-    """Have WebSocket messages of *size* bytes echoed by *target*; an answer is a message."""
+    """Have WebSocket messages of *size* bytes echoed by *target*; a response is a message."""
     return _answers(
         *(sys.executable, "-m", "benchmarks.echo", target.origin, target.token or ""),
         *(str(size), str(seconds)),
@@ -98,7 +98,7 @@ def echoed(target: Target, *, size: int, seconds: float) -> Answers:
 
 
 def called(target: Target, *, tool: str, seconds: float) -> Answers:
-    """Call the MCP *tool* at *target*, again and again; an answer is a call."""
+    """Call the MCP *tool* at *target*, again and again; a response is a call."""
     return _answers(
         *(sys.executable, "-m", "benchmarks.mcp_caller", target.origin, target.token or ""),
         *(tool, str(seconds)),
@@ -107,12 +107,12 @@ def called(target: Target, *, tool: str, seconds: float) -> Answers:
 
 
 def downloaded(target: Target) -> Answers:
-    """Fetch *target* once, into nothing; an answer is a MB (10^6 bytes)."""
+    """Fetch *target* once, into nothing; a response is a MB (10^6 bytes)."""
     return _transferred(target, "%{size_download}")
 
 
 def uploaded(target: Target, file: Path) -> Answers:
-    """Send *file* to *target*; an answer is a MB (10^6 bytes)."""
+    """Send *file* to *target*; a response is a MB (10^6 bytes)."""
     return _transferred(target, "%{size_upload}", "-T", str(file))
 
 

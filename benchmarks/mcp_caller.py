@@ -13,7 +13,7 @@ from benchmarks.open_loop import summary
 
 
 async def measured(origin: str, token: str, tool: str, seconds: float) -> dict[str, float]:
-    """Call *tool* for *seconds*, each time when it has answered; return what `Answers` wants."""
+    """Call *tool* for *seconds*, one call at a time; return what `Answers` wants."""
     times: list[float] = []
     bad = 0
     async with (

@@ -55,7 +55,7 @@ def main() -> None:
     shares: list[float] = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         place = Path(directory)
-        place.chmod(0o711)  # PostgreSQL's account has to walk through
+        place.chmod(0o711)  # PostgreSQL's account must enter it
         with running_database(place / "database") as database:
             pin(os.getpid(), PROXY_CORE)
             for number in range(options.rounds):

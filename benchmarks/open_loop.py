@@ -41,7 +41,7 @@ class Connection:
         self._socket.sendall(self._request)
 
     def answered(self) -> int | None:
-        """Receive; return the status once the answer is complete, 0 if it never will be."""
+        """Receive; return the status once the response is complete, 0 if it never will be."""
         data = self._socket.recv(65_536)
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
@@ -57,7 +57,7 @@ class Connection:
 
 
 class OpenLoop:
-    """Asks when a request is due, whether or not the ones before were answered."""
+    """Asks when a request is due, whether or not earlier ones have their response."""
 
     def __init__(self, address: tuple[str, int], request: bytes, rate: float) -> None:
         """Ask *request* at *address*, *rate* times a second."""
@@ -116,7 +116,7 @@ def measured(url: str, fields: dict[str, str], rate: float, seconds: float) -> d
 
 
 def summary(times: list[float], bad: int, seconds: float) -> dict[str, float]:
-    """Return what `Answers` wants to know of *times*, of *bad* answers and of the *seconds*."""
+    """Return what `Answers` wants to know of *times*, of *bad* responses and of the *seconds*."""
     times.sort()
     last = len(times) - 1
     return {

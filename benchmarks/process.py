@@ -23,14 +23,14 @@ _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
 class CannotStartError(Exception):
-    """Something that is to be measured does not start. The message shows what it said."""
+    """A process to be measured does not start. The message holds its output."""
 
 
 class Process:
     """A running process with its descendants."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        """*log* is where it says what it has to say."""
+        """*log* receives its output."""
         self._process = process
         self.log = log
 
@@ -91,7 +91,7 @@ def running(
     directory: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
-    """Run *command* on *core* alone, in *directory*; its words go to `log` there.
+    """Run *command* on *core* alone, in *directory*; its output goes to `log` there.
 
     Several cores are named as `taskset` has it.
     """
@@ -138,14 +138,14 @@ def pin(pid: int, core: int) -> None:
 
 
 def free_port() -> int:
-    """Return a port of loopback where nobody listens now."""
+    """Return a port of loopback where nothing listens now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def listens(port: int) -> bool:
-    """Say whether somebody listens on *port* of loopback."""
+    """Return whether a process listens on *port* of loopback."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 

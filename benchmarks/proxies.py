@@ -109,7 +109,7 @@ def _verdict(measured: Mapping[int, Mapping[str, Series]]) -> str:
 def _logs(
     proxies: Mapping[str, RunningProxy], measured: Mapping[int, Mapping[str, Series]]
 ) -> str:
-    """Say whether each proxy has really logged what it answered."""
+    """Return whether each proxy has logged its responses."""
     shares = []
     for name, proxy in proxies.items():
         answered = sum(

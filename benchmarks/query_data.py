@@ -11,7 +11,7 @@ STARTED: Final = datetime(2026, 1, 1, tzinfo=UTC)
 ENDED: Final = STARTED + timedelta(days=90)
 _PORTION: Final = 250_000
 
-# 38 tokens of falling frequency, the Hub, and tokens that nobody knows; six calls in ten by tools,
+# 38 tokens of falling frequency, the Hub, and unknown tokens; six calls in ten by tools,
 # three to a tool call. Values of every frequency from one in two to one in 100,000.
 _FILL: Final = """
 INSERT INTO mcp_audit_log (

@@ -1,4 +1,4 @@
-"""Rounds: contestants measured in turn, again and again, so that the machine's moods hit all."""
+"""Rounds: contestants measured in turn, repeatedly, so that the machine's noise affects all."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ _TRIES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Something that answers requests."""
+    """A server that responds to requests."""
 
     name: str
     target: Target
@@ -40,7 +40,7 @@ class Series:
 
     @property
     def per_second(self) -> float:
-        """The median of the answers a second."""
+        """The median of the responses a second."""
         return median(answers.per_second for answers in self.rounds)
 
     @property
@@ -61,12 +61,12 @@ class Series:
 
     @property
     def p999_ms(self) -> float:
-        """The median over the rounds of what one answer in a thousand exceeded."""
+        """The median over the rounds of what one response in a thousand exceeded."""
         return median(answers.p999_ms for answers in self.rounds)
 
     @property
     def cpu_us(self) -> float:
-        """The median of the processor time that an answer took, in microseconds."""
+        """The median of the processor time of a response, in microseconds."""
         return median(answers.more.get("cpu_us", 0) for answers in self.rounds)
 
     @property

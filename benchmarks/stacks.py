@@ -34,7 +34,7 @@ class Stack:
 
     @property
     def part(self) -> str:
-        """Our file, or what else the time went to: C code counts for whoever called it."""
+        """Our file, or what else used the time: C code counts for its caller."""
         called = _SYSTEM_CALL.match(self.frames[-1])
         if called:
             return f"system call `{called[1]}`"

@@ -27,7 +27,7 @@ class Stage:
         self._stack = stack
         self.place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         """Where everything keeps its files, in directories named as it is."""
-        self.place.chmod(0o711)  # PostgreSQL's account has to walk through
+        self.place.chmod(0o711)  # PostgreSQL's account must enter it
         self.upstream = stack.enter_context(upstream(self.place / "upstream"))
 
     def database(self, name: str, *, gives_way: bool = False) -> Database:

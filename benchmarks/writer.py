@@ -52,7 +52,7 @@ def main() -> None:
     end_in_order()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         place = Path(directory)
-        place.chmod(0o711)  # PostgreSQL's account has to walk through
+        place.chmod(0o711)  # PostgreSQL's account must enter it
         with running_database(place / "database") as database:
             pin(os.getpid(), PROXY_CORE)
             found = uvloop.run(_measured(database.url, place, options, patience))
@@ -113,7 +113,7 @@ def _spread(values: Sequence[float]) -> float:
 
 
 async def _copied(url: str, taken: Sequence[AuditRecord]) -> Passage:
-    """Copy lines that were made before: the least that the server can be asked to do."""
+    """Copy lines that were made before: the server's lower bound."""
     lines = "".join(map(_copy_line, taken)).encode()
     connection = await asyncpg.connect(url)
     began, cpu = monotonic(), process_time()
@@ -160,7 +160,7 @@ async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Passa
 
 async def _moved(journal: Journal, *, at_most: int) -> None:
     """Wait until all but *at_most* bytes of the journal are on the disk."""
-    while journal.ring_bytes_in_use > at_most:  # noqa: ASYNC110  nobody tells of it
+    while journal.ring_bytes_in_use > at_most:  # noqa: ASYNC110  no event announces it
         await asyncio.sleep(0.01)
 
 

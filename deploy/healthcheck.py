@@ -24,7 +24,7 @@ _CONSOLE: Final = "podwarden-audit"
 def main(
     arguments: Sequence[str] | None = None, program: str = "python -m deploy.healthcheck"
 ) -> int:
-    """Return 0 when the service answers that it lives, else 1 after one line.
+    """Return 0 when the service reports that it lives, else 1 after one line.
 
     *arguments* may name the service. Otherwise the first process of the container tells which one
     it is; a command such as `migrate` has nothing to ask and counts as healthy. Usage lines call
@@ -75,7 +75,7 @@ def _address(scheme: str, host: str, port: int) -> URL:
 
 
 def complaint_of(address: URL) -> str | None:
-    """Return why *address* does not answer as it should, or None."""
+    """Return why the response of *address* is not the expected one, or None."""
     tls = ssl.create_default_context()
     # We ask ourselves: the certificate has the names by which others know us, and nothing is told.
     tls.check_hostname = False

@@ -40,8 +40,8 @@ SELECT to_regclass('public.mcp_audit_schema') IS NOT NULL AS is_migrated,
        to_regprocedure('public.mcp_tokens_announce()') IS NOT NULL AS has_own_tokens \gset
 
 \if :is_migrated
--- Whoever migrated so far: from now on all of it is the owner's, partitions too. By name and not
--- by pattern: in a shared database PodWarden's own tables may be called much the same.
+-- Another role may have migrated so far: from now on the owner has every object, partitions too.
+-- By name and not by pattern: in a shared database PodWarden's tables may have similar names.
 SELECT format('ALTER TABLE public.%I OWNER TO podwarden_audit_owner', relname)
 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')

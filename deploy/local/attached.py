@@ -1,7 +1,7 @@
 """`python -m deploy.local.attached MODULE`: run a service that ends when its starter does.
 
 The starter holds the other end of our standard input and never writes. However it ends, also by
-SIGKILL, the kernel closes that end; nobody has to remember process ids, which may be re-used.
+SIGKILL, the kernel closes that end. No process id is stored: ids may be re-used.
 """
 
 import os

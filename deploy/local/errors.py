@@ -1,5 +1,5 @@
-"""What keeps everything from running on this machine, in one line for the person at it."""
+"""The error that keeps the local run from starting: one line for the operator."""
 
 
 class CannotRunError(Exception):
-    """The message says what is in the way and, where we know it, what to do."""
+    """The message names the cause and, where it is known, the remedy."""

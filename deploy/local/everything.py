@@ -98,7 +98,7 @@ async def _start_services(stack: AsyncExitStack, plan: Plan) -> dict[str, Servic
         os.environ["DEMO_API_URL"] = services["proxy"].url
         os.environ["DEMO_LISTENER"] = str(plan.demo.fileno())
         services["demo"] = await start("demo", "deploy.local.demo", plan.demo.fileno())
-        plan.demo.close()  # a copy kept open would take calls after the demo's death
+        plan.demo.close()  # an open copy would accept connections after the demo has ended
     return services
 
 

@@ -134,7 +134,7 @@ class PostgresServer:
             raise PostgresServerError(f"{error.filename}: {error.strerror}") from error
 
     def start(self) -> None:
-        """Start the server and wait until it answers.
+        """Start the server and wait until it accepts connections.
 
         After a `kill`, its children may need a moment to notice; until then it is tried again.
         """
@@ -164,7 +164,7 @@ class PostgresServer:
         """End the postmaster as `kill -9` does. `start` recovers."""
         if self._process is None or self._leash is None:
             return
-        # First the leash: let go later, it would signal whoever has got the process id by then.
+        # The leash ends first: later, the process id it signals may belong to another process.
         self._leash.kill()
         self._leash.communicate()
         self._process.kill()

@@ -15,7 +15,7 @@ from typing import Final
 RUNTIME_PREFIX: Final = "podwarden-"
 MAX_SOCKET_PATH_BYTES: Final = 107  # sun_path of unix(7), less its closing NUL
 _SOCKET_NAME_BYTES: Final = len("/.s.PGSQL.65535.lock")
-_ACCOUNTS: Final = ("nobody", "postgres")  # nobody first: it owns nothing worth attacking
+_ACCOUNTS: Final = ("nobody", "postgres")  # `nobody` first: it owns no files
 
 
 class PostgresServerError(Exception):
@@ -133,7 +133,7 @@ def _what_a_server_needs_not(directory: str, names: Sequence[str]) -> list[str]:
 
 
 def _copy_open(source: str, target: str) -> None:
-    # Not the source's mode: an installation under umask 077 is closed to everybody else.
+    # Not the source's mode: an installation under umask 077 is closed to other accounts.
     shutil.copyfile(source, target)
     Path(target).chmod(0o755 if os.access(source, os.X_OK) else 0o644)
 

@@ -13,7 +13,7 @@ from typing import Final
 from deploy.local.postgres_home import RUNTIME_PREFIX, PostgresServerError
 
 STOP_SECONDS: Final = 30
-FAST_SHUTDOWN: Final = 2  # SIGINT: disconnect everybody, write everything, end
+FAST_SHUTDOWN: Final = 2  # SIGINT: disconnect all clients, write everything, end
 _POLL_SECONDS: Final = 0.01
 
 
@@ -34,7 +34,7 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def end_stale_postmaster(cluster: Path, runtime: Path) -> None:
-    """End a server that outlived its launcher. We hold the lock, so nobody needs it."""
+    """End a server that outlived its launcher. We hold the lock, so no launcher uses it."""
     lines = postmaster_lines(cluster)
     command = _command_of(lines[0]) if lines else ""
     if not command:
@@ -72,7 +72,7 @@ def remove_runtime(directory: Path) -> None:
     """Remove the temporary directory of the last run, if it is still there."""
     link = directory / "runtime"
     if link.is_symlink():
-        # Only what we name like this: the link may have been put there by somebody else.
+        # Only a directory with our prefix: another program may have made the link.
         if link.readlink().name.startswith(RUNTIME_PREFIX):
             shutil.rmtree(link.readlink(), ignore_errors=True)
         link.unlink()

@@ -28,7 +28,7 @@ log = structlog.get_logger("deploy.local.demo")
 
 
 class DemoSettings(BaseSettings):
-    """What the one who starts the demo has to say."""
+    """Settings of the demo, read from the environment."""
 
     model_config = SettingsConfigDict(env_prefix="DEMO_", frozen=True)
 
@@ -71,7 +71,7 @@ def main() -> None:
     shared = read_settings(AuditLogSettings)
     demo = read_settings(DemoSettings)
     set_up_logs(shared.log_format, shared.log_level)
-    # uvicorn stops for these, then raises them again for whoever handled them before.
+    # uvicorn stops on these signals, then raises them again for the handler it had replaced.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     asyncio.run(serve(shared, demo))

@@ -13,7 +13,7 @@ from deploy.local.demo.inventory import Inventory, Thing
 
 
 class Api:
-    """The routes over one inventory: whoever has a token may read, operators may deploy."""
+    """The routes over one inventory: every valid token may read, operators may deploy."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
@@ -45,7 +45,7 @@ class Api:
     async def _deploy(self, request: Request) -> Response:
         require_role(request, "operator")
         assignment = _wanted(request, self._inventory.assignments)
-        # As in PodWarden, the deployment goes on after the answer and makes no further API call.
+        # As in PodWarden, the deployment goes on after the response and makes no further API call.
         return JSONResponse(
             self._inventory.begin_deployment(assignment["id"]),
             HTTPStatus.ACCEPTED,

@@ -17,9 +17,9 @@ FindToken = Callable[[str], Awaitable[Token | None]]
 
 
 class CallersOnly:
-    """Answers 401 to whoever brings no good token; everyone else reaches *app*.
+    """Responds 401 to a request without a valid token; forwards the others to *app*.
 
-    `/mcp` is guarded like the API: PodWarden lets nobody speak MCP without a token.
+    `/mcp` is guarded like the API: PodWarden requires a token for MCP too.
     """
 
     def __init__(self, app: ASGIApp, find: FindToken) -> None:
@@ -27,7 +27,7 @@ class CallersOnly:
         self._find = find
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request pass with its caller noted in `scope["state"]`, or answer it."""
+        """Let the request pass with its caller noted in `scope["state"]`, or respond itself."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -55,7 +55,7 @@ class Tools:
         return await self._call(context, "POST", "hosts", host_id, "restart")
 
     async def _call(self, context: Context, method: str, *segments: str) -> Any:
-        """Return what the API answered; raise ToolError, in the API's words, when it refused."""
+        """Return the API's response; raise ToolError, with the API's message, when it refused."""
         path = "/".join(quote(segment, safe="") for segment in segments)
         given = context.headers or {}
         headers = {name: given[name] for name in _PASSED_ON if name in given}
