@@ -41,6 +41,7 @@ class HeadReader(Generic[Parsed]):
         """
         if self._last is not None and received.startswith(self._last[0]):
             # It ends with its first empty line, so what begins with it has no other head.
+            self._searched = 0
             return self._last[1], len(self._last[0])
         searched = max(0, self._searched - _LONGEST_END_BYTES + 1)
         found = _END_OF_HEAD.search(received, searched)

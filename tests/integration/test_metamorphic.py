@@ -197,6 +197,17 @@ PIPELINED: Final = (
 )
 
 
+async def test_a_repeated_head_that_is_cut_leaves_no_trace_in_the_next(sidecars):
+    """The head is not parsed again, and how far it was searched must be forgotten with it."""
+    head = b"HEAD /api/v1/sized HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n"
+    conversation = [head + b"x" * 500, head + b"x" * 500]
+    second = len(head) + 500
+    for cut in range(second + 1, second + len(head) + 40):
+        whole, in_pieces = await both_ways(sidecars, conversation, [cut])
+
+        assert in_pieces == whole
+
+
 async def test_cut_at_each_byte_the_same_bytes_give_the_same_exchange(sidecars):
     """Two pieces, with every place between them; and all bytes apart."""
     for cuts in [*([at] for at in range(1, len(PIPELINED))), range(1, len(PIPELINED))]:

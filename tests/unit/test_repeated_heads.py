@@ -55,6 +55,19 @@ def test_a_long_head_is_not_kept():
     assert read(reader, long)[0] is not read(reader, long)[0]
 
 
+@pytest.mark.parametrize("cut", range(1, len(REQUEST)))
+def test_behind_a_repeated_head_that_came_in_two_pieces_the_next_one_is_found(cut):
+    """What was searched of one head says nothing of the next, which may be shorter."""
+    reader = request_heads()
+    reader.read(REQUEST)
+    assert reader.read(REQUEST[:cut]) is None
+    assert read(reader, REQUEST)[1] == len(REQUEST)
+
+    other = b"GET /b HTTP/1.1\r\nHost: b\r\n\r\n"
+    head, end = read(reader, other + other)
+    assert (head.target, end) == (b"/b", len(other))
+
+
 def test_a_malformed_head_is_refused_each_time():
     reader = request_heads()
     reader.read(REQUEST)
