@@ -47,7 +47,7 @@ async def answers(database: Database) -> bool:
 async def test_opening_needs_no_database():
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
     async with open_database(url, application="test") as database:
-        with pytest.raises(StoreUnavailableError, match="Connect call failed|Connection refused"):
+        with pytest.raises(StoreUnavailableError, match=r"Connect call failed|Connection refused"):
             await database.fetch("SELECT 1")
 
 
@@ -108,8 +108,7 @@ async def test_a_killed_database_is_found_again_without_a_word_in_the_log(own_po
         own_postgres.start()
 
         assert await answers(database)
-    warnings = [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
-    assert [entry for entry in warnings if is_news(entry)] == []
+    assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
 
 
 async def test_a_database_killed_in_mid_statement_is_away(own_postgres, caplog):
@@ -162,7 +161,8 @@ async def test_a_connection_lost_while_a_copy_waits_for_room_is_noticed(database
         hop.restore()
 
         assert await answers(database)
-    assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
+    warnings = [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert [entry for entry in warnings if is_news(entry)] == []
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
