@@ -43,9 +43,13 @@ class Flow:
         else:
             self.transport.pause_reading()
 
-    def write(self, data: bytes) -> None:
-        """Write *data*."""
-        if not self.transport.is_closing():
+    def write(self, data: bytes, *more: bytes) -> None:
+        """Write *data*, and *more* without copying them into one."""
+        if self.transport.is_closing():
+            return
+        if more:
+            self.transport.writelines((data, *more))
+        else:
             self.transport.write(data)
 
     def rest(self) -> bytes:

@@ -253,7 +253,7 @@ class RequestRelay:
 
     def _pass_on(self, response: ResponseRelay, received: bytes, wire: bytes = b"") -> int:
         """Send *wire*, and what of *received* belongs to the body; return how much that is."""
-        pieces = [wire]
+        pieces = [wire] if wire else []
 
         def content(data: bytes) -> None:
             response.exchange.request_content(data)
@@ -271,7 +271,8 @@ class RequestRelay:
             self._heard_at = asyncio.get_running_loop().time()
         if self.body.is_complete and self._is_chunked:
             pieces.append(LAST_CHUNK)
-        response.connection.send(b"".join(pieces))
+        if pieces:
+            response.connection.send(*pieces)
         if self.body.is_complete:
             response.connection.request_was_sent()
         return taken

@@ -52,10 +52,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader.begin(method, sink)
         self.resume()
 
-    def send(self, data: bytes) -> None:
-        """Send a piece of the request, or of a tunnel. No effect once the connection has ended."""
+    def send(self, data: bytes, *more: bytes) -> None:
+        """Send pieces of the request, or of a tunnel. No effect once the connection has ended."""
         if self.is_open:
-            self._flow.write(data)
+            self._flow.write(data, *more)
 
     def request_was_sent(self) -> None:
         """Learn that the request is complete; from now on the upstream owes a response."""
