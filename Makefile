@@ -22,7 +22,7 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 run: setup ## everything on this machine, with a demo PodWarden, until Ctrl-C
 	@exec $(BIN)/python -m deploy.local
 
-check: lint types imports unit ## what to run before each commit: about half a minute
+check: lint types imports unit ## what to run before each commit: about a minute
 
 test: setup lint types imports tests ## every check but those below: what CI runs
 
@@ -56,7 +56,7 @@ screenshots: setup browser ## take the documents' pictures anew
 
 # Each writes its section of benchmarks/RESULTS.md.
 bench: setup ## measure; needs a quiet machine and root (a loop mount)
-	for what in auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
+	for what in builds auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.outage --seconds 600
 
 # Many kills, tool calls of 90 s, every older schema, 50 sidecars, NATS.
