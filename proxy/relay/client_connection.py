@@ -103,7 +103,6 @@ class ClientConnection(asyncio.Protocol):
             self._farewell.cancel()
         if exc is not None and self._state is State.TUNNEL:
             self.received += self.flow.rest()
-            self.go_on()
         self._give_up(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
         self.enter(State.ENDED)
         self._port.lost(self)
@@ -112,13 +111,13 @@ class ClientConnection(asyncio.Protocol):
         """Pause the response: the client reads less than it is sent."""
         self.flow.may_write = False
         if self._request is not None:
-            self._request.client_is_slow()
+            self._request.note_client(is_slow=True)
 
     def resume_writing(self) -> None:
         """Go on with the response, or with the next request."""
         self.flow.may_write = True
         if self._request is not None:
-            self._request.client_goes_on()
+            self._request.note_client(is_slow=False)
         self._loop.call_soon(self.go_on)
 
     # Called by the relays
@@ -167,7 +166,9 @@ class ClientConnection(asyncio.Protocol):
 
     def stop(self) -> None:
         """End the connection if no response is owed; else `finish` will."""
-        if self.is_idle:
+        if self._state is State.RESPONDED:  # to close on unread bytes could lose the response
+            self._say_farewell()
+        elif self.is_idle:
             self.flow.transport.close()
 
     def stop_now(self) -> None:

@@ -138,18 +138,14 @@ class RequestRelay:
         asyncio.get_running_loop().call_soon(self._client.go_on)
         return True
 
-    def client_is_slow(self) -> None:
-        """Pause the response."""
+    def note_client(self, *, is_slow: bool) -> None:
+        """Pause the response while the client takes in less than it is sent."""
         if self.response is not None:
-            self.response.client_is_slow()
-
-    def client_goes_on(self) -> None:
-        """Go on with the response."""
-        if self.response is not None:
-            self.response.client_goes_on()
+            self.response.note_client(is_slow=is_slow)
 
     def end_sending(self) -> None:
         """Pass on that the client sends nothing more through a tunnel, but still listens."""
+        self._pass_on_the_rest()
         if self.response is not None:
             self.response.connection.end_sending()
 
@@ -161,6 +157,8 @@ class RequestRelay:
         if self._waiting is not None:
             self._waiting.cancel()
         self._end_patience()
+        if after_sent:
+            self._pass_on_the_rest()
         response, self.response = self.response, None
         if self._exchange is not None:
             self._exchange.end(outcome, (response and response.status) or status)
@@ -215,6 +213,7 @@ class RequestRelay:
             self._client.respond(refusal)
         else:
             self._take_connection(exchange)
+            self._client.go_on()
 
     def _take_connection(self, exchange: Exchange) -> None:
         exchange.begin()
@@ -276,6 +275,13 @@ class RequestRelay:
         if self.body.is_complete:
             response.connection.request_was_sent()
         return taken
+
+    def _pass_on_the_rest(self) -> None:
+        """Pass on what waits, whatever it waits for: it is the last of a tunnel."""
+        # Taken first: the upstream may pause within `send`, and `go_on` be called again.
+        rest, self._client.received = self._client.received, b""
+        if rest and self.response is not None:
+            self._pass_on(self.response, rest)
 
     def _look_after_body(self) -> None:
         """Give up a client that stops in the middle of a body before the response has begun."""

@@ -94,13 +94,12 @@ class ResponseRelay:
         if not self._client.may_write:  # the response before this one is still being read
             self.connection.pause()
 
-    def client_is_slow(self) -> None:
+    def note_client(self, *, is_slow: bool) -> None:
         """Take in no more of the response than the client does."""
-        self.connection.pause()
-
-    def client_goes_on(self) -> None:
-        """Go on where `client_is_slow` had stopped."""
-        self.connection.resume()
+        if is_slow:
+            self.connection.pause()
+        else:
+            self.connection.resume()
 
     # The upstream's side: a ResponseSink
 

@@ -111,3 +111,50 @@ async def test_the_last_words_of_an_upstream_reach_the_client_of_a_tunnel(upstre
     ]
 
     assert heard == [words] * ROUNDS
+
+
+def spoken(port: int, head: bytes, words: bytes) -> None:
+    """Open a tunnel with *head*, send *words* and end our half, while reading what comes."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as connection:
+        connection.sendall(head)
+        connection.recv(len(SWITCH))
+
+        def read() -> None:
+            with suppress(OSError):
+                while connection.recv(65_536):
+                    pass
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        connection.sendall(words)
+        connection.shutdown(socket.SHUT_WR)
+        reading.join()
+
+
+async def test_the_last_words_of_a_client_reach_an_upstream_that_is_speaking(
+    upstream_and_sidecar,
+):
+    upstream, sidecar = upstream_and_sidecar
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def speak(call: Call) -> None:
+        with suppress(ConnectionError):
+            while True:
+                await call.send(b"." * 3_000)
+                await asyncio.sleep(0)
+
+    async def speak_and_listen(call: Call) -> None:
+        await call.send(SWITCH)
+        speaking = asyncio.create_task(speak(call))
+        heard.put_nowait(await call.reader.read(-1))
+        speaking.cancel()
+        await asyncio.wait({speaking})
+        call.close()
+
+    upstream.plan(speak_and_listen)
+    head = request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob")
+    words = b"y" * 1_000
+    for _ in range(40):
+        await asyncio.to_thread(spoken, sidecar.port, head, words)
+
+        assert await heard.get() == words

@@ -85,6 +85,19 @@ async def test_what_carries_no_token_of_ours_or_asks_for_another_path_is_not_rec
     assert len(upstream.calls) == 5
 
 
+async def test_an_upload_goes_on_after_its_token_was_looked_up(sidecar, upstream, store, secret):
+    """Much of the body is here by then, and the client is paused."""
+    body = b"x" * 3_000_000
+    async with connected(sidecar.port) as client:
+        await client.ask(asking())  # there is an idle connection to the upstream now
+        head = asking(secret, b"POST", b"/api/v1/hosts", b"Content-Length: %d" % len(body))
+        assert (await client.ask(head + body)).status == 200
+
+    [record] = await recorded(store, 1)
+    assert (record.status_code, record.outcome) == (200, Outcome.COMPLETED)
+    assert upstream.calls[-1].request.content == body
+
+
 async def test_a_path_in_disguise_is_recorded(sidecar, store, secret):
     targets = [b"/%61pi/v1", b"//api/v1", b"/x/../api/v1", b"http://podwarden/api/v1"]
     async with connected(sidecar.port) as client:

@@ -233,3 +233,31 @@ async def test_ordinary_websocket_libraries_agree_through_the_sidecar(chat: Test
         await socket.send_str("bye")
         end = await socket.receive()
         assert (end.type, end.data, end.extra) == (aiohttp.WSMsgType.CLOSE, 4001, "as you like")
+
+
+@pytest.mark.parametrize("leave", ["ends its half", "closes"])
+async def test_all_that_a_client_sent_through_a_tunnel_arrives_though_the_upstream_is_slow(
+    leave: str, shared_sidecar: Sidecar, shared_upstream: Upstream
+) -> None:
+    body = b"x" * 8_000_000
+    may_read = asyncio.Event()
+    arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def read_late(call: Call) -> None:
+        await call.send(FROB_ACCEPTED)
+        await may_read.wait()
+        arrived.set_result(await call.reader.read(-1))
+
+    shared_upstream.plan(read_late)
+    async with connected(shared_sidecar.port) as client:
+        await client.send(FROB)
+        await client.answer()
+        client.writer.write(body)
+        if leave == "closes":
+            client.writer.close()
+        else:
+            client.end_sending()
+        await asyncio.sleep(0)
+        may_read.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert len(await arrived) == len(body)
