@@ -1,6 +1,5 @@
 """The journal: records wait here, safe from kills, database outages and stalled disks."""
 
-from proxy.audit.record import Facts, RecordText, ending, opening
 from proxy.journal.batch import Batch
 from proxy.journal.batch_source import MANY_BYTES
 from proxy.journal.folder import holds_records
@@ -12,14 +11,10 @@ __all__ = [
     "DEFAULT_LIMITS",
     "MANY_BYTES",
     "Batch",
-    "Facts",
     "Journal",
     "JournalError",
     "JournalLockedError",
     "Limits",
-    "RecordText",
-    "ending",
     "holds_records",
     "open_journal",
-    "opening",
 ]

@@ -2,13 +2,14 @@
 
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from tests.neighbours.certificates import LOOPBACK, self_signed
-from tests.neighbours.client import connected
+from tests.neighbours.client import Client, connected
 from tests.neighbours.corpus import request, sized
 from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
@@ -27,6 +28,20 @@ async def secure_upstream(
 ) -> AsyncIterator[Upstream]:
     async with running_upstream(tls=certificate[0]) as upstream:
         yield upstream
+
+
+@asynccontextmanager
+async def tunnel(upstream: Upstream, trusted: Path) -> AsyncIterator[Client]:
+    """Be a client that has changed protocols with *upstream*, which echoes, over TLS."""
+    accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
+    upstream.plan(switching_to_echo(accepted))
+    async with (
+        serving_sidecar(upstream.url, upstream_ca_file=trusted) as sidecar,
+        connected(sidecar.port) as client,
+    ):
+        await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
+        assert (await client.answer()).head == accepted
+        yield client
 
 
 async def test_an_upstream_with_an_unknown_certificate_is_502_and_told_nothing(
@@ -56,14 +71,7 @@ async def test_the_operator_may_say_whom_to_trust(
 async def test_an_upgrade_passes_over_tls(
     secure_upstream: Upstream, certificate: tuple[ssl.SSLContext, Path]
 ) -> None:
-    accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
-    secure_upstream.plan(switching_to_echo(accepted))
-    async with (
-        serving_sidecar(secure_upstream.url, upstream_ca_file=certificate[1]) as sidecar,
-        connected(sidecar.port) as client,
-    ):
-        await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
-        assert (await client.answer()).head == accepted
+    async with tunnel(secure_upstream, certificate[1]) as client:
         await client.send(b"echo")
         assert await client.read_exactly(4) == b"echo"
         client.writer.close()
@@ -74,14 +82,7 @@ async def test_an_upgrade_passes_over_tls(
 async def test_a_client_that_ends_its_half_of_a_tunnel_over_tls_ends_both_halves(
     secure_upstream: Upstream, certificate: tuple[ssl.SSLContext, Path]
 ) -> None:
-    accepted = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
-    secure_upstream.plan(switching_to_echo(accepted))
-    async with (
-        serving_sidecar(secure_upstream.url, upstream_ca_file=certificate[1]) as sidecar,
-        connected(sidecar.port) as client,
-    ):
-        await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
-        assert (await client.answer()).head == accepted
+    async with tunnel(secure_upstream, certificate[1]) as client:
         client.end_sending()
         assert await client.read_to_the_end() == b""
 

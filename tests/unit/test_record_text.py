@@ -10,8 +10,8 @@ from audit_log.record import Attribution, AuditRecord, Outcome
 from audit_log.tokens import Token, hash_token
 from proxy.audit.exchange import AuditedCall, Cause
 from proxy.audit.identity import Credentials
+from proxy.audit.record import RecordText, ending, opening
 from proxy.http.request import parsed_head
-from proxy.journal import RecordText, ending, opening
 from proxy.journal.line import parse, record_body, record_line
 from proxy.tokens.memory import MISSING
 
