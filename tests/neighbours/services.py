@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import Any, Final
 
+from tests.neighbours.forked import ForkedProcess, is_forkable, start_forked
+
 CHECKOUT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 30
 STOP_SECONDS: Final = 30
@@ -20,7 +22,7 @@ STOP_SECONDS: Final = 30
 class Service:
     """A running service: where it listens, what it logs, and how it stops."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         self._process = process
         self._changed = asyncio.Condition()
         self._log_has_ended = False
@@ -127,21 +129,7 @@ async def running(
     On leaving it is stopped in order: it must exit with 0 and must have logged events only.
     """
     with tempfile.TemporaryDirectory(prefix=f"{module}-") as directory:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", module, *arguments),
-            cwd=directory,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(CHECKOUT),
-                "AUDIT_LOG_LOG_FORMAT": "json",
-                **environment,
-            },
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            limit=2**20,
-        )
+        process = await _start(module, arguments, environment, directory)
         service = Service(process)
         try:
             await service.logged("service.started")
@@ -151,6 +139,29 @@ async def running(
                 assert service.noise == [], service.report()
         finally:
             await service.kill()
+
+
+async def _start(
+    module: str, arguments: tuple[str, ...], environment: dict[str, str], directory: str
+) -> asyncio.subprocess.Process | ForkedProcess:
+    given = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(CHECKOUT),
+        "AUDIT_LOG_LOG_FORMAT": "json",
+        **environment,
+    }
+    if is_forkable(module, environment):
+        return await start_forked(module, arguments, given, directory)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", module, *arguments),
+        cwd=directory,
+        env=given,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=2**20,
+    )
 
 
 @asynccontextmanager
