@@ -88,7 +88,7 @@ def _become(request: dict[str, Any], errors: int) -> list[str]:
     return list(request["arguments"])
 
 
-def _run(module: str) -> object:
+def _run(module: str) -> str | int | None:
     main = importlib.import_module(f"{module}.__main__").main
     requests = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -100,7 +100,8 @@ def _run(module: str) -> object:
     if arguments is None:
         return None
     sys.argv = [module, *arguments]
-    return main()
+    code: str | int | None = main()
+    return code
 
 
 if __name__ == "__main__":
