@@ -9,6 +9,7 @@ import structlog
 import uvloop
 
 from audit_log.errors import CredentialsFileError
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.logs import set_up_logs
 from audit_log.process.settings import (
     AuditLogSettings,
@@ -62,7 +63,7 @@ def main() -> None:
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    async with draining_orphaned(shared, settings, instance):
+    async with draining_orphaned(shared, settings, instance, BackgroundTasks()):
         await supervise(workers_of(settings, instance))
 
 

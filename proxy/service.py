@@ -5,13 +5,13 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from aiohttp import web
 from yarl import URL
 
 from audit_log.delivery import Sink
-from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
@@ -78,7 +78,10 @@ async def serving(
         sink = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
         find = tokens.find if nats is None else None
-        writer = await _writer(stack, settings, journal, sink, find, observers)
+        writer = Writer(journal, sink, find, observers.gap_found)
+        _ = await stack.enter_async_context(
+            writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
+        )
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
@@ -88,6 +91,7 @@ async def serving(
         ops_address = await stack.enter_async_context(
             serving_ops(
                 health.report,
+                lambda: [*health.tasks.dead, *journal.dead],
                 SidecarCollector(tally, journal, writer, cache, health),
                 ForecastCollector(retention),
                 wanted=Address(settings.ops_host, settings.ops_port),
@@ -131,7 +135,9 @@ async def _tokens(
 
 async def _cache(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
     cache = TokenCache(tokens)
-    await stack.enter_async_context(health.watched(cache.run(tokens.changes), "token-cache"))
+    _ = await stack.enter_async_context(
+        health.tasks.running(partial(cache.run, tokens.changes), "token-cache")
+    )
     return cache
 
 
@@ -152,7 +158,9 @@ async def _database(stack: AsyncExitStack, shared: AuditLogSettings, health: Hea
     database = await stack.enter_async_context(
         open_database(url, connections=1, application=APPLICATION)
     )
-    await stack.enter_async_context(health.watched(keep_partitions(database), "partitions"))
+    _ = await stack.enter_async_context(
+        health.tasks.running(partial(keep_partitions, database), "partitions")
+    )
     return database
 
 
@@ -169,7 +177,7 @@ async def _retention(
         may_cut_short=shared.shorten_retention,
         budget_nears=observers.announcer.budget_nears if observers.announcer else None,
     )
-    await stack.enter_async_context(health.watched(upkeep.run(), "retention"))
+    _ = await stack.enter_async_context(health.tasks.running(upkeep.run, "retention"))
     return upkeep
 
 
@@ -180,19 +188,6 @@ async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
 
     jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
     return Publisher(jetstream)
-
-
-async def _writer(
-    stack: AsyncExitStack,
-    settings: ProxySettings,
-    journal: Journal,
-    sink: Sink,
-    find: FindToken | None,
-    observers: Observers,
-) -> Writer:
-    writer = Writer(journal, sink, find, observers.gap_found)
-    _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
-    return writer
 
 
 def _admission(
@@ -254,7 +249,9 @@ async def _orphaned(
     health: Health,
 ) -> None:
     orphaned = await stack.enter_async_context(
-        draining_orphaned(shared, settings, instance_of(settings), observers.gap_found)
+        draining_orphaned(
+            shared, settings, instance_of(settings), health.tasks, observers.gap_found
+        )
     )
     health.problems.append(lambda: orphaned.problem)
 
@@ -265,7 +262,7 @@ async def _tls(
     if settings.tls is None:
         return None
     tls = ListenerTls(settings.tls)
-    await stack.enter_async_context(tls.following())
+    await stack.enter_async_context(tls.following(health.tasks))
     health.problems.append(lambda: tls.problem)
     return tls.context
 
