@@ -109,7 +109,7 @@ class BackgroundTasks:
             "task.failed",
             task=name,
             error=series.error,
-            where=_where(failure),
+            where=where_raised(failure),
             again_in_seconds=delay,
         )
         return delay
@@ -127,7 +127,7 @@ def _first_of(error: BaseException) -> BaseException:
     return error
 
 
-def _where(error: BaseException) -> str | None:
+def where_raised(error: BaseException) -> str | None:
     """Return where *error* was raised: one line for the operator in place of a traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None

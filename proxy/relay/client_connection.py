@@ -191,6 +191,7 @@ class ClientConnection(asyncio.Protocol):
             self._say_farewell()
             return False
         if self._state is State.RESPONDED and self._request.body.is_complete:
+            self.idle_since = self._loop.time()
             self._request = None
             self.enter(State.IDLE)
         return has_taken

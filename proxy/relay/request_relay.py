@@ -11,6 +11,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Final, Protocol
 
+import structlog
+
+from audit_log.process.background import where_raised
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange
 from proxy.http.errors import (
@@ -33,6 +36,7 @@ from proxy.relay.response_relay import ResponseRelay
 from proxy.relay.states import State
 from proxy.relay.upstream_connection import UpstreamConnection
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 TURNS_TO_READ: Final = 2
 """uvloop runs what was called soon before it polls: the sockets are read in the turn between."""
 
@@ -54,6 +58,9 @@ class Client(Protocol):
 
     def finish(self, *, keeps_alive: bool) -> None:
         """Go on to the next request, or end the connection."""
+
+    def stop_now(self) -> None:
+        """End the connection at once, and the exchange as interrupted."""
 
 
 class RequestRelay:
@@ -204,6 +211,13 @@ class RequestRelay:
 
     def _wait_for(self, work: Coroutine[object, object, None]) -> None:
         self._waiting = asyncio.get_running_loop().create_task(work, name="request-waits")
+        self._waiting.add_done_callback(self._note_waited)
+
+    def _note_waited(self, waiting: asyncio.Task[None]) -> None:
+        """End the connection if *waiting* has failed for a defect: nothing else would."""
+        if not waiting.cancelled() and (error := waiting.exception()) is not None:
+            log.error("request.failed", error=repr(error), where=where_raised(error))
+            self._client.stop_now()
 
     async def _identify(self, exchange: Exchange) -> None:
         assert exchange.identification is not None

@@ -69,7 +69,7 @@ class Upstream:
                 await self._connect(connection)
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream could not be reached in time") from error
-        except OSError as error:  # an ssl.SSLError is one too
+        except (OSError, UnicodeError) as error:  # an ssl.SSLError; a name that IDNA cannot encode
             self._reachable.note(str(error))
             # Without the reason: it names addresses, which the client must not learn.
             raise UpstreamUnreachableError("the upstream cannot be reached") from error
