@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from audit_log.tokens import EXPIRED, REVOKED, UNKNOWN
+from audit_log.tokens import EXPIRED, NOT_LOOKED_UP, REVOKED, UNKNOWN
 from proxy.audit.tally import Tally
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer
@@ -19,7 +19,7 @@ from proxy.telemetry.webhook.sender import REFUSED
 from proxy.tokens.cache import TokenCache
 
 PREFIX = "podwarden_audit"
-REFUSALS = (UNKNOWN, EXPIRED, REVOKED)
+REFUSALS = (UNKNOWN, EXPIRED, REVOKED, NOT_LOOKED_UP)
 SPAN_FATES = (DELIVERED, DROPPED, UNSAMPLED)
 EVENT_FATES = (DELIVERED, DROPPED, REFUSED)
 # Old names of metrics, by their new ones: kept for version 0.2, for dashboards and alerts.

@@ -20,7 +20,7 @@ from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.schema.partitions import keep_partitions
-from proxy.admission import Admission
+from proxy.admission import Admission, TokenPolicy
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.delivery.orphaned import draining_orphaned
@@ -42,7 +42,7 @@ from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
 from proxy.telemetry.health import Health
 from proxy.telemetry.observers import Observers, observing
-from proxy.tokens.cache import TokenCache
+from proxy.tokens.cache import TokenCache, TokenCacheLimits
 
 APPLICATION = "podwarden-audit-proxy"
 
@@ -70,14 +70,14 @@ async def serving(
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
-        cache = await _cache(stack, tokens, health)
+        cache = await _cache(stack, tokens, settings, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
         sink = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
-        find = tokens.find if nats is None else None
+        find = tokens.find_together if nats is None else None
         writer = Writer(journal, sink, find, observers.gap_found)
         _ = await stack.enter_async_context(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
@@ -133,8 +133,14 @@ async def _tokens(
     return TokenTable(database, settings.token_query)
 
 
-async def _cache(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
-    cache = TokenCache(tokens)
+async def _cache(
+    stack: AsyncExitStack, tokens: TokenTable, settings: ProxySettings, health: Health
+) -> TokenCache:
+    limits = TokenCacheLimits()
+    if settings.token_policy is TokenPolicy.OBSERVE:
+        # The API judges: a call waits for its name no longer than a look-up takes.
+        limits = TokenCacheLimits(turn_seconds=limits.lookup_seconds)
+    cache = TokenCache(tokens, limits=limits)
     _ = await stack.enter_async_context(
         health.tasks.running(partial(cache.run, tokens.changes), "token-cache")
     )

@@ -47,7 +47,8 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
                 )
             )
         jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
-        ingest = Ingest(jetstream, Store(database), TokenTable(tokens, settings.token_query).find)
+        find = TokenTable(tokens, settings.token_query).find_together
+        ingest = Ingest(jetstream, Store(database), find)
         ops = await stack.enter_async_context(
             serving_ops(
                 partial(report_of, ingest, tasks),

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from audit_log.naming import FindToken
+from audit_log.naming import FindTokens
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
@@ -106,7 +106,7 @@ async def _drain_all(
             tokens = await stack.enter_async_context(
                 open_database(url, connections=1, application=APPLICATION)
             )
-        find = TokenTable(tokens, settings.token_query).find
+        find = TokenTable(tokens, settings.token_query).find_together
         drain = partial(_drain, settings, Store(database), find, progress)
         await _in_turn(places, drain, progress)
 
@@ -133,7 +133,7 @@ async def _in_turn(
 async def _drain(
     settings: ProxySettings,
     store: Store,
-    find: FindToken,
+    find: FindTokens,
     progress: Orphaned,
     place: Place,
     opened: asyncio.Future[None],

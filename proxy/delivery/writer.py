@@ -30,7 +30,7 @@ import structlog
 
 from audit_log.delivery import DeliveryLoop, NamingSink, Sink
 from audit_log.errors import StoreUnavailableError
-from audit_log.naming import FindToken
+from audit_log.naming import FindTokens
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
 from audit_log.record import AuditRecord, Gap, Invocation
@@ -87,7 +87,7 @@ class Writer:
         self,
         source: Source,
         sink: Sink,
-        find: FindToken | None,
+        find: FindTokens | None,
         announce: Callable[[Gap], None] | None = None,
     ) -> None:
         """Write from *source* to *sink*; call *announce* with each gap that is written.

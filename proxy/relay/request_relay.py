@@ -9,6 +9,7 @@ is shown to the exchange before it is sent: after a kill in between, its tool ca
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -211,13 +212,7 @@ class RequestRelay:
 
     def _wait_for(self, work: Coroutine[object, object, None]) -> None:
         self._waiting = asyncio.get_running_loop().create_task(work, name="request-waits")
-        self._waiting.add_done_callback(self._note_waited)
-
-    def _note_waited(self, waiting: asyncio.Task[None]) -> None:
-        """End the connection if *waiting* has failed for a defect: nothing else would."""
-        if not waiting.cancelled() and (error := waiting.exception()) is not None:
-            log.error("request.failed", error=repr(error), where=where_raised(error))
-            self._client.stop_now()
+        self._waiting.add_done_callback(partial(_end_if_it_failed, self._client))
 
     async def _identify(self, exchange: Exchange) -> None:
         assert exchange.identification is not None
@@ -319,3 +314,10 @@ class RequestRelay:
     def _fail(self, exchange: Exchange, error: ExchangeError) -> None:
         exchange.end(error.outcome, error.status)
         self._client.respond(error)
+
+
+def _end_if_it_failed(client: Client, waiting: asyncio.Task[None]) -> None:
+    """End *client*'s connection if *waiting* has failed for a defect: nothing else would."""
+    if not waiting.cancelled() and (error := waiting.exception()) is not None:
+        log.error("request.failed", error=repr(error), where=where_raised(error))
+        client.stop_now()

@@ -88,11 +88,11 @@ class Directory:
         self.is_away = False
         self.asked = asyncio.Event()
 
-    async def identify(self, token_hash):
+    async def find(self, hashes):
         self.asked.set()
         if self.is_away:
             raise StoreUnavailableError("out of reach")
-        return TOKEN if token_hash == KNOWN else None
+        return {token_hash: TOKEN if token_hash == KNOWN else None for token_hash in hashes}
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def directory():
 
 @pytest.fixture
 def writer(source, store, directory):
-    return Writer(source, store, directory.identify)
+    return Writer(source, store, directory.find)
 
 
 @asynccontextmanager
@@ -239,7 +239,7 @@ async def test_of_many_the_next_are_read_while_some_are_written(source):
     source.offer(a_record(2))
     source.end_reading()
     async with asyncio.timeout(5):
-        await Writer(source, store, Directory().identify).run()
+        await Writer(source, store, Directory().find).run()
     assert [record.path[-1] for record in store.records] == ["1", "2"]
 
 
@@ -276,7 +276,7 @@ async def test_a_stop_ends_a_write_that_takes_too_long(source):
             await asyncio.Event().wait()
 
     store = Slow()
-    writer = Writer(source, store, Directory().identify)
+    writer = Writer(source, store, Directory().find)
     async with asyncio.timeout(10), writing(writer, drain_seconds=0.1):
         source.offer(a_record(1))
         await store.asked.wait()
@@ -292,7 +292,7 @@ async def test_a_writer_that_fails_is_begun_again_and_says_so(source):
             await super().append(records)
 
     store, tasks = Broken(), BackgroundTasks(first_delay_seconds=0.01)
-    writer = Writer(source, store, Directory().identify)
+    writer = Writer(source, store, Directory().find)
     async with asyncio.timeout(10), writing(writer, tasks, drain_seconds=1):
         source.offer(a_record(1))
         await store.asked.wait()
