@@ -15,6 +15,7 @@ from audit_log.delivery import Sink
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
@@ -35,6 +36,7 @@ from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.metrics import ForecastCollector, SidecarCollector
+from proxy.relay.client_limit import ClientLimit, most_idle
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
@@ -99,9 +101,11 @@ async def serving(
             )
         )
         calls = ToolCalls(ToolCallsInFlight(), journal, instance)
-        hub_address = await _hub(stack, settings, calls, tally)
+        clients = ClientLimit(files_for_connections(), tally.oddities)
+        health.problems.append(lambda: clients.problem)
+        hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, cache, journal, calls, tally, observers)
-        address = await _calls(stack, settings, admission, health)
+        address = await _calls(stack, settings, clients, admission, health)
         await _orphaned(stack, shared, settings, observers, health)
         health.is_accepting = True
         try:
@@ -241,6 +245,7 @@ async def _upstream(
         connect_timeout_seconds=settings.connect_timeout_seconds,
         response_timeout_seconds=settings.response_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
+        max_idle=most_idle(files_for_connections()),
     )
     is_secure = url.startswith("https:")
     tls = client_context(settings.upstream_ca_file, shown) if is_secure else None
@@ -274,7 +279,11 @@ async def _tls(
 
 
 async def _hub(
-    stack: AsyncExitStack, settings: ProxySettings, calls: ToolCalls, tally: Tally
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    clients: ClientLimit,
+    calls: ToolCalls,
+    tally: Tally,
 ) -> Address | None:
     """Listen in place of the Hub, if there is one; nothing else depends on it."""
     if settings.hub_url is None:
@@ -288,7 +297,7 @@ async def _hub(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(service, settings),
+            _runner(service, settings, clients),
             Address(settings.hub_host, settings.hub_port),
             "PROXY_HUB_HOST, PROXY_HUB_PORT",
             is_shared=settings.shares_port,
@@ -297,7 +306,11 @@ async def _hub(
 
 
 async def _calls(
-    stack: AsyncExitStack, settings: ProxySettings, admission: Admission, health: Health
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    clients: ClientLimit,
+    admission: Admission,
+    health: Health,
 ) -> Address:
     """Listen for calls, last of all: what they need is there."""
     service = Service(
@@ -309,7 +322,7 @@ async def _calls(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(service, settings),
+            _runner(service, settings, clients),
             Address(settings.host, settings.port),
             "PROXY_HOST, PROXY_PORT",
             is_shared=settings.shares_port,
@@ -318,7 +331,7 @@ async def _calls(
     )
 
 
-def _runner(service: Service, settings: ProxySettings) -> web.ServerRunner:
+def _runner(service: Service, settings: ProxySettings, clients: ClientLimit) -> web.ServerRunner:
     """Return what aiohttp runs: it asks the server for a protocol per connection, and to stop."""
-    server = RelayServer(service, idle_seconds=settings.client_idle_seconds)
+    server = RelayServer(service, clients, idle_seconds=settings.client_idle_seconds)
     return web.ServerRunner(cast("web.Server", server), shutdown_timeout=settings.stop_seconds)

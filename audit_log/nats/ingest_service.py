@@ -15,6 +15,7 @@ from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
+from audit_log.process.files import raise_file_limit
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from audit_log.process.sockets import Address
@@ -30,6 +31,7 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
     Messages in hand at the stop are not acknowledged, so NATS delivers them again.
     Raises CannotListenError.
     """
+    raise_file_limit()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

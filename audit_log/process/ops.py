@@ -3,13 +3,18 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from audit_log.process.http_server import LimitedRunner
 from audit_log.process.sockets import Address, listening
+
+MAX_CONNECTIONS: Final = 32
+"""Probes and scrapers are few; a stranger's connections make room for theirs."""
 
 
 class Status(StrEnum):
@@ -40,7 +45,7 @@ async def serving_ops(
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)
-    runner = web.AppRunner(_app(report, dead, registry), access_log=None)
+    runner = LimitedRunner(_app(report, dead, registry), max_connections=MAX_CONNECTIONS)
     async with listening(runner, wanted, setting) as address:
         yield address
 

@@ -38,6 +38,13 @@ class TokenUnjudgedError(RefusedError):
     fields = ((b"Retry-After", b"1"),)
 
 
+class TooManyClientsError(RefusedError):
+    """No connection could be ended to make room for this one."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    fields = ((b"Retry-After", b"1"),)
+
+
 class BodyTimedOutError(RefusedError):
     """The client stopped sending in the middle of the body."""
 

@@ -3,7 +3,10 @@
 import asyncio
 from contextlib import suppress
 
+from proxy.http.errors import TooManyClientsError
+from proxy.http.own_response import response_to
 from proxy.relay.client_connection import ClientConnection
+from proxy.relay.client_limit import ClientLimit
 from proxy.relay.plan import Service
 
 
@@ -14,10 +17,14 @@ class RelayServer:
     stop by `pre_shutdown` and `shutdown`.
     """
 
-    def __init__(self, service: Service, *, idle_seconds: float) -> None:
-        """Serve requests by *service*; end connections on which nothing happens for that long."""
+    def __init__(self, service: Service, clients: ClientLimit, *, idle_seconds: float) -> None:
+        """Serve requests by *service* to as many *clients* as are allowed on all ports.
+
+        End connections on which nothing happens for *idle_seconds*.
+        """
         self.service = service
         self.is_stopping = False
+        self._clients = clients
         self._idle_seconds = idle_seconds
         self._connections: set[ClientConnection] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -32,11 +39,20 @@ class RelayServer:
     def made(self, connection: ClientConnection) -> None:
         """Learn of a new connection."""
         self._connections.add(connection)
-        if self.is_stopping:  # accepted in the last moment
+        if not self._clients.admit(connection):
+            refusal = TooManyClientsError("too many clients are connected: try again")
+            connection.flow.write(response_to(refusal, keeps_alive=False))
+            connection.flow.transport.close()
+        elif self.is_stopping:  # accepted in the last moment
             connection.stop()
+
+    def served(self, connection: ClientConnection) -> None:
+        """Learn that a connection has had a response."""
+        self._clients.served(connection)
 
     def lost(self, connection: ClientConnection) -> None:
         """Learn that a connection has ended."""
+        self._clients.leave(connection)
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()

@@ -26,6 +26,8 @@ class UpstreamLimits:
     connect_timeout_seconds: float
     response_timeout_seconds: float
     idle_seconds: float
+    max_idle: int = MAX_IDLE_CONNECTIONS
+    """How many idle connections are kept."""
 
 
 class Upstream:
@@ -89,7 +91,7 @@ class Upstream:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep *connection* for another exchange if it can take one, else end it."""
-        if not connection.is_reusable or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+        if not connection.is_reusable or len(self._idle) >= self._limits.max_idle:
             connection.abort()
             return
         connection.idle_since = self._loop.time()

@@ -1,6 +1,7 @@
 """A defect on the way of a request costs that request, and leaves no client waiting."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,6 +10,7 @@ from proxy.admission import Call
 from proxy.audit.exchange import UnauditedExchange
 from proxy.audit.tally import Tally
 from proxy.http.forwarding import request_fields
+from proxy.relay.client_limit import ClientLimit
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
@@ -45,7 +47,7 @@ async def port(upstream):
     """The port of a relay with a defect."""
     async with open_upstream(upstream.url, LIMITS, None) as pool:
         service = Service(Defective(), Routes(pool, None), request_fields, 5)
-        relay = RelayServer(service, idle_seconds=60)
+        relay = RelayServer(service, ClientLimit(9, Counter()), idle_seconds=60)
         async with await asyncio.get_running_loop().create_server(relay, "127.0.0.1", 0) as server:
             yield server.sockets[0].getsockname()[1]
         relay.pre_shutdown()
