@@ -322,16 +322,20 @@ async def _calls(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(service, settings, clients),
+            _runner(service, settings, clients, await _tls(stack, settings, health)),
             Address(settings.host, settings.port),
             "PROXY_HOST, PROXY_PORT",
             is_shared=settings.shares_port,
-            tls=await _tls(stack, settings, health),
         )
     )
 
 
-def _runner(service: Service, settings: ProxySettings, clients: ClientLimit) -> web.ServerRunner:
+def _runner(
+    service: Service,
+    settings: ProxySettings,
+    clients: ClientLimit,
+    tls: ssl.SSLContext | None = None,
+) -> web.ServerRunner:
     """Return what aiohttp runs: it asks the server for a protocol per connection, and to stop."""
-    server = RelayServer(service, clients, idle_seconds=settings.client_idle_seconds)
+    server = RelayServer(service, clients, idle_seconds=settings.client_idle_seconds, tls=tls)
     return web.ServerRunner(cast("web.Server", server), shutdown_timeout=settings.stop_seconds)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from audit_log.process.tls import client_context
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
+from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
 from tests.neighbours.journal_home import journal_home
@@ -16,17 +18,19 @@ from tests.neighbours.upstream import OK, answering, never_answering
 
 FILES = 200
 STRANGERS = 2 * FILES
+HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
 CLIENTS = FILES // 2 // 3
 
 
 @asynccontextmanager
-async def sidecar_with_few_files(upstream_url, database_url):
+async def sidecar_with_few_files(upstream_url, database_url, settings=None):
     with journal_home() as home:
         environment = home.environment | {
             "AUDIT_LOG_DATABASE_URL": database_url,
             "PROXY_UPSTREAM_URL": upstream_url,
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
+            **(settings or {}),
         }
         few = running("tests.neighbours.few_files", environment, str(FILES), "proxy")
         async with few as sidecar:
@@ -80,3 +84,29 @@ async def test_clients_whose_calls_are_in_flight_are_kept_and_more_are_refused(
             answer = await refused.answer()
         assert (answer.status, answer.values(b"Retry-After")) == (503, [b"1"])
         assert await metric(sidecar, "oddities_total", kind="client_refused") == 1
+
+
+async def test_handshakes_that_do_not_end_take_nothing_from_calls_over_tls(
+    upstream, database_url, tmp_path
+):
+    upstream.plan(answering(OK))
+    pair = key_pair_of(LOOPBACK, tmp_path)
+    tls = client_context(pair.certificate, None)
+    files = {
+        "PROXY_TLS_CERTIFICATE_FILE": str(pair.certificate),
+        "PROXY_TLS_KEY_FILE": str(pair.key),
+    }
+    async with (
+        sidecar_with_few_files(upstream.url, database_url, files) as sidecar,
+        AsyncExitStack() as stack,
+    ):
+        kept = await stack.enter_async_context(connected(sidecar.port, tls=tls))
+        assert (await kept.ask(request(b"GET /"))).status == 200
+        for number in range(STRANGERS):
+            stranger = await stack.enter_async_context(connected(sidecar.port))
+            stranger.writer.write(HALF_A_HELLO if number % 2 else b"")
+
+        assert (await kept.ask(request(b"GET /"))).status == 200
+        async with connected(sidecar.port, tls=tls) as new:
+            assert (await new.ask(request(b"GET /"))).status == 200
+        assert open_files(sidecar) < FILES
