@@ -176,7 +176,7 @@ class TokenCache:
     async def refresh(self) -> None:
         """Read the tokens in use again and forget the others. Stop at the first failed query."""
         oldest_use = self._clock() - self._limits.in_use_seconds
-        for hashes in self._memory.turns(self._portion.size):
+        for hashes in self._memory.turns(lambda: self._portion.size):
             if not await self._query_again(self._memory.used_since(oldest_use, hashes)):
                 return
             # Only after a success: while the database is away, a token cannot be learned again.

@@ -45,7 +45,7 @@ class Portion:
     def note(self, asked: int, seconds: float) -> None:
         """Learn that a query for *asked* tokens took that long."""
         if seconds > SLOW_SECONDS:
-            self.size = max(1, min(asked, self.size) // 2)
+            self.size = max(1, self.size // 2)
         elif seconds < QUICK_SECONDS and asked >= self.size:
             self.size = min(2 * self.size, self._at_most)
 
