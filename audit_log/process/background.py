@@ -67,6 +67,11 @@ class BackgroundTasks:
             if series.goes_on and series.failures >= FAILURES_OF_THE_DEAD
         ]
 
+    def is_failing(self, name: str) -> bool:
+        """Return whether the task *name* has failed and has not run steadily since."""
+        series = self._series.get(name)
+        return series is not None and series.goes_on
+
     @asynccontextmanager
     async def running(self, begin: Begin, name: str) -> AsyncIterator[asyncio.Task[None]]:
         """Run the work of *begin* as the task *name* beside the block; cancel it at its end.

@@ -37,6 +37,8 @@ from audit_log.record import AuditRecord, Gap, Invocation
 from proxy.delivery.quarantine import Quarantine, QuarantineFile
 from proxy.journal import MANY_BYTES, Batch
 
+TASK: Final = "audit-writer"
+"""What the task of a writer is called."""
 PACE_SECONDS: Final = 0.05
 """The least time between the beginnings of two batches while little waits: a batch costs more
 than its lines."""
@@ -207,7 +209,7 @@ async def writing(
     What is not written by then stays in the journal, for the next start.
     """
     tasks = tasks or BackgroundTasks()
-    async with tasks.running(writer.run, "audit-writer") as task:
+    async with tasks.running(writer.run, TASK) as task:
         try:
             yield task
         finally:

@@ -12,7 +12,11 @@ import asyncio
 import ssl
 from typing import Protocol, cast
 
+import structlog
+
 from audit_log.process.sockets import HANDSHAKE_SECONDS
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Secured(Protocol):
@@ -87,9 +91,11 @@ class Handshake(asyncio.Protocol):
                 server_side=True,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )
-        except OSError:  # an ssl.SSLError is one: the client speaks no TLS, or none of ours
-            self._transport.abort()
+        except Exception as error:  # noqa: BLE001  a client that speaks no TLS is no news
+            log.debug("connection.failed", error=type(error).__name__)
         finally:
+            if secure is None:
+                self._transport.abort()
             self._end(None if decrypted.has_ended else secure, decrypted.content)
 
     def _end(self, transport: asyncio.Transport | None, decrypted: bytes = b"") -> None:
