@@ -8,6 +8,7 @@ import uvloop
 
 from audit_api.app import serving
 from audit_api.settings import AuditApiSettings
+from audit_log.process.files import raise_file_limit
 from audit_log.process.logs import set_up_logs
 from audit_log.process.settings import AuditLogSettings, read_settings
 from audit_log.process.sockets import CannotListenError
@@ -21,6 +22,7 @@ def main() -> None:
     shared = read_settings(AuditLogSettings)
     settings = read_settings(AuditApiSettings)
     set_up_logs(shared.log_format, shared.log_level)
+    raise_file_limit()
     try:
         uvloop.run(_serve(shared, settings))
     except (CannotListenError, TlsFilesError) as error:

@@ -9,6 +9,8 @@ import structlog
 import uvloop
 
 from audit_log.errors import CredentialsFileError
+from audit_log.process.background import BackgroundTasks
+from audit_log.process.files import raise_file_limit
 from audit_log.process.logs import set_up_logs
 from audit_log.process.settings import (
     AuditLogSettings,
@@ -34,6 +36,7 @@ def main() -> None:
     settings = read_settings(ProxySettings)
     nats = read_settings(NatsSettings) if settings.sink is Sink.NATS else None
     set_up_logs(shared.log_format, shared.log_level)
+    raise_file_limit()
     if LEASH_VARIABLE not in os.environ:  # a worker's supervisor has logged it
         for outdated in outdated_settings(AuditLogSettings, ProxySettings):
             log.warning("settings.outdated", name=outdated.name, advice=outdated.advice)
@@ -62,7 +65,7 @@ def main() -> None:
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    async with draining_orphaned(shared, settings, instance):
+    async with draining_orphaned(shared, settings, instance, BackgroundTasks()):
         await supervise(workers_of(settings, instance))
 
 

@@ -1,9 +1,11 @@
 """Opens a port, and closes it when the last call on it has ended."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -18,6 +20,27 @@ class Address:
 
     host: str
     port: int
+
+
+HANDSHAKE_SECONDS: Final = 10.0
+"""How long a client may take for its TLS handshake; asyncio's default is a minute."""
+
+
+class _Site(web.TCPSite):
+    """aiohttp's site with a limit for TLS handshakes."""
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        assert self._runner.server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            self._runner.server,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            reuse_port=self._reuse_port,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if self._ssl_context else None,
+        )
 
 
 @asynccontextmanager
@@ -39,7 +62,7 @@ async def listening(
     await runner.setup()
     try:
         try:
-            site = web.TCPSite(
+            site = _Site(
                 runner,
                 wanted.host,
                 wanted.port,
