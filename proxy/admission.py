@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -26,6 +26,8 @@ from proxy.http.target import AuditedPaths
 from proxy.mcp.endpoint import McpAdmission
 from proxy.tokens.cache import TokenCacheUnavailableError
 from proxy.tokens.memory import MISSING, Missing
+
+AMBIGUOUS: Final = "Authorization is not one `Bearer` token: it is not clear who is calling"
 
 
 class TokenPolicy(StrEnum):
@@ -114,7 +116,7 @@ class Admission:
         """Return the exchange of *call* and the hash of its token."""
         exchange = AuditedExchange(self.recorder, self.tally, call, self.observers)
         if isinstance(call.token_hash, Credentials):
-            refusal = RefusedError("several Authorization fields: it is not clear who is calling")
+            refusal = RefusedError(AMBIGUOUS)
             exchange.end(refusal.outcome, refusal.status)
             raise refusal
         return exchange, call.token_hash
