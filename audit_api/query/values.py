@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from audit_log.postgres.rows import EARLIEST, LATEST
 from audit_log.postgres.search import DEFAULT_LIMIT
 
 MAX_LIMIT: Final = 500
@@ -27,8 +28,6 @@ _CIDR: Final = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
 _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 # An unescaped `+` arrives as a space: "…T03:42:00 00:00" is unambiguous.
 _LOST_PLUS: Final = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")
-_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
-_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def read_limit(text: str) -> int:
@@ -92,8 +91,7 @@ def read_moment(text: str) -> datetime:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    # Python cannot convert the first and the last day of its calendar to another time zone.
-    return min(max(moment, _EARLIEST), _LATEST)
+    return min(max(moment, EARLIEST), LATEST)
 
 
 def read_text(text: str) -> str:
