@@ -6,10 +6,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
 
+from audit_log.addresses import Network
 from audit_log.record import AuditRecord, Outcome
 
 WILDCARD: Final = "*"
@@ -29,7 +30,7 @@ class RecordFilter:
     """A prefix of the path; or, with a `*` in it, the whole path, `*` standing for any text."""
     tool: str | None = None
     invocation_id: UUID | None = None
-    client_ip: IPv4Network | IPv6Network | None = None
+    client_ip: Network | None = None
     since: datetime | None = None
     """Arrived then or later."""
     until: datetime | None = None
@@ -79,5 +80,5 @@ def _path_matches(wanted: str, path: str) -> bool:
     return at <= end
 
 
-def _lies_in(network: IPv4Network | IPv6Network, address: str | None) -> bool:
+def _lies_in(network: Network, address: str | None) -> bool:
     return address is not None and ip_address(address) in network

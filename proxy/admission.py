@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from audit_log.addresses import Network
 from audit_log.tokens import UNKNOWN, Token
 from proxy.audit.exchange import (
     AuditedCall,
@@ -20,7 +21,7 @@ from proxy.audit.exchange import (
 from proxy.audit.identity import Credentials, TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.http.errors import RefusedError, TokenRefusedError
-from proxy.http.peers import Network, Peer, client_address
+from proxy.http.peers import Peer, client_address
 from proxy.http.request import RequestHead
 from proxy.http.target import AuditedPaths
 from proxy.mcp.endpoint import McpAdmission
@@ -80,7 +81,7 @@ class Admission:
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
-        client_ip = client_address(peer.address, head.fields, self.trusted)
+        client_ip = client_address(peer, head.fields, self.trusted)
         token_hash = head.fields.derived(self.recogniser.token_hash)
         audited = None
         if token_hash is not Credentials.OTHER and self.audited_paths.cover(head.target):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_api.errors import InvalidParametersError
 from audit_api.formats.export_formats import ExportFormat
-from audit_api.query.values import Id, Limit, Moment, Network, Status, Text
+from audit_api.query.values import ClientNetwork, Id, Limit, Moment, Status, Text
 from audit_log.filters import RecordFilter
 from audit_log.postgres.search import DEFAULT_LIMIT
 from audit_log.record import Outcome, ToolOutcome
@@ -62,7 +62,7 @@ class Filters(Span):
     invocation_id: Id | None = Field(
         default=None, description="the tool call that caused the call"
     )
-    client_ip: Network | None = Field(
+    client_ip: ClientNetwork | None = Field(
         default=None, description="the caller's address, or a network that contains it"
     )
 

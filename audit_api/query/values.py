@@ -5,13 +5,13 @@ Each type below holds both its parser and its schema. Parsers raise PydanticCust
 
 import re
 from datetime import UTC, datetime
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from audit_log.addresses import Network, read_network
 from audit_log.postgres.rows import EARLIEST, LATEST
 from audit_log.postgres.search import DEFAULT_LIMIT
 
@@ -68,17 +68,14 @@ def read_status(text: str) -> range:
     return range(int(text), int(text) + 1)
 
 
-def read_network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network in *text*: an address, or CIDR notation; host bits may be set."""
+def read_client_network(text: str) -> Network:
+    """Return the network in *text*: an address as it stands in a log, or CIDR notation."""
     try:
-        network = ip_network(text, strict=False)
+        return read_network(text)
     except ValueError:
         raise PydanticCustomError(
             "network", "Input should be an IP address or a network like 10.0.0.0/8"
         ) from None
-    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
-        raise PydanticCustomError("network", "Input should have no IPv6 zone")
-    return network
 
 
 def read_moment(text: str) -> datetime:
@@ -115,9 +112,9 @@ Limit = Annotated[
 ]
 Id = Annotated[UUID, PlainValidator(read_uuid), _described(type="string", format="uuid")]
 Status = Annotated[range, PlainValidator(read_status), _described(type="string", pattern=_STATUS)]
-Network = Annotated[
-    IPv4Network | IPv6Network,
-    PlainValidator(read_network),
+ClientNetwork = Annotated[
+    Network,
+    PlainValidator(read_client_network),
     _described(
         type="string",
         anyOf=[{"format": "ipv4"}, {"format": "ipv6"}, {"pattern": _CIDR}],

@@ -167,7 +167,7 @@ def test_a_moment_at_the_end_of_the_calendar_is_a_moment(text):
         ("status", "404\n", "status"),
         ("outcome", "fine", "enum"),
         ("client_ip", "10.0.0.0/33", "network"),
-        ("client_ip", "fe80::1%eth0", "network"),
+        ("client_ip", "fe80::%eth0/64", "network"),
         ("client_ip", "somewhere", "network"),
         ("since", "yesterday", "datetime_parsing"),
         ("since", "2026-02-30T00:00:00Z", "datetime_parsing"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from audit_log.tokens import Token, hash_token
 from proxy.audit.identity import Caller, Credentials, TokenRecogniser
 from proxy.http.fields import Fields
-from proxy.http.peers import client_address
+from proxy.http.peers import Peer, client_address
 from proxy.http.target import AuditedPaths, path_of, printable, recorded_path
 
 OURS = b"Bearer pwm_abc"
@@ -190,7 +190,15 @@ def forwarded(*values):
     return Fields([(b"X-Forwarded-For", value) for value in values])
 
 
+def forwarded_by_name(*values):
+    return Fields([(b"Forwarded", value) for value in values])
+
+
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+
+
+def seen_from(address, fields):
+    return client_address(Peer.at(address, "http", TRUSTED), fields, TRUSTED)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +212,49 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
         ("10.0.0.1", forwarded(b"198.51.100.7, nonsense"), "10.0.0.1"),
         ("10.0.0.1", Fields([]), "10.0.0.1"),
         ("::1", forwarded(b"2001:db8::1"), "2001:db8::1"),
+        ("10.0.0.1", forwarded(b"203.0.113.9:41822"), "203.0.113.9"),
+        ("10.0.0.1", forwarded(b"1.1.1.1, 203.0.113.9:41822, 10.0.0.2:443"), "203.0.113.9"),
+        ("10.0.0.1", forwarded(b"[2001:db8::7]:41822"), "2001:db8::7"),
+        ("10.0.0.1", forwarded(b"::ffff:203.0.113.9, ::ffff:10.0.0.2"), "203.0.113.9"),
+        ("::ffff:10.0.0.1", forwarded(b"203.0.113.9"), "203.0.113.9"),
+        ("::ffff:192.0.2.1", forwarded(b"203.0.113.9"), "192.0.2.1"),
+        ("fe80::1%eth0", forwarded(b"203.0.113.9"), "fe80::1"),
+        ("10.0.0.1", forwarded(b"203.0.113.9, "), "203.0.113.9"),
     ],
 )
 def test_the_client_address_is_read_from_right_to_left_as_far_as_it_is_trusted(
     peer, fields, address
 ):
-    assert client_address(peer, fields, TRUSTED) == address
+    assert seen_from(peer, fields) == address
+
+
+@pytest.mark.parametrize(
+    ("values", "address"),
+    [
+        ((b"for=203.0.113.9",), "203.0.113.9"),
+        ((b'For="203.0.113.9:41822";proto=https;by=10.0.0.1',), "203.0.113.9"),
+        ((b'for="[2001:db8::7]:41822"',), "2001:db8::7"),
+        ((b"for=[2001:db8::7]:41822",), "2001:db8::7"),
+        ((b"for=1.1.1.1, for=203.0.113.9;host=a, for=10.0.0.2",), "203.0.113.9"),
+        ((b"for=1.1.1.1", b"for=203.0.113.9"), "203.0.113.9"),
+        ((b'for=203.0.113.9;host="a,b;for=1.1.1.1"',), "203.0.113.9"),
+        ((b"for=203.0.113.9,, ",), "203.0.113.9"),
+        # Written by the client, with a quote that would swallow what the proxy appended.
+        ((b'for=1.1.1.1;host="', b"for=203.0.113.9"), "203.0.113.9"),
+        ((b"for=1.1.1.1, for=unknown, for=10.0.0.2",), "10.0.0.2"),
+        ((b"for=1.1.1.1, for=_hidden",), "10.0.0.1"),
+        ((b"for=1.1.1.1, proto=https",), "10.0.0.1"),
+        ((b"for=1.1.1.1;for=2.2.2.2",), "10.0.0.1"),
+        ((b"for=1.1.1.1, nonsense",), "10.0.0.1"),
+        ((b'for="1.1.1.1' + b"," * 60_000,), "10.0.0.1"),
+    ],
+)
+def test_forwarded_is_read_like_x_forwarded_for(values, address):
+    assert seen_from("10.0.0.1", forwarded_by_name(*values)) == address
+    assert seen_from("192.0.2.1", forwarded_by_name(*values)) == "192.0.2.1"
+
+
+def test_x_forwarded_for_goes_before_forwarded():
+    both = Fields([(b"Forwarded", b"for=1.1.1.1"), (b"X-Forwarded-For", b"203.0.113.9")])
+
+    assert seen_from("10.0.0.1", both) == "203.0.113.9"
