@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from audit_log.addresses import Network
-from audit_log.record import AuditRecord, Outcome
+from audit_log.record import UNKNOWN_TOKEN, AuditRecord, Outcome
 
 WILDCARD: Final = "*"
 
@@ -22,6 +22,8 @@ class RecordFilter:
 
     token_name: str | None = None
     token_id: UUID | None = None
+    unknown_tokens: bool | None = None
+    """Made with an unknown token, or, if false, not made with one."""
     method: str | None = None
     status: range | None = None
     """A range of status codes, without a step."""
@@ -40,6 +42,7 @@ class RecordFilter:
         """Say whether *record* meets all conditions."""
         return (
             self._matches_values(record)
+            and self.unknown_tokens in {None, _is_of_an_unknown_token(record)}
             and (self.status is None or record.status_code in self.status)
             and (self.path is None or _path_matches(self.path, record.path))
             and (self.client_ip is None or _lies_in(self.client_ip, record.client_ip))
@@ -62,6 +65,10 @@ class RecordFilter:
 
 
 EVERYTHING: Final = RecordFilter()
+
+
+def _is_of_an_unknown_token(record: AuditRecord) -> bool:
+    return record.token_id is None and (record.token_name or "").startswith(UNKNOWN_TOKEN)
 
 
 def _path_matches(wanted: str, path: str) -> bool:

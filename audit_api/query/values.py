@@ -91,6 +91,13 @@ def read_moment(text: str) -> datetime:
     return min(max(moment, EARLIEST), LATEST)
 
 
+def read_flag(text: str) -> bool:
+    """Return whether *text* is `true`; anything but `true` and `false` is refused."""
+    if text not in {"true", "false"}:
+        raise PydanticCustomError("bool_parsing", "Input should be `true` or `false`")
+    return text == "true"
+
+
 def read_text(text: str) -> str:
     """Return *text* if a record can contain it."""
     if not text or len(text) > MAX_TEXT_CHARACTERS or _NOT_STORABLE.search(text):
@@ -124,6 +131,7 @@ ClientNetwork = Annotated[
 Moment = Annotated[
     datetime, PlainValidator(read_moment), _described(type="string", format="date-time")
 ]
+Flag = Annotated[bool, PlainValidator(read_flag), _described(type="boolean")]
 Text = Annotated[
     str,
     PlainValidator(read_text),
