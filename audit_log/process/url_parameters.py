@@ -4,6 +4,8 @@ The driver sends each parameter that it does not know to the server as a setting
 refuses every connection, for as long as the service runs.
 """
 
+import re
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
@@ -101,6 +103,8 @@ _REFUSED: Final = frozenset(
     ]
 )
 """What libpq knows, the driver cannot do, and must not be ignored."""
+_PORT: Final = re.compile("[0-9]{1,5}")
+_HIGHEST_PORT: Final = 65_535
 _STRICT_TLS: Final = ("require", "verify-ca", "verify-full")
 
 
@@ -117,12 +121,20 @@ def complaints_about(query: str) -> list[str]:
     found = [said for name, value in given.items() if (said := _complaint(name, value))]
     if given.get("sslnegotiation") == "direct" and given.get("sslmode") not in _STRICT_TLS:
         found.append(f"sslnegotiation=direct needs sslmode={', '.join(_STRICT_TLS)}")
+    ports = given.get("port", "").split(",")
+    if len(ports) not in {1, len(given.get("host", "").split(","))}:
+        found.append("port must be one number, or one for each host")
     return found
+
+
+def is_port(text: str) -> bool:
+    """Say whether *text* is the number of a TCP port."""
+    return _PORT.fullmatch(text) is not None and 1 <= int(text) <= _HIGHEST_PORT
 
 
 def for_driver(url: str) -> str:
     """Return *url* without the parameters that have no effect."""
-    # Not urlsplit: it raises ValueError for a host that only the driver may judge.
+    # Not urlsplit: it cannot read the ports of several hosts.
     place, _, query = url.partition("?")
     kept = "&".join(part for part in query.split("&") if _name(part) not in _WITHOUT_EFFECT)
     return f"{place}?{kept}" if kept else place
@@ -132,6 +144,13 @@ def without_effect(url: str) -> list[str]:
     """Return the names of the parameters of *url* that have no effect."""
     names = map(_name, url.partition("?")[2].split("&"))
     return sorted(_WITHOUT_EFFECT.intersection(names))
+
+
+_LISTED: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
+    "port": (is_port, "a number"),
+    "host": (bool, "a name or an address"),
+}
+"""Parameters with a value for each host."""
 
 
 def _name(part: str) -> str:
@@ -145,8 +164,8 @@ def _complaint(name: str, value: str) -> str | None:
         return f"{name}={value} is not supported: remove it; sslmode=verify-full protects as well"
     if name in _VALUES and value not in _VALUES[name]:
         return f"{name} must be one of {', '.join(_VALUES[name])}"
-    if name == "port" and not all(port.isdecimal() for port in value.split(",")):
-        return "port must be a number"
+    if name in _LISTED and not all(map(_LISTED[name][0], value.split(","))):
+        return f"{name} must be {_LISTED[name][1]}"
     if name in _UNDERSTOOD or name in _WITHOUT_EFFECT or "." in name:
         return None
     nearest = get_close_matches(name, _UNDERSTOOD, n=1)

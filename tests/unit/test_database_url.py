@@ -31,7 +31,6 @@ def test_a_parameter_without_effect_does_not_reach_the_driver(parameters):
     [
         *("timezone=UTC", "options=-c%20search_path%3Daudit", "search_path=audit"),
         *("sslnegotiation=direct&sslmode=require", "target_session_attrs=read-write"),
-        "host=/run/postgresql&port=5433",
     ],
 )
 def test_a_parameter_that_is_understood_is_passed_as_it_is(parameters):
@@ -55,11 +54,21 @@ def test_a_parameter_that_is_understood_is_passed_as_it_is(parameters):
         ("sslnegotiation=direct", "needs sslmode=require"),
         ("target_session_attrs=s3cret", "target_session_attrs must be one of"),
         ("port=s3cret", "port must be a number"),
+        ("port=70000", "port must be a number"),
+        ("port=5433", "port belongs before the `?`"),
+        ("host=elsewhere", "host belongs before the `?`"),
+        ("user=b", "user belongs before the `?`"),
+        ("dbname=d", "dbname belongs before the `?`"),
+        ("sslmode=verify-full", "sslmode=verify-full needs sslrootcert"),
+        ("sslcrl=/s3cret", "sslcrl names no file"),
         ("sslmode=", "has a parameter without a value"),
         ("sslmode", "has a parameter without a value"),
     ],
 )
-def test_a_parameter_that_cannot_work_stops_the_start(monkeypatch, capsys, parameters, complaint):
+def test_a_parameter_that_cannot_work_stops_the_start(
+    monkeypatch, capsys, tmp_path, parameters, complaint
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AUDIT_LOG_DATABASE_URL", f"{URL}?{parameters}")
     with pytest.raises(SystemExit) as stopped:
         read_settings(AuditLogSettings)
@@ -74,6 +83,26 @@ def test_a_parameter_that_cannot_work_stops_the_start(monkeypatch, capsys, param
 def test_each_thing_that_is_wrong_is_named():
     with pytest.raises(ValidationError, match=r"has no parameter one; has no parameter two"):
         AuditLogSettings(database_url=f"{URL}?one=1&two=2")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_possible"),
+    [
+        ("host=/run/postgresql&port=5433", True),
+        ("host=one,two&port=5432", True),
+        ("host=one,two&port=5432,5433&user=a&dbname=c", True),
+        ("host=one,two&port=1,2,3", False),
+        ("host=one,,two", False),
+    ],
+)
+def test_the_place_may_stand_in_the_parameters(parameters, is_possible):
+    url = f"postgresql:///?{parameters}"
+    if is_possible:
+        assert for_driver(url) == url
+        AuditLogSettings(database_url=url)
+    else:
+        with pytest.raises(ValidationError):
+            AuditLogSettings(database_url=url)
 
 
 @pytest.mark.parametrize(
