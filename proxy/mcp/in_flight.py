@@ -8,20 +8,21 @@ tie such an API call to the tool call, two kinds of evidence are used:
   the sidecar made are random, so only the MCP server can know them. Ids that the client chose
   count among the tool calls of the same token only, because any client can send any id.
 - *Being the only one.* Without a known id, the API call belongs to the one tool call that its
-  token has in flight: INFERRED. With two, or when some tool calls are not tracked, there is no
-  attribution.
+  token has in flight: INFERRED. With two, or when some tool calls of the token are not tracked,
+  there is no attribution.
 
 A tool call is indexed by caller, by the ids that the sidecar made and by the ids that the client
 chose. At its end it leaves the first and the third index. It stays in the second for a while,
 because servers may make API calls after their response.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from uuid import UUID
 
 from audit_log.record import Attribution, new_record_id
+from proxy.audit.shares import Share, Shares, Standing
 from proxy.mcp.trace import TravelIds
 
 HUB_KEY: Final = "hub"
@@ -30,6 +31,8 @@ MAX_IN_FLIGHT: Final = 10_000
 """Further tool calls are forwarded and recorded, but no API call is tied to them."""
 MAX_IN_FLIGHT_PER_CALLER: Final = 1_000
 """The same for one caller, so that one caller cannot use up the limit of all."""
+MAX_IN_FLIGHT_OF_STRANGERS: Final = 1_000
+"""The same for all callers together that are not known."""
 MAX_ENDED: Final = 1_000
 """This many tool calls are remembered after their end, for API calls that come late."""
 
@@ -45,8 +48,14 @@ class ToolCallInFlight:
     """Ids that the sidecar made and sent along. Only the MCP server can have passed them on."""
     theirs: TravelIds
     """Ids that the client chose. They are evidence among its own tool calls only."""
+    standing: Standing = Standing.KNOWN
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
+
+    @property
+    def share(self) -> Share:
+        """Whose share of what is kept it takes."""
+        return Share(self.caller, self.standing)
 
 
 Calls = dict[UUID, ToolCallInFlight]
@@ -61,26 +70,26 @@ class ToolCallsInFlight:
         self._by_our_id: defaultdict[str, Calls] = defaultdict(dict)
         self._by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
         self._ended: deque[ToolCallInFlight] = deque()
-        self._count = 0
-        self._beyond = 0
-        """In flight beyond the limits, and not tracked."""
+        self._shares = Shares(
+            MAX_IN_FLIGHT, MAX_IN_FLIGHT_OF_STRANGERS, each=MAX_IN_FLIGHT_PER_CALLER
+        )
+        self._beyond: Counter[str] = Counter()
+        """By caller: how many are in flight beyond its share, and not tracked."""
 
     def __len__(self) -> int:
         """Return how many are in flight."""
-        return self._count + self._beyond
+        return len(self._shares) + self._beyond.total()
 
     @property
     def knows_any(self) -> bool:
         """Return whether an API call can be tied to any tool call."""
-        return bool(self._by_our_id or self._count)
+        return bool(self._by_our_id or self._by_caller)
 
     def add(self, call: ToolCallInFlight) -> None:
         """Tie API calls to *call* from now on."""
-        own = self._by_caller.get(call.caller, {})
-        if self._count >= MAX_IN_FLIGHT or len(own) >= MAX_IN_FLIGHT_PER_CALLER:
-            self._beyond += 1
+        if not self._shares.take(call.share):
+            self._beyond[call.caller] += 1
             return
-        self._count += 1
         self._by_caller[call.caller][call.id] = call
         for our_id in call.ours:
             self._by_our_id[our_id][call.id] = call
@@ -90,9 +99,9 @@ class ToolCallsInFlight:
     def remove(self, call: ToolCallInFlight) -> None:
         """Note that *call* has ended. Must be called once for each that was added."""
         if call.id not in self._by_caller.get(call.caller, {}):
-            self._beyond -= 1
+            self._note_end_beyond(call.caller)
             return
-        self._count -= 1
+        self._shares.give_back(call.share)
         _take_out(self._by_caller, call.caller, call)
         for their_id in call.theirs:
             _take_out(self._by_their_id, (call.caller, their_id), call)
@@ -113,7 +122,7 @@ class ToolCallsInFlight:
         spoken_for = [found for given in ids if (found := self._spoken_for(given, caller))]
         if spoken_for:
             candidates, attribution = set.intersection(*spoken_for), Attribution.EXACT
-        elif self._beyond:
+        elif caller in self._beyond:
             return None
         else:
             candidates = set(self._by_caller.get(caller, {}).values())
@@ -123,6 +132,11 @@ class ToolCallsInFlight:
         [call] = candidates
         call.api_calls += 1
         return call, attribution
+
+    def _note_end_beyond(self, caller: str) -> None:
+        self._beyond[caller] -= 1
+        if not self._beyond[caller]:
+            del self._beyond[caller]
 
     def _spoken_for(self, given: str, caller: str) -> set[ToolCallInFlight]:
         """Return the tool calls of *caller* or the Hub that were sent with the id *given*."""

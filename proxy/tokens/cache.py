@@ -19,7 +19,7 @@ succeeds again. A query that is older than another one never overwrites its resu
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -146,6 +146,11 @@ class TokenCache:
         if token is MISSING:
             raise TokenCacheUnavailableError(f"{_OUT_OF_REACH}: {self._reason}")
         return token
+
+    def look_up(self, token_hash: str) -> None:
+        """Have the token queried, without waiting for it, unless too many look-ups are running."""
+        with suppress(TokenCacheUnavailableError):
+            _ = self._lookup(token_hash)
 
     async def run(self, changes: Changes | None = None) -> None:
         """Keep the tokens in use up to date, for ever, also while the database is away."""
