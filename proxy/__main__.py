@@ -23,7 +23,13 @@ from proxy.journal import JournalError
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.tracing import TracingUnavailableError
-from proxy.workers import LEASH_VARIABLE, stop_without_supervisor, supervise, workers_of
+from proxy.workers import (
+    LEASH_VARIABLE,
+    WorkerFailedError,
+    as_member,
+    supervise,
+    workers_of,
+)
 
 log = structlog.get_logger("proxy")
 
@@ -52,7 +58,12 @@ def main() -> None:
             uvloop.run(_supervise(shared, settings))
         else:
             uvloop.run(_serve(shared, settings, nats))
-    except (CannotListenError, TlsFilesError, CredentialsFileError) as error:
+    except (
+        CannotListenError,
+        TlsFilesError,
+        CredentialsFileError,
+        WorkerFailedError,
+    ) as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None
@@ -62,8 +73,9 @@ def main() -> None:
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    async with draining_orphaned(shared, settings, instance):
-        await supervise(workers_of(settings, instance))
+    workers = workers_of(settings, instance)
+    async with draining_orphaned(shared, settings, instance) as orphaned:
+        await supervise(workers, lambda: orphaned.problem)
 
 
 async def _serve(
@@ -72,8 +84,10 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stop_without_supervisor(stop)
-    async with serving(shared, settings, nats) as addresses:
+    async with (
+        as_member(stop) as member,
+        serving(shared, settings, nats, member) as addresses,
+    ):
         log.info(
             "service.started",
             host=addresses.calls.host,
