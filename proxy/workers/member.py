@@ -12,7 +12,7 @@ import msgspec
 from audit_log.process.background import in_background
 from proxy.mcp.elsewhere import Elsewhere
 from proxy.mcp.shared_memory import SharedMemory
-from proxy.workers.states import BEAT_SECONDS, State, States
+from proxy.workers.beats import BEAT_SECONDS, State, States
 
 LEASH_VARIABLE: Final = "PROXY_LEASH"
 """Set for workers alone: what their supervisor hands to them, as JSON."""

@@ -17,9 +17,9 @@ from audit_log.process.background import in_background
 from audit_log.process.sockets import CannotListenError
 from proxy.mcp.shared_memory import SharedMemory
 from proxy.settings import ProxySettings
+from proxy.workers.beats import BEAT_SECONDS, State, States
 from proxy.workers.member import LEASH_VARIABLE, Leash
 from proxy.workers.places import ops_ports, place_of
-from proxy.workers.states import BEAT_SECONDS, State, States
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
