@@ -7,8 +7,8 @@ Any client can invent tokens, so a place that all callers share is divided:
 - All other callers together have a small part, which they divide in the same way.
 """
 
-from collections import Counter
 from enum import Enum
+from typing import Final
 
 import msgspec
 
@@ -24,6 +24,10 @@ class Standing(Enum):
     """No valid token has this hash, or nothing proves who is calling."""
 
 
+# A member of an enum is found by a call into its metaclass.
+_KNOWN: Final = Standing.KNOWN
+
+
 class Share(msgspec.Struct, frozen=True, gc=False):
     """A caller, as far as it matters for what is kept for it."""
 
@@ -31,14 +35,12 @@ class Share(msgspec.Struct, frozen=True, gc=False):
     """The hash of its token, or another key."""
     standing: Standing
 
-    @property
-    def is_strangers(self) -> bool:
-        """Whether the part of all callers that are not known applies."""
-        return self.standing is not Standing.KNOWN
-
 
 class Shares:
-    """How many items each caller holds, and whether it may hold one more."""
+    """How many items each caller holds, and whether it may hold one more.
+
+    Each audited call takes a share and gives it back, so both are as short as they can be.
+    """
 
     def __init__(self, total: int, strangers: int, *, each: int | None = None) -> None:
         """Divide *total* items, at most *strangers* of them for callers that are not known.
@@ -48,7 +50,7 @@ class Shares:
         self.total = total
         self._strangers = strangers
         self._each = total if each is None else each
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
         self._taken = 0
         self._taken_by_strangers = 0
 
@@ -58,20 +60,24 @@ class Shares:
 
     def take(self, share: Share) -> bool:
         """Take one item for *share*; return False if it may hold no more."""
-        left = self.total - self._taken
-        if share.is_strangers:
-            left = min(left, self._strangers - self._taken_by_strangers)
-        if self._held[share.caller] >= min(left, self._each):
+        held = self._held.get(share.caller, 0)
+        if held >= self.total - self._taken or held >= self._each:
             return False
-        self._held[share.caller] += 1
+        if share.standing is not _KNOWN:
+            if held >= self._strangers - self._taken_by_strangers:
+                return False
+            self._taken_by_strangers += 1
+        self._held[share.caller] = held + 1
         self._taken += 1
-        self._taken_by_strangers += share.is_strangers
         return True
 
     def give_back(self, share: Share) -> None:
         """Give one item of *share* back."""
-        self._held[share.caller] -= 1
-        if not self._held[share.caller]:
+        held = self._held[share.caller]
+        if held > 1:
+            self._held[share.caller] = held - 1
+        else:
             del self._held[share.caller]
         self._taken -= 1
-        self._taken_by_strangers -= share.is_strangers
+        if share.standing is not _KNOWN:
+            self._taken_by_strangers -= 1

@@ -20,7 +20,7 @@ import msgspec
 
 from audit_log.record import AuditRecord, Invocation, Kept
 from proxy.audit.record import RecordText
-from proxy.audit.shares import Share, Shares
+from proxy.audit.shares import Share, Shares, Standing
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import record_body
 from proxy.journal.mapped import MappedFile, or_closed
@@ -32,6 +32,7 @@ MAX_REGIONS: Final = 16
 STRANGERS_SLOTS: Final = 2_048
 """For all callers together that are not known."""
 _RESERVE: Final = SLOTS_PER_REGION // 2
+_KNOWN: Final = Standing.KNOWN
 _REGION_BYTES: Final = SLOT_BYTES * SLOTS_PER_REGION
 _MARK_BYTES: Final = 8
 _BODY_BYTES: Final = SLOT_BYTES - _MARK_BYTES
@@ -52,7 +53,7 @@ class Calls:
         self._marks: list[memoryview] = []
         self._free: list[int] = []
         self._shares = Shares(MAX_REGIONS * SLOTS_PER_REGION, STRANGERS_SLOTS)
-        self._holders: dict[int, Share] = {}
+        self._holders: list[Share | None] = []
         """Whose share a slot counts in. Those of an earlier run count in none."""
         self._can_grow = True
 
@@ -82,11 +83,16 @@ class Calls:
 
         Return -1 when none is free, or *share* is used up.
         """
-        if not self._has_room(share):
+        free = self._free
+        if share is None:
+            if not free:
+                return -1
+        elif len(free) <= (0 if share.standing is _KNOWN else _RESERVE) or not self._shares.take(
+            share
+        ):
             return -1
-        slot = self._free.pop()
-        if share is not None:
-            self._holders[slot] = share
+        slot = free.pop()
+        self._holders[slot] = share
         body = record_body(record, _BODY_BYTES)
         region, index = divmod(slot, SLOTS_PER_REGION)
         at = index * SLOT_BYTES + _MARK_BYTES
@@ -95,19 +101,14 @@ class Calls:
         self._marks[region][index * _MARKS_PER_SLOT] = length << 32 | zlib.crc32(body)
         return slot
 
-    def _has_room(self, share: Share | None) -> bool:
-        if share is None:
-            return bool(self._free)
-        reserve = _RESERVE if share.is_strangers else 0
-        return len(self._free) > reserve and self._shares.take(share)
-
     def end(self, slot: int) -> None:
         """Free *slot*."""
         region, index = divmod(slot, SLOTS_PER_REGION)
         self._marks[region][index * _MARKS_PER_SLOT] = 0
         self._free.append(slot)
-        share = self._holders.pop(slot, None)
+        share = self._holders[slot]
         if share is not None:
+            self._holders[slot] = None
             self._shares.give_back(share)
 
     def taken(self) -> Iterator[tuple[int, Kept]]:
@@ -146,6 +147,7 @@ class Calls:
         marks = self._file.words(body)
         self._bodies.append(body)
         self._marks.append(marks)
+        self._holders += [None] * SLOTS_PER_REGION
         first = number * SLOTS_PER_REGION
         # Slots that an earlier run took are not free. The lowest is last, and so taken first: few
         # pages are in use.

@@ -33,6 +33,7 @@ STRANGER_WITHOUT_SLOT: Final = -2
 """Stand for the slot of a call that found none. A call that was not begun has NOT_BEGUN."""
 GATHER_SECONDS: Final = 10.0
 _STRANGERS_PART: Final = 4
+_UNKNOWN: Final = Standing.UNKNOWN
 _REMINDER_SECONDS: Final = 60.0
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -81,7 +82,8 @@ class Losses:
     def begin_without_slot(self, share: Share | None) -> int:
         """Count a call that found no slot; return what stands for the slot until its end."""
         self.unprotected += 1
-        slot = STRANGER_WITHOUT_SLOT if share and share.is_strangers else KNOWN_WITHOUT_SLOT
+        is_known = share is None or share.standing is Standing.KNOWN
+        slot = KNOWN_WITHOUT_SLOT if is_known else STRANGER_WITHOUT_SLOT
         self._in_flight[slot].add(_now_us())
         return slot
 
@@ -97,7 +99,7 @@ class Losses:
 
     def is_beyond_share(self, share: Share | None) -> bool:
         """Count a record of *share*, and return True, if the journal has no room for strangers."""
-        if share is None or share.standing is not Standing.UNKNOWN:
+        if share is None or share.standing is not _UNKNOWN:
             return False
         ring = self._ring
         has_room = (
