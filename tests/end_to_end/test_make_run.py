@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 
 START_SECONDS = 60
 STOP_SECONDS = 60

@@ -23,7 +23,8 @@ from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, record
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.podwarden import serving_podwarden
-from tests.neighbours.services import CHECKOUT, Service, refusing_port, running_audit_api
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import Service, refusing_port, running_audit_api
 
 PATIENCE_SECONDS = 20
 
