@@ -66,9 +66,10 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
-        app = make_app(gate, services, Health(for_gate, token_database, tasks, replica, tls))
+        health = Health(for_gate, token_database, tasks, replica, tls)
+        app = make_app(gate, services, health)
         end_streams_first(app, tail)
-        yield await open_(
+        address = await open_(
             listening(
                 runner_of(app),
                 Address(settings.host, settings.port),
@@ -76,6 +77,8 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
                 tls=tls.context if tls else None,
             )
         )
+        await open_(health.told_at_start())
+        yield address
 
 
 async def _tls(

@@ -8,6 +8,7 @@ from typing import Final, NoReturn, Protocol
 
 import msgspec
 
+from audit_log.addresses import Network
 from audit_log.tokens import NOT_LOOKED_UP, UNKNOWN, Token
 from proxy.audit.exchange import (
     AuditedCall,
@@ -20,7 +21,7 @@ from proxy.audit.exchange import (
 from proxy.audit.identity import Credentials, TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.http.errors import RefusedError, TokenRefusedError, TokenUnjudgedError
-from proxy.http.peers import Network, Peer, client_address
+from proxy.http.peers import Peer, client_address
 from proxy.http.request import RequestHead
 from proxy.http.target import AuditedPaths
 from proxy.mcp.endpoint import McpAdmission
@@ -29,6 +30,7 @@ from proxy.tokens.memory import MISSING, Missing
 
 UNJUDGED: Final = "token_not_judged"
 """The kind of oddity that is a call forwarded although its token could not be looked up."""
+AMBIGUOUS: Final = "Authorization is not one `Bearer` token: it is not clear who is calling"
 
 
 class TokenPolicy(StrEnum):
@@ -84,7 +86,7 @@ class Admission:
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
-        client_ip = client_address(peer.address, head.fields, self.trusted)
+        client_ip = client_address(peer, head.fields, self.trusted)
         token_hash = head.fields.derived(self.recogniser.token_hash)
         audited = None
         if token_hash is not Credentials.OTHER and self.audited_paths.cover(head.target):
@@ -129,7 +131,7 @@ class Admission:
         """Return the exchange of *call* and the hash of its token."""
         exchange = AuditedExchange(self.recorder, self.tally, call, self.observers)
         if isinstance(call.token_hash, Credentials):
-            refusal = RefusedError("several Authorization fields: it is not clear who is calling")
+            refusal = RefusedError(AMBIGUOUS)
             exchange.end(refusal.outcome, refusal.status)
             raise refusal
         return exchange, call.token_hash
