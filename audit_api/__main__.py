@@ -10,6 +10,7 @@ import uvloop
 
 from audit_api.app import serving
 from audit_api.settings import AuditApiSettings
+from audit_log.process.files import raise_file_limit
 from audit_log.process.logs import set_up_logs
 from audit_log.process.program import parse_no_arguments
 from audit_log.process.reading import SettingsReading, stop
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m audit
     if shared is None or settings is None or reading.complaints():
         stop(reading.complaints())
     set_up_logs(shared.log_format, shared.log_level)
+    raise_file_limit()
     reading.log_advice()
     try:
         uvloop.run(_serve(shared, settings))

@@ -9,11 +9,12 @@ import structlog
 from aiohttp import web
 
 from audit_api.responses import json_response
-from audit_api.stream.tail import Tail
 from audit_log.errors import StoreUnavailableError
 from audit_log.postgres.absence import why_unusable
 from audit_log.postgres.database import Database
 from audit_log.postgres.replica import replica_lag
+from audit_log.process.background import BackgroundTasks
+from audit_log.process.ops import vitality
 from audit_log.process.tls import ListenerTls
 from audit_log.schema.migrate import is_current
 
@@ -35,13 +36,14 @@ class Health:
     database: Database
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
-    tail: Tail
+    tasks: BackgroundTasks
     replica: Replica | None = None
     tls: ListenerTls | None = None
 
     async def alive(self, _request: web.Request) -> web.Response:
-        """Respond 200 while the event loop runs."""
-        return json_response({"status": "alive"})
+        """Respond 200 while all background tasks can live, otherwise 503."""
+        body, status = vitality(self.tasks.dead)
+        return json_response(body, status=status)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
@@ -55,10 +57,12 @@ class Health:
             body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
+        degraded = [*self.tasks.problems]
         if self.tls is not None and self.tls.problem is not None:
-            reasons = [*reasons, self.tls.problem]
-            if body["status"] == "ready":
-                body["status"] = "degraded"
+            degraded.append(self.tls.problem)
+        if degraded and body["status"] == "ready":
+            body["status"] = "degraded"
+        reasons = [*reasons, *degraded]
         return json_response(
             body | {"reasons": reasons}, status=503 if body["status"] == "not ready" else 200
         )
@@ -95,8 +99,6 @@ class Health:
                 await self.token_database.fetch_row("SELECT 1")
             except StoreUnavailableError as error:
                 reasons.append(f"the token database {why_unusable(error)}")
-        if self.tail.has_died:
-            reasons.append("the live tail has died")
         return reasons
 
     async def _lag(self, replica: Replica) -> tuple[float | None, list[str]]:

@@ -11,6 +11,8 @@ import structlog
 import uvloop
 
 from audit_log.errors import CredentialsFileError
+from audit_log.process.background import BackgroundTasks
+from audit_log.process.files import raise_file_limit
 from audit_log.process.logs import set_up_logs
 from audit_log.process.program import parse_no_arguments
 from audit_log.process.reading import SettingsReading, stop
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
     if shared is None or settings is None or reading.complaints():
         stop(reading.complaints())
     set_up_logs(shared.log_format, shared.log_level)
+    raise_file_limit()
     if LEASH_VARIABLE not in os.environ:  # a worker's supervisor has logged it
         reading.log_advice()
     try:
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    async with draining_orphaned(shared, settings, instance):
+    async with draining_orphaned(shared, settings, instance, BackgroundTasks()):
         await supervise(workers_of(settings, instance))
 
 
