@@ -82,6 +82,7 @@ class SidecarCollector(Collector):
             ("quarantined", self._writer.quarantined),
             ("lost", self._journal.intake.refused + self._journal.damaged),
             ("unprotected", self._journal.intake.unprotected),
+            ("beyond_share", self._journal.intake.losses.beyond_share),
         ):
             records.add_metric([fate], count)
             if fate in OLD_FATES:

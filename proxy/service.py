@@ -2,8 +2,13 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -45,6 +50,7 @@ from proxy.settings import ProxySettings
 from proxy.telemetry.health import Health
 from proxy.telemetry.observers import Observers, observing
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
+from proxy.workers import Member, State
 
 APPLICATION = "podwarden-audit-proxy"
 
@@ -60,15 +66,19 @@ class Addresses:
 
 @asynccontextmanager
 async def serving(
-    shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None = None
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    nats: NatsSettings | None = None,
+    member: Member | None = None,
 ) -> AsyncIterator[Addresses]:
     """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
 
-    Records go to PostgreSQL, or to the stream of *nats* if given.
+    Records go to PostgreSQL, or to the stream of *nats* if given. *member* is this worker among
+    several.
 
     Raises CannotListenError, JournalError, TlsFilesError and TracingUnavailableError.
     """
-    health, tally = Health(), Tally()
+    health, tally = _health(member), Tally()
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
@@ -100,18 +110,39 @@ async def serving(
                 setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
             )
         )
-        calls = ToolCalls(ToolCallsInFlight(), journal, instance)
+        calls = _tool_calls(member, journal, instance)
         clients = ClientLimit(files_for_connections(), tally.oddities)
         health.problems.append(lambda: clients.problem)
         hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, cache, journal, calls, tally, observers)
         address = await _calls(stack, settings, clients, admission, health)
         await _orphaned(stack, shared, settings, observers, health)
-        health.is_accepting = True
-        try:
+        with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
-        finally:
-            health.is_accepting = False
+
+
+def _health(member: Member | None) -> Health:
+    health = Health()
+    if member is not None:
+        health.others = member.problems
+        member.state = lambda: State(health.is_accepting, health.own_reasons())
+    return health
+
+
+def _tool_calls(member: Member | None, journal: Journal, instance: str) -> ToolCalls:
+    elsewhere = None if member is None else member.elsewhere
+    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
+
+
+@contextmanager
+def _accepting(health: Health, member: Member | None) -> Iterator[None]:
+    health.is_accepting = True
+    if member is not None:
+        member.show()
+    try:
+        yield
+    finally:
+        health.is_accepting = False
 
 
 def instance_of(settings: ProxySettings) -> str:
