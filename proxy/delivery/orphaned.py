@@ -14,11 +14,11 @@ from typing import Final
 
 import structlog
 
-from audit_log.naming import FindToken
+from audit_log.naming import FindTokens
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
-from audit_log.process.background import in_background
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import Gap
@@ -54,12 +54,6 @@ class Orphaned:
         self.problems[path] = f"the disk of the orphaned journal in {path} does not answer"
         log.warning("journal.orphaned_late", path=path, seconds=_OPENING_SECONDS)
 
-    def note_end(self, error: BaseException | None) -> None:
-        """Learn that the task that writes them has ended, with *error* if it failed."""
-        if error is not None:
-            self.problems[""] = f"orphaned journals are not written: {error!r}"
-            log.critical("journal.orphaned_not_drained", error=repr(error))
-
 
 def orphaned(directory: Path, workers: int, instance: str) -> list[Place]:
     """Return the places in *directory* whose journals hold records and which no worker opens."""
@@ -82,15 +76,16 @@ async def draining_orphaned(
     shared: AuditLogSettings,
     settings: ProxySettings,
     instance: str,
+    tasks: BackgroundTasks,
     announce: Callable[[Gap], None] | None = None,
 ) -> AsyncIterator[Orphaned]:
-    """Write the orphaned journals beside the block; the next start writes those left at its end.
+    """Write the orphaned journals beside the block, as one of *tasks*.
 
-    *announce* is called with each gap.
+    The next start writes those that are left at its end. *announce* is called with each gap.
     """
     progress = Orphaned(announce)
-    work = _drain_all(shared, settings, instance, progress)
-    async with in_background(work, "orphaned-journals", progress.note_end):
+    begin = partial(_drain_all, shared, settings, instance, progress)
+    async with tasks.running(begin, "orphaned-journals"):
         yield progress
 
 
@@ -113,7 +108,7 @@ async def _drain_all(
             tokens = await stack.enter_async_context(
                 open_database(url, connections=1, application=APPLICATION)
             )
-        find = TokenTable(tokens, settings.token_query).find
+        find = TokenTable(tokens, settings.token_query).find_together
         drain = partial(_drain, settings, Store(database), find, progress)
         await _in_turn(places, drain, progress)
 
@@ -141,7 +136,7 @@ async def _in_turn(
 async def _drain(
     settings: ProxySettings,
     store: Store,
-    find: FindToken,
+    find: FindTokens,
     progress: Orphaned,
     place: Place,
     opened: asyncio.Future[bool],
@@ -160,7 +155,7 @@ async def _drain(
 async def _is_drained(
     settings: ProxySettings,
     store: Store,
-    find: FindToken,
+    find: FindTokens,
     progress: Orphaned,
     place: Place,
     opened: asyncio.Future[bool],

@@ -156,10 +156,17 @@ class Journal:
         return self._parts.calls.in_flight + self.intake.losses.in_flight
 
     @property
+    def dead(self) -> list[str]:
+        """That the mover's thread has ended, which only a new process mends; else empty."""
+        if self._stopped_moving.done() and not self._is_closing:
+            return [f"the journal's mover has died: {self._stopped_moving.exception()!r}"]
+        return []
+
+    @property
     def problem(self) -> str | None:
         """Why the journal does not work as it should, or None. Calls are not affected."""
-        if self._stopped_moving.done() and not self._is_closing:
-            return f"the journal's mover has died: {self._stopped_moving.exception()!r}"
+        if self.dead:
+            return self.dead[0]
         return (
             self._mover.problem
             or self._source.problem

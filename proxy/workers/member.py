@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from audit_log.process.background import in_background
+from audit_log.process.background import BackgroundTasks
 from proxy.mcp.elsewhere import Elsewhere
 from proxy.mcp.shared_memory import SharedMemory
 from proxy.workers.beats import BEAT_SECONDS, State, States
@@ -81,8 +81,7 @@ async def as_member(stop: asyncio.Event) -> AsyncIterator[Member | None]:
         States(leash.states, leash.workers),
         Elsewhere(SharedMemory(leash.tool_calls, leash.workers), leash.number),
     )
-    # Without its beat the worker would be killed as hung: that is reported, and is right.
-    async with in_background(member.keep_showing(), "worker-state", lambda _: None):
+    async with BackgroundTasks().running(member.keep_showing, "worker-state"):
         yield member
 
 

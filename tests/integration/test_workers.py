@@ -17,7 +17,8 @@ from proxy.settings import ProxySettings
 from proxy.workers.places import ops_ports
 from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import CHECKOUT, free_port, running_sidecar
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import free_port, running_sidecar
 from tests.neighbours.trail import recorded
 
 REQUEST = b"GET /api/v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n"

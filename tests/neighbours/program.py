@@ -2,7 +2,8 @@
 
 `python -m proxy` spends over a second on imports before it does anything, and the tests begin
 hundreds of them. A fork server imports the modules once. Each program is a fork of it, becomes
-`__main__` of its module, and from there on is what `python -m` would have made of it.
+`__main__` of its module, and from there on is what `python -m` would have made of it. A program
+whose environment is read by imports, or that is to run other code, gets a new interpreter.
 """
 
 import asyncio
@@ -12,7 +13,10 @@ import runpy
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,7 +28,7 @@ _LOADED: Final = ("proxy.__main__", "audit_api.__main__", "audit_log.__main__", 
 class Program:
     """A running program: its process id, its exit code, and how a signal reaches it."""
 
-    def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
+    def __init__(self, process: BaseProcess) -> None:
         self._process = process
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(process.sentinel, self._end)
@@ -107,8 +111,8 @@ def _fork(
     environment: Mapping[str, str],
     output: int,
     complaints: int,
-) -> multiprocessing.process.BaseProcess:
-    process = _fork_server().Process(
+) -> BaseProcess:
+    process = _context(environment).Process(
         target=_become,
         args=(module, arguments, str(directory), dict(environment)),
         kwargs={"output": DupFd(output), "complaints": DupFd(complaints)},
@@ -118,7 +122,11 @@ def _fork(
     return process
 
 
-def _fork_server() -> multiprocessing.context.ForkServerContext:
+def _context(environment: Mapping[str, str]) -> ForkServerContext | SpawnContext:
+    # aiohttp makes its TLS context, with the authorities that SSL_CERT_FILE names, on import.
+    read_on_import = any(name.startswith("SSL_") for name in environment)
+    if read_on_import or environment.get("PYTHONPATH", str(CHECKOUT)) != str(CHECKOUT):
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_LOADED))
     return context
@@ -141,9 +149,9 @@ def _become(
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
+    time.tzset()
     sys.argv = [module, *arguments]
-    sys.path[:] = [str(CHECKOUT), *(path for path in sys.path if path != str(CHECKOUT))]
-    for loaded in (module, f"{module}.__main__"):
-        if loaded in _LOADED:
-            del sys.modules[loaded]
+    sys.path[:0] = environment.get("PYTHONPATH", str(CHECKOUT)).split(os.pathsep)
+    for loaded in {module, f"{module}.__main__"}.intersection(_LOADED):
+        sys.modules.pop(loaded, None)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
