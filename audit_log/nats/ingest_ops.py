@@ -9,11 +9,12 @@ from prometheus_client.registry import Collector
 
 from audit_log.nats.ingest import Ingest
 from audit_log.process.ops import Status
+from audit_log.schema.partitions import PartitionUpkeep
 
 _PREFIX: Final = "podwarden_audit_ingest"
 
 
-def report_of(ingest: Ingest) -> tuple[Status, list[str]]:
+def report_of(ingest: Ingest, partitions: PartitionUpkeep) -> tuple[Status, list[str]]:
     """Return whether *ingest* can do its work.
 
     It is not ready while NATS or PostgreSQL is away. No client waits for it, and a new version
@@ -21,14 +22,17 @@ def report_of(ingest: Ingest) -> tuple[Status, list[str]]:
     """
     if ingest.problem is not None:
         return Status.NOT_READY, [ingest.problem]
+    if partitions.problem is not None:
+        return Status.DEGRADED, [partitions.problem]
     return Status.READY, []
 
 
 class IngestCollector(Collector):
     """The metrics of the ingest."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, partitions: PartitionUpkeep) -> None:
         self._ingest = ingest
+        self._partitions = partitions
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current values."""
@@ -54,3 +58,5 @@ class IngestCollector(Collector):
             "1 while records can be written",
             value=float(self._ingest.problem is None),
         )
+        for name, help_text, value in self._partitions.gauges():
+            yield GaugeMetricFamily(f"{_PREFIX}_{name}", help_text, value=value)

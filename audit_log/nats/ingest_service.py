@@ -19,7 +19,7 @@ from audit_log.process.background import in_background
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from audit_log.process.sockets import Address
-from audit_log.schema.partitions import keep_partitions
+from audit_log.schema.partitions import PartitionUpkeep
 
 APPLICATION: Final = "podwarden-audit-ingest"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -48,16 +48,17 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
             )
         jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
         ingest = Ingest(jetstream, Store(database), TokenTable(tokens, settings.token_query).find)
+        partitions = PartitionUpkeep(database)
         ops = await stack.enter_async_context(
             serving_ops(
-                partial(report_of, ingest),
-                IngestCollector(ingest),
+                partial(report_of, ingest, partitions),
+                IngestCollector(ingest, partitions),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="AUDIT_LOG_INGEST_OPS_HOST, AUDIT_LOG_INGEST_OPS_PORT",
             )
         )
         log.info("service.started", stream=nats.stream, ops_host=ops.host, ops_port=ops.port)
-        await _run_until(stop, {"ingest": ingest.run(), "partitions": keep_partitions(database)})
+        await _run_until(stop, {"ingest": ingest.run(), "partitions": partitions.run()})
     log.info("service.stopped", written=ingest.written, quarantined=ingest.quarantined)
 
 
