@@ -6,9 +6,9 @@ from aiohttp import web
 
 from audit_api.responses import json_response
 from audit_api.stream.tail import Tail
-from audit_log.errors import StoreUnavailableError
+from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.database import Database
-from audit_log.postgres.replica import replica_lag
+from audit_log.postgres.replica import OpenTransaction, replica_lag
 from audit_log.process.tls import ListenerTls
 from audit_log.schema.migrate import is_current
 
@@ -29,6 +29,7 @@ class Health:
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
     tail: Tail
+    open_transaction: OpenTransaction
     replica: Replica | None = None
     tls: ListenerTls | None = None
 
@@ -39,8 +40,8 @@ class Health:
     async def ready(self, _request: web.Request) -> web.Response:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
 
-        A lagging replica and a certificate that could not be reloaded give the status `degraded`
-        with 200: responses are still useful.
+        A lagging replica, a certificate that could not be reloaded and a transaction for which
+        streams wait give the status `degraded` with 200: responses are still useful.
         """
         reasons = await self._reasons()
         body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
@@ -48,8 +49,11 @@ class Health:
             body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
-        if self.tls is not None and self.tls.problem is not None:
-            reasons = [*reasons, self.tls.problem]
+        lesser = [self.tls.problem if self.tls else None]
+        if body["status"] != "not ready":
+            lesser.append(await self._waiting_for())
+        if any(lesser):
+            reasons = [*reasons, *filter(None, lesser)]
             if body["status"] == "ready":
                 body["status"] = "degraded"
         return json_response(
@@ -73,6 +77,12 @@ class Health:
         if self.tail.has_died:
             reasons.append("the live tail has died")
         return reasons
+
+    async def _waiting_for(self) -> str | None:
+        try:
+            return await self.open_transaction.problem()
+        except StoreError:
+            return None  # told by the other checks
 
     async def _lag(self, replica: Replica) -> tuple[float | None, list[str]]:
         """Return the lag of *replica* in seconds, None if unknown, and the reasons to complain."""

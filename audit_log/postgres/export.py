@@ -45,17 +45,18 @@ async def exporting(
 ) -> AsyncIterator[Export]:
     """Yield the records that match *wanted* and, if given, were not visible in *after*.
 
-    One transaction lasts as long as the block. PostgreSQL keeps rows deleted in that time.
+    They are no more than the export's snapshot covers. One transaction lasts as long as the block;
+    PostgreSQL keeps rows deleted in that time.
     """
-    arguments = Arguments()
-    conditions = conditions_of(wanted, arguments)
-    if after is not None:
-        conditions.append(after.unseen(arguments))
-    sql = _DECLARE.format(columns=RECORD_COLUMNS, conditions=" AND ".join(conditions) or "true")
     async with database.transaction(statement_seconds=_FETCH_SECONDS) as transaction:
         await transaction.execute(_ISOLATION)
         await transaction.execute(_LOCK)
         snapshot = await snapshot_now(transaction)
+        arguments = Arguments()
+        conditions = [snapshot.covered(arguments), *conditions_of(wanted, arguments)]
+        if after is not None:
+            conditions.append(after.unseen(arguments))
+        sql = _DECLARE.format(columns=RECORD_COLUMNS, conditions=" AND ".join(conditions))
         await transaction.execute(sql, *arguments)
         yield Export(snapshot, _batches(transaction))
 

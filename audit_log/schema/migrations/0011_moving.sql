@@ -223,12 +223,12 @@ BEGIN
         ' SELECT created_at, id, count(*) OVER () AS records FROM piece'
         ' ORDER BY created_at DESC, id DESC LIMIT 1', place.columns, waiting)
     INTO last USING place.created_at, place.id, batch;
-    IF last.records IS NULL THEN
-        UPDATE @schema@.mcp_audit_move SET is_copied = true;
-    ELSE
-        UPDATE @schema@.mcp_audit_move
-        SET created_at = last.created_at, id = last.id, copied = copied + last.records;
-    END IF;
+    -- A batch that is not full was the last: what has come since then, the trigger has copied.
+    UPDATE @schema@.mcp_audit_move SET
+        created_at = coalesce(last.created_at, place.created_at),
+        id = coalesce(last.id, place.id),
+        copied = place.copied + coalesce(last.records, 0),
+        is_copied = coalesce(last.records, 0) < batch;
 END
 $function$;
 $create$, $create$
