@@ -8,20 +8,24 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from audit_log.nats.ingest import Ingest
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.ops import Status
 from audit_log.schema.partitions import PartitionUpkeep
 
 _PREFIX: Final = "podwarden_audit_ingest"
 
 
-def report_of(ingest: Ingest, partitions: PartitionUpkeep) -> tuple[Status, list[str]]:
-    """Return whether *ingest* can do its work.
+def report_of(
+    ingest: Ingest, tasks: BackgroundTasks, partitions: PartitionUpkeep
+) -> tuple[Status, list[str]]:
+    """Return whether *ingest* and all *tasks* can do their work.
 
     It is not ready while NATS or PostgreSQL is away. No client waits for it, and a new version
     that cannot reach its neighbours must not replace one that can.
     """
-    if ingest.problem is not None:
-        return Status.NOT_READY, [ingest.problem]
+    reasons = [*filter(None, [ingest.problem]), *tasks.problems]
+    if reasons:
+        return Status.NOT_READY, reasons
     if partitions.problem is not None:
         return Status.DEGRADED, [partitions.problem]
     return Status.READY, []

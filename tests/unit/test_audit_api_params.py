@@ -166,8 +166,11 @@ def test_a_moment_at_the_end_of_the_calendar_is_a_moment(text):
         ("status", "6xx", "status"),
         ("status", "404\n", "status"),
         ("outcome", "fine", "enum"),
+        ("unknown_tokens", "1", "bool_parsing"),
+        ("unknown_tokens", "True", "bool_parsing"),
+        ("unknown_tokens", "", "bool_parsing"),
         ("client_ip", "10.0.0.0/33", "network"),
-        ("client_ip", "fe80::1%eth0", "network"),
+        ("client_ip", "fe80::%eth0/64", "network"),
         ("client_ip", "somewhere", "network"),
         ("since", "yesterday", "datetime_parsing"),
         ("since", "2026-02-30T00:00:00Z", "datetime_parsing"),
@@ -230,3 +233,18 @@ def test_buckets_begin_in_utc():
     assert Bucket.MINUTE.start(moment) == datetime(2026, 2, 28, 23, 59, tzinfo=UTC)
     assert Bucket.HOUR.start(moment) == datetime(2026, 2, 28, 23, tzinfo=UTC)
     assert Bucket.DAY.start(moment) == datetime(2026, 2, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("203.0.113.9:41822", "203.0.113.9/32"),
+        ("[2001:db8::7]:443", "2001:db8::7/128"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("fe80::1%eth0", "fe80::1/128"),
+    ],
+)
+def test_an_address_may_be_given_as_it_stands_in_a_log(text, network):
+    found = read_query(EntriesParams, [("client_ip", text)]).filter()
+
+    assert found.client_ip == ip_network(network)
