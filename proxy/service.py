@@ -25,7 +25,7 @@ from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
-from audit_log.schema.partitions import keep_partitions
+from audit_log.schema.partitions import PartitionUpkeep
 from proxy.admission import Admission, TokenPolicy
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
@@ -40,7 +40,7 @@ from proxy.journal import Journal, Limits, open_journal
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import ForecastCollector, SidecarCollector
+from proxy.metrics import ForecastCollector, PartitionCollector, SidecarCollector
 from proxy.relay.client_limit import ClientLimit, most_idle
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
@@ -85,7 +85,7 @@ async def serving(
         cache = await _cache(stack, tokens, settings, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
-        database = await _database(stack, shared, health)
+        database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
         sink = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
@@ -99,6 +99,7 @@ async def serving(
             lambda: journal.problem,
             lambda: cache.problem,
             lambda: retention.problem,
+            lambda: partitions.problem,
         ]
         ops_address = await stack.enter_async_context(
             serving_ops(
@@ -106,6 +107,7 @@ async def serving(
                 lambda: [*health.tasks.dead, *journal.dead],
                 SidecarCollector(tally, journal, writer, cache, health),
                 ForecastCollector(retention),
+                PartitionCollector(partitions),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
             )
@@ -194,15 +196,16 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     )
 
 
-async def _database(stack: AsyncExitStack, shared: AuditLogSettings, health: Health) -> Database:
+async def _database(
+    stack: AsyncExitStack, shared: AuditLogSettings, health: Health
+) -> tuple[Database, PartitionUpkeep]:
     url = shared.database_url.get_secret_value()
     database = await stack.enter_async_context(
         open_database(url, connections=1, application=APPLICATION)
     )
-    _ = await stack.enter_async_context(
-        health.tasks.running(partial(keep_partitions, database), "partitions")
-    )
-    return database
+    partitions = PartitionUpkeep(database)
+    _ = await stack.enter_async_context(health.tasks.running(partitions.run, "partitions"))
+    return database, partitions
 
 
 async def _retention(
