@@ -11,7 +11,7 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Protocol, cast
 
 from aiohttp import web
 from yarl import URL
@@ -47,7 +47,7 @@ from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
-from proxy.telemetry.health import Health
+from proxy.telemetry.health import Health, Problem
 from proxy.telemetry.observers import Observers, observing
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
 from proxy.workers import Member, State
@@ -94,13 +94,7 @@ async def serving(
         _ = await stack.enter_async_context(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
         )
-        health.problems = [
-            lambda: writer.problem,
-            lambda: journal.problem,
-            lambda: cache.problem,
-            lambda: retention.problem,
-            lambda: partitions.problem,
-        ]
+        health.problems = _problems(writer, journal, cache, retention, partitions)
         ops_address = await stack.enter_async_context(
             serving_ops(
                 health.report,
@@ -126,6 +120,22 @@ async def serving(
 def _tool_calls(journal: Journal, instance: str, member: Member | None) -> ToolCalls:
     elsewhere = None if member is None else member.elsewhere
     return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
+
+
+class _Part(Protocol):
+    """A part of the sidecar that says what is wrong with it."""
+
+    @property
+    def problem(self) -> str | None:
+        """What the operator should look at, or None."""
+
+
+def _problems(*parts: _Part) -> list[Problem]:
+    return [partial(_problem_of, part) for part in parts]
+
+
+def _problem_of(part: _Part) -> str | None:
+    return part.problem
 
 
 def _health(member: Member | None) -> Health:
