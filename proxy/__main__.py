@@ -24,7 +24,13 @@ from proxy.journal import JournalError
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.tracing import TracingUnavailableError
-from proxy.workers import LEASH_VARIABLE, stop_without_supervisor, supervise, workers_of
+from proxy.workers import (
+    LEASH_VARIABLE,
+    WorkerFailedError,
+    as_member,
+    supervise,
+    workers_of,
+)
 
 log = structlog.get_logger("proxy")
 
@@ -57,7 +63,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
             uvloop.run(_supervise(shared, settings))
         else:
             uvloop.run(_serve(shared, settings, nats))
-    except (CannotListenError, TlsFilesError, CredentialsFileError) as error:
+    except (
+        CannotListenError,
+        TlsFilesError,
+        CredentialsFileError,
+        WorkerFailedError,
+    ) as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None
@@ -68,8 +79,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    async with draining_orphaned(shared, settings, instance, BackgroundTasks()):
-        await supervise(workers_of(settings, instance))
+    workers, tasks = workers_of(settings, instance), BackgroundTasks()
+    async with draining_orphaned(shared, settings, instance, tasks) as orphaned:
+        await supervise(workers, tasks, lambda: orphaned.problem)
 
 
 async def _serve(
@@ -78,8 +90,10 @@ async def _serve(
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    stop_without_supervisor(stopped)
-    async with serving(shared, settings, nats) as addresses:
+    async with (
+        as_member(stopped) as member,
+        serving(shared, settings, nats, member) as addresses,
+    ):
         log.info(
             "service.started",
             host=addresses.calls.host,

@@ -2,8 +2,13 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -20,7 +25,7 @@ from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
-from audit_log.schema.partitions import keep_partitions
+from audit_log.schema.partitions import PartitionUpkeep
 from proxy.admission import Admission, TokenPolicy
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
@@ -35,7 +40,7 @@ from proxy.journal import Journal, Limits, open_journal
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import ForecastCollector, SidecarCollector
+from proxy.metrics import ForecastCollector, PartitionCollector, SidecarCollector
 from proxy.relay.client_limit import ClientLimit, most_idle
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
@@ -45,6 +50,7 @@ from proxy.settings import ProxySettings
 from proxy.telemetry.health import Health
 from proxy.telemetry.observers import Observers, observing
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
+from proxy.workers import Member, State
 
 APPLICATION = "podwarden-audit-proxy"
 
@@ -60,22 +66,26 @@ class Addresses:
 
 @asynccontextmanager
 async def serving(
-    shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None = None
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    nats: NatsSettings | None = None,
+    member: Member | None = None,
 ) -> AsyncIterator[Addresses]:
     """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
 
-    Records go to PostgreSQL, or to the stream of *nats* if given.
+    Records go to PostgreSQL, or to the stream of *nats* if given. *member* is this worker among
+    several.
 
     Raises CannotListenError, JournalError, TlsFilesError and TracingUnavailableError.
     """
-    health, tally = Health(), Tally()
+    health, tally = _health(member), Tally()
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
         cache = await _cache(stack, tokens, settings, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
-        database = await _database(stack, shared, health)
+        database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
         sink = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
@@ -89,6 +99,7 @@ async def serving(
             lambda: journal.problem,
             lambda: cache.problem,
             lambda: retention.problem,
+            lambda: partitions.problem,
         ]
         ops_address = await stack.enter_async_context(
             serving_ops(
@@ -96,22 +107,44 @@ async def serving(
                 lambda: [*health.tasks.dead, *journal.dead],
                 SidecarCollector(tally, journal, writer, cache, health),
                 ForecastCollector(retention),
+                PartitionCollector(partitions),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
             )
         )
-        calls = ToolCalls(ToolCallsInFlight(), journal, instance)
+        calls = _tool_calls(journal, instance, member)
         clients = ClientLimit(files_for_connections(), tally.oddities)
         health.problems.append(lambda: clients.problem)
         hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, cache, journal, calls, tally, observers)
         address = await _calls(stack, settings, clients, admission, health)
         await _orphaned(stack, shared, settings, observers, health)
-        health.is_accepting = True
-        try:
+        with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
-        finally:
-            health.is_accepting = False
+
+
+def _tool_calls(journal: Journal, instance: str, member: Member | None) -> ToolCalls:
+    elsewhere = None if member is None else member.elsewhere
+    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
+
+
+def _health(member: Member | None) -> Health:
+    health = Health()
+    if member is not None:
+        health.others = member.problems
+        member.state = lambda: State(health.is_accepting, health.own_reasons())
+    return health
+
+
+@contextmanager
+def _accepting(health: Health, member: Member | None) -> Iterator[None]:
+    health.is_accepting = True
+    if member is not None:
+        member.show()
+    try:
+        yield
+    finally:
+        health.is_accepting = False
 
 
 def instance_of(settings: ProxySettings) -> str:
@@ -163,15 +196,16 @@ def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextMana
     )
 
 
-async def _database(stack: AsyncExitStack, shared: AuditLogSettings, health: Health) -> Database:
+async def _database(
+    stack: AsyncExitStack, shared: AuditLogSettings, health: Health
+) -> tuple[Database, PartitionUpkeep]:
     url = shared.database_url.get_secret_value()
     database = await stack.enter_async_context(
         open_database(url, connections=1, application=APPLICATION)
     )
-    _ = await stack.enter_async_context(
-        health.tasks.running(partial(keep_partitions, database), "partitions")
-    )
-    return database
+    partitions = PartitionUpkeep(database)
+    _ = await stack.enter_async_context(health.tasks.running(partitions.run, "partitions"))
+    return database, partitions
 
 
 async def _retention(

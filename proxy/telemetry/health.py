@@ -17,15 +17,21 @@ class Health:
     problems: list[Problem] = field(default_factory=list)
     is_accepting: bool = False
     """Whether the sidecar accepts new calls."""
+    others: Callable[[], list[str]] = list
+    """Returns what is wrong with other workers."""
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     """All that run beside the calls, except threads."""
+
+    def own_reasons(self) -> list[str]:
+        """Return what is wrong with this sidecar."""
+        return [*self.tasks.problems, *filter(None, (problem() for problem in self.problems))]
 
     def report(self) -> tuple[Status, list[str]]:
         """Return the status and its reasons.
 
         While calls are accepted, problems make it degraded and not "not ready": calls come first.
         """
-        reasons = [*self.tasks.problems, *filter(None, (problem() for problem in self.problems))]
+        reasons = [*self.own_reasons(), *self.others()]
         if not self.is_accepting:
             return Status.NOT_READY, ["no calls are accepted", *reasons]
         return (Status.DEGRADED if reasons else Status.READY), reasons

@@ -160,6 +160,10 @@ class TokenCache:
             raise TokenCacheUnavailableError(f"{_OUT_OF_REACH}: {self._reason}")
         raise TokenCacheBusyError("too many tokens are being looked up")
 
+    def look_up(self, token_hash: str) -> None:
+        """Have the token queried, without waiting for it, unless too many others wait."""
+        _ = self._lookups.join(token_hash)
+
     async def run(self, changes: Changes | None = None) -> None:
         """Keep the tokens in use up to date, for ever, also while the database is away."""
         try:
