@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -14,6 +14,7 @@ from functools import partial
 from typing import Protocol, cast
 
 from aiohttp import web
+from prometheus_client.registry import Collector
 from yarl import URL
 
 from audit_log.delivery import Sink
@@ -95,17 +96,12 @@ async def serving(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
         )
         health.problems = _problems(writer, journal, cache, retention, partitions)
-        ops_address = await stack.enter_async_context(
-            serving_ops(
-                health.report,
-                lambda: [*health.tasks.dead, *journal.dead],
-                SidecarCollector(tally, journal, writer, cache, health),
-                ForecastCollector(retention),
-                PartitionCollector(partitions),
-                wanted=Address(settings.ops_host, settings.ops_port),
-                setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
-            )
+        collectors = (
+            SidecarCollector(tally, journal, writer, cache, health),
+            ForecastCollector(retention),
+            PartitionCollector(partitions),
         )
+        ops_address = await _ops(stack, settings, health, journal, collectors)
         calls = _tool_calls(journal, instance, member)
         clients = ClientLimit(files_for_connections(), tally.oddities)
         health.problems.append(lambda: clients.problem)
@@ -115,6 +111,24 @@ async def serving(
         await _orphaned(stack, shared, settings, observers, health)
         with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
+
+
+async def _ops(
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    health: Health,
+    journal: Journal,
+    collectors: Sequence[Collector],
+) -> Address:
+    return await stack.enter_async_context(
+        serving_ops(
+            health.report,
+            lambda: [*health.tasks.dead, *journal.dead],
+            *collectors,
+            wanted=Address(settings.ops_host, settings.ops_port),
+            setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
+        )
+    )
 
 
 def _tool_calls(journal: Journal, instance: str, member: Member | None) -> ToolCalls:
