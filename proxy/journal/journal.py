@@ -43,10 +43,6 @@ from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
 
 _SWITCH_SECONDS: Final = 0.0005
-ON_DISK: Final = (
-    "the journal's ring lies on disk, where a stalled disk can delay calls:"
-    " give it a tmpfs with PROXY_JOURNAL_RING_DIR"
-)
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -69,7 +65,7 @@ class Journal:
         self._quarantining = DiskThread("journal-quarantine")
         self._stopped_moving = self._moving.submit(self._mover.run)
         self._is_closing = False
-        self._placing_problem = ON_DISK if parts.is_ring_on_disk else None
+        self._placing_problem = parts.placing_problem
 
     def begin(self, record: Kept | RecordText) -> int:
         """Keep *record* in case the process is killed before `end`; return the slot for `end`.

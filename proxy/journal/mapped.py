@@ -1,13 +1,20 @@
 """Files that are allocated and mapped completely: writing to them is writing to memory."""
 
+import fcntl
 import mmap
 import os
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from proxy.journal.journal_error import RingDamagedError
+
+_LOOKS: Final = 10
+_LOOK_SECONDS: Final = 0.02
 
 
 class MappedFile:
@@ -17,8 +24,9 @@ class MappedFile:
     What was written survives the process however it ends: the pages belong to the file.
     """
 
-    def __init__(self, path: Path, file: int) -> None:
+    def __init__(self, path: Path | None, file: int) -> None:
         self.path = path
+        """None for a file without a name, which ends with the process."""
         self.size = os.fstat(file).st_size
         self._file = file
         self._regions: list[mmap.mmap] = []
@@ -28,6 +36,11 @@ class MappedFile:
     def create(cls, path: Path) -> "MappedFile":
         """Make an empty file that only this user can open; raise OSError when that fails."""
         return cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+
+    @classmethod
+    def nameless(cls) -> "MappedFile":
+        """Make an empty file that has no name and is gone when the process ends."""
+        return cls(None, os.memfd_create("podwarden-audit"))
 
     @classmethod
     def open(cls, path: Path) -> "MappedFile":
@@ -56,6 +69,20 @@ class MappedFile:
         """Return *view* as 8-byte numbers, each read and stored in one access."""
         return self._view(view.cast("Q"))
 
+    def hold(self) -> bool:
+        """Lock the file for this process; return False while another one uses it."""
+        return hold(self._file)
+
+    @property
+    def is_unlinked(self) -> bool:
+        """Whether the file was removed, so that no other process can find it any more."""
+        return self.path is not None and os.fstat(self._file).st_nlink == 0
+
+    def remove(self) -> None:
+        """Remove the file; the mapping stays until `close`."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
     def _view(self, view: memoryview) -> memoryview:
         self._views.append(view)
         return view
@@ -79,3 +106,49 @@ def or_closed(file: MappedFile) -> Iterator[MappedFile]:
     except BaseException:
         file.close()
         raise
+
+
+def hold(file: int) -> bool:
+    """Lock *file* until it is closed; return False if another process keeps it locked.
+
+    Looks a few times, because the command that lists rings holds each for a moment.
+    """
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return True
+    return False
+
+
+def is_in_use(path: Path, *, takes_lock: bool) -> bool:
+    """Return whether another process has the file *path* open; raise OSError if it is not ours.
+
+    A sidecar before version 0.2 *takes* no *lock*. The kernel tells of it all the same: it grants
+    a write lease only for a file that is open once. A file system may have no leases; then the
+    return value is False.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        return not hold(file) or not (takes_lock or _is_leased(file))
+    finally:
+        os.close(file)
+
+
+def _is_leased(file: int) -> bool:
+    """Take a write lease of *file* and give it back; return whether that was possible."""
+    # The default signal of a broken lease ends the process; this one is ignored.
+    fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True

@@ -6,8 +6,8 @@ from typing import Final
 
 import structlog
 
-from proxy.journal.folder import Position
 from proxy.journal.line import MAX_LINE_BYTES
+from proxy.journal.marks import Position
 from proxy.journal.parts import Parts
 
 TICK_SECONDS: Final = 0.02
@@ -38,7 +38,6 @@ class Mover:
         self._error: str | None = None
         self._said_at = 0.0
         self._tidied_at = 0.0
-        self._saved: Position | None = None
         self.is_full = False
 
     @property
@@ -70,17 +69,28 @@ class Mover:
     def _tick(self) -> None:
         began = self._busy_since = monotonic()
         try:
+            # First: on a full disk this makes room for the rest.
+            if began - self._tidied_at >= _TIDY_SECONDS:
+                self._tidy()
+            self._mark()
             while self._move():
                 pass
             self._calls.grow_when_short()
-            if began - self._tidied_at >= _TIDY_SECONDS:
-                self._tidy()
         except Exception as error:  # noqa: BLE001  without the mover the ring would fill up
             self._failed(error)
         else:
             self._worked(monotonic() - began)
         finally:
             self._busy_since = None
+
+    def _mark(self) -> None:
+        """Have the ring's mark in the folder before anything is moved there.
+
+        A start without the ring then knows that one is missing. Another ring without a mark
+        knows that this one was here.
+        """
+        if not self._folder.marks.is_marked:
+            self._folder.marks.mark_running(self._ring.owner.folder_id, self._ring.identity)
 
     def _move(self) -> bool:
         """Move one batch; return whether there may be more."""
@@ -108,11 +118,17 @@ class Mover:
         return floor, ring.peek(floor, limit) or b""
 
     def _tidy(self) -> None:
-        position = Position(self._ring.committed, self._ring.committed_number)
-        if position != self._saved:
+        """Delete what is stored, and see whether the marks are there."""
+        ring, marks = self._ring, self._folder.marks
+        position = Position(ring.committed, ring.committed_number, ring.committed_moment)
+        marks.look()
+        try:
             # Before deleting: a start without the ring must not look for deleted bytes.
-            self._folder.save_position(position)
-            self._saved = position
+            marks.save_position(position)
+        except OSError:
+            # A full disk has no room for the position, and deleting makes room.
+            self._segments.delete_before(position.offset)
+            marks.save_position(position)
         self._segments.delete_before(position.offset)
         self._tidied_at = monotonic()
 

@@ -1,18 +1,17 @@
 """Opening a journal: go on with the ring of the last run, or begin a new one.
 
-Theory of operation. A run writes the mark `running` with the identity of its ring, and removes
-both at a clean stop. A start therefore finds one of these cases:
+Theory of operation. `rings.past` decides which ring continues the folder.
 
-- *Mark and ring with this identity*: the last run was killed. Go on with the ring.
-- *Mark, but no such ring*: the machine lost its memory, or the ring was removed. Begin a new ring
-  after the last line on disk, and append a gap of unknown size, because nothing tells how many
-  records the ring held.
-- *No mark*: a clean stop, or a new journal. Begin a new ring where the log ended (`end.json`). A
-  ring that is found is used only if the folder has never held a journal.
+- *There is one*: the last run was killed. Go on with it.
+- *There is none, but the mark `running`*: the machine lost its memory, or the ring was removed.
+  Begin a new ring after the last line on disk, and append a gap of unknown size, because nothing
+  tells how many records the ring held.
+- *There is none, and no mark*: a clean stop, or a new journal. Begin a new ring where the log
+  ended (`end.json`).
 
-A ring that does not fit (damaged, of another run, or behind the segments) is quarantined in
-`damaged/`, because it may hold records that the operator wants. If the mark cannot be read, a ring
-is used only if it contradicts nothing on disk.
+Any other ring of the folder is quarantined in `damaged/`, because it may hold records that the
+operator wants. A gap tells how many. A ring that another process uses is left alone. So is one
+that cannot be moved, and one of an old version that does not prove to be of this folder.
 """
 
 import secrets
@@ -23,11 +22,14 @@ from pathlib import Path
 import structlog
 
 from audit_log.record import Gap, new_record_id
-from proxy.journal.calls import Calls
 from proxy.journal.folder import JournalFolder
-from proxy.journal.journal_error import JournalError, RingDamagedError
+from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import gap_line
 from proxy.journal.ring import Ring
+from proxy.journal.ring_header import Owner
+from proxy.journal.rings.new_ring import begin_ring
+from proxy.journal.rings.past import Past
+from proxy.journal.rings.ring_file import RingFile, Unmoved, rings_in
 from proxy.journal.segments import Segments
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -36,103 +38,103 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 def open_ring(
     folder: JournalFolder,
     segments: Segments,
-    places: list[Path],
+    directories: list[Path],
     size: int,
     instance: str,
 ) -> Ring:
-    """Return the ring of the last run if it is in one of *places*, else a new one.
+    """Return the ring of the last run if it is in one of *directories*, else a new one.
 
-    Raise JournalError when no place has room for a new one.
+    See `begin_ring` for where a new one lies.
     """
-    expected = folder.ring_in_use()
-    ring = _ring_found(folder, segments, places, expected)
+    past = _past(folder, segments)
+    ring, others = _ring_found(past, directories)
+    is_lost = ring is None and past.running is not None
+    losses = [_unmoved(other) for other in others if not other.is_reported]
+    for other in others:  # before a new ring: they take its room
+        _set_aside(folder, other)
     if ring is None:
-        ring = _new_ring(folder, segments, places, size)
-        if expected is not None:
-            ring.append(gap_line(ring.next_number(), _ring_lost(folder, segments, instance)))
+        ring = begin_ring(past, segments, directories, size)
+    folder_id = past.here.folder_id or ring.owner.folder_id or secrets.randbits(63) | 1
+    ring.belong_to(Owner.of(folder.path, folder_id))
+    if is_lost or any(loss.count != 0 for loss in losses):
+        _report(ring, _gap(folder, segments, losses, is_lost=is_lost, instance=instance))
     return ring
 
 
-def _ring_found(
-    folder: JournalFolder, segments: Segments, places: list[Path], expected: int | None
-) -> Ring | None:
-    for path in places:
-        try:
-            ring = Ring.open(path)
-        except FileNotFoundError:
-            continue
-        except (RingDamagedError, OSError) as error:
-            _quarantine(folder, path, str(error))
-            continue
-        # A ring of an earlier life of this folder, for example on a host to which the volume
-        # came back, must not be taken for the continuation of what is on disk.
-        if _continues(ring, folder, segments, expected):
+def _past(folder: JournalFolder, segments: Segments) -> Past:
+    marks = folder.marks
+    return Past(
+        here=Owner.of(folder.path, marks.folder_id() or 0),
+        running=marks.ring_in_use(),
+        position=marks.position(),
+        end=marks.end(),
+        ended_at=marks.ended_at(),
+        on_disk=segments.end,
+    )
+
+
+def _ring_found(past: Past, directories: list[Path]) -> tuple[Ring | None, list[RingFile]]:
+    """Return the ring that continues the folder, held, and the other rings of the folder."""
+    ring: Ring | None = None
+    others = []
+    found = [file for file in rings_in(directories) if past.owns(file) and not _is_in_use(file)]
+    found.sort(key=lambda file: (file.identity == past.last, file.written), reverse=True)
+    for file in found:
+        if ring is None and past.is_continued_by(file):
+            ring = _held(file)
+            if ring is not None:
+                continue
+        others.append(file)
+    return ring, others
+
+
+def _is_in_use(file: RingFile) -> bool:
+    with suppress(OSError):
+        if not file.is_in_use():
+            return False
+    log.warning("journal.ring_in_use", path=str(file.path))
+    return True
+
+
+def _held(file: RingFile) -> Ring | None:
+    with suppress(RingDamagedError, OSError):
+        ring = Ring.open(file.path)
+        if ring.file.hold():
             return ring
         ring.close()
-        _quarantine(folder, path, "it belongs to another run")
     return None
 
 
-def _continues(
-    ring: Ring, folder: JournalFolder, segments: Segments, expected: int | None
-) -> bool:
-    """Return whether *ring* continues *segments*."""
-    if ring.written < segments.end:
-        return False
-    if expected is None:
-        # A clean stop removes its ring: this one is older, unless the folder is new.
-        return folder.end() is None and folder.position() is None
-    # The mark cannot be read: nothing on disk is given up in favour of the ring.
-    return ring.identity == expected or (expected == 0 and ring.moved >= segments.end)
+def _unmoved(other: RingFile) -> Unmoved:
+    try:
+        return other.unmoved()
+    except OSError:
+        return Unmoved(None)
 
 
-def _new_ring(folder: JournalFolder, segments: Segments, places: list[Path], size: int) -> Ring:
-    position, end = folder.position(), folder.end()
-    last = segments.last_line()
-    known = [place for place in (position, end) if place is not None]
-    start = max([segments.end, *(place.offset for place in known)])
-    number = max([last.n + 1 if last else 1, *(place.number for place in known)])
-    oldest = next((segment.start for segment in segments), start)
-    for path in places:
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            ring = Ring.create(
-                path, size, identity=secrets.randbits(63) | 1, start=start, number=number
-            )
-        except OSError as error:
-            log.warning("journal.ring_not_placed", path=str(path), error=str(error))
-            continue
-        # Without a saved position everything on disk is written again, which is harmless.
-        ring.commit(position.offset if position else oldest, position.number if position else 0)
-        return ring
-    raise JournalError(f"{folder.path}: no room for a journal ring of {size} bytes")
-
-
-def open_calls(folder: JournalFolder, places: list[Path]) -> Calls:
-    """Return the slots of the last run if they are found, else new ones; raise JournalError."""
-    paths = [place.with_suffix(".calls") for place in places]
-    for path in sorted(paths, key=lambda path: not path.exists()):
-        try:
-            return Calls.open(path)
-        except RingDamagedError as error:
-            _quarantine(folder, path, str(error))
-            with suppress(OSError, RingDamagedError):
-                return Calls.open(path)
-        except OSError as error:
-            log.warning("journal.calls_not_placed", path=str(path), error=str(error))
-    raise JournalError(f"{folder.path}: no room for the calls in flight")
-
-
-def _ring_lost(folder: JournalFolder, segments: Segments, instance: str) -> Gap:
+def _gap(
+    folder: JournalFolder,
+    segments: Segments,
+    losses: list[Unmoved],
+    *,
+    is_lost: bool,
+    instance: str,
+) -> Gap:
+    """Return the gap of *losses*, and of a ring that *is_lost* altogether."""
     now = datetime.now(UTC)
     last = segments.last_line()
-    known = last.moment if last else folder.last_moment()
-    since = min(known, now) if known else now
+    counts = [loss.count for loss in losses if loss.count is not None]
+    is_known = not is_lost and len(counts) == len(losses)
+    since = [loss.oldest for loss in losses if loss.oldest is not None]
+    until = [loss.newest for loss in losses if loss.newest is not None]
+    if not is_known:
+        since.append((last.moment if last else folder.marks.last_moment()) or now)
+        until.append(now)
     return Gap(
         id=new_record_id(),
-        started_at=since,
-        ended_at=now,
-        count=None,
+        started_at=min([*since, now]),
+        ended_at=max(until, default=now),
+        count=sum(counts) if is_known else None,
         # Not "ring_lost": stored gaps and webhooks have carried this word since the first
         # version.
         reason="head_lost",
@@ -140,7 +142,21 @@ def _ring_lost(folder: JournalFolder, segments: Segments, instance: str) -> Gap:
     )
 
 
-def _quarantine(folder: JournalFolder, path: Path, reason: str) -> None:
+def _report(ring: Ring, gap: Gap) -> None:
+    """Append *gap* to *ring*; without room for it count what it tells of as refused."""
+    if not ring.append(gap_line(ring.next_number(), gap)):
+        for _ in range(gap.count or 1):
+            ring.refusals.add(int(gap.ended_at.timestamp() * 1_000_000))
+
+
+def _set_aside(folder: JournalFolder, other: RingFile) -> None:
+    """Take *other*, of which a gap has told, out of the way, if that is possible."""
     with suppress(OSError):
-        kept = folder.move_to_damaged(path, f"{path.name}.{new_record_id()}")
-        log.error("journal.file_quarantined", path=str(kept), reason=reason)
+        if other.unmoved().count == 0:
+            other.path.unlink()
+            return
+        other.note_reported()
+    if other.owner.folder_id or not other.is_complete:
+        folder.quarantine_file(other.path, "it belongs to another run")
+    else:
+        log.warning("journal.ring_left", path=str(other.path))

@@ -13,6 +13,7 @@ line. Bytes before `max(moved, committed)` may be overwritten, and can be read u
 the event loop appends; it takes no lock, because each position has one thread that stores it.
 """
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from proxy.journal.mapped import MappedFile, or_closed
 from proxy.journal.ring_header import (
     COMMITTED,
     COMMITTED_NUMBER,
+    COMMITTED_US,
     FIRST_NUMBER,
     HEADER_BYTES,
     IDENTITY,
@@ -29,11 +31,16 @@ from proxy.journal.ring_header import (
     MAGIC_NUMBER,
     MOVED,
     ORIGIN,
+    ORIGIN_US,
+    PREDECESSOR,
     SIZE,
     WRITTEN,
+    Beginning,
+    Owner,
     Refusals,
 )
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
 
 
@@ -43,28 +50,35 @@ class Ring:
     def __init__(self, file: MappedFile, counters: memoryview, content: memoryview) -> None:
         self.path = file.path
         self.size = len(content)
-        self._file = file
+        self.file = file
         self._counters = counters
         self._content = content
         self.refusals = Refusals(counters)
+        self.began_at = _moment(counters[ORIGIN_US])
+        """When the log was at `origin`, or None."""
+        self.committed_moment = _moment(counters[COMMITTED_US])
+        """When the last record before `committed` arrived, or None."""
 
     @classmethod
-    def create(cls, path: Path, size: int, *, identity: int, start: int, number: int) -> "Ring":
-        """Make a ring whose first line will be *number* at offset *start*.
+    def create(cls, path: Path | None, size: int, beginning: Beginning) -> "Ring":
+        """Make a ring with *size* bytes for lines.
 
-        Raise OSError when there is no room for *size* bytes.
+        Without a *path* it ends with the process. Raise OSError when there is no room.
         """
-        with or_closed(MappedFile.create(path)) as file:
+        made = MappedFile.nameless() if path is None else MappedFile.create(path)
+        with or_closed(made) as file:
             try:
                 counters = file.words(file.map(0, HEADER_BYTES))
                 content = file.map(HEADER_BYTES, size)
             except OSError:
-                path.unlink()
+                file.remove()
                 raise
             counters[SIZE] = size
-            counters[IDENTITY] = identity
-            counters[ORIGIN] = start
-            counters[FIRST_NUMBER] = number
+            counters[IDENTITY] = beginning.identity
+            counters[PREDECESSOR] = beginning.predecessor
+            counters[ORIGIN] = start = beginning.start
+            counters[ORIGIN_US] = _microseconds(beginning.moment)
+            counters[FIRST_NUMBER] = counters[COMMITTED_NUMBER] = beginning.number
             counters[WRITTEN] = counters[MOVED] = counters[COMMITTED] = start
             # Last: a ring without the magic number was not completed.
             counters[MAGIC] = MAGIC_NUMBER
@@ -93,8 +107,17 @@ class Ring:
 
     @property
     def identity(self) -> int:
-        """A random number of this ring, also kept in the running mark of the journal folder."""
+        """A random number of this ring, also in the marks of the journal folder."""
         return self._counters[IDENTITY]
+
+    @property
+    def owner(self) -> Owner:
+        """The folder that this ring belongs to, as its file says."""
+        return Owner.read(self._counters)
+
+    def belong_to(self, owner: Owner) -> None:
+        """Name the folder that this ring belongs to in its file."""
+        owner.write(self._counters)
 
     @property
     def origin(self) -> int:
@@ -123,10 +146,19 @@ class Ring:
     @property
     def committed_number(self) -> int:
         """The number of the line that begins at `committed`; 0 when it is not known."""
-        return self._counters[COMMITTED_NUMBER]
+        number = self._counters[COMMITTED_NUMBER]
+        if not number and self.committed == self.origin:  # of a version before 0.2
+            return self._counters[FIRST_NUMBER]
+        return number
 
-    def commit(self, offset: int, number: int) -> None:
-        """Note that everything before *offset*, where line *number* begins, is written."""
+    def commit(self, offset: int, number: int, moment: datetime | None = None) -> None:
+        """Note that everything before *offset*, where line *number* begins, is written.
+
+        *moment* is when its last record arrived, if that is known.
+        """
+        if moment is not None:
+            self.committed_moment = moment
+            self._counters[COMMITTED_US] = _microseconds(moment)
         # In this order: a kill between the two leaves a number that is too high, and a line below
         # the expected number is accepted, while one above it would be reported as a gap.
         self._counters[COMMITTED_NUMBER] = number
@@ -181,8 +213,16 @@ class Ring:
 
     def close(self) -> None:
         """Unmap the file, and leave it."""
-        self._file.close()
+        self.file.close()
 
-    def remove(self) -> None:
-        """Remove the file; everything in it must be elsewhere."""
-        self.path.unlink(missing_ok=True)
+
+def _microseconds(moment: datetime | None) -> int:
+    """Return *moment* as microseconds since 1970; 0 when there is none or it is earlier."""
+    return max((moment - _EPOCH) // timedelta(microseconds=1), 0) if moment else 0
+
+
+def _moment(microseconds: int) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds) if microseconds else None
+    except OverflowError:  # the header is damaged
+        return None

@@ -4,7 +4,10 @@ Their order is the format on disk: a new sidecar recovers the ring of an older o
 """
 
 import mmap
+import os
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -27,7 +30,66 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     REFUSED_LAST,
     GAP_HIGH,
     GAP_LOW,
-) = range(14)
+    # Version 0.2 added these; they are 0 in the ring of an earlier one.
+    FOLDER_ID,
+    FOLDER_DEVICE,
+    FOLDER_INODE,
+    PREDECESSOR,
+    ORIGIN_US,
+    COMMITTED_US,
+    IS_REPORTED,
+) = range(21)
+_PATH_AT: Final = 512
+_PATH_BYTES: Final = HEADER_BYTES - _PATH_AT
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a ring begins: its first line is *number*, at offset *start*."""
+
+    identity: int
+    start: int
+    number: int
+    predecessor: int = 0
+    """The identity of the last ring that had left a mark in the folder; 0 for none."""
+    moment: datetime | None = None
+    """When the log was at `start`; None when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The journal folder that a ring belongs to, as the ring's header tells it."""
+
+    folder_id: int = 0
+    """0 in the ring of a version before 0.2."""
+    device: int = 0
+    inode: int = 0
+    path: Path = Path()
+    """Where the folder was; empty when it is not known."""
+
+    @classmethod
+    def of(cls, folder: Path, folder_id: int) -> "Owner":
+        """Return how a ring names *folder*, which has the id *folder_id*."""
+        found = folder.stat()
+        return cls(folder_id, found.st_dev, found.st_ino, folder)
+
+    @classmethod
+    def read(cls, words: memoryview) -> "Owner":
+        """Return the owner in *words*, a header."""
+        path = bytes(words.cast("B")[_PATH_AT : _PATH_AT + _PATH_BYTES]).rstrip(b"\0")
+        return cls(
+            words[FOLDER_ID], words[FOLDER_DEVICE], words[FOLDER_INODE], Path(os.fsdecode(path))
+        )
+
+    def write(self, words: memoryview) -> None:
+        """Put the owner into *words*, a header."""
+        # A longer path is left out: it could not be told from another one.
+        path = os.fsencode(self.path)
+        path = path if len(path) <= _PATH_BYTES else b""
+        words.cast("B")[_PATH_AT : _PATH_AT + _PATH_BYTES] = path.ljust(_PATH_BYTES, b"\0")
+        words[FOLDER_DEVICE], words[FOLDER_INODE] = self.device, self.inode
+        # Last: without it the others say nothing.
+        words[FOLDER_ID] = self.folder_id
 
 
 @dataclass(frozen=True, slots=True)
