@@ -15,6 +15,7 @@ from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
@@ -31,6 +32,8 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Journal, Limits, open_journal
+from proxy.journal.placement import ring_directories
+from proxy.journal.rings.orphaned_rings import name_orphaned_rings
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
@@ -72,6 +75,12 @@ async def serving(
         tokens = await _tokens(stack, shared, settings)
         cache = await _cache(stack, tokens, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
+        # Not awaited: a folder that a ring names may lie on a disk that hangs.
+        _ = in_disk_thread(
+            "orphaned-rings",
+            name_orphaned_rings,
+            ring_directories(settings.journal_dir, settings.journal_ring_dir)[:1],
+        )
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)

@@ -11,7 +11,7 @@ import structlog
 
 from audit_log.record import new_record_id
 from proxy.journal.journal_error import JournalError, JournalLockedError
-from proxy.journal.marks import Marks, is_in_use
+from proxy.journal.marks import Marks, id_of, is_in_use
 
 MAX_DAMAGED_BYTES: Final = 128 * 1024 * 1024
 _MAX_QUARANTINE_BYTES: Final = 64 * 1024 * 1024
@@ -29,6 +29,34 @@ class JournalFolder:
     def close(self) -> None:
         """Release the folder for another process."""
         os.close(self._file)
+
+    def is_here(self) -> bool:
+        """Return whether the folder that is held lies at `path`."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._file))
+        except FileNotFoundError:
+            return False
+
+    def hold_again(self) -> bool:
+        """Hold the folder at `path` if the one that was held is gone; return whether it was.
+
+        Make it if it is missing. Raise OSError while the folder is elsewhere, as it may come
+        back, or while another journal lies at `path`.
+        """
+        if self.is_here():
+            return False
+        if not self.path.exists() and os.fstat(self._file).st_nlink:
+            raise FileNotFoundError(f"No such file or directory: {self.path} was moved away")
+        if id_of(self.path) not in {None, self.marks.marked_id}:
+            raise FileExistsError(f"{self.path} holds another journal now")
+        try:
+            opened = _locked(self.path)
+        except JournalError as error:
+            raise OSError(str(error)) from error
+        os.close(self._file)
+        self._file = opened
+        log.error("journal.folder_replaced", path=str(self.path))
+        return True
 
     def sync(self) -> None:
         """Make the directory entries of the folder durable."""

@@ -59,7 +59,7 @@ class Journal:
         self._source = BatchSource(parts.ring, Reader(parts, instance))
         self.intake = Intake(parts.ring, parts.calls, instance, self._source.arrived)
         """Takes the records, and counts them."""
-        self._mover = Mover(parts, max_bytes)
+        self._mover = Mover(parts, max_bytes, asyncio.get_running_loop())
         self._moving = DiskThread("journal-mover")
         # Of its own: a disk that hangs here must not keep records in memory from being read.
         self._quarantining = DiskThread("journal-quarantine")
@@ -165,9 +165,9 @@ class Journal:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._stopped_moving)
                 self.intake.finish()
-                await self._moving.submit(self._mover.finish)
+                is_on_disk = await self._moving.submit(self._mover.finish)
                 await self._source.settle()
-                await self._moving.submit(self._parts.close)
+                await self._moving.submit(self._parts.close, is_on_disk)
         except TimeoutError:
             log.error("journal.close_timed_out", left_bytes=self.ring_bytes_in_use)
         self._moving.end()

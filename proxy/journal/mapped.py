@@ -13,8 +13,9 @@ from typing import Final
 
 from proxy.journal.journal_error import RingDamagedError
 
-_LOOKS: Final = 10
-_LOOK_SECONDS: Final = 0.02
+LOOKS: Final = 10
+"""How often a lock is tried: the command that lists rings holds each for a moment."""
+LOOK_SECONDS: Final = 0.02
 
 
 class MappedFile:
@@ -29,7 +30,9 @@ class MappedFile:
         """None for a file without a name, which ends with the process."""
         self.size = os.fstat(file).st_size
         self._file = file
-        self._regions: list[mmap.mmap] = []
+        self.regions: list[memoryview] = []
+        """The regions, in the order of the file."""
+        self._maps: list[mmap.mmap] = []
         self._views: list[memoryview] = []
 
     @classmethod
@@ -62,16 +65,55 @@ class MappedFile:
         # Populated, because the first access to each page would else cost a page fault.
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         region = mmap.mmap(self._file, size, flags, offset=at)
-        self._regions.append(region)
-        return self._view(memoryview(region))
+        self._maps.append(region)
+        view = memoryview(region)
+        self.regions.append(view)
+        return view
 
     def words(self, view: memoryview) -> memoryview:
         """Return *view* as 8-byte numbers, each read and stored in one access."""
-        return self._view(view.cast("Q"))
+        words = view.cast("Q")
+        self._views.append(words)
+        return words
+
+    def twin(self) -> "MappedFile":
+        """Return a new, empty file with the same regions beside the place of this one, held.
+
+        For a file that was removed. It comes to its place by `settle`, when it is filled. Raise
+        OSError when there is no room.
+        """
+        if self.path is None:
+            raise FileNotFoundError("the file has no place")
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = self.path.with_stem(f"{self.path.stem}-new")
+        beside.unlink(missing_ok=True)
+        with or_closed(MappedFile.create(beside)) as file:
+            try:
+                for region in self.regions:
+                    file.map(file.size, len(region))
+            except OSError:
+                file.remove()
+                raise
+            file.hold()
+            return file
+
+    def settle(self, path: Path) -> None:
+        """Bring the file to *path*; raise OSError when that fails."""
+        if self.path is not None:
+            self.path = self.path.replace(path)
+
+    def take_over(self, former: "MappedFile") -> None:
+        """Copy the regions of *former*, of which this file is the twin."""
+        for ours, theirs in zip(self.regions, former.regions, strict=True):
+            ours[:] = theirs
 
     def hold(self) -> bool:
         """Lock the file for this process; return False while another one uses it."""
-        return hold(self._file)
+        for _ in range(LOOKS):
+            if hold(self._file):
+                return True
+            time.sleep(LOOK_SECONDS)
+        return False
 
     @property
     def is_unlinked(self) -> bool:
@@ -83,18 +125,15 @@ class MappedFile:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
-    def _view(self, view: memoryview) -> memoryview:
-        self._views.append(view)
-        return view
-
     def close(self) -> None:
         """Unmap and close. No other view of a region may exist any more."""
-        for view in self._views:
+        for view in (*self._views, *self.regions):
             view.release()
-        for region in self._regions:
+        for region in self._maps:
             region.close()
         self._views.clear()
-        self._regions.clear()
+        self.regions.clear()
+        self._maps.clear()
         os.close(self._file)
 
 
@@ -109,18 +148,12 @@ def or_closed(file: MappedFile) -> Iterator[MappedFile]:
 
 
 def hold(file: int) -> bool:
-    """Lock *file* until it is closed; return False if another process keeps it locked.
-
-    Looks a few times, because the command that lists rings holds each for a moment.
-    """
-    for _ in range(_LOOKS):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return True
-    return False
+    """Lock *file* until it is closed; return False if another process keeps it locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_in_use(path: Path, *, takes_lock: bool) -> bool:

@@ -42,6 +42,8 @@ class Marks:
         self._end = folder / "end.json"
         self._sync = sync
         self._saved: Position | None = None
+        self.marked_id: int | None = None
+        """The id of the folder, as `mark_running` was given it."""
         self.is_marked = False
         """Whether `mark_running` succeeded, and its files were there at the last `look`."""
 
@@ -50,11 +52,14 @@ class Marks:
         return _number(self._id) or None
 
     def look(self) -> None:
-        """See whether the files of `mark_running` are still there."""
+        """See whether the files are still there; those that are not will be written again."""
         self.is_marked = self._id.exists() and self._running.exists()
+        if not self._position.exists():
+            self._saved = None
 
     def mark_running(self, folder_id: int, ring: int) -> None:
         """Note that records may exist only in *ring*, an identity, until `mark_ended`."""
+        self.marked_id = folder_id
         if self.folder_id() != folder_id:
             _replace(self._id, b"%d\n" % folder_id)
         _replace(self._running, b"%d\n" % ring)
@@ -96,7 +101,8 @@ class Marks:
 
     def ended_at(self) -> datetime | None:
         """Return when the last clean stop was, or None."""
-        return _changed(self._end)
+        end = self.end()
+        return (end and end.moment) or _changed(self._end)
 
     def last_moment(self) -> datetime | None:
         """Return when the position was last saved, or else a run last began; None if unknown."""

@@ -1,5 +1,6 @@
 """The mover: a thread that copies the ring's bytes to segments on disk, at the disk's pace."""
 
+import asyncio
 import threading
 from time import monotonic
 from typing import Final
@@ -9,6 +10,7 @@ import structlog
 from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.marks import Position
 from proxy.journal.parts import Parts
+from proxy.journal.rings.rewriting import Rewriting
 
 TICK_SECONDS: Final = 0.02
 """What a power cut can cost: the records appended since the last tick that are not stored."""
@@ -27,11 +29,12 @@ class Mover:
     what is not in PostgreSQL by then.
     """
 
-    def __init__(self, parts: Parts, max_bytes: int) -> None:
+    def __init__(self, parts: Parts, max_bytes: int, loop: asyncio.AbstractEventLoop) -> None:
         self._ring = parts.ring
         self._calls = parts.calls
         self._segments = parts.segments
         self._folder = parts.folder
+        self._rewriting = Rewriting(parts, loop)
         self._max_bytes = max_bytes
         self._stopping = threading.Event()
         self._busy_since: float | None = None
@@ -60,11 +63,13 @@ class Mover:
             self._tick()
         self._tick()
 
-    def finish(self) -> None:
-        """Move the rest, as far as the disk accepts it, and delete what is stored."""
-        self._tidied_at = -_TIDY_SECONDS
-        self._tick()
+    def finish(self) -> bool:
+        """Move the rest and delete what is stored; return whether the disk accepted it."""
+        for _ in range(2):  # the second time for what was removed at the first
+            self._tidied_at = -_TIDY_SECONDS
+            self._tick()
         self._segments.leave()
+        return self._error is None
 
     def _tick(self) -> None:
         began = self._busy_since = monotonic()
@@ -118,7 +123,8 @@ class Mover:
         return floor, ring.peek(floor, limit) or b""
 
     def _tidy(self) -> None:
-        """Delete what is stored, and see whether the marks are there."""
+        """Delete what is stored, and see whether the rest is still there."""
+        self._rewriting.look()
         ring, marks = self._ring, self._folder.marks
         position = Position(ring.committed, ring.committed_number, ring.committed_moment)
         marks.look()

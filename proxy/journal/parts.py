@@ -69,9 +69,13 @@ class Parts:
             return TOO_SMALL.format(ring.size, self.wanted_ring_bytes)
         return None
 
-    def close(self) -> None:
-        """Close everything; remove the ring and the slots when all records are elsewhere."""
-        is_empty = self.ring.floor >= self.ring.written and self.calls.in_flight == 0
+    def close(self, is_on_disk: bool) -> None:  # noqa: FBT001  see `DiskThread.submit`
+        """Close everything; remove the ring and the slots when all records are elsewhere.
+
+        *is_on_disk*: whether what was moved is still on disk.
+        """
+        is_moved = is_on_disk and self.ring.floor >= self.ring.written
+        is_empty = is_moved and self.calls.in_flight == 0
         if self.ring.committed >= self.ring.written:
             with suppress(OSError):
                 self.segments.delete_before(self.ring.written)

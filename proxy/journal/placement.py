@@ -1,11 +1,14 @@
 """Where the ring lies: on tmpfs if possible, where no disk can stall or fail."""
 
 import hashlib
+import os
+import re
 from pathlib import Path
 from typing import Final
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- names and owners are checked at open
 _MOUNTS: Final = Path("/proc/self/mounts")
+_MOUNT_DETAILS: Final = Path("/proc/self/mountinfo")
 # Called ".head" on disk since the first version: a new name would lose the ring of an update.
 _NAME: Final = "podwarden-audit-{}.head"
 RING_PATTERN: Final = _NAME.format("*")
@@ -44,3 +47,24 @@ def is_tmpfs(path: Path) -> bool:
         return False
     kinds = {point: kind for _, point, kind, *_ in map(str.split, mounts)}
     return kinds.get(str(path)) in {"tmpfs", "ramfs"}
+
+
+def place_of(folder: Path) -> int:
+    """Return a number for where *folder* lies: its device and its path on that device.
+
+    It stays when the folder is removed and made again. Two containers with a volume each at the
+    same path have two numbers. 0 when it cannot be told.
+    """
+    found = ("", "")
+    try:
+        mounts = _MOUNT_DETAILS.read_bytes().splitlines()
+    except OSError:
+        return 0
+    for _, _, device, root, point, *_ in map(bytes.split, mounts):
+        # Blanks and the like are written as octal numbers (proc(5)).
+        there = os.fsdecode(re.sub(rb"\\(\d{3})", lambda code: bytes([int(code[1], 8)]), point))
+        # The last of several mounts at one point is the one that is seen.
+        if folder.is_relative_to(there) and len(there) >= len(found[0]):
+            on_device = Path(os.fsdecode(root)) / folder.relative_to(there)
+            found = there, f"{os.fsdecode(device)} {on_device}"
+    return int.from_bytes(hashlib.sha256(os.fsencode(found[1])).digest()[:7], "big")

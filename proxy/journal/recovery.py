@@ -15,7 +15,9 @@ that cannot be moved, and one of an old version that does not prove to be of thi
 """
 
 import secrets
+import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from audit_log.record import Gap, new_record_id
 from proxy.journal.folder import JournalFolder
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import gap_line
+from proxy.journal.mapped import LOOK_SECONDS, LOOKS
+from proxy.journal.placement import place_of
 from proxy.journal.ring import Ring
 from proxy.journal.ring_header import Owner
 from proxy.journal.rings.new_ring import begin_ring
@@ -55,7 +59,7 @@ def open_ring(
     if ring is None:
         ring = begin_ring(past, segments, directories, size)
     folder_id = past.here.folder_id or ring.owner.folder_id or secrets.randbits(63) | 1
-    ring.belong_to(Owner.of(folder.path, folder_id))
+    ring.belong_to(replace(past.here, folder_id=folder_id))
     if is_lost or any(loss.count != 0 for loss in losses):
         _report(ring, _gap(folder, segments, losses, is_lost=is_lost, instance=instance))
     return ring
@@ -64,7 +68,7 @@ def open_ring(
 def _past(folder: JournalFolder, segments: Segments) -> Past:
     marks = folder.marks
     return Past(
-        here=Owner.of(folder.path, marks.folder_id() or 0),
+        here=Owner(marks.folder_id() or 0, place_of(folder.path), folder.path),
         running=marks.ring_in_use(),
         position=marks.position(),
         end=marks.end(),
@@ -89,9 +93,12 @@ def _ring_found(past: Past, directories: list[Path]) -> tuple[Ring | None, list[
 
 
 def _is_in_use(file: RingFile) -> bool:
-    with suppress(OSError):
-        if not file.is_in_use():
-            return False
+    """Return whether another process uses the ring, or holds it for longer than a look."""
+    for _ in range(LOOKS):
+        with suppress(OSError):
+            if not file.is_in_use():
+                return False
+        time.sleep(LOOK_SECONDS)
     log.warning("journal.ring_in_use", path=str(file.path))
     return True
 

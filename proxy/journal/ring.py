@@ -53,7 +53,12 @@ class Ring:
         self.file = file
         self._counters = counters
         self._content = content
+        self._former: list[MappedFile] = []
         self.refusals = Refusals(counters)
+        self.identity = counters[IDENTITY]
+        """A random number of this ring, also in the marks of the journal folder."""
+        self.origin = counters[ORIGIN]
+        """The offset at which this ring began; it never held anything before that."""
         self.began_at = _moment(counters[ORIGIN_US])
         """When the log was at `origin`, or None."""
         self.committed_moment = _moment(counters[COMMITTED_US])
@@ -106,11 +111,6 @@ class Ring:
         )
 
     @property
-    def identity(self) -> int:
-        """A random number of this ring, also in the marks of the journal folder."""
-        return self._counters[IDENTITY]
-
-    @property
     def owner(self) -> Owner:
         """The folder that this ring belongs to, as its file says."""
         return Owner.read(self._counters)
@@ -118,11 +118,6 @@ class Ring:
     def belong_to(self, owner: Owner) -> None:
         """Name the folder that this ring belongs to in its file."""
         owner.write(self._counters)
-
-    @property
-    def origin(self) -> int:
-        """The offset at which this ring began; it never held anything before that."""
-        return self._counters[ORIGIN]
 
     @property
     def written(self) -> int:
@@ -211,9 +206,19 @@ class Ring:
         last = self.last_line()
         return last.n + 1 if last else self._counters[FIRST_NUMBER]
 
+    def change_to(self, twin: MappedFile) -> None:
+        """Go on in *twin*. The event loop calls this, so that no line is missed."""
+        twin.take_over(self.file)
+        # The reader's thread may still look at the former file.
+        self._former.append(self.file)
+        header, self._content = twin.regions
+        self.file, self._counters = twin, twin.words(header)
+        self.refusals = Refusals(self._counters)
+
     def close(self) -> None:
         """Unmap the file, and leave it."""
-        self.file.close()
+        for file in (self.file, *self._former):
+            file.close()
 
 
 def _microseconds(moment: datetime | None) -> int:

@@ -32,13 +32,12 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     GAP_LOW,
     # Version 0.2 added these; they are 0 in the ring of an earlier one.
     FOLDER_ID,
-    FOLDER_DEVICE,
-    FOLDER_INODE,
+    FOLDER_PLACE,
     PREDECESSOR,
     ORIGIN_US,
     COMMITTED_US,
     IS_REPORTED,
-) = range(21)
+) = range(20)
 _PATH_AT: Final = 512
 _PATH_BYTES: Final = HEADER_BYTES - _PATH_AT
 
@@ -62,24 +61,16 @@ class Owner:
 
     folder_id: int = 0
     """0 in the ring of a version before 0.2."""
-    device: int = 0
-    inode: int = 0
+    place: int = 0
+    """See `place_of`: the folder of another container at the same path has another one."""
     path: Path = Path()
     """Where the folder was; empty when it is not known."""
-
-    @classmethod
-    def of(cls, folder: Path, folder_id: int) -> "Owner":
-        """Return how a ring names *folder*, which has the id *folder_id*."""
-        found = folder.stat()
-        return cls(folder_id, found.st_dev, found.st_ino, folder)
 
     @classmethod
     def read(cls, words: memoryview) -> "Owner":
         """Return the owner in *words*, a header."""
         path = bytes(words.cast("B")[_PATH_AT : _PATH_AT + _PATH_BYTES]).rstrip(b"\0")
-        return cls(
-            words[FOLDER_ID], words[FOLDER_DEVICE], words[FOLDER_INODE], Path(os.fsdecode(path))
-        )
+        return cls(words[FOLDER_ID], words[FOLDER_PLACE], Path(os.fsdecode(path)))
 
     def write(self, words: memoryview) -> None:
         """Put the owner into *words*, a header."""
@@ -87,7 +78,7 @@ class Owner:
         path = os.fsencode(self.path)
         path = path if len(path) <= _PATH_BYTES else b""
         words.cast("B")[_PATH_AT : _PATH_AT + _PATH_BYTES] = path.ljust(_PATH_BYTES, b"\0")
-        words[FOLDER_DEVICE], words[FOLDER_INODE] = self.device, self.inode
+        words[FOLDER_PLACE] = self.place
         # Last: without it the others say nothing.
         words[FOLDER_ID] = self.folder_id
 

@@ -43,10 +43,9 @@ async def test_a_mark_that_is_missing_after_a_kill_changes_nothing(files, moved)
     assert await found(files) == (records, [])
 
 
-async def test_a_folder_that_lost_its_id_and_its_mark_finds_its_ring(files):
-    records = await files.killed_with(50, moved=False)
-    for name in ("id", "running"):
-        (files.folder / name).unlink()
+async def test_a_folder_that_was_removed_and_made_again_finds_its_ring(files):
+    records = await files.killed_with(50)
+    shutil.rmtree(files.folder)
     assert await found(files) == (records, [])
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit_log.record import AuditRecord
-from proxy.journal import Journal, open_journal
+from proxy.journal import Journal, Limits, open_journal
 from proxy.journal.placement import old_ring_name
 from proxy.journal.ring_header import FOLDER_ID, HEADER_BYTES
 from tests.neighbours.journal import SMALL, a_record, until
+
+NOTHING_MOVES = Limits(ring_bytes=SMALL.ring_bytes, segment_bytes=1, max_bytes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +35,32 @@ class JournalFiles:
             yield journal
 
     async def killed_with(self, count: int, *, moved: bool = True) -> list[AuditRecord]:
-        """Leave *count* records as a kill does, not *moved* to disk if it comes that early."""
+        """Leave *count* records as a kill does, not *moved* to disk if it has no room."""
         records = [a_record(number) for number in range(count)]
-        kept = self.folder.with_name("kept")
-        async with self.opened() as journal:
-            if not moved:
-                self._copy(kept)
+        async with self.opened(limits=SMALL if moved else NOTHING_MOVES) as journal:
             for record in records:
                 assert journal.offer(record)
-            if moved:
-                await until(lambda: not journal.ring_bytes_in_use)
-                self._copy(kept)
-            else:
-                # Nothing was awaited since the first, so that only memory has them.
-                shutil.copytree(self.ring, kept / "ring", dirs_exist_ok=True)
-        for name, place in (("journal", self.folder), ("ring", self.ring)):
-            empty(place)
-            shutil.copytree(kept / name, place, dirs_exist_ok=True)
-        shutil.rmtree(kept)
+            await until(lambda: not moved or not journal.ring_bytes_in_use)
+            self.keep()
+        self.put_back()
         return records
 
-    def _copy(self, kept: Path) -> None:
-        shutil.copytree(self.folder, kept / "journal")
-        shutil.copytree(self.ring, kept / "ring")
+    @property
+    def _kept(self) -> Path:
+        return self.folder.with_name("kept")
+
+    def keep(self) -> None:
+        """Keep what a kill at this moment leaves."""
+        shutil.rmtree(self._kept, ignore_errors=True)
+        shutil.copytree(self.folder, self._kept / "journal")
+        shutil.copytree(self.ring, self._kept / "ring")
+
+    def put_back(self) -> None:
+        """Put what was kept where it was."""
+        for name, place in (("journal", self.folder), ("ring", self.ring)):
+            empty(place)
+            shutil.copytree(self._kept / name, place, dirs_exist_ok=True)
+        shutil.rmtree(self._kept)
 
     def as_before_0_2(self) -> None:
         """Leave the files as a sidecar of an earlier version does: without ids."""

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,8 @@ def begin_ring(past: Past, segments: Segments, directories: list[Path], size: in
     ring.belong_to(Owner(folder_id))
     if position is not None:
         ring.commit(position.offset, position.number, position.moment)
+    elif not ring.origin:
+        ring.commit(0, beginning.number, datetime.now(UTC))  # no record is older
     elif (oldest := next((segment.start for segment in segments), ring.origin)) < ring.origin:
         # Everything on disk is written again, which is harmless.
         ring.commit(oldest, 0 if oldest else 1)

@@ -6,7 +6,8 @@ that had left a mark in the folder when it was made. It therefore continues the 
 that last ring itself, or if no other ring has left a mark since it was made. A ring of an earlier
 life, for example on a host to which the volume came back, is neither.
 
-A folder that could never be written to has no id. Its ring names it by path, device and inode.
+A folder that could never be written to, or was removed and made again, has no id. Its ring names
+it by its path and its place on the device.
 
 A ring of a version before 0.2 has no id. Its name is made from the path of its folder. It
 continues the folder if the mark names it, or if it begins where the last clean stop ended.
@@ -58,11 +59,7 @@ class Past:
                 ring_names(here.folder_id, 0)[0],
             }
         if not here.folder_id:
-            return (theirs.path, theirs.device, theirs.inode) == (
-                here.path,
-                here.device,
-                here.inode,
-            )
+            return (theirs.path, theirs.place) == (here.path, here.place)
         return theirs.folder_id == here.folder_id and not self._is_copy_of(theirs)
 
     def _is_copy_of(self, theirs: Owner) -> bool:
@@ -73,6 +70,8 @@ class Past:
         """Return whether *ring*, one of this folder, goes on where this folder ends."""
         if not ring.is_complete or ring.written < self.known_end:
             return False
+        if not self.here.folder_id and self.last is None and ring.owner.folder_id:
+            return True  # nothing is left that could contradict it
         if self.last == 0:
             # The mark cannot be read: nothing on disk is given up in favour of the ring.
             return ring.moved >= self.on_disk
