@@ -13,8 +13,8 @@ from aiohttp import ClientPayloadError, ClientSession
 from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
-from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
+from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import listening
 from tests.neighbours.services import running_audit_api
 
@@ -217,8 +217,8 @@ async def test_memory_stays_flat_and_questions_are_answered_while_much_is_export
         assert service.peak_bytes - before < 24 * 2**20 < size
 
 
-async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete(tmp_path):
-    with running_postgres(tmp_path / "data", durable=False) as postgres:
+async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete():
+    with own_postgres() as postgres:
         async with open_database(postgres.url(), application="test") as database:
             await migrate(database)
             await database.execute(MANY, 50_000)

@@ -19,11 +19,12 @@ from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
-from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, record
+from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.podwarden import serving_podwarden
-from tests.neighbours.services import CHECKOUT, Service, refusing_port, running_audit_api
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import Service, refusing_port, running_audit_api
 
 PATIENCE_SECONDS = 20
 
@@ -69,8 +70,8 @@ async def test_answers_from_the_environment_alone_and_stops_cleanly(
         assert service.noise == []
 
 
-async def test_starts_without_postgresql_and_recovers_by_itself_whenever_it_comes_back(tmp_path):
-    with running_postgres(tmp_path / "data", durable=False) as postgres:
+async def test_starts_without_postgresql_and_recovers_by_itself_whenever_it_comes_back():
+    with own_postgres() as postgres:
         url = postgres.url()
         async with open_database(url, application="test") as database:
             await migrate(database)

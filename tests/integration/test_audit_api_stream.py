@@ -14,6 +14,7 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
 from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, asking_as_admin, record, serving_audit_api
+from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import STREAM, Event, listening
 from tests.neighbours.services import running_audit_api
 
@@ -205,8 +206,8 @@ async def test_a_stream_ends_when_its_token_no_longer_counts(database_url, datab
             assert await events.next() is None
 
 
-async def test_a_stream_outlives_postgresql_and_goes_on(tmp_path):
-    with running_postgres(tmp_path / "data", durable=False) as postgres:
+async def test_a_stream_outlives_postgresql_and_goes_on():
+    with own_postgres() as postgres:
         async with open_database(postgres.url(), application="test") as database:
             await migrate(database)
             store = Store(database)

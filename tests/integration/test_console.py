@@ -8,7 +8,8 @@ import sys
 from deploy.console import COMMANDS
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.console import console
-from tests.neighbours.services import CHECKOUT, running
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import running
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
