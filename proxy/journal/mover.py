@@ -74,19 +74,30 @@ class Mover:
     def _tick(self) -> None:
         began = self._busy_since = monotonic()
         try:
-            # First: on a full disk this makes room for the rest.
-            if began - self._tidied_at >= _TIDY_SECONDS:
-                self._tidy()
-            self._mark()
-            while self._move():
-                pass
-            self._calls.grow_when_short()
+            self._pass(is_tidying=began - self._tidied_at >= _TIDY_SECONDS)
         except Exception as error:  # noqa: BLE001  without the mover the ring would fill up
             self._failed(error)
         else:
             self._worked(monotonic() - began)
         finally:
             self._busy_since = None
+
+    def _pass(self, *, is_tidying: bool) -> None:
+        """Do what there is to do; raise OSError when the disk fails."""
+        failure: OSError | None = None
+        if is_tidying:
+            try:
+                # First: on a full disk this makes room for the rest.
+                self._tidy()
+            except OSError as error:
+                failure = error
+        if self._folder.is_here():
+            self._mark()
+            while self._move():
+                pass
+        self._calls.grow_when_short()
+        if failure is not None:
+            raise failure
 
     def _mark(self) -> None:
         """Have the ring's mark in the folder before anything is moved there.

@@ -220,7 +220,8 @@ class Segments:
         log.error("journal.segment_quarantined", path=str(path), error=str(error))
 
     def _forget(self, segment: Segment) -> None:
-        with self._lock:
+        # The mover and the reader may find at the same time that it is gone.
+        with self._lock, suppress(ValueError):
             self._segments.remove(segment)
             self.total_bytes -= segment.size
 

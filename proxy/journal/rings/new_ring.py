@@ -85,7 +85,7 @@ def _attempts(paths: list[Path], size: int) -> Iterator[tuple[Path | None, int]]
 def open_calls(folder: JournalFolder, ring: Ring, directories: list[Path]) -> Calls:
     """Return the slots of the last run if they are found, else new ones.
 
-    Without any room they have no file.
+    Without any room they have no file. Raise JournalError if there is no memory either.
     """
     for path in _slots(folder, ring, directories):
         try:
@@ -98,7 +98,10 @@ def open_calls(folder: JournalFolder, ring: Ring, directories: list[Path]) -> Ca
             if calls.file.hold():
                 return calls
             calls.close()
-    return Calls.open(None)
+    try:
+        return Calls.open(None)
+    except OSError as error:
+        raise JournalError(f"no room for the calls in flight: {error}") from error
 
 
 def _slots(folder: JournalFolder, ring: Ring, directories: list[Path]) -> list[Path]:

@@ -14,6 +14,7 @@ import structlog
 
 from proxy.journal.marks import id_of
 from proxy.journal.placement import place_of
+from proxy.journal.ring_header import Owner
 from proxy.journal.rings.ring_file import RingFile, ring_file, rings_in
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -101,14 +102,16 @@ def _state(file: RingFile) -> RingState:
     try:
         if file.is_in_use():
             return RingState.IN_USE
+        return RingState.WAITING if _is_folder_there(file.owner) else RingState.ORPHANED
     except OSError:
-        return RingState.IN_USE
-    owner = file.owner
+        return RingState.WAITING  # of another user's folder nothing can be told
+
+
+def _is_folder_there(owner: Owner) -> bool:
+    """Return whether the folder is where it was; raise OSError when that cannot be told."""
     if not owner.folder_id:
-        # Before version 0.2 a ring did not name its folder.
-        return RingState.ORPHANED
+        return False  # before version 0.2 a ring did not name its folder
     known = id_of(owner.path)
-    is_there = known == owner.folder_id or (
-        known is None and owner.path.is_dir() and place_of(owner.path) == owner.place
-    )
-    return RingState.WAITING if is_there else RingState.ORPHANED
+    if known is not None:
+        return known == owner.folder_id
+    return owner.path.is_dir() and place_of(owner.path) == owner.place
