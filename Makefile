@@ -62,9 +62,7 @@ bench: setup ## measure; needs a quiet machine and root (a loop mount)
 # Many kills, tool calls of 90 s, 200 sessions, every older schema, 50 sidecars, NATS.
 test-long: setup ## proofs that take minutes each
 	FAULT_KILL_ROUNDS=60 CONVERT_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_fault_killed.py \
-	  tests/mcp/long_tool_call.py tests/mcp/long_sessions.py tests/mcp/long_attribution.py \
-	  tests/integration/test_conversion.py \
-	  tests/integration/long_upgrade.py tests/integration/long_fleet.py tests/integration/long_nats.py \
+	  tests/integration/test_conversion.py tests/*/long_*.py \
 	  --timeout=900 --log-cli-level=INFO
 
 # The packages: postgresql, pgbouncer, prometheus, and what docs/deploy.md lists.

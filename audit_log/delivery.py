@@ -22,7 +22,7 @@ from random import SystemRandom
 from typing import Final, Protocol, TypeVar
 
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
-from audit_log.naming import FindToken, Naming
+from audit_log.naming import FindTokens, Naming
 from audit_log.record import AuditRecord, Gap, Invocation
 
 _FIRST_DELAY_SECONDS: Final = 0.1
@@ -55,7 +55,7 @@ class Sink(Protocol):
 class NamingSink:
     """A sink that adds the names of tokens before it passes items on to another sink."""
 
-    def __init__(self, sink: Sink, find: FindToken | None) -> None:
+    def __init__(self, sink: Sink, find: FindTokens | None) -> None:
         """Pass on to *sink*; ask *find* for names, or pass items on as they are without it."""
         self._sink = sink
         self._naming = Naming(find)

@@ -25,12 +25,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-from audit_log.errors import CredentialsFileError, StoreUnavailableError
+from audit_log.errors import StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
 from audit_log.nats.messages import Message
 from audit_log.nats.stream import CONSUMER, make_stream
 from audit_log.process.settings import NatsSettings
-from audit_log.process.tls import TlsFilesError, client_context
+from audit_log.process.tls import client_context
 
 CONNECT_SECONDS: Final = 5.0
 RESPONSE_SECONDS: Final = 5.0
@@ -38,7 +38,6 @@ IDLE_SECONDS: Final = 5.0
 """How long a fetch waits for a message before it checks that the server still responds."""
 _FETCHED: Final = 8
 _FAREWELL_SECONDS: Final = 1.0
-_FILES: Final = (CredentialsFileError, TlsFilesError)
 _random = SystemRandom()
 
 
@@ -148,13 +147,16 @@ class JetStream:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[JetStreamContext]:
-        """Yield the connection; raise the client's errors as StoreUnavailableError."""
+        """Yield the connection; raise whatever fails as StoreUnavailableError.
+
+        The client raises more than its own errors when a server answers oddly.
+        """
         try:
             if self._client is None or self._client.is_closed:
                 await self._connect()
             assert self._client is not None
             yield self._client.jetstream(timeout=RESPONSE_SECONDS)
-        except (*_FILES, nats.errors.Error, OSError, TimeoutError) as error:
+        except Exception as error:
             # After any error: another server may work.
             await self.close()
             raise StoreUnavailableError(f"NATS: {_message_of(error, self._settings)}") from error

@@ -26,20 +26,27 @@ _FEATURE_NOT_SUPPORTED: Final = "0A000"
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 _DEADLOCK: Final = "40P01"
 _MAX_MESSAGE_CHARACTERS: Final = 300
+_DOCUMENTED: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    UnicodeError,  # a host name that IDNA cannot encode
+)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise each error of the driver as the store error that it means."""
+    """Raise each error of the driver as the store error that it means.
+
+    The driver raises more than it documents: a TypeError for an SQLSTATE of a warning, an
+    AttributeError or IndexError for a reply that makes no sense. All of it means "not now".
+    """
     try:
         yield
-    except (
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        OSError,
-        UnicodeError,  # a host name that IDNA cannot encode
-    ) as error:
+    except StoreError:
+        raise
+    except Exception as error:
         raise judged(error) from error
 
 
@@ -90,7 +97,9 @@ def _text_of(error: Exception, sqlstate: str) -> str:
     # The message alone, not all that the driver prints: a DETAIL quotes the row, and rows must
     # not reach the logs.
     message = error.message if isinstance(error, asyncpg.PostgresError) else None
-    text = " ".join((message or str(error)).split()) or type(error).__name__
+    if message is None:
+        message = str(error) if isinstance(error, _DOCUMENTED) else f"the driver failed: {error!r}"
+    text = " ".join(message.split()) or type(error).__name__
     text = text[:_MAX_MESSAGE_CHARACTERS]
     if sqlstate in _UNDEFINED and " mcp_" in text.replace('"', " "):
         text += " (the schema is missing or out of date: run `python -m audit_log migrate`)"

@@ -137,7 +137,7 @@ class Mover:
         """Delete what is stored, and see whether the rest is still there."""
         self._rewriting.look()
         ring, marks = self._ring, self._folder.marks
-        position = Position(ring.committed, ring.committed_number, ring.committed_moment)
+        position = Position(ring.committed, ring.committed_number, ring.moments.committed)
         marks.look()
         try:
             # Before deleting: a start without the ring must not look for deleted bytes.

@@ -31,7 +31,7 @@ class Reader:
         self._ring = parts.ring
         self._segments = parts.segments
         self._folder = parts.folder
-        self._assembly = Assembly(instance, parts.ring.committed_moment)
+        self._assembly = Assembly(instance, parts.ring.moments.committed)
 
     def read(self, offset: int, number: int, max_lines: int) -> Batch:
         """Return a small batch that begins at *offset*, or at the next bytes that exist.
@@ -66,7 +66,7 @@ class Reader:
             end, following = self._ring.written, self._ring.next_number()
             if end == self._ring.written:
                 break
-        until = self._ring.began_at if end == self._ring.origin else None
+        until = self._ring.moments.began_at if end == self._ring.origin else None
         return self._assembly.missing(end, number, following, until or datetime.now(UTC))
 
     def _chunk(self, offset: int, limit: int) -> Chunk:

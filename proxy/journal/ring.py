@@ -13,7 +13,7 @@ line. Bytes before `max(moved, committed)` may be overwritten, and can be read u
 the event loop appends; it takes no lock, because each position has one thread that stores it.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,26 +21,29 @@ from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, Line, parse
 from proxy.journal.mapped import MappedFile, or_closed
 from proxy.journal.ring_header import (
+    BEYOND_SHARE,
     COMMITTED,
     COMMITTED_NUMBER,
-    COMMITTED_US,
     FIRST_NUMBER,
     HEADER_BYTES,
     IDENTITY,
+    KNOWN_IN_FLIGHT,
     MAGIC,
     MAGIC_NUMBER,
     MOVED,
     ORIGIN,
-    ORIGIN_US,
     PREDECESSOR,
+    REFUSED,
     SIZE,
+    STRANGERS_IN_FLIGHT,
+    UNPROTECTED,
     WRITTEN,
     Beginning,
+    Count,
+    Moments,
     Owner,
-    Refusals,
 )
 
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
 
 
@@ -53,16 +56,18 @@ class Ring:
         self.file = file
         self._counters = counters
         self._content = content
-        self._former: list[MappedFile] = []
-        self.refusals = Refusals(counters)
         self.identity = counters[IDENTITY]
         """A random number of this ring, also in the marks of the journal folder."""
-        self.origin = counters[ORIGIN]
-        """The offset at which this ring began; it never held anything before that."""
-        self.began_at = _moment(counters[ORIGIN_US])
-        """When the log was at `origin`, or None."""
-        self.committed_moment = _moment(counters[COMMITTED_US])
-        """When the last record before `committed` arrived, or None."""
+        self.moments = Moments(counters)
+        self.refusals = Count(counters, REFUSED)
+        """Records for which there was no room."""
+        self.beyond_share = Count(counters, BEYOND_SHARE)
+        """Records of callers that are not known, beyond their share."""
+        self.unprotected = Count(counters, UNPROTECTED)
+        """Calls of known callers without a slot that a kill interrupted."""
+        self.known_in_flight = Count(counters, KNOWN_IN_FLIGHT)
+        self.strangers_in_flight = Count(counters, STRANGERS_IN_FLIGHT)
+        """Calls without a slot that have begun and not ended."""
 
     @classmethod
     def create(cls, path: Path | None, size: int, beginning: Beginning) -> "Ring":
@@ -82,12 +87,13 @@ class Ring:
             counters[IDENTITY] = beginning.identity
             counters[PREDECESSOR] = beginning.predecessor
             counters[ORIGIN] = start = beginning.start
-            counters[ORIGIN_US] = _microseconds(beginning.moment)
             counters[FIRST_NUMBER] = counters[COMMITTED_NUMBER] = beginning.number
             counters[WRITTEN] = counters[MOVED] = counters[COMMITTED] = start
+            ring = cls(file, counters, content)
+            ring.moments.began_at = beginning.moment
             # Last: a ring without the magic number was not completed.
             counters[MAGIC] = MAGIC_NUMBER
-            return cls(file, counters, content)
+            return ring
 
     @classmethod
     def open(cls, path: Path) -> "Ring":
@@ -118,6 +124,11 @@ class Ring:
     def belong_to(self, owner: Owner) -> None:
         """Name the folder that this ring belongs to in its file."""
         owner.write(self._counters)
+
+    @property
+    def origin(self) -> int:
+        """The offset at which this ring began; it never held anything before that."""
+        return self._counters[ORIGIN]
 
     @property
     def written(self) -> int:
@@ -152,8 +163,7 @@ class Ring:
         *moment* is when its last record arrived, if that is known.
         """
         if moment is not None:
-            self.committed_moment = moment
-            self._counters[COMMITTED_US] = _microseconds(moment)
+            self.moments.committed = moment
         # In this order: a kill between the two leaves a number that is too high, and a line below
         # the expected number is accepted, while one above it would be reported as a gap.
         self._counters[COMMITTED_NUMBER] = number
@@ -209,25 +219,13 @@ class Ring:
     def change_to(self, twin: MappedFile) -> None:
         """Go on in *twin*. The event loop calls this, so that no line is missed."""
         twin.take_over(self.file)
-        # The reader's thread may still look at the former file.
-        self._former.append(self.file)
         header, self._content = twin.regions
         self.file, self._counters = twin, twin.words(header)
-        self.refusals = Refusals(self._counters)
+        counts = self.refusals, self.beyond_share, self.unprotected
+        in_flight = self.known_in_flight, self.strangers_in_flight
+        for part in (self.moments, *counts, *in_flight):
+            part.change_to(self._counters)
 
     def close(self) -> None:
         """Unmap the file, and leave it."""
-        for file in (self.file, *self._former):
-            file.close()
-
-
-def _microseconds(moment: datetime | None) -> int:
-    """Return *moment* as microseconds since 1970; 0 when there is none or it is earlier."""
-    return max((moment - _EPOCH) // timedelta(microseconds=1), 0) if moment else 0
-
-
-def _moment(microseconds: int) -> datetime | None:
-    try:
-        return _EPOCH + timedelta(microseconds=microseconds) if microseconds else None
-    except OverflowError:  # the header is damaged
-        return None
+        self.file.close()

@@ -16,6 +16,7 @@ from audit_log.schema.migrate import migrate
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
 from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import listening
+from tests.neighbours.forged import forged
 from tests.neighbours.services import running_audit_api
 
 EXPORT = ALL + "/export"
@@ -177,7 +178,8 @@ async def test_what_is_no_mark_of_an_export_is_refused(api, store):
         await store.append([record()])
         await events.entries(1)
         of_an_event = events.last_id
-    for after in ("", "nonsense", of_an_event):
+    overlong = forged(b'[["7000","1:%b:"]]' % (b"9" * 5_000))
+    for after in ("", "nonsense", of_an_event, overlong, forged(b"\xff")):
         async with api.get(EXPORT, params={"after": after}) as answer:
             assert answer.status == 422
             [complaint] = (await answer.json())["detail"]

@@ -1,6 +1,6 @@
 """Opening a journal: go on with the ring of the last run, or begin a new one.
 
-Theory of operation. `rings.past` decides which ring continues the folder.
+Theory of operation. `past` decides which ring continues the folder.
 
 - *There is one*: the last run was killed. Go on with it.
 - *There is none, but the mark `running`*: the machine lost its memory, or the ring was removed.
