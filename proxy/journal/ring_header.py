@@ -41,6 +41,7 @@ UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80
 STRANGERS_IN_FLIGHT: Final = 88
 """Where counts begin, as at REFUSED: five words each."""
+COUNTS: Final = (REFUSED, BEYOND_SHARE, UNPROTECTED, KNOWN_IN_FLIGHT, STRANGERS_IN_FLIGHT)
 _PATH_AT: Final = 1_024
 _PATH_BYTES: Final = HEADER_BYTES - _PATH_AT
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -96,7 +97,7 @@ class Moments:
     @property
     def began_at(self) -> datetime | None:
         """When the log was where the ring begins, or None."""
-        return _moment(self._counters[ORIGIN_US])
+        return moment_of(self._counters[ORIGIN_US])
 
     @began_at.setter
     def began_at(self, moment: datetime | None) -> None:
@@ -105,7 +106,7 @@ class Moments:
     @property
     def committed(self) -> datetime | None:
         """When the last record that is in PostgreSQL arrived, or None."""
-        return _moment(self._counters[COMMITTED_US])
+        return moment_of(self._counters[COMMITTED_US])
 
     @committed.setter
     def committed(self, moment: datetime | None) -> None:
@@ -186,7 +187,8 @@ def _microseconds(moment: datetime | None) -> int:
     return max((moment - _EPOCH) // timedelta(microseconds=1), 0) if moment else 0
 
 
-def _moment(microseconds: int) -> datetime | None:
+def moment_of(microseconds: int) -> datetime | None:
+    """Return the moment so many *microseconds* after 1970; None for 0, or for no date."""
     try:
         return _EPOCH + timedelta(microseconds=microseconds) if microseconds else None
     except OverflowError:  # the header is damaged

@@ -1,11 +1,14 @@
 """Which ring a journal goes on with, and what becomes of the others."""
 
 import shutil
+from datetime import timedelta
 
 import pytest
 
 from proxy.journal import Limits
+from proxy.journal.ring import Ring
 from tests.neighbours.journal import (
+    BEGINNING,
     a_record,
     everything,
     file_size_limited,
@@ -107,6 +110,17 @@ async def test_a_ring_that_is_set_aside_is_a_gap_of_what_only_it_held(files):
     assert (gap.started_at, gap.ended_at) == (a_record(0).created_at, a_record(49).created_at)
     assert len(list((files.folder / "damaged").iterdir())) == 1
     assert await found(files) == ([], [])
+
+
+async def test_what_a_ring_that_is_set_aside_had_counted_is_a_part_of_its_gap(files):
+    await leave_a_ring_of_another_life(files)
+    [path] = files.rings
+    ring = Ring.open(path)
+    for moment in (BEGINNING - timedelta(seconds=1), BEGINNING):
+        ring.refusals.add(int(moment.timestamp() * 1_000_000))
+    ring.close()
+    _, [gap] = await found(files)
+    assert (gap.count, gap.started_at) == (52, BEGINNING - timedelta(seconds=1))
 
 
 async def test_a_ring_that_cannot_be_moved_is_left_and_told_of_once(files):

@@ -74,7 +74,7 @@ class Past:
             return True  # nothing is left that could contradict it
         if self.last == 0:
             # The mark cannot be read: nothing on disk is given up in favour of the ring.
-            return ring.moved >= self.on_disk
+            return ring.floor >= self.on_disk
         if ring.owner.folder_id:
             return self.last == ring.identity or (self.last or 0) == ring.predecessor
         if self.running is not None:

@@ -13,6 +13,7 @@ from proxy.journal.mapped import is_in_use
 from proxy.journal.placement import RING_PATTERN
 from proxy.journal.ring_header import (
     COMMITTED,
+    COUNTS,
     HEADER_BYTES,
     IDENTITY,
     IS_REPORTED,
@@ -22,13 +23,16 @@ from proxy.journal.ring_header import (
     ORIGIN,
     PREDECESSOR,
     WRITTEN,
+    Count,
+    Counted,
     Owner,
+    moment_of,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Unmoved:
-    """Lines that only a ring holds."""
+    """Records that only a ring holds, or has counted and not reported."""
 
     count: int | None
     """None when the ring's numbers make no sense."""
@@ -49,33 +53,37 @@ class RingFile:
     identity: int
     origin: int
     written: int
-    moved: int
-    committed: int
+    floor: int
+    """The offset from which only this ring has the log."""
     predecessor: int
     """The identity of the last ring of the folder when this one was made; 0 for none."""
     is_reported: bool
     """Whether a gap has told of its lines."""
     owner: Owner
-
-    @property
-    def floor(self) -> int:
-        """The offset from which only this ring has the log."""
-        return max(self.moved, self.committed)
+    counted: tuple[Counted, ...]
+    """Records that were not kept, and that no gap has told of."""
 
     def unmoved(self) -> Unmoved:
         """Return what is lost with the file; raise OSError when it cannot be read."""
         size, length = self.size - HEADER_BYTES, self.written - self.floor
-        if not self.is_begun or not length:
+        if not self.is_begun:
             return Unmoved(0)
-        if not self.is_complete or size <= 0 or not 0 < length <= size:
+        if not self.is_complete or not 0 <= length <= size:
             return Unmoved(None)
         content = self.path.read_bytes()[HEADER_BYTES:]
         at = self.floor % size
         # Twice, because the log goes on at the beginning of the file.
         lines = (content + content)[at : at + length].split(b"\n")
         said = [line for line in map(parse, lines) if line is not None]
-        moments = [line.moment for line in said if line.moment is not None]
-        return Unmoved(len(said), min(moments, default=None), max(moments, default=None))
+        moments = [line.moment for line in said]
+        for counted in self.counted:
+            moments += [moment_of(counted.first_us), moment_of(counted.last_us)]
+        known = [moment for moment in moments if moment is not None]
+        return Unmoved(
+            len(said) + sum(counted.count for counted in self.counted),
+            min(known, default=None),
+            max(known, default=None),
+        )
 
     def is_in_use(self) -> bool:
         """Return whether a process has it open; raise OSError when that cannot be told."""
@@ -120,9 +128,11 @@ def _read(path: Path, size: int, header: bytes) -> RingFile:
         identity=words[IDENTITY],
         origin=words[ORIGIN],
         written=words[WRITTEN],
-        moved=words[MOVED],
-        committed=words[COMMITTED],
+        floor=max(words[MOVED], words[COMMITTED]),
         predecessor=words[PREDECESSOR],
         is_reported=bool(words[IS_REPORTED]),
         owner=Owner.read(words),
+        counted=tuple(
+            counted for at in COUNTS if (counted := Count(words, at).pending()) is not None
+        ),
     )
