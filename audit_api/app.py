@@ -24,6 +24,7 @@ from audit_api.stream.exports import Exports
 from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.replica import OpenTransaction
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.settings import AuditLogSettings
@@ -58,15 +59,16 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             token_database = await open_(open_database(token_url, application=_APPLICATION))
         gate = await _gate(stack, settings, token_database)
         tail = await open_(tailing(for_tail, tasks))
+        open_transaction = OpenTransaction(database)
         services = Services(
             Questions(database),
             Counts(database, _now),
             Exports(for_exports),
-            Live(database, tail, gate),
+            Live(database, tail, gate, open_transaction),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
-        health = Health(for_gate, token_database, tasks, replica, tls)
+        health = Health(for_gate, token_database, tasks, open_transaction, replica, tls)
         app = make_app(gate, services, health)
         end_streams_first(app, tail)
         address = await open_(

@@ -9,10 +9,10 @@ import structlog
 from aiohttp import web
 
 from audit_api.responses import json_response
-from audit_log.errors import StoreUnavailableError
+from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.absence import why_unusable
 from audit_log.postgres.database import Database
-from audit_log.postgres.replica import replica_lag
+from audit_log.postgres.replica import OpenTransaction, replica_lag
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.ops import vitality
 from audit_log.process.tls import ListenerTls
@@ -37,6 +37,7 @@ class Health:
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
     tasks: BackgroundTasks
+    open_transaction: OpenTransaction
     replica: Replica | None = None
     tls: ListenerTls | None = None
 
@@ -48,8 +49,8 @@ class Health:
     async def ready(self, _request: web.Request) -> web.Response:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
 
-        A lagging replica and a certificate that could not be reloaded give the status `degraded`
-        with 200: responses are still useful.
+        A lagging replica, a certificate that could not be reloaded and a transaction for which
+        streams wait give the status `degraded` with 200: responses are still useful.
         """
         reasons = await self._reasons()
         body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
@@ -60,6 +61,8 @@ class Health:
         degraded = [*self.tasks.problems]
         if self.tls is not None and self.tls.problem is not None:
             degraded.append(self.tls.problem)
+        if body["status"] != "not ready" and (waiting := await self._waiting_for()) is not None:
+            degraded.append(waiting)
         if degraded and body["status"] == "ready":
             body["status"] = "degraded"
         reasons = [*reasons, *degraded]
@@ -100,6 +103,12 @@ class Health:
             except StoreUnavailableError as error:
                 reasons.append(f"the token database {why_unusable(error)}")
         return reasons
+
+    async def _waiting_for(self) -> str | None:
+        try:
+            return await self.open_transaction.problem()
+        except StoreError:
+            return None  # told by the other checks
 
     async def _lag(self, replica: Replica) -> tuple[float | None, list[str]]:
         """Return the lag of *replica* in seconds, None if unknown, and the reasons to complain."""

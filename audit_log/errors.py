@@ -17,6 +17,10 @@ class DeadlockError(StoreUnavailableError):
     """Not now: PostgreSQL rolled our transaction back to resolve a deadlock."""
 
 
+class LockTimeoutError(StoreUnavailableError):
+    """Not now: another session holds a lock, and waiting for it would hold up those behind us."""
+
+
 class TokenUnreadableError(StoreUnavailableError):
     """The token query returned a row that is no token: a wrong query, or one odd row."""
 

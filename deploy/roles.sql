@@ -47,17 +47,23 @@ FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
     AND (relname IN ('mcp_audit_schema', 'mcp_audit_log', 'mcp_audit_log_adopted',
                      'mcp_audit_gap', 'mcp_tool_invocation', 'mcp_audit_retention',
-                     'mcp_audit_conversion', 'mcp_audit_log_converted')
+                     'mcp_audit_conversion', 'mcp_audit_log_converted',
+                     'mcp_audit_move', 'mcp_audit_log_moving')
         OR relname = 'mcp_tokens' AND :'has_own_tokens'
         OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent IN (
-            'public.mcp_audit_log'::regclass, to_regclass('public.mcp_audit_log_converted'))))
+            'public.mcp_audit_log'::regclass, to_regclass('public.mcp_audit_log_converted'),
+            to_regclass('public.mcp_audit_log_moving'))))
 ORDER BY relname \gexec
 SELECT format('ALTER FUNCTION %s OWNER TO podwarden_audit_owner', oid::regprocedure)
 FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace AND proname IN (
     'mcp_audit_log_ensure_partitions', 'mcp_tokens_announce', 'mcp_audit_extent',
     'mcp_audit_beyond', 'mcp_audit_purge', 'mcp_audit_columns', 'mcp_audit_convert_begin',
-    'mcp_audit_convert_batch', 'mcp_audit_convert_switch', 'mcp_audit_log_convert')
+    'mcp_audit_convert_batch', 'mcp_audit_convert_switch', 'mcp_audit_log_convert',
+    'mcp_audit_free_name', 'mcp_audit_log_is_taken', 'mcp_audit_log_missing', 'mcp_audit_log_move',
+    'mcp_audit_move_columns', 'mcp_audit_move_begin', 'mcp_audit_move_forget',
+    'mcp_audit_move_fits', 'mcp_audit_move_batch', 'mcp_audit_move_switch',
+    'mcp_audit_move_at_once')
 ORDER BY proname \gexec
 
 -- INSERT alone is enough: sidecar and ingest append with `ON CONFLICT DO NOTHING` without a target, or

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit_log.schema.partitions import PartitionUpkeep
 from audit_log.tokens import EXPIRED, NOT_LOOKED_UP, REVOKED, UNKNOWN
 from proxy.audit.tally import Tally
 from proxy.delivery.retention import RetentionUpkeep
@@ -144,6 +145,18 @@ class ForecastCollector(Collector):
         ):
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+
+class PartitionCollector(Collector):
+    """How far records have been moved out of the default partition."""
+
+    def __init__(self, partitions: PartitionUpkeep) -> None:
+        self._partitions = partitions
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of the last step."""
+        for name, help_text, value in self._partitions.gauges():
+            yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
 
 
 def _counter(

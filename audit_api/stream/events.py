@@ -22,6 +22,11 @@ def notice_event(reason: str) -> bytes:
     return b"event: notice\ndata: %b\n\n" % msgspec.json.encode({"reason": reason})
 
 
+def waiting_event(problem: str) -> bytes:
+    """Return the event that says for what the stream waits. The stream goes on."""
+    return b"event: waiting\ndata: %b\n\n" % msgspec.json.encode({"reason": problem})
+
+
 def heartbeat(mark: str) -> bytes:
     """Return a comment with an id: keeps the connection alive and dispatches no event.
 

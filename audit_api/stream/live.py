@@ -1,5 +1,6 @@
 """The live stream: entries sent to one client as server-sent events, as they arrive."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -13,13 +14,20 @@ from audit_api.query.asking import Asked
 from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.params import Nothing, StreamParams
 from audit_api.responses import streamed_response
-from audit_api.stream.events import CONTENT_TYPE, entry_event, heartbeat, notice_event
+from audit_api.stream.events import (
+    CONTENT_TYPE,
+    entry_event,
+    heartbeat,
+    notice_event,
+    waiting_event,
+)
 from audit_api.stream.streaming import StreamedResponse, streaming
 from audit_api.stream.subscribers import Subscriber
 from audit_api.stream.tail import STEP_RECORDS, Tail
 from audit_log.errors import StoreError
 from audit_log.postgres.arrivals import Standpoint, read_on
 from audit_log.postgres.database import Database
+from audit_log.postgres.replica import OpenTransaction
 
 HEARTBEAT_SECONDS: Final = 15.0
 RESUME_FIELD: Final = "Last-Event-ID"
@@ -34,6 +42,7 @@ class Live:
     database: Database
     tail: Tail
     gate: Gate
+    open_transaction: OpenTransaction
 
     async def stream(self, asked: Asked[StreamParams, Nothing]) -> web.StreamResponse:
         """Stream entries as they arrive; first those since the client's mark, if it sent one.
@@ -93,6 +102,13 @@ class Live:
                 if not await self._may_stay(asked):
                     await streamed.send(notice_event("not_allowed"))
                     return
+                await self._say_what_it_waits_for(streamed)
+
+    async def _say_what_it_waits_for(self, streamed: StreamedResponse) -> None:
+        with suppress(StoreError):  # the tail logs that the database is away
+            problem = await self.open_transaction.problem()
+            if problem is not None:
+                await streamed.send(waiting_event(problem))
 
     async def _may_stay(self, asked: Asked[StreamParams, Nothing]) -> bool:
         """Whether the caller may still read. A stream can outlive its token or session."""

@@ -14,4 +14,9 @@ async def bring_up_to_date(database: Database) -> None:
         say(f"applied {name}")
     if not applied:
         say("the schema is up to date")
-    await ensure_partitions(database, datetime.now(UTC))
+    move = await ensure_partitions(database, datetime.now(UTC))
+    if move is not None:
+        say(
+            f"about {move.total} records have to be moved from the default partition into their "
+            "months: sidecars and ingest do that, and tell how far it is in /readyz"
+        )

@@ -10,25 +10,33 @@ from prometheus_client.registry import Collector
 from audit_log.nats.ingest import Ingest
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.ops import Status
+from audit_log.schema.partitions import PartitionUpkeep
 
 _PREFIX: Final = "podwarden_audit_ingest"
 
 
-def report_of(ingest: Ingest, tasks: BackgroundTasks) -> tuple[Status, list[str]]:
+def report_of(
+    ingest: Ingest, tasks: BackgroundTasks, partitions: PartitionUpkeep
+) -> tuple[Status, list[str]]:
     """Return whether *ingest* and all *tasks* can do their work.
 
     It is not ready while NATS or PostgreSQL is away. No client waits for it, and a new version
     that cannot reach its neighbours must not replace one that can.
     """
     reasons = [*filter(None, [ingest.problem]), *tasks.problems]
-    return (Status.NOT_READY if reasons else Status.READY), reasons
+    if reasons:
+        return Status.NOT_READY, reasons
+    if partitions.problem is not None:
+        return Status.DEGRADED, [partitions.problem]
+    return Status.READY, []
 
 
 class IngestCollector(Collector):
     """The metrics of the ingest."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, partitions: PartitionUpkeep) -> None:
         self._ingest = ingest
+        self._partitions = partitions
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current values."""
@@ -54,3 +62,5 @@ class IngestCollector(Collector):
             "1 while records can be written",
             value=float(self._ingest.problem is None),
         )
+        for name, help_text, value in self._partitions.gauges():
+            yield GaugeMetricFamily(f"{_PREFIX}_{name}", help_text, value=value)

@@ -19,7 +19,7 @@ from audit_log.process.files import raise_file_limit
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from audit_log.process.sockets import Address
-from audit_log.schema.partitions import keep_partitions
+from audit_log.schema.partitions import PartitionUpkeep
 
 APPLICATION: Final = "podwarden-audit-ingest"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -51,19 +51,18 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
         jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
         find = TokenTable(tokens, settings.token_query).find_together
         ingest = Ingest(jetstream, Store(database), find)
+        partitions = PartitionUpkeep(database)
         ops = await stack.enter_async_context(
             serving_ops(
-                partial(report_of, ingest, tasks),
+                partial(report_of, ingest, tasks, partitions),
                 lambda: tasks.dead,
-                IngestCollector(ingest),
+                IngestCollector(ingest, partitions),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="AUDIT_LOG_INGEST_OPS_HOST, AUDIT_LOG_INGEST_OPS_PORT",
             )
         )
         _ = await stack.enter_async_context(tasks.running(ingest.run, "ingest"))
-        _ = await stack.enter_async_context(
-            tasks.running(partial(keep_partitions, database), "partitions")
-        )
+        _ = await stack.enter_async_context(tasks.running(partitions.run, "partitions"))
         log.info("service.started", stream=nats.stream, ops_host=ops.host, ops_port=ops.port)
         await stop.wait()
     log.info("service.stopped", written=ingest.written, quarantined=ingest.quarantined)

@@ -29,7 +29,8 @@ CHANNEL: Final = "mcp_audit_appended"
 """The channel that is notified, without a payload, when records have been appended."""
 
 # A replica's snapshot does not list the transactions in progress. There every transaction from
-# xmin on counts as unseen.
+# xmin on counts as unseen, so a transaction that stays open on the primary holds back all that
+# arrive after it: `replica.OpenTransaction` tells.
 _SNAPSHOT: Final = """
 SELECT system_identifier::text AS cluster,
     CASE WHEN pg_is_in_recovery()
@@ -83,6 +84,14 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
             f"(appended_in >= {first_unbegun}::text::xid8"
             f" OR appended_in = ANY({unfinished}::text[]::xid8[]))"
         )
+
+    def covered(self, arguments: Arguments) -> str:
+        """Return the SQL condition that a record is not beyond this snapshot.
+
+        For a reader in the same REPEATABLE READ transaction: on a replica it sees more than the
+        snapshot tells.
+        """
+        return f"(appended_in IS NULL OR appended_in < {arguments.add(str(self.end))}::text::xid8)"
 
     def seen(self, arguments: Arguments) -> str:
         """Return the SQL condition that a record was visible in this snapshot."""

@@ -8,6 +8,7 @@ import asyncpg
 
 from audit_log.errors import (
     DeadlockError,
+    LockTimeoutError,
     RecordRefusedError,
     StatementRefusedError,
     StoreError,
@@ -24,7 +25,10 @@ _UNDEFINED: Final = ("42P01", "42703", "42883")
 _STATEMENT_CLASS: Final = "42"  # syntax error or access rule violation
 _FEATURE_NOT_SUPPORTED: Final = "0A000"
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
-_DEADLOCK: Final = "40P01"
+_LOCKS: Final[dict[str, type[StoreUnavailableError]]] = {
+    "40P01": DeadlockError,
+    "55P03": LockTimeoutError,
+}
 _MAX_MESSAGE_CHARACTERS: Final = 300
 _DOCUMENTED: Final = (
     asyncpg.PostgresError,
@@ -90,7 +94,7 @@ def _blames_the_data(sqlstate: str, constraint: str | None) -> bool:
 def _unavailable(sqlstate: str) -> type[StoreUnavailableError]:
     if sqlstate.startswith(_STATEMENT_CLASS) or sqlstate == _FEATURE_NOT_SUPPORTED:
         return StatementRefusedError
-    return DeadlockError if sqlstate == _DEADLOCK else StoreUnavailableError
+    return _LOCKS.get(sqlstate, StoreUnavailableError)
 
 
 def _text_of(error: Exception, sqlstate: str) -> str:

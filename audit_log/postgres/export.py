@@ -25,6 +25,8 @@ WHERE {conditions}
 ORDER BY created_at, id
 """
 _FETCH: Final = f"FETCH FORWARD {BATCH_RECORDS} FROM exported"
+# Before the snapshot is taken: a table that takes the place of another after it would look empty.
+_LOCK: Final = "LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE"
 _ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -43,16 +45,18 @@ async def exporting(
 ) -> AsyncIterator[Export]:
     """Yield the records that match *wanted* and, if given, were not visible in *after*.
 
-    One transaction lasts as long as the block. PostgreSQL keeps rows deleted in that time.
+    They are no more than the export's snapshot covers. One transaction lasts as long as the block;
+    PostgreSQL keeps rows deleted in that time.
     """
-    arguments = Arguments()
-    conditions = conditions_of(wanted, arguments)
-    if after is not None:
-        conditions.append(after.unseen(arguments))
-    sql = _DECLARE.format(columns=RECORD_COLUMNS, conditions=" AND ".join(conditions) or "true")
     async with database.transaction(statement_seconds=_FETCH_SECONDS) as transaction:
         await transaction.execute(_ISOLATION)
+        await transaction.execute(_LOCK)
         snapshot = await snapshot_now(transaction)
+        arguments = Arguments()
+        conditions = [snapshot.covered(arguments), *conditions_of(wanted, arguments)]
+        if after is not None:
+            conditions.append(after.unseen(arguments))
+        sql = _DECLARE.format(columns=RECORD_COLUMNS, conditions=" AND ".join(conditions))
         await transaction.execute(sql, *arguments)
         yield Export(snapshot, _batches(transaction))
 

@@ -1,6 +1,7 @@
-"""How far a read replica is behind its primary."""
+"""How far a read replica is behind its primary, and what holds back what has arrived in it."""
 
 import asyncio
+from time import monotonic
 from typing import Final
 
 from audit_log.postgres.database import Database
@@ -13,6 +14,43 @@ _REPLICA: Final = """
 SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_all,
     extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds
 """
+_OPEN: Final = """
+SELECT CASE WHEN pg_is_in_recovery() AND pg_snapshot_xmin(snapshot) < pg_snapshot_xmax(snapshot)
+    THEN pg_snapshot_xmin(snapshot)::text END AS oldest
+FROM pg_current_snapshot() AS snapshot
+"""
+_LOOK_SECONDS: Final = 1.0
+_TOLD_AFTER_SECONDS: Final = 5.0
+
+
+class OpenTransaction:
+    """The transaction on the primary for which readers of a replica wait, if there is one.
+
+    A replica does not know which transactions are in progress, only the oldest of them. Live
+    streams and exports therefore show what arrived before that one, until it has ended.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._oldest: str | None = None
+        self._since = self._looked_at = float("-inf")
+
+    async def problem(self) -> str | None:
+        """Return for what streams and exports wait, or None; looks once a second at most."""
+        now = monotonic()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            row = await self._database.fetch_row(_OPEN)
+            oldest = row["oldest"] if row else None
+            if oldest != self._oldest:
+                self._oldest, self._since = oldest, now
+            self._looked_at = now
+        if self._oldest is None or now - self._since < _TOLD_AFTER_SECONDS:
+            return None
+        return (
+            f"live streams and exports wait for transaction {self._oldest} of the primary, open "
+            f"for {now - self._since:.0f} s or longer: look for it in its pg_stat_activity "
+            "(backend_xid) and pg_prepared_xacts"
+        )
 
 
 async def replica_lag(primary: Database, replica: Database) -> float | None:

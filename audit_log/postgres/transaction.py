@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -12,6 +13,11 @@ from audit_log.postgres.copying import copy_into
 from audit_log.postgres.driver_errors import translated
 
 Row = asyncpg.Record
+
+# Whatever the server, the database or the role set as defaults: under REPEATABLE READ a statement
+# that waited for a lock would not see what the lock protects, and months begin in UTC. One round
+# trip, and valid for this transaction only, so that a connection pooler may be in between.
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone TO 'UTC'"
 
 
 class Transaction:
@@ -57,7 +63,7 @@ async def begun(
     connection: PoolConnectionProxy, statement_seconds: float
 ) -> AsyncIterator[Transaction]:
     """Yield a transaction: committed if the block ends well, rolled back if it raises."""
-    await _begin_or_commit(connection, "BEGIN")
+    await _begin_or_commit(connection, _BEGIN)
     try:
         yield Transaction(connection, statement_seconds)
     except BaseException:

@@ -1,21 +1,31 @@
 """The schema: numbered SQL files, each applied once, in order."""
 
+import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
-from typing import Final
+from typing import Final, TypeVar
 
-from audit_log.errors import DeadlockError, RecordRefusedError, SchemaError
+from audit_log.errors import DeadlockError, LockTimeoutError, RecordRefusedError, SchemaError
 from audit_log.postgres.database import Database
 from audit_log.postgres.transaction import Transaction
 from audit_log.schema.adoption import Column, obstacles, too_short
 
 MONTHS_AHEAD: Final = 3
 _MIGRATION_SECONDS: Final = 3_600.0  # creating an index on a large adopted table takes long
-_TRIES: Final = 10
+_MIGRATION_TRIES: Final = 100
+_PARTITION_TRIES: Final = 15
+_PAUSE_SECONDS: Final = 0.3
+"""About this long others have their turn before a lock is asked for again."""
+_BUSY: Final = (
+    "another session uses the audit log (an export, a backup?), and waiting for it would hold up "
+    "all others; try again when it has ended"
+)
+# Not before the lock among migrators, for which the second one waits as long as it takes.
+_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '300ms'"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('mcp_audit_schema'))"
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS mcp_audit_schema (
@@ -24,6 +34,19 @@ CREATE TABLE IF NOT EXISTS mcp_audit_schema (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+
+
+_MOVE: Final = "SELECT copied, total FROM mcp_audit_move"
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How far records have been moved out of the default partition: see migration 0011."""
+
+    copied: int
+    total: int
+    """As the planner estimated when the move began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +88,10 @@ async def migrate(database: Database) -> list[str]:
     """Bring the schema up to date; return the names of the migrations applied.
 
     All or none are applied, by one migrator at a time; services may be running. Raises
-    `SchemaError` if an existing table cannot be adopted.
+    `SchemaError` if an existing table cannot be adopted, and `LockTimeoutError` if another session
+    uses the audit log all the time.
     """
-    # A query that reads a partition and then the table locks them in the opposite order to ours.
-    for _ in range(_TRIES - 1):
-        with suppress(DeadlockError):
-            return await _migrate(database)
-    return await _migrate(database)
+    return await _retried(lambda: _migrate(database), _MIGRATION_TRIES)
 
 
 async def _migrate(database: Database) -> list[str]:
@@ -80,6 +100,7 @@ async def _migrate(database: Database) -> list[str]:
         await transaction.execute(_TABLE)
         todo = pending(migrations(), await _applied(transaction))
         if todo:
+            await transaction.execute(_LOCK_TIMEOUT)
             await _prepare_adoption(transaction)
         for migration in todo:
             await _apply(transaction, migration)
@@ -94,12 +115,38 @@ async def is_current(database: Database) -> bool:
     return all(migration.name in applied for migration in migrations())
 
 
-async def ensure_partitions(database: Database, now: datetime) -> None:
+async def ensure_partitions(database: Database, now: datetime) -> Move | None:
     """Make the missing partitions for the month of *now* and the next three.
 
-    Does nothing to an adopted table, which has no partitions.
+    Does nothing to an adopted table, which has no partitions. If many records of those months are
+    in the default partition, this takes one step of moving them: then the move is returned, and
+    further calls go on with it. Raises `LockTimeoutError` if a lock cannot be had.
     """
-    await database.execute("SELECT mcp_audit_log_ensure_partitions($1, $2)", now, MONTHS_AHEAD)
+    await _retried(
+        lambda: database.execute(
+            "SELECT mcp_audit_log_ensure_partitions($1, $2)", now, MONTHS_AHEAD
+        ),
+        _PARTITION_TRIES,
+    )
+    row = await database.fetch_row(_MOVE)
+    return None if row is None else Move(**dict(row))
+
+
+async def _retried(step: Callable[[], Awaitable[Result]], tries: int) -> Result:
+    """Do *step*; retry while another session holds a lock that it needs.
+
+    A query that reads a partition and then the table locks them in the opposite order to ours, so
+    a deadlock is one of the ways to find a lock held.
+    """
+    for _ in range(tries - 1):
+        try:
+            return await step()
+        except (DeadlockError, LockTimeoutError):
+            await asyncio.sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+    try:
+        return await step()
+    except LockTimeoutError as error:
+        raise LockTimeoutError(f"{error}: {_BUSY}") from error
 
 
 async def _applied(transaction: Transaction) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The audit API answers from a read replica, and says how far that is behind."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -125,3 +126,61 @@ async def test_what_was_under_way_at_a_replicas_snapshot_is_read_later(
 
     paths = [record.path for step in (first, second) for record in step.records]
     assert sorted(paths) == ["/early", "/late"]
+
+
+INSERT = """
+INSERT INTO mcp_audit_log
+    (id, token_name, method, path, status_code, created_at, outcome, instance)
+VALUES ($1, 'ci', 'GET', $2, 200, $3, 'completed', 'x')
+"""
+
+
+async def exported(client: ClientSession, after: str | None) -> tuple[list[str], str]:
+    """Return the paths of an export from *after*, and its mark."""
+    query = {"after": after} if after else {}
+    async with client.get(ALL + "/export", params=query) as answer:
+        assert answer.status == 200, await answer.text()
+        lines = (await answer.text()).splitlines()
+        return [json.loads(line)["path"] for line in lines], answer.headers["X-Audit-Mark"]
+
+
+async def test_exports_of_a_replica_repeat_nothing_though_a_transaction_stays_open(
+    database_url: str, replica: PostgresServer
+):
+    async with replicated(database_url, replica) as (primary, copy, replica_url):
+        _, secret = await TokenTable(primary).create("laptop", "admin", 90)
+        late, early = a_record(path="/late"), a_record(path="/early")
+        async with serving_audit_api(database_url, database_url=replica_url) as client:
+            client.headers["Authorization"] = f"Bearer {secret}"
+            async with primary.transaction() as slow:
+                await slow.execute(INSERT, late.id, late.path, late.created_at)
+                async with open_database(database_url, application="writer") as writer:
+                    await Store(writer).append([early])
+
+                async def has_early() -> bool:
+                    return bool(await copy.fetch("SELECT FROM mcp_audit_log"))
+
+                async def what_it_waits_for() -> str | None:
+                    status, said = await readiness(client)
+                    assert status == 200
+                    told = [why for why in said["reasons"] if "of the primary" in why]
+                    return told[0] if told and said["status"] == "degraded" else None
+
+                assert await eventually(has_early)
+                first, mark = await exported(client, None)
+                second, mark = await exported(client, mark)
+                assert "live streams and exports wait" in await eventually(what_it_waits_for)
+
+            async def has_both() -> bool:
+                return len(await copy.fetch("SELECT FROM mcp_audit_log")) == 2
+
+            async def waits_for_nothing() -> bool:
+                return bool((await readiness(client))[1]["reasons"] == [])
+
+            assert await eventually(has_both)
+            third, mark = await exported(client, mark)
+            fourth, _ = await exported(client, mark)
+            assert await eventually(waits_for_nothing)
+
+    assert sorted(first + second + third) == ["/early", "/late"]
+    assert fourth == []

@@ -1,6 +1,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -56,6 +57,46 @@ async def test_two_migrators_at_once_apply_everything_once(empty_database_url):
         open_database(empty_database_url, application="two") as two,
     ):
         assert sorted(await asyncio.gather(migrate(one), migrate(two))) == [[], NAMES]
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_two_migrators_at_once_need_no_isolation_of_the_databases_own(
+    empty_database_url, isolation
+):
+    name = empty_database_url.rpartition("/")[2]
+    async with (
+        open_database(empty_database_url, application="operator") as operator,
+        open_database(empty_database_url, application="one") as one,
+        open_database(empty_database_url, application="two") as two,
+    ):
+        await operator.execute(
+            f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'"
+        )
+        assert sorted(await asyncio.gather(migrate(one), migrate(two))) == [[], NAMES]
+
+
+async def test_nobody_queues_for_long_behind_a_migration_that_waits(empty, empty_database_url):
+    await migrate_up_to(empty, NAMES.index("0010_filters.sql"))
+
+    async def is_waiting():
+        return await empty.fetch(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'migrating' AND wait_event_type = 'Lock'"
+        )
+
+    async with (
+        open_database(empty_database_url, application="migrating") as migrating,
+        open_database(empty_database_url, application="exporting") as exporting,
+    ):
+        async with exporting.transaction() as export:
+            await export.execute("SELECT FROM mcp_audit_log")
+            migration = asyncio.create_task(migrate(migrating))
+            assert await eventually(is_waiting)
+            began = monotonic()
+            await Store(empty).append([a_record()])
+            assert monotonic() - began < 3
+            assert not migration.done()
+        assert await migration == NAMES[NAMES.index("0010_filters.sql") :]
 
 
 async def test_a_changed_file_is_reported(empty):
@@ -285,7 +326,8 @@ async def test_a_token_table_of_podwardens_is_not_touched(empty):
 async def test_a_migration_that_deadlocks_with_somebody_at_work_is_tried_again(
     empty, empty_database_url
 ):
-    await migrate_up_to(empty, len(NAMES) - 1)
+    indexes = NAMES.index("0010_filters.sql")  # takes locks on the table and on its partitions
+    await migrate_up_to(empty, indexes)
     [partition, *_] = await partitions(empty)
 
     async def is_waiting():
@@ -299,7 +341,7 @@ async def test_a_migration_that_deadlocks_with_somebody_at_work_is_tried_again(
             await transaction.execute(f"SELECT FROM {partition}")
             migration = asyncio.create_task(migrate(migrating))
             assert await eventually(is_waiting)
-            # It has the table and waits for the partition. Who waits first learns of a deadlock.
+            # It has the table and waits for the partition; we wait for the table.
             await transaction.execute("SELECT FROM mcp_audit_log")
 
-        assert await migration == NAMES[-1:]
+        assert await migration == NAMES[indexes:]

@@ -1,0 +1,28 @@
+"""Migrations that have landed stay as they are, byte for byte."""
+
+from audit_log.schema.migrate import migrations
+
+LANDED = {
+    "0001_audit_log.sql": "429d4a21bf74c7488406299157be7cb4dd5a482140454bffb78efaabb58d663f",
+    "0002_partitions.sql": "2fcb2670c3ac4f7f7d9187ded47c69a195fd6071f0f3d084a77df33883edbfd9",
+    "0003_gaps.sql": "004e3870d756fe5954452e3109d779a9da4c3ea69578ff1c20d613dd1a10933f",
+    "0004_tokens.sql": "dc77f134ada241c149e5e0ea4b6a124a173b9ba7f3eba79cea56be27e813204e",
+    "0005_invocations.sql": "e5fb8807d5e34b29d98d4846bec4aec117e4041381afe9c8a2e912c31dac385c",
+    "0006_arrival.sql": "6157e91b5c2895e404f0a9d6844f746c30106dfae97f2c3f135fa298f7a35748",
+    "0007_filters.sql": "b86c1f8a0b8c56eb10958e3ac51f9e891730ad107748ef1e6fe5cbcda69ec60e",
+    "0008_retention.sql": "abc47ac6b12469a6aa225c359cb181bab160832e165b9323205877a5eed88550",
+    "0009_conversion.sql": "8c3aff65906785e96b92f136442ab8dec6629c18425ef6daa3ff2ed55ff87f29",
+    "0010_filters.sql": "e0bcb09b5518ec5f846605de1cb36abeff6a348503628741889783f4765732ac",
+    "0011_moving.sql": "3e1dd7958211c0a59daa429fbaf62b580f8cb7e55c478a8c6d1beeed4b198c39",
+}
+"""The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
+
+
+def test_a_migration_that_has_landed_is_never_changed():
+    """Databases refuse a changed file; put the change into a new migration, and add its line."""
+    assert {migration.name: migration.checksum for migration in migrations()} == LANDED
+
+
+def test_migrations_are_numbered_on_without_a_hole():
+    numbers = [int(migration.name.partition("_")[0]) for migration in migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
