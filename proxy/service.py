@@ -4,7 +4,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
@@ -21,6 +20,7 @@ from audit_log.delivery import Sink
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
@@ -38,6 +38,8 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Journal, Limits, open_journal
+from proxy.journal.placement import ring_directories
+from proxy.journal.rings.orphaned_rings import name_orphaned_rings
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
@@ -84,7 +86,7 @@ async def serving(
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
         cache = await _cache(stack, tokens, settings, health)
-        journal = await stack.enter_async_context(_journal(settings, instance))
+        journal = await _journal(stack, settings, instance)
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
@@ -208,16 +210,22 @@ async def _cache(
     return cache
 
 
-def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextManager[Journal]:
-    return open_journal(
-        settings.journal_dir,
-        instance=instance,
-        ring_directory=settings.journal_ring_dir,
-        limits=Limits(
-            ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
-        ),
-        close_seconds=settings.stop_seconds,
+async def _journal(stack: AsyncExitStack, settings: ProxySettings, instance: str) -> Journal:
+    journal = await stack.enter_async_context(
+        open_journal(
+            settings.journal_dir,
+            instance=instance,
+            ring_directory=settings.journal_ring_dir,
+            limits=Limits(
+                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+            ),
+            close_seconds=settings.stop_seconds,
+        )
     )
+    places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
+    # Not awaited: a folder that a ring names may lie on a disk that hangs.
+    _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
+    return journal
 
 
 async def _database(
