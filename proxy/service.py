@@ -2,24 +2,25 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
 )
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Protocol, cast
 
 from aiohttp import web
+from prometheus_client.registry import Collector
 from yarl import URL
 
 from audit_log.delivery import Sink
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
@@ -37,6 +38,8 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Journal, Limits, open_journal
+from proxy.journal.placement import ring_directories
+from proxy.journal.rings.orphaned_rings import name_orphaned_rings
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
@@ -47,7 +50,7 @@ from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
-from proxy.telemetry.health import Health
+from proxy.telemetry.health import Health, Problem
 from proxy.telemetry.observers import Observers, observing
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
 from proxy.workers import Member, State
@@ -83,7 +86,7 @@ async def serving(
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
         cache = await _cache(stack, tokens, settings, health)
-        journal = await stack.enter_async_context(_journal(settings, instance))
+        journal = await _journal(stack, settings, instance)
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
@@ -94,24 +97,13 @@ async def serving(
         _ = await stack.enter_async_context(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
         )
-        health.problems = [
-            lambda: writer.problem,
-            lambda: journal.problem,
-            lambda: cache.problem,
-            lambda: retention.problem,
-            lambda: partitions.problem,
-        ]
-        ops_address = await stack.enter_async_context(
-            serving_ops(
-                health.report,
-                lambda: [*health.tasks.dead, *journal.dead],
-                SidecarCollector(tally, journal, writer, cache, health),
-                ForecastCollector(retention),
-                PartitionCollector(partitions),
-                wanted=Address(settings.ops_host, settings.ops_port),
-                setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
-            )
+        health.problems = _problems(writer, journal, cache, retention, partitions)
+        collectors = (
+            SidecarCollector(tally, journal, writer, cache, health),
+            ForecastCollector(retention),
+            PartitionCollector(partitions),
         )
+        ops_address = await _ops(stack, settings, health, journal, collectors)
         calls = _tool_calls(journal, instance, member)
         clients = ClientLimit(files_for_connections(), tally.oddities)
         health.problems.append(lambda: clients.problem)
@@ -123,9 +115,43 @@ async def serving(
             yield Addresses(address, ops_address, hub_address)
 
 
+async def _ops(
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    health: Health,
+    journal: Journal,
+    collectors: Sequence[Collector],
+) -> Address:
+    return await stack.enter_async_context(
+        serving_ops(
+            health.report,
+            lambda: [*health.tasks.dead, *journal.dead],
+            *collectors,
+            wanted=Address(settings.ops_host, settings.ops_port),
+            setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
+        )
+    )
+
+
 def _tool_calls(journal: Journal, instance: str, member: Member | None) -> ToolCalls:
     elsewhere = None if member is None else member.elsewhere
     return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
+
+
+class _Part(Protocol):
+    """A part of the sidecar that says what is wrong with it."""
+
+    @property
+    def problem(self) -> str | None:
+        """What the operator should look at, or None."""
+
+
+def _problems(*parts: _Part) -> list[Problem]:
+    return [partial(_problem_of, part) for part in parts]
+
+
+def _problem_of(part: _Part) -> str | None:
+    return part.problem
 
 
 def _health(member: Member | None) -> Health:
@@ -184,16 +210,22 @@ async def _cache(
     return cache
 
 
-def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextManager[Journal]:
-    return open_journal(
-        settings.journal_dir,
-        instance=instance,
-        ring_directory=settings.journal_ring_dir,
-        limits=Limits(
-            ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
-        ),
-        close_seconds=settings.stop_seconds,
+async def _journal(stack: AsyncExitStack, settings: ProxySettings, instance: str) -> Journal:
+    journal = await stack.enter_async_context(
+        open_journal(
+            settings.journal_dir,
+            instance=instance,
+            ring_directory=settings.journal_ring_dir,
+            limits=Limits(
+                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+            ),
+            close_seconds=settings.stop_seconds,
+        )
     )
+    places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
+    # Not awaited: a folder that a ring names may lie on a disk that hangs.
+    _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
+    return journal
 
 
 async def _database(
