@@ -10,6 +10,7 @@ from audit_log.errors import (
     DeadlockError,
     RecordRefusedError,
     StatementRefusedError,
+    StoreAwayError,
     StoreError,
     StoreUnavailableError,
 )
@@ -30,17 +31,28 @@ _MAX_MESSAGE_CHARACTERS: Final = 300
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise each error of the driver as the store error that it means."""
+    """Raise each error of the driver as the store error that it means.
+
+    That is every exception: what a server sends that is no PostgreSQL, or a SQLSTATE of a warning,
+    reaches us as whatever the driver stumbled over.
+    """
     try:
         yield
-    except (
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        OSError,
-        UnicodeError,  # a host name that IDNA cannot encode
-    ) as error:
+    except StoreError:
+        raise
+    except Exception as error:
         raise judged(error) from error
+
+
+@contextmanager
+def translated_as_away() -> Iterator[None]:
+    """Raise each error as StoreAwayError: no statement has been sent that could be to blame."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreAwayError(_text_of(error, _sqlstate_of(error))) from error
 
 
 def judged(error: Exception) -> StoreError:
@@ -49,7 +61,7 @@ def judged(error: Exception) -> StoreError:
     "Never" is returned only if the values are to blame. A record rejected by mistake is
     quarantined; a record retried by mistake blocks all records behind it.
     """
-    sqlstate: str = getattr(error, "sqlstate", None) or ""
+    sqlstate = _sqlstate_of(error)
     if isinstance(error, asyncpg.PostgresError):
         is_data = _blames_the_data(sqlstate, error.constraint_name)
     else:
@@ -86,10 +98,14 @@ def _unavailable(sqlstate: str) -> type[StoreUnavailableError]:
     return DeadlockError if sqlstate == _DEADLOCK else StoreUnavailableError
 
 
+def _sqlstate_of(error: Exception) -> str:
+    return getattr(error, "sqlstate", None) or ""
+
+
 def _text_of(error: Exception, sqlstate: str) -> str:
     # The message alone, not all that the driver prints: a DETAIL quotes the row, and rows must
     # not reach the logs.
-    message = error.message if isinstance(error, asyncpg.PostgresError) else None
+    message = getattr(error, "message", None)
     text = " ".join((message or str(error)).split()) or type(error).__name__
     text = text[:_MAX_MESSAGE_CHARACTERS]
     if sqlstate in _UNDEFINED and " mcp_" in text.replace('"', " "):
