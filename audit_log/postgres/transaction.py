@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -13,6 +14,13 @@ from audit_log.postgres.copying import copy_into
 from audit_log.postgres.driver_errors import translated, translated_as_away
 
 Row = asyncpg.Record
+# A commit that PostgreSQL may still lose is no commit: where the database or the role says
+# "off", records that are confirmed here would be gone after a crash. Other values are kept.
+_BEGIN: Final = """
+BEGIN;
+SELECT set_config('synchronous_commit', 'on', true)
+WHERE current_setting('synchronous_commit') = 'off'
+"""
 
 
 class Transaction:
@@ -64,7 +72,7 @@ async def begun(
     """
     try:
         with translated_as_away():
-            await connection.execute("BEGIN")
+            await connection.execute(_BEGIN)
         yield Transaction(connection, statement_seconds)
     except StoreUnavailableError:
         await _give_up(connection)
