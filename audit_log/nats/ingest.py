@@ -36,6 +36,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Stream(Protocol):
     """Where messages come from, and where quarantined items are kept."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why it may lose messages, or None."""
+
     async def reach(self) -> None:
         """Return when messages can be fetched; raise StoreUnavailableError."""
 
@@ -119,7 +123,7 @@ class Ingest:
             await self._delivered.popleft()[0].acknowledge()
         for delivery, _ in self._delivered:
             await delivery.hold()
-        self._note(self._loop.problem)
+        self._note_recovered()
 
     async def _append(self, kind: str, items: Sequence[Any]) -> None:
         await self._appends[kind](items)
@@ -143,7 +147,7 @@ class Ingest:
         await asyncio.sleep(seconds)
 
     def _note_recovered(self) -> None:
-        self._note(self._loop.problem)
+        self._note(self._loop.problem or self._stream.problem)
 
     def _note(self, problem: str | None) -> None:
         self._state.note(problem)
