@@ -25,6 +25,7 @@ from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
@@ -39,6 +40,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
 
     Starts also while PostgreSQL is unavailable. Raises CannotListenError or TlsFilesError.
     """
+    tasks = BackgroundTasks()
     async with AsyncExitStack() as stack:
         primary_url = shared.database_url.get_secret_value()
         url = (settings.database_url or shared.database_url).get_secret_value()
@@ -55,7 +57,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             token_url = settings.token_database_url.get_secret_value()
             token_database = await open_(open_database(token_url, application=_APPLICATION))
         gate = await _gate(stack, settings, token_database)
-        tail = await open_(tailing(for_tail))
+        tail = await open_(tailing(for_tail, tasks))
         services = Services(
             Questions(database),
             Counts(database, _now),
@@ -63,10 +65,11 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             Live(database, tail, gate),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
-        tls = await _tls(stack, settings)
-        app = make_app(gate, services, Health(for_gate, token_database, tail, replica, tls))
+        tls = await _tls(stack, settings, tasks)
+        health = Health(for_gate, token_database, tasks, replica, tls)
+        app = make_app(gate, services, health)
         end_streams_first(app, tail)
-        yield await open_(
+        address = await open_(
             listening(
                 runner_of(app),
                 Address(settings.host, settings.port),
@@ -74,13 +77,17 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
                 tls=tls.context if tls else None,
             )
         )
+        await open_(health.told_at_start())
+        yield address
 
 
-async def _tls(stack: AsyncExitStack, settings: AuditApiSettings) -> ListenerTls | None:
+async def _tls(
+    stack: AsyncExitStack, settings: AuditApiSettings, tasks: BackgroundTasks
+) -> ListenerTls | None:
     if settings.tls is None:
         return None
     tls = ListenerTls(settings.tls)
-    await stack.enter_async_context(tls.following())
+    await stack.enter_async_context(tls.following(tasks))
     return tls
 
 

@@ -120,7 +120,8 @@ def _numbers(counts: Counts) -> Sequence[Endpoint]:
         Endpoint(
             name="tokens",
             path="/mcp-audit/tokens",
-            summary="The tokens in use and their calls in the last 30 days, last used first",
+            summary="The tokens in use and their calls in the last 30 days, last used first;"
+            " all unknown tokens as one",
             responses={JSON: list[UsedToken]},
             serve=counts.tokens,
         ),

@@ -27,6 +27,12 @@ class MalformedRequestError(ApiError):
     status = HTTPStatus.BAD_REQUEST
 
 
+class BodyTimedOutError(ApiError):
+    """The client stopped sending in the middle of the body."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
 class UnauthorizedError(ApiError):
     """The caller sent no credentials, or none that are valid."""
 

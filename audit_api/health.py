@@ -1,16 +1,24 @@
 """Health endpoints for operators. They need no credentials, so they disclose no details."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import structlog
 from aiohttp import web
 
 from audit_api.responses import json_response
-from audit_api.stream.tail import Tail
 from audit_log.errors import StoreUnavailableError
+from audit_log.postgres.absence import why_unusable
 from audit_log.postgres.database import Database
 from audit_log.postgres.replica import replica_lag
+from audit_log.process.background import BackgroundTasks
+from audit_log.process.ops import vitality
 from audit_log.process.tls import ListenerTls
 from audit_log.schema.migrate import is_current
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +36,14 @@ class Health:
     database: Database
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
-    tail: Tail
+    tasks: BackgroundTasks
     replica: Replica | None = None
     tls: ListenerTls | None = None
 
     async def alive(self, _request: web.Request) -> web.Response:
-        """Respond 200 while the event loop runs."""
-        return json_response({"status": "alive"})
+        """Respond 200 while all background tasks can live, otherwise 503."""
+        body, status = vitality(self.tasks.dead)
+        return json_response(body, status=status)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
@@ -48,13 +57,33 @@ class Health:
             body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
+        degraded = [*self.tasks.problems]
         if self.tls is not None and self.tls.problem is not None:
-            reasons = [*reasons, self.tls.problem]
-            if body["status"] == "ready":
-                body["status"] = "degraded"
+            degraded.append(self.tls.problem)
+        if degraded and body["status"] == "ready":
+            body["status"] = "degraded"
+        reasons = [*reasons, *degraded]
         return json_response(
             body | {"reasons": reasons}, status=503 if body["status"] == "not ready" else 200
         )
+
+    @asynccontextmanager
+    async def told_at_start(self) -> AsyncIterator[None]:
+        """Log beside the block what is missing now. The service has started without it."""
+        look = asyncio.create_task(self._log_reasons(), name="look-at-start")
+        try:
+            yield
+        finally:
+            look.cancel()
+            with suppress(asyncio.CancelledError):
+                await look
+
+    async def _log_reasons(self) -> None:
+        reasons = await self._reasons()
+        if self.replica is not None and not reasons:
+            _, reasons = await self._lag(self.replica)
+        for reason in reasons:
+            log.warning("service.not_ready", reason=reason)
 
     async def _reasons(self) -> list[str]:
         reasons = []
@@ -63,23 +92,21 @@ class Health:
                 reasons.append(
                     "the schema is missing or out of date: run `python -m audit_log migrate`"
                 )
-        except StoreUnavailableError:
-            reasons.append("the database is out of reach")
+        except StoreUnavailableError as error:
+            reasons.append(f"the database {why_unusable(error)}")
         if self.token_database is not self.database:
             try:
                 await self.token_database.fetch_row("SELECT 1")
-            except StoreUnavailableError:
-                reasons.append("the token database is out of reach")
-        if self.tail.has_died:
-            reasons.append("the live tail has died")
+            except StoreUnavailableError as error:
+                reasons.append(f"the token database {why_unusable(error)}")
         return reasons
 
     async def _lag(self, replica: Replica) -> tuple[float | None, list[str]]:
         """Return the lag of *replica* in seconds, None if unknown, and the reasons to complain."""
         try:
             seconds = await replica_lag(self.database, replica.database)
-        except StoreUnavailableError:
-            return None, ["the replica is out of reach"]
+        except StoreUnavailableError as error:
+            return None, [f"the replica {why_unusable(error)}"]
         if seconds is None:
             return None, ["the lag of the replica is unknown"]
         too_far = seconds > replica.max_lag_seconds

@@ -1,6 +1,5 @@
 """aiohttp's server with JSON responses even to requests that are not valid HTTP."""
 
-import asyncio
 from typing import Final
 
 import structlog
@@ -8,16 +7,30 @@ from aiohttp import web
 
 from audit_api.errors import MalformedRequestError
 from audit_api.responses import error_response, responding_to_errors
+from audit_log.process.files import files_for_connections
+from audit_log.process.http_server import LimitedRunner
 
 log = structlog.get_logger("audit_api")
 
+MAX_CONNECTIONS: Final = 10_000
+"""Each takes some kilobytes, also while it is silent."""
 STOP_SECONDS: Final = 10
 """How long open requests may take to end when the service stops."""
 
 
 def runner_of(app: web.Application) -> web.BaseRunner:
-    """Return the runner of *app*. Its clean-up waits for open requests, 10 s at most."""
-    return _Runner(app, shutdown_timeout=STOP_SECONDS)
+    """Return the runner of *app*. Its clean-up waits for open requests, 10 s at most.
+
+    A client that closes its connection cancels its handler, and with it the database query.
+    """
+    return LimitedRunner(
+        app,
+        max_connections=min(files_for_connections(), MAX_CONNECTIONS),
+        connection=_Connection,
+        around=responding_to_errors,
+        handler_cancellation=True,
+        shutdown_timeout=STOP_SECONDS,
+    )
 
 
 class _Connection(web.RequestHandler):
@@ -42,24 +55,3 @@ class _Connection(web.RequestHandler):
 
     def log_exception(self, *_message: object, exc_info: object = None, **_: object) -> None:
         log.debug("connection.failed", error=type(exc_info).__name__)
-
-
-class _Server(web.Server):
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
-
-
-class _Runner(web.AppRunner):
-    async def _make_server(self) -> web.Server:
-        """Return aiohttp's server with our connections, and our error handler around all of it.
-
-        A middleware would not do: routing and `Expect` fail outside of middlewares. A client
-        that closes its connection cancels its handler, and with it the database query.
-        """
-        plain = await super()._make_server()
-        return _Server(
-            responding_to_errors(plain.request_handler),
-            request_factory=plain.request_factory,
-            handler_cancellation=True,
-            access_log=None,  # it would log query strings, which can hold secrets
-        )

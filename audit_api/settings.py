@@ -14,7 +14,7 @@ from audit_log.process.shared_settings import (
     TokenPrefix,
     TokenSettings,
 )
-from audit_log.tokens import TOKEN_PREFIX
+from audit_log.tokens import ROLES, TOKEN_PREFIX
 
 
 class AuditApiSettings(TokenSettings, ListenerSettings):
@@ -61,6 +61,8 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
         roles = frozenset(role.strip() for role in value.split(",") if role.strip())
         if not roles:
             raise ValueError("names no role")
+        if not roles.issubset(ROLES):
+            raise ValueError(f"names a role that does not exist: there are {', '.join(ROLES)}")
         return roles
 
     @field_validator("auth_url")

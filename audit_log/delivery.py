@@ -30,7 +30,7 @@ from time import monotonic
 from typing import Final, Protocol, TypeVar
 
 from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailableError
-from audit_log.naming import FindToken, Named, Naming
+from audit_log.naming import FindTokens, Named, Naming
 from audit_log.record import AuditRecord, Gap, Invocation
 
 _FIRST_DELAY_SECONDS: Final = 0.1
@@ -69,7 +69,7 @@ class Sink(Protocol):
 class NamingSink:
     """A sink that adds the names of tokens before it passes items on to another sink."""
 
-    def __init__(self, sink: Sink, find: FindToken | None) -> None:
+    def __init__(self, sink: Sink, find: FindTokens | None) -> None:
         """Pass on to *sink*; ask *find* for names, or pass items on as they are without it."""
         self._sink = sink
         self._naming = Naming(find)

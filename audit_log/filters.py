@@ -6,11 +6,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
 
-from audit_log.record import AuditRecord, Outcome
+from audit_log.addresses import Network
+from audit_log.record import UNKNOWN_TOKEN, AuditRecord, Outcome
 
 WILDCARD: Final = "*"
 
@@ -21,6 +22,8 @@ class RecordFilter:
 
     token_name: str | None = None
     token_id: UUID | None = None
+    unknown_tokens: bool | None = None
+    """Made with an unknown token, or, if false, not made with one."""
     method: str | None = None
     status: range | None = None
     """A range of status codes, without a step."""
@@ -29,7 +32,7 @@ class RecordFilter:
     """A prefix of the path; or, with a `*` in it, the whole path, `*` standing for any text."""
     tool: str | None = None
     invocation_id: UUID | None = None
-    client_ip: IPv4Network | IPv6Network | None = None
+    client_ip: Network | None = None
     since: datetime | None = None
     """Arrived then or later."""
     until: datetime | None = None
@@ -39,6 +42,7 @@ class RecordFilter:
         """Say whether *record* meets all conditions."""
         return (
             self._matches_values(record)
+            and self.unknown_tokens in {None, _is_of_an_unknown_token(record)}
             and (self.status is None or record.status_code in self.status)
             and (self.path is None or _path_matches(self.path, record.path))
             and (self.client_ip is None or _lies_in(self.client_ip, record.client_ip))
@@ -63,6 +67,10 @@ class RecordFilter:
 EVERYTHING: Final = RecordFilter()
 
 
+def _is_of_an_unknown_token(record: AuditRecord) -> bool:
+    return record.token_id is None and (record.token_name or "").startswith(UNKNOWN_TOKEN)
+
+
 def _path_matches(wanted: str, path: str) -> bool:
     """Say whether *path* is as *wanted*; the time is linear for every pattern."""
     if WILDCARD not in wanted:
@@ -79,5 +87,5 @@ def _path_matches(wanted: str, path: str) -> bool:
     return at <= end
 
 
-def _lies_in(network: IPv4Network | IPv6Network, address: str | None) -> bool:
+def _lies_in(network: Network, address: str | None) -> bool:
     return address is not None and ip_address(address) in network

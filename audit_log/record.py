@@ -143,6 +143,10 @@ def new_record_id() -> UUID:
     return uuid7()
 
 
+UNKNOWN_TOKEN: Final = "Unknown token ("
+"""What the names of unknown tokens begin with. A client can invent any number of them."""
+
+
 def unknown_token_name(token_hash: str) -> str:
     """Return the name under which calls of an unknown token are recorded."""
-    return f"Unknown token ({token_hash[:8]})"
+    return f"{UNKNOWN_TOKEN}{token_hash[:8]})"

@@ -14,6 +14,7 @@ ROLES: Final = ("viewer", "operator", "admin")
 UNKNOWN: Final = "unknown token"
 EXPIRED: Final = "token has expired"
 REVOKED: Final = "token has been revoked"
+NOT_LOOKED_UP: Final = "token could not be looked up in time"
 
 DEFAULT_TOKEN_QUERY: Final = (
     "SELECT id, name, role, expires_at, revoked_at FROM mcp_tokens WHERE token_hash = $1"

@@ -19,8 +19,8 @@ from benchmarks.sidecar import Sidecar
 from benchmarks.stage import Stage, open_stage
 from benchmarks.verdict import Goal, verdict
 
-_OLD: Final = "b1612d3"
-_THIS: Final = "this build"
+OLD: Final = "b1612d3"
+THIS: Final = "this build"
 _BODY_BYTES: Final = 100_000
 _MANY: Final = 256
 _BODY_PATH: Final = "/api/v1/body"
@@ -39,7 +39,7 @@ per call, writer included; both builds run on the same core, in turns, on the sa
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--revision", default=_OLD, help="the older build")
+    options.add_argument("--revision", default=OLD, help="the older build")
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--seconds", type=float, default=2)
     chosen = options.parse_args()
@@ -81,8 +81,8 @@ def _targets() -> Mapping[str, Target]:
 
 def _sidecars(stage: Stage, revision: str) -> Mapping[str, tuple[Sidecar, str]]:
     """Start a sidecar of each build, each with a database of its own; return them with a token."""
-    old = _checked_out(revision, stage.place / "old-build")
-    builds = {revision: old, _THIS: CHECKOUT}
+    old = checked_out(revision, stage.place / "old-build")
+    builds = {revision: old, THIS: CHECKOUT}
     sidecars = {}
     for number, (name, build) in enumerate(builds.items()):
         database = stage.database(f"database-{number}")
@@ -91,7 +91,7 @@ def _sidecars(stage: Stage, revision: str) -> Mapping[str, tuple[Sidecar, str]]:
     return sidecars
 
 
-def _checked_out(revision: str, place: Path) -> Path:
+def checked_out(revision: str, place: Path) -> Path:
     packages = ("audit_log", "proxy")
     archive = subprocess.run(
         ["git", "archive", revision, *packages], cwd=CHECKOUT, check=True, stdout=subprocess.PIPE
@@ -120,8 +120,8 @@ def _contestants(
 
 def _ratio(series: Mapping[str, Series]) -> float:
     """Return the processor time per call of this build as a share of the other's."""
-    [old] = [each for name, each in series.items() if name != _THIS]
-    return series[_THIS].cpu_us / old.cpu_us
+    [old] = [each for name, each in series.items() if name != THIS]
+    return series[THIS].cpu_us / old.cpu_us
 
 
 def _table(measured: Mapping[str, Mapping[str, Series]]) -> str:
@@ -131,7 +131,7 @@ def _table(measured: Mapping[str, Mapping[str, Series]]) -> str:
             name,
             f"{each.per_second:,.0f}",
             f"{each.cpu_us:.1f}",
-            f"{_ratio(series):.2f}" if name == _THIS else "1",
+            f"{_ratio(series):.2f}" if name == THIS else "1",
             f"{each.memory_mib:.0f}",
         )
         for what, series in measured.items()
@@ -151,7 +151,7 @@ def _verdict(measured: Mapping[str, Mapping[str, Series]], revision: str) -> str
     memory = Goal(
         f"memory at {_MANY} connections",
         many[revision].memory_mib,
-        many[_THIS].memory_mib,
+        many[THIS].memory_mib,
         is_limit=True,
         unit=" MiB",
     )

@@ -154,8 +154,8 @@ def _table(found: dict[str, list[Passage]]) -> str:
     )
 
 
-async def _nobody(_token_hash: str) -> Token | None:
-    return None
+async def _nobody(hashes: Sequence[str]) -> dict[str, Token | None]:
+    return dict.fromkeys(hashes)
 
 
 if __name__ == "__main__":

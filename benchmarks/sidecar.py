@@ -58,7 +58,7 @@ def running_sidecar(
             "PROXY_PORT": "0",
             "PROXY_OPS_PORT": "0",
             "PROXY_JOURNAL_DIR": str(directory / "journal"),
-            _ring_setting(build): ring,
+            ring_setting(build): ring,
             **settings,
         }
         command: list[str | Path] = [as_shipped() / "bin" / "python", "-m", "proxy"]
@@ -72,7 +72,7 @@ def running_sidecar(
             )
 
 
-def _ring_setting(build: Path | str) -> str:
+def ring_setting(build: Path | str) -> str:
     """Return what *build* calls the folder of its ring; before 0.2.0 that was its head."""
     said = (Path(build) / "proxy" / "settings.py").read_text()
     return "PROXY_JOURNAL_RING_DIR" if "journal_ring_dir" in said else "PROXY_JOURNAL_HEAD_DIR"

@@ -164,8 +164,8 @@ async def _moved(journal: Journal, *, at_most: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def _nobody(_token_hash: str) -> Token | None:
-    return None
+async def _nobody(hashes: Sequence[str]) -> dict[str, Token | None]:
+    return dict.fromkeys(hashes)
 
 
 if __name__ == "__main__":

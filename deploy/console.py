@@ -11,11 +11,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-PROGRAM: Final = "podwarden-audit"
-DISTRIBUTION: Final = "podwarden-audit-sidecar"
+from audit_log.process.program import PROGRAM, add_version
+
 _WRONG_USAGE: Final = 2
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell says it
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
@@ -27,17 +26,13 @@ class Command:
 
     summary: str
     module: str
-    takes_arguments: bool = True
-    """Whether `main` parses arguments, and its name in usage lines, which it is then given."""
     words: tuple[str, ...] = ()
     """What comes before the arguments, where one `main` knows several commands."""
 
 
 COMMANDS: Final = {
-    "proxy": Command("run the sidecar, until stopped", "proxy.__main__", takes_arguments=False),
-    "api": Command(
-        "run the audit API, until stopped", "audit_api.__main__", takes_arguments=False
-    ),
+    "proxy": Command("run the sidecar, until stopped", "proxy.__main__"),
+    "api": Command("run the audit API, until stopped", "audit_api.__main__"),
     "ingest": Command(
         "bring records from NATS into PostgreSQL, until stopped",
         "audit_log.__main__",
@@ -91,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
+    add_version(parser)
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")
     parser.add_argument(
         "arguments", metavar="…", nargs=argparse.REMAINDER, help="what the command takes"
@@ -99,23 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _version() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "(a checkout that is not installed)"
-
-
 def _run(name: str, arguments: Sequence[str]) -> int:
     command = COMMANDS[name]
-    if command.takes_arguments:
-        # A main that knows several commands adds the command's name to usage lines itself.
-        program = PROGRAM if command.words else f"{PROGRAM} {name}"
-        return int(import_module(command.module).main([*command.words, *arguments], program))
-    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {name}", description=command.summary)
-    parser.parse_args(arguments)
-    import_module(command.module).main()
-    return 0
+    # A main that knows several commands adds the command's name to usage lines itself.
+    program = PROGRAM if command.words else f"{PROGRAM} {name}"
+    return int(import_module(command.module).main([*command.words, *arguments], program))
 
 
 if __name__ == "__main__":

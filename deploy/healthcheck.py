@@ -12,7 +12,8 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 from yarl import URL
 
 from audit_api.settings import AuditApiSettings
-from audit_log.process.settings import IngestSettings, read_settings
+from audit_log.process.reading import read_settings
+from audit_log.process.settings import IngestSettings
 from proxy.settings import ProxySettings
 
 _FIRST_PROCESS: Final = Path("/proc/1/cmdline")

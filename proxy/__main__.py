@@ -4,18 +4,19 @@ import asyncio
 import gc
 import os
 import signal
+import sys
+from collections.abc import Sequence
 
 import structlog
 import uvloop
 
 from audit_log.errors import CredentialsFileError
+from audit_log.process.background import BackgroundTasks
+from audit_log.process.files import raise_file_limit
 from audit_log.process.logs import set_up_logs
-from audit_log.process.settings import (
-    AuditLogSettings,
-    NatsSettings,
-    outdated_settings,
-    read_settings,
-)
+from audit_log.process.program import parse_no_arguments
+from audit_log.process.reading import SettingsReading, stop
+from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
 from proxy.delivery.orphaned import draining_orphaned
@@ -23,20 +24,30 @@ from proxy.journal import JournalError
 from proxy.service import check_tls_files, instance_of, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.tracing import TracingUnavailableError
-from proxy.workers import LEASH_VARIABLE, stop_without_supervisor, supervise, workers_of
+from proxy.workers import (
+    LEASH_VARIABLE,
+    WorkerFailedError,
+    as_member,
+    supervise,
+    workers_of,
+)
 
 log = structlog.get_logger("proxy")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy") -> int:
     """Serve until SIGTERM or SIGINT; exit with one line if the start fails."""
-    shared = read_settings(AuditLogSettings)
-    settings = read_settings(ProxySettings)
-    nats = read_settings(NatsSettings) if settings.sink is Sink.NATS else None
+    parse_no_arguments(arguments, program, "Forward calls and record them, until stopped.")
+    reading = SettingsReading()
+    shared, settings = reading.read(AuditLogSettings), reading.read(ProxySettings)
+    needs_nats = settings is not None and settings.sink is Sink.NATS
+    nats = reading.read(NatsSettings) if needs_nats else None
+    if shared is None or settings is None or reading.complaints():
+        stop(reading.complaints())
     set_up_logs(shared.log_format, shared.log_level)
+    raise_file_limit()
     if LEASH_VARIABLE not in os.environ:  # a worker's supervisor has logged it
-        for outdated in outdated_settings(AuditLogSettings, ProxySettings):
-            log.warning("settings.outdated", name=outdated.name, advice=outdated.advice)
+        reading.log_advice()
     try:
         # Before anything starts: each worker would report the same error at each restart.
         check_tls_files(settings)
@@ -52,28 +63,37 @@ def main() -> None:
             uvloop.run(_supervise(shared, settings))
         else:
             uvloop.run(_serve(shared, settings, nats))
-    except (CannotListenError, TlsFilesError, CredentialsFileError) as error:
+    except (
+        CannotListenError,
+        TlsFilesError,
+        CredentialsFileError,
+        WorkerFailedError,
+    ) as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None
     except TracingUnavailableError as error:
         raise SystemExit(f"PROXY_TRACING: {error}") from None
+    return 0
 
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    async with draining_orphaned(shared, settings, instance):
-        await supervise(workers_of(settings, instance))
+    tasks = BackgroundTasks()
+    async with draining_orphaned(shared, settings, instance, tasks) as orphaned:
+        await supervise(workers_of(settings, instance), lambda: orphaned.problem)
 
 
 async def _serve(
     shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None
 ) -> None:
-    stop = asyncio.Event()
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stop_without_supervisor(stop)
-    async with serving(shared, settings, nats) as addresses:
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with (
+        as_member(stopped) as member,
+        serving(shared, settings, nats, member) as addresses,
+    ):
         log.info(
             "service.started",
             host=addresses.calls.host,
@@ -82,9 +102,9 @@ async def _serve(
             ops_port=addresses.ops.port,
             hub_port=addresses.hub and addresses.hub.port,
         )
-        await stop.wait()
+        await stopped.wait()
     log.info("service.stopped")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

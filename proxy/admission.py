@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Protocol
+from typing import Final, NoReturn, Protocol
 
 import msgspec
 
-from audit_log.tokens import UNKNOWN, Token
+from audit_log.addresses import Network
+from audit_log.tokens import NOT_LOOKED_UP, UNKNOWN, Token
 from proxy.audit.exchange import (
     AuditedCall,
     AuditedExchange,
@@ -19,13 +20,17 @@ from proxy.audit.exchange import (
 )
 from proxy.audit.identity import Credentials, TokenRecogniser
 from proxy.audit.tally import Tally
-from proxy.http.errors import RefusedError, TokenRefusedError
-from proxy.http.peers import Network, Peer, client_address
+from proxy.http.errors import RefusedError, TokenRefusedError, TokenUnjudgedError
+from proxy.http.peers import Peer, client_address
 from proxy.http.request import RequestHead
 from proxy.http.target import AuditedPaths
 from proxy.mcp.endpoint import McpAdmission
-from proxy.tokens.cache import TokenCacheUnavailableError
+from proxy.tokens.cache import TokenCacheBusyError, TokenCacheUnavailableError
 from proxy.tokens.memory import MISSING, Missing
+
+UNJUDGED: Final = "token_not_judged"
+"""The kind of oddity that is a call forwarded although its token could not be looked up."""
+AMBIGUOUS: Final = "Authorization is not one `Bearer` token: it is not clear who is calling"
 
 
 class TokenPolicy(StrEnum):
@@ -48,7 +53,10 @@ class Tokens(Protocol):
         """Return what is cached: the token, None if there is none, or MISSING."""
 
     async def identify(self, token_hash: str) -> Token | None:
-        """Look the token up; None if there is none. Raises TokenCacheUnavailableError."""
+        """Look the token up; None if there is none.
+
+        Raises TokenCacheUnavailableError and TokenCacheBusyError.
+        """
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -78,7 +86,7 @@ class Admission:
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
-        client_ip = client_address(peer.address, head.fields, self.trusted)
+        client_ip = client_address(peer, head.fields, self.trusted)
         token_hash = head.fields.derived(self.recogniser.token_hash)
         audited = None
         if token_hash is not Credentials.OTHER and self.audited_paths.cover(head.target):
@@ -99,7 +107,9 @@ class Admission:
         self._tie(exchange, token_hash, call.head)
         if token is not MISSING:
             self._judge(exchange, token)
-        elif not self.cache.is_out_of_reach:
+        elif self.cache.is_out_of_reach:
+            self.tally.oddities[UNJUDGED] += 1
+        else:
             exchange.identification = partial(self._identify, exchange, token_hash)
         return exchange
 
@@ -107,14 +117,21 @@ class Admission:
         try:
             token = await self.cache.identify(token_hash)
         except TokenCacheUnavailableError:
-            return  # the API still validates; the writer resolves the name later
-        self._judge(exchange, token)
+            # The API still validates; the writer resolves the name later.
+            self.tally.oddities[UNJUDGED] += 1
+        except TokenCacheBusyError:
+            # A flood of invented tokens must not be a way past this policy.
+            if self.policy is TokenPolicy.ENFORCE:
+                self._refuse(exchange, NOT_LOOKED_UP, TokenUnjudgedError(NOT_LOOKED_UP))
+            self.tally.oddities[UNJUDGED] += 1
+        else:
+            self._judge(exchange, token)
 
     def _audited(self, call: AuditedCall) -> tuple[AuditedExchange, str]:
         """Return the exchange of *call* and the hash of its token."""
         exchange = AuditedExchange(self.recorder, self.tally, call, self.observers)
         if isinstance(call.token_hash, Credentials):
-            refusal = RefusedError("several Authorization fields: it is not clear who is calling")
+            refusal = RefusedError(AMBIGUOUS)
             exchange.end(refusal.outcome, refusal.status)
             raise refusal
         return exchange, call.token_hash
@@ -128,7 +145,9 @@ class Admission:
         exchange.token = token
         complaint = token.refusal(exchange.created_at) if token else UNKNOWN
         if complaint and self.policy is TokenPolicy.ENFORCE:
-            self.tally.refused_tokens[complaint] += 1
-            refusal = TokenRefusedError(complaint)
-            exchange.end(refusal.outcome, refusal.status)
-            raise refusal
+            self._refuse(exchange, complaint, TokenRefusedError(complaint))
+
+    def _refuse(self, exchange: AuditedExchange, reason: str, refusal: RefusedError) -> NoReturn:
+        self.tally.refused_tokens[reason] += 1
+        exchange.end(refusal.outcome, refusal.status)
+        raise refusal

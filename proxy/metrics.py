@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from audit_log.tokens import EXPIRED, REVOKED, UNKNOWN
+from audit_log.tokens import EXPIRED, NOT_LOOKED_UP, REVOKED, UNKNOWN
 from proxy.audit.tally import Tally
 from proxy.delivery.retention import RetentionUpkeep
-from proxy.delivery.writer import Writer
+from proxy.delivery.writer import TASK, Writer
 from proxy.journal import Journal
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED
@@ -19,7 +19,7 @@ from proxy.telemetry.webhook.sender import REFUSED
 from proxy.tokens.cache import TokenCache
 
 PREFIX = "podwarden_audit"
-REFUSALS = (UNKNOWN, EXPIRED, REVOKED)
+REFUSALS = (UNKNOWN, EXPIRED, REVOKED, NOT_LOOKED_UP)
 SPAN_FATES = (DELIVERED, DROPPED, UNSAMPLED)
 EVENT_FATES = (DELIVERED, DROPPED, REFUSED)
 # Old names of metrics, by their new ones: kept for version 0.2, for dashboards and alerts.
@@ -82,6 +82,7 @@ class SidecarCollector(Collector):
             ("quarantined", self._writer.quarantined),
             ("lost", self._journal.intake.refused + self._journal.damaged),
             ("unprotected", self._journal.intake.unprotected),
+            ("beyond_share", self._journal.intake.losses.beyond_share),
         ):
             records.add_metric([fate], count)
             if fate in OLD_FATES:
@@ -119,7 +120,7 @@ class SidecarCollector(Collector):
         yield "last_gap_timestamp_seconds", "When a gap was last written, or 0", last_gap
         yield "is_ready", "1 while calls are accepted", float(self._health.is_accepting)
         yield "problems", "Reasons that /readyz gives", len(self._health.report()[1])
-        is_degraded = self._writer.problem is not None
+        is_degraded = self._writer.problem is not None or self._health.tasks.is_failing(TASK)
         yield "is_degraded", "1 while records cannot be written", float(is_degraded)
 
 

@@ -2,25 +2,31 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from aiohttp import web
 from yarl import URL
 
 from audit_log.delivery import Sink
-from audit_log.naming import FindToken
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from audit_log.schema.partitions import keep_partitions
-from proxy.admission import Admission
+from proxy.admission import Admission, TokenPolicy
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.delivery.orphaned import draining_orphaned
@@ -35,6 +41,7 @@ from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.metrics import ForecastCollector, SidecarCollector
+from proxy.relay.client_limit import ClientLimit, most_idle
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
@@ -42,7 +49,8 @@ from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import ProxySettings
 from proxy.telemetry.health import Health
 from proxy.telemetry.observers import Observers, observing
-from proxy.tokens.cache import TokenCache
+from proxy.tokens.cache import TokenCache, TokenCacheLimits
+from proxy.workers import Member, State
 
 APPLICATION = "podwarden-audit-proxy"
 
@@ -58,27 +66,34 @@ class Addresses:
 
 @asynccontextmanager
 async def serving(
-    shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None = None
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    nats: NatsSettings | None = None,
+    member: Member | None = None,
 ) -> AsyncIterator[Addresses]:
     """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
 
-    Records go to PostgreSQL, or to the stream of *nats* if given.
+    Records go to PostgreSQL, or to the stream of *nats* if given. *member* is this worker among
+    several.
 
     Raises CannotListenError, JournalError, TlsFilesError and TracingUnavailableError.
     """
-    health, tally = Health(), Tally()
+    health, tally = _health(member), Tally()
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
-        cache = await _cache(stack, tokens, health)
+        cache = await _cache(stack, tokens, settings, health)
         journal = await stack.enter_async_context(_journal(settings, instance))
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
         sink = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
-        find = tokens.find if nats is None else None
-        writer = await _writer(stack, settings, journal, sink, find, observers)
+        find = tokens.find_together if nats is None else None
+        writer = Writer(journal, sink, find, observers.gap_found)
+        _ = await stack.enter_async_context(
+            writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
+        )
         health.problems = [
             lambda: writer.problem,
             lambda: journal.problem,
@@ -88,22 +103,46 @@ async def serving(
         ops_address = await stack.enter_async_context(
             serving_ops(
                 health.report,
+                lambda: [*health.tasks.dead, *journal.dead],
                 SidecarCollector(tally, journal, writer, cache, health),
                 ForecastCollector(retention),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
             )
         )
-        calls = ToolCalls(ToolCallsInFlight(), journal, instance)
-        hub_address = await _hub(stack, settings, calls, tally)
+        calls = _tool_calls(member, journal, instance)
+        clients = ClientLimit(files_for_connections(), tally.oddities)
+        health.problems.append(lambda: clients.problem)
+        hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, cache, journal, calls, tally, observers)
-        address = await _calls(stack, settings, admission, health)
+        address = await _calls(stack, settings, clients, admission, health)
         await _orphaned(stack, shared, settings, observers, health)
-        health.is_accepting = True
-        try:
+        with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
-        finally:
-            health.is_accepting = False
+
+
+def _health(member: Member | None) -> Health:
+    health = Health()
+    if member is not None:
+        health.others = member.problems
+        member.state = lambda: State(health.is_accepting, health.own_reasons())
+    return health
+
+
+def _tool_calls(member: Member | None, journal: Journal, instance: str) -> ToolCalls:
+    elsewhere = None if member is None else member.elsewhere
+    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
+
+
+@contextmanager
+def _accepting(health: Health, member: Member | None) -> Iterator[None]:
+    health.is_accepting = True
+    if member is not None:
+        member.show()
+    try:
+        yield
+    finally:
+        health.is_accepting = False
 
 
 def instance_of(settings: ProxySettings) -> str:
@@ -129,9 +168,17 @@ async def _tokens(
     return TokenTable(database, settings.token_query)
 
 
-async def _cache(stack: AsyncExitStack, tokens: TokenTable, health: Health) -> TokenCache:
-    cache = TokenCache(tokens)
-    await stack.enter_async_context(health.watched(cache.run(tokens.changes), "token-cache"))
+async def _cache(
+    stack: AsyncExitStack, tokens: TokenTable, settings: ProxySettings, health: Health
+) -> TokenCache:
+    limits = TokenCacheLimits()
+    if settings.token_policy is TokenPolicy.OBSERVE:
+        # The API judges: a call waits for its name no longer than a look-up takes.
+        limits = TokenCacheLimits(turn_seconds=limits.lookup_seconds)
+    cache = TokenCache(tokens, limits=limits)
+    _ = await stack.enter_async_context(
+        health.tasks.running(partial(cache.run, tokens.changes), "token-cache")
+    )
     return cache
 
 
@@ -152,7 +199,9 @@ async def _database(stack: AsyncExitStack, shared: AuditLogSettings, health: Hea
     database = await stack.enter_async_context(
         open_database(url, connections=1, application=APPLICATION)
     )
-    await stack.enter_async_context(health.watched(keep_partitions(database), "partitions"))
+    _ = await stack.enter_async_context(
+        health.tasks.running(partial(keep_partitions, database), "partitions")
+    )
     return database
 
 
@@ -169,7 +218,7 @@ async def _retention(
         may_cut_short=shared.shorten_retention,
         budget_nears=observers.announcer.budget_nears if observers.announcer else None,
     )
-    await stack.enter_async_context(health.watched(upkeep.run(), "retention"))
+    _ = await stack.enter_async_context(health.tasks.running(upkeep.run, "retention"))
     return upkeep
 
 
@@ -180,19 +229,6 @@ async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
 
     jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
     return Publisher(jetstream)
-
-
-async def _writer(
-    stack: AsyncExitStack,
-    settings: ProxySettings,
-    journal: Journal,
-    sink: Sink,
-    find: FindToken | None,
-    observers: Observers,
-) -> Writer:
-    writer = Writer(journal, sink, find, observers.gap_found)
-    _ = await stack.enter_async_context(writing(writer, drain_seconds=settings.stop_seconds))
-    return writer
 
 
 def _admission(
@@ -240,6 +276,7 @@ async def _upstream(
         connect_timeout_seconds=settings.connect_timeout_seconds,
         response_timeout_seconds=settings.response_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
+        max_idle=most_idle(files_for_connections()),
     )
     is_secure = url.startswith("https:")
     tls = client_context(settings.upstream_ca_file, shown) if is_secure else None
@@ -254,7 +291,9 @@ async def _orphaned(
     health: Health,
 ) -> None:
     orphaned = await stack.enter_async_context(
-        draining_orphaned(shared, settings, instance_of(settings), observers.gap_found)
+        draining_orphaned(
+            shared, settings, instance_of(settings), health.tasks, observers.gap_found
+        )
     )
     health.problems.append(lambda: orphaned.problem)
 
@@ -265,13 +304,17 @@ async def _tls(
     if settings.tls is None:
         return None
     tls = ListenerTls(settings.tls)
-    await stack.enter_async_context(tls.following())
+    await stack.enter_async_context(tls.following(health.tasks))
     health.problems.append(lambda: tls.problem)
     return tls.context
 
 
 async def _hub(
-    stack: AsyncExitStack, settings: ProxySettings, calls: ToolCalls, tally: Tally
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    clients: ClientLimit,
+    calls: ToolCalls,
+    tally: Tally,
 ) -> Address | None:
     """Listen in place of the Hub, if there is one; nothing else depends on it."""
     if settings.hub_url is None:
@@ -285,7 +328,7 @@ async def _hub(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(service, settings),
+            _runner(service, settings, clients),
             Address(settings.hub_host, settings.hub_port),
             "PROXY_HUB_HOST, PROXY_HUB_PORT",
             is_shared=settings.shares_port,
@@ -294,7 +337,11 @@ async def _hub(
 
 
 async def _calls(
-    stack: AsyncExitStack, settings: ProxySettings, admission: Admission, health: Health
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    clients: ClientLimit,
+    admission: Admission,
+    health: Health,
 ) -> Address:
     """Listen for calls, last of all: what they need is there."""
     service = Service(
@@ -306,16 +353,20 @@ async def _calls(
     )
     return await stack.enter_async_context(
         listening(
-            _runner(service, settings),
+            _runner(service, settings, clients, await _tls(stack, settings, health)),
             Address(settings.host, settings.port),
             "PROXY_HOST, PROXY_PORT",
             is_shared=settings.shares_port,
-            tls=await _tls(stack, settings, health),
         )
     )
 
 
-def _runner(service: Service, settings: ProxySettings) -> web.ServerRunner:
+def _runner(
+    service: Service,
+    settings: ProxySettings,
+    clients: ClientLimit,
+    tls: ssl.SSLContext | None = None,
+) -> web.ServerRunner:
     """Return what aiohttp runs: it asks the server for a protocol per connection, and to stop."""
-    server = RelayServer(service, idle_seconds=settings.client_idle_seconds)
+    server = RelayServer(service, clients, idle_seconds=settings.client_idle_seconds, tls=tls)
     return web.ServerRunner(cast("web.Server", server), shutdown_timeout=settings.stop_seconds)

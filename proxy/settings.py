@@ -2,7 +2,6 @@
 
 import re
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -10,10 +9,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 from yarl import URL
 
+from audit_log.addresses import Network, read_network
 from audit_log.process.environment import Formerly, Settings
 from audit_log.process.shared_settings import (
     LOOPBACK,
     ListenerSettings,
+    ListenHost,
     ListenPort,
     OpsPort,
     OpsSettings,
@@ -24,7 +25,6 @@ from audit_log.process.shared_settings import (
 from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import TOKEN_PREFIX
 from proxy.admission import TokenPolicy
-from proxy.http.peers import Network
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
@@ -84,7 +84,7 @@ class HubSettings(Settings):
     hub_url: str | None = Field(
         default=None, description="the real Hub; when set, its tunnel is relayed and observed"
     )
-    hub_host: str = Field(
+    hub_host: ListenHost = Field(
         default=LOOPBACK, description="address to enter in PodWarden in place of the Hub's"
     )
     hub_port: Port = Field(default=8105, description="its port; 0 takes any free one")
@@ -155,7 +155,8 @@ class ClientSettings(Settings):
     """How long clients may take, and which of them are trusted proxies."""
 
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
-        default=(), description="networks whose `X-Forwarded-…` are believed, comma separated"
+        default=(),
+        description="networks whose `X-Forwarded-…` and `Forwarded` are believed, comma separated",
     )
     body_timeout_seconds: float = Field(
         default=300, gt=0, description="for the next piece of a request's body, then 408"
@@ -168,7 +169,7 @@ class ClientSettings(Settings):
     @classmethod
     def _networks(cls, value: object) -> object:
         try:
-            return tuple(ip_network(str(network), strict=False) for network in _listed(value))
+            return tuple(read_network(str(network)) for network in _listed(value))
         except ValueError:
             raise ValueError("must be networks such as 10.0.0.0/8, comma separated") from None
 

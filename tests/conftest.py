@@ -24,12 +24,14 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLo
 
 
 LONGEST_FIRST = (
-    *("browser/test_page_for_everyone.py", "mcp/test_attribution.py", "mcp/test_sessions.py"),
+    *("browser/test_page_for_everyone.py", "end_to_end/test_make_run.py"),
+    *("integration/test_audit_api_openapi.py", "integration/test_fault_database_away.py"),
     *("integration/test_purge.py", "integration/test_conversion.py", "mcp/test_conformance.py"),
-    *("integration/test_nats.py", "integration/test_fault_database_away.py"),
-    *("integration/test_postgres_launcher.py", "end_to_end/test_make_run.py"),
+    *("mcp/test_sessions.py", "mcp/test_attribution.py", "browser/test_page_trouble.py"),
+    *("integration/test_audit_api_export.py", "integration/test_audit_api_stream.py"),
+    *("integration/test_nats.py", "integration/test_postgres_launcher.py"),
     *("integration/test_workers.py", "integration/test_fault_killed.py"),
-    *("browser/test_page_trouble.py", "integration/test_operate_document.py"),
+    *("integration/test_relay_pressure.py", "integration/test_operate_document.py"),
     *("integration/test_tracing.py", "integration/test_webhook.py"),
 )
 """The files that take longest: begun last, one of them would keep one worker busy alone."""

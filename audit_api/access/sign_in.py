@@ -1,5 +1,6 @@
 """Signing in and out: a browser exchanges a token for a session cookie that is HttpOnly."""
 
+import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -11,12 +12,14 @@ from aiohttp import hdrs, web
 from audit_api.access.credentials import credentials_of
 from audit_api.access.gate import Gate
 from audit_api.access.sessions import COOKIE, LIFETIME
-from audit_api.errors import ForbiddenError, InvalidParametersError
+from audit_api.errors import BodyTimedOutError, ForbiddenError, InvalidParametersError
 from audit_api.responses import empty_response, json_response
 
 SESSION_PATH: Final = "/settings/mcp/activity/session"
 CSRF_FIELD: Final = "X-Requested-With"
 CSRF_VALUE: Final = "activity-log"
+BODY_SECONDS: Final = 10.0
+"""How long the body of a request may take: it holds one token."""
 _HTTPS: Final = "https"
 
 
@@ -45,7 +48,12 @@ class SignIn:
     async def _sign_in(self, request: web.Request) -> web.Response:
         _refuse_other_pages(request)
         try:
-            body = msgspec.json.decode(await request.read(), type=_SignIn)
+            async with asyncio.timeout(BODY_SECONDS):
+                content = await request.read()
+        except TimeoutError:
+            raise BodyTimedOutError("The body of the request does not come") from None
+        try:
+            body = msgspec.json.decode(content, type=_SignIn)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise InvalidParametersError.of(
                 "token", "Input should be a JSON object with a token", "json_invalid", "body"

@@ -65,18 +65,27 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class UsedToken(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One token in use, with its calls in the last 30 days."""
+    """One token in use, or all unknown ones, with the calls of the last 30 days."""
 
     token_name: str
     token_id: UUID | None
     last_used: Moment
     calls_30d: int
     refused_30d: int
+    unknown_tokens: int | None
+    """How many unknown tokens these are; null for one token."""
 
     @classmethod
     def of(cls, use: TokenUse) -> Self:
         """Return *use* as callers get it."""
-        return cls(use.token_name, use.token_id, timestamp(use.last_used), use.calls, use.refused)
+        return cls(
+            use.token_name,
+            use.token_id,
+            timestamp(use.last_used),
+            use.calls,
+            use.refused,
+            use.unknown_tokens,
+        )
 
 
 class MissingEntries(

@@ -1,7 +1,8 @@
 """The OpenAPI document, built from the declarations that also route and validate requests."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, get_args
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
@@ -67,8 +68,7 @@ def _kinds(endpoint: Endpoint) -> list[Any]:
 
 def _alternatives(kind: Any) -> Sequence[Any]:
     """Return the members of a union of arrays, for which msgspec makes no schema."""
-    is_union = getattr(kind, "__origin__", None) is None and get_args(kind)
-    return get_args(kind) if is_union else (kind,)
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 def _operation(endpoint: Endpoint, schemas: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ class _PageEnd(msgspec.Struct, frozen=True, array_like=True):
     """The digest of the query: a cursor continues that query and no other."""
     place: Place
 
+    def __post_init__(self) -> None:
+        self.place.check()
+
 
 def page_cursor(query: object, place: Place) -> str:
     """Return the cursor of the page of *query* that begins after *place*."""
@@ -75,7 +78,7 @@ def check_standpoint(standpoint: Standpoint, now: Snapshot, place: str, name: st
     """
     if standpoint.seen.cluster != now.cluster:
         problem = "This mark is of another database"
-    elif standpoint.seen.end > now.end:
+    elif standpoint.end > now.end:
         problem = "This mark is ahead of the database, which was restored to an earlier state"
     else:
         return
@@ -94,7 +97,7 @@ def _opened(text: str, kind: type[Kind]) -> Kind | None:
         return None
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):  # not JSON, not UTF-8, too deep
         return None
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_api.errors import InvalidParametersError
 from audit_api.formats.export_formats import ExportFormat
-from audit_api.query.values import Id, Limit, Moment, Network, Status, Text
+from audit_api.query.values import ClientNetwork, Flag, Id, Limit, Moment, Status, Text
 from audit_log.filters import RecordFilter
 from audit_log.postgres.search import DEFAULT_LIMIT
 from audit_log.record import Outcome, ToolOutcome
@@ -51,6 +51,10 @@ class Filters(Span):
         default=None, description="the token's name at the time of the call"
     )
     token_id: Id | None = Field(default=None, description="the token's id")
+    unknown_tokens: Flag | None = Field(
+        default=None,
+        description="`true`: only calls with unknown tokens; `false`: only others",
+    )
     method: Text | None = Field(default=None, description="HTTP method, or TOOL; case-sensitive")
     status: Status | None = Field(default=None, description="a status code, or a class like `4xx`")
     outcome: Outcome | None = Field(default=None, description="how the call ended")
@@ -62,7 +66,7 @@ class Filters(Span):
     invocation_id: Id | None = Field(
         default=None, description="the tool call that caused the call"
     )
-    client_ip: Network | None = Field(
+    client_ip: ClientNetwork | None = Field(
         default=None, description="the caller's address, or a network that contains it"
     )
 
@@ -90,6 +94,10 @@ class InvocationsParams(Page, Span):
         default=None, description="the token's name at the time of the call"
     )
     token_id: Id | None = Field(default=None, description="the token's id")
+    unknown_tokens: Flag | None = Field(
+        default=None,
+        description="`true`: only calls with unknown tokens; `false`: only others",
+    )
     outcome: ToolOutcome | None = Field(default=None, description="how the tool call ended")
 
 

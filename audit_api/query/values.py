@@ -5,13 +5,14 @@ Each type below holds both its parser and its schema. Parsers raise PydanticCust
 
 import re
 from datetime import UTC, datetime
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from audit_log.addresses import Network, read_network
+from audit_log.postgres.rows import EARLIEST, LATEST
 from audit_log.postgres.search import DEFAULT_LIMIT
 
 MAX_LIMIT: Final = 500
@@ -27,8 +28,6 @@ _CIDR: Final = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
 _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 # An unescaped `+` arrives as a space: "…T03:42:00 00:00" is unambiguous.
 _LOST_PLUS: Final = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")
-_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
-_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def read_limit(text: str) -> int:
@@ -69,17 +68,14 @@ def read_status(text: str) -> range:
     return range(int(text), int(text) + 1)
 
 
-def read_network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network in *text*: an address, or CIDR notation; host bits may be set."""
+def read_client_network(text: str) -> Network:
+    """Return the network in *text*: an address as it stands in a log, or CIDR notation."""
     try:
-        network = ip_network(text, strict=False)
+        return read_network(text)
     except ValueError:
         raise PydanticCustomError(
             "network", "Input should be an IP address or a network like 10.0.0.0/8"
         ) from None
-    if isinstance(network, IPv6Network) and network.network_address.scope_id is not None:
-        raise PydanticCustomError("network", "Input should have no IPv6 zone")
-    return network
 
 
 def read_moment(text: str) -> datetime:
@@ -92,8 +88,14 @@ def read_moment(text: str) -> datetime:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    # Python cannot convert the first and the last day of its calendar to another time zone.
-    return min(max(moment, _EARLIEST), _LATEST)
+    return min(max(moment, EARLIEST), LATEST)
+
+
+def read_flag(text: str) -> bool:
+    """Return whether *text* is `true`; anything but `true` and `false` is refused."""
+    if text not in {"true", "false"}:
+        raise PydanticCustomError("bool_parsing", "Input should be `true` or `false`")
+    return text == "true"
 
 
 def read_text(text: str) -> str:
@@ -117,9 +119,9 @@ Limit = Annotated[
 ]
 Id = Annotated[UUID, PlainValidator(read_uuid), _described(type="string", format="uuid")]
 Status = Annotated[range, PlainValidator(read_status), _described(type="string", pattern=_STATUS)]
-Network = Annotated[
-    IPv4Network | IPv6Network,
-    PlainValidator(read_network),
+ClientNetwork = Annotated[
+    Network,
+    PlainValidator(read_client_network),
     _described(
         type="string",
         anyOf=[{"format": "ipv4"}, {"format": "ipv6"}, {"pattern": _CIDR}],
@@ -129,6 +131,7 @@ Network = Annotated[
 Moment = Annotated[
     datetime, PlainValidator(read_moment), _described(type="string", format="date-time")
 ]
+Flag = Annotated[bool, PlainValidator(read_flag), _described(type="boolean")]
 Text = Annotated[
     str,
     PlainValidator(read_text),

@@ -23,7 +23,7 @@ from audit_log.errors import StoreError
 from audit_log.filters import RecordFilter
 from audit_log.postgres.arrivals import CHANNEL, Snapshot, Standpoint, Step, read_on, snapshot_now
 from audit_log.postgres.database import Database
-from audit_log.process.background import in_background
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
 
 STEP_RECORDS: Final = 500
@@ -53,7 +53,6 @@ class Tail:
         self._has_subscribers = asyncio.Event()
         self._news = asyncio.Event()
         self._is_over = False
-        self.has_died = False
 
     @asynccontextmanager
     async def subscribed(self, wanted: RecordFilter) -> AsyncIterator[Subscriber]:
@@ -87,12 +86,6 @@ class Tail:
         self._is_over = True
         for subscriber in self._joining | self._subscribers:
             subscriber.end()
-
-    def note_end(self, error: BaseException | None) -> None:
-        """Log that a task of the tail has ended, which is a defect, and end all subscribers."""
-        self.has_died = True
-        log.critical("tail.died", error=repr(error))
-        self.end()
 
     async def watch(self) -> None:
         """Look for new records whenever there are subscribers, after a notification or a pause."""
@@ -166,12 +159,12 @@ class Tail:
 
 
 @asynccontextmanager
-async def tailing(database: Database) -> AsyncIterator[Tail]:
-    """Run a tail beside the block; end its subscribers when the block ends."""
+async def tailing(database: Database, tasks: BackgroundTasks) -> AsyncIterator[Tail]:
+    """Run a tail beside the block, by two of *tasks*; end its subscribers when the block ends."""
     tail = Tail(database)
     async with (
-        in_background(tail.watch(), "audit-tail", tail.note_end),
-        in_background(tail.follow_notifications(), "audit-tail-notifications", tail.note_end),
+        tasks.running(tail.watch, "audit-tail"),
+        tasks.running(tail.follow_notifications, "audit-tail-notifications"),
     ):
         try:
             yield tail

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from audit_log.process.program import add_version
 from audit_log.tokens import ROLES
 
 _DESCRIPTION: Final = "Make and keep the schema, and tokens where PodWarden has no table."
@@ -18,6 +19,7 @@ def parse(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
     Exits with 2 and a usage line if they are wrong, with 0 after `--help`.
     """
     parser = argparse.ArgumentParser(prog=program, description=_DESCRIPTION)
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True)
     _add(commands, "migrate", "bring the schema up to date")
     purge = _add(

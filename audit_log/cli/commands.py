@@ -3,7 +3,8 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Final
 
 from audit_log.cli.arguments import parse
@@ -18,15 +19,16 @@ from audit_log.nats.jetstream import check_files
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.logs import set_up_logs
+from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import (
     AuditLogSettings,
     IngestSettings,
     NatsSettings,
-    read_settings,
 )
 from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
 
+Work = Callable[[], Coroutine[object, object, None]]
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 
 
@@ -36,15 +38,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m audit
     Usage lines call the command *program*.
     """
     options = parse(arguments, program)
-    settings = read_settings(AuditLogSettings)
-    set_up_logs(settings.log_format, settings.log_level)
+    reading = SettingsReading()
+    work = _ingest(reading) if options.command == "ingest" else _command(reading, options)
     try:
-        if options.command == "ingest":
-            nats, ingest = read_settings(NatsSettings), read_settings(IngestSettings)
-            check_files(nats)
-            asyncio.run(serve(settings, nats, ingest))
-        else:
-            asyncio.run(_run(options, settings))
+        asyncio.run(work())
     except StoreError as error:
         sys.stderr.write(f"{_complaint(error)}\n")
         return 1
@@ -54,6 +51,33 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m audit
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0
+
+
+def _ingest(reading: SettingsReading) -> Work:
+    shared, nats = reading.read(AuditLogSettings), reading.read(NatsSettings)
+    settings = reading.read(IngestSettings)
+    if shared is None or nats is None or settings is None or reading.complaints():
+        stop(reading.complaints())
+    _begin(reading, shared)
+
+    async def work() -> None:
+        check_files(nats)
+        await serve(shared, nats, settings)
+
+    return work
+
+
+def _command(reading: SettingsReading, options: argparse.Namespace) -> Work:
+    shared = reading.read(AuditLogSettings)
+    if shared is None or reading.complaints():
+        stop(reading.complaints())
+    _begin(reading, shared)
+    return partial(_run, options, shared)
+
+
+def _begin(reading: SettingsReading, shared: AuditLogSettings) -> None:
+    set_up_logs(shared.log_format, shared.log_level)
+    reading.log_advice()
 
 
 async def _run(options: argparse.Namespace, settings: AuditLogSettings) -> None:

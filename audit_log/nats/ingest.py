@@ -17,7 +17,7 @@ import structlog
 
 from audit_log.delivery import AnyItem, DeliveryLoop, NamingSink, Sink, kind_of
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
-from audit_log.naming import FindToken
+from audit_log.naming import FindTokens
 from audit_log.nats.jetstream import Delivery
 from audit_log.nats.messages import (
     GAP,
@@ -60,7 +60,7 @@ class Store(Sink, Protocol):
 class Ingest:
     """Writes what is published until it is cancelled. Any number of them share the stream."""
 
-    def __init__(self, stream: Stream, store: Store, find: FindToken) -> None:
+    def __init__(self, stream: Stream, store: Store, find: FindTokens) -> None:
         self._stream = stream
         self._store = store
         sink = NamingSink(store, find)

@@ -8,20 +8,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from audit_log.nats.ingest import Ingest
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.ops import Status
 
 _PREFIX: Final = "podwarden_audit_ingest"
 
 
-def report_of(ingest: Ingest) -> tuple[Status, list[str]]:
-    """Return whether *ingest* can do its work.
+def report_of(ingest: Ingest, tasks: BackgroundTasks) -> tuple[Status, list[str]]:
+    """Return whether *ingest* and all *tasks* can do their work.
 
     It is not ready while NATS or PostgreSQL is away. No client waits for it, and a new version
     that cannot reach its neighbours must not replace one that can.
     """
-    if ingest.problem is not None:
-        return Status.NOT_READY, [ingest.problem]
-    return Status.READY, []
+    reasons = [*filter(None, [ingest.problem]), *tasks.problems]
+    return (Status.NOT_READY if reasons else Status.READY), reasons
 
 
 class IngestCollector(Collector):

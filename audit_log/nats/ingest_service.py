@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
@@ -15,7 +14,8 @@ from audit_log.nats.jetstream import open_jetstream
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
-from audit_log.process.background import in_background
+from audit_log.process.background import BackgroundTasks
+from audit_log.process.files import raise_file_limit
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from audit_log.process.sockets import Address
@@ -31,9 +31,11 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
     Messages in hand at the stop are not acknowledged, so NATS delivers them again.
     Raises CannotListenError.
     """
+    raise_file_limit()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks = BackgroundTasks()
     async with AsyncExitStack() as stack:
         url = shared.database_url.get_secret_value()
         database = await stack.enter_async_context(open_database(url, application=APPLICATION))
@@ -47,37 +49,21 @@ async def serve(shared: AuditLogSettings, nats: NatsSettings, settings: IngestSe
                 )
             )
         jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
-        ingest = Ingest(jetstream, Store(database), TokenTable(tokens, settings.token_query).find)
+        find = TokenTable(tokens, settings.token_query).find_together
+        ingest = Ingest(jetstream, Store(database), find)
         ops = await stack.enter_async_context(
             serving_ops(
-                partial(report_of, ingest),
+                partial(report_of, ingest, tasks),
+                lambda: tasks.dead,
                 IngestCollector(ingest),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="AUDIT_LOG_INGEST_OPS_HOST, AUDIT_LOG_INGEST_OPS_PORT",
             )
         )
+        _ = await stack.enter_async_context(tasks.running(ingest.run, "ingest"))
+        _ = await stack.enter_async_context(
+            tasks.running(partial(keep_partitions, database), "partitions")
+        )
         log.info("service.started", stream=nats.stream, ops_host=ops.host, ops_port=ops.port)
-        await _run_until(stop, {"ingest": ingest.run(), "partitions": keep_partitions(database)})
-    log.info("service.stopped", written=ingest.written, quarantined=ingest.quarantined)
-
-
-async def _run_until(
-    stop: asyncio.Event, work: Mapping[str, Coroutine[object, object, None]]
-) -> None:
-    """Run *work* by its names until *stop* is set.
-
-    Raise SystemExit if a part of it ends before: that is a defect, and a new process does better.
-    """
-    ended: list[str] = []
-
-    def note_end(name: str, error: BaseException | None) -> None:
-        log.critical("task.ended_early", task=name, error=repr(error))
-        ended.append(name)
-        stop.set()
-
-    async with AsyncExitStack() as stack:
-        for name, part in work.items():
-            _ = await stack.enter_async_context(in_background(part, name, partial(note_end, name)))
         await stop.wait()
-        if ended:
-            raise SystemExit(1)
+    log.info("service.stopped", written=ingest.written, quarantined=ingest.quarantined)

@@ -30,7 +30,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-from audit_log.errors import CredentialsFileError, StoreAwayError, StoreUnavailableError
+from audit_log.errors import StoreAwayError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
 from audit_log.nats.messages import MAX_PAYLOAD_BYTES, Message
 from audit_log.nats.stream import (
@@ -40,7 +40,7 @@ from audit_log.nats.stream import (
     stream_differences,
 )
 from audit_log.process.settings import NatsSettings
-from audit_log.process.tls import TlsFilesError, client_context
+from audit_log.process.tls import client_context
 
 CONNECT_SECONDS: Final = 5.0
 RESPONSE_SECONDS: Final = 5.0
@@ -51,7 +51,6 @@ _FETCHED: Final = 8
 _HEADER_BYTES: Final = 1_024
 """More than the header of a message takes: a server counts it as payload."""
 _FAREWELL_SECONDS: Final = 1.0
-_FILES: Final = (CredentialsFileError, TlsFilesError)
 _random = SystemRandom()
 
 
@@ -208,18 +207,23 @@ class JetStream:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[JetStreamContext]:
-        """Yield the connection; raise the client's errors as StoreUnavailableError."""
+        """Yield the connection; raise whatever fails as StoreUnavailableError.
+
+        The client raises more than its own errors when a server answers oddly.
+        """
         try:
             if self._client is None or self._client.is_closed:
                 await self._connect()
-        except (*_FILES, nats.errors.Error, OSError, TimeoutError) as error:
+        except Exception as error:
             # The next server of the list may work.
             await self.close()
             raise StoreAwayError(f"NATS: {self._message_of(error)}") from error
         assert self._client is not None
         try:
             yield self._client.jetstream(timeout=RESPONSE_SECONDS)
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
             message = self._message_of(error)
             await self.close()
             raise StoreUnavailableError(f"NATS: {message}") from error

@@ -12,6 +12,7 @@ newer snapshot becomes its position.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Final
 
 import msgspec
@@ -43,13 +44,27 @@ LIMIT {limit}
 """
 
 
+_ID: Final = "[1-9][0-9]{0,18}"
+"""A transaction's number: 64 bits, and not 0."""
+
+
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """Which transactions were visible at some moment."""
 
     cluster: str
     """The system identifier: each PostgreSQL cluster numbers its own transactions."""
-    text: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+:[0-9]+:([0-9]+(,[0-9]+)*)?$")]
+    text: Annotated[str, msgspec.Meta(pattern=rf"\A{_ID}:{_ID}:({_ID}(,{_ID})*)?\Z")]
     """In PostgreSQL's format: `xmin:xmax:` and the transactions between in progress."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what PostgreSQL could not have said."""
+        first, end, in_progress = self.text.split(":")
+        between = [int(id_) for id_ in in_progress.split(",") if id_]
+        is_ordered = all(one < other for one, other in pairwise(between))
+        if not (is_ordered and all(int(first) <= id_ < int(end) for id_ in between)):
+            raise ValueError("the transactions in progress are not between the others")
+        if int(first) > int(end):
+            raise ValueError("the snapshot ends before it begins")
 
     @property
     def end(self) -> int:
@@ -84,6 +99,20 @@ class Standpoint(msgspec.Struct, frozen=True, array_like=True):
     seen: Snapshot
     reading: Snapshot | None = None
     place: Place | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if no read can have ended here."""
+        if (self.reading is None) != (self.place is None):
+            raise ValueError("a place belongs to a reading that is not complete")
+        if self.place is not None:
+            self.place.check()
+        if self.reading is not None and self.reading.cluster != self.seen.cluster:
+            raise ValueError("a read has one cluster")
+
+    @property
+    def end(self) -> int:
+        """The first transaction that had not begun when this was read."""
+        return self.seen.end if self.reading is None else self.reading.end
 
 
 @dataclass(frozen=True, slots=True)

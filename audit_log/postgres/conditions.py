@@ -1,10 +1,21 @@
 """A record filter as SQL conditions with numbered parameters."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Final
 
 from audit_log.filters import WILDCARD, RecordFilter
+from audit_log.record import UNKNOWN_TOKEN
+
+OF_UNKNOWN_TOKEN: Final = f"(token_id IS NULL AND starts_with(token_name, '{UNKNOWN_TOKEN}'))"
+"""The condition that a call was made with an unknown token."""
+UNKNOWN_TOKEN_CONDITIONS: Final[Mapping[bool | None, Sequence[str]]] = {
+    None: [],
+    True: [OF_UNKNOWN_TOKEN],
+    False: [f"NOT {OF_UNKNOWN_TOKEN}"],
+}
+"""The conditions of a filter `unknown_tokens`."""
 
 # `{}` is where the parameter goes, such as `$1`. The driver sends values apart from the text.
 _CONDITIONS: Final = {
@@ -36,10 +47,14 @@ def conditions_of(wanted: RecordFilter, arguments: Arguments) -> list[str]:
     if wanted.path is not None:
         given["path"] = _like(wanted.path)
     return [
-        condition.format(arguments.add(given[name]))
-        for name, condition in _CONDITIONS.items()
-        if given[name] is not None
-    ] + _status_conditions(wanted.status, arguments)
+        *(
+            condition.format(arguments.add(given[name]))
+            for name, condition in _CONDITIONS.items()
+            if given[name] is not None
+        ),
+        *_status_conditions(wanted.status, arguments),
+        *UNKNOWN_TOKEN_CONDITIONS[wanted.unknown_tokens],
+    ]
 
 
 def _status_conditions(status: range | None, arguments: Arguments) -> list[str]:

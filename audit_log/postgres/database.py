@@ -25,6 +25,7 @@ from audit_log.errors import StoreError
 from audit_log.postgres.connections import CONNECT_SECONDS, FAREWELL_SECONDS, Connections
 from audit_log.postgres.driver_errors import translated
 from audit_log.postgres.transaction import Row, Transaction, begun
+from audit_log.process.url_parameters import for_driver
 
 STATEMENT_SECONDS: Final = 30.0
 
@@ -86,7 +87,7 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """Yield the database at *url*, whether or not it can be reached. At most *connections*."""
     pool = asyncpg.create_pool(
-        url,
+        for_driver(url),
         min_size=0,  # nothing connects, and nothing can fail, before the first use
         max_size=connections,
         reset=_nothing_to_reset,

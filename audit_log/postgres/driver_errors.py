@@ -27,14 +27,21 @@ _FEATURE_NOT_SUPPORTED: Final = "0A000"
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 _DEADLOCK: Final = "40P01"
 _MAX_MESSAGE_CHARACTERS: Final = 300
+_DOCUMENTED: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    UnicodeError,  # a host name that IDNA cannot encode
+)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise each error of the driver as the store error that it means.
 
-    That is every exception: what a server sends that is no PostgreSQL, or a SQLSTATE of a warning,
-    reaches us as whatever the driver stumbled over.
+    The driver raises more than it documents: a TypeError for an SQLSTATE of a warning, an
+    AttributeError or IndexError for a reply that makes no sense. All of it means "not now".
     """
     try:
         yield
@@ -106,7 +113,9 @@ def _text_of(error: Exception, sqlstate: str) -> str:
     # The message alone, not all that the driver prints: a DETAIL quotes the row, and rows must
     # not reach the logs.
     message = getattr(error, "message", None)
-    text = " ".join((message or str(error)).split()) or type(error).__name__
+    if message is None:
+        message = str(error) if isinstance(error, _DOCUMENTED) else f"the driver failed: {error!r}"
+    text = " ".join(message.split()) or type(error).__name__
     text = text[:_MAX_MESSAGE_CHARACTERS]
     if sqlstate in _UNDEFINED and " mcp_" in text.replace('"', " "):
         text += " (the schema is missing or out of date: run `python -m audit_log migrate`)"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audit_log.postgres.conditions import Arguments
+from audit_log.postgres.conditions import UNKNOWN_TOKEN_CONDITIONS, Arguments
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import Place, in_words_of, plain_uuid
 from audit_log.postgres.transaction import Row
@@ -29,6 +29,7 @@ class InvocationQuery:
     tool: str | None = None
     token_name: str | None = None
     token_id: UUID | None = None
+    unknown_tokens: bool | None = None
     outcome: ToolOutcome | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -51,6 +52,7 @@ async def search_invocations(database: Database, query: InvocationQuery) -> list
         for condition, value in wanted.items()
         if value is not None
     ]
+    conditions += UNKNOWN_TOKEN_CONDITIONS[query.unknown_tokens]
     if query.before is not None:
         created_at, id_ = map(arguments.add, query.before)
         conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")

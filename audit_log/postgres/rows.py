@@ -1,10 +1,12 @@
 """Rows of `mcp_audit_log`, read as records."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Annotated, Final, NamedTuple, TypeVar, cast
 from uuid import UUID
+
+import msgspec
 
 from audit_log.postgres.transaction import Row
 from audit_log.record import Attribution, AuditRecord, Outcome
@@ -14,11 +16,21 @@ RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, 
     attribution, request_id, instance"""
 
 
+EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+"""Python cannot convert the first and the last day of its calendar to another time zone."""
+
+
 class Place(NamedTuple):
     """The position of a record in the order of the log."""
 
-    created_at: datetime
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     id: UUID
+
+    def check(self) -> None:
+        """Raise ValueError if no record can be here."""
+        if not EARLIEST <= self.created_at <= LATEST:
+            raise ValueError("the time is out of range")
 
     @classmethod
     def of(cls, record: AuditRecord) -> "Place":

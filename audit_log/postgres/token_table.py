@@ -56,16 +56,19 @@ class TokenTable:
     async def find_together(self, hashes: Sequence[str]) -> dict[str, Token | None]:
         """Return the token of each of *hashes*, or None; in one round trip if the query allows it.
 
-        Meant for hashes that `find` has returned before. Hashes whose row is not a token are left
-        out of the result.
+        Hashes whose row is not a token are left out of the result.
         """
         if not self._is_asked_together:
             return await self._found_one_by_one(hashes)
         try:
             return await self._found_together(hashes)
         except RecordRefusedError:
-            # PostgreSQL cannot compute one of the rows; the others are found without it.
-            return await self._found_one_by_one(hashes)
+            # PostgreSQL cannot compute one of the rows: halve, to find the others without it.
+            if len(hashes) == 1:
+                return {}
+            middle = len(hashes) // 2
+            found = await self.find_together(hashes[:middle])
+            return found | await self.find_together(hashes[middle:])
         except StatementRefusedError as error:
             found = await self._found_one_by_one(hashes)  # raises if the query itself is wrong
             self._is_asked_together = False

@@ -6,12 +6,13 @@ from typing import Final
 from uuid import UUID
 
 from audit_log.filters import RecordFilter
-from audit_log.postgres.conditions import Arguments, conditions_of
+from audit_log.postgres.conditions import OF_UNKNOWN_TOKEN, Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import plain_uuid
 
 TOKEN_DAYS: Final = 30
-MAX_TOKENS: Final = 500
+UNKNOWN_TOKENS: Final = "Unknown tokens"
+"""The name of all unknown tokens together."""
 
 _COUNTS: Final = """
 SELECT date_bin({step}::interval, created_at, {origin}::timestamptz) AS start,
@@ -21,8 +22,8 @@ WHERE {conditions}
 GROUP BY 1, 2
 """
 # Tokens with an id are found by a skip scan of the index, however long ago they were used. Calls
-# without an id (the Hub, unknown tokens) can have any number of names, so only those of the last
-# days are returned.
+# without an id (the Hub) are looked for in the last days. Unknown tokens are one row: a client can
+# invent any number of them, and they must displace no other.
 _TOKENS: Final = """
 WITH RECURSIVE token AS (
     (SELECT token_id FROM mcp_audit_log WHERE token_id IS NOT NULL ORDER BY token_id LIMIT 1)
@@ -39,7 +40,8 @@ WITH RECURSIVE token AS (
     GROUP BY 1, 2
 )
 SELECT newest.token_name, token.token_id, newest.created_at AS last_used,
-    coalesce(recent.calls, 0) AS calls, coalesce(recent.refused, 0) AS refused
+    coalesce(recent.calls, 0) AS calls, coalesce(recent.refused, 0) AS refused,
+    NULL::bigint AS unknown_tokens
 FROM token
 CROSS JOIN LATERAL (
     SELECT token_name, created_at FROM mcp_audit_log WHERE token_id = token.token_id
@@ -47,9 +49,12 @@ CROSS JOIN LATERAL (
 ) AS newest
 LEFT JOIN recent ON recent.token_id = token.token_id
 UNION ALL
-SELECT token_name, token_id, last_used, calls, refused FROM recent WHERE token_id IS NULL
+SELECT token_name, token_id, last_used, calls, refused, NULL
+FROM recent WHERE token_id IS NULL AND NOT {unknown}
+UNION ALL
+SELECT $2, NULL, max(last_used), sum(calls)::bigint, sum(refused)::bigint, count(*)
+FROM recent WHERE {unknown} HAVING count(*) > 0
 ORDER BY last_used DESC, token_name
-LIMIT $2
 """
 
 
@@ -65,7 +70,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class TokenUse:
-    """How one token was used."""
+    """How one token was used, or all unknown tokens together."""
 
     token_name: str
     """Its latest name."""
@@ -74,6 +79,8 @@ class TokenUse:
     calls: int
     """In the last 30 days, like `refused`."""
     refused: int
+    unknown_tokens: int | None
+    """How many unknown tokens these are; None for one token."""
 
 
 async def count_calls(
@@ -93,7 +100,8 @@ async def count_calls(
 
 
 async def tokens_used(database: Database) -> list[TokenUse]:
-    """Return the tokens that were used, last used first; at most 500."""
+    """Return the tokens that were used, last used first; the unknown ones as one."""
+    sql = _TOKENS.format(unknown=OF_UNKNOWN_TOKEN)
     return [
         TokenUse(
             token_name=row["token_name"],
@@ -101,6 +109,7 @@ async def tokens_used(database: Database) -> list[TokenUse]:
             last_used=row["last_used"],
             calls=row["calls"],
             refused=row["refused"],
+            unknown_tokens=row["unknown_tokens"],
         )
-        for row in await database.fetch(_TOKENS, TOKEN_DAYS, MAX_TOKENS)
+        for row in await database.fetch(sql, TOKEN_DAYS, UNKNOWN_TOKENS)
     ]

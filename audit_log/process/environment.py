@@ -1,16 +1,27 @@
 """The environment that settings are read from, and names in it that are out of date."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from difflib import get_close_matches
+from typing import ClassVar, Final
 
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from audit_log.process.variables import PREFIXES, VARIABLES
+
+# Kubernetes sets these for a service called `proxy`, `audit-log` or `audit-api` in every pod.
+_SERVICE_LINK: Final = re.compile(
+    r".+_SERVICE_(?:HOST|PORT(?:_.+)?)|.+_PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?"
+)
+_SERVICE_ADDRESS: Final = re.compile("(?:tcp|udp|sctp)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,10 @@ class Settings(BaseSettings):
         # Not pydantic's AliasChoices: those ignore env_prefix, and errors would not name the
         # variable that was set.
         environment = _environment()
+        assert isinstance(env_settings, EnvSettingsSource)
+        env_settings.env_vars = {
+            name: value for name, value in env_settings.env_vars.items() if _is_ours(name, value)
+        }
         old = {
             field: environment[name]
             for field, name in _former_names(settings_cls)
@@ -85,6 +100,21 @@ def outdated_in_environment(kind: type[Settings]) -> list[Outdated]:
     return found + gone
 
 
+def unknown_in_environment() -> list[str]:
+    """Return a complaint about each variable that begins as ours do and that no service reads."""
+    return [
+        _complaint(name)
+        for name in _environment()
+        if name.startswith(PREFIXES) and name not in VARIABLES
+    ]
+
+
+def _complaint(unknown: str) -> str:
+    nearest = get_close_matches(unknown, VARIABLES, n=1)
+    advice = f"did you mean {nearest[0]}?" if nearest else "remove it"
+    return f"{unknown} is no setting: {advice}"
+
+
 def _advice(kind: type[Settings], field: str, former: str) -> str:
     if variable_of(kind, field) == former:
         new = f"{kind.model_config.get('env_prefix', '')}{field}".upper()
@@ -102,4 +132,11 @@ def _former_names(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
 
 def _environment() -> dict[str, str]:
     # As pydantic-settings reads it: in either case.
-    return {name.upper(): value for name, value in os.environ.items()}
+    return {name.upper(): value for name, value in os.environ.items() if _is_ours(name, value)}
+
+
+def _is_ours(name: str, value: str | None) -> bool:
+    """Say whether a variable could be a setting: Kubernetes did not set it as a service link."""
+    name = name.upper()
+    is_address = name.endswith("_PORT") and _SERVICE_ADDRESS.match(value or "")
+    return not is_address and not _SERVICE_LINK.fullmatch(name)

@@ -3,13 +3,18 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from audit_log.process.http_server import LimitedRunner
 from audit_log.process.sockets import Address, listening
+
+MAX_CONNECTIONS: Final = 32
+"""Probes and scrapers are few; a stranger's connections make room for theirs."""
 
 
 class Status(StrEnum):
@@ -23,28 +28,39 @@ class Status(StrEnum):
 
 Report = Callable[[], tuple[Status, list[str]]]
 """Returns the status of the process, and the reasons for it."""
+Dead = Callable[[], list[str]]
+"""Returns which tasks of the process cannot live, and why; empty while all of them can."""
 
 
 @asynccontextmanager
 async def serving_ops(
-    report: Report, *collectors: Collector, wanted: Address, setting: str
+    report: Report, dead: Dead, *collectors: Collector, wanted: Address, setting: str
 ) -> AsyncIterator[Address]:
-    """Serve *report* and the metrics of *collectors* on *wanted*, which *setting* names.
+    """Serve health and the metrics of *collectors* on *wanted*, which *setting* names.
 
+    `/readyz` says what *report* returns, and `/healthz` fails while there are *dead* tasks.
     Yields the address in use. Raises CannotListenError.
     """
     # A registry of its own: the library's default registry is module state.
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)
-    runner = web.AppRunner(_app(report, registry), access_log=None)
+    runner = LimitedRunner(_app(report, dead, registry), max_connections=MAX_CONNECTIONS)
     async with listening(runner, wanted, setting) as address:
         yield address
 
 
-def _app(report: Report, metrics: CollectorRegistry) -> web.Application:
+def vitality(dead: list[str]) -> tuple[dict[str, object], int]:
+    """Return the body and the status with which `/healthz` says whether tasks are *dead*."""
+    if dead:
+        return {"status": "dead", "reasons": dead}, 503
+    return {"status": "alive"}, 200
+
+
+def _app(report: Report, dead: Dead, metrics: CollectorRegistry) -> web.Application:
     async def healthz(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "alive"})
+        body, status = vitality(dead())
+        return web.json_response(body, status=status)
 
     async def readyz(_request: web.Request) -> web.Response:
         status, reasons = report()

@@ -1,23 +1,15 @@
-"""Settings from the environment, read once at start. Wrong ones stop the start with one line."""
+"""The settings that several services share: the audit log, NATS, the ingest."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from audit_log.process.database_url import DatabaseUrl
-from audit_log.process.environment import (
-    Outdated,
-    Settings,
-    outdated_in_environment,
-    variable_of,
-)
+from audit_log.process.environment import Settings
 from audit_log.process.shared_settings import OpsPort, OpsSettings, TokenSettings
 from audit_log.retention import Retention
-
-SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
 
 class AuditLogSettings(Settings):
@@ -110,36 +102,3 @@ class IngestSettings(TokenSettings, OpsSettings):
     model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_INGEST_")
 
     ops_port: OpsPort = 8108
-
-
-def read_settings(kind: type[SettingsType]) -> SettingsType:
-    """Return the settings of *kind* from the environment; exit with readable lines if wrong.
-
-    Values are never printed: any of them may be a secret.
-    """
-    try:
-        return kind()
-    except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            name = variable_of(kind, "_".join(str(part) for part in problem["loc"]))
-            complaint = problem["msg"].removeprefix("Value error, ")
-            if problem["type"] == "missing":
-                _say(f"{name} is not set")
-            else:
-                # A complaint about several settings together names them itself.
-                _say(f"{name}: {complaint}" if problem["loc"] else complaint)
-        _stop()
-
-
-def outdated_settings(*kinds: type[Settings]) -> list[Outdated]:
-    """Return the variables of *kinds* that are set under an old name or no longer exist."""
-    return [outdated for kind in kinds for outdated in outdated_in_environment(kind)]
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
-def _stop() -> NoReturn:
-    # EX_CONFIG of sysexits.h: by it supervisors distinguish a wrong setting from a crash.
-    raise SystemExit(78)

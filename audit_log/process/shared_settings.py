@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from audit_log.process.database_url import DatabaseUrl
 from audit_log.process.environment import Settings
@@ -11,7 +11,9 @@ from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
 
 LOOPBACK: Final = "127.0.0.1"
-Host = Annotated[str, Field(description="address to listen on")]
+ListenHost = Annotated[str, AfterValidator(lambda host: host.strip("[]"))]
+"""IPv6 may stand in brackets, as in a URL."""
+Host = Annotated[ListenHost, Field(description="address to listen on; `::` is all, IPv4 too")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 ListenPort = Annotated[Port, Field(description="port to listen on; 0 takes any free one")]
 OpsPort = Annotated[Port, Field(description="port of health and metrics; 0 takes any free one")]
@@ -44,7 +46,7 @@ class ListenerSettings(Settings):
 class OpsSettings(Settings):
     """Where a process offers health and metrics. A subclass sets the default port."""
 
-    ops_host: str = Field(default=LOOPBACK, description="address of health and metrics")
+    ops_host: ListenHost = Field(default=LOOPBACK, description="address of health and metrics")
     ops_port: OpsPort
 
 

@@ -5,12 +5,13 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from audit_log.process.background import in_background
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.disk_thread import DiskThread
 
 LOOK_SECONDS: Final = 1.0
@@ -97,12 +98,15 @@ class ListenerTls:
         self.context.sni_callback = self._choose
 
     @asynccontextmanager
-    async def following(self) -> AsyncIterator[None]:
-        """Load the files whenever they change. Files that cannot be used change nothing."""
+    async def following(self, tasks: BackgroundTasks) -> AsyncIterator[None]:
+        """Load the files whenever they change, as one of *tasks*.
+
+        Files that cannot be used change nothing.
+        """
         # The files may be on a volume that hangs.
         thread = DiskThread("tls-files")
         try:
-            async with in_background(self._follow(thread), "tls-files", self._note_end):
+            async with tasks.running(partial(self._follow, thread), "tls-files"):
                 yield
         finally:
             thread.end()
@@ -111,10 +115,6 @@ class ListenerTls:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await thread.submit(self._look)
-
-    def _note_end(self, error: BaseException | None) -> None:
-        self.problem = "the files of the TLS certificate are no longer looked at: see the log"
-        log.critical("tls.files_not_followed", error=repr(error))
 
     def _look(self) -> None:
         if (stamp := self._pair.stamp) == self._stamp:

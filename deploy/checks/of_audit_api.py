@@ -3,13 +3,13 @@
 from typing import Final
 
 from audit_api.settings import AuditApiSettings
+from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.tls import server_context
 from deploy.checks.audit_database import DatabaseUnderCheck, Rights
 from deploy.checks.check import Group
 from deploy.checks.files import files_check
 from deploy.checks.neighbours import http_check
-from deploy.checks.settings import settings_or_none, stop_for_settings
 
 _RIGHTS: Final = Rights(
     select=("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation", "mcp_audit_schema")
@@ -18,10 +18,11 @@ _RIGHTS: Final = Rights(
 
 def groups() -> list[Group]:
     """Return the checks, for the settings of the environment; exit if any is wrong."""
-    shared = settings_or_none(AuditLogSettings)
-    settings = settings_or_none(AuditApiSettings)
-    if shared is None or settings is None:
-        stop_for_settings()
+    reading = SettingsReading()
+    shared = reading.read(AuditLogSettings)
+    settings = reading.read(AuditApiSettings)
+    if shared is None or settings is None or reading.complaints():
+        stop(reading.complaints())
     pair = settings.tls
     found: list[Group] = [
         [files_check("TLS files", lambda: pair and server_context(pair))],

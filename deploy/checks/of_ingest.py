@@ -4,12 +4,12 @@ from typing import Final
 
 from audit_log.nats.ingest_service import APPLICATION
 from audit_log.nats.jetstream import check_files
+from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from deploy.checks.audit_database import DatabaseUnderCheck, Rights, writing_groups
 from deploy.checks.check import Group
 from deploy.checks.files import files_check
 from deploy.checks.neighbours import nats_check
-from deploy.checks.settings import settings_or_none, stop_for_settings
 
 _RIGHTS: Final = Rights(
     insert=("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation"),
@@ -19,11 +19,12 @@ _RIGHTS: Final = Rights(
 
 def groups() -> list[Group]:
     """Return the checks, for the settings of the environment; exit if any is wrong."""
-    shared = settings_or_none(AuditLogSettings)
-    nats = settings_or_none(NatsSettings)
-    settings = settings_or_none(IngestSettings)
-    if shared is None or nats is None or settings is None:
-        stop_for_settings()
+    reading = SettingsReading()
+    shared = reading.read(AuditLogSettings)
+    nats = reading.read(NatsSettings)
+    settings = reading.read(IngestSettings)
+    if shared is None or nats is None or settings is None or reading.complaints():
+        stop(reading.complaints())
     return [
         [
             files_check("NATS files", lambda: check_files(nats)),

@@ -3,13 +3,13 @@
 from typing import Final
 
 from audit_log.process.environment import variable_of
+from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from deploy.checks.audit_database import DatabaseUnderCheck, Rights, writing_groups
 from deploy.checks.check import Check, CheckFailedError, Group, blocking
 from deploy.checks.files import files_check
 from deploy.checks.journal_place import folder_check, ring_check
 from deploy.checks.neighbours import http_check, nats_check
-from deploy.checks.settings import settings_or_none, stop_for_settings
 from proxy.service import APPLICATION, check_tls_files, instance_of
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.observers import span_export
@@ -24,18 +24,21 @@ _RIGHTS: Final = Rights(
 
 def groups() -> list[Group]:
     """Return the checks, for the settings of the environment; exit if any is wrong."""
-    shared = settings_or_none(AuditLogSettings)
-    settings = settings_or_none(ProxySettings)
-    if shared is None or settings is None:
-        stop_for_settings()
+    reading = SettingsReading()
+    shared = reading.read(AuditLogSettings)
+    settings = reading.read(ProxySettings)
+    needs_nats = settings is not None and settings.sink is Sink.NATS
+    nats = reading.read(NatsSettings) if needs_nats else None
+    if shared is None or settings is None or reading.complaints():
+        stop(reading.complaints())
     found: list[Group] = [
         [files_check("TLS files", lambda: check_tls_files(settings))],
         *_journals(settings),
         *_origins(settings),
         *_databases(shared, settings),
     ]
-    if settings.sink is Sink.NATS:
-        found.append(_nats())
+    if nats is not None:
+        found.append(_nats(nats))
     if settings.tracing:
         found.append([_tracing(instance_of(settings))])
     return found
@@ -91,13 +94,10 @@ def _databases(shared: AuditLogSettings, settings: ProxySettings) -> list[Group]
     )
 
 
-def _nats() -> Group:
+def _nats(nats: NatsSettings) -> Group:
     # The NATS client takes 2 MiB, and most do without.
     from audit_log.nats.jetstream import check_files  # noqa: PLC0415
 
-    nats = settings_or_none(NatsSettings)
-    if nats is None:
-        stop_for_settings()
     return [
         files_check("NATS files", lambda: check_files(nats)),
         nats_check(nats, APPLICATION, needs_stream=False),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit_api.settings import AuditApiSettings
-from audit_log.process.settings import AuditLogSettings, read_settings
+from audit_log.process.reading import SettingsReading, stop
+from audit_log.process.settings import AuditLogSettings
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
 from deploy.local.addresses import DEMO_PORT, demo_listener, require_free, url
 from deploy.local.data import DataDirectory, open_data
@@ -48,9 +49,12 @@ def settled(directory: Path) -> Iterator[Plan]:
         with_demo = "PROXY_UPSTREAM_URL" not in os.environ
         if with_demo:
             os.environ["PROXY_UPSTREAM_URL"] = url("127.0.0.1", DEMO_PORT)
+        reading = SettingsReading()
         if "AUDIT_LOG_DATABASE_URL" in os.environ:
-            read_settings(AuditLogSettings)
-        proxy, audit_api = read_settings(ProxySettings), read_settings(AuditApiSettings)
+            reading.read(AuditLogSettings)
+        proxy, audit_api = reading.read(ProxySettings), reading.read(AuditApiSettings)
+        if proxy is None or audit_api is None or reading.complaints():
+            stop(reading.complaints())
         require_free(proxy.host, proxy.port, "PROXY_PORT")
         require_free(proxy.ops_host, proxy.ops_port, "PROXY_OPS_PORT")
         require_free(audit_api.host, audit_api.port, "AUDIT_API_PORT")

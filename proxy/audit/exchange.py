@@ -12,6 +12,7 @@ from audit_log.record import Attribution, AuditRecord, Kept, Outcome
 from audit_log.tokens import Token
 from proxy.audit.identity import Caller, Credentials
 from proxy.audit.record import Facts, RecordText, ending, opening
+from proxy.audit.shares import Share, Standing
 from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
@@ -21,6 +22,8 @@ from proxy.tokens.memory import MISSING, Missing
 
 STATUS_UNKNOWN: Final = 0
 STATUS_CLIENT_CLOSED: Final = 499
+NOT_BEGUN: Final = -3
+"""Stands for the slot of a call that was recorded without `Recorder.begin`."""
 _INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
 
 
@@ -45,10 +48,10 @@ and never raises."""
 class Recorder(Protocol):
     """Where records go: all that an exchange needs of the journal. Neither call ever waits."""
 
-    def begin(self, record: Kept | RecordText) -> int:
+    def begin(self, record: Kept | RecordText, share: Share | None = None) -> int:
         """Note what is to be recorded if the sidecar is killed; return where that is noted."""
 
-    def end(self, slot: int, record: Kept | RecordText) -> bool:
+    def end(self, slot: int, record: Kept | RecordText, share: Share | None = None) -> bool:
         """Take *record* in, forget what `begin` noted in *slot*; say whether there was room."""
 
 
@@ -104,12 +107,20 @@ class AuditedCall:
         self._instance = instance
         self._token: Token | Missing | None = MISSING
         self._rest: bytes | None = None
+        self._share = share_of(token_hash, MISSING)
+
+    def share(self, token: Token | Missing | None) -> Share:
+        """Return the share of the caller when the call is made with *token*."""
+        if token is not self._token:
+            self.rest_of_record(token)
+        return self._share
 
     def rest_of_record(self, token: Token | Missing | None) -> bytes:
         """Return what all records of this call say when it is made with *token*."""
         if self._rest is None or token is not self._token:
             caller = Caller.of(self.token_hash, token)
             self._token = token
+            self._share = share_of(self.token_hash, token)
             self._rest = Facts(
                 method=self.head.method.decode("latin-1"),
                 path=recorded_path(self.head.target),
@@ -140,7 +151,7 @@ class AuditedExchange(Exchange):
         self._call = call
         self._watches = watches
         self._opening = opening(self.created_at)
-        self._slot = -1
+        self._slot = NOT_BEGUN
         self._has_ended = False
 
     def is_caused_by(self, cause: Cause) -> None:
@@ -149,7 +160,8 @@ class AuditedExchange(Exchange):
 
     def begin(self) -> None:
         """Note the call, so that it is recorded as interrupted if we are killed from now on."""
-        self._slot = self._recorder.begin(self._record(_INTERRUPTED))
+        share = self._call.share(self.token)
+        self._slot = self._recorder.begin(self._record(_INTERRUPTED), share)
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the call, once."""
@@ -159,7 +171,7 @@ class AuditedExchange(Exchange):
         self._tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
         text = self._record(ending(outcome, status, duration_ms))
-        self._recorder.end(self._slot, text)
+        self._recorder.end(self._slot, text, self._call.share(self.token))
         if self._watches:
             record = text.record
             for watch in self._watches:
@@ -167,3 +179,13 @@ class AuditedExchange(Exchange):
 
     def _record(self, ending: bytes) -> RecordText:
         return RecordText(self._opening, ending, self._call.rest_of_record(self.token))
+
+
+def share_of(token_hash: str | Credentials, token: Token | Missing | None) -> Share:
+    """Return the share of a caller with *token*, as for `Caller.of`."""
+    if isinstance(token_hash, Credentials):
+        return Share(token_hash.value, Standing.UNKNOWN)
+    if token is MISSING:
+        return Share(token_hash, Standing.UNRESOLVED)
+    is_known = token is not None and token.refusal(datetime.now(UTC)) is None
+    return Share(token_hash, Standing.KNOWN if is_known else Standing.UNKNOWN)

@@ -12,10 +12,8 @@ from audit_log.tokens import Token, hash_token
 from proxy.http.fields import Fields
 from proxy.tokens.memory import MISSING, Missing
 
-_ABSOLUTE_FORM: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-_SLASHES: Final = re.compile(rb"[/\\]+")
-_SPACE: Final = rb"[\s\x85\xa0]"
-"""What `str.strip` takes away from a header that was read as latin-1."""
+_TOKEN: Final = rb"[A-Za-z0-9._~+/-]"
+"""A byte of a bearer token (RFC 6750 section 2.1); `=` may follow them."""
 
 
 class Credentials(Enum):
@@ -23,7 +21,7 @@ class Credentials(Enum):
 
     OTHER = "other"
     AMBIGUOUS = "ambiguous"
-    """Several fields, one of them ours: it is not known which one the API would take."""
+    """A token of ours in any form but one clean bearer token: the API may read another one."""
 
 
 _REMEMBERED: Final = 1_024
@@ -37,27 +35,31 @@ class TokenRecogniser:
 
     def __init__(self, prefix: str) -> None:
         """Recognise tokens by *prefix*, never by length."""
-        # Spaces and case are taken as loosely as any API might: what it would accept, we must see.
-        self._bearer = re.compile(
-            rb"%b*(?i:bearer)%b+(%b.*?)%b*" % (_SPACE, _SPACE, re.escape(prefix.encode()), _SPACE),
-            re.DOTALL,
+        self._prefix = prefix.encode()
+        escaped = re.escape(self._prefix)
+        self._bearer = re.compile(rb"[ \t]*(?i:bearer) +(%b%b*=*)[ \t]*" % (escaped, _TOKEN))
+        # Inside another token, such as a JWT, the prefix is chance.
+        self._begin = re.compile(
+            rb"(?<!%b)%b|(?i:bearer)[^A-Za-z0-9]*%b" % (_TOKEN, escaped, escaped)
         )
         self._hash = lru_cache(_REMEMBERED)(_hash_of)
 
     def token_hash(self, fields: Fields) -> str | Credentials:
         """Return the SHA-256 of our bearer token, or what stands there instead."""
         values = fields.all(b"authorization")
-        tokens = [found[1] for value in values if (found := self._bearer.fullmatch(value))]
-        if not tokens:
+        # Most calls of others end here: a plain search is quicker than a pattern.
+        if self._prefix not in b",".join(values):
             return Credentials.OTHER
-        if len(values) > 1:
+        if len(values) == 1 and (found := self._bearer.fullmatch(values[0])):
+            token = found[1]
+            return self._hash(token) if len(token) <= _REMEMBERED_BYTES else _hash_of(token)
+        if any(self._begin.search(value) for value in values):
             return Credentials.AMBIGUOUS
-        [token] = tokens
-        return self._hash(token) if len(token) <= _REMEMBERED_BYTES else _hash_of(token)
+        return Credentials.OTHER
 
 
 def _hash_of(token: bytes) -> str:
-    return hash_token(token.decode("utf-8", "surrogateescape"))
+    return hash_token(token.decode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def _line(finding: Finding) -> str:
 async def _replay(journal: KeptJournal, url: str) -> int:
     async with open_database(url, application="podwarden-audit-replay") as database:
         tokens = TokenTable(database, os.environ.get(_QUERY_VARIABLE, DEFAULT_TOKEN_QUERY))
-        writer = Writer(journal, Store(database), tokens.find)
+        writer = Writer(journal, Store(database), tokens.find_together)
         # To the end, or to the first failure: the operator can start it again.
         writer.drain()
         await writer.run()

@@ -1,6 +1,7 @@
 """Orphaned journals: no worker opens them since `PROXY_WORKERS` was changed.
 
-They are written at the start, beside the calls, one after the other.
+They are written at the start, beside the calls, one after the other. One that cannot be opened,
+because another process holds it, is reported and tried again until it is written.
 """
 
 import asyncio
@@ -13,11 +14,11 @@ from typing import Final
 
 import structlog
 
-from audit_log.naming import FindToken
+from audit_log.naming import FindTokens
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
-from audit_log.process.background import in_background
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import Gap
@@ -27,6 +28,7 @@ from proxy.settings import ProxySettings
 from proxy.workers import Place, known_places, place_of
 
 APPLICATION = "podwarden-audit-orphaned"
+_RETRY_SECONDS: Final = 5.0
 _OPENING_SECONDS: Final = 5.0
 """How long a disk may take to open a journal before the next journal has its turn."""
 log = structlog.get_logger(__name__)
@@ -52,12 +54,6 @@ class Orphaned:
         self.problems[path] = f"the disk of the orphaned journal in {path} does not answer"
         log.warning("journal.orphaned_late", path=path, seconds=_OPENING_SECONDS)
 
-    def note_end(self, error: BaseException | None) -> None:
-        """Learn that the task that writes them has ended, with *error* if it failed."""
-        if error is not None:
-            self.problems[""] = f"orphaned journals are not written: {error!r}"
-            log.critical("journal.orphaned_not_drained", error=repr(error))
-
 
 def orphaned(directory: Path, workers: int, instance: str) -> list[Place]:
     """Return the places in *directory* whose journals hold records and which no worker opens."""
@@ -80,15 +76,16 @@ async def draining_orphaned(
     shared: AuditLogSettings,
     settings: ProxySettings,
     instance: str,
+    tasks: BackgroundTasks,
     announce: Callable[[Gap], None] | None = None,
 ) -> AsyncIterator[Orphaned]:
-    """Write the orphaned journals beside the block; the next start writes those that are left.
+    """Write the orphaned journals beside the block, as one of *tasks*.
 
-    *announce* is called with each gap.
+    The next start writes those that are left. *announce* is called with each gap.
     """
     progress = Orphaned(announce)
-    work = _drain_all(shared, settings, instance, progress)
-    async with in_background(work, "orphaned-journals", progress.note_end):
+    begin = partial(_drain_all, shared, settings, instance, progress)
+    async with tasks.running(begin, "orphaned-journals"):
         yield progress
 
 
@@ -111,17 +108,17 @@ async def _drain_all(
             tokens = await stack.enter_async_context(
                 open_database(url, connections=1, application=APPLICATION)
             )
-        find = TokenTable(tokens, settings.token_query).find
+        find = TokenTable(tokens, settings.token_query).find_together
         drain = partial(_drain, settings, Store(database), find, progress)
         await _in_turn(places, drain, progress)
 
 
 async def _in_turn(
     places: Iterable[Place],
-    drain: Callable[[Place, asyncio.Future[None]], Coroutine[None, None, None]],
+    drain: Callable[[Place, asyncio.Future[bool]], Coroutine[None, None, None]],
     progress: Orphaned,
 ) -> None:
-    """Drain one of *places* after the other; go on beside one whose disk opens it late."""
+    """Drain one of *places* after the other; go on beside one that is not opened at once."""
     async with asyncio.TaskGroup() as tasks:
         for place in places:
             opened = asyncio.get_running_loop().create_future()
@@ -130,7 +127,8 @@ async def _in_turn(
                 {task, opened}, timeout=_OPENING_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if opened.done():
-                await asyncio.wait({task})
+                if opened.result():
+                    await asyncio.wait({task})
             elif not task.done():
                 progress.note_late(place)
 
@@ -138,14 +136,31 @@ async def _in_turn(
 async def _drain(
     settings: ProxySettings,
     store: Store,
-    find: FindToken,
+    find: FindTokens,
     progress: Orphaned,
     place: Place,
-    opened: asyncio.Future[None],
+    opened: asyncio.Future[bool],
 ) -> None:
-    """Write the journal in *place*; settle *opened* when its disk has opened it."""
+    """Write the journal in *place*, trying again until it can be opened.
+
+    Settle *opened* when the first attempt has, or has not, opened it.
+    """
+    log.warning("journal.orphaned", path=str(place.journal))
+    while True:
+        if await _is_drained(settings, store, find, progress, place, opened):
+            return
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _is_drained(
+    settings: ProxySettings,
+    store: Store,
+    find: FindTokens,
+    progress: Orphaned,
+    place: Place,
+    opened: asyncio.Future[bool],
+) -> bool:
     path = str(place.journal)
-    log.warning("journal.orphaned", path=path)
     try:
         async with open_journal(
             place.journal,
@@ -156,14 +171,23 @@ async def _drain(
             ),
             close_seconds=settings.stop_seconds,
         ) as journal:
-            opened.set_result(None)
+            _settle(opened, is_open=True)
             journal.end_reading()
             writer = Writer(journal, store, find, progress.announce)
             await writer.run()
     except (JournalError, OSError) as error:
-        # An older sidecar may still hold it while it stops. The next start tries again.
-        progress.problems[path] = f"the orphaned journal in {path} is not written: {error}"
-        log.error("journal.orphaned_not_opened", path=path, error=str(error))
-    else:
-        progress.problems.pop(path, None)
-        log.info("journal.orphaned_drained", path=path, records=writer.progress.written)
+        # A sidecar of the former number of workers may hold it, while it stops or for long.
+        problem = f"the orphaned journal in {path} is not written: {error}"
+        if progress.problems.get(path) != problem:
+            progress.problems[path] = problem
+            log.error("journal.orphaned_not_opened", path=path, error=str(error))
+        _settle(opened, is_open=False)
+        return False
+    progress.problems.pop(path, None)
+    log.info("journal.orphaned_drained", path=path, records=writer.progress.written)
+    return True
+
+
+def _settle(opened: asyncio.Future[bool], *, is_open: bool) -> None:
+    if not opened.done():
+        opened.set_result(is_open)

@@ -15,8 +15,8 @@ What is decided here is the pace and the end:
 - `drain` changes how an absent store is met: before it the writer waits and tries again for ever,
   from then on it gives up at the first failed attempt. What is not committed stays in the journal.
 
-The task ends in one of three ways: everything is committed after `drain`, the store is away after
-`drain`, or it fails with an error that is a defect. `note_end` reports the last.
+The task ends in one of two ways: everything is committed after `drain`, or the store is away after
+`drain`. `run` may be begun again after any other error: it goes on from the last commit.
 """
 
 import asyncio
@@ -32,13 +32,15 @@ import structlog
 
 from audit_log.delivery import DeliveryLoop, NamingSink, Sink
 from audit_log.errors import StoreUnavailableError
-from audit_log.naming import FindToken
-from audit_log.process.background import in_background
+from audit_log.naming import FindTokens
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
 from audit_log.record import AuditRecord, Gap, Invocation
 from proxy.delivery.quarantine import Quarantine, QuarantineFile
 from proxy.journal import MANY_BYTES, Batch
 
+TASK: Final = "audit-writer"
+"""What the task of a writer is called."""
 PACE_SECONDS: Final = 0.05
 """The least time between the beginnings of two batches while little waits: a batch costs more
 than its lines."""
@@ -89,7 +91,7 @@ class Writer:
         self,
         source: Source,
         sink: Sink,
-        find: FindToken | None,
+        find: FindTokens | None,
         announce: Callable[[Gap], None] | None = None,
     ) -> None:
         """Write from *source* to *sink*; call *announce* with each gap that is written.
@@ -110,21 +112,13 @@ class Writer:
         self._delivered: deque[tuple[Batch, int]] = deque()
         """Batches to be committed, each with what was held by its end."""
         self._draining = asyncio.Event()
-        self._defect: BaseException | None = None
         self.progress = Progress()
 
     @property
     def problem(self) -> str | None:
         """Why nothing is written at the moment, or None."""
-        if self._defect is not None:
-            return f"the writer has died: {self._defect!r}"
         reason = self._store.reason or self._loop.problem
         return None if reason is None else f"records wait in the journal: {reason}"
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the task has ended for a defect."""
-        return self._defect is not None
 
     @property
     def quarantined(self) -> int:
@@ -133,6 +127,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until everything is written after `drain`, or the store is away after it."""
+        self._delivered.clear()
         batch = await self._source.read()
         while batch is not None:
             if self._source.bytes_after(batch) < MANY_BYTES:
@@ -144,12 +139,6 @@ class Writer:
         """Let `run` end when everything is written, or as soon as the store is away."""
         self._draining.set()
         self._source.end_reading()
-
-    def note_end(self, error: BaseException | None) -> None:
-        """Learn that the task of `run` has ended, by itself and with *error* if it failed."""
-        if error is not None:
-            self._defect = error
-            log.critical("audit.writer_died", error=repr(error))
 
     async def _one_by_one(self, batch: Batch) -> Batch | None:
         """Write *batch*, let some more gather, and return the batch that follows."""
@@ -246,12 +235,17 @@ class Writer:
 
 
 @asynccontextmanager
-async def writing(writer: Writer, *, drain_seconds: float) -> AsyncIterator[asyncio.Task[object]]:
+async def writing(
+    writer: Writer, tasks: BackgroundTasks | None = None, *, drain_seconds: float
+) -> AsyncIterator[asyncio.Task[None]]:
     """Run *writer* for the length of the block, then let it write for *drain_seconds* at most.
+
+    It is one of *tasks*, if given.
 
     What is not written by then stays in the journal, for the next start.
     """
-    async with in_background(writer.run(), "audit-writer", writer.note_end) as task:
+    tasks = tasks or BackgroundTasks()
+    async with tasks.running(writer.run, TASK) as task:
         try:
             yield task
         finally:

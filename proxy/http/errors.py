@@ -31,6 +31,20 @@ class TokenRefusedError(RefusedError):
     fields = (INVALID_TOKEN_CHALLENGE,)
 
 
+class TokenUnjudgedError(RefusedError):
+    """The token could not be looked up in time: too many others were before it."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    fields = ((b"Retry-After", b"1"),)
+
+
+class TooManyClientsError(RefusedError):
+    """No connection could be ended to make room for this one."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    fields = ((b"Retry-After", b"1"),)
+
+
 class BodyTimedOutError(RefusedError):
     """The client stopped sending in the middle of the body."""
 

@@ -1,12 +1,17 @@
 """The network peer of a connection, and the client behind trusted proxies. Pure."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
 
+from audit_log.addresses import Address, Network, read_address
 from proxy.http.fields import Fields
 
-Network = IPv4Network | IPv6Network
+# Values as RFC 7239 section 4 has them; many proxies also leave out the quotes that it demands.
+_PAIR: Final = re.compile(r"""\s*([\w-]+)=([^\s",;]+|"(?:[^"\\]|\\.)*")\s*(?:;|\Z)""", re.ASCII)
+_MAX_COMMAS: Final = 8
+"""Inside the quotes of one element of `Forwarded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,30 +22,72 @@ class Peer:
     scheme: str
     is_trusted: bool
 
+    @classmethod
+    def at(cls, address: str, scheme: str, trusted: Sequence[Network]) -> "Peer":
+        """Return the peer at *address*, which is one of the proxies in *trusted* or is not."""
+        read = read_address(address)
+        return cls(str(read), scheme, _lies_in(read, trusted))
 
-def client_address(peer: str, fields: Fields, trusted: Sequence[Network]) -> str:
-    """Return the address of the client: *peer*, or what trusted proxies say stood before them.
 
-    `X-Forwarded-For` is read from right to left, and only as long as the address that
-    appended to it is trusted. Anything that is no address ends the reading.
+def client_address(peer: Peer, fields: Fields, trusted: Sequence[Network]) -> str:
+    """Return the address of the client: of *peer*, or what trusted proxies say stood before them.
+
+    `X-Forwarded-For`, or `Forwarded` (RFC 7239) where that is missing, is read from right to left,
+    and only as long as the address that appended to it is trusted. Anything that is no address
+    ends the reading.
     """
-    if not is_trusted(peer, trusted):
-        return peer
-    said = b",".join(fields.all(b"x-forwarded-for"))
-    address = peer
-    for hop in reversed(said.decode("latin-1").split(",")):
+    if not peer.is_trusted:
+        return peer.address
+    nearest: Address | None = None
+    for hop in _hops(fields):
         try:
-            address = str(ip_address(hop.strip().partition("%")[0]))
+            nearest = read_address(hop)
         except ValueError:
             break
-        if not is_trusted(address, trusted):
+        if not _lies_in(nearest, trusted):
             break
-    return address
+    return peer.address if nearest is None else str(nearest)
 
 
-def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    """Say whether *address* belongs to one of the trusted proxies."""
-    if not trusted:
-        return False
-    parsed = ip_address(address)
-    return any(parsed in network for network in trusted)
+def _lies_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _hops(fields: Fields) -> Iterator[str]:
+    """Yield whom each proxy saw before it, the nearest proxy first."""
+    if said := fields.all(b"x-forwarded-for"):
+        hops = b",".join(said).decode("latin-1").split(",")
+        return (hop for hop in reversed(hops) if hop.strip())
+    return _forwarded_for(b",".join(fields.all(b"forwarded")).decode("latin-1"))
+
+
+def _forwarded_for(value: str) -> Iterator[str]:
+    """Yield the `for` of each element of *value*, the last element first.
+
+    An element is the shortest end of the rest that is well-formed. So a client that opens a quote
+    cannot make what a proxy appended a part of its own element.
+    """
+    element = ""
+    for part in reversed(value.split(",")):
+        element = f"{part},{element}" if element else part
+        pairs = _pairs(element)
+        if pairs is None and element.count(",") < _MAX_COMMAS:
+            continue
+        if element.strip():
+            if not pairs or "for" not in pairs:
+                return
+            yield pairs["for"]
+        element = ""
+
+
+def _pairs(element: str) -> dict[str, str] | None:
+    """Return the parameters of *element*, names in lower case; None if it is malformed."""
+    pairs: dict[str, str] = {}
+    at = 0
+    while at < len(element.rstrip()):
+        found = _PAIR.match(element, at)
+        if found is None or found[1].lower() in pairs:
+            return None
+        pairs[found[1].lower()] = found[2]
+        at = found.end()
+    return pairs

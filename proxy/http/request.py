@@ -175,6 +175,9 @@ def _check_target(method: bytes, target: bytes) -> None:
         raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
     if not _TARGET.match(target) or (target == b"*" and method != b"OPTIONS"):
         raise RefusedError("malformed request: the target is no path")
+    # RFC 9112 section 3.2: no form of a target has a fragment. Servers cut it off, or do not.
+    if b"#" in target:
+        raise RefusedError("malformed request: the target contains `#`; send it as `%23`")
 
 
 def _check_fields(fields: Fields) -> None:

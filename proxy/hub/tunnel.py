@@ -7,6 +7,7 @@ from typing import Final
 from audit_log.record import Origin, Outcome, ToolOutcome
 from proxy.admission import Call
 from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, UnauditedExchange
+from proxy.audit.shares import Standing
 from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.peers import Peer
@@ -121,5 +122,6 @@ class HubExchange(Exchange):
         self._admission.tally.oddities[kind] += 1
 
 
-_SOURCE: Final = Source(Origin.HUB, HUB, HUB_KEY, client_ip=None)
+# The Hub has accepted the tunnel, so its peer is known.
+_SOURCE: Final = Source(Origin.HUB, HUB, HUB_KEY, client_ip=None, standing=Standing.KNOWN)
 _NO_RESPONSE: Final = ToolResponse(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)

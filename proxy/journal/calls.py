@@ -6,6 +6,9 @@ are therefore the calls that a kill interrupted; beginnings and ends need not be
 
 In a slot the body is written first. Its length and CRC-32 follow in one aligned 8-byte store, the
 mark. A mark of 0 means that the slot is free, so a slot is either free or complete.
+
+Each caller has a share of the slots (`Shares`). Those that are not known leave half a region free
+as well, so that known callers find a slot while the mover adds some.
 """
 
 import zlib
@@ -17,6 +20,7 @@ import msgspec
 
 from audit_log.record import AuditRecord, Invocation, Kept
 from proxy.audit.record import RecordText
+from proxy.audit.shares import Share, Shares, Standing
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import record_body
 from proxy.journal.mapped import MappedFile, or_closed
@@ -25,6 +29,10 @@ SLOT_BYTES: Final = 4_096
 """Holds a call with an ASCII path completely; other texts may be cut (see `record_body`)."""
 SLOTS_PER_REGION: Final = 1_024
 MAX_REGIONS: Final = 16
+STRANGERS_SLOTS: Final = 2_048
+"""For all callers together that are not known."""
+_RESERVE: Final = SLOTS_PER_REGION // 2
+_KNOWN: Final = Standing.KNOWN
 _REGION_BYTES: Final = SLOT_BYTES * SLOTS_PER_REGION
 _MARK_BYTES: Final = 8
 _BODY_BYTES: Final = SLOT_BYTES - _MARK_BYTES
@@ -44,6 +52,9 @@ class Calls:
         self._bodies: list[memoryview] = []
         self._marks: list[memoryview] = []
         self._free: list[int] = []
+        self._shares = Shares(MAX_REGIONS * SLOTS_PER_REGION, STRANGERS_SLOTS)
+        self._holders: list[Share | None] = []
+        """Whose share a slot counts in. Those of an earlier run count in none."""
         self._can_grow = True
 
     @classmethod
@@ -67,11 +78,21 @@ class Calls:
         """How many slots are taken."""
         return len(self._bodies) * SLOTS_PER_REGION - len(self._free)
 
-    def begin(self, record: Kept | RecordText) -> int:
-        """Put *record* into a free slot and return its number; return -1 when none is free."""
-        if not self._free:
+    def begin(self, record: Kept | RecordText, share: Share | None = None) -> int:
+        """Put *record* into a free slot and return its number.
+
+        Return -1 when none is free, or *share* is used up.
+        """
+        free = self._free
+        if share is None:
+            if not free:
+                return -1
+        elif len(free) <= (0 if share.standing is _KNOWN else _RESERVE) or not self._shares.take(
+            share
+        ):
             return -1
-        slot = self._free.pop()
+        slot = free.pop()
+        self._holders[slot] = share
         body = record_body(record, _BODY_BYTES)
         region, index = divmod(slot, SLOTS_PER_REGION)
         at = index * SLOT_BYTES + _MARK_BYTES
@@ -85,6 +106,10 @@ class Calls:
         region, index = divmod(slot, SLOTS_PER_REGION)
         self._marks[region][index * _MARKS_PER_SLOT] = 0
         self._free.append(slot)
+        share = self._holders[slot]
+        if share is not None:
+            self._holders[slot] = None
+            self._shares.give_back(share)
 
     def taken(self) -> Iterator[tuple[int, Kept]]:
         """Yield the taken slots with their records; free those that cannot be read."""
@@ -108,12 +133,13 @@ class Calls:
 
     def grow_when_short(self) -> None:
         """Add slots when less than half a region is free. Calls do not wait for it."""
-        if self._can_grow and len(self._free) < SLOTS_PER_REGION // 2:
+        if self._can_grow and len(self._free) <= _RESERVE:
             try:
                 self._add_region()
             except OSError:
                 # No room on tmpfs: from now on a call that finds no slot is unprotected.
                 self._can_grow = False
+                self._shares.total = len(self._bodies) * SLOTS_PER_REGION
 
     def _add_region(self) -> None:
         number = len(self._bodies)
@@ -121,6 +147,7 @@ class Calls:
         marks = self._file.words(body)
         self._bodies.append(body)
         self._marks.append(marks)
+        self._holders += [None] * SLOTS_PER_REGION
         first = number * SLOTS_PER_REGION
         # Slots that an earlier run took are not free. The lowest is last, and so taken first: few
         # pages are in use.

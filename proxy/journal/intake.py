@@ -1,57 +1,55 @@
 """The writing side of the journal: a call appends in microseconds, without disk or waiting."""
 
 import asyncio
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import structlog
-
 from audit_log.record import Gap, Kept
+from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record import RecordText
+from proxy.audit.shares import Share
 from proxy.journal.calls import Calls
 from proxy.journal.line import gap_line, record_line
+from proxy.journal.losses import Losses
 from proxy.journal.ring import Ring
 
-FULL: Final = "journal_full"
 _RETRY_SECONDS: Final = 0.5
-_REMINDER_SECONDS: Final = 60.0
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Intake:
     """Takes records into the ring. Belongs to the event loop; never raises.
 
-    The ring itself counts the records that find no room, so neither a kill nor a restart forgets
-    them. A gap reports them as soon as there is room for it.
+    What is not kept is counted by `Losses`. A gap reports it as soon as there is room for it.
     """
 
     def __init__(
-        self, ring: Ring, calls: Calls, instance: str, arrived: Callable[[], None]
+        self, ring: Ring, calls: Calls, losses: Losses, arrived: Callable[[], None]
     ) -> None:
-        """Append to *ring* as *instance*; call *arrived* when there may be a new line."""
+        """Append to *ring*; call *arrived* when there may be a new line."""
+        self.losses = losses
         self._ring = ring
         self._calls = calls
-        self._instance = instance
         self._arrived = arrived
         last = ring.last_line()
         self._next_number = ring.next_number()
         self._interrupted: list[tuple[int, Kept]] = []
-        self._said_at = -_REMINDER_SECONDS
         self._retry_timer: asyncio.TimerHandle | None = None
         self.accepted = 0
         """Records that were appended."""
-        self.refused = 0
-        """Records lost for want of room."""
-        self.unprotected = 0
-        """Calls that began without a slot, and would have been forgotten at a kill."""
         self._find_interrupted(last.kept if last else None)
-        self.is_behind = not self.catch_up()
+        self.is_behind = not self.catch_up(at_once=True)
         """Whether something waits for room: a gap to report, or calls interrupted by a kill."""
-        if self.is_behind:
-            self._retry_later()
+        self._retry_if_needed()
+
+    @property
+    def refused(self) -> int:
+        """Records lost for want of room."""
+        return self.losses.refused
+
+    @property
+    def unprotected(self) -> int:
+        """Calls that began without a slot, and would have been lost at a kill."""
+        return self.losses.unprotected
 
     def _find_interrupted(self, last: Kept | None) -> None:
         for slot, record in self._calls.taken():
@@ -63,44 +61,47 @@ class Intake:
                 self._interrupted.append((slot, record))
         self._interrupted.sort(key=lambda taken: taken[1].created_at, reverse=True)
 
-    def begin(self, record: Kept | RecordText) -> int:
+    def begin(self, record: Kept | RecordText, share: Share | None = None) -> int:
         """Keep *record* in case the process is killed before `end`; return the slot for `end`.
 
-        Without a free slot the call goes on unprotected, which is counted; the slot is then -1.
+        If *share* has no slot left the call goes on unprotected, which is counted until its end;
+        the slot is then negative.
         """
-        slot = self._calls.begin(record)
-        if slot < 0:
-            self.unprotected += 1
-        return slot
+        slot = self._calls.begin(record, share)
+        return slot if slot >= 0 else self.losses.begin_without_slot(share)
 
-    def end(self, slot: int, record: Kept | RecordText) -> bool:
+    def end(self, slot: int, record: Kept | RecordText, share: Share | None = None) -> bool:
         """Keep *record* instead of what `begin` kept in *slot*; return whether there was room."""
-        kept = (not self.is_behind or self.catch_up()) and self._append(record)
-        if not kept:
-            self._refuse()
+        kept = not self.losses.is_beyond_share(share) and self._take(record)
         if slot >= 0:
             self._calls.end(slot)
+        elif slot != NOT_BEGUN:
+            self.losses.end_without_slot(slot)
         self._arrived()
-        if not kept and self._retry_timer is None:
-            self._retry_later()
+        if not kept:
+            self._retry_if_needed()
         return kept
 
     def finish(self) -> None:
         """Record the calls that will not end any more, as `begin` was given them."""
-        self.catch_up()
+        self.losses.close_in_flight()
+        self.catch_up(at_once=True)
         for slot, record in list(self._calls.taken()):
             if self._append(record):
                 self._calls.end(slot)
 
-    def catch_up(self) -> bool:
-        """Append what had to wait for room; return whether all of it is appended."""
+    def catch_up(self, *, at_once: bool = False) -> bool:
+        """Append what had to wait for room; return whether all of it is appended.
+
+        With *at_once* also the gaps that are not due.
+        """
         while self._interrupted:
             slot, record = self._interrupted[-1]
             if not self._append(record):
                 return False
             self._calls.end(slot)
             self._interrupted.pop()
-        self.is_behind = not self._report_refusals()
+        self.is_behind = not self.losses.report(self._append_gap, at_once=at_once)
         return not self.is_behind
 
     def close(self) -> None:
@@ -108,16 +109,24 @@ class Intake:
         if self._retry_timer is not None:
             self._retry_timer.cancel()
 
-    def _retry_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._retry_timer = loop.call_later(_RETRY_SECONDS, self._retry)
+    def _retry_if_needed(self) -> None:
+        """Report what was lost even when no further call comes."""
+        if self._retry_timer is None and (self.is_behind or self.losses.is_pending):
+            loop = asyncio.get_running_loop()
+            self._retry_timer = loop.call_later(_RETRY_SECONDS, self._retry)
 
     def _retry(self) -> None:
-        """Report what was lost even when no further call comes."""
         self._retry_timer = None
-        if self.is_behind and not self.catch_up():
-            self._retry_later()
+        self.catch_up()
+        self._retry_if_needed()
         self._arrived()
+
+    def _take(self, record: Kept | RecordText) -> bool:
+        if (not self.is_behind or self.catch_up()) and self._append(record):
+            return True
+        self.losses.refuse()
+        self.is_behind = True
+        return False
 
     def _append(self, record: Kept | RecordText) -> bool:
         if not self._ring.append(record_line(self._next_number, record)):
@@ -126,29 +135,8 @@ class Intake:
         self.accepted += 1
         return True
 
-    def _refuse(self) -> None:
-        self._ring.refusals.add(time.time_ns() // 1_000)
-        self.refused += 1
-        self.is_behind = True
-        now = time.monotonic()
-        if now - self._said_at >= _REMINDER_SECONDS:
-            self._said_at = now
-            log.error("journal.full", lost=self.refused)
-
-    def _report_refusals(self) -> bool:
-        refused = self._ring.refusals.pending()
-        if refused is None:
-            return True
-        gap = Gap(
-            id=refused.gap_id,
-            started_at=_EPOCH + timedelta(microseconds=refused.first_us),
-            ended_at=_EPOCH + timedelta(microseconds=refused.last_us),
-            count=refused.count,
-            reason=FULL,
-            instance=self._instance,
-        )
+    def _append_gap(self, gap: Gap) -> bool:
         if not self._ring.append(gap_line(self._next_number, gap)):
             return False
         self._next_number += 1
-        self._ring.refusals.forget()
         return True

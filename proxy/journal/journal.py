@@ -33,11 +33,14 @@ import structlog
 
 from audit_log.process.disk_thread import DiskThread, in_disk_thread
 from audit_log.record import Kept
+from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record import RecordText
+from proxy.audit.shares import Share
 from proxy.journal.batch import Batch
 from proxy.journal.batch_source import MAX_BATCH_LINES, BatchSource
 from proxy.journal.intake import Intake
 from proxy.journal.journal_error import JournalError
+from proxy.journal.losses import Losses
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
@@ -61,7 +64,8 @@ class Journal:
         """How much may wait on disk."""
         self._parts = parts
         self._source = BatchSource(parts.ring, Reader(parts, instance))
-        self.intake = Intake(parts.ring, parts.calls, instance, self._source.arrived)
+        losses = Losses(parts.ring, instance, max_bytes)
+        self.intake = Intake(parts.ring, parts.calls, losses, self._source.arrived)
         """Takes the records, and counts them."""
         self._mover = Mover(parts, max_bytes)
         self._moving = DiskThread("journal-mover")
@@ -71,23 +75,25 @@ class Journal:
         self._is_closing = False
         self._placing_problem = ON_DISK if parts.is_ring_on_disk else None
 
-    def begin(self, record: Kept | RecordText) -> int:
+    def begin(self, record: Kept | RecordText, share: Share | None = None) -> int:
         """Keep *record* in case the process is killed before `end`; return the slot for `end`.
 
-        *record* says what is to be recorded when the outcome of the call stays unknown.
+        *record* says what is to be recorded when the outcome of the call stays unknown. *share*
+        says whose share of the slots it takes.
         """
-        return self.intake.begin(record)
+        return self.intake.begin(record, share)
 
-    def end(self, slot: int, record: Kept | RecordText) -> bool:
+    def end(self, slot: int, record: Kept | RecordText, share: Share | None = None) -> bool:
         """Keep *record* of the call in *slot*, as `begin` returned it; say whether there was room.
 
-        A record without room is counted, and reported as a gap when there is room again.
+        A record without room, or beyond *share*, is counted, and reported as a gap when there is
+        room again.
         """
-        return self.intake.end(slot, record)
+        return self.intake.end(slot, record, share)
 
     def offer(self, record: Kept) -> bool:
         """Keep *record*, which had no `begin`; say whether there was room."""
-        return self.intake.end(-1, record)
+        return self.intake.end(NOT_BEGUN, record)
 
     async def read(
         self, after: Batch | None = None, *, max_lines: int = MAX_BATCH_LINES
@@ -147,14 +153,26 @@ class Journal:
     @property
     def in_flight(self) -> int:
         """How many calls have begun and not ended."""
-        return self._parts.calls.in_flight
+        return self._parts.calls.in_flight + self.intake.losses.in_flight
+
+    @property
+    def dead(self) -> list[str]:
+        """That the mover's thread has ended, which only a new process mends; else empty."""
+        if self._stopped_moving.done() and not self._is_closing:
+            return [f"the journal's mover has died: {self._stopped_moving.exception()!r}"]
+        return []
 
     @property
     def problem(self) -> str | None:
         """Why the journal does not work as it should, or None. Calls are not affected."""
-        if self._stopped_moving.done() and not self._is_closing:
-            return f"the journal's mover has died: {self._stopped_moving.exception()!r}"
-        return self._mover.problem or self._source.problem or self._placing_problem
+        if self.dead:
+            return self.dead[0]
+        return (
+            self._mover.problem
+            or self._source.problem
+            or self.intake.losses.problem
+            or self._placing_problem
+        )
 
     async def close(self, seconds: float) -> None:
         """Bring everything to disk and remove the ring, in at most *seconds*.

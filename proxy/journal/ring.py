@@ -20,18 +20,23 @@ from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, Line, parse
 from proxy.journal.mapped import MappedFile, or_closed
 from proxy.journal.ring_header import (
+    BEYOND_SHARE,
     COMMITTED,
     COMMITTED_NUMBER,
     FIRST_NUMBER,
     HEADER_BYTES,
     IDENTITY,
+    KNOWN_IN_FLIGHT,
     MAGIC,
     MAGIC_NUMBER,
     MOVED,
     ORIGIN,
+    REFUSED,
     SIZE,
+    STRANGERS_IN_FLIGHT,
+    UNPROTECTED,
     WRITTEN,
-    Refusals,
+    Count,
 )
 
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
@@ -46,7 +51,15 @@ class Ring:
         self._file = file
         self._counters = counters
         self._content = content
-        self.refusals = Refusals(counters)
+        self.refusals = Count(counters, REFUSED)
+        """Records for which there was no room."""
+        self.beyond_share = Count(counters, BEYOND_SHARE)
+        """Records of callers that are not known, beyond their share."""
+        self.unprotected = Count(counters, UNPROTECTED)
+        """Calls of known callers without a slot that a kill interrupted."""
+        self.known_in_flight = Count(counters, KNOWN_IN_FLIGHT)
+        self.strangers_in_flight = Count(counters, STRANGERS_IN_FLIGHT)
+        """Calls without a slot that have begun and not ended."""
 
     @classmethod
     def create(cls, path: Path, size: int, *, identity: int, start: int, number: int) -> "Ring":

@@ -23,53 +23,70 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     COMMITTED,
     COMMITTED_NUMBER,
     REFUSED,
-    REFUSED_FIRST,
-    REFUSED_LAST,
-    GAP_HIGH,
-    GAP_LOW,
-) = range(14)
+) = range(10)
+BEYOND_SHARE: Final = 64
+UNPROTECTED: Final = 72
+KNOWN_IN_FLIGHT: Final = 80
+STRANGERS_IN_FLIGHT: Final = 88
+"""Where counts begin, as at REFUSED: five words each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """How many records found no room, and when, in microseconds since 1970."""
+class Counted:
+    """How many records are not kept, and since when, in microseconds since 1970."""
 
     count: int
     first_us: int
     last_us: int
     gap_id: UUID
-    """Given with the first refusal, so that reporting twice after a kill is harmless."""
+    """Given with the first, so that reporting twice after a kill is harmless."""
 
 
-class Refusals:
-    """Counts records that found no room, until a gap reports them; the count survives a kill."""
+class Count:
+    """Counts records that are not kept, until a gap reports them; the count survives a kill."""
 
-    def __init__(self, counters: memoryview) -> None:
+    def __init__(self, counters: memoryview, at: int) -> None:
+        """Count in the five words from *at*."""
         self._counters = counters
+        self._count, self._first, self._last, self._id_high, self._id_low = range(at, at + 5)
 
     def add(self, now_us: int) -> None:
-        """Count a record for which there was no room."""
-        counters = self._counters
-        if counters[REFUSED] == 0:
-            gap_id = new_record_id().int
-            counters[GAP_HIGH] = gap_id >> 64
-            counters[GAP_LOW] = gap_id & 0xFFFF_FFFF_FFFF_FFFF
-            counters[REFUSED_FIRST] = now_us
-        counters[REFUSED_LAST] = now_us
-        counters[REFUSED] += 1
+        """Count a record that is not kept."""
+        self._add(1, now_us, now_us)
 
-    def pending(self) -> Refused | None:
+    def add_all_of(self, other: "Count") -> None:
+        """Take over what *other* has counted."""
+        if (counted := other.pending()) is not None:
+            self._add(counted.count, counted.first_us, counted.last_us)
+            other.forget()
+
+    def take_back(self) -> None:
+        """Count one less: a record that `add` counted is kept after all."""
+        if self._counters[self._count]:  # not yet reported
+            self._counters[self._count] -= 1
+
+    def pending(self) -> Counted | None:
         """Return what was counted since `forget`, or None."""
         counters = self._counters
-        if counters[REFUSED] == 0:
+        if counters[self._count] == 0:
             return None
-        return Refused(
-            count=counters[REFUSED],
-            first_us=counters[REFUSED_FIRST],
-            last_us=counters[REFUSED_LAST],
-            gap_id=UUID(int=counters[GAP_HIGH] << 64 | counters[GAP_LOW]),
+        return Counted(
+            count=counters[self._count],
+            first_us=counters[self._first],
+            last_us=counters[self._last],
+            gap_id=UUID(int=counters[self._id_high] << 64 | counters[self._id_low]),
         )
 
     def forget(self) -> None:
         """Start again at zero: a gap has reported the count."""
-        self._counters[REFUSED] = 0
+        self._counters[self._count] = 0
+
+    def _add(self, count: int, first_us: int, last_us: int) -> None:
+        counters = self._counters
+        if counters[self._count] == 0:
+            gap_id = new_record_id().int
+            counters[self._id_high] = gap_id >> 64
+            counters[self._id_low] = gap_id & 0xFFFF_FFFF_FFFF_FFFF
+            counters[self._first] = first_us
+        counters[self._last] = last_us
+        counters[self._count] += count

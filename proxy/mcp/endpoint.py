@@ -7,8 +7,9 @@ from urllib.parse import unquote_to_bytes
 
 from audit_log.record import Origin
 from audit_log.tokens import Token
-from proxy.audit.exchange import Cause, Exchange
+from proxy.audit.exchange import Cause, Exchange, share_of
 from proxy.audit.identity import Caller, Credentials, TokenRecogniser
+from proxy.audit.shares import Standing
 from proxy.audit.tally import Tally
 from proxy.http.request import RequestHead
 from proxy.http.target import path_of
@@ -17,7 +18,7 @@ from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls
 from proxy.mcp.tool_exchange import McpExchange
 from proxy.mcp.trace import travel_ids_of
-from proxy.tokens.memory import Missing
+from proxy.tokens.memory import MISSING, Missing
 
 AMBIGUOUS_KEY: Final = "ambiguous"
 """The key of tool calls with several credentials. It cannot equal the hash of a token."""
@@ -25,10 +26,13 @@ _SLASHES: Final = re.compile(rb"/+")
 
 
 class KnownTokens(Protocol):
-    """Tokens in memory: all that this module needs of the token cache."""
+    """All that this module needs of the token cache."""
 
     def known(self, token_hash: str) -> Token | Missing | None:
         """Return the token, None if no token has this hash, or MISSING if that is not known."""
+
+    def look_up(self, token_hash: str) -> None:
+        """Have the token looked up, without waiting for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,16 @@ class McpAdmission:
             ambiguous = Caller.of(Credentials.AMBIGUOUS, None)
             return Source(Origin.MCP, ambiguous, AMBIGUOUS_KEY, *given)
         if isinstance(token_hash, str):
-            caller = Caller.of(token_hash, self.token_cache.known(token_hash))
-            return Source(Origin.MCP, caller, token_hash, *given)
+            return self._source_with(token_hash, given)
         return Source(Origin.HUB, HUB, HUB_KEY, *given) if isinstance(hub_key, str) else None
+
+    def _source_with(self, token_hash: str, given: tuple[str, str | None, str | None]) -> Source:
+        token = self.token_cache.known(token_hash)
+        if token is MISSING:
+            self.token_cache.look_up(token_hash)
+        standing = share_of(token_hash, token).standing
+        if standing is Standing.UNRESOLVED:
+            # One request can carry a hundred tool calls, so its caller must be known.
+            standing = Standing.UNKNOWN
+        caller = Caller.of(token_hash, token)
+        return Source(Origin.MCP, caller, token_hash, *given, standing=standing)

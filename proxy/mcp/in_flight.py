@@ -8,20 +8,22 @@ tie such an API call to the tool call, two kinds of evidence are used:
   the sidecar made are random, so only the MCP server can know them. Ids that the client chose
   count among the tool calls of the same token only, because any client can send any id.
 - *Being the only one.* Without a known id, the API call belongs to the one tool call that its
-  token has in flight: INFERRED. With two, or when some tool calls are not tracked, there is no
-  attribution.
+  token has in flight, in whichever worker: INFERRED. With two, or when some tool calls of the
+  token are not tracked, there is no attribution.
 
 A tool call is indexed by caller, by the ids that the sidecar made and by the ids that the client
 chose. At its end it leaves the first and the third index. It stays in the second for a while,
 because servers may make API calls after their response.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from uuid import UUID
 
 from audit_log.record import Attribution, new_record_id
+from proxy.audit.shares import Share, Shares, Standing
+from proxy.mcp.elsewhere import CallElsewhere, Elsewhere, Several
 from proxy.mcp.trace import TravelIds
 
 HUB_KEY: Final = "hub"
@@ -30,6 +32,8 @@ MAX_IN_FLIGHT: Final = 10_000
 """Further tool calls are forwarded and recorded, but no API call is tied to them."""
 MAX_IN_FLIGHT_PER_CALLER: Final = 1_000
 """The same for one caller, so that one caller cannot use up the limit of all."""
+MAX_IN_FLIGHT_OF_STRANGERS: Final = 1_000
+"""The same for all callers together that are not known."""
 MAX_ENDED: Final = 1_000
 """This many tool calls are remembered after their end, for API calls that come late."""
 
@@ -45,10 +49,21 @@ class ToolCallInFlight:
     """Ids that the sidecar made and sent along. Only the MCP server can have passed them on."""
     theirs: TravelIds
     """Ids that the client chose. They are evidence among its own tool calls only."""
+    standing: Standing = Standing.KNOWN
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
 
+    @property
+    def share(self) -> Share:
+        """Whose share of what is kept it takes."""
+        return Share(self.caller, self.standing)
 
+    def note_api_call(self) -> None:
+        """Count an API call that is tied to it."""
+        self.api_calls += 1
+
+
+Found = ToolCallInFlight | CallElsewhere
 Calls = dict[UUID, ToolCallInFlight]
 Key = TypeVar("Key")
 
@@ -56,31 +71,35 @@ Key = TypeVar("Key")
 class ToolCallsInFlight:
     """All tool calls in flight in this process, and those that ended last."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Elsewhere | None = None) -> None:
+        """Share what is in flight with other workers by *elsewhere*, if there are any."""
+        self._elsewhere = elsewhere
         self._by_caller: defaultdict[str, Calls] = defaultdict(dict)
         self._by_our_id: defaultdict[str, Calls] = defaultdict(dict)
         self._by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
         self._ended: deque[ToolCallInFlight] = deque()
-        self._count = 0
-        self._beyond = 0
-        """In flight beyond the limits, and not tracked."""
+        self._shares = Shares(
+            MAX_IN_FLIGHT, MAX_IN_FLIGHT_OF_STRANGERS, each=MAX_IN_FLIGHT_PER_CALLER
+        )
+        self._beyond: Counter[str] = Counter()
+        """By caller: how many are in flight beyond its share, and not tracked."""
 
     def __len__(self) -> int:
         """Return how many are in flight."""
-        return self._count + self._beyond
+        return len(self._shares) + self._beyond.total()
 
     @property
     def knows_any(self) -> bool:
         """Return whether an API call can be tied to any tool call."""
-        return bool(self._by_our_id or self._count)
+        if self._by_our_id or self._by_caller:
+            return True
+        return self._elsewhere is not None and self._elsewhere.knows_any
 
     def add(self, call: ToolCallInFlight) -> None:
         """Tie API calls to *call* from now on."""
-        own = self._by_caller.get(call.caller, {})
-        if self._count >= MAX_IN_FLIGHT or len(own) >= MAX_IN_FLIGHT_PER_CALLER:
-            self._beyond += 1
+        if not self._is_tracked(call):
+            self._count_beyond(call.caller, 1)
             return
-        self._count += 1
         self._by_caller[call.caller][call.id] = call
         for our_id in call.ours:
             self._by_our_id[our_id][call.id] = call
@@ -90,9 +109,11 @@ class ToolCallsInFlight:
     def remove(self, call: ToolCallInFlight) -> None:
         """Note that *call* has ended. Must be called once for each that was added."""
         if call.id not in self._by_caller.get(call.caller, {}):
-            self._beyond -= 1
+            self._count_beyond(call.caller, -1)
             return
-        self._count -= 1
+        self._shares.give_back(call.share)
+        if self._elsewhere is not None:
+            self._elsewhere.end(call)
         _take_out(self._by_caller, call.caller, call)
         for their_id in call.theirs:
             _take_out(self._by_their_id, (call.caller, their_id), call)
@@ -101,8 +122,10 @@ class ToolCallsInFlight:
             forgotten = self._ended.popleft()
             for our_id in forgotten.ours:
                 _take_out(self._by_our_id, our_id, forgotten)
+            if self._elsewhere is not None:
+                self._elsewhere.forget(forgotten)
 
-    def cause_of(self, caller: str, ids: TravelIds) -> tuple[ToolCallInFlight, Attribution] | None:
+    def cause_of(self, caller: str, ids: TravelIds) -> tuple[Found, Attribution] | None:
         """Return the tool call that caused an API call of *caller* with *ids*, or None.
 
         EXACT if all known ids were sent with one tool call of *caller*. INFERRED if no id is known
@@ -112,25 +135,70 @@ class ToolCallsInFlight:
         """
         spoken_for = [found for given in ids if (found := self._spoken_for(given, caller))]
         if spoken_for:
-            candidates, attribution = set.intersection(*spoken_for), Attribution.EXACT
-        elif self._beyond:
+            call, attribution = _the_one_in_all(spoken_for), Attribution.EXACT
+        elif self._hides_some_of(caller):
             return None
         else:
-            candidates = set(self._by_caller.get(caller, {}).values())
-            attribution = Attribution.INFERRED
-        if len(candidates) != 1:
+            call, attribution = _the_one_in_all([self._of(caller)]), Attribution.INFERRED
+        if call is None:
             return None
-        [call] = candidates
-        call.api_calls += 1
+        call.note_api_call()
         return call, attribution
 
-    def _spoken_for(self, given: str, caller: str) -> set[ToolCallInFlight]:
+    def _is_tracked(self, call: ToolCallInFlight) -> bool:
+        """Return whether *call* is within its share, and shown to the other workers."""
+        if not self._shares.take(call.share):
+            return False
+        if self._elsewhere is None or self._elsewhere.add(call):
+            return True
+        self._shares.give_back(call.share)
+        return False
+
+    def _count_beyond(self, caller: str, count: int) -> None:
+        self._beyond[caller] += count
+        if not self._beyond[caller]:
+            del self._beyond[caller]
+        if self._elsewhere is not None:
+            self._elsewhere.add_beyond(caller, count)
+
+    def _hides_some_of(self, caller: str) -> bool:
+        """Return whether *caller* may have tool calls in flight that are not tracked."""
+        if caller in self._beyond:
+            return True
+        return self._elsewhere is not None and self._elsewhere.hides_some_of(caller)
+
+    def _of(self, caller: str) -> set[Found | Several]:
+        """Return the tool calls that *caller* has in flight."""
+        elsewhere = self._elsewhere.of(caller) if self._elsewhere is not None else set()
+        return elsewhere | set(self._by_caller.get(caller, {}).values())
+
+    def _spoken_for(self, given: str, caller: str) -> set[Found | Several]:
         """Return the tool calls of *caller* or the Hub that were sent with the id *given*."""
         # Tool calls of another token are excluded even if this caller knows their id: it must not
         # attach its API calls to the tool call of another caller.
         ours = self._by_our_id.get(given, {}).values()
         theirs = self._by_their_id.get((caller, given), {}).values()
-        return {call for call in ours if call.caller in {caller, HUB_KEY}} | set(theirs)
+        here = {call for call in ours if call.caller in {caller, HUB_KEY}} | set(theirs)
+        if self._elsewhere is None:
+            return set(here)
+        return here | self._elsewhere.sent_with(given, (caller, HUB_KEY))
+
+
+def _the_one_in_all(found: list[set[Found | Several]]) -> Found | None:
+    """Return the one tool call that is in each set of *found*; None without one, or with two."""
+    several = [{each for each in calls if isinstance(each, Several)} for calls in found]
+    if set.intersection(*({each.worker for each in group} for group in several)):
+        return None  # some of them may be in each set
+    candidates = {call for calls in found for call in calls if not isinstance(call, Several)}
+    in_all = [
+        call
+        for call in candidates
+        if all(
+            call in calls or any(each.may_be(call) for each in group)
+            for calls, group in zip(found, several, strict=True)
+        )
+    ]
+    return in_all[0] if len(in_all) == 1 else None
 
 
 def _take_out(index: dict[Key, Calls], key: Key, call: ToolCallInFlight) -> None:

@@ -16,6 +16,7 @@ from audit_log.record import (
 )
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
+from proxy.audit.shares import Share, Standing
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.messages import ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import Sessions
@@ -28,10 +29,10 @@ HUB_METHOD: Final = "TOOL"
 class InvocationRecorder(Protocol):
     """All that tool calls need of the journal. Neither method waits."""
 
-    def begin(self, record: Kept) -> int:
+    def begin(self, record: Kept, share: Share) -> int:
         """Keep *record* in case the sidecar is killed; return the slot for `end`."""
 
-    def end(self, slot: int, record: Kept) -> bool:
+    def end(self, slot: int, record: Kept, share: Share) -> bool:
         """Keep *record* instead of what `begin` kept in *slot*; return whether there was room."""
 
 
@@ -50,6 +51,7 @@ class Source:
     ours: TravelIds = NO_IDS
     theirs: TravelIds = NO_IDS
     """Ids that the client chose: see `ToolCallInFlight`."""
+    standing: Standing = Standing.UNKNOWN
 
 
 class ToolCalls:
@@ -66,7 +68,7 @@ class ToolCalls:
 
     def begin(self, said: ToolCall, source: Source) -> "OpenToolCall":
         """Open the tool call *said*, which is about to be forwarded."""
-        call = ToolCallInFlight(said.tool, source.key, source.ours, source.theirs)
+        call = ToolCallInFlight(said.tool, source.key, source.ours, source.theirs, source.standing)
         self.in_flight.add(call)
         opened = OpenToolCall(self, said, source, call)
         if source.session is not None:
@@ -89,7 +91,10 @@ class OpenToolCall:
         self._created_at = datetime.now(UTC)
         self._started = time.perf_counter()
         unknown = ToolResponse(said.rpc_id, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
-        self._slots = [calls.recorder.begin(record) for record in self._records(unknown, None)]
+        self._share = in_flight.share
+        self._slots = [
+            calls.recorder.begin(record, self._share) for record in self._records(unknown, None)
+        ]
         self._left = (unknown, self._started)
 
     def leave(self, response: ToolResponse) -> None:
@@ -115,7 +120,7 @@ class OpenToolCall:
         duration_ms = (ended - self._started) * 1_000
         records = self._records(response, duration_ms)
         for slot, record in zip(self._slots, records, strict=True):
-            self._calls.recorder.end(slot, record)
+            self._calls.recorder.end(slot, record, self._share)
 
     def _records(self, response: ToolResponse, duration_ms: float | None) -> list[Kept]:
         source, call = self._source, self._in_flight

@@ -45,6 +45,9 @@ class Port(Protocol):
     def made(self, connection: "ClientConnection") -> None:
         """Learn of a new connection."""
 
+    def served(self, connection: "ClientConnection") -> None:
+        """Learn that a connection has had a response."""
+
     def lost(self, connection: "ClientConnection") -> None:
         """Learn that a connection has ended."""
 
@@ -69,6 +72,11 @@ class ClientConnection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Say whether no response is owed."""
         return self._state in IS_IDLE
+
+    @property
+    def is_spare(self) -> bool:
+        """Say whether the connection may be ended to make room for another."""
+        return self._state in IS_IDLE or self._state is State.FAREWELL
 
     # Called by the transport
 
@@ -150,6 +158,7 @@ class ClientConnection(asyncio.Protocol):
         """Go on to the next request, or end the connection if it does not *keeps_alive*."""
         assert self._request is not None
         self.idle_since = self._loop.time()
+        self._port.served(self)
         if not keeps_alive or self._port.is_stopping:
             self._say_farewell()
             return
@@ -164,10 +173,16 @@ class ClientConnection(asyncio.Protocol):
 
     # Called by the server
 
+    def make_room(self) -> None:
+        """End the connection at once; no response is owed."""
+        self.flow.transport.abort()
+
     def stop(self) -> None:
         """End the connection if no response is owed; else `finish` will."""
         if self._state is State.RESPONDED:  # to close on unread bytes could lose the response
             self._say_farewell()
+        elif self.is_idle and self.flow.is_closing:  # the client does not read what is left
+            self.flow.transport.abort()
         elif self.is_idle:
             self.flow.transport.close()
 
@@ -191,6 +206,7 @@ class ClientConnection(asyncio.Protocol):
             self._say_farewell()
             return False
         if self._state is State.RESPONDED and self._request.body.is_complete:
+            self.idle_since = self._loop.time()
             self._request = None
             self.enter(State.IDLE)
         return has_taken

@@ -6,10 +6,11 @@ from typing import Protocol
 
 import msgspec
 
+from audit_log.addresses import Network
 from proxy.admission import Call
 from proxy.audit.exchange import Exchange
 from proxy.http.fields import FieldList, Fields, field_lines
-from proxy.http.peers import Network, Peer
+from proxy.http.peers import Peer
 from proxy.http.request import RequestHead
 from proxy.relay.routes import Routes
 from proxy.relay.upstream_pool import Upstream

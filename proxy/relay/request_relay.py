@@ -9,8 +9,12 @@ is shown to the exchange before it is sent: after a kill in between, its tool ca
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Final, Protocol
 
+import structlog
+
+from audit_log.process.background import where_raised
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange
 from proxy.http.errors import (
@@ -33,6 +37,7 @@ from proxy.relay.response_relay import ResponseRelay
 from proxy.relay.states import State
 from proxy.relay.upstream_connection import UpstreamConnection
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 TURNS_TO_READ: Final = 2
 """uvloop runs what was called soon before it polls: the sockets are read in the turn between."""
 
@@ -54,6 +59,9 @@ class Client(Protocol):
 
     def finish(self, *, keeps_alive: bool) -> None:
         """Go on to the next request, or end the connection."""
+
+    def stop_now(self) -> None:
+        """End the connection at once, and the exchange as interrupted."""
 
 
 class RequestRelay:
@@ -204,6 +212,7 @@ class RequestRelay:
 
     def _wait_for(self, work: Coroutine[object, object, None]) -> None:
         self._waiting = asyncio.get_running_loop().create_task(work, name="request-waits")
+        self._waiting.add_done_callback(partial(_end_if_it_failed, self._client))
 
     async def _identify(self, exchange: Exchange) -> None:
         assert exchange.identification is not None
@@ -305,3 +314,10 @@ class RequestRelay:
     def _fail(self, exchange: Exchange, error: ExchangeError) -> None:
         exchange.end(error.outcome, error.status)
         self._client.respond(error)
+
+
+def _end_if_it_failed(client: Client, waiting: asyncio.Task[None]) -> None:
+    """End *client*'s connection if *waiting* has failed for a defect: nothing else would."""
+    if not waiting.cancelled() and (error := waiting.exception()) is not None:
+        log.error("request.failed", error=repr(error), where=where_raised(error))
+        client.stop_now()

@@ -5,7 +5,8 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.http.peers import Network, Peer, is_trusted
+from audit_log.addresses import Network
+from proxy.http.peers import Peer
 
 KEEPALIVE_IDLE_SECONDS: Final = 60
 KEEPALIVE_INTERVAL_SECONDS: Final = 15
@@ -16,10 +17,8 @@ KEEPALIVE_PROBES: Final = 4
 def peer_of(transport: asyncio.BaseTransport, trusted: Sequence[Network]) -> Peer:
     """Return the peer of *transport*. Asked once per connection."""
     peername = transport.get_extra_info("peername")
-    # Without the zone of a link-local address: it has a meaning on this host alone.
-    address = peername[0].partition("%")[0] if peername else "0.0.0.0"
     scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
-    return Peer(address, scheme, is_trusted(address, trusted))
+    return Peer.at(peername[0] if peername else "0.0.0.0", scheme, trusted)
 
 
 def keep_alive(transport: asyncio.BaseTransport) -> None:

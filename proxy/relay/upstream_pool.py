@@ -26,6 +26,8 @@ class UpstreamLimits:
     connect_timeout_seconds: float
     response_timeout_seconds: float
     idle_seconds: float
+    max_idle: int = MAX_IDLE_CONNECTIONS
+    """How many idle connections are kept."""
 
 
 class Upstream:
@@ -69,7 +71,7 @@ class Upstream:
                 await self._connect(connection)
         except TimeoutError as error:
             raise UpstreamTimedOutError("the upstream could not be reached in time") from error
-        except OSError as error:  # an ssl.SSLError is one too
+        except (OSError, UnicodeError) as error:  # an ssl.SSLError; a name that IDNA cannot encode
             self._reachable.note(str(error))
             # Without the reason: it names addresses, which the client must not learn.
             raise UpstreamUnreachableError("the upstream cannot be reached") from error
@@ -89,7 +91,7 @@ class Upstream:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep *connection* for another exchange if it can take one, else end it."""
-        if not connection.is_reusable or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+        if not connection.is_reusable or len(self._idle) >= self._limits.max_idle:
             connection.abort()
             return
         connection.idle_since = self._loop.time()

@@ -6,12 +6,13 @@ dropped and counted: the items are news, and the audit log itself goes through t
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Generic, TypeVar
 
 import structlog
 
+from audit_log.process.background import Begin
 from proxy.telemetry.health import Health
 
 DELIVERED: Final = "delivered"
@@ -77,14 +78,17 @@ class Outbox(Generic[Item]):
 @asynccontextmanager
 async def emptied(
     outbox: Outbox[Item],
-    work: Coroutine[object, object, None],
+    begin: Begin,
     name: str,
     *,
     health: Health,
     drain_seconds: float,
 ) -> AsyncIterator[None]:
-    """Run *work*, which empties *outbox*, for the block and at most *drain_seconds* after it."""
-    async with health.watched(work, name):
+    """Run the task *name*, which empties *outbox*, for the block and *drain_seconds* after it.
+
+    *begin* begins its work.
+    """
+    async with health.tasks.running(begin, name):
         try:
             yield
         finally:

@@ -6,6 +6,7 @@ What needs OpenTelemetry is in `spans`, which imports this module; this one need
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -79,9 +80,9 @@ async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncI
     outbox: Outbox[EndedCall] = Outbox(CAPACITY, fates)
     # Not an executor: a collector that does not respond must not keep a stopped sidecar alive.
     thread = DiskThread("tracing")
-    work = _send(outbox, export, thread)
+    begin = partial(_send, outbox, export, thread)
     try:
-        async with emptied(outbox, work, "tracing", health=health, drain_seconds=DRAIN_SECONDS):
+        async with emptied(outbox, begin, "tracing", health=health, drain_seconds=DRAIN_SECONDS):
             yield lambda head, record: outbox.offer(ended_call(head, record))
     finally:
         export.end()

@@ -2,17 +2,16 @@
 
 Theory of operation. `TokenMemory` holds the tokens, and `TokenCache` keeps it up to date:
 
-- *Look-up.* A token seen for the first time is queried in a task. Callers with the same token
-  share the task and wait briefly; it goes on when they give up, so that the next call knows the
-  token. The number of such tasks is limited.
+- *Look-up.* A token seen for the first time waits for its turn, and many are queried together
+  (`LookUps`). The look-up goes on when its callers give up, so that the next call knows the token.
 - *Poll.* Every few seconds the tokens used lately are read again, many in one query. The others
   are forgotten, but only after a query that succeeded.
 - *Notifications.* A changed token that is announced is read again at once. After a new
   subscription everything is read once, because earlier announcements are unknown.
 
 While the database cannot be reached, known tokens stay known (fail static) and calls with unknown
-tokens do not wait: after one caller has waited in vain, the others fail at once, until a query
-succeeds again. A query that is older than another one never overwrites its result.
+tokens do not wait: after a query that is late or fails, all fail at once, until a query succeeds
+again. A query that is older than another one never overwrites its result.
 `Token.refusal` decides at each use whether a token has expired or been revoked.
 """
 
@@ -25,9 +24,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from audit_log.errors import StoreError, TokenUnreadableError
+from audit_log.errors import StoreError
 from audit_log.process.changes import LoggedState
 from audit_log.tokens import Token
+from proxy.tokens.lookups import LookUps, Portion
 from proxy.tokens.memory import MISSING, Missing, TokenMemory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -38,14 +38,15 @@ _OUT_OF_REACH: Final = "the token cache cannot reach the token database"
 
 
 class TokenCacheUnavailableError(Exception):
-    """The token is not in the cache, and the database gives no result in time."""
+    """The token is not in the cache, and the database is away or its row cannot be read."""
+
+
+class TokenCacheBusyError(Exception):
+    """The database responds, and has not come to this token in time."""
 
 
 class TokenSource(Protocol):
     """All that the cache needs of the token table."""
-
-    async def find(self, token_hash: str, /) -> Token | None:
-        """Return the token with this hash, or None. Raise StoreError."""
 
     async def find_together(self, hashes: Sequence[str], /) -> Mapping[str, Token | None]:
         """Return the token of each hash, or None; omit those whose row cannot be read.
@@ -63,14 +64,16 @@ class TokenCacheLimits:
     """How long the cache waits and remembers, how much it keeps, and how much it queries."""
 
     lookup_seconds: float = 0.25
-    """How long a call waits for a token seen for the first time; the look-up goes on."""
-    lookups_at_once: int = 4
-    """A flood of invented tokens must not become a flood of queries."""
+    """How long a look-up may take before the database counts as away."""
+    turn_seconds: float = 2.0
+    """How long a call waits for its turn while the database responds."""
+    max_waiting: int = 10_000
+    """How many tokens may wait for their turn."""
     poll_seconds: float = 5.0
     in_use_seconds: float = 600.0
     """A token used within this time is read again at each poll; another one is forgotten."""
     tokens_at_once: int = 250
-    """Tokens read in one query. More would save little, and delay calls for longer."""
+    """The most tokens read in one query. More would save little, and delay calls for longer."""
     unknown_seconds: float = 5.0
     max_known: int = 100_000
     max_unknown: int = 10_000
@@ -94,7 +97,14 @@ class TokenCache:
             max_unknown=self._limits.max_unknown,
             unknown_seconds=self._limits.unknown_seconds,
         )
-        self._lookups: dict[str, asyncio.Task[Token | Missing | None]] = {}
+        self._portion = Portion(self._limits.tokens_at_once)
+        self._lookups = LookUps(
+            self._look_up,
+            self._portion,
+            late=self._note_late,
+            late_seconds=self._limits.lookup_seconds,
+            max_waiting=self._limits.max_waiting,
+        )
         self._refreshed_at = clock()
         self._answers = LoggedState(
             log,
@@ -132,20 +142,26 @@ class TokenCache:
     async def identify(self, token_hash: str) -> Token | None:
         """Return the token with this hash, or None if no token has it.
 
-        Raise TokenCacheUnavailableError when the database gives no result in time, and at once
-        when too many look-ups are running or the database is known to be out of reach. Callers
-        with the same token share one look-up.
+        Raise TokenCacheUnavailableError when the database is away, at once if that is known, and
+        TokenCacheBusyError when it responds and too many other tokens wait.
         """
         token = self.known(token_hash)
-        if token is MISSING:
-            lookup = self._lookup(token_hash)
-            if not self.is_out_of_reach:
-                await self._wait_for(lookup)
-            if lookup.done() and not lookup.cancelled():
-                token = lookup.result()
-        if token is MISSING:
+        if token is not MISSING:
+            return token
+        turn = self._lookups.join(token_hash)
+        if not self.is_out_of_reach:
+            # Not cancelled with the caller: others may wait for it, and the next call needs it.
+            await asyncio.wait({turn}, timeout=self._limits.turn_seconds)
+        is_settled = turn.done() and not turn.cancelled()
+        if is_settled and (found := turn.result()) is not MISSING:
+            return found
+        if is_settled or self.is_out_of_reach:
             raise TokenCacheUnavailableError(f"{_OUT_OF_REACH}: {self._reason}")
-        return token
+        raise TokenCacheBusyError("too many tokens are being looked up")
+
+    def look_up(self, token_hash: str) -> None:
+        """Have the token queried, without waiting for it, unless too many look-ups are running."""
+        _ = self._lookups.join(token_hash)
 
     async def run(self, changes: Changes | None = None) -> None:
         """Keep the tokens in use up to date, for ever, also while the database is away."""
@@ -159,70 +175,58 @@ class TokenCache:
                     )
                     tasks.create_task(self._follow(announced), name="token-cache-follow")
         finally:
-            for lookup in self._lookups.values():
-                lookup.cancel()
-            await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+            await self._lookups.end()
 
     async def refresh(self) -> None:
         """Read the tokens in use again and forget the others. Stop at the first failed query."""
         oldest_use = self._clock() - self._limits.in_use_seconds
-        for hashes in self._memory.turns(self._limits.tokens_at_once):
+        for hashes in self._memory.turns(lambda: self._portion.size):
             if not await self._query_again(self._memory.used_since(oldest_use, hashes)):
                 return
             # Only after a success: while the database is away, a token cannot be learned again.
             self._memory.forget_unused_since(oldest_use, hashes)
         self._refreshed_at = self._clock()
 
-    def _lookup(self, token_hash: str) -> "asyncio.Task[Token | Missing | None]":
-        lookup = self._lookups.get(token_hash)
-        if lookup is None:
-            if len(self._lookups) >= self._limits.lookups_at_once:
-                raise TokenCacheUnavailableError("too many tokens are being looked up")
-            lookup = asyncio.create_task(self._query(token_hash), name="token-lookup")
-            self._lookups[token_hash] = lookup
-            lookup.add_done_callback(lambda _: self._lookups.pop(token_hash))
-        return lookup
-
-    async def _wait_for(self, lookup: "asyncio.Task[Token | Missing | None]") -> None:
-        # Not cancelled with the caller: others may wait for it, and the next call needs it.
-        await asyncio.wait({lookup}, timeout=self._limits.lookup_seconds)
-        if not lookup.done():
-            # Late at once, without a failure: a network that drops packets takes long to fail.
-            self._is_late = True
-            self._reason = "no response in time"
-
-    async def _query(self, token_hash: str) -> Token | Missing | None:
-        """Query one token, learn and return it; return MISSING when the query fails."""
+    async def _look_up(self, hashes: Sequence[str]) -> Mapping[str, Token | None] | None:
+        """Query *hashes* and learn their tokens; return None when the query fails."""
         asked_at = self._clock()
-        try:
-            token = await self._tokens.find(token_hash)
-        except TokenUnreadableError as error:
-            self._reason = str(error)
-            return MISSING
-        except StoreError as error:
-            self._note_reachable(succeeded=False, reason=str(error))
-            return MISSING
-        self._note_reachable(succeeded=True)
-        self._memory.learn(token_hash, token, asked_at=asked_at, now=self._clock())
-        return token
+        tokens = await self._query(hashes)
+        if tokens is not None:
+            self._learn(tokens, asked_at)
+        return tokens
 
     async def _query_again(self, hashes: Sequence[str]) -> bool:
-        """Query *hashes* together and learn the tokens; return whether the query succeeded."""
-        if not hashes:
-            await self._query(_PROBE)
-            return self.is_reachable
+        """Query *hashes*, which are known, again; return whether the query succeeded."""
         asked_at = self._clock()
+        tokens = await self._query(hashes or [_PROBE])
+        if tokens is None:
+            return False
+        self._portion.note(len(hashes), self._clock() - asked_at)
+        still_known = {key: token for key, token in tokens.items() if key in self._memory}
+        self._learn(still_known, asked_at)
+        return True
+
+    async def _query(self, hashes: Sequence[str]) -> Mapping[str, Token | None] | None:
+        """Query *hashes* together; return None when the query fails."""
         try:
             tokens = await self._tokens.find_together(hashes)
         except StoreError as error:
             self._note_reachable(succeeded=False, reason=str(error))
-            return False
+            return None
         self._note_reachable(succeeded=True)
+        if len(tokens) < len(hashes):
+            self._reason = "the token query returns rows that are no tokens"
+        return tokens
+
+    def _learn(self, tokens: Mapping[str, Token | None], asked_at: float) -> None:
         now = self._clock()
         for token_hash, token in tokens.items():
-            if token_hash in self._memory:  # not evicted meanwhile
-                self._memory.learn(token_hash, token, asked_at=asked_at, now=now)
-        return True
+            self._memory.learn(token_hash, token, asked_at=asked_at, now=now)
+
+    def _note_late(self) -> None:
+        # Late at once, without a failure: a network that drops packets takes long to fail.
+        self._is_late = True
+        self._reason = "no response in time"
 
     def _note_reachable(self, *, succeeded: bool, reason: str = "") -> None:
         if succeeded:

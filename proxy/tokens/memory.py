@@ -1,7 +1,7 @@
 """The memory of the token cache: bounded, without a database, without a clock of its own."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Final
 
@@ -81,15 +81,15 @@ class TokenMemory:
         self._unknown.pop(token_hash, None)
         self._remember(_Entry(token_hash, token, asked_at=asked_at, used_at=now))
 
-    def turns(self, at_most: int) -> Iterator[list[str]]:
-        """Yield the hashes of all known tokens, *at_most* at a time, the longest waiting first.
+    def turns(self, at_most: Callable[[], int]) -> Iterator[list[str]]:
+        """Yield the hashes of all known tokens, *at_most* each time, the longest waiting first.
 
         Tokens may be learned and forgotten between turns. There is at least one turn, perhaps
         an empty one.
         """
         left = len(self._waiting)
         while True:
-            count = min(at_most, left, len(self._waiting))
+            count = min(at_most(), left, len(self._waiting))
             entries = [self._waiting.popleft() for _ in range(count)]
             turn = [entry for entry in entries if self._known.get(entry.token_hash) is entry]
             self._waiting.extend(turn)

@@ -77,6 +77,57 @@ async def test_the_controls_set_filters_and_chips_take_them_away(activity: Activ
     await expect(page).to_have_url(activity.url)
 
 
+async def test_unknown_tokens_are_offered_as_one_beside_every_known_one(
+    activity: Activity,
+) -> None:
+    await activity.store.append(
+        [
+            a_call(created_at=ago(hours=1), path="/old", **CLAUDE),
+            a_call(created_at=ago(minutes=50), path="/ci", **CI),
+            *(
+                a_call(
+                    token_id=None,
+                    token_name=f"Unknown token ({number:08x})",
+                    path="/guess",
+                    status_code=401,
+                    outcome=Outcome.REFUSED,
+                )
+                for number in range(2_500)
+            ),
+        ]
+    )
+    page = await activity.open()
+    tokens = page.get_by_label("Token", exact=True)
+    await expect(tokens.locator("option")).to_have_text(
+        ["All tokens", "Unknown tokens (2,500)", "ci-pipeline", "claude-desktop"]
+    )
+
+    await tokens.select_option("Unknown tokens (2,500)")
+    await expect(page).to_have_url(re.compile(r"\?unknown_tokens=true$"))
+    await expect(page.locator("#table tbody td.path").first).to_have_text("/guess")
+    await tokens.select_option("claude-desktop")
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/old"])
+    await page.goto(f"{activity.url}?unknown_tokens=false")
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/ci", "/old"])
+    await page.get_by_role("button", name="Remove filter: token all but unknown tokens").click()
+
+    await expect(page.locator("#table tbody td.path").first).to_have_text("/guess")
+
+
+async def test_an_unknown_token_that_arrives_joins_the_others(activity: Activity) -> None:
+    await activity.store.append([a_call(created_at=ago(minutes=1), path="/known", **CLAUDE)])
+    page = await activity.open()
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/known"])
+    for number in range(2):
+        guess = {"token_id": None, "token_name": f"Unknown token (0000000{number})"}
+        await activity.store.append([a_call(path=f"/guess/{number}", **guess)])
+        await expect(page.locator("#table tbody td.path").first).to_have_text(f"/guess/{number}")
+
+    await expect(page.get_by_label("Token", exact=True).locator("option")).to_have_text(
+        ["All tokens", "Unknown tokens", "claude-desktop"]
+    )
+
+
 async def test_back_and_forward_go_through_the_views(activity: Activity) -> None:
     await activity.store.append([a_call(method="PUT", path="/a"), a_call(path="/b")])
     page = await activity.open()

@@ -1,8 +1,6 @@
 """The page while the database or the audit API is away. It is never blank."""
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,9 +8,10 @@ from playwright.async_api import Browser, expect
 
 from audit_log.postgres.database import open_database
 from audit_log.schema.migrate import migrate
-from deploy.local.postgres import PostgresServer, running_postgres
+from deploy.local.postgres import PostgresServer
 from tests.browser.activity import Activity, showing_activity
 from tests.browser.trails import a_call
+from tests.neighbours import audit_database
 from tests.neighbours.postgres import fresh_database
 from tests.neighbours.services import Service, running_audit_api
 
@@ -22,10 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL that a test may stop."""
-    with (
-        tempfile.TemporaryDirectory(prefix="postgres-") as directory,
-        running_postgres(Path(directory) / "data", durable=False) as server,
-    ):
+    with audit_database.own_postgres() as server:
         yield server
 
 

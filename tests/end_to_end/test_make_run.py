@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -165,7 +165,7 @@ async def test_the_three_lines_work_as_typed_and_a_second_run_finds_the_entries(
         assert await second.stop(signal.SIGTERM) == (0, "")
 
 
-async def test_a_killed_run_is_recovered_by_the_next(place):
+async def test_a_killed_run_is_recovered_and_a_service_that_dies_ends_the_run_with_one_line(place):
     async with local_run(place, **ANY_PORTS) as killed:
         await killed.ready()
         await typed(killed.curls[0])
@@ -177,12 +177,6 @@ async def test_a_killed_run_is_recovered_by_the_next(place):
 
         assert run.tokens == killed.tokens
         await typed_until_there(run.curls[2], "/api/v1/clusters")
-        assert await run.stop(signal.SIGINT) == (0, "")
-
-
-async def test_a_service_that_dies_takes_the_rest_with_it_and_says_so(place):
-    async with local_run(place, **ANY_PORTS) as run:
-        await run.ready()
 
         os.kill(child_of(run.process.pid, "proxy"), signal.SIGKILL)
 

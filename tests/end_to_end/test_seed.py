@@ -13,11 +13,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
 
-from audit_log.postgres.database import Database
+from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.tokens import ROLES, Token
 from tests.neighbours.demo import mcp_client, running_demo
 from tests.neighbours.services import running_audit_api, running_sidecar
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODES = ("legacy", "2026-07-28")
 WORKLOAD = {"assignment_id": "gitea-edge"}
@@ -28,13 +30,28 @@ DOCUMENTED_DELETE = "DELETE FROM mcp_audit_log WHERE created_at < NOW() - INTERV
 
 
 @dataclass(frozen=True)
-class Installation:
-    """Everything running, and who may call."""
+class Services:
+    """The sidecar before a demo PodWarden, the audit API, and a client."""
 
     proxy_url: str
     audit_api_url: str
-    tokens: dict[str, tuple[Token, str]]
     http: ClientSession
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Running services, and a token of each role."""
+
+    services: Services
+    tokens: dict[str, tuple[Token, str]]
+
+    @property
+    def proxy_url(self) -> str:
+        return self.services.proxy_url
+
+    @property
+    def audit_api_url(self) -> str:
+        return self.services.audit_api_url
 
     def secret(self, role: str) -> str:
         return self.tokens[role][1]
@@ -49,7 +66,7 @@ class Installation:
 
     async def get(self, url: str, role: str) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self.secret(role)}"}
-        async with self.http.get(url, headers=headers) as response:
+        async with self.services.http.get(url, headers=headers) as response:
             return response.status, await response.json()
 
     async def entries(self, count: int, role: str = "operator") -> list[dict[str, Any]]:
@@ -63,19 +80,33 @@ class Installation:
                 await asyncio.sleep(0.02)  # nothing outside the database tells of an entry
 
 
-@pytest_asyncio.fixture
-async def installation(database: Database, database_url: str) -> AsyncIterator[Installation]:
-    tokens = {role: await TokenTable(database).create(f"my-{role}", role, 90) for role in ROLES}
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database(module_database_url: str) -> AsyncIterator[Database]:
+    async with open_database(module_database_url, application="test") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def services(module_database_url: str) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         podwarden = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        audit_api = await stack.enter_async_context(running_audit_api(database_url))
+        audit_api = await stack.enter_async_context(running_audit_api(module_database_url))
         sidecar = await stack.enter_async_context(
-            running_sidecar(podwarden, database_url, PROXY_AUDIT_API_URL=audit_api.url)
+            running_sidecar(podwarden, module_database_url, PROXY_AUDIT_API_URL=audit_api.url)
         )
-        await stack.enter_async_context(running_demo(listener, sidecar.url, database_url))
+        await stack.enter_async_context(running_demo(listener, sidecar.url, module_database_url))
         http = await stack.enter_async_context(ClientSession())
-        yield Installation(sidecar.url, audit_api.url, tokens, http)
+        yield Services(sidecar.url, audit_api.url, http)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def installation(services: Services, database: Database) -> Installation:
+    """The services of the module, with tokens that no other test has used."""
+    table = TokenTable(database)
+    return Installation(
+        services, {role: await table.create(f"my-{role}", role, 90) for role in ROLES}
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -114,14 +145,15 @@ async def test_a_tool_that_fails_leaves_the_refusal_it_met(installation):
 async def test_both_questions_answer_in_the_documented_shape(installation, through):
     origin = installation.proxy_url if through == "proxy" else installation.audit_api_url
     await installation.get(f"{installation.proxy_url}/api/v1/hosts", "operator")
-    await installation.entries(1)
+    [written] = await installation.entries(1)
 
     for path in installation.paths("operator"):
         status, entries = await installation.get(origin + path, "admin")
 
-        [entry] = [entry for entry in entries if entry["path"] == "/api/v1/hosts"]
+        [entry] = [entry for entry in entries if entry["id"] == written["id"]]
         assert status == 200
         assert list(entry) == DOCUMENTED_KEYS
+        assert entry["path"] == "/api/v1/hosts"
         assert str(UUID(entry["id"])) == entry["id"]
         assert entry["token_name"] == "my-operator"
         assert (entry["method"], entry["status_code"]) == ("GET", 200)

@@ -19,8 +19,9 @@ from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.patience import eventually
 from tests.neighbours.postgres import fresh_database
 from tests.neighbours.postgres_programs import run_program
+from tests.neighbours.program import CHECKOUT
 from tests.neighbours.records import a_record
-from tests.neighbours.services import CHECKOUT, running_audit_api, running_sidecar
+from tests.neighbours.services import running_audit_api, running_sidecar
 from tests.neighbours.upstream import Upstream
 
 __all__ = ["audit_log"]  # a fixture

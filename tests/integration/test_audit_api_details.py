@@ -209,6 +209,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "last_used": now.isoformat(),
             "calls_30d": 3,
             "refused_30d": 2,
+            "unknown_tokens": None,
         },
         {
             "token_name": "Hub Tunnel (hub)",
@@ -216,6 +217,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "last_used": (now - timedelta(hours=1)).isoformat(),
             "calls_30d": 1,
             "refused_30d": 0,
+            "unknown_tokens": None,
         },
         {
             "token_name": "old",
@@ -223,8 +225,47 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "last_used": (now - timedelta(days=40)).isoformat(),
             "calls_30d": 0,
             "refused_30d": 0,
+            "unknown_tokens": None,
         },
     ]
+
+
+async def test_unknown_tokens_are_one_and_displace_no_other(api, store):
+    now = datetime.now(UTC).replace(microsecond=0)
+    real = [uuid4() for _ in range(600)]
+    await store.append(
+        [
+            *(record(token_id=id_, created_at=now - timedelta(days=9)) for id_ in real),
+            record(token_name="Hub Tunnel (hub)", created_at=now - timedelta(days=8)),
+            *(
+                record(
+                    token_name=f"Unknown token ({number:08x})",
+                    created_at=now - timedelta(minutes=number % 7),
+                    status_code=401,
+                    outcome=Outcome.REFUSED,
+                )
+                for number in (*range(2_500), 7)
+            ),
+        ]
+    )
+
+    unknown, hub, *known = await asked(api, ALL + "/tokens")
+    assert unknown == {
+        "token_name": "Unknown tokens",
+        "token_id": None,
+        "last_used": now.isoformat(),
+        "calls_30d": 2_501,
+        "refused_30d": 2_501,
+        "unknown_tokens": 2_500,
+    }
+    assert (hub["token_name"], hub["unknown_tokens"]) == ("Hub Tunnel (hub)", None)
+    assert {token["token_id"] for token in known} == {str(id_) for id_ in real}
+
+    found = await asked(api, f"{ALL}?unknown_tokens=true&limit=500")
+    assert len(found) == 500
+    assert {entry["token_name"][:13] for entry in found} == {"Unknown token"}
+    found = await asked(api, f"{ALL}?unknown_tokens=false&limit=1")
+    assert [entry["token_name"] for entry in found] == ["Hub Tunnel (hub)"]
 
 
 async def test_no_tokens_are_an_empty_array(api):

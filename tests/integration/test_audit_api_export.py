@@ -13,9 +13,10 @@ from aiohttp import ClientPayloadError, ClientSession
 from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
-from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
+from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import listening
+from tests.neighbours.forged import forged
 from tests.neighbours.services import running_audit_api
 
 EXPORT = ALL + "/export"
@@ -177,7 +178,8 @@ async def test_what_is_no_mark_of_an_export_is_refused(api, store):
         await store.append([record()])
         await events.entries(1)
         of_an_event = events.last_id
-    for after in ("", "nonsense", of_an_event):
+    overlong = forged(b'[["7000","1:%b:"]]' % (b"9" * 5_000))
+    for after in ("", "nonsense", of_an_event, overlong, forged(b"\xff")):
         async with api.get(EXPORT, params={"after": after}) as answer:
             assert answer.status == 422
             [complaint] = (await answer.json())["detail"]
@@ -217,8 +219,8 @@ async def test_memory_stays_flat_and_questions_are_answered_while_much_is_export
         assert service.peak_bytes - before < 24 * 2**20 < size
 
 
-async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete(tmp_path):
-    with running_postgres(tmp_path / "data", durable=False) as postgres:
+async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete():
+    with own_postgres() as postgres:
         async with open_database(postgres.url(), application="test") as database:
             await migrate(database)
             await database.execute(MANY, 50_000)

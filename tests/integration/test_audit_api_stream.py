@@ -14,7 +14,9 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
 from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, asking_as_admin, record, serving_audit_api
+from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import STREAM, Event, listening
+from tests.neighbours.forged import forged
 from tests.neighbours.services import running_audit_api
 
 INSERT = """
@@ -205,8 +207,8 @@ async def test_a_stream_ends_when_its_token_no_longer_counts(database_url, datab
             assert await events.next() is None
 
 
-async def test_a_stream_outlives_postgresql_and_goes_on(tmp_path):
-    with running_postgres(tmp_path / "data", durable=False) as postgres:
+async def test_a_stream_outlives_postgresql_and_goes_on():
+    with own_postgres() as postgres:
         async with open_database(postgres.url(), application="test") as database:
             await migrate(database)
             store = Store(database)
@@ -234,7 +236,11 @@ async def test_a_stop_ends_the_streams_at_once(database_url, database):
 
 @pytest.mark.parametrize(
     ("last_id", "kind"),
-    [("", "mark"), ("nonsense", "mark"), ("%C3%A4", "mark")],
+    [
+        *(("", "mark"), ("nonsense", "mark"), ("%C3%A4", "mark")),
+        (forged(b'[["7000","1:%b:"]]' % (b"9" * 5_000)), "mark"),
+        (forged(b'[["7000","12:10:"]]'), "mark"),
+    ],
 )
 async def test_an_id_that_is_none_of_ours_is_refused(api, last_id, kind):
     async with api.get(STREAM, headers={"Last-Event-ID": last_id}) as answer:

@@ -10,7 +10,7 @@ import pytest
 from proxy.journal.folder import JournalFolder
 from tests.neighbours.console import console
 from tests.neighbours.nats_server import running_nats
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 
 # Waits for ever, unless what it is given is interrupted: a FIFO without a writer.
 HANGING = """

@@ -8,7 +8,8 @@ import sys
 from deploy.console import COMMANDS
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.console import console
-from tests.neighbours.services import CHECKOUT, running
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import running
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
@@ -80,9 +81,9 @@ async def test_a_command_that_there_is_not_is_told_with_those_that_there_are(tmp
 async def test_a_command_names_the_settings_that_it_misses(tmp_path):
     log, upstream, nats = "AUDIT_LOG_DATABASE_URL", "PROXY_UPSTREAM_URL", "AUDIT_LOG_NATS_URLS"
     missing = {
-        "proxy": [log],
+        "proxy": [log, upstream],
         "api": [log],
-        "ingest": [log],
+        "ingest": [log, nats],
         "migrate": [log],
         "purge": [log],
         "convert": [log],

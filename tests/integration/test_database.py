@@ -1,7 +1,5 @@
 import asyncio
 import logging
-import tempfile
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,7 +9,7 @@ from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailabl
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.driver_errors import judged
 from audit_log.process.logs import is_news
-from deploy.local.postgres import running_postgres
+from tests.neighbours import audit_database
 from tests.neighbours.hop import hop_to
 from tests.neighbours.patience import PATIENCE_SECONDS
 from tests.neighbours.services import free_port
@@ -32,10 +30,7 @@ NEWS = server_message(b"A", b"\0\0\0\1news\0last words were heard\0")
 @pytest.fixture
 def own_postgres():
     """A server of this test's own, to be killed."""
-    with (
-        tempfile.TemporaryDirectory(prefix="postgres-") as directory,
-        running_postgres(Path(directory) / "data", durable=False) as server,
-    ):
+    with audit_database.own_postgres() as server:
         yield server
 
 

@@ -8,7 +8,7 @@ from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal_home import journal_home
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 
 
 async def refused(environment):

@@ -21,10 +21,15 @@ RECORDS = [
     a_record(status_code=0, client_ip="2001:db8::7", path="/API/v1/hosts"),
     a_record(tool="list_clusters", invocation_id=INVOCATION, path="/api/v1/clusters\\x"),
     a_record(created_at=ARRIVAL + timedelta(hours=1), path="/api/v1/host"),
+    a_record(token_name="Unknown token (1a2b3c4d)", path="/x"),
+    a_record(token_id=uuid4(), token_name="Unknown token (of mine)", path="/x"),
+    a_record(token_name="unknown token (x", path="/x"),
 ]
 FILTERS = {
     "token_name": (RecordFilter(token_name="claude"), [0]),
     "token_id": (RecordFilter(token_id=TOKEN), [0]),
+    "unknown tokens": (RecordFilter(unknown_tokens=True), [6]),
+    "no unknown tokens": (RecordFilter(unknown_tokens=False), [0, 1, 2, 3, 4, 5, 7, 8]),
     "method": (RecordFilter(method="POST"), [0]),
     "method in small letters": (RecordFilter(method="post"), []),
     "status": (RecordFilter(status=range(401, 402)), [1]),
@@ -43,7 +48,7 @@ FILTERS = {
     "network": (RecordFilter(client_ip=ip_network("10.0.0.0/8")), [2]),
     "address": (RecordFilter(client_ip=ip_network("2001:db8::7")), [3]),
     "since": (RecordFilter(since=ARRIVAL + timedelta(hours=1)), [5]),
-    "until": (RecordFilter(until=ARRIVAL + timedelta(hours=1)), [0, 1, 2, 3, 4]),
+    "until": (RecordFilter(until=ARRIVAL + timedelta(hours=1)), [0, 1, 2, 3, 4, 6, 7, 8]),
     "two": (RecordFilter(path="/api/v1/hosts", status=range(401, 402)), [1]),
     "two that exclude one another": (RecordFilter(method="POST", tool="list_clusters"), []),
 }

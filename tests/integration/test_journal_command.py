@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import sys
 
 import pytest
 
 from audit_log.postgres.search import RecordQuery
 from proxy.journal import open_journal
 from tests.neighbours.journal import SMALL, a_record, segments, until
+from tests.neighbours.program import run
 
 COUNT = 700
 
@@ -27,17 +27,14 @@ async def kept(tmp_path):
 
 
 async def command(*arguments, **environment):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
+    code, output, complaints = await asyncio.to_thread(
+        run,
         "proxy.journal",
         *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **environment},
+        environment={**os.environ, **environment},
+        seconds=60,
     )
-    output, _ = await process.communicate()
-    return process.returncode, output.decode()
+    return code, output + complaints
 
 
 def damage(path):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from audit_log.record import Outcome
-from proxy.journal import Limits, open_journal
+from proxy.journal import DEFAULT_LIMITS, Limits, open_journal
 from proxy.journal.line import record_line
 from proxy.journal.ring import Ring
 from tests.neighbours.journal import (
@@ -187,3 +187,22 @@ async def test_interrupted_calls_wait_for_room_in_a_full_head(opened, killed):
     assert [record.id for record in late] == [record.id for record in begun]
     assert {record.outcome for record in late} == {Outcome.INTERRUPTED}
     assert [gap.count for gap in gaps + told] == [1]
+
+
+@pytest.mark.parametrize("ending", ["kill", "stop"])
+async def test_calls_without_a_slot_become_a_gap(ending, opened, killed):
+    now, found = killed
+    async with opened(DEFAULT_LIMITS) as journal:
+        slots = [journal.begin(interrupted(a_record(number))) for number in range(20_000)]
+        lost = sum(slot < 0 for slot in slots)
+        assert "would be lost at a kill" in journal.problem
+        assert journal.end(slots[slots.index(-1)], a_record(20_000))
+        now()
+    memory = {"memory": found()} if ending == "kill" else {}
+    async with opened(DEFAULT_LIMITS, **memory) as journal:
+        assert journal.problem is None
+        records, gaps = await everything(journal)
+    assert lost > 0
+    assert [(gap.count, gap.reason) for gap in gaps] == [(lost - 1, "unprotected")]
+    assert gaps[0].started_at <= gaps[0].ended_at
+    assert len(records) + lost - 1 == 20_000

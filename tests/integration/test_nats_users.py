@@ -17,7 +17,8 @@ from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.nats_server import BINARY, running_nats
 from tests.neighbours.ops import recovered
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import CHECKOUT, running_ingest, running_sidecar
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import running_ingest, running_sidecar
 
 FILES = CHECKOUT / "deploy" / "nats"
 PASSWORD = "123456"

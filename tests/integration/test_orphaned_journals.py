@@ -1,5 +1,6 @@
 """Orphaned journals, of workers that are configured no more: the next start writes them."""
 
+import contextlib
 import os
 
 import pytest
@@ -79,6 +80,37 @@ async def test_a_journal_that_somebody_has_open_is_left_alone(
         async with client.get(f"{sidecar.ops_url}/readyz") as answer:
             assert "worker-1 is not written" in await answer.text()
     assert "another process keeps its journal here" in said["error"]
+
+
+async def test_every_worker_names_a_journal_that_is_held_until_it_is_written(
+    home, upstream, database, database_url
+):
+    await prepare_audit_log(database)
+    await leave(home, "worker-7", "worker-8")
+    workers = {"PROXY_WORKERS": "2", "PROXY_PORT": str(free_port())}
+    async with contextlib.AsyncExitStack() as held:
+        await held.enter_async_context(
+            open_journal(home.journal / "worker-7", instance="old", ring_directory=home.ring)
+        )
+        async with home.sidecar(upstream.url, database_url, **workers) as supervisor:
+            await eventually(lambda: both_tell(supervisor, "worker-7 is not written"))
+            await arrived(database, 11)  # of the other journal, which did not have to wait
+            await held.aclose()
+            await arrived(database, 22)
+            await eventually(lambda: both_tell(supervisor, ""))
+
+
+async def both_tell(supervisor, problem):
+    """Say whether the ops ports of both workers tell *problem*, or that there is none."""
+    started = [line for line in supervisor.log if line["event"] == "service.started"]
+    said = []
+    async with ClientSession() as client:
+        for line in started:
+            async with client.get(f"http://127.0.0.1:{line['ops_port']}/readyz") as response:
+                said.append((await response.json())["reasons"])
+    if not problem:
+        return said == [[], []]
+    return len(said) == 2 and all(problem in " ".join(reasons) for reasons in said)
 
 
 async def test_a_disk_that_hangs_holds_up_neither_calls_nor_the_next_journal(

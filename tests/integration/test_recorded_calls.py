@@ -70,6 +70,20 @@ async def test_a_call_leaves_who_what_when_and_how_it_ended(
     assert record.id.version == 7
 
 
+async def test_a_call_with_odd_credentials_is_refused_and_recorded(
+    sidecar, upstream, store, secret
+):
+    async with connected(sidecar.port) as client:
+        for value in ("x " + secret, f'"{secret}"', f"{secret},{secret}"):
+            assert (await client.ask(asking(value))).status == 400
+
+    records = await recorded(store, 3)
+    assert {(r.token_name, r.token_id, r.status_code, r.outcome) for r in records} == {
+        ("Ambiguous credentials", None, 400, Outcome.REFUSED)
+    }
+    assert upstream.calls == []
+
+
 async def test_what_carries_no_token_of_ours_or_asks_for_another_path_is_not_recorded(
     sidecar, upstream, store, secret
 ):

@@ -68,6 +68,10 @@ REFUSED = {
     "lower case version": b"GET / http/1.1\r\n" + HOST + b"\r\n\r\n",
     "method of junk": b"G(T / HTTP/1.1\r\n" + HOST + b"\r\n\r\n",
     "relative target": b"GET a HTTP/1.1\r\n" + HOST + b"\r\n\r\n",
+    "fragment": request(b"GET /api/v1/hosts#x"),
+    "fragment in a query": request(b"GET /x?y#"),
+    "fragment behind a host": request(b"GET http://%b#/api/v1/hosts" % AUTHORITY),
+    "fragment of options": request(b"OPTIONS *#"),
     "TLS": bytes.fromhex("16030100a5010000a10303") + bytes(150) + b"\r\n\r\n",
 }
 

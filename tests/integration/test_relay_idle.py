@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
 from tests.neighbours.sidecar import Sidecar, serving_sidecar
-from tests.neighbours.upstream import OK, Upstream, answering, in_pieces
+from tests.neighbours.upstream import OK, Upstream, answering, answering_at_once, in_pieces
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -80,6 +80,21 @@ async def test_a_body_may_pause_for_longer_than_a_client_may_be_idle(
         assert await client.hears_nothing_for(1)
         await client.send(b"dy")
         assert (await client.answer()).content == b"ok"
+
+
+async def test_a_client_is_idle_from_the_end_of_its_body_and_not_from_an_early_response(
+    shared_upstream: Upstream,
+) -> None:
+    shared_upstream.plan(answering_at_once(OK))
+    async with (
+        serving_sidecar(shared_upstream.url, client_idle_seconds=2) as sidecar,
+        connected(sidecar.port) as client,
+    ):
+        head = request(b"POST /", b"Content-Length: 4")
+        assert (await client.ask(head + b"bo")).status == 200
+        assert await client.hears_nothing_for(1.5)
+        await client.send(b"dy")
+        assert await client.hears_nothing_for(1.7)
 
 
 async def test_an_upstream_connection_is_not_kept_for_ever(

@@ -88,9 +88,25 @@ async def test_several_authorizations_that_are_none_of_ours_pass(
 @pytest.mark.parametrize(
     "value",
     [
-        *(b"Bearer", b"Bearer ", b"Bearer  pwm_a", b"bearer pwm_a", b"BEARER\tpwm_a", b"pwm_a"),
-        *(b"Bearer pwm_", b"Bearer pwm_\xff\xfe", b"Bearer pwm_a pwm_b", b"Bearer pwm_a,pwm_b"),
-        *(b"", b"Basic pwm_a", b"Bearer pwc_a", b"Bearer=pwm_a", b'Bearer "pwm_a"'),
+        *(b"BEARER\tpwm_a", b"pwm_a", b"Basic pwm_a", b"Bearer=pwm_a", b'Bearer "pwm_a"'),
+        *(b"Bearer pwm_\xff\xfe", b"Bearer pwm_a pwm_b", b"Bearer pwm_a,pwm_b", b"Bearerpwm_a"),
+    ],
+)
+async def test_an_authorization_that_only_contains_our_prefix_is_refused(
+    value: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
+) -> None:
+    shared_upstream.plan(answering(OK))
+    raw = request(b"GET /api/v1/hosts", b"Authorization: " + value)
+    seen = await _answer(shared_sidecar, raw)
+    assert (seen.status, isinstance(seen.detail, str)) == (400, True)
+    assert shared_upstream.calls == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"Bearer", b"Bearer ", b"Bearer pwc_a", b"Bearer eyJh.e30.pwm_"),
+        *(b"Bearer  pwm_a", b"bearer pwm_a", b"Bearer pwm_"),
     ],
 )
 async def test_odd_authorizations_reach_the_upstream_while_nobody_can_judge_them(

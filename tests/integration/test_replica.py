@@ -94,7 +94,7 @@ async def test_a_replica_that_is_away_is_told(database_url: str):
     async with serving_audit_api(database_url, database_url=nowhere) as client:
         status, said = await readiness(client)
 
-    assert (status, said["reasons"]) == (503, ["the replica is out of reach"])
+    assert (status, said["reasons"]) == (503, ["the replica is out of reach: connection refused"])
 
 
 async def test_what_was_under_way_at_a_replicas_snapshot_is_read_later(

@@ -1,7 +1,10 @@
 """An environment of the last version still starts the sidecar, which says once what to change."""
 
+from aiohttp import ClientSession
+
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import free_port, running_sidecar
+from tests.neighbours.trail import recorded
 
 
 def told(service):
@@ -38,3 +41,20 @@ async def test_workers_do_not_repeat_it(upstream):
 
         await eventually(both_started)
         assert [name for name, _ in told(sidecar)] == ["PROXY_EXPRESS_LANE"]
+
+
+async def test_parameters_of_a_url_that_have_no_effect_are_named_at_the_start(
+    upstream, database_url, store
+):
+    url = f"{database_url}?connect_timeout=3&pgbouncer=true&sslmode=prefer"
+    async with running_sidecar(upstream.url, url) as sidecar:
+        [line] = [line for line in sidecar.log if line["event"] == "settings.parameters_ignored"]
+        assert line["name"] == "AUDIT_LOG_DATABASE_URL"
+        assert line["parameters"] == ["connect_timeout", "pgbouncer"]
+        assert url not in str(sidecar.log)
+
+        async with ClientSession() as client:
+            fields = {"Authorization": "Bearer pwm_invented"}
+            async with client.get(f"{sidecar.url}/api/v1/hosts", headers=fields) as answer:
+                assert answer.status == 401
+        await recorded(store, 1)

@@ -18,7 +18,8 @@ from tests.neighbours.certificates import LOOPBACK, key_pair_of, trusting
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request, sized
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import CHECKOUT, running_audit_api, running_sidecar
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import running_audit_api, running_sidecar
 from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
 
 

@@ -1,8 +1,6 @@
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -10,9 +8,9 @@ from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
 from audit_log.tokens import Token, hash_token
-from deploy.local.postgres import running_postgres
 from proxy.tokens.cache import TokenCache, TokenCacheLimits, TokenCacheUnavailableError
 from proxy.tokens.memory import Missing
+from tests.neighbours.audit_database import own_postgres
 
 PATIENT = TokenCacheLimits(lookup_seconds=30, poll_seconds=0.05)
 BY_NOTIFICATION_ONLY = TokenCacheLimits(lookup_seconds=30, poll_seconds=3600)
@@ -71,10 +69,7 @@ async def test_a_revoked_token_is_noticed_without_notifications_too(database):
 
 
 async def test_tokens_stay_known_while_postgresql_is_away_and_are_read_again_when_it_is_back():
-    with (
-        tempfile.TemporaryDirectory(prefix="postgres-") as parent,
-        running_postgres(Path(parent) / "data", durable=False) as server,
-    ):
+    with own_postgres() as server:
         async with open_database(server.url(), application="test") as database:
             await migrate(database)
             tokens = TokenTable(database)

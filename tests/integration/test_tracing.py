@@ -10,7 +10,8 @@ from tests.neighbours.client import connected
 from tests.neighbours.collector import collecting, values
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import CHECKOUT, running_sidecar
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import running_sidecar
 from tests.neighbours.upstream import answering
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -1,15 +1,23 @@
 """Several workers behind one port: real processes, supervised."""
 
+import asyncio
 import os
 import signal
+import socket
+import sys
+import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from audit_log.postgres.token_table import TokenTable
+from proxy.settings import ProxySettings
+from proxy.workers.places import ops_ports
 from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
+from tests.neighbours.program import CHECKOUT
 from tests.neighbours.services import free_port, running_sidecar
 from tests.neighbours.trail import recorded
 
@@ -98,3 +106,125 @@ async def test_stopping_ends_all_of_them_in_order(upstream, database_url):
         assert await supervisor.stop() == 0
 
     assert await _are_gone(children)
+
+
+async def readiness_of(ops_port):
+    async with (
+        ClientSession() as client,
+        client.get(f"http://127.0.0.1:{ops_port}/readyz") as response,
+    ):
+        return await response.json()
+
+
+async def test_a_worker_that_hangs_is_told_by_the_others_and_replaced(
+    upstream, database_url, store, secret
+):
+    async with two_workers(upstream, database_url) as supervisor:
+        workers = children_of(supervisor.pid)
+        ports = {line["ops_port"] for line in supervisor.log if "ops_port" in line}
+
+        async def a_port_tells(what):
+            said = [reason for port in ports for reason in await reasons_of(port)]
+            return any(what in reason for reason in said)
+
+        os.kill(workers[0], signal.SIGSTOP)
+        await eventually(lambda: a_port_tells("has not answered for"))
+        hung = await supervisor.logged("worker.hung")
+        await eventually(lambda: _alive_again(supervisor, workers[0]))
+        await ask_often(supervisor.port, secret, 40)
+
+        records = await recorded(store, 40)
+    assert hung["worker"] in {0, 1}
+    assert len({record.instance for record in records}) == 2
+
+
+async def reasons_of(ops_port):
+    """Return what is wrong, as one ops port tells it; nothing if it does not respond."""
+    try:
+        async with asyncio.timeout(1):
+            return (await readiness_of(ops_port))["reasons"]
+    except (OSError, TimeoutError):
+        return []
+
+
+async def test_a_worker_that_hangs_does_not_hold_up_the_stop(upstream, database_url):
+    async with two_workers(upstream, database_url) as supervisor:
+        workers = children_of(supervisor.pid)
+        os.kill(workers[1], signal.SIGSTOP)
+        assert await supervisor.stop() == 0
+
+    assert await _are_gone(workers)
+
+
+async def complaint(**settings):
+    """Start the sidecar with *settings*, which must stop it; return what it says last."""
+    with tempfile.TemporaryDirectory(prefix="journal-") as journal:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "proxy"),
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(CHECKOUT),
+                "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+                "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
+                "PROXY_JOURNAL_DIR": journal,
+                "PROXY_WORKERS": "2",
+                "PROXY_PORT": str(free_port()),
+                "PROXY_OPS_PORT": "0",
+                **settings,
+            },
+            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(60):
+            _, said = await process.communicate()
+    assert process.returncode == 1
+    return said.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("PROXY_PORT", "PROXY_HOST, PROXY_PORT"),
+        ("PROXY_OPS_PORT", "PROXY_OPS_HOST, PROXY_OPS_PORT"),
+        ("PROXY_HUB_PORT", "PROXY_HUB_HOST, PROXY_HUB_PORT"),
+    ],
+)
+async def test_a_port_that_is_taken_stops_the_start_with_one_line(setting, named):
+    with socket.socket() as taken:
+        # It would let others share its port, and take calls that are meant for us.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = await complaint(**{"PROXY_HUB_URL": "ws://127.0.0.1:1", setting: str(port)})
+
+    assert said == [f"{named}: cannot listen on 127.0.0.1 port {port}: address already in use"]
+
+
+async def test_the_ops_port_of_a_later_worker_is_found_taken_before_the_start():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        [said] = await complaint(PROXY_OPS_PORT=str(port - 1))
+
+    assert f"cannot listen on 127.0.0.1 port {port}: " in said
+
+
+async def test_a_worker_that_cannot_start_stops_all_with_the_reason(tmp_path):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "worker-1").write_text("no folder")
+    said = await complaint(PROXY_JOURNAL_DIR=str(tmp_path / "journal"))
+
+    assert "worker 1 could not start" in said[-1]
+    assert any("no journal can be kept here" in line for line in said)
+
+
+def test_ops_ports_leave_out_those_of_the_services_beside():
+    settings = ProxySettings(
+        upstream_url="http://127.0.0.1:1", workers=3, hub_url="ws://a", hub_port=8112
+    )
+    alone = ProxySettings(upstream_url="http://127.0.0.1:1", workers=3, ops_port=9000)
+
+    assert ops_ports(settings) == [8109, 8111, 8113]
+    assert ops_ports(alone) == [9000, 9001, 9002]

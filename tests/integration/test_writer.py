@@ -13,8 +13,8 @@ from tests.neighbours.journal import BEGINNING, SMALL, a_record, interrupted, un
 from tests.neighbours.readable_store import ReadableStore
 
 
-async def nobody(token_hash):
-    return None
+async def nobody(hashes):
+    return dict.fromkeys(hashes)
 
 
 @pytest.fixture

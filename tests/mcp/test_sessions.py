@@ -8,13 +8,11 @@ import pytest
 
 from audit_log.record import ToolOutcome
 from tests.mcp.invocations import invocations
+from tests.mcp.long_sessions import sessions_live
 from tests.mcp.long_tool_call import a_tool_takes
 from tests.mcp.tool_requests import body_calling
-from tests.neighbours.mcp_client import ERAS, mcp_client
-from tests.neighbours.services import running_sidecar
+from tests.neighbours.mcp_client import ERAS
 
-SESSIONS = 200
-MIB = 2**20
 HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -45,26 +43,8 @@ async def opened(http):
     await http.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
 
 
-@pytest.mark.timeout(300)
-async def test_200_sessions_at_a_time_are_all_answered(mcp_server, database_url, database, secret):
-    everyone = asyncio.Barrier(SESSIONS)
-
-    async def live(number):
-        async with mcp_client(sidecar.url, secret, ERAS[number % 2]) as client:
-            await everyone.wait()
-            for turn in range(2):
-                assert not (await client.call_tool(f"both.{number}-{turn}")).is_error
-            await everyone.wait()
-
-    async with running_sidecar(mcp_server.url, database_url) as sidecar:
-        mcp_server.tools.api_url = sidecar.url
-        before = sidecar.peak_bytes
-        await asyncio.gather(*(live(number) for number in range(SESSIONS)))
-
-        rows = await invocations(database, 2 * SESSIONS)
-        assert sidecar.peak_bytes - before < 64 * MIB
-    assert {(row.outcome, row.api_calls) for row in rows} == {(ToolOutcome.OK, 1)}
-    assert len({row.tool for row in rows}) == 2 * SESSIONS
+async def test_60_sessions_at_a_time_are_all_answered(mcp_server, database_url, database, secret):
+    await sessions_live(60, mcp_server, database_url, database, secret)
 
 
 @pytest.mark.parametrize("era", ERAS)

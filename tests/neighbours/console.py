@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT, run
 
 PATIENCE_SECONDS = 60
 
@@ -27,16 +26,15 @@ class Done:
 
 async def console(*arguments: str, directory: Path, **environment: str) -> Done:
     """Run the program in *directory* with *environment* alone; there must be no traceback."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.console", *arguments),
-        cwd=directory,
-        env={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    done = Done(
+        *await asyncio.to_thread(
+            run,
+            "deploy.console",
+            *arguments,
+            directory=directory,
+            environment={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), **environment},
+            seconds=PATIENCE_SECONDS,
+        )
     )
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        output, complaints = await process.communicate()
-    done = Done(process.returncode or 0, output.decode(), complaints.decode())
     assert "Traceback" not in done.complaints, done.complaints
     return done

@@ -39,7 +39,6 @@ _TARGETS: Final = {
     "query of odd characters": b"/x?a=b&&c&=d&a=%2B+;|'\"[]{}^`\\",
     "encoded query": b"/x?next=http%3A%2F%2Fa%2F%3Fb",
     "query with slashes": b"/x?/../y",
-    "fragment": b"/x#f",
     "UTF-8 bytes": b"/caf\xc3\xa9?q=\xe2\x82\xac",
     "bytes that are no UTF-8": b"/\xff\xfe?\x80",
     "colon and at sign": b"/a:b@c",

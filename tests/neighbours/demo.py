@@ -11,7 +11,8 @@ import httpx2
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.neighbours.services import CHECKOUT, Service
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import Service
 
 
 @asynccontextmanager
@@ -19,6 +20,7 @@ async def running_demo(
     listener: socket.socket, api_url: str, database_url: str
 ) -> AsyncIterator[Service]:
     """Run the demo on *listener*; its tools call the API at *api_url*."""
+    readable, writable = os.pipe()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "deploy.local.demo"),
@@ -32,10 +34,11 @@ async def running_demo(
         },
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=writable,
         pass_fds=[listener.fileno()],
     )
-    service = Service(process)
+    os.close(writable)
+    service = Service(process, os.fdopen(readable, "rb"))
     try:
         await service.logged("service.started")
         yield service

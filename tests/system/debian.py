@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 
 
 def need(*programs: str) -> None:

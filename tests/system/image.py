@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-from tests.neighbours.services import CHECKOUT, STOP_SECONDS, Service
+from tests.neighbours.program import CHECKOUT
+from tests.neighbours.services import STOP_SECONDS, Service
 from tests.system.debian import debian_root, fetched_wheels, run
 
 BASE: Final = "plain-debian"
@@ -28,8 +29,10 @@ exec crun --root "$PWD/crun" --cgroup-manager=disabled run --pid-file pid contai
 class Container(Service):
     """A service in a container: signals and questions go to the first process in there."""
 
-    def __init__(self, process: asyncio.subprocess.Process, bundle: Path) -> None:
-        super().__init__(process)
+    def __init__(
+        self, process: asyncio.subprocess.Process, complaints: BinaryIO, bundle: Path
+    ) -> None:
+        super().__init__(process, complaints)
         self._bundle = bundle
 
     @property
@@ -89,14 +92,16 @@ class Image:
     ) -> AsyncIterator[Container]:
         """Run the image's entry point with *words*; stop it in order on leaving."""
         self._write_bundle(bundle, words, mounts, environment)
+        readable, writable = os.pipe()
         process = await asyncio.create_subprocess_exec(
             *("unshare", "--mount", "sh", "-c", _CRUN),
             cwd=bundle,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=writable,
         )
-        container = Container(process, bundle)
+        os.close(writable)
+        container = Container(process, os.fdopen(readable, "rb"), bundle)
         try:
             await container.logged("service.started")
             yield container

@@ -5,7 +5,7 @@ import subprocess
 import asyncpg
 import pytest
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 from tests.system.debian import need, run
 
 DEPLOY = CHECKOUT / "deploy"

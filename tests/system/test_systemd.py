@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 from tests.system.debian import need, run
 
 UNITS = sorted((CHECKOUT / "deploy" / "systemd").glob("*.service"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.neighbours.services import CHECKOUT
+from tests.neighbours.program import CHECKOUT
 from tests.system.debian import debian_root, fetched_wheels, need, run
 
 PLACE = "opt/podwarden-audit"

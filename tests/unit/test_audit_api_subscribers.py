@@ -5,9 +5,10 @@ import pytest
 
 from audit_api.errors import NotNowError
 from audit_api.stream.subscribers import MAX_WAITING_BYTES, Subscriber
-from audit_api.stream.tail import Tail
+from audit_api.stream.tail import Tail, tailing
 from audit_log.filters import EVERYTHING
-from audit_log.process.background import in_background
+from audit_log.process.background import BackgroundTasks
+from tests.neighbours.patience import eventually
 
 NO_DATABASE: Any = None
 HALF = b"x" * (MAX_WAITING_BYTES // 2)
@@ -58,15 +59,18 @@ async def test_the_end_wakes_a_subscriber():
     assert subscriber.is_over
 
 
-async def test_a_tail_that_fails_says_so_and_lets_nobody_wait():
-    tail = Tail(NO_DATABASE)
-    async with in_background(
-        tail.follow_notifications(), "audit-tail-notifications", tail.note_end
-    ):
-        with pytest.raises(NotNowError):
-            async with tail.subscribed(EVERYTHING):
-                pass
-        assert tail.has_died
-    with pytest.raises(NotNowError):
+async def test_a_tail_that_fails_is_begun_again_and_says_so():
+    tasks = BackgroundTasks()
+
+    async def subscribe(tail: Tail) -> None:
         async with tail.subscribed(EVERYTHING):
             pass
+
+    async def is_noticed() -> bool:
+        return "audit-tail-notifications has failed" in "".join(tasks.problems)
+
+    async with tailing(NO_DATABASE, tasks) as tail:
+        joining = asyncio.create_task(subscribe(tail))
+        assert await eventually(is_noticed)
+    with pytest.raises(NotNowError):
+        await joining

@@ -21,31 +21,15 @@ def test_before_the_first_and_after_the_last_call_it_is_not_ready():
     assert reasons
 
 
-async def test_a_task_that_ends_before_its_time_is_reported():
+async def test_a_task_that_has_failed_is_a_problem():
     health = Health(is_accepting=True)
 
     async def fail():
         raise ValueError
 
-    async with health.watched(fail(), "some-task"):
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-
-        assert health.report() == (Status.DEGRADED, ["some-task has ended"])
-
-
-async def test_a_task_ends_with_its_block_and_without_complaint():
-    health = Health(is_accepting=True)
-    ended = asyncio.Event()
-
-    async def work():
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    async with health.watched(work(), "some-task"):
+    async with health.tasks.running(fail, "some-task"):
         await asyncio.sleep(0)
 
-    assert ended.is_set()
-    assert health.report() == (Status.READY, [])
+        status, [reason] = health.report()
+    assert status is Status.DEGRADED
+    assert "some-task has failed" in reason

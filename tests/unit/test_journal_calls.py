@@ -3,7 +3,14 @@
 import pytest
 
 from audit_log.record import new_record_id
-from proxy.journal.calls import MAX_REGIONS, SLOT_BYTES, SLOTS_PER_REGION, Calls
+from proxy.audit.shares import Share, Standing
+from proxy.journal.calls import (
+    MAX_REGIONS,
+    SLOT_BYTES,
+    SLOTS_PER_REGION,
+    STRANGERS_SLOTS,
+    Calls,
+)
 from proxy.journal.journal_error import RingDamagedError
 from tests.neighbours.journal import a_record
 
@@ -89,3 +96,42 @@ def test_a_file_that_holds_no_slots_is_refused(tmp_path):
     (tmp_path / "a.calls").write_bytes(b"x" * 100)
     with pytest.raises(RingDamagedError):
         Calls.open(tmp_path / "a.calls")
+
+
+def begin_all(calls, share, at_most):
+    """Begin calls of *share*, adding slots meanwhile; return how many were protected."""
+    count = 0
+    for _ in range(at_most):
+        calls.grow_when_short()
+        count += calls.begin(a_record(), share) >= 0
+    return count
+
+
+def test_callers_that_are_not_known_have_a_small_part_of_the_slots(calls):
+    for number in range(20):
+        begin_all(calls, Share(f"invented {number}", Standing.UNKNOWN), 1_000)
+
+    assert calls.in_flight <= STRANGERS_SLOTS
+    assert begin_all(calls, Share("anna", Standing.KNOWN), 5_000) == 5_000
+
+
+def test_a_known_caller_leaves_room_for_the_next(calls):
+    total = MAX_REGIONS * SLOTS_PER_REGION
+
+    assert begin_all(calls, Share("anna", Standing.KNOWN), total) == total // 2
+    assert begin_all(calls, Share("bob", Standing.KNOWN), total) == total // 4
+
+
+def test_strangers_leave_a_slot_to_known_callers_while_none_can_be_added(calls):
+    for number in range(2 * SLOTS_PER_REGION):
+        calls.begin(a_record(), Share(f"invented {number}", Standing.UNRESOLVED))
+
+    assert calls.begin(a_record(), Share("anna", Standing.KNOWN)) >= 0
+
+
+def test_a_share_is_given_back_with_its_slot(calls):
+    share = Share("invented", Standing.UNKNOWN)
+    for _ in range(2 * STRANGERS_SLOTS):
+        calls.end(calls.begin(a_record(), share))
+
+    assert begin_all(calls, share, STRANGERS_SLOTS) == STRANGERS_SLOTS // 2

@@ -25,12 +25,12 @@ class Recorded:
         self.begun = {}
         self.ended = []
 
-    def begin(self, record):
+    def begin(self, record, _share):
         slot = len(self.begun) + len(self.ended)
         self.begun[slot] = record
         return slot
 
-    def end(self, slot, record):
+    def end(self, slot, record, _share):
         del self.begun[slot]
         self.ended.append(record)
         return True

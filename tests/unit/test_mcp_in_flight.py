@@ -1,8 +1,10 @@
 from audit_log.record import Attribution
+from proxy.audit.shares import Standing
 from proxy.mcp.in_flight import (
     HUB_KEY,
     MAX_ENDED,
     MAX_IN_FLIGHT,
+    MAX_IN_FLIGHT_PER_CALLER,
     ToolCallInFlight,
     ToolCallsInFlight,
 )
@@ -10,8 +12,8 @@ from proxy.mcp.in_flight import (
 EXACT, INFERRED = Attribution.EXACT, Attribution.INFERRED
 
 
-def call(caller="anna", ours=(), theirs=(), tool="t"):
-    return ToolCallInFlight(tool, caller, frozenset(ours), frozenset(theirs))
+def call(caller="anna", ours=(), theirs=(), tool="t", standing=Standing.KNOWN):
+    return ToolCallInFlight(tool, caller, frozenset(ours), frozenset(theirs), standing)
 
 
 def flying(*calls):
@@ -106,16 +108,29 @@ def test_what_has_ended_is_forgotten_in_time():
     assert len(in_flight) == 0
 
 
-def test_with_too_many_in_flight_nothing_is_inferred():
-    many = [call(caller=str(number)) for number in range(MAX_IN_FLIGHT)]
-    in_flight = flying(*many)
-    beyond = call()
-    in_flight.add(beyond)
-    assert len(in_flight) == MAX_IN_FLIGHT + 1
-    assert cause(in_flight, caller="7") is None
+def test_a_caller_with_too_many_in_flight_has_nothing_inferred_and_others_do():
+    many = [call() for _ in range(MAX_IN_FLIGHT_PER_CALLER + 1)]
+    other = call(caller="bob")
+    in_flight = flying(*many, other)
+    assert len(in_flight) == MAX_IN_FLIGHT_PER_CALLER + 2
+    for each in many[1:-1]:
+        in_flight.remove(each)
 
-    in_flight.remove(beyond)
-    assert cause(in_flight, caller="7") == (many[7], INFERRED)
+    assert cause(in_flight) is None
+    assert cause(in_flight, caller="bob") == (other, INFERRED)
+    in_flight.remove(many[-1])
+    assert cause(in_flight) == (many[0], INFERRED)
+
+
+def test_callers_that_are_not_known_leave_the_known_their_room():
+    strangers = [
+        call(caller=str(number), standing=Standing.UNKNOWN) for number in range(MAX_IN_FLIGHT)
+    ]
+    mine = call()
+    in_flight = flying(*strangers, mine)
+
+    assert cause(in_flight) == (mine, INFERRED)
+    assert cause(in_flight, caller=str(MAX_IN_FLIGHT - 1)) is None
 
 
 def test_what_comes_by_the_hub_is_tied_by_ids_of_ours_alone():

@@ -20,7 +20,7 @@ HASH = hash_token("pwm_x")
 TOKEN = Token(id=uuid4(), name='lap"top\\ é', role="admin")
 
 
-IN_A_TARGET = [*range(0x21, 0x7F), *range(0x80, 0x100)]
+IN_A_TARGET = [*b'!"', *range(0x24, 0x7F), *range(0x80, 0x100)]
 FIELDS = b'Host: a\r\nUser-Agent: a"b\\\xff\r\nX-Request-Id: 7\r\n'
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from audit_log.process.settings import outdated_settings, read_settings
+from audit_log.process.environment import outdated_in_environment
+from audit_log.process.reading import read_settings
 from proxy.settings import ProxySettings
 
 RENAMED = {
@@ -73,14 +74,14 @@ def test_an_environment_of_today_has_nothing_outdated(monkeypatch):
     for new, _, value in RENAMED.values():
         monkeypatch.setenv(new, value)
 
-    assert outdated_settings(ProxySettings) == []
+    assert outdated_in_environment(ProxySettings) == []
 
 
 @pytest.mark.parametrize(("old", "new", "first", "second"), VALUES)
 def test_an_old_name_is_told_with_the_new_one(monkeypatch, old, new, first, second):
     monkeypatch.setenv(old, first)
 
-    [outdated] = outdated_settings(ProxySettings)
+    [outdated] = outdated_in_environment(ProxySettings)
 
     assert outdated.name == old
     assert outdated.advice == f"renamed: set {new} in its place"
@@ -90,7 +91,7 @@ def test_an_old_name_beside_the_new_one_is_told_to_have_no_effect(monkeypatch):
     monkeypatch.setenv("PROXY_JOURNAL_HEAD_DIR", "/old")
     monkeypatch.setenv("PROXY_JOURNAL_RING_DIR", "/new")
 
-    [outdated] = outdated_settings(ProxySettings)
+    [outdated] = outdated_in_environment(ProxySettings)
 
     assert outdated.name == "PROXY_JOURNAL_HEAD_DIR"
     assert outdated.advice == "has no effect beside PROXY_JOURNAL_RING_DIR: remove it"
@@ -101,7 +102,7 @@ def test_the_removed_express_lane_is_told_and_stops_nothing(monkeypatch, value):
     monkeypatch.setenv("PROXY_EXPRESS_LANE", value)
 
     read_settings(ProxySettings)
-    [outdated] = outdated_settings(ProxySettings)
+    [outdated] = outdated_in_environment(ProxySettings)
 
     assert outdated.name == "PROXY_EXPRESS_LANE"
     assert outdated.advice == "has no effect: remove it; there is one lane now"

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import ValidationError
 
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.tls import KEPT, KeyPair, ListenerTls, TlsFilesError, server_context
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
@@ -51,22 +52,24 @@ async def test_what_is_wrong_with_new_files_is_a_problem_until_they_are_mended(t
     async def is_well():
         return tls.problem is None
 
-    async with tls.following():
+    async with tls.following(BackgroundTasks()):
         pair.key.write_text("torn")
         assert await eventually(is_kept)
         key_pair_of(LOOPBACK, tmp_path)
         assert await eventually(is_well)
 
 
-async def test_that_nobody_follows_the_files_any_more_is_a_problem(tmp_path):
+async def test_that_the_files_cannot_be_followed_is_a_problem(tmp_path):
     pair = key_pair_of(LOOPBACK, tmp_path)
     tls = ListenerTls(pair)
     tls._pair = Broken(pair.certificate, pair.key)
 
-    async def is_noticed():
-        return tls.problem and "no longer looked at" in tls.problem
+    tasks = BackgroundTasks()
 
-    async with tls.following():
+    async def is_noticed():
+        return "tls-files has failed" in "".join(tasks.problems)
+
+    async with tls.following(tasks):
         assert await eventually(is_noticed)
 
 

@@ -6,15 +6,21 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from audit_log.errors import StoreUnavailableError
 from audit_log.tokens import Token
-from proxy.tokens.cache import TokenCache, TokenCacheLimits, TokenCacheUnavailableError
+from proxy.tokens.cache import (
+    TokenCache,
+    TokenCacheBusyError,
+    TokenCacheLimits,
+    TokenCacheUnavailableError,
+)
 from proxy.tokens.memory import MISSING
 
 TOKEN = Token(id=uuid4(), name="ci")
 REVOKED = Token(id=TOKEN.id, name="ci", revoked_at=datetime(2026, 2, 28, tzinfo=UTC))
-PATIENT = TokenCacheLimits(lookup_seconds=30, lookups_at_once=2, tokens_at_once=3)
+PATIENT = TokenCacheLimits(lookup_seconds=30, turn_seconds=30, tokens_at_once=3)
 IMPATIENT = TokenCacheLimits(lookup_seconds=0)
 
 
@@ -28,10 +34,6 @@ class Tokens:
         self.is_away = False
         self.answering = asyncio.Event()
         self.answering.set()
-
-    async def find(self, token_hash):
-        self.asked.append(token_hash)
-        return (await self.answers([token_hash]))[token_hash]
 
     async def find_together(self, hashes):
         self.asked.append("+".join(sorted(hashes)))
@@ -120,17 +122,58 @@ async def test_a_caller_who_leaves_does_not_take_the_answer_from_the_others(cach
     assert await stays == TOKEN
 
 
-async def test_too_many_look_ups_are_refused_at_once(cache, tokens):
+async def test_tokens_that_wait_are_looked_up_together_in_the_order_of_their_arrival(
+    cache, tokens
+):
     tokens.answering.clear()
-    waiting = [asyncio.create_task(cache.identify(name)) for name in ("a", "b")]
-    await until(lambda: len(tokens.asked) == 2)
+    callers = [asyncio.create_task(cache.identify(name)) for name in "abcde"]
+    await until(lambda: tokens.asked)
+    tokens.answering.set()
 
-    with pytest.raises(TokenCacheUnavailableError):
-        await cache.identify("c")
+    assert await asyncio.gather(*callers) == [TOKEN, None, None, None, None]
+    assert tokens.asked == ["a+b+c", "d+e"]
+
+
+async def test_more_than_may_wait_are_refused_at_once_while_the_database_responds(tokens):
+    cache = TokenCache(tokens, limits=TokenCacheLimits(max_waiting=2, tokens_at_once=1))
+    await cache.refresh()
+    tokens.asked.clear()
+    tokens.answering.clear()
+    asked = asyncio.create_task(cache.identify("a"))
+    await until(lambda: tokens.asked)
+    waiting = [asyncio.create_task(cache.identify(name)) for name in ("b", "c")]
+    await asyncio.sleep(0)
+
+    with pytest.raises(TokenCacheBusyError):
+        await cache.identify("d")
 
     tokens.answering.set()
-    assert await asyncio.gather(*waiting) == [TOKEN, None]
-    assert await cache.identify("c") is None
+    assert await asyncio.gather(asked, *waiting) == [TOKEN, None, None]
+    assert await cache.identify("d") is None
+
+
+async def test_whose_turn_does_not_come_in_time_is_not_taken_for_an_outage(tokens):
+    limits = TokenCacheLimits(turn_seconds=0, lookup_seconds=30)
+    cache = TokenCache(tokens, limits=limits)
+    tokens.answering.clear()
+
+    with pytest.raises(TokenCacheBusyError):
+        await cache.identify("a")
+    assert not cache.is_out_of_reach
+
+    tokens.answering.set()
+    await until(lambda: cache.known("a") is not MISSING)
+    assert cache.is_reachable
+
+
+async def test_a_defect_of_the_look_up_refuses_and_the_next_call_begins_anew(cache, tokens):
+    find, tokens.find_together = tokens.find_together, None
+    with capture_logs() as log, pytest.raises(TokenCacheBusyError):
+        await cache.identify("a")
+    assert log[0]["event"] == "token_cache.look_up_failed"
+    tokens.find_together = find
+
+    assert await cache.identify("a") == TOKEN
 
 
 async def test_a_slow_answer_is_not_waited_for_but_serves_the_next_call(tokens):

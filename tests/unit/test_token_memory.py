@@ -96,16 +96,16 @@ def test_everyone_has_a_turn_in_pieces_and_who_waits_longest_is_first(roomy):
     for name in "abcde":
         roomy.learn(name, TOKEN, asked_at=0, now=0)
 
-    interrupted = roomy.turns(2)
+    interrupted = roomy.turns(lambda: 2)
     assert next(interrupted) == ["a", "b"]
 
-    assert list(roomy.turns(2)) == [["c", "d"], ["e", "a"], ["b"]]
+    assert list(roomy.turns(lambda: 2)) == [["c", "d"], ["e", "a"], ["b"]]
 
 
 def test_who_is_learned_or_forgotten_between_two_turns_does_not_disturb_them(roomy):
     for name in "abcd":
         roomy.learn(name, TOKEN, asked_at=0, now=0)
-    turns = roomy.turns(1)
+    turns = roomy.turns(lambda: 1)
     assert next(turns) == ["a"]
 
     roomy.learn("b", None, asked_at=1, now=1)
@@ -113,10 +113,10 @@ def test_who_is_learned_or_forgotten_between_two_turns_does_not_disturb_them(roo
     roomy.learn("c", TOKEN, asked_at=2, now=2)
 
     assert list(turns) == [[], [], ["d"]]
-    assert list(roomy.turns(10)) == [["a", "c", "d"]]
+    assert list(roomy.turns(lambda: 10)) == [["a", "c", "d"]]
 
 
 def test_where_nothing_is_known_there_is_one_empty_turn(memory):
     memory.learn("a", None, asked_at=0, now=0)
 
-    assert list(memory.turns(10)) == [[]]
+    assert list(memory.turns(lambda: 10)) == [[]]

@@ -138,7 +138,7 @@ async def test_an_event_that_always_meets_an_error_is_refused_after_an_hour_of_a
         )
         for name in ("bad", "good"):
             outbox.offer(Event(name, EventType.GAP, datetime.now(UTC), {}))
-        async with emptied(outbox, delivery.run(), "webhook", health=Health(), drain_seconds=5):
+        async with emptied(outbox, delivery.run, "webhook", health=Health(), drain_seconds=5):
             sent = await receiver.received(3)
     disk.end()
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.process.background import BackgroundTasks
 from audit_log.record import Gap, new_record_id
 from audit_log.tokens import Token
 from proxy.delivery.writer import Writer, writing
@@ -87,11 +88,11 @@ class Directory:
         self.is_away = False
         self.asked = asyncio.Event()
 
-    async def identify(self, token_hash):
+    async def find(self, hashes):
         self.asked.set()
         if self.is_away:
             raise StoreUnavailableError("out of reach")
-        return TOKEN if token_hash == KNOWN else None
+        return {token_hash: TOKEN if token_hash == KNOWN else None for token_hash in hashes}
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def directory():
 
 @pytest.fixture
 def writer(source, store, directory):
-    return Writer(source, store, directory.identify)
+    return Writer(source, store, directory.find)
 
 
 @asynccontextmanager
@@ -238,7 +239,7 @@ async def test_of_many_the_next_are_read_while_some_are_written(source):
     source.offer(a_record(2))
     source.end_reading()
     async with asyncio.timeout(5):
-        await Writer(source, store, Directory().identify).run()
+        await Writer(source, store, Directory().find).run()
     assert [record.path[-1] for record in store.records] == ["1", "2"]
 
 
@@ -258,7 +259,6 @@ async def test_a_stop_writes_what_is_there(writer, source, store):
         source.offer(a_record(1))
         source.offer(a_record(2))
     assert len(store.records) == 2
-    assert not writer.is_dead
 
 
 async def test_a_stop_while_the_store_is_away_takes_no_time(writer, source, store):
@@ -267,7 +267,6 @@ async def test_a_stop_while_the_store_is_away_takes_no_time(writer, source, stor
         source.offer(a_record(1))
         await store.asked.wait()
     assert source.committed.empty()
-    assert not writer.is_dead
 
 
 async def test_a_stop_ends_a_write_that_takes_too_long(source):
@@ -277,22 +276,28 @@ async def test_a_stop_ends_a_write_that_takes_too_long(source):
             await asyncio.Event().wait()
 
     store = Slow()
-    writer = Writer(source, store, Directory().identify)
+    writer = Writer(source, store, Directory().find)
     async with asyncio.timeout(10), writing(writer, drain_seconds=0.1):
         source.offer(a_record(1))
         await store.asked.wait()
     assert source.committed.empty()
 
 
-async def test_a_writer_that_dies_says_so(source):
+async def test_a_writer_that_fails_is_begun_again_and_says_so(source):
     class Broken(Store):
-        async def append(self, _):
-            raise TypeError("a defect")
+        async def append(self, records):
+            if not self.asked.is_set():
+                self.asked.set()
+                raise TypeError("a defect")
+            await super().append(records)
 
-    writer = Writer(source, Broken(), Directory().identify)
-    async with asyncio.timeout(10), writing(writer, drain_seconds=1) as task:
+    store, tasks = Broken(), BackgroundTasks(first_delay_seconds=0.01)
+    writer = Writer(source, store, Directory().find)
+    async with asyncio.timeout(10), writing(writer, tasks, drain_seconds=1):
         source.offer(a_record(1))
-        await asyncio.wait({task})
-        await asyncio.sleep(0)
-        assert writer.is_dead
-        assert "a defect" in str(writer.problem)
+        await store.asked.wait()
+        source.offer(a_record(1))  # as a journal gives it again
+        await source.committed.get()
+        assert "audit-writer has failed" in tasks.problems[0]
+        assert "a defect" in tasks.problems[0]
+    assert len(store.records) == 1

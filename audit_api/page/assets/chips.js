@@ -3,10 +3,10 @@
 import { element } from "./elements.js";
 import { spaced, visible } from "./texts.js";
 import { date } from "./times.js";
-import { SPANS, isNarrowed, withFilter, withoutFilters } from "./view.js";
+import { SPANS, TOKEN_FILTERS, isNarrowed, withFilter, withoutFilters } from "./view.js";
 
 const WORDS = {
-  token_id: "token", token_name: "token", client_ip: "client", invocation_id: "tool call", since: "from", until: "to",
+  token_id: "token", token_name: "token", unknown_tokens: "token", client_ip: "client", invocation_id: "tool call", since: "from", until: "to",
 };
 
 /** Show the filters of a view in a list; `go(view)` is called with the view without one. */
@@ -34,7 +34,7 @@ function chip(name, value, remove) {
 }
 
 function valueOf(name, value, view, tokens) {
-  if (name === "token_id") return tokens.labelOf(view.filters);
+  if (TOKEN_FILTERS.includes(name)) return tokens.labelOf(view.filters);
   const isMoment = (name === "since" || name === "until") && !Number.isNaN(Date.parse(value));
   return isMoment ? date(new Date(value)) : value;
 }

@@ -3,7 +3,7 @@
 import { element } from "./elements.js";
 import { OUTCOMES, TOOL_OUTCOMES } from "./statuses.js";
 import { visible } from "./texts.js";
-import { SPANS, withFilter, withSpan } from "./view.js";
+import { SPANS, TOKEN_FILTERS, withFilter, withSpan } from "./view.js";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "TOOL"];
 const STATUSES = [["2xx", "2xx success"], ["3xx", "3xx redirect"], ["4xx", "4xx refused"], ["5xx", "5xx failed"]];
@@ -43,8 +43,8 @@ export class FilterBar {
   /** Offer the tokens. The control is hidden if there is only one. */
   showTokens(tokens) {
     const { filters } = this.#view;
-    const chosen = filters.token_id ? `token_id=${filters.token_id}`
-      : filters.token_name ? `token_name=${filters.token_name}` : "";
+    const name = TOKEN_FILTERS.find((filter) => filters[filter]);
+    const chosen = name ? `${name}=${filters[name]}` : "";
     const known = tokens.options();
     offer(this.#controls.token, "All tokens", known, chosen, tokens.labelOf(filters));
     this.#field("token").hidden = known.length < 2;
@@ -134,9 +134,9 @@ function offer(select, all, options, chosen = "", label = chosen) {
 }
 
 function tokenChosen(view, chosen) {
-  const nothing = withFilter(withFilter(view, "token_id", ""), "token_name", "");
   const end = chosen.indexOf("=");
-  return chosen ? withFilter(nothing, chosen.slice(0, end), chosen.slice(end + 1)) : nothing;
+  if (chosen) return withFilter(view, chosen.slice(0, end), chosen.slice(end + 1));
+  return TOKEN_FILTERS.reduce((narrowed, name) => withFilter(narrowed, name, ""), view);
 }
 
 /** Return a moment as the value of a `datetime-local` field: local time, no zone. */

@@ -1,6 +1,10 @@
-// The tokens in use, as the filter offers them.
+// The tokens in use, as the filter offers them. All unknown tokens are one of them: a client can invent any number.
 
 import * as api from "./api.js";
+import { grouped } from "./texts.js";
+
+const UNKNOWN = "unknown_tokens=true";
+const UNKNOWN_NAME = "Unknown token (";
 
 export class Tokens {
   #used = [];
@@ -22,17 +26,17 @@ export class Tokens {
   options() {
     const known = this.#known;
     const options = new Map();
-    for (const { token_id: id, token_name: name } of known) {
-      const value = id === null ? `token_name=${name}` : `token_id=${id}`;
-      if (options.has(value)) continue;  // renamed: its latest name came first
-      const twice = known.some((other) => other.token_name === name && other.token_id !== id);
-      options.set(value, twice && id !== null ? `${name} (${id.slice(-8)})` : name);
+    for (const token of known) {
+      const value = valueOf(token);
+      // If there already: renamed, and its latest name came first.
+      if (!options.has(value)) options.set(value, labelAmong(token, known));
     }
     return [...options];
   }
 
   /** Return the label of the token in the filters; its id if the name is unknown. */
-  labelOf({ token_id: id, token_name: name }) {
+  labelOf({ token_id: id, token_name: name, unknown_tokens: unknown }) {
+    if (unknown !== undefined) return unknown === "true" ? "Unknown tokens" : "all but unknown tokens";
     if (id === undefined) return name ?? "";
     return this.options().find(([value]) => value === `token_id=${id}`)?.[1] ?? id;
   }
@@ -42,6 +46,19 @@ export class Tokens {
   }
 }
 
-function isAmong({ token_id: id, token_name: name }, tokens) {
-  return tokens.some((token) => token.token_id === id && (id !== null || token.token_name === name));
+/** Return the filter of a token, as `name=value`. */
+function valueOf({ token_id: id, token_name: name, unknown_tokens: unknown = null }) {
+  if (id !== null) return `token_id=${id}`;
+  return unknown !== null || name.startsWith(UNKNOWN_NAME) ? UNKNOWN : `token_name=${name}`;
+}
+
+function labelAmong(token, known) {
+  const { token_id: id, token_name: name, unknown_tokens: unknown = null } = token;
+  if (valueOf(token) === UNKNOWN) return unknown === null ? "Unknown tokens" : `Unknown tokens (${grouped(unknown)})`;
+  const twice = known.some((other) => other.token_name === name && other.token_id !== id);
+  return twice && id !== null ? `${name} (${id.slice(-8)})` : name;
+}
+
+function isAmong(token, tokens) {
+  return tokens.some((other) => valueOf(other) === valueOf(token));
 }

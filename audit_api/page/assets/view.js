@@ -10,8 +10,11 @@ export const SPANS = {
   "30d": ["Last 30 days", 30 * 24 * 3_600_000],
 };
 
+/** The filters by token: each excludes the others. */
+export const TOKEN_FILTERS = ["token_id", "token_name", "unknown_tokens"];
+
 /** The filters that tool calls have as well. */
-export const TOOL_FILTERS = ["token_name", "token_id", "tool", "outcome", "invocation_id", "since", "until"];
+export const TOOL_FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "invocation_id", "since", "until"];
 
 const TOOLS = "tools";
 
@@ -41,10 +44,9 @@ export function viewSearch(view) {
 
 /** Return the view with one filter set, or removed if the value is empty. */
 export function withFilter(view, name, value) {
-  const filters = { ...view.filters, [name]: String(value ?? "") };
-  if (filters[name] === "") delete filters[name];
-  if (name === "token_id" && value) delete filters.token_name;
-  if (name === "token_name" && value) delete filters.token_id;
+  const filters = { ...view.filters };
+  for (const other of TOKEN_FILTERS.includes(name) && value ? TOKEN_FILTERS : [name]) delete filters[other];
+  if (String(value ?? "") !== "") filters[name] = String(value);
   return { ...view, filters, entry: "" };
 }
 

@@ -18,7 +18,8 @@ from starlette.middleware import Middleware
 from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.logs import set_up_logs
-from audit_log.process.settings import AuditLogSettings, read_settings
+from audit_log.process.reading import read_settings
+from audit_log.process.settings import AuditLogSettings
 from deploy.local.demo.api import Api, error_response
 from deploy.local.demo.callers import CallersOnly, FindToken
 from deploy.local.demo.inventory import Inventory

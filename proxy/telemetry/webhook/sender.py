@@ -141,6 +141,8 @@ async def announcing(
         )
         disk = DiskThread("webhook-seen-tokens")
         stack.callback(disk.end)
-        work = Sender(outbox, session, url, key, seen, disk).run()
-        async with emptied(outbox, work, "webhook", health=health, drain_seconds=DRAIN_SECONDS):
+        sender = Sender(outbox, session, url, key, seen, disk)
+        async with emptied(
+            outbox, sender.run, "webhook", health=health, drain_seconds=DRAIN_SECONDS
+        ):
             yield Announcer(outbox, instance, seen)

@@ -1,0 +1,111 @@
+"""How many clients may be connected, and which connection makes room for another.
+
+Theory of operation. Each connection takes a file, and its request perhaps another one for the
+upstream. Without files there would be no connection to the upstream, to the database, or to the
+ops port. So clients take a share of the files, and beyond it an idle connection is ended: first
+one that has never sent a request, the longest connected of them, then the one that has been idle
+for longest. A client that has sent a request is therefore not pushed out by those who only
+connect. If no connection is idle, the new one is refused.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from itertools import islice
+from typing import Final, Protocol
+
+import structlog
+
+from audit_log.process.changes import LoggedState
+from proxy.relay.upstream_pool import MAX_IDLE_CONNECTIONS
+
+MAX_CLIENTS: Final = 16_384
+"""As many as there are slots; each takes some kilobytes, also while it is idle."""
+MADE_ROOM: Final = "client_made_room"
+REFUSED: Final = "client_refused"
+_SHARES: Final = 3
+"""Of the files: for clients, for their requests upstream, and for idle upstream connections."""
+_UPSTREAMS: Final = 3
+_LOOKED_AT: Final = 64
+"""How many connections are looked at, so that a flood of new ones costs little."""
+_ROOM_AGAIN: Final = 0.9
+_ADVICE: Final = "raise the limit of open files (ulimit -n, LimitNOFILE)"
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Occupant(Hashable, Protocol):
+    """A client connection, as far as the limit needs it."""
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether it may be ended: no response is owed."""
+
+    def make_room(self) -> None:
+        """End at once."""
+
+
+class ClientLimit:
+    """The connections of all ports that clients use, and how many there may be."""
+
+    def __init__(self, files: int, oddities: Counter[str]) -> None:
+        """Let clients take a third of *files*; count in *oddities* which had to go."""
+        self.at_most = min(MAX_CLIENTS, max(1, files // _SHARES))
+        self._oddities = oddities
+        self._silent: dict[Occupant, None] = {}
+        """Those that have never sent a request, in the order of their arrival."""
+        self._known: dict[Occupant, None] = {}
+        """The others, in the order in which they were served last."""
+        self._state = LoggedState(log, fails="clients.limit_reached", works="clients.limit_left")
+
+    def __len__(self) -> int:
+        return len(self._silent) + len(self._known)
+
+    @property
+    def problem(self) -> str | None:
+        """What `/readyz` says of the limit, or None."""
+        self._note()
+        return self._state.reason
+
+    def admit(self, connection: Occupant) -> bool:
+        """Take in *connection*, after making room if there is none; return whether it may stay."""
+        if len(self) >= self.at_most:
+            self._state.note(f"the limit of {self.at_most} clients is reached: {_ADVICE}")
+            if not self._has_made_room():
+                self._oddities[REFUSED] += 1
+                return False
+        elif self._state.is_failing:
+            self._note()
+        self._silent[connection] = None
+        return True
+
+    def served(self, connection: Occupant) -> None:
+        """Learn that *connection* has had a response."""
+        self._silent.pop(connection, None)
+        self._known.pop(connection, None)
+        self._known[connection] = None
+
+    def leave(self, connection: Occupant) -> None:
+        """Learn that *connection* has ended."""
+        self._silent.pop(connection, None)
+        self._known.pop(connection, None)
+
+    def _has_made_room(self) -> bool:
+        spare = _first_spare(self._silent) or _first_spare(self._known)
+        if spare is None:
+            return False
+        self._oddities[MADE_ROOM] += 1
+        self.leave(spare)
+        spare.make_room()
+        return True
+
+    def _note(self) -> None:
+        if len(self) < self.at_most * _ROOM_AGAIN:
+            self._state.note(None)
+
+
+def most_idle(files: int) -> int:
+    """Return how many idle connections each upstream may keep, when there are so many *files*."""
+    return min(MAX_IDLE_CONNECTIONS, files // _SHARES // _UPSTREAMS)
+
+
+def _first_spare(connections: Iterable[Occupant]) -> Occupant | None:
+    return next((each for each in islice(connections, _LOOKED_AT) if each.is_spare), None)

@@ -1,0 +1,141 @@
+"""Look-ups of tokens seen for the first time: many in one query, each in its turn.
+
+Theory of operation. Tokens wait in the order of their arrival, and callers with the same token
+share one turn. One query at a time takes as many as the database answers quickly (`Portion`). So a
+flood of invented tokens becomes few queries, and an honest token among them waits briefly.
+
+A query that gives no result in time means that the database is away: all turns then end without a
+result, and the query goes on, to learn when the database is back. A long queue, in contrast, says
+nothing about the database: a caller whose turn does not come in time gives up alone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
+from typing import Final, TypeAlias
+
+import structlog
+
+from audit_log.process.background import where_raised
+from audit_log.tokens import Token
+from proxy.tokens.memory import MISSING, Missing
+
+Found: TypeAlias = Token | Missing | None
+Turn: TypeAlias = asyncio.Future[Found]
+"""The result of a look-up: MISSING if the database gives none; cancelled if it is not asked."""
+Query = Callable[[Sequence[str]], Awaitable[Mapping[str, Token | None] | None]]
+"""Asks the database for many tokens; returns None if it cannot be asked now."""
+QUICK_SECONDS: Final = 0.05
+"""A query should not take longer: callers wait for it, and for the one before it."""
+SLOW_SECONDS: Final = 0.1
+_FIRST_PORTION: Final = 16
+_LOOKS: Final = 5
+"""In how many parts the wait for a query is divided. A loop that was busy meanwhile ends one part
+at a time, and reads the result in between: it is not the database that was late."""
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Portion:
+    """How many tokens one query asks for: as many as the database answers in QUICK_SECONDS."""
+
+    def __init__(self, at_most: int) -> None:
+        self._at_most = at_most
+        self.size = min(_FIRST_PORTION, at_most)
+
+    def note(self, asked: int, seconds: float) -> None:
+        """Learn that a query for *asked* tokens took that long."""
+        if seconds > SLOW_SECONDS:
+            self.size = max(1, self.size // 2)
+        elif seconds < QUICK_SECONDS and asked >= self.size:
+            self.size = min(2 * self.size, self._at_most)
+
+
+class LookUps:
+    """The tokens that wait for their look-up, and the task that looks them up."""
+
+    def __init__(
+        self,
+        query: Query,
+        portion: Portion,
+        *,
+        late: Callable[[], object],
+        late_seconds: float,
+        max_waiting: int,
+    ) -> None:
+        """Ask *query*; call *late* if it gives no result within *late_seconds*."""
+        self._query = query
+        self._portion = portion
+        self._late = late
+        self._late_seconds = late_seconds
+        self._max_waiting = max_waiting
+        self._turns: dict[str, Turn] = {}
+        """Those that wait, and those that are asked for now."""
+        self._waiting: dict[str, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def join(self, token_hash: str) -> Turn:
+        """Return the turn of this token; it is cancelled if too many wait."""
+        turn = self._turns.get(token_hash)
+        if turn is not None:
+            return turn
+        turn = asyncio.get_running_loop().create_future()
+        if len(self._waiting) >= self._max_waiting:
+            turn.cancel()
+            return turn
+        self._turns[token_hash] = turn
+        self._waiting[token_hash] = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="token-look-ups")
+        return turn
+
+    async def end(self) -> None:
+        """End the look-ups, all turns without a result."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._settle_all()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                hashes = list(islice(self._waiting, self._portion.size))
+                for token_hash in hashes:
+                    del self._waiting[token_hash]
+                await self._ask(hashes)
+        except Exception as error:  # noqa: BLE001  a defect: the next look-up begins anew
+            log.error("token_cache.look_up_failed", error=repr(error), where=where_raised(error))
+            for turn in self._turns.values():
+                turn.cancel()
+            self._turns.clear()
+            self._waiting.clear()
+        finally:
+            self._task = None
+
+    async def _ask(self, hashes: Sequence[str]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        asking = asyncio.ensure_future(self._query(hashes))
+        try:
+            for _ in range(_LOOKS):
+                if not asking.done():
+                    await asyncio.wait({asking}, timeout=self._late_seconds / _LOOKS)
+            if not asking.done():
+                self._late()
+                self._settle_all()
+            found = await asking
+        finally:
+            asking.cancel()
+        if found is None:
+            self._settle_all()
+            return
+        self._portion.note(len(hashes), loop.time() - began)
+        for token_hash in hashes:
+            if (turn := self._turns.pop(token_hash, None)) is not None:
+                turn.set_result(found.get(token_hash, MISSING))
+
+    def _settle_all(self) -> None:
+        """End all turns: the database gives no result now."""
+        for turn in self._turns.values():
+            turn.set_result(MISSING)
+        self._turns.clear()
+        self._waiting.clear()

@@ -1,0 +1,24 @@
+"""Several sidecars on one port, one process each: the kernel distributes the connections.
+
+Each worker is a whole sidecar with its own journal, ops port and instance name. Two things are
+shared, both in memory that outlives none of them: which tool calls are in flight
+(`proxy.mcp.shared_memory`), and how each worker is (`beats`).
+"""
+
+from proxy.workers.beats import State
+from proxy.workers.member import LEASH_VARIABLE, Member, as_member
+from proxy.workers.places import Place, known_places, place_of
+from proxy.workers.supervisor import WorkerFailedError, supervise, workers_of
+
+__all__ = [
+    "LEASH_VARIABLE",
+    "Member",
+    "Place",
+    "State",
+    "WorkerFailedError",
+    "as_member",
+    "known_places",
+    "place_of",
+    "supervise",
+    "workers_of",
+]

@@ -1,0 +1,112 @@
+"""Few files: those who only connect take none from calls, health and the database."""
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from audit_log.process.tls import client_context
+from tests.neighbours.arrivals import arrived
+from tests.neighbours.audit_database import prepare_audit_log
+from tests.neighbours.certificates import LOOPBACK, key_pair_of
+from tests.neighbours.client import connected
+from tests.neighbours.corpus import request
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.ops import metric, readiness
+from tests.neighbours.services import running
+from tests.neighbours.upstream import OK, answering, never_answering
+
+FILES = 200
+STRANGERS = 2 * FILES
+HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
+CLIENTS = FILES // 2 // 3
+
+
+@asynccontextmanager
+async def sidecar_with_few_files(upstream_url, database_url, settings=None):
+    with journal_home() as home:
+        environment = home.environment | {
+            "AUDIT_LOG_DATABASE_URL": database_url,
+            "PROXY_UPSTREAM_URL": upstream_url,
+            "PROXY_PORT": "0",
+            "PROXY_OPS_PORT": "0",
+            **(settings or {}),
+        }
+        few = running("tests.neighbours.few_files", environment, str(FILES), "proxy")
+        async with few as sidecar:
+            yield sidecar
+
+
+def open_files(sidecar):
+    return len(list(Path(f"/proc/{sidecar.pid}/fd").iterdir()))
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHo"], ids=["nothing", "half a head"])
+async def test_those_who_only_connect_take_nothing_from_calls_and_health(
+    upstream, database, database_url, begun
+):
+    upstream.plan(answering(OK))
+    secret = await prepare_audit_log(database)
+    call = request(b"GET /api/v1/hosts/0/", b"Authorization: Bearer " + secret.encode())
+    async with (
+        sidecar_with_few_files(upstream.url, database_url) as sidecar,
+        AsyncExitStack() as stack,
+    ):
+        kept = await stack.enter_async_context(connected(sidecar.port))
+        assert (await kept.ask(call)).status == 200
+        for port in (sidecar.port, sidecar.ops_port):
+            for _ in range(STRANGERS):
+                stranger = await stack.enter_async_context(connected(port))
+                stranger.writer.write(begun)
+
+        assert (await kept.ask(call)).status == 200
+        async with connected(sidecar.port) as new:
+            assert (await new.ask(call)).status == 200
+        assert "the limit of" in " ".join((await readiness(sidecar))["reasons"])
+        assert await arrived(database, 3)
+        assert open_files(sidecar) < FILES
+        assert await metric(sidecar, "oddities_total", kind="client_made_room") > 0
+
+
+async def test_clients_whose_calls_are_in_flight_are_kept_and_more_are_refused(
+    upstream, database_url
+):
+    upstream.plan(never_answering)
+    async with (
+        sidecar_with_few_files(upstream.url, database_url) as sidecar,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(CLIENTS):
+            client = await stack.enter_async_context(connected(sidecar.port))
+            await client.send(request(b"GET /"))
+            await upstream.entered()
+        async with connected(sidecar.port) as refused:
+            answer = await refused.answer()
+        assert (answer.status, answer.values(b"Retry-After")) == (503, [b"1"])
+        assert await metric(sidecar, "oddities_total", kind="client_refused") == 1
+
+
+async def test_handshakes_that_do_not_end_take_nothing_from_calls_over_tls(
+    upstream, database_url, tmp_path
+):
+    upstream.plan(answering(OK))
+    pair = key_pair_of(LOOPBACK, tmp_path)
+    tls = client_context(pair.certificate, None)
+    files = {
+        "PROXY_TLS_CERTIFICATE_FILE": str(pair.certificate),
+        "PROXY_TLS_KEY_FILE": str(pair.key),
+    }
+    async with (
+        sidecar_with_few_files(upstream.url, database_url, files) as sidecar,
+        AsyncExitStack() as stack,
+    ):
+        kept = await stack.enter_async_context(connected(sidecar.port, tls=tls))
+        assert (await kept.ask(request(b"GET /"))).status == 200
+        for number in range(STRANGERS):
+            stranger = await stack.enter_async_context(connected(sidecar.port))
+            stranger.writer.write(HALF_A_HELLO if number % 2 else b"")
+
+        assert (await kept.ask(request(b"GET /"))).status == 200
+        async with connected(sidecar.port, tls=tls) as new:
+            assert (await new.ask(request(b"GET /"))).status == 200
+        assert open_files(sidecar) < FILES

@@ -1,0 +1,55 @@
+"""How many tokens one query asks for, and what a busy loop is not taken for."""
+
+import asyncio
+import time
+
+import pytest
+
+from proxy.tokens.lookups import QUICK_SECONDS, SLOW_SECONDS, LookUps, Portion
+
+
+@pytest.fixture
+def portion():
+    return Portion(250)
+
+
+def test_a_query_asks_for_more_while_the_database_answers_quickly(portion):
+    first = portion.size
+    portion.note(first, QUICK_SECONDS / 2)
+    assert portion.size == 2 * first
+    for _ in range(10):
+        portion.note(portion.size, 0.0)
+    assert portion.size == 250
+
+
+def test_a_query_for_less_says_nothing_of_a_larger_one(portion):
+    first = portion.size
+    portion.note(first - 1, 0.0)
+    assert portion.size == first
+
+
+def test_a_query_asks_for_less_while_the_database_answers_slowly_but_for_one_at_least(portion):
+    first = portion.size
+    portion.note(first, 2 * SLOW_SECONDS)
+    assert portion.size == first // 2
+    for _ in range(10):
+        portion.note(1, 2 * SLOW_SECONDS)
+    assert portion.size == 1
+
+
+async def test_a_loop_that_was_busy_is_not_taken_for_a_database_that_is_late():
+    late: list[None] = []
+
+    async def query(hashes):
+        # What the loop has to do meanwhile takes longer than a query may.
+        asyncio.get_running_loop().call_soon(time.sleep, 0.2)
+        await asyncio.sleep(0.15)
+        return dict.fromkeys(hashes)
+
+    lookups = LookUps(
+        query, Portion(1), late=lambda: late.append(None), late_seconds=0.1, max_waiting=9
+    )
+    turn = lookups.join("a")
+
+    assert await turn is None
+    assert late == []
