@@ -3,7 +3,6 @@
 import asyncio
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 
 from audit_log.errors import StoreUnavailableError
@@ -114,24 +113,6 @@ async def test_killed_in_mid_batch(home, server, audit_log, callers, upstream):
                 await in_mid_statement(audit_log, 'COPY "mcp_audit_log"')
                 server.kill()
         await callers.make(sidecar.port, MEANWHILE)
-        server.start()
-        await callers.make(sidecar.port, AFTER)
-        await each_call_arrives_once_and_in_order(audit_log, callers, upstream)
-
-
-async def test_killed_where_commits_need_not_be_durable(
-    home, server, audit_log, callers, upstream
-):
-    # Not through the door of the audit log: ALTER SYSTEM stands in no transaction.
-    operator = await asyncpg.connect(server.url())
-    await operator.execute("ALTER SYSTEM SET synchronous_commit = off")
-    await operator.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-    await operator.execute("SELECT pg_reload_conf()")
-    await operator.close()
-    async with home.sidecar(upstream.url, server.url()) as sidecar:
-        await callers.make(sidecar.port, MEANWHILE)
-        await arrived(audit_log, MEANWHILE)
-        server.kill()
         server.start()
         await callers.make(sidecar.port, AFTER)
         await each_call_arrives_once_and_in_order(audit_log, callers, upstream)
