@@ -56,7 +56,7 @@ screenshots: setup browser ## take the documents' pictures anew
 
 # Each writes its section of benchmarks/RESULTS.md.
 bench: setup ## measure; needs a quiet machine and root (a loop mount)
-	for what in builds auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
+	for what in builds strangers auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.outage --seconds 600
 
 # Many kills, tool calls of 90 s, 200 sessions, every older schema, 50 sidecars, NATS.

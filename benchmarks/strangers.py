@@ -37,6 +37,7 @@ _VICTIMS: Final = 20
 _HONEST: Final = 1_000
 _TUNNEL: Final = 12_000
 _SMALL: Final = str(1024 * 1024)
+_PATIENCE_SECONDS: Final = 120
 _AWAY: Final = "postgresql://nobody@127.0.0.1:1/none"
 
 
@@ -71,7 +72,7 @@ class Neighbour:
 
     async def has(self, count: int) -> None:
         """Wait until *count* requests are held."""
-        async with self.changed:
+        async with asyncio.timeout(_PATIENCE_SECONDS), self.changed:
             await self.changed.wait_for(lambda: self.arrived >= count)
 
 
@@ -97,6 +98,7 @@ class Scene:
             database_url=database_url,
             core=BOTH_CORES,
             build=self.build,
+            PROXY_CONNECT_TIMEOUT_SECONDS="60",
             **{ring_setting(self.build): str(ring)},
             **settings,
         )
@@ -151,7 +153,7 @@ async def _played(
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=1_024).start()
     try:
         scene = Scene(
             *(build, stage.place / name, database.url, database.token),

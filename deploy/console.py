@@ -48,7 +48,10 @@ COMMANDS: Final = {
         "partition an adopted table, while it is in use", "audit_log.__main__", words=("convert",)
     ),
     "token": Command("manage tokens in our own table", "audit_log.__main__", words=("token",)),
-    "journal": Command("list, verify or replay a kept journal", "proxy.delivery.journal_command"),
+    "journal": Command(
+        "list, verify or replay a kept journal; list or remove rings",
+        "proxy.delivery.journal_command",
+    ),
 }
 
 

@@ -79,9 +79,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
     instance = instance_of(settings)
-    tasks = BackgroundTasks()
+    workers, tasks = workers_of(settings, instance), BackgroundTasks()
     async with draining_orphaned(shared, settings, instance, tasks) as orphaned:
-        await supervise(workers_of(settings, instance), lambda: orphaned.problem)
+        await supervise(workers, tasks, lambda: orphaned.problem)
 
 
 async def _serve(

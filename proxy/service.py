@@ -2,9 +2,8 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
@@ -14,12 +13,14 @@ from functools import partial
 from typing import Protocol, cast
 
 from aiohttp import web
+from prometheus_client.registry import Collector
 from yarl import URL
 
 from audit_log.delivery import Sink
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings, NatsSettings
@@ -37,6 +38,8 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Journal, Limits, open_journal
+from proxy.journal.placement import ring_directories
+from proxy.journal.rings.orphaned_rings import name_orphaned_rings
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
@@ -83,7 +86,7 @@ async def serving(
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, shared, settings)
         cache = await _cache(stack, tokens, settings, health)
-        journal = await stack.enter_async_context(_journal(settings, instance))
+        journal = await _journal(stack, settings, instance)
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
@@ -95,18 +98,13 @@ async def serving(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
         )
         health.problems = _problems(writer, journal, cache, retention, partitions)
-        ops_address = await stack.enter_async_context(
-            serving_ops(
-                health.report,
-                lambda: [*health.tasks.dead, *journal.dead],
-                SidecarCollector(tally, journal, writer, cache, health),
-                ForecastCollector(retention),
-                PartitionCollector(partitions),
-                wanted=Address(settings.ops_host, settings.ops_port),
-                setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
-            )
+        collectors = (
+            SidecarCollector(tally, journal, writer, cache, health),
+            ForecastCollector(retention),
+            PartitionCollector(partitions),
         )
-        calls = _tool_calls(member, journal, instance)
+        ops_address = await _ops(stack, settings, health, journal, collectors)
+        calls = _tool_calls(journal, instance, member)
         clients = ClientLimit(files_for_connections(), tally.oddities)
         health.problems.append(lambda: clients.problem)
         hub_address = await _hub(stack, settings, clients, calls, tally)
@@ -115,6 +113,29 @@ async def serving(
         await _orphaned(stack, shared, settings, observers, health)
         with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
+
+
+async def _ops(
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    health: Health,
+    journal: Journal,
+    collectors: Sequence[Collector],
+) -> Address:
+    return await stack.enter_async_context(
+        serving_ops(
+            health.report,
+            lambda: [*health.tasks.dead, *journal.dead],
+            *collectors,
+            wanted=Address(settings.ops_host, settings.ops_port),
+            setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
+        )
+    )
+
+
+def _tool_calls(journal: Journal, instance: str, member: Member | None) -> ToolCalls:
+    elsewhere = None if member is None else member.elsewhere
+    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
 
 
 class _Part(Protocol):
@@ -139,11 +160,6 @@ def _health(member: Member | None) -> Health:
         health.others = member.problems
         member.state = lambda: State(health.is_accepting, health.own_reasons())
     return health
-
-
-def _tool_calls(member: Member | None, journal: Journal, instance: str) -> ToolCalls:
-    elsewhere = None if member is None else member.elsewhere
-    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
 
 
 @contextmanager
@@ -194,16 +210,22 @@ async def _cache(
     return cache
 
 
-def _journal(settings: ProxySettings, instance: str) -> AbstractAsyncContextManager[Journal]:
-    return open_journal(
-        settings.journal_dir,
-        instance=instance,
-        ring_directory=settings.journal_ring_dir,
-        limits=Limits(
-            ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
-        ),
-        close_seconds=settings.stop_seconds,
+async def _journal(stack: AsyncExitStack, settings: ProxySettings, instance: str) -> Journal:
+    journal = await stack.enter_async_context(
+        open_journal(
+            settings.journal_dir,
+            instance=instance,
+            ring_directory=settings.journal_ring_dir,
+            limits=Limits(
+                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+            ),
+            close_seconds=settings.stop_seconds,
+        )
     )
+    places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
+    # Not awaited: a folder that a ring names may lie on a disk that hangs.
+    _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
+    return journal
 
 
 async def _database(

@@ -182,7 +182,7 @@ class InstanceSettings(Settings):
         ge=1,
         le=64,
         description="sidecar processes behind the one port, each with its own `worker-N` journal"
-        " and the next health port",
+        " and the next free health port",
     )
     shares_port: bool = Field(
         default=False, description="others listen on the same port; set for workers"

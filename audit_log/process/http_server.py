@@ -7,6 +7,7 @@ strangers who only connect cannot keep a request from being heard.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ class LimitedServer(web.Server):
         self._respond = handler
         self._max_connections = max_connections
         self._connection = connection
-        self._quiet: dict[web.RequestHandler, None] = {}
+        self._quiet: OrderedDict[web.RequestHandler, None] = OrderedDict()
         """Those that are quiet, the longest first."""
         self._busy: set[web.RequestHandler] = set()
 
@@ -50,8 +51,7 @@ class LimitedServer(web.Server):
         super().connection_made(handler, transport)
         self._quiet[handler] = None
         if len(self._quiet) + len(self._busy) > self._max_connections:
-            longest = next(iter(self._quiet))
-            del self._quiet[longest]
+            longest, _ = self._quiet.popitem(last=False)
             longest.force_close()
 
     def connection_lost(

@@ -6,7 +6,8 @@ from pathlib import Path
 from deploy.checks.check import Check, CheckFailedError, blocking
 from proxy.journal import JournalError
 from proxy.journal.folder import JournalFolder
-from proxy.journal.placement import places_for_ring
+from proxy.journal.placement import ring_directories
+from proxy.journal.rings.orphaned_rings import orphaned_rings
 
 
 def folder_check(path: Path) -> Check:
@@ -31,13 +32,19 @@ def ring_check(setting: str, journal: Path, wanted: Path | None) -> Check:
     """Return the check that the ring of *journal* lies in memory: in *wanted* if given."""
 
     def look() -> str:
-        folder = places_for_ring(journal.absolute(), wanted)[0].parent
+        folder = ring_directories(journal.absolute(), wanted)[0]
         if folder == journal.absolute():
             raise CheckFailedError(
                 "the newest records would lie on disk, where a stalled disk holds calls up:"
                 f" give {setting} a tmpfs"
             )
-        return f"{_writable(folder)} can be written to"
+        found = f"{_writable(folder)} can be written to"
+        orphaned = orphaned_rings([folder])
+        if orphaned:
+            size = sum(ring.size for ring in orphaned)
+            found += f"; {len(orphaned)} orphaned rings take {size} bytes there: "
+            found += "see `podwarden-audit journal rings`"
+        return found
 
     return blocking(setting, look)
 

@@ -171,7 +171,11 @@ class AuditedExchange(Exchange):
         self._tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
         text = self._record(ending(outcome, status, duration_ms))
-        self._recorder.end(self._slot, text, self._call.share(self.token))
+        share = self._call.share(self.token)
+        if outcome is Outcome.REFUSED and share.standing is Standing.UNRESOLVED:
+            # A flood of tokens that are not looked up must not fill the journal.
+            share = Share(share.caller, Standing.UNKNOWN)
+        self._recorder.end(self._slot, text, share)
         if self._watches:
             record = text.record
             for watch in self._watches:

@@ -19,10 +19,19 @@ from audit_log.tokens import DEFAULT_TOKEN_QUERY
 from proxy.delivery.writer import Writer
 from proxy.journal.journal_error import JournalError
 from proxy.journal.kept import Finding, KeptJournal
+from proxy.journal.placement import SHARED_MEMORY
+from proxy.journal.rings.orphaned_rings import (
+    ListedRing,
+    RingNotRemovedError,
+    RingState,
+    listed_rings,
+    remove_ring,
+)
 
 _DATABASE_VARIABLE = "AUDIT_LOG_DATABASE_URL"
 _QUERY_VARIABLE = "PROXY_TOKEN_QUERY"
-_DESCRIPTION = "For an operator who kept a journal: list, verify or replay its records."
+_RING_VARIABLE = "PROXY_JOURNAL_RING_DIR"
+_DESCRIPTION = "List, verify or replay the records of a kept journal; list and remove its rings."
 
 
 def main(given: Sequence[str], program: str = "python -m proxy.journal") -> int:
@@ -32,6 +41,10 @@ def main(given: Sequence[str], program: str = "python -m proxy.journal") -> int:
     """
     arguments = _arguments(given, program)
     set_up_logs("console", "warning")
+    if arguments.command == "rings":
+        return _list_rings(arguments.directory)
+    if arguments.command == "remove-ring":
+        return _remove_rings(arguments.rings, discard=arguments.discard)
     if not arguments.directory.is_dir():
         return _failed(f"{arguments.directory} is not a directory")
     try:
@@ -64,6 +77,19 @@ def _arguments(given: Sequence[str], program: str) -> argparse.Namespace:
                 default=os.environ.get(_DATABASE_VARIABLE),
                 help=f"postgresql:// URL; ${_DATABASE_VARIABLE} when not given",
             )
+    rings = commands.add_parser("rings", help="say which rings of this user lie in memory")
+    rings.add_argument(
+        "directory",
+        type=Path,
+        nargs="?",
+        default=Path(os.environ.get(_RING_VARIABLE, SHARED_MEMORY)),
+        help=f"${_RING_VARIABLE} when not given, else {SHARED_MEMORY}",
+    )
+    removal = commands.add_parser("remove-ring", help="remove rings whose journal is gone")
+    removal.add_argument("rings", type=Path, nargs="+", metavar="RING")
+    removal.add_argument(
+        "--discard", action="store_true", help="also if a ring holds records that are nowhere else"
+    )
     arguments = parser.parse_args(given)
     if arguments.command == "replay" and not arguments.to:
         parser.error(f"neither --to nor {_DATABASE_VARIABLE} says where to")
@@ -105,6 +131,41 @@ async def _replay(journal: KeptJournal, url: str) -> int:
         return _failed(f"stopped: {writer.problem}")
     is_sound = all(finding.is_sound for finding in journal.findings())
     return 0 if is_sound and not writer.quarantined else 1
+
+
+def _list_rings(directory: Path) -> int:
+    rings = listed_rings([directory])
+    for ring in rings:
+        _say(_ring_line(ring))
+    orphaned = [ring for ring in rings if ring.state is RingState.ORPHANED]
+    size = sum(ring.size for ring in orphaned)
+    _say(f"{len(rings)} rings, {len(orphaned)} orphaned, which take {size} bytes")
+    return 1 if orphaned else 0
+
+
+def _ring_line(ring: ListedRing) -> str:
+    owner = ring.file.owner
+    folder = owner.path if owner.path != Path() else "unknown: made before version 0.2"
+    count: int | str | None = "-"
+    if ring.state is not RingState.IN_USE:
+        count = ring.file.unmoved().count
+    records = "unknown" if count is None else count
+    return (
+        f"{ring.file.path}  {ring.size:>10} B  {ring.state}"
+        f"  records only here: {records}  journal: {folder}"
+    )
+
+
+def _remove_rings(rings: Sequence[Path], *, discard: bool) -> int:
+    code = 0
+    for path in rings:
+        try:
+            remove_ring(path, discard=discard)
+        except (RingNotRemovedError, OSError) as error:
+            code = _failed(str(error))
+        else:
+            _say(f"{path} is removed")
+    return code
 
 
 def _say(line: str) -> None:

@@ -81,7 +81,7 @@ async def draining_orphaned(
 ) -> AsyncIterator[Orphaned]:
     """Write the orphaned journals beside the block, as one of *tasks*.
 
-    The next start writes those that are left. *announce* is called with each gap.
+    The next start writes those that are left at its end. *announce* is called with each gap.
     """
     progress = Orphaned(announce)
     begin = partial(_drain_all, shared, settings, instance, progress)

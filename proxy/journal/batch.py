@@ -55,9 +55,10 @@ class Batch:
 class Assembly:
     """Turns bytes of the log into batches; finds missing lines by their numbers. Does no I/O."""
 
-    def __init__(self, instance: str) -> None:
+    def __init__(self, instance: str, since: datetime | None = None) -> None:
+        """*since*: when the last record before the first batch arrived, if that is known."""
         self._instance = instance
-        self._last_moment: datetime | None = None
+        self._last_moment = since
 
     def batch(self, data: bytes, offset: int, expected: int, max_lines: int) -> Batch:
         """Return the batch in the first *max_lines* lines of *data*, the log from *offset* on.
@@ -93,7 +94,8 @@ class Assembly:
         if moment is None:
             return
         if 0 < batch.next_number < line.n:
-            batch.gaps.append(self._missing(line.n - batch.next_number, line.n, moment))
+            until = line.ended_at or moment
+            batch.gaps.append(self._missing(line.n - batch.next_number, line.n, until))
         # A line below the expected number is repeated or displaced. Its record has an id, so
         # storing it twice is harmless.
         batch.next_number = max(batch.next_number, line.n + 1)
@@ -105,7 +107,18 @@ class Assembly:
         elif line.gap is not None:
             batch.gaps.append(line.gap)
 
-    def _missing(self, count: int, before: int, moment: datetime) -> Gap:
+    def missing(self, end: int, expected: int, following: int, until: datetime) -> Batch:
+        """Return the batch up to *end*, where line *following* begins, if it is all missing.
+
+        It was gone by *until*. *expected* is the first missing line; 0 when it is not known.
+        """
+        batch = Batch(end=end, next_number=following)
+        if expected != following:
+            count = following - expected if expected else None
+            batch.gaps.append(self._missing(count, following, until))
+        return batch
+
+    def _missing(self, count: int | None, before: int, moment: datetime) -> Gap:
         neighbours = (self._last_moment or moment, moment)
         return Gap(
             id=_gap_id(self._instance, count, before, moment),
@@ -137,6 +150,6 @@ def _damage(data: bytes, offset: int, start: int, end: int) -> Damage:
     return Damage(start, data[start - offset : end - offset])
 
 
-def _gap_id(instance: str, count: int, before: int, moment: datetime) -> UUID:
+def _gap_id(instance: str, count: int | None, before: int, moment: datetime) -> UUID:
     """Return an id made from the missing lines, so that a repeated gap is stored once."""
     return uuid5(NAMESPACE_OID, f"{instance} {count} {before} {moment.isoformat()}")

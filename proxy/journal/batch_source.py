@@ -112,7 +112,8 @@ class BatchSource:
 
     def commit(self, batch: Batch) -> None:
         """Move the committed position to the end of *batch*."""
-        self._ring.commit(batch.end, batch.next_number)
+        last = batch.records[-1].created_at if batch.records else None
+        self._ring.commit(batch.end, batch.next_number, last)
         self.damaged += batch.missing
         self._waiting_since = datetime.now(UTC)
         if self._ahead is not None:

@@ -48,7 +48,7 @@ class Calls:
 
     def __init__(self, file: MappedFile) -> None:
         self.path = file.path
-        self._file = file
+        self.file = file
         self._bodies: list[memoryview] = []
         self._marks: list[memoryview] = []
         self._free: list[int] = []
@@ -58,13 +58,12 @@ class Calls:
         self._can_grow = True
 
     @classmethod
-    def open(cls, path: Path) -> "Calls":
-        """Open the slots of an earlier run, or make some; raise OSError or RingDamagedError."""
-        try:
-            file = MappedFile.open(path)
-        except FileNotFoundError:
-            file = MappedFile.create(path)
-        with or_closed(file):
+    def open(cls, path: Path | None) -> "Calls":
+        """Open the slots of an earlier run, or make some; raise OSError or RingDamagedError.
+
+        Without a *path* they end with the process.
+        """
+        with or_closed(_file(path)) as file:
             regions, rest = divmod(file.size, _REGION_BYTES)
             if rest or regions > MAX_REGIONS:
                 raise RingDamagedError(f"{path} does not hold calls in flight")
@@ -143,8 +142,8 @@ class Calls:
 
     def _add_region(self) -> None:
         number = len(self._bodies)
-        body = self._file.map(number * _REGION_BYTES, _REGION_BYTES)
-        marks = self._file.words(body)
+        body = self.file.map(number * _REGION_BYTES, _REGION_BYTES)
+        marks = self.file.words(body)
         self._bodies.append(body)
         self._marks.append(marks)
         self._holders += [None] * SLOTS_PER_REGION
@@ -158,10 +157,22 @@ class Calls:
         ]
         self._can_grow = number + 1 < MAX_REGIONS
 
+    def change_to(self, twin: MappedFile) -> None:
+        """Go on in *twin*. The event loop calls this, so that no call is missed."""
+        twin.take_over(self.file)
+        self.file = twin
+        self._bodies = list(twin.regions)
+        self._marks = [twin.words(body) for body in self._bodies]
+
     def close(self) -> None:
         """Unmap the file, and leave it."""
-        self._file.close()
+        self.file.close()
 
-    def remove(self) -> None:
-        """Remove the file; no slot may be taken."""
-        self.path.unlink(missing_ok=True)
+
+def _file(path: Path | None) -> MappedFile:
+    if path is None:
+        return MappedFile.nameless()
+    try:
+        return MappedFile.open(path)
+    except FileNotFoundError:
+        return MappedFile.create(path)

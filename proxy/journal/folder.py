@@ -1,29 +1,21 @@
-"""The journal folder: its lock, its marks, and the files kept in it for the operator."""
+"""The journal folder: its lock, and the files kept in it for the operator."""
 
 import fcntl
 import os
 import shutil
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
+from audit_log.record import new_record_id
 from proxy.journal.journal_error import JournalError, JournalLockedError
+from proxy.journal.marks import Marks, id_of, is_in_use
 
-_RUNNING: Final = "running"
 MAX_DAMAGED_BYTES: Final = 128 * 1024 * 1024
 _MAX_QUARANTINE_BYTES: Final = 64 * 1024 * 1024
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-class Position(msgspec.Struct, frozen=True):
-    """A place in the log: line *number* begins at *offset*."""
-
-    offset: int
-    number: int
 
 
 class JournalFolder:
@@ -31,66 +23,44 @@ class JournalFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self._running = self.path / _RUNNING
-        self._position = self.path / "position.json"
-        self._end = self.path / "end.json"
+        self.marks = Marks(self.path, self.sync)
         self._file = _locked(self.path)
 
     def close(self) -> None:
         """Release the folder for another process."""
         os.close(self._file)
 
+    def is_here(self) -> bool:
+        """Return whether the folder that is held lies at `path`."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._file))
+        except FileNotFoundError:
+            return False
+
+    def hold_again(self) -> bool:
+        """Hold the folder at `path` if the one that was held is gone; return whether it was.
+
+        Make it if it is missing. Raise OSError while the folder is elsewhere, as it may come
+        back, or while another journal lies at `path`.
+        """
+        if self.is_here():
+            return False
+        if not self.path.exists() and os.fstat(self._file).st_nlink:
+            raise FileNotFoundError(f"No such file or directory: {self.path} was moved away")
+        if id_of(self.path) not in {None, self.marks.marked_id}:
+            raise FileExistsError(f"{self.path} holds another journal now")
+        try:
+            opened = _locked(self.path)
+        except JournalError as error:
+            raise OSError(str(error)) from error
+        os.close(self._file)
+        self._file = opened
+        log.error("journal.folder_replaced", path=str(self.path))
+        return True
+
     def sync(self) -> None:
         """Make the directory entries of the folder durable."""
         os.fsync(self._file)
-
-    def mark_running(self, identity: int) -> None:
-        """Note that records may exist only in the ring *identity*, until `mark_ended`."""
-        _replace(self._running, b"%d\n" % identity)
-        self.sync()
-
-    def mark_ended(self, end: Position) -> None:
-        """Note that the log ends at *end*, and all of it is here or in PostgreSQL."""
-        _replace(self._end, msgspec.json.encode(end))
-        self._running.unlink(missing_ok=True)
-        self.sync()
-
-    def ring_in_use(self) -> int | None:
-        """Return the identity of the ring that was in use when the last run was interrupted.
-
-        None after a clean stop; 0 when the mark cannot be read.
-        """
-        try:
-            return int(self._running.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            return 0
-
-    def save_position(self, position: Position) -> None:
-        """Keep the writer's *position* for a start without the ring: all before it is stored.
-
-        Without it records are written again, which is harmless.
-        """
-        _replace(self._position, msgspec.json.encode(position))
-
-    def position(self) -> Position | None:
-        """Return the saved position, or None when there is none or it cannot be read."""
-        return _read(self._position)
-
-    def end(self) -> Position | None:
-        """Return where the log ended at the last clean stop; it has never been shorter since.
-
-        If the last lines on disk were lost meanwhile, only this shows it.
-        """
-        return _read(self._end)
-
-    def last_moment(self) -> datetime | None:
-        """Return when the position was last saved, or else a run last began; None if unknown."""
-        for path in (self._position, self._running):
-            with suppress(OSError):
-                return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        return None
 
     def keep_damaged(self, name: str, raw: bytes) -> Path:
         """Keep *raw* for the operator. The same *name* must always mean the same bytes."""
@@ -102,9 +72,23 @@ class JournalFolder:
     def move_to_damaged(self, path: Path, name: str) -> Path:
         """Keep the file *path* under *name* for the operator."""
         kept = self._subfolder("damaged") / name
-        shutil.move(path, kept)
+        try:
+            shutil.move(path, kept)
+        except OSError:
+            if path.exists():  # what was copied of it takes room
+                kept.unlink(missing_ok=True)
+            raise
         self._bound(kept)
         return kept
+
+    def quarantine_file(self, path: Path, reason: str) -> None:
+        """Keep the file *path* for the operator; leave it where it is if it cannot be moved."""
+        try:
+            kept = self.move_to_damaged(path, f"{path.name}.{new_record_id()}")
+        except OSError as error:
+            log.error("journal.file_left", path=str(path), reason=reason, error=str(error))
+        else:
+            log.error("journal.file_quarantined", path=str(kept), reason=reason)
 
     def _bound(self, newest: Path) -> None:
         """Remove the oldest damaged files beyond MAX_DAMAGED_BYTES; keep *newest*."""
@@ -148,7 +132,7 @@ class JournalFolder:
 
 def holds_records(path: Path) -> bool:
     """Return whether the journal in *path* may hold records for the next run."""
-    return (path / _RUNNING).exists() or any(path.glob("*.ndjson"))
+    return is_in_use(path) or any(path.glob("*.ndjson"))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -173,16 +157,3 @@ def _locked(path: Path) -> int:
             f"{path}: another process keeps its journal here; give each its own folder"
         ) from error
     return file
-
-
-def _read(path: Path) -> Position | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Position)
-    except (OSError, ValueError):
-        return None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    new = path.with_suffix(".new")
-    new.write_bytes(content)
-    new.replace(path)

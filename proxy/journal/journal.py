@@ -17,8 +17,9 @@ in PostgreSQL. Four parties take part, and each does one thing:
 A line is safe from a kill of the process once it is in the ring, and from a power cut once it is
 in a segment. Bytes before the later of `moved` and `committed` are free. A full ring refuses a
 record; the ring counts it, and a gap reports the count as soon as there is room. A restart and a
-recovery from a crash are the same: open what is there (`recovery`) and go on from `committed`.
-What was stored but not committed is written again, which is harmless, because records have ids.
+recovery from a crash are the same: open what is there (`rings.recovery`) and go on from
+`committed`. What was stored but not committed is written again, which is harmless, because records
+have ids.
 """
 
 import asyncio
@@ -46,10 +47,6 @@ from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
 
 _SWITCH_SECONDS: Final = 0.0005
-ON_DISK: Final = (
-    "the journal's ring lies on disk, where a stalled disk can delay calls:"
-    " give it a tmpfs with PROXY_JOURNAL_RING_DIR"
-)
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -67,13 +64,13 @@ class Journal:
         losses = Losses(parts.ring, instance, max_bytes)
         self.intake = Intake(parts.ring, parts.calls, losses, self._source.arrived)
         """Takes the records, and counts them."""
-        self._mover = Mover(parts, max_bytes)
+        self._mover = Mover(parts, max_bytes, asyncio.get_running_loop())
         self._moving = DiskThread("journal-mover")
         # Of its own: a disk that hangs here must not keep records in memory from being read.
         self._quarantining = DiskThread("journal-quarantine")
         self._stopped_moving = self._moving.submit(self._mover.run)
         self._is_closing = False
-        self._placing_problem = ON_DISK if parts.is_ring_on_disk else None
+        self._placing_problem = parts.placing_problem
 
     def begin(self, record: Kept | RecordText, share: Share | None = None) -> int:
         """Keep *record* in case the process is killed before `end`; return the slot for `end`.
@@ -187,9 +184,9 @@ class Journal:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._stopped_moving)
                 self.intake.finish()
-                await self._moving.submit(self._mover.finish)
+                is_on_disk = await self._moving.submit(self._mover.finish)
                 await self._source.settle()
-                await self._moving.submit(self._parts.close)
+                await self._moving.submit(self._parts.close, is_on_disk)
         except TimeoutError:
             log.error("journal.close_timed_out", left_bytes=self.ring_bytes_in_use)
         self._moving.end()

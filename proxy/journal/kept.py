@@ -49,7 +49,7 @@ class KeptJournal:
     @property
     def was_stopped_cleanly(self) -> bool:
         """Whether every record of the sidecar is here or in its database, and none in a ring."""
-        return self._folder.ring_in_use() is None
+        return self._folder.marks.ring_in_use() is None
 
     def close(self) -> None:
         """Release the folder for another process."""

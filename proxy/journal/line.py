@@ -8,7 +8,7 @@ each line, so that missing lines can be counted. The third key names the kind.
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Final
 from zlib import crc32
@@ -55,6 +55,14 @@ class Line(msgspec.Struct, frozen=True, gc=False):
         if (kept := self.kept) is not None:
             return kept.created_at
         return self.gap.ended_at if self.gap is not None else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the call or the gap ended: all lines before this one were appended by then."""
+        kept = self.kept
+        if kept is None or kept.duration_ms is None:
+            return self.moment
+        return kept.created_at + timedelta(milliseconds=kept.duration_ms)
 
 
 _decode = msgspec.json.Decoder(Line).decode

@@ -1,14 +1,16 @@
 """The mover: a thread that copies the ring's bytes to segments on disk, at the disk's pace."""
 
+import asyncio
 import threading
 from time import monotonic
 from typing import Final
 
 import structlog
 
-from proxy.journal.folder import Position
 from proxy.journal.line import MAX_LINE_BYTES
+from proxy.journal.marks import Position
 from proxy.journal.parts import Parts
+from proxy.journal.rings.rewriting import Rewriting
 
 TICK_SECONDS: Final = 0.02
 """What a power cut can cost: the records appended since the last tick that are not stored."""
@@ -27,18 +29,18 @@ class Mover:
     what is not in PostgreSQL by then.
     """
 
-    def __init__(self, parts: Parts, max_bytes: int) -> None:
+    def __init__(self, parts: Parts, max_bytes: int, loop: asyncio.AbstractEventLoop) -> None:
         self._ring = parts.ring
         self._calls = parts.calls
         self._segments = parts.segments
         self._folder = parts.folder
+        self._rewriting = Rewriting(parts, loop)
         self._max_bytes = max_bytes
         self._stopping = threading.Event()
         self._busy_since: float | None = None
         self._error: str | None = None
         self._said_at = 0.0
         self._tidied_at = 0.0
-        self._saved: Position | None = None
         self.is_full = False
 
     @property
@@ -61,26 +63,50 @@ class Mover:
             self._tick()
         self._tick()
 
-    def finish(self) -> None:
-        """Move the rest, as far as the disk accepts it, and delete what is stored."""
-        self._tidied_at = -_TIDY_SECONDS
-        self._tick()
+    def finish(self) -> bool:
+        """Move the rest and delete what is stored; return whether the disk accepted it."""
+        for _ in range(2):  # the second time for what was removed at the first
+            self._tidied_at = -_TIDY_SECONDS
+            self._tick()
         self._segments.leave()
+        return self._error is None
 
     def _tick(self) -> None:
         began = self._busy_since = monotonic()
         try:
-            while self._move():
-                pass
-            self._calls.grow_when_short()
-            if began - self._tidied_at >= _TIDY_SECONDS:
-                self._tidy()
+            self._pass(is_tidying=began - self._tidied_at >= _TIDY_SECONDS)
         except Exception as error:  # noqa: BLE001  without the mover the ring would fill up
             self._failed(error)
         else:
             self._worked(monotonic() - began)
         finally:
             self._busy_since = None
+
+    def _pass(self, *, is_tidying: bool) -> None:
+        """Do what there is to do; raise OSError when the disk fails."""
+        failure: OSError | None = None
+        if is_tidying:
+            try:
+                # First: on a full disk this makes room for the rest.
+                self._tidy()
+            except OSError as error:
+                failure = error
+        if self._folder.is_here():
+            self._mark()
+            while self._move():
+                pass
+        self._calls.grow_when_short()
+        if failure is not None:
+            raise failure
+
+    def _mark(self) -> None:
+        """Have the ring's mark in the folder before anything is moved there.
+
+        A start without the ring then knows that one is missing. Another ring without a mark
+        knows that this one was here.
+        """
+        if not self._folder.marks.is_marked:
+            self._folder.marks.mark_running(self._ring.owner.folder_id, self._ring.identity)
 
     def _move(self) -> bool:
         """Move one batch; return whether there may be more."""
@@ -108,11 +134,18 @@ class Mover:
         return floor, ring.peek(floor, limit) or b""
 
     def _tidy(self) -> None:
-        position = Position(self._ring.committed, self._ring.committed_number)
-        if position != self._saved:
+        """Delete what is stored, and see whether the rest is still there."""
+        self._rewriting.look()
+        ring, marks = self._ring, self._folder.marks
+        position = Position(ring.committed, ring.committed_number, ring.moments.committed)
+        marks.look()
+        try:
             # Before deleting: a start without the ring must not look for deleted bytes.
-            self._folder.save_position(position)
-            self._saved = position
+            marks.save_position(position)
+        except OSError:
+            # A full disk has no room for the position, and deleting makes room.
+            self._segments.delete_before(position.offset)
+            marks.save_position(position)
         self._segments.delete_before(position.offset)
         self._tidied_at = monotonic()
 

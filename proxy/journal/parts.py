@@ -2,16 +2,19 @@
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from proxy.journal.calls import Calls
-from proxy.journal.folder import JournalFolder, Position
-from proxy.journal.placement import places_for_ring
-from proxy.journal.recovery import open_calls, open_ring
+from proxy.journal.folder import JournalFolder
+from proxy.journal.marks import Position
+from proxy.journal.placement import ring_directories
 from proxy.journal.ring import MIN_RING_BYTES, Ring
+from proxy.journal.rings.new_ring import open_calls
+from proxy.journal.rings.recovery import open_ring
 from proxy.journal.segments import Segments
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -30,6 +33,17 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+ON_DISK: Final = (
+    "the journal's ring lies on disk, where a stalled disk can delay calls:"
+    " give it a tmpfs with PROXY_JOURNAL_RING_DIR"
+)
+TOO_SMALL: Final = (
+    "the journal's ring has {} of {} bytes: make room where PROXY_JOURNAL_RING_DIR says, restart"
+)
+NO_FILE: Final = (
+    "the journal's ring has no file, so a kill loses what is not on disk:"
+    " make room where PROXY_JOURNAL_RING_DIR says, and restart"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +55,27 @@ class Parts:
     ring: Ring
     calls: Calls
 
-    @property
-    def is_ring_on_disk(self) -> bool:
-        """Whether a stalled disk can delay calls, and a power cut can damage the ring."""
-        return self.ring.path.parent == self.folder.path
+    wanted_ring_bytes: int
 
-    def close(self) -> None:
-        """Close everything; remove the ring and the slots when all records are elsewhere."""
-        is_empty = self.ring.floor >= self.ring.written and self.calls.in_flight == 0
+    @property
+    def placing_problem(self) -> str | None:
+        """What is wrong with the place of the ring and the slots, or None."""
+        ring = self.ring
+        if ring.path is None or self.calls.path is None:
+            return NO_FILE
+        if ring.path.parent == self.folder.path:
+            return ON_DISK
+        if ring.size < self.wanted_ring_bytes:
+            return TOO_SMALL.format(ring.size, self.wanted_ring_bytes)
+        return None
+
+    def close(self, is_on_disk: bool) -> None:  # noqa: FBT001  see `DiskThread.submit`
+        """Close everything; remove the ring and the slots when all records are elsewhere.
+
+        *is_on_disk*: whether what was moved is still on disk.
+        """
+        is_moved = is_on_disk and self.ring.floor >= self.ring.written
+        is_empty = is_moved and self.calls.in_flight == 0
         if self.ring.committed >= self.ring.written:
             with suppress(OSError):
                 self.segments.delete_before(self.ring.written)
@@ -56,12 +83,16 @@ class Parts:
             with suppress(OSError):
                 # The mark first: a ring that is left over is recognised as old, but a missing one
                 # would count as lost.
-                self.folder.mark_ended(Position(self.ring.written, self.ring.next_number()))
-                self.ring.remove()
-                self.calls.remove()
+                self.folder.marks.mark_ended(self._end())
+                self.ring.file.remove()
+                self.calls.file.remove()
         else:
             log.warning("journal.left_in_memory", bytes=self.ring.written - self.ring.floor)
         self.let_go()
+
+    def _end(self) -> Position:
+        ring = self.ring
+        return Position(ring.written, ring.next_number(), datetime.now(UTC), ring.identity)
 
     def let_go(self) -> None:
         """Close everything and leave the files as a kill would. Does not wait for a disk."""
@@ -76,20 +107,20 @@ def open_parts(path: Path, ring_directory: Path | None, limits: Limits, instance
         folder = JournalFolder(path)
         opened.callback(folder.close)
         segments = Segments(folder, min(limits.segment_bytes, limits.max_bytes // 4))
-        places = places_for_ring(folder.path, ring_directory)
-        ring = open_ring(
-            folder, segments, places, max(limits.ring_bytes, MIN_RING_BYTES), instance
-        )
+        directories = ring_directories(folder.path, ring_directory)
+        ring_bytes = max(limits.ring_bytes, MIN_RING_BYTES)
+        ring = open_ring(folder, segments, directories, ring_bytes, instance)
         opened.callback(ring.close)
         segments.delete_from(ring.moved)
-        calls = open_calls(folder, places)
+        calls = open_calls(folder, ring, directories)
         opened.callback(calls.close)
         try:
-            folder.mark_running(ring.identity)
+            folder.marks.mark_running(ring.owner.folder_id, ring.identity)
         except OSError as error:
+            # The mover tries again.
             log.warning("journal.folder_not_writable", path=str(path), error=str(error))
-        parts = Parts(folder, segments, ring, calls)
-        if parts.is_ring_on_disk:
-            log.warning("journal.ring_on_disk", path=str(ring.path))
+        parts = Parts(folder, segments, ring, calls, ring_bytes)
+        if parts.placing_problem is not None:
+            log.warning("journal.ring_degraded", reason=parts.placing_problem)
         opened.pop_all()
         return parts

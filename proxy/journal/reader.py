@@ -1,6 +1,7 @@
 """Reads a small batch of the log, from the ring or from segments."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ import structlog
 from proxy.journal.batch import Assembly, Batch, Damage
 from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.parts import Parts
+from proxy.journal.rings.rewriting import kept_lines
 from proxy.journal.segments import Chunk
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -29,7 +31,7 @@ class Reader:
         self._ring = parts.ring
         self._segments = parts.segments
         self._folder = parts.folder
-        self._assembly = Assembly(instance)
+        self._assembly = Assembly(instance, parts.ring.moments.committed)
 
     def read(self, offset: int, number: int, max_lines: int) -> Batch:
         """Return a small batch that begins at *offset*, or at the next bytes that exist.
@@ -51,20 +53,34 @@ class Reader:
 
     def _batch(self, chunk: Chunk, number: int, max_lines: int) -> Batch:
         data = chunk.data
+        if not data:
+            return self._nothing_left(number)
         if not chunk.is_last:
             # The last line goes on in the next chunk. Without any line feed all of it is damaged.
             data = data[: data.rfind(b"\n") + 1] or data
         return self._assembly.batch(data, chunk.offset, number, max_lines)
 
+    def _nothing_left(self, number: int) -> Batch:
+        """Return the batch in which everything from line *number* to the end is missing."""
+        while True:
+            end, following = self._ring.written, self._ring.next_number()
+            if end == self._ring.written:
+                break
+        until = self._ring.moments.began_at if end == self._ring.origin else None
+        return self._assembly.missing(end, number, following, until or datetime.now(UTC))
+
     def _chunk(self, offset: int, limit: int) -> Chunk:
-        floor = self._ring.floor
-        return (
-            self._in_ring(offset, limit)
-            or self._segments.read(offset, limit)
-            # The bytes between were lost with their segment: go on with the oldest that exist.
-            or self._in_ring(floor, limit)
-            or Chunk(floor, b"", is_last=True)
-        )
+        chunk = self._in_ring(offset, limit)
+        if chunk is not None:
+            return chunk
+        found = self._segments.read(offset, limit)
+        if found is not None and found.offset == offset:
+            return found
+        # The bytes at the offset were lost with their segment: go on with the next that exist.
+        at, data = kept_lines(self._ring, offset, limit)
+        if data and (found is None or at < found.offset):
+            return Chunk(at, data, is_last=False)
+        return found or Chunk(self._ring.written, b"", is_last=True)
 
     def _in_ring(self, offset: int, limit: int) -> Chunk | None:
         data = self._ring.peek(offset, limit)

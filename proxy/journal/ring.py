@@ -13,6 +13,7 @@ line. Bytes before `max(moved, committed)` may be overwritten, and can be read u
 the event loop appends; it takes no lock, because each position has one thread that stores it.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -31,12 +32,16 @@ from proxy.journal.ring_header import (
     MAGIC_NUMBER,
     MOVED,
     ORIGIN,
+    PREDECESSOR,
     REFUSED,
     SIZE,
     STRANGERS_IN_FLIGHT,
     UNPROTECTED,
     WRITTEN,
+    Beginning,
     Count,
+    Moments,
+    Owner,
 )
 
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
@@ -48,9 +53,12 @@ class Ring:
     def __init__(self, file: MappedFile, counters: memoryview, content: memoryview) -> None:
         self.path = file.path
         self.size = len(content)
-        self._file = file
+        self.file = file
         self._counters = counters
         self._content = content
+        self.identity = counters[IDENTITY]
+        """A random number of this ring, also in the marks of the journal folder."""
+        self.moments = Moments(counters)
         self.refusals = Count(counters, REFUSED)
         """Records for which there was no room."""
         self.beyond_share = Count(counters, BEYOND_SHARE)
@@ -62,26 +70,30 @@ class Ring:
         """Calls without a slot that have begun and not ended."""
 
     @classmethod
-    def create(cls, path: Path, size: int, *, identity: int, start: int, number: int) -> "Ring":
-        """Make a ring whose first line will be *number* at offset *start*.
+    def create(cls, path: Path | None, size: int, beginning: Beginning) -> "Ring":
+        """Make a ring with *size* bytes for lines.
 
-        Raise OSError when there is no room for *size* bytes.
+        Without a *path* it ends with the process. Raise OSError when there is no room.
         """
-        with or_closed(MappedFile.create(path)) as file:
+        made = MappedFile.nameless() if path is None else MappedFile.create(path)
+        with or_closed(made) as file:
             try:
                 counters = file.words(file.map(0, HEADER_BYTES))
                 content = file.map(HEADER_BYTES, size)
             except OSError:
-                path.unlink()
+                file.remove()
                 raise
             counters[SIZE] = size
-            counters[IDENTITY] = identity
-            counters[ORIGIN] = start
-            counters[FIRST_NUMBER] = number
+            counters[IDENTITY] = beginning.identity
+            counters[PREDECESSOR] = beginning.predecessor
+            counters[ORIGIN] = start = beginning.start
+            counters[FIRST_NUMBER] = counters[COMMITTED_NUMBER] = beginning.number
             counters[WRITTEN] = counters[MOVED] = counters[COMMITTED] = start
+            ring = cls(file, counters, content)
+            ring.moments.began_at = beginning.moment
             # Last: a ring without the magic number was not completed.
             counters[MAGIC] = MAGIC_NUMBER
-            return cls(file, counters, content)
+            return ring
 
     @classmethod
     def open(cls, path: Path) -> "Ring":
@@ -105,9 +117,13 @@ class Ring:
         )
 
     @property
-    def identity(self) -> int:
-        """A random number of this ring, also kept in the running mark of the journal folder."""
-        return self._counters[IDENTITY]
+    def owner(self) -> Owner:
+        """The folder that this ring belongs to, as its file says."""
+        return Owner.read(self._counters)
+
+    def belong_to(self, owner: Owner) -> None:
+        """Name the folder that this ring belongs to in its file."""
+        owner.write(self._counters)
 
     @property
     def origin(self) -> int:
@@ -136,10 +152,18 @@ class Ring:
     @property
     def committed_number(self) -> int:
         """The number of the line that begins at `committed`; 0 when it is not known."""
-        return self._counters[COMMITTED_NUMBER]
+        number = self._counters[COMMITTED_NUMBER]
+        if not number and self.committed == self.origin:  # of a version before 0.2
+            return self._counters[FIRST_NUMBER]
+        return number
 
-    def commit(self, offset: int, number: int) -> None:
-        """Note that everything before *offset*, where line *number* begins, is written."""
+    def commit(self, offset: int, number: int, moment: datetime | None = None) -> None:
+        """Note that everything before *offset*, where line *number* begins, is written.
+
+        *moment* is when its last record arrived, if that is known.
+        """
+        if moment is not None:
+            self.moments.committed = moment
         # In this order: a kill between the two leaves a number that is too high, and a line below
         # the expected number is accepted, while one above it would be reported as a gap.
         self._counters[COMMITTED_NUMBER] = number
@@ -192,10 +216,16 @@ class Ring:
         last = self.last_line()
         return last.n + 1 if last else self._counters[FIRST_NUMBER]
 
+    def change_to(self, twin: MappedFile) -> None:
+        """Go on in *twin*. The event loop calls this, so that no line is missed."""
+        twin.take_over(self.file)
+        header, self._content = twin.regions
+        self.file, self._counters = twin, twin.words(header)
+        counts = self.refusals, self.beyond_share, self.unprotected
+        in_flight = self.known_in_flight, self.strangers_in_flight
+        for part in (self.moments, *counts, *in_flight):
+            part.change_to(self._counters)
+
     def close(self) -> None:
         """Unmap the file, and leave it."""
-        self._file.close()
-
-    def remove(self) -> None:
-        """Remove the file; everything in it must be elsewhere."""
-        self.path.unlink(missing_ok=True)
+        self.file.close()

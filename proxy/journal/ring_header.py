@@ -4,7 +4,10 @@ Their order is the format on disk: a new sidecar recovers the ring of an older o
 """
 
 import mmap
+import os
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -24,11 +27,94 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     COMMITTED_NUMBER,
     REFUSED,
 ) = range(10)
+(
+    # Version 0.2 added these; they are 0 in the ring of an earlier one.
+    FOLDER_ID,
+    FOLDER_PLACE,
+    PREDECESSOR,
+    ORIGIN_US,
+    COMMITTED_US,
+    IS_REPORTED,
+) = range(14, 20)
 BEYOND_SHARE: Final = 64
 UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80
 STRANGERS_IN_FLIGHT: Final = 88
 """Where counts begin, as at REFUSED: five words each."""
+COUNTS: Final = (REFUSED, BEYOND_SHARE, UNPROTECTED, KNOWN_IN_FLIGHT, STRANGERS_IN_FLIGHT)
+_PATH_AT: Final = 1_024
+_PATH_BYTES: Final = HEADER_BYTES - _PATH_AT
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a ring begins: its first line is *number*, at offset *start*."""
+
+    identity: int
+    start: int
+    number: int
+    predecessor: int = 0
+    """The identity of the last ring that had left a mark in the folder; 0 for none."""
+    moment: datetime | None = None
+    """When the log was at `start`; None when that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The journal folder that a ring belongs to, as the ring's header tells it."""
+
+    folder_id: int = 0
+    """0 in the ring of a version before 0.2."""
+    place: int = 0
+    """See `place_of`: the folder of another container at the same path has another one."""
+    path: Path = Path()
+    """Where the folder was; empty when it is not known."""
+
+    @classmethod
+    def read(cls, words: memoryview) -> "Owner":
+        """Return the owner in *words*, a header."""
+        path = bytes(words.cast("B")[_PATH_AT : _PATH_AT + _PATH_BYTES]).rstrip(b"\0")
+        return cls(words[FOLDER_ID], words[FOLDER_PLACE], Path(os.fsdecode(path)))
+
+    def write(self, words: memoryview) -> None:
+        """Put the owner into *words*, a header."""
+        # A longer path is left out: it could not be told from another one.
+        path = os.fsencode(self.path)
+        path = path if len(path) <= _PATH_BYTES else b""
+        words.cast("B")[_PATH_AT : _PATH_AT + _PATH_BYTES] = path.ljust(_PATH_BYTES, b"\0")
+        words[FOLDER_PLACE] = self.place
+        # Last: without it the others say nothing.
+        words[FOLDER_ID] = self.folder_id
+
+
+class Moments:
+    """When the log was at two of its places."""
+
+    def __init__(self, counters: memoryview) -> None:
+        self._counters = counters
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When the log was where the ring begins, or None."""
+        return moment_of(self._counters[ORIGIN_US])
+
+    @began_at.setter
+    def began_at(self, moment: datetime | None) -> None:
+        self._counters[ORIGIN_US] = _microseconds(moment)
+
+    @property
+    def committed(self) -> datetime | None:
+        """When the last record that is in PostgreSQL arrived, or None."""
+        return moment_of(self._counters[COMMITTED_US])
+
+    @committed.setter
+    def committed(self, moment: datetime | None) -> None:
+        self._counters[COMMITTED_US] = _microseconds(moment)
+
+    def change_to(self, counters: memoryview) -> None:
+        """Go on in *counters*, a copy."""
+        self._counters = counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +167,10 @@ class Count:
         """Start again at zero: a gap has reported the count."""
         self._counters[self._count] = 0
 
+    def change_to(self, counters: memoryview) -> None:
+        """Go on in *counters*, a copy."""
+        self._counters = counters
+
     def _add(self, count: int, first_us: int, last_us: int) -> None:
         counters = self._counters
         if counters[self._count] == 0:
@@ -90,3 +180,16 @@ class Count:
             counters[self._first] = first_us
         counters[self._last] = last_us
         counters[self._count] += count
+
+
+def _microseconds(moment: datetime | None) -> int:
+    """Return *moment* as microseconds since 1970; 0 when there is none or it is earlier."""
+    return max((moment - _EPOCH) // timedelta(microseconds=1), 0) if moment else 0
+
+
+def moment_of(microseconds: int) -> datetime | None:
+    """Return the moment so many *microseconds* after 1970; None for 0, or for no date."""
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds) if microseconds else None
+    except OverflowError:  # the header is damaged
+        return None

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -104,6 +105,42 @@ class Segments:
                     segment.path.unlink()
                 self._forget(segment)
 
+    def holes(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield the parts of the log between *start* and *stop* that no segment holds."""
+        at = start
+        for segment, end in self.spans():
+            if at < min(segment.start, stop):
+                yield at, min(segment.start, stop)
+            at = max(at, end)
+        if at < stop:
+            yield at, stop
+
+    def forget_removed(self) -> int:
+        """Forget segments whose file is gone; return how many bytes they had."""
+        there = {path.name for path in self._folder.path.iterdir()}
+        removed = [segment for segment in self if segment.path.name not in there]
+        for segment in removed:
+            if self._file and segment.start == self._file.start:
+                self.leave()
+            self._forget(segment)
+        return sum(segment.size for segment in removed)
+
+    def insert(self, start: int, data: bytes) -> None:
+        """Make *data*, lines of the log from *start* on that no segment holds, durable.
+
+        Raise OSError when the disk fails.
+        """
+        file = SegmentFile(self._folder.path / f"{start:020d}.ndjson", start)
+        try:
+            file.write(data)
+            self._folder.sync()
+        finally:
+            file.close()
+        with self._lock:
+            self._segments.append(Segment(start, file.path, file.size))
+            self._segments.sort(key=attrgetter("start"))
+            self.total_bytes += len(data)
+
     def append(self, start: int, data: bytes) -> None:
         """Make *data*, complete lines of the log from *start* on, durable.
 
@@ -157,6 +194,11 @@ class Segments:
                 continue
             try:
                 data = read_bytes(segment.path, start - segment.start, min(limit, end - start))
+            except FileNotFoundError:
+                if not self._folder.is_here():
+                    raise
+                # Removed: line numbers will show what is missing.
+                continue
             except OSError as error:
                 segment.failures += 1
                 if segment.failures < _TRIES:
@@ -169,12 +211,17 @@ class Segments:
         return None
 
     def _quarantine(self, segment: Segment, error: OSError) -> None:
-        kept = self._folder.move_to_damaged(segment.path, segment.path.name)
+        path = segment.path
+        try:
+            path = self._folder.move_to_damaged(path, path.name)
+        except OSError as failure:
+            log.error("journal.file_left", path=str(path), error=str(failure))
         self._forget(segment)
-        log.error("journal.segment_quarantined", path=str(kept), error=str(error))
+        log.error("journal.segment_quarantined", path=str(path), error=str(error))
 
     def _forget(self, segment: Segment) -> None:
-        with self._lock:
+        # The mover and the reader may find at the same time that it is gone.
+        with self._lock, suppress(ValueError):
             self._segments.remove(segment)
             self.total_bytes -= segment.size
 

@@ -8,7 +8,7 @@ for longest. A client that has sent a request is therefore not pushed out by tho
 connect. If no connection is idle, the new one is refused.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterable
 from itertools import islice
 from typing import Final, Protocol
@@ -50,9 +50,9 @@ class ClientLimit:
         """Let clients take a third of *files*; count in *oddities* which had to go."""
         self.at_most = min(MAX_CLIENTS, max(1, files // _SHARES))
         self._oddities = oddities
-        self._silent: dict[Occupant, None] = {}
+        self._silent: OrderedDict[Occupant, None] = OrderedDict()
         """Those that have never sent a request, in the order of their arrival."""
-        self._known: dict[Occupant, None] = {}
+        self._known: OrderedDict[Occupant, None] = OrderedDict()
         """The others, in the order in which they were served last."""
         self._state = LoggedState(log, fails="clients.limit_reached", works="clients.limit_left")
 
@@ -79,9 +79,11 @@ class ClientLimit:
 
     def served(self, connection: Occupant) -> None:
         """Learn that *connection* has had a response."""
-        self._silent.pop(connection, None)
-        self._known.pop(connection, None)
-        self._known[connection] = None
+        if connection in self._known:
+            self._known.move_to_end(connection)
+        elif connection in self._silent:
+            del self._silent[connection]
+            self._known[connection] = None
 
     def leave(self, connection: Occupant) -> None:
         """Learn that *connection* has ended."""

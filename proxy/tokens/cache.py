@@ -161,7 +161,7 @@ class TokenCache:
         raise TokenCacheBusyError("too many tokens are being looked up")
 
     def look_up(self, token_hash: str) -> None:
-        """Have the token queried, without waiting for it, unless too many look-ups are running."""
+        """Have the token queried, without waiting for it, unless too many others wait."""
         _ = self._lookups.join(token_hash)
 
     async def run(self, changes: Changes | None = None) -> None:

@@ -7,12 +7,13 @@ flood of invented tokens becomes few queries, and an honest token among them wai
 A query that gives no result in time means that the database is away: all turns then end without a
 result, and the query goes on, to learn when the database is back. While many tokens wait there is
 more time: a flood slows the database down, and must not pass as an outage. A long queue says
-nothing about the database: a caller whose turn does not come in time gives up alone.
+nothing about the database: a caller whose turn does not come in time gives up, and its token is
+asked for no more, so that a flood holds up nothing once it has ended.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import islice
 from typing import Final, TypeAlias
 
 import structlog
@@ -79,7 +80,8 @@ class LookUps:
         self._max_waiting = max_waiting
         self._turns: dict[str, Turn] = {}
         """Those that wait, and those that are asked for now."""
-        self._waiting: dict[str, None] = {}
+        self._waiting: OrderedDict[str, float] = OrderedDict()
+        """When they joined, by the monotonic clock of the loop."""
         self._task: asyncio.Task[None] | None = None
 
     def join(self, token_hash: str) -> Turn:
@@ -87,12 +89,13 @@ class LookUps:
         turn = self._turns.get(token_hash)
         if turn is not None:
             return turn
-        turn = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
         if len(self._waiting) >= self._max_waiting:
             turn.cancel()
             return turn
         self._turns[token_hash] = turn
-        self._waiting[token_hash] = None
+        self._waiting[token_hash] = loop.time()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="token-look-ups")
         return turn
@@ -107,10 +110,8 @@ class LookUps:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                hashes = list(islice(self._waiting, self._portion.size))
-                for token_hash in hashes:
-                    del self._waiting[token_hash]
-                await self._ask(hashes)
+                if hashes := self._next():
+                    await self._ask(hashes)
         except Exception as error:  # noqa: BLE001  a defect: the next look-up begins anew
             log.error("token_cache.look_up_failed", error=repr(error), where=where_raised(error))
             for turn in self._turns.values():
@@ -119,6 +120,18 @@ class LookUps:
             self._waiting.clear()
         finally:
             self._task = None
+
+    def _next(self) -> Sequence[str]:
+        """Return the tokens to ask for now; drop those that waited for so long that all left."""
+        oldest = asyncio.get_running_loop().time() - self._busy_seconds
+        hashes: list[str] = []
+        while self._waiting and len(hashes) < self._portion.size:
+            token_hash, joined_at = self._waiting.popitem(last=False)
+            if joined_at < oldest:
+                self._turns.pop(token_hash).cancel()
+            else:
+                hashes.append(token_hash)
+        return hashes
 
     async def _ask(self, hashes: Sequence[str]) -> None:
         loop = asyncio.get_running_loop()

@@ -81,7 +81,6 @@ async def as_member(stop: asyncio.Event) -> AsyncIterator[Member | None]:
         States(leash.states, leash.workers),
         Elsewhere(SharedMemory(leash.tool_calls, leash.workers), leash.number),
     )
-    # Without its beat the worker would be killed as hung: that is reported, and is right.
     async with BackgroundTasks().running(member.keep_showing, "worker-state"):
         yield member
 

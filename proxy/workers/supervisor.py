@@ -91,29 +91,36 @@ def _check_free(setting: str, host: str, port: int) -> None:
         ) from error
 
 
-async def supervise(workers: list[Worker], problem: Callable[[], str | None]) -> None:
+async def supervise(
+    workers: list[Worker], tasks: BackgroundTasks, problem: Callable[[], str | None]
+) -> None:
     """Keep *workers* running until SIGTERM or SIGINT; then stop them and await their end.
 
-    Every worker reports *problem*. Raise WorkerFailedError if one fails at its first start.
+    Every worker reports *problem*, and what is wrong with *tasks*.
+
+    Raise WorkerFailedError if a worker fails at its first start.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with _pipe() as pipe:
-        supervisor = Supervisor(len(workers), pipe, stop)
+        supervisor = Supervisor(len(workers), pipe, stop, tasks)
         show = partial(supervisor.keep_showing, problem)
-        async with BackgroundTasks().running(show, "supervisor-state"):
+        async with tasks.running(show, "supervisor-state"):
             await supervisor.run(workers)
 
 
 class Supervisor:
     """Runs the workers until it is told to stop."""
 
-    def __init__(self, workers: int, pipe: int, stop: asyncio.Event) -> None:
+    def __init__(
+        self, workers: int, pipe: int, stop: asyncio.Event, tasks: BackgroundTasks
+    ) -> None:
         self._states = States.create(workers)
         self._tool_calls = SharedMemory.create(workers)
         self._pipe = pipe
         self._stop = stop
+        self._tasks = tasks
         self._served: set[int] = set()
         """The numbers of workers that have accepted calls."""
         self._failed: Worker | None = None
@@ -131,7 +138,7 @@ class Supervisor:
     async def keep_showing(self, problem: Callable[[], str | None]) -> None:
         """Have every worker report *problem*, for ever."""
         while True:
-            reasons = list(filter(None, [problem()]))
+            reasons = list(filter(None, [problem(), *self._tasks.problems]))
             self._states.show(self._states.supervisor, State(is_accepting=True, reasons=reasons))
             await asyncio.sleep(BEAT_SECONDS)
 
@@ -179,7 +186,7 @@ class Supervisor:
         ended = asyncio.create_task(process.wait(), name=f"end-of-worker-{worker.number}")
         stopped = asyncio.create_task(self._stop.wait(), name=f"stop-of-worker-{worker.number}")
         watch = partial(self._kill_when_hung, worker, process)
-        async with BackgroundTasks().running(watch, f"watch-worker-{worker.number}"):
+        async with self._tasks.running(watch, f"watch-worker-{worker.number}"):
             await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             if not ended.done():

@@ -1,7 +1,7 @@
 """No room for records: calls do not notice, and what is lost is counted to the last one."""
 
 import resource
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -172,3 +172,26 @@ async def test_a_sidecar_starts_in_a_folder_that_it_may_only_read(
         assert await metric(sidecar, "journal_disk_bytes") == 0
     home.journal.chmod(0o700)
     assert [entry.path for entry in entries] == received(upstream)
+
+
+async def test_a_full_disk_gets_room_again_when_the_database_is_back(
+    home, upstream, callers, database, database_url, store, postgres
+):
+    async with small_sidecar(home, upstream, database_url) as sidecar:
+        with ExitStack() as disk:
+            async with nobody_let_in(postgres, database_url):
+                await callers.make(sidecar.port, CALLS // 5)
+
+                async def has_moved():
+                    return await metric(sidecar, "journal_ring_bytes") == 0
+
+                await eventually(has_moved, sidecar.report)
+                before = await metric(sidecar, "journal_disk_bytes")
+                disk.enter_context(full_disk(sidecar, home))
+
+            async def has_room():
+                return await metric(sidecar, "journal_disk_bytes") < before / 2
+
+            await eventually(has_room, sidecar.report)
+    assert [entry.path for entry in await entries_in(database)] == received(upstream)
+    assert await store.gaps() == []

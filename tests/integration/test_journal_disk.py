@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import sys
 import time
 
@@ -17,6 +16,7 @@ from tests.neighbours.journal import (
     SMALL,
     a_record,
     everything,
+    file_size_limited,
     interrupted,
     segments,
     shared_memory,
@@ -142,20 +142,6 @@ def test_a_write_that_stops_half_way_is_cut_off_and_made_again(tmp_path):
     kept.leave()
     assert b"".join(path.read_bytes() for path in segments(tmp_path)) == first + second
     folder.close()
-
-
-class file_size_limited:  # noqa: N801 -- reads as what it does
-    """A disk quota of the process: what is written beyond *size* is refused half-way."""
-
-    def __init__(self, size):
-        self._size = size
-
-    def __enter__(self):
-        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self._size, self._before[1]))
-
-    def __exit__(self, *_):
-        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
 
 
 async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call_comes(opened):

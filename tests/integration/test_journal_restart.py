@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from audit_log.record import Outcome
-from proxy.journal import JournalError, JournalLockedError, Limits, open_journal
+from proxy.journal import JournalError, JournalLockedError, open_journal
 from tests.neighbours.journal import (
     BEGINNING,
     SMALL,
@@ -213,9 +213,3 @@ async def test_without_room_in_memory_the_ring_lies_in_the_journal_folder(
         records, _ = await everything(journal)
         assert len(records) == 1
     assert not list(folder.glob("*.head"))
-
-
-async def test_without_any_room_for_a_ring_there_is_one_readable_line(opened, ring_directory):
-    with pytest.raises(JournalError, match="no room for a journal ring"):
-        async with opened(limits=Limits(ring_bytes=1 << 60)):
-            pass

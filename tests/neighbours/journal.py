@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,17 @@ def stall_disk(folder: Path) -> Callable[[], None]:
             os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
 
     return come_back
+
+
+@contextmanager
+def file_size_limited(size: int) -> Iterator[None]:
+    """A disk quota of the process: what is written beyond *size* is refused half-way."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def segments(folder: Path) -> list[Path]:

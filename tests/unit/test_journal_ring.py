@@ -7,12 +7,15 @@ import pytest
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, record_line
 from proxy.journal.ring import MIN_RING_BYTES, Ring
+from proxy.journal.ring_header import Beginning
 from tests.neighbours.journal import a_record
 
 
 @pytest.fixture
 def ring(tmp_path):
-    ring = Ring.create(tmp_path / "a.head", MIN_RING_BYTES, identity=7, start=1_000, number=5)
+    ring = Ring.create(
+        tmp_path / "a.head", MIN_RING_BYTES, Beginning(identity=7, start=1_000, number=5)
+    )
     yield ring
     ring.close()
 
@@ -113,7 +116,7 @@ def test_refusals_begin_anew_once_they_are_reported(ring):
 
 def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError):
-        Ring.create(tmp_path / "a.head", 1 << 60, identity=1, start=0, number=1)
+        Ring.create(tmp_path / "a.head", 1 << 60, Beginning(identity=1, start=0, number=1))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -153,7 +153,7 @@ async def test_more_than_may_wait_are_refused_at_once_while_the_database_respond
 
 
 async def test_whose_turn_does_not_come_in_time_is_not_taken_for_an_outage(tokens):
-    limits = TokenCacheLimits(turn_seconds=0, lookup_seconds=30)
+    limits = TokenCacheLimits(turn_seconds=0.05, lookup_seconds=30)
     cache = TokenCache(tokens, limits=limits)
     tokens.answering.clear()
 

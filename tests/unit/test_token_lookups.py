@@ -38,6 +38,28 @@ def test_a_query_asks_for_less_while_the_database_answers_slowly_but_for_one_at_
     assert portion.size == 1
 
 
+async def test_what_no_caller_waits_for_any_more_is_not_asked_for():
+    asked: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def query(hashes):
+        asked.extend(hashes)
+        await goes_on.wait()
+        return dict.fromkeys(hashes)
+
+    lookups = LookUps(
+        query, Portion(1), late=print, late_seconds=30, busy_seconds=0.05, max_waiting=9
+    )
+    first, stale = lookups.join("first"), lookups.join("stale")
+    await asyncio.wait([stale], timeout=0.1)
+    fresh = lookups.join("fresh")
+    goes_on.set()
+
+    assert await fresh is None
+    assert (await first, stale.cancelled()) == (None, True)
+    assert asked == ["first", "fresh"]
+
+
 def lookups_of(query, late):
     return LookUps(
         query,

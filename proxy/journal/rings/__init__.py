@@ -1,0 +1,1 @@
+"""Rings found as files: which one a journal continues, and which have lost their journal."""
