@@ -59,7 +59,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             token_database = await open_(open_database(token_url, application=_APPLICATION))
         gate = await _gate(stack, settings, token_database)
         tail = await open_(tailing(for_tail, tasks))
-        open_transaction = OpenTransaction(database)
+        open_transaction = OpenTransaction(for_tail)
         services = Services(
             Questions(database),
             Counts(database, _now),

@@ -6,10 +6,16 @@ they do while the store is away, and in where they keep what is quarantined.
 Theory of operation. A store rejects in two ways (`audit_log.errors`):
 
 - "Not now" (`StoreUnavailableError`): the same items are appended again, after a delay that
-  doubles with each attempt up to a limit. Appending is idempotent: each item has an id.
+  doubles with each attempt up to a limit. Appending is idempotent: each item has an id. If the
+  store was there and failed, fewer items are appended at once, and more again with each success.
 - "Never" (`RecordRefusedError`): the store does not take these items as they are. The batch is
   halved until the one item is found that is refused. That item is quarantined, and the others are
   appended. Finding one among n costs about 2 log2(n) attempts.
+
+- "Not now", and for one item alone: a trigger may reject it with a SQLSTATE that blames no data.
+  It is held, and others are appended meanwhile. Held items are tried again; one that failed
+  `FAILURES` times while others passed is quarantined. While nothing passes, the store is to blame:
+  then no further item is held, and the held ones are tried first, so the order is kept.
 
 The loop does no I/O of its own: it calls what its owner gives it.
 """
@@ -17,16 +23,24 @@ The loop does no I/O of its own: it calls what its owner gives it.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
+from time import monotonic
 from typing import Final, Protocol, TypeVar
 
-from audit_log.errors import RecordRefusedError, StoreUnavailableError
-from audit_log.naming import FindTokens, Naming
+from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailableError
+from audit_log.naming import FindTokens, Named, Naming
 from audit_log.record import AuditRecord, Gap, Invocation
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0
+FAILURES: Final = 7
+"""After so many failures while others passed an item is quarantined: in 6 s or more."""
+_FAILURES_UNTIL_HELD: Final = 5
+"""In a row. Fewer, and an item would be held for what is over in a moment."""
+_MOST_HELD: Final = 100
+_UNLIMITED: Final = 1 << 30
 _KINDS: Final = {AuditRecord: "record", Invocation: "invocation", Gap: "gap"}
 _jitter = SystemRandom().uniform
 AnyItem = AuditRecord | Invocation | Gap
@@ -62,16 +76,21 @@ class NamingSink:
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
         """Keep all of *records*; raise StoreUnavailableError or RecordRefusedError."""
-        await self._append(await self._naming.named(records), self._sink.append)
+        await self._append(await self._named(records), self._sink.append)
 
     async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
         """Keep all of *invocations*; raise StoreUnavailableError or RecordRefusedError."""
-        named = await self._naming.named(invocations)
-        await self._append(named, self._sink.append_invocations)
+        await self._append(await self._named(invocations), self._sink.append_invocations)
 
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
         """Keep all of *gaps*; raise StoreUnavailableError or RecordRefusedError."""
         await self._append(gaps, self._sink.append_gaps)
+
+    async def _named(self, items: Sequence[Named]) -> Sequence[Named]:
+        try:
+            return await self._naming.named(items)
+        except StoreUnavailableError as error:
+            raise StoreAwayError(str(error)) from error
 
     async def _append(self, items: Sequence[Item], append: Append[Item]) -> None:
         try:
@@ -79,6 +98,33 @@ class NamingSink:
         except StoreUnavailableError:
             self._naming.start_over()
             raise
+
+
+@dataclass(slots=True)
+class _Held:
+    """An item that fails while others pass."""
+
+    number: int
+    item: AnyItem
+    append: Callable[[], Awaitable[None]]
+    error: StoreUnavailableError
+    passed: int
+    """How many pieces had passed when it failed last."""
+    failures: int = 0
+    """While others passed."""
+    due: float = 0.0
+    delay: float = _FIRST_DELAY_SECONDS
+
+    def fail(self, error: StoreUnavailableError, passed: int) -> None:
+        """Note a failure. It counts if others have passed since the last one.
+
+        If none came since, it counts if it is the failure that others were seen to pass beside.
+        """
+        is_same = self.failures > 0 and str(error) == str(self.error)
+        self.failures += passed > self.passed or is_same
+        self.error, self.passed = error, passed
+        self.due = monotonic() + self.delay
+        self.delay = min(2 * self.delay, _LONGEST_DELAY_SECONDS)
 
 
 class DeliveryLoop:
@@ -91,23 +137,119 @@ class DeliveryLoop:
         self._wait = wait
         self._recovered = recovered
         self._quarantine = quarantine
+        self._most = _UNLIMITED
+        self._passed = 0
+        self._held: list[_Held] = []
+        self.holds = 0
+        """How many items were ever held: a mark for `has_settled`."""
+
+    @property
+    def problem(self) -> str | None:
+        """Which items wait while others are written, and why, or None."""
+        doubtful = [held for held in self._held if held.failures]
+        if not doubtful:
+            return None
+        return f"{len(doubtful)} fail while others are written: {doubtful[0].error}"
+
+    @property
+    def seconds_to_retry(self) -> float | None:
+        """In how many seconds `retry_held` has something to do; None when nothing is held."""
+        due = min((held.due for held in self._held), default=None)
+        return None if due is None else max(due - monotonic(), 0)
+
+    def has_settled(self, mark: int) -> bool:
+        """Say whether all is appended or quarantined that was held when `holds` was *mark*."""
+        return not self._held or self._held[0].number > mark
 
     async def deliver(self, items: Sequence[Item], append: Append[Item]) -> None:
-        """Append *items* in order; quarantine those that the store refuses.
+        """Append *items* in order; quarantine those that the store refuses, hold a doubtful one.
 
         Raises StoreUnavailableError only if *wait* does; repeating the call is then harmless.
         """
         pieces = deque([items] if items else [])
+        failures, delay = 0, _FIRST_DELAY_SECONDS
         while pieces:
-            piece = pieces.popleft()
+            _heed_cancellation()
+            piece = self._cut(pieces)
             try:
-                await self.patiently(partial(append, piece))
+                await append(piece)
             except RecordRefusedError as error:
                 if len(piece) == 1:
                     await self._quarantine(piece[0], error)
                 else:
-                    middle = len(piece) // 2
-                    pieces.extendleft([piece[middle:], piece[:middle]])
+                    pieces.extendleft(reversed(_halves(piece)))
+            except StoreUnavailableError as error:
+                failures += 1
+                if failures >= _FAILURES_UNTIL_HELD and self._is_doubtful(piece, error):
+                    self._hold(piece[0], partial(append, piece), error)
+                    continue
+                pieces.appendleft(piece)
+                self._shrink(len(piece), error)
+                await self._wait(error, _jitter(delay / 2, delay))
+                delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
+                await self._retry(self._held)
+            else:
+                failures, delay = 0, _FIRST_DELAY_SECONDS
+                self._pass()
+
+    async def retry_held(self) -> None:
+        """Try again each held item whose delay is over."""
+        now = monotonic()
+        await self._retry([held for held in self._held if held.due <= now])
+
+    async def _retry(self, tried: Sequence[_Held]) -> None:
+        for held in list(tried):
+            _heed_cancellation()
+            try:
+                await held.append()
+            except RecordRefusedError as error:
+                await self._give_up(held, error)
+            except StoreAwayError:
+                return
+            except StoreUnavailableError as error:
+                held.fail(error, self._passed)
+                if held.failures >= FAILURES:
+                    reason = f"failed {FAILURES} times while others were written: {error}"
+                    await self._give_up(held, RecordRefusedError(reason))
+            else:
+                self._held.remove(held)
+                self._pass()
+
+    async def _give_up(self, held: _Held, error: RecordRefusedError) -> None:
+        await self._quarantine(held.item, error)
+        self._held.remove(held)
+
+    def _cut(self, pieces: deque[Sequence[Item]]) -> Sequence[Item]:
+        """Take what is appended next off *pieces*."""
+        piece = pieces.popleft()
+        if len(piece) > self._most:
+            pieces.appendleft(piece[self._most :])
+        return piece[: self._most]
+
+    def _is_doubtful(self, piece: Sequence[Item], error: StoreUnavailableError) -> bool:
+        """Say whether the one item of *piece* may be to blame, and not the store."""
+        has_passed = not self._held or self._held[-1].passed < self._passed
+        is_alone = len(piece) == 1 and not isinstance(error, StoreAwayError)
+        return is_alone and has_passed and len(self._held) < _MOST_HELD
+
+    def _hold(
+        self, item: AnyItem, append: Callable[[], Awaitable[None]], error: StoreUnavailableError
+    ) -> None:
+        self.holds += 1
+        held = _Held(self.holds, item, append, error, self._passed)
+        held.fail(error, self._passed)
+        self._held.append(held)
+
+    def _shrink(self, size: int, error: StoreUnavailableError) -> None:
+        """Append fewer than *size* at once: that may pass in time, or without what fails."""
+        if not isinstance(error, StoreAwayError):
+            self._most = max(size // 2, 1)
+
+    def _pass(self) -> None:
+        """Note a success. By an eighth more are appended next: a failure costs a whole attempt."""
+        self._passed += 1
+        self._most = min(self._most + max(self._most // 8, 1), _UNLIMITED)
+        self._recovered()
 
     async def patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Call *attempt* until it raises no StoreUnavailableError, with growing delays."""
@@ -122,6 +264,11 @@ class DeliveryLoop:
             else:
                 self._recovered()
                 return
+
+
+def _halves(piece: Sequence[Item]) -> list[Sequence[Item]]:
+    middle = len(piece) // 2
+    return [piece[:middle], piece[middle:]]
 
 
 def kind_of(item: AnyItem) -> str:

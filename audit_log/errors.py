@@ -9,6 +9,10 @@ class StoreUnavailableError(StoreError):
     """Not now: the store is away, overloaded, full or not yet migrated. Trying again may help."""
 
 
+class StoreAwayError(StoreUnavailableError):
+    """Not now: the store was not asked, for want of connection or name. No item is to blame."""
+
+
 class StatementRefusedError(StoreUnavailableError):
     """Not now: the statement, not the data, fails with the present schema or rights."""
 

@@ -59,6 +59,7 @@ class Live:
             async with streaming(asked.request, CONTENT_TYPE, _FIELDS) as streamed:
                 await self._catch_up(streamed, standpoint or Standpoint(since), subscriber)
                 await streamed.send(heartbeat(mark(Standpoint(since))))
+                await self._say_what_it_waits_for(streamed)
                 await self._follow(streamed, asked, subscriber)
         return streamed.response
 

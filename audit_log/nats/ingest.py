@@ -36,6 +36,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Stream(Protocol):
     """Where messages come from, and where quarantined items are kept."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why it may lose messages, or None."""
+
     async def reach(self) -> None:
         """Return when messages can be fetched; raise StoreUnavailableError."""
 
@@ -68,7 +72,9 @@ class Ingest:
         self._loop = DeliveryLoop(
             wait=self._wait, recovered=self._note_recovered, quarantine=self._quarantine
         )
-        self._held: deque[Delivery] = deque()
+        self._fetched: deque[Delivery] = deque()
+        self._delivered: deque[tuple[Delivery, int]] = deque()
+        """Messages to be acknowledged, each with what the loop held by its end."""
         self._state = LoggedState(
             log, fails="audit.store_unavailable", works="audit.store_recovered"
         )
@@ -86,19 +92,20 @@ class Ingest:
             # have somewhere to go.
             await self._loop.patiently(self._reach)
             await self._loop.patiently(self._fetch)
-            while self._held:
-                first = self._held[0]
+            while self._fetched:
+                first = self._fetched[0]
                 self.oldest_unwritten = first.published_at
                 await self._deliver(first)
                 self.oldest_unwritten = first.published_at if first.waiting else None
-                self._held.popleft()
+                await self._settle()
+            await self._settle()
 
     async def _reach(self) -> None:
         await self._store.reach()
         await self._stream.reach()
 
     async def _fetch(self) -> None:
-        self._held.extend(await self._stream.fetch())
+        self._fetched.extend(await self._stream.fetch())
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -107,7 +114,16 @@ class Ingest:
             await self._keep("message", delivery.id, delivery.payload, error)
         else:
             await self._loop.deliver(items, partial(self._append, delivery.kind))
-        await delivery.acknowledge()
+        self._delivered.append((self._fetched.popleft(), self._loop.holds))
+
+    async def _settle(self) -> None:
+        """Try again the items that are held apart, and acknowledge what is settled."""
+        await self._loop.retry_held()
+        while self._delivered and self._loop.has_settled(self._delivered[0][1]):
+            await self._delivered.popleft()[0].acknowledge()
+        for delivery, _ in self._delivered:
+            await delivery.hold()
+        self._note_recovered()
 
     async def _append(self, kind: str, items: Sequence[Any]) -> None:
         await self._appends[kind](items)
@@ -126,10 +142,13 @@ class Ingest:
     async def _wait(self, error: StoreUnavailableError, seconds: float) -> None:
         self._state.note(str(error))
         self.problem = f"nothing is written: {error}"
-        for delivery in self._held:
+        for delivery in (*self._fetched, *(delivery for delivery, _ in self._delivered)):
             await delivery.hold()
         await asyncio.sleep(seconds)
 
     def _note_recovered(self) -> None:
-        self._state.note(None)
-        self.problem = None
+        self._note(self._loop.problem or self._stream.problem)
+
+    def _note(self, problem: str | None) -> None:
+        self._state.note(problem)
+        self.problem = problem

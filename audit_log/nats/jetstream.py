@@ -7,6 +7,10 @@ that is not acknowledged within `ACK_SECONDS` is delivered again; every step is 
 
 The client's own reconnection is switched off. After any error the connection is closed, and the
 next use connects to the next server of the list. So a failed request never waits on one server.
+
+A stream of that name may have been made by others, or changed. It is compared with what we need at
+each connection and every `LOOK_SECONDS`: nothing is published to one that would lose records, and
+an ingest goes on reading from it and says so.
 """
 
 import asyncio
@@ -16,6 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from random import SystemRandom
+from time import monotonic
 from typing import Final
 
 import nats.errors
@@ -25,10 +30,15 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-from audit_log.errors import StoreUnavailableError
+from audit_log.errors import StoreAwayError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
-from audit_log.nats.messages import Message
-from audit_log.nats.stream import CONSUMER, make_stream
+from audit_log.nats.messages import MAX_PAYLOAD_BYTES, Message
+from audit_log.nats.stream import (
+    CONSUMER,
+    consumer_differences,
+    make_stream,
+    stream_differences,
+)
 from audit_log.process.settings import NatsSettings
 from audit_log.process.tls import client_context
 
@@ -36,7 +46,10 @@ CONNECT_SECONDS: Final = 5.0
 RESPONSE_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 5.0
 """How long a fetch waits for a message before it checks that the server still responds."""
+LOOK_SECONDS: Final = 30.0
 _FETCHED: Final = 8
+_HEADER_BYTES: Final = 1_024
+"""More than the header of a message takes: a server counts it as payload."""
 _FAREWELL_SECONDS: Final = 1.0
 _random = SystemRandom()
 
@@ -76,12 +89,27 @@ class JetStream:
         self._servers = deque(_random.sample(settings.servers, len(settings.servers)))
         self._client: Client | None = None
         self._pull: JetStreamContext.PullSubscription | None = None
+        self._look_at = 0.0
+        self._may_look = True
+        self._complaint: str | None = None
+        """What the server has said last of what we may not do, on this connection."""
+        self.problem: str | None = None
+        """In what the stream differs from what we need, as seen last, or None."""
+
+    async def room(self) -> int:
+        """Return how many bytes a message may have."""
+        async with self._connected():
+            assert self._client is not None
+            return min(MAX_PAYLOAD_BYTES, max(self._client.max_payload - _HEADER_BYTES, 1))
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the stream has stored all of *messages*. Idempotent."""
         if not messages:
             return
         async with self._connected() as jetstream:
+            await self._look(jetstream)
+            if self.problem is not None:
+                raise StoreUnavailableError(self.problem)
             results = await asyncio.gather(
                 *(
                     jetstream.publish(
@@ -116,10 +144,19 @@ class JetStream:
         """Return when messages can be fetched.
 
         Makes the stream and its consumer if they are missing; existing ones are not changed.
+        A consumer that would lose records is refused.
         """
         async with self._connected() as jetstream:
             if self._pull is None:
                 await make_stream(jetstream, self._settings)
+            await self._look(jetstream)
+            if self._pull is None:
+                said = await jetstream.consumer_info(self._settings.stream, CONSUMER)
+                if differences := consumer_differences(said.config):
+                    raise StoreUnavailableError(
+                        f"the consumer {CONSUMER} of the stream {self._settings.stream} is not as"
+                        f" needed: {', '.join(differences)}; delete it, and it is made anew"
+                    )
                 self._pull = await jetstream.pull_subscribe_bind(
                     CONSUMER, stream=self._settings.stream
                 )
@@ -145,6 +182,29 @@ class JetStream:
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await client.close()
 
+    async def _look(self, jetstream: JetStreamContext) -> None:
+        """Compare the stream with what we need, if that is due; `problem` has the result."""
+        if not self._may_look or monotonic() < self._look_at:
+            return
+        try:
+            said = await jetstream.stream_info(self._settings.stream)
+        except (nats.js.errors.NotFoundError, nats.js.errors.ServiceUnavailableError):
+            return  # publishing to it says so
+        except TimeoutError:
+            # A sidecar's user of an older version may publish and nothing else.
+            if self._complaint is None or "$JS.API.STREAM.INFO" not in self._complaint.upper():
+                raise
+            self._may_look, self._complaint = False, None
+            return
+        differences = stream_differences(said.config, self._settings)
+        if not differences:
+            self.problem, self._look_at = None, monotonic() + LOOK_SECONDS
+        else:
+            self.problem = (
+                f"the stream {self._settings.stream} would lose records: {', '.join(differences)};"
+                " change it with the `nats` command, or delete it and it is made anew"
+            )
+
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[JetStreamContext]:
         """Yield the connection; raise whatever fails as StoreUnavailableError.
@@ -154,15 +214,38 @@ class JetStream:
         try:
             if self._client is None or self._client.is_closed:
                 await self._connect()
-            assert self._client is not None
-            yield self._client.jetstream(timeout=RESPONSE_SECONDS)
         except Exception as error:
-            # After any error: another server may work.
+            # The next server of the list may work.
             await self.close()
-            raise StoreUnavailableError(f"NATS: {_message_of(error, self._settings)}") from error
+            raise StoreAwayError(f"NATS: {self._message_of(error)}") from error
+        assert self._client is not None
+        try:
+            yield self._client.jetstream(timeout=RESPONSE_SECONDS)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            message = self._message_of(error)
+            await self.close()
+            raise StoreUnavailableError(f"NATS: {message}") from error
+
+    def _message_of(self, error: Exception) -> str:
+        if isinstance(error, nats.js.errors.NoStreamResponseError):
+            return f"no server responds for the stream {self._settings.stream}"
+        if isinstance(error, TimeoutError | nats.errors.TimeoutError) and self._complaint:
+            # What may not be done is not answered: the server says so beside it.
+            return self._complaint
+        text = error.description if isinstance(error, nats.js.errors.APIError) else str(error)
+        return " ".join((text or "no response in time").split()).removeprefix("nats: ")
+
+    async def _note_complaint(self, error: Exception) -> None:
+        """Keep what the server says; a request that fails raises, and its caller logs that."""
+        text = str(error).removeprefix("nats: ").strip("' ")
+        if "ermissions" in text or "uthorization" in text:
+            self._complaint = text
 
     async def _connect(self) -> None:
         await self.close()
+        self._look_at, self._complaint = 0.0, None
         self._servers.rotate()  # the next one, after the one that failed
         # Read at each connection, because files change; and before the client is made, because a
         # client that has never connected cannot be closed.
@@ -175,7 +258,7 @@ class JetStream:
                 name=self._application,
                 # One per application, so that servers can deny a sidecar the inbox of an ingest.
                 inbox_prefix=f"_INBOX.{self._application}",
-                error_cb=_log_nothing,
+                error_cb=self._note_complaint,
                 allow_reconnect=False,  # ours, so that a failed request moves on to another server
                 connect_timeout=2,
                 reconnect_time_wait=0,
@@ -210,14 +293,3 @@ def _tls(settings: NatsSettings) -> ssl.SSLContext | None:
 
 def _credentials(settings: NatsSettings) -> NatsCredentials | None:
     return read_credentials(settings.credentials_file) if settings.credentials_file else None
-
-
-def _message_of(error: Exception, settings: NatsSettings) -> str:
-    if isinstance(error, nats.js.errors.NoStreamResponseError):
-        return f"no server responds for the stream {settings.stream}"
-    text = error.description if isinstance(error, nats.js.errors.APIError) else str(error)
-    return " ".join((text or "no response in time").split()).removeprefix("nats: ")
-
-
-async def _log_nothing(_error: Exception) -> None:
-    """Log nothing: the request that failed raises, and its caller logs that."""

@@ -44,17 +44,17 @@ class Message:
     """Further header fields."""
 
 
-def messages(kind: str, items: Items) -> list[Message]:
-    """Return *items* in messages within the limit; raise RecordRefusedError for invalid text."""
+def messages(kind: str, items: Items, room: int = MAX_PAYLOAD_BYTES) -> list[Message]:
+    """Return *items* in messages of *room* bytes; raise RecordRefusedError for invalid text."""
     if not items:
         return []
     try:
         payload = _encode(items)
     except UnicodeEncodeError as error:
         raise RecordRefusedError("a text holds half a surrogate pair") from error
-    if len(payload) > MAX_PAYLOAD_BYTES and len(items) > 1:
+    if len(payload) > room and len(items) > 1:
         middle = len(items) // 2
-        return [*messages(kind, items[:middle]), *messages(kind, items[middle:])]
+        return [*messages(kind, items[:middle], room), *messages(kind, items[middle:], room)]
     digest = sha256(payload).hexdigest()[:16]
     return [Message(kind, f"{items[0].id}-{digest}", payload)]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from audit_log.nats.jetstream import JetStream
-from audit_log.nats.messages import GAP, INVOCATION, RECORD, messages
+from audit_log.nats.messages import GAP, INVOCATION, RECORD, Items, messages
 from audit_log.record import AuditRecord, Gap, Invocation
 
 
@@ -18,12 +18,17 @@ class Publisher:
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
         """Publish *records*. The ingest finds the names that are still unknown."""
-        await self._jetstream.publish(messages(RECORD, records))
+        await self._publish(RECORD, records)
 
     async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
         """Publish *invocations*, in the same way."""
-        await self._jetstream.publish(messages(INVOCATION, invocations))
+        await self._publish(INVOCATION, invocations)
 
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
         """Publish *gaps*."""
-        await self._jetstream.publish(messages(GAP, gaps))
+        await self._publish(GAP, gaps)
+
+    async def _publish(self, kind: str, items: Items) -> None:
+        if items:
+            room = await self._jetstream.room()
+            await self._jetstream.publish(messages(kind, items, room))

@@ -22,7 +22,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from audit_log.errors import StoreError, StoreUnavailableError
-from audit_log.postgres.driver_errors import translated
+from audit_log.postgres.driver_errors import translated, translated_as_away
 
 CONNECT_SECONDS: Final = 5.0
 FAREWELL_SECONDS: Final = 1.0
@@ -96,7 +96,7 @@ class Connections:
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[PoolConnectionProxy]:
-        with translated():
+        with translated_as_away():
             connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
         try:
             yield connection
@@ -107,7 +107,7 @@ class Connections:
 
     @asynccontextmanager
     async def _its_turn(self) -> AsyncIterator[None]:
-        with translated():
+        with translated_as_away():
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._turn.acquire()
         try:

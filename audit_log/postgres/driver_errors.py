@@ -11,6 +11,7 @@ from audit_log.errors import (
     LockTimeoutError,
     RecordRefusedError,
     StatementRefusedError,
+    StoreAwayError,
     StoreError,
     StoreUnavailableError,
 )
@@ -54,13 +55,24 @@ def translated() -> Iterator[None]:
         raise judged(error) from error
 
 
+@contextmanager
+def translated_as_away() -> Iterator[None]:
+    """Raise each error as StoreAwayError: no statement has been sent that could be to blame."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreAwayError(_text_of(error, _sqlstate_of(error))) from error
+
+
 def judged(error: Exception) -> StoreError:
     """Return what *error* of the driver means: try again ("not now"), or do not ("never").
 
     "Never" is returned only if the values are to blame. A record rejected by mistake is
     quarantined; a record retried by mistake blocks all records behind it.
     """
-    sqlstate: str = getattr(error, "sqlstate", None) or ""
+    sqlstate = _sqlstate_of(error)
     if isinstance(error, asyncpg.PostgresError):
         is_data = _blames_the_data(sqlstate, error.constraint_name)
     else:
@@ -97,10 +109,14 @@ def _unavailable(sqlstate: str) -> type[StoreUnavailableError]:
     return _LOCKS.get(sqlstate, StoreUnavailableError)
 
 
+def _sqlstate_of(error: Exception) -> str:
+    return getattr(error, "sqlstate", None) or ""
+
+
 def _text_of(error: Exception, sqlstate: str) -> str:
     # The message alone, not all that the driver prints: a DETAIL quotes the row, and rows must
     # not reach the logs.
-    message = error.message if isinstance(error, asyncpg.PostgresError) else None
+    message = getattr(error, "message", None)
     if message is None:
         message = str(error) if isinstance(error, _DOCUMENTED) else f"the driver failed: {error!r}"
     text = " ".join(message.split()) or type(error).__name__

@@ -39,11 +39,11 @@ class OpenTransaction:
         """Return for what streams and exports wait, or None; looks once a second at most."""
         now = monotonic()
         if now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now  # before the query: streams that ask meanwhile do not ask again
             row = await self._database.fetch_row(_OPEN)
             oldest = row["oldest"] if row else None
             if oldest != self._oldest:
                 self._oldest, self._since = oldest, now
-            self._looked_at = now
         if self._oldest is None or now - self._since < _TOLD_AFTER_SECONDS:
             return None
         return (

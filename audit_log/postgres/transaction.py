@@ -1,7 +1,8 @@
 """A transaction: statements that take effect together or not at all."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
@@ -10,14 +11,21 @@ from asyncpg.pool import PoolConnectionProxy
 from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.connections import FAREWELL_SECONDS, hang_up
 from audit_log.postgres.copying import copy_into
-from audit_log.postgres.driver_errors import translated
+from audit_log.postgres.driver_errors import translated, translated_as_away
 
 Row = asyncpg.Record
-
-# Whatever the server, the database or the role set as defaults: under REPEATABLE READ a statement
-# that waited for a lock would not see what the lock protects, and months begin in UTC. One round
-# trip, and valid for this transaction only, so that a connection pooler may be in between.
+# Whatever the server, the database or the role set as defaults, in one round trip and for this
+# transaction only, so that a connection pooler may be in between. Under REPEATABLE READ a
+# statement that waited for a lock would not see what the lock protects, and months begin in UTC.
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone TO 'UTC'"
+# A commit that PostgreSQL may still lose is no commit: with "off", records that are confirmed here
+# would be gone after a crash. Other values are kept. It is the last statement and not the first,
+# because a block may still choose its isolation, which no query may precede.
+_COMMIT: Final = """
+SELECT set_config('synchronous_commit', 'on', true)
+WHERE current_setting('synchronous_commit') = 'off';
+COMMIT
+"""
 
 
 class Transaction:
@@ -62,28 +70,40 @@ class Transaction:
 async def begun(
     connection: PoolConnectionProxy, statement_seconds: float
 ) -> AsyncIterator[Transaction]:
-    """Yield a transaction: committed if the block ends well, rolled back if it raises."""
-    await _begin_or_commit(connection, _BEGIN)
+    """Yield a transaction: committed if the block ends well, rolled back if it raises.
+
+    A connection on which something failed "not now" is given up. It may be the cause: it keeps
+    what its server was when it was opened (read-only, or with another search_path).
+    """
     try:
+        with translated_as_away():
+            await connection.execute(_BEGIN)
         yield Transaction(connection, statement_seconds)
+    except StoreUnavailableError:
+        await _give_up(connection)
+        raise
     except BaseException:
         await _roll_back(connection)
         raise
-    await _begin_or_commit(connection, "COMMIT")
+    try:
+        with translated():
+            await connection.execute(_COMMIT)
+    except StoreUnavailableError:
+        await _give_up(connection)
+        raise
 
 
-async def _begin_or_commit(connection: PoolConnectionProxy, sql: str) -> None:
-    """Run BEGIN or COMMIT; if that fails, hang up, so that the connection's listeners know.
+async def _give_up(connection: PoolConnectionProxy) -> None:
+    """Close *connection*, which rolls back; its termination listeners are told.
 
     The driver does not tell them if it gives the connection up by itself: for example when it is
     used between the server's last message and the end of the TCP connection.
     """
-    try:
-        with translated():
-            await connection.execute(sql)
-    except StoreUnavailableError:
-        hang_up(connection)
-        raise
+    with suppress(StoreError), translated():
+        # The driver's own limit does not include its wait for a request to cancel.
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            await connection.close()
+    hang_up(connection)
 
 
 async def _roll_back(connection: PoolConnectionProxy) -> None:

@@ -5,6 +5,7 @@ or quarantined, and then it is committed, which lets the journal delete it. A ki
 steps is harmless: the journal gives the same batch again, and appending is idempotent.
 
 `audit_log.delivery` finds the refused item in a batch and is patient while the store is away.
+An item that it holds apart delays no other: later batches are written, and committed after it.
 What is decided here is the pace and the end:
 
 - While little waits (less than `MANY_BYTES`), delay counts. Batches are read and written in turn,
@@ -19,9 +20,10 @@ The task ends in one of two ways: everything is committed after `drain`, or the 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final, Protocol
@@ -106,13 +108,16 @@ class Writer:
         self._store = LoggedState(
             log, fails="audit.store_unavailable", works="audit.store_recovered"
         )
+        self._held = LoggedState(log, fails="audit.record_waits", works="audit.record_settled")
+        self._delivered: deque[tuple[Batch, int]] = deque()
+        """Batches to be committed, each with what was held by its end."""
         self._draining = asyncio.Event()
         self.progress = Progress()
 
     @property
     def problem(self) -> str | None:
         """Why nothing is written at the moment, or None."""
-        reason = self._store.reason
+        reason = self._store.reason or self._loop.problem
         return None if reason is None else f"records wait in the journal: {reason}"
 
     @property
@@ -122,6 +127,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until everything is written after `drain`, or the store is away after it."""
+        self._delivered.clear()
         batch = await self._source.read()
         while batch is not None:
             if self._source.bytes_after(batch) < MANY_BYTES:
@@ -140,7 +146,23 @@ class Writer:
             return None
         if self._source.unwritten_bytes < MANY_BYTES:
             await self._pause(PACE_SECONDS - self.progress.batch_seconds)
-        return await self._source.read(after=batch)
+        return await self._read(batch)
+
+    async def _read(self, after: Batch) -> Batch | None:
+        """Return the batch that follows *after*; meanwhile try again what is held."""
+        while not self._draining.is_set():
+            seconds = self._loop.seconds_to_retry
+            if seconds is None:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    batch = await self._source.read(after=after)
+                    if batch is not None:
+                        return batch
+                    # The end: only what is held is left.
+                    await self._draining.wait()
+            await self._settle()
+        return await self._source.read(after=after)
 
     async def _overlapped(self, batch: Batch) -> Batch | None:
         """Write *batch* while the batch that follows is read, and return that one."""
@@ -158,13 +180,27 @@ class Writer:
         try:
             await deliver(batch.records, self._append)
             await deliver(batch.invocations, self._append_invocations)
-            await deliver([*batch.gaps, *self._quarantine.gaps()], self._append_gaps)
+            await deliver(batch.gaps, self._append_gaps)
+            self._delivered.append((batch, self._loop.holds))
+            await self._settle()
         except StoreUnavailableError:
             return False
-        self._source.commit(batch)
         self.progress.batch_records = len(batch.records)
         self.progress.batch_seconds = monotonic() - began
         return True
+
+    async def _settle(self) -> None:
+        """Try again what is held, and commit what is settled."""
+        await self._loop.retry_held()
+        await self._loop.deliver(self._quarantine.gaps(), self._append_gaps)
+        while self._delivered and self._loop.has_settled(self._delivered[0][1]):
+            self._source.commit(self._delivered.popleft()[0])
+        if self._delivered:
+            batch, mark = self._delivered.pop()
+            # The place alone: what is written need not stay in memory.
+            empty = replace(batch, records=[], invocations=[], damages=[])
+            self._delivered.append((empty, mark))
+        self._held.note(self._loop.problem)
 
     async def _append(self, records: Sequence[AuditRecord]) -> None:
         await self._sink.append(records)

@@ -5,7 +5,7 @@ import asyncpg
 import pytest
 import uvloop
 
-from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailableError
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.driver_errors import judged
 from audit_log.process.logs import is_news
@@ -187,6 +187,96 @@ def test_a_connection_lost_between_two_pieces_of_a_copy_is_noticed(database_url,
 async def test_a_parameter_that_cannot_be_encoded_is_refused(database, value):
     with pytest.raises(RecordRefusedError):
         await database.fetch("SELECT $1::text", value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        server_message(b"Z", b"?"),
+        server_message(b"T", b"\xff\xff"),
+        server_message(b"D", b"\x00\x09"),
+        server_message(b"E", b"SERROR\0VERROR\0C01000\0Man odd one\0\0"),
+        server_message(b"S", b""),
+        server_message(b"?", b"nonsense"),
+    ],
+    ids=range(7),
+)
+async def test_a_server_that_answers_oddly_is_away_and_its_connection_is_given_up(
+    database_url, said
+):
+    async with hop_to(database_url) as hop, open_database(hop.url, application="t") as database:
+        assert await answers(database)
+        with pytest.raises(StoreUnavailableError):
+            async with database.transaction(statement_seconds=1) as transaction:
+                hop.answers_pass.clear()
+                hop.say(said)
+                await transaction.fetch("SELECT 1")
+        hop.restore()
+
+        assert await answers(database)
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 64, b"S", b""])
+async def test_a_server_that_is_no_postgres_is_away(said):
+    async def answer(reader, writer):
+        await reader.read(1)
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with open_database(f"postgresql://x@127.0.0.1:{port}/x", application="t") as other:
+            with pytest.raises(StoreAwayError):
+                await other.fetch("SELECT 1")
+
+
+async def test_a_setting_that_makes_connections_fail_blames_no_data(database_url):
+    url = f"{database_url}?options=-c%20work_mem%3D-1"
+    async with open_database(url, application="test") as other:
+        with pytest.raises(StoreAwayError):
+            await other.fetch("SELECT 1")
+
+
+async def test_what_failed_not_now_leaves_its_connection(database_url):
+    async with open_database(database_url, connections=1, application="one") as database:
+        [before] = await database.fetch("SELECT pg_backend_pid()")
+        with pytest.raises(RecordRefusedError):
+            await database.fetch("SELECT 1 / 0")
+        [same] = await database.fetch("SELECT pg_backend_pid()")
+        with pytest.raises(StoreUnavailableError):
+            await database.fetch("SELECT FROM nowhere")
+        [other] = await database.fetch("SELECT pg_backend_pid()")
+
+        assert before == same != other
+
+
+NOTES_HOW_IT_IS_COMMITTED = """
+CREATE TABLE written ();
+CREATE TABLE committed (how text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO committed VALUES (current_setting('synchronous_commit'));
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER noting AFTER INSERT ON written
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note()
+"""
+"""A deferred trigger is the last to run before the commit: what it reads is what holds."""
+
+
+@pytest.mark.parametrize(
+    ("given", "used"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
+)
+async def test_a_commit_is_durable_whatever_the_database_says(database, database_url, given, used):
+    name = database_url.rpartition("/")[2]
+    await database.execute(f"ALTER DATABASE {name} SET synchronous_commit = {given}")
+    await database.execute(NOTES_HOW_IT_IS_COMMITTED)
+    async with open_database(database_url, connections=1, application="test") as other:
+        await other.execute("INSERT INTO written DEFAULT VALUES")
+        [row] = await other.fetch("SELECT how FROM committed")
+        assert row[0] == used
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database):

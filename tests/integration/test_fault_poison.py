@@ -10,7 +10,7 @@ from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, due_status
 from tests.neighbours.journal_home import journal_home
-from tests.neighbours.ops import records, recovered
+from tests.neighbours.ops import degraded, records, recovered
 
 CALLS = 300
 POISON = 117
@@ -26,6 +26,9 @@ BEGIN
 END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTION refuse()
 """
+
+ODD_STATE = TRIGGER.replace("NEW.path;", "NEW.path USING ERRCODE = 'PW001';")
+WARNING = TRIGGER.replace("NEW.path;", "NEW.path USING ERRCODE = '01000';")
 
 
 @pytest.fixture
@@ -64,6 +67,23 @@ async def test_a_rule_of_the_operators_refuses_one_record(
         await callers.make(sidecar.port, CALLS)
         said = await each_but_one_arrives(callers, database, sidecar, home, callers.sent[POISON])
     assert reason in said
+
+
+async def test_a_record_that_waits_apart_is_told_and_written_when_it_can_be(
+    home, upstream, database, database_url
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(await prepare_audit_log(database))
+    # Nothing follows it: no other record shows by itself whether the store works.
+    await database.execute(ODD_STATE.replace("%/117/%", f"%/{CALLS - 1}/%"))
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, CALLS)
+        await arrived(database, CALLS - 1)
+        await degraded(sidecar, "nobody may know of")
+        await database.execute("DROP TRIGGER refuse ON mcp_audit_log")
+        await arrived(database, CALLS)
+        await recovered(sidecar)
+        assert await records(sidecar, "quarantined") == 0
 
 
 async def test_an_adopted_table_with_narrow_columns_takes_a_long_path_all_the_same(

@@ -29,6 +29,17 @@ from tests.neighbours.ops import degraded
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import running_ingest
 
+ODD_STATE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.path = '/odd' THEN
+        RAISE EXCEPTION 'odd' USING ERRCODE = 'PW001';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
 
 @pytest.fixture(scope="module")
 def nats():
@@ -183,6 +194,26 @@ async def test_what_postgresql_refuses_stays_in_the_stream_and_the_rest_goes_on(
     assert str(poison.id).encode() in kept.data
     assert kept.headers["Audit-Kind"] == "record"
     assert "Unicode" in kept.headers["Audit-Reason"]
+
+
+async def test_what_alone_fails_waits_apart_and_then_stays_in_the_stream(
+    settings, jetstream, store, database
+):
+    await database.execute(ODD_STATE)
+    odd = a_record(2, path="/odd")
+    good = [a_record(number) for number in (0, 1, 3, 4)]
+    async with open_jetstream(settings) as other, ingesting(other, store) as ingest:
+        await publishing(lambda: Publisher(jetstream).append([*good[:2], odd, *good[2:]]))
+        assert await stored(store, 4) == good
+        await publishing(lambda: Publisher(jetstream).append([a_record(5)]))
+        await stored(store, 5)
+
+        async def is_quarantined():
+            return ingest.quarantined == 1
+
+        assert await eventually(is_quarantined)
+        assert ingest.problem is None
+    assert str(odd.id).encode() in (await last_refused(settings)).data
 
 
 async def test_a_message_that_is_none_is_quarantined_as_it_is(settings, jetstream, store):

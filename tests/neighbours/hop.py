@@ -34,6 +34,8 @@ class Hop:
         """How many pieces of the clients and of the server have come through."""
         self.seconds_away = 0.0
         """How long answers take to come through, on connections made from now on."""
+        self.seconds_per_byte = 0.0
+        """How long each byte takes besides, either way, on each connection."""
 
     @property
     def url(self) -> str:
@@ -122,7 +124,7 @@ class Hop:
     ) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(_PIECE_BYTES):
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds + len(data) * self.seconds_per_byte)
                 await passes.wait()
                 self.pieces += 1
                 writer.write(data)

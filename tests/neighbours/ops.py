@@ -1,15 +1,25 @@
 """What a sidecar says of itself on its ops port."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import Service
 
 
-async def readiness(sidecar: Service) -> dict[str, Any]:
+class Watched(Protocol):
+    """A sidecar or another service, as a process or in the test's own loop."""
+
+    @property
+    def ops_url(self) -> str:
+        """Where its ops port is."""
+
+    def report(self) -> str:
+        """What it said, for the failure of a test."""
+
+
+async def readiness(sidecar: Watched) -> dict[str, Any]:
     """Return what `/readyz` says; it must say that calls are taken."""
     async with ClientSession() as client, client.get(f"{sidecar.ops_url}/readyz") as answer:
         assert answer.status == 200
@@ -17,7 +27,7 @@ async def readiness(sidecar: Service) -> dict[str, Any]:
         return said
 
 
-async def degraded(sidecar: Service, because: str) -> None:
+async def degraded(sidecar: Watched, because: str) -> None:
     """Wait until the sidecar says that something behind the calls fails, and that it is that."""
 
     async def says_so() -> bool:
@@ -27,7 +37,7 @@ async def degraded(sidecar: Service, because: str) -> None:
     assert await eventually(says_so, sidecar.report)
 
 
-async def recovered(sidecar: Service) -> None:
+async def recovered(sidecar: Watched) -> None:
     """Wait until the sidecar has nothing to complain of."""
 
     async def says_so() -> bool:
@@ -36,7 +46,7 @@ async def recovered(sidecar: Service) -> None:
     assert await eventually(says_so, sidecar.report)
 
 
-async def metric(sidecar: Service, name: str, **labels: str) -> float:
+async def metric(sidecar: Watched, name: str, **labels: str) -> float:
     """Return the present value of one metric."""
     async with ClientSession() as client, client.get(f"{sidecar.ops_url}/metrics") as answer:
         text = await answer.text()
@@ -47,7 +57,7 @@ async def metric(sidecar: Service, name: str, **labels: str) -> float:
     raise AssertionError(f"no {name} {labels} in:\n{text}")
 
 
-async def metric_becomes(service: Service, value: float, name: str, **labels: str) -> None:
+async def metric_becomes(service: Watched, value: float, name: str, **labels: str) -> None:
     """Wait until the metric has *value*."""
 
     async def has_it() -> bool:
@@ -56,6 +66,6 @@ async def metric_becomes(service: Service, value: float, name: str, **labels: st
     assert await eventually(has_it, service.report)
 
 
-async def records(sidecar: Service, fate: str) -> int:
+async def records(sidecar: Watched, fate: str) -> int:
     """Return how many records have met this fate."""
     return int(await metric(sidecar, "records_total", fate=fate))

@@ -5,23 +5,31 @@ import asyncio
 import pytest
 
 from audit_log.delivery import DeliveryLoop, NamingSink
-from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailableError
 from audit_log.record import Gap, new_record_id
 from tests.neighbours.journal import BEGINNING, a_record
 
 
 class Store:
-    """Away for the attempts that a test names, and refuses the records that it names."""
+    """Away for the attempts that a test names, and refuses the records that it names.
 
-    def __init__(self, away=(), poison=()):
-        self.away, self.poison = set(away), set(poison)
+    It fails "not now" for what is in *doubtful*, and for more than *most* at once.
+    """
+
+    def __init__(self, away=(), poison=(), doubtful=(), most=1_000):
+        self.away, self.poison, self.doubtful = set(away), set(poison), set(doubtful)
+        self.most = most
         self.attempts = 0
+        self.failed = []
         self.kept = []
 
     async def append(self, records):
         self.attempts += 1
         if self.attempts in self.away:
-            raise StoreUnavailableError("away")
+            raise StoreAwayError("away")
+        if len(records) > self.most or any(record.id in self.doubtful for record in records):
+            self.failed.append(len(records))
+            raise StoreUnavailableError("odd")
         if any(record.id in self.poison for record in records):
             raise RecordRefusedError("poison")
         self.kept += records
@@ -68,6 +76,75 @@ async def test_delays_double_up_to_a_limit_with_jitter():
     pairs = list(zip(owner.delays, longest, strict=True))
     assert all(most / 2 <= delay <= most for delay, most in pairs)
     assert owner.recoveries == 1
+
+
+async def test_what_fails_is_sent_in_smaller_pieces_that_grow_again():
+    records = [a_record(number) for number in range(400)]
+    store, owner = Store(most=30), Owner()
+    await owner.loop.deliver(records, store.append)
+    assert store.kept == records
+    assert store.failed[:4] == [400, 200, 100, 50]
+    store.most = 1_000
+    later = [a_record(number) for number in range(2_000)]
+    store.kept, attempts = [], store.attempts
+    await owner.loop.deliver(later, store.append)
+    assert store.kept == later
+    assert store.attempts - attempts < 25
+
+
+async def test_a_store_that_is_away_does_not_make_pieces_smaller():
+    records = [a_record(number) for number in range(400)]
+    store, owner = Store(away=range(1, 6)), Owner()
+    await owner.loop.deliver(records, store.append)
+    assert store.attempts == 6
+
+
+async def settle(loop):
+    async with asyncio.timeout(20):
+        while loop.seconds_to_retry is not None:
+            await asyncio.sleep(loop.seconds_to_retry)
+            await loop.retry_held()
+
+
+async def test_an_item_that_alone_fails_waits_apart_and_is_quarantined_in_the_end():
+    records = [a_record(number) for number in range(16)]
+    odd = records[5]
+    store, owner = Store(doubtful={odd.id}), Owner()
+    await owner.loop.deliver(records, store.append)
+    assert store.kept == [record for record in records if record is not odd]
+    assert not owner.loop.has_settled(owner.loop.holds)
+    assert owner.quarantined == []
+    await settle(owner.loop)
+    [(item, reason)] = owner.quarantined
+    assert item is odd
+    assert "while others were written: odd" in reason
+    assert owner.loop.has_settled(owner.loop.holds)
+    assert owner.loop.problem is None
+
+
+async def test_an_item_that_failed_for_a_while_is_appended_when_it_can_be():
+    records = [a_record(number) for number in range(3)]
+    store, owner = Store(doubtful={records[0].id}), Owner()
+    await owner.loop.deliver(records, store.append)
+    await owner.loop.retry_held()
+    store.doubtful.clear()
+    await settle(owner.loop)
+    assert store.kept == [records[1], records[2], records[0]]
+    assert owner.quarantined == []
+
+
+async def test_while_nothing_passes_no_item_is_blamed_and_the_order_is_kept():
+    records = [a_record(number) for number in range(40)]
+    store, owner = Store(most=0), Owner()
+
+    async def wait(_error, _seconds):
+        if len(store.failed) > 100:
+            store.most = 1_000
+
+    owner.loop = DeliveryLoop(wait=wait, recovered=owner.recovered, quarantine=owner.quarantine)
+    await owner.loop.deliver(records, store.append)
+    assert store.kept == records
+    assert owner.quarantined == []
 
 
 async def test_an_owner_that_gives_up_ends_the_delivery():
