@@ -110,7 +110,7 @@ async def serving(
                 setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
             )
         )
-        calls = _tool_calls(journal, instance, member)
+        calls = _tool_calls(member, journal, instance)
         clients = ClientLimit(files_for_connections(), tally.oddities)
         health.problems.append(lambda: clients.problem)
         hub_address = await _hub(stack, settings, clients, calls, tally)
@@ -121,17 +121,17 @@ async def serving(
             yield Addresses(address, ops_address, hub_address)
 
 
-def _tool_calls(journal: Journal, instance: str, member: Member | None) -> ToolCalls:
-    elsewhere = None if member is None else member.elsewhere
-    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
-
-
 def _health(member: Member | None) -> Health:
     health = Health()
     if member is not None:
         health.others = member.problems
         member.state = lambda: State(health.is_accepting, health.own_reasons())
     return health
+
+
+def _tool_calls(member: Member | None, journal: Journal, instance: str) -> ToolCalls:
+    elsewhere = None if member is None else member.elsewhere
+    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
 
 
 @contextmanager

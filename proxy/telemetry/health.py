@@ -17,10 +17,10 @@ class Health:
     problems: list[Problem] = field(default_factory=list)
     is_accepting: bool = False
     """Whether the sidecar accepts new calls."""
-    others: Callable[[], list[str]] = list
-    """Returns what is wrong with other workers."""
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     """All that run beside the calls, except threads."""
+    others: Callable[[], list[str]] = list
+    """Returns what is wrong with other workers."""
 
     def own_reasons(self) -> list[str]:
         """Return what is wrong with this sidecar."""

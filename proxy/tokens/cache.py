@@ -64,7 +64,7 @@ class TokenCacheLimits:
     """How long the cache waits and remembers, how much it keeps, and how much it queries."""
 
     lookup_seconds: float = 0.25
-    """How long a look-up may take before the database counts as away."""
+    """How long a look-up may take before the database counts as away; longer in a flood."""
     turn_seconds: float = 2.0
     """How long a call waits for its turn while the database responds."""
     max_waiting: int = 10_000
@@ -103,6 +103,7 @@ class TokenCache:
             self._portion,
             late=self._note_late,
             late_seconds=self._limits.lookup_seconds,
+            busy_seconds=self._limits.turn_seconds,
             max_waiting=self._limits.max_waiting,
         )
         self._refreshed_at = clock()
@@ -160,7 +161,7 @@ class TokenCache:
         raise TokenCacheBusyError("too many tokens are being looked up")
 
     def look_up(self, token_hash: str) -> None:
-        """Have the token queried, without waiting for it, unless too many others wait."""
+        """Have the token queried, without waiting for it, unless too many look-ups are running."""
         _ = self._lookups.join(token_hash)
 
     async def run(self, changes: Changes | None = None) -> None:

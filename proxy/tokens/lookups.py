@@ -5,7 +5,8 @@ share one turn. One query at a time takes as many as the database answers quickl
 flood of invented tokens becomes few queries, and an honest token among them waits briefly.
 
 A query that gives no result in time means that the database is away: all turns then end without a
-result, and the query goes on, to learn when the database is back. A long queue, in contrast, says
+result, and the query goes on, to learn when the database is back. While many tokens wait there is
+more time: a flood slows the database down, and must not pass as an outage. A long queue says
 nothing about the database: a caller whose turn does not come in time gives up alone.
 """
 
@@ -32,6 +33,9 @@ _FIRST_PORTION: Final = 16
 _LOOKS: Final = 5
 """In how many parts the wait for a query is divided. A loop that was busy meanwhile ends one part
 at a time, and reads the result in between: it is not the database that was late."""
+_SHORTEST_LOOK_SECONDS: Final = 0.001
+_MANY: Final = 16
+"""With more tokens waiting, a query has as long as they have."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -60,13 +64,18 @@ class LookUps:
         *,
         late: Callable[[], object],
         late_seconds: float,
+        busy_seconds: float,
         max_waiting: int,
     ) -> None:
-        """Ask *query*; call *late* if it gives no result within *late_seconds*."""
+        """Ask *query*; call *late* if it gives no result within *late_seconds*.
+
+        While many tokens wait, these are *busy_seconds*.
+        """
         self._query = query
         self._portion = portion
         self._late = late
         self._late_seconds = late_seconds
+        self._busy_seconds = busy_seconds
         self._max_waiting = max_waiting
         self._turns: dict[str, Turn] = {}
         """Those that wait, and those that are asked for now."""
@@ -116,10 +125,7 @@ class LookUps:
         began = loop.time()
         asking = asyncio.ensure_future(self._query(hashes))
         try:
-            for _ in range(_LOOKS):
-                if not asking.done():
-                    await asyncio.wait({asking}, timeout=self._late_seconds / _LOOKS)
-            if not asking.done():
+            if await self._is_late(asking):
                 self._late()
                 self._settle_all()
             found = await asking
@@ -132,6 +138,18 @@ class LookUps:
         for token_hash in hashes:
             if (turn := self._turns.pop(token_hash, None)) is not None:
                 turn.set_result(found.get(token_hash, MISSING))
+
+    async def _is_late(self, asking: "asyncio.Future[Mapping[str, Token | None] | None]") -> bool:
+        """Wait for *asking* as long as it may take; return whether that was not enough."""
+        look_seconds = max(self._late_seconds / _LOOKS, _SHORTEST_LOOK_SECONDS)
+        looks = 0
+        while not asking.done():
+            seconds = self._busy_seconds if len(self._turns) > _MANY else self._late_seconds
+            if looks >= _LOOKS and looks * look_seconds >= seconds:
+                return True
+            await asyncio.wait({asking}, timeout=look_seconds)
+            looks += 1
+        return False
 
     def _settle_all(self) -> None:
         """End all turns: the database gives no result now."""

@@ -14,13 +14,14 @@ from audit_log.tokens import new_secret
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
+from tests.neighbours.few_files import sidecar_with_files
 from tests.neighbours.hop import hop_to
-from tests.neighbours.services import running_sidecar
 from tests.neighbours.upstream import OK, answering
 
 CONNECTIONS = 500
 CALLS_EACH = 8
 SECONDS_AWAY = 0.005
+FILES = 4_096
 PATIENCE_SECONDS = 600
 
 
@@ -56,7 +57,7 @@ async def test_a_flood_of_invented_tokens_passes_nowhere_and_holds_up_nobody(
     async with hop_to(database_url) as far:
         far.seconds_away = SECONDS_AWAY
         elsewhere = {"PYTHONPATH": build} if build else {}
-        async with running_sidecar(upstream.url, far.url, **elsewhere) as sidecar:
+        async with sidecar_with_files(FILES, upstream.url, far.url, **elsewhere) as sidecar:
             async with connected(sidecar.port) as client:
                 await client.ask(call(secret))
             began = monotonic()

@@ -25,6 +25,9 @@ BEGIN
 END $$;
 CREATE TRIGGER warn BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTION warn()
 """
+WARNS_NO_MORE = """
+CREATE OR REPLACE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'
+"""
 FINDS = """
 CREATE OR REPLACE FUNCTION find_token(hash text) RETURNS SETOF mcp_tokens LANGUAGE sql
 AS 'SELECT * FROM mcp_tokens WHERE token_hash = hash'
@@ -107,7 +110,7 @@ async def test_a_trigger_that_raises_a_warning_does_not_end_the_writer(
                 return (await answer.json())["status"] == "degraded"
 
         assert await eventually(is_told, sidecar.report)
-        await database.execute("DROP TRIGGER warn ON mcp_audit_log")
+        await database.execute(WARNS_NO_MORE)
         assert await arrived(database, 1)
 
 

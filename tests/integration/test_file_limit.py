@@ -1,6 +1,6 @@
 """Few files: those who only connect take none from calls, health and the database."""
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -11,30 +11,14 @@ from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
-from tests.neighbours.journal_home import journal_home
+from tests.neighbours.few_files import sidecar_with_files
 from tests.neighbours.ops import metric, readiness
-from tests.neighbours.services import running
 from tests.neighbours.upstream import OK, answering, never_answering
 
 FILES = 200
 STRANGERS = 2 * FILES
 HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
 CLIENTS = FILES // 2 // 3
-
-
-@asynccontextmanager
-async def sidecar_with_few_files(upstream_url, database_url, settings=None):
-    with journal_home() as home:
-        environment = home.environment | {
-            "AUDIT_LOG_DATABASE_URL": database_url,
-            "PROXY_UPSTREAM_URL": upstream_url,
-            "PROXY_PORT": "0",
-            "PROXY_OPS_PORT": "0",
-            **(settings or {}),
-        }
-        few = running("tests.neighbours.few_files", environment, str(FILES), "proxy")
-        async with few as sidecar:
-            yield sidecar
 
 
 def open_files(sidecar):
@@ -49,7 +33,7 @@ async def test_those_who_only_connect_take_nothing_from_calls_and_health(
     secret = await prepare_audit_log(database)
     call = request(b"GET /api/v1/hosts/0/", b"Authorization: Bearer " + secret.encode())
     async with (
-        sidecar_with_few_files(upstream.url, database_url) as sidecar,
+        sidecar_with_files(FILES, upstream.url, database_url) as sidecar,
         AsyncExitStack() as stack,
     ):
         kept = await stack.enter_async_context(connected(sidecar.port))
@@ -73,7 +57,7 @@ async def test_clients_whose_calls_are_in_flight_are_kept_and_more_are_refused(
 ):
     upstream.plan(never_answering)
     async with (
-        sidecar_with_few_files(upstream.url, database_url) as sidecar,
+        sidecar_with_files(FILES, upstream.url, database_url) as sidecar,
         AsyncExitStack() as stack,
     ):
         for _ in range(CLIENTS):
@@ -97,7 +81,7 @@ async def test_handshakes_that_do_not_end_take_nothing_from_calls_over_tls(
         "PROXY_TLS_KEY_FILE": str(pair.key),
     }
     async with (
-        sidecar_with_few_files(upstream.url, database_url, files) as sidecar,
+        sidecar_with_files(FILES, upstream.url, database_url, **files) as sidecar,
         AsyncExitStack() as stack,
     ):
         kept = await stack.enter_async_context(connected(sidecar.port, tls=tls))

@@ -9,8 +9,10 @@ from audit_log.nats.jetstream import open_jetstream
 from audit_log.nats.publisher import Publisher
 from audit_log.process.settings import NatsSettings
 from tests.neighbours.audit_log_command import audit_log
+from tests.neighbours.hop import hop_to
 from tests.neighbours.journal import a_record
 from tests.neighbours.nats_server import running_nats
+from tests.neighbours.odd_postgres import odd_postgres
 from tests.neighbours.ops import metric, metric_becomes
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import refusing_port, running_ingest
@@ -125,3 +127,24 @@ def test_a_port_already_taken_is_one_readable_line():
         "AUDIT_LOG_INGEST_OPS_HOST, AUDIT_LOG_INGEST_OPS_PORT: "
         f"cannot listen on 127.0.0.1 port {port}: address already in use\n"
     )
+
+
+async def test_it_goes_on_after_a_database_that_answered_oddly(stream, database, database_url):
+    async with (
+        hop_to(database_url) as hop,
+        odd_postgres() as odd,
+        running_ingest(hop.url, **stream) as ingest,
+    ):
+        await says(ingest, "ready")
+        hop.lead_to(odd.url)
+        await publish(stream, 1)
+
+        async def has_met_it():
+            return odd.asked >= 2
+
+        assert await eventually(has_met_it, ingest.report)
+        hop.lead_to(database_url)
+
+        await metric_becomes(ingest, 1, "ingest_records_total", fate="written")
+        async with ClientSession() as client, client.get(f"{ingest.ops_url}/healthz") as answer:
+            assert answer.status == 200

@@ -1,15 +1,41 @@
-"""A service that may open few files: `python -m tests.neighbours.few_files 200 proxy`."""
+"""A sidecar that may open few files, in a process that has imported nothing before.
+
+`python -m tests.neighbours.few_files 200` lowers the limits and becomes `python -m proxy`.
+"""
 
 import os
 import resource
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.services import Service, running
+
+
+@asynccontextmanager
+async def sidecar_with_files(
+    files: int, upstream_url: str, database_url: str, **settings: str
+) -> AsyncIterator[Service]:
+    """Run a sidecar that may open so many *files*. PYTHONPATH in *settings* names its build."""
+    with journal_home() as home:
+        environment = {
+            **home.environment,
+            "AUDIT_LOG_DATABASE_URL": database_url,
+            "PROXY_UPSTREAM_URL": upstream_url,
+            "PROXY_PORT": "0",
+            "PROXY_OPS_PORT": "0",
+            **settings,
+        }
+        async with running("tests.neighbours.few_files", environment, str(files)) as sidecar:
+            yield sidecar
 
 
 def main() -> None:
-    """Lower the soft and the hard limit, and become the module."""
-    files, module = int(sys.argv[1]), sys.argv[2]
+    """Lower the soft and the hard limit, and become the sidecar."""
+    files = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    os.execv(sys.executable, [sys.executable, "-m", module])
+    os.execv(sys.executable, [sys.executable, "-m", "proxy"])
 
 
 if __name__ == "__main__":

@@ -233,3 +233,18 @@ def test_buckets_begin_in_utc():
     assert Bucket.MINUTE.start(moment) == datetime(2026, 2, 28, 23, 59, tzinfo=UTC)
     assert Bucket.HOUR.start(moment) == datetime(2026, 2, 28, 23, tzinfo=UTC)
     assert Bucket.DAY.start(moment) == datetime(2026, 2, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("203.0.113.9:41822", "203.0.113.9/32"),
+        ("[2001:db8::7]:443", "2001:db8::7/128"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("fe80::1%eth0", "fe80::1/128"),
+    ],
+)
+def test_an_address_may_be_given_as_it_stands_in_a_log(text, network):
+    found = read_query(EntriesParams, [("client_ip", text)]).filter()
+
+    assert found.client_ip == ip_network(network)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from proxy.tokens.lookups import QUICK_SECONDS, SLOW_SECONDS, LookUps, Portion
+from proxy.tokens.memory import MISSING
 
 
 @pytest.fixture
@@ -37,6 +38,39 @@ def test_a_query_asks_for_less_while_the_database_answers_slowly_but_for_one_at_
     assert portion.size == 1
 
 
+def lookups_of(query, late):
+    return LookUps(
+        query,
+        Portion(1),
+        late=lambda: late.append(None),
+        late_seconds=0.1,
+        busy_seconds=30,
+        max_waiting=99,
+    )
+
+
+async def test_a_flood_that_slows_the_database_down_is_not_taken_for_an_outage():
+    late: list[None] = []
+    answers = asyncio.Event()
+
+    async def query(hashes):
+        await answers.wait()
+        return dict.fromkeys(hashes)
+
+    lookups = lookups_of(query, late)
+    turns = [lookups.join(str(number)) for number in range(20)]
+    _, waiting = await asyncio.wait(turns, timeout=0.3)  # three times what one alone is given
+    assert (len(waiting), late) == (20, [])
+    answers.set()
+    await asyncio.wait(turns)
+
+    answers.clear()
+    assert await lookups.join("alone") is MISSING
+    assert late == [None]
+    answers.set()
+    await lookups.end()
+
+
 async def test_a_loop_that_was_busy_is_not_taken_for_a_database_that_is_late():
     late: list[None] = []
 
@@ -46,10 +80,7 @@ async def test_a_loop_that_was_busy_is_not_taken_for_a_database_that_is_late():
         await asyncio.sleep(0.15)
         return dict.fromkeys(hashes)
 
-    lookups = LookUps(
-        query, Portion(1), late=lambda: late.append(None), late_seconds=0.1, max_waiting=9
-    )
-    turn = lookups.join("a")
+    turn = lookups_of(query, late).join("a")
 
     assert await turn is None
     assert late == []
