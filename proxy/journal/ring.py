@@ -35,6 +35,7 @@ from proxy.journal.ring_header import (
     SIZE,
     STRANGERS_IN_FLIGHT,
     UNPROTECTED,
+    UNREADABLE,
     WRITTEN,
     Count,
 )
@@ -60,6 +61,8 @@ class Ring:
         self.known_in_flight = Count(counters, KNOWN_IN_FLIGHT)
         self.strangers_in_flight = Count(counters, STRANGERS_IN_FLIGHT)
         """Calls without a slot that have begun and not ended."""
+        self.unreadable = Count(counters, UNREADABLE)
+        """Messages that may have been tool calls."""
 
     @classmethod
     def create(cls, path: Path, size: int, *, identity: int, start: int, number: int) -> "Ring":

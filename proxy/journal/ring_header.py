@@ -28,6 +28,7 @@ BEYOND_SHARE: Final = 64
 UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80
 STRANGERS_IN_FLIGHT: Final = 88
+UNREADABLE: Final = 96
 """Where counts begin, as at REFUSED: five words each."""
 
 
