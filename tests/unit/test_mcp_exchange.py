@@ -25,6 +25,9 @@ class Recorded:
         self.begun = {}
         self.ended = []
 
+    def miss(self):
+        self.missed = True
+
     def begin(self, record, _share):
         slot = len(self.begun) + len(self.ended)
         self.begun[slot] = record
