@@ -72,6 +72,10 @@ class Exchange(Protocol):
         """Learn of a piece of the request's body, before it is sent upstream."""
         return
 
+    def request_ended(self) -> None:
+        """Learn that the client sends nothing more through a tunnel."""
+        return
+
     def response_opened(self, head: ResponseHead, /) -> Payload | None:  # noqa: ARG002  a default
         """Learn of the response's head; return what observes its content, or None."""
         return None

@@ -1,35 +1,47 @@
-"""Extracts text from a stream of WebSocket frames (RFC 6455, RFC 7692). Pure.
+"""Extracts messages from a stream of WebSocket frames (RFC 6455, RFC 7692). Pure.
 
-Messages are not assembled: text is handed on piece by piece, so the size of a message costs no
-memory.
+Messages are not assembled: their content is handed on piece by piece, so the size of a message
+costs no memory. A message that cannot be read costs that message alone, unless later messages
+refer to it: without the context of compression no compressed message can be read any more. The
+frames are followed even then, so that each message is counted.
 """
 
 import zlib
-from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 _CONTINUATION: Final = 0
 _TEXT: Final = 1
 _BINARY: Final = 2
+_CLOSE: Final = 8
 _FIRST_CONTROL: Final = 8
 _FIN: Final = 0x80
 _COMPRESSED: Final = 0x40
 _MASKED: Final = 0x80
 _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
-_MAX_INFLATED_BYTES: Final = 16 * 1024 * 1024
-"""Of one piece. One that inflates to more is an attack, and ends the reading."""
+MAX_INFLATED_BYTES: Final = 64 * 1024 * 1024
+"""Of one message. One that inflates to more would hold up the event loop, and is not read."""
+_PIECE_BYTES: Final = 65_536
 _END_OF_DEFLATED: Final = b"\x00\x00\xff\xff"
 
 
-class TextReader(Protocol):
-    """Receives the text."""
+class MessageReader(Protocol):
+    """Receives the messages of one direction."""
 
     def feed(self, data: bytes) -> None:
-        """Receive a piece of a message."""
+        """Receive a piece of a message, text or binary."""
 
     def reset(self) -> None:
         """Learn that a message has ended."""
+
+    def unread(self) -> None:
+        """Learn that a message has ended which could not be read, or not to its end."""
+
+    def context_lost(self) -> None:
+        """Learn that no compressed message can be read from now on."""
+
+    def closed(self) -> None:
+        """Learn that the peer has sent its last message (RFC 6455, section 5.5.1)."""
 
 
 class Frame(NamedTuple):
@@ -61,31 +73,28 @@ class Frame(NamedTuple):
 
 
 class FrameReader:
-    """Reads one direction of a WebSocket. A frame that it does not understand ends the reading."""
+    """Reads one direction of a WebSocket."""
 
-    def __init__(
-        self, reader: TextReader, *, keeps_context: bool, gave_up: Callable[[], None]
-    ) -> None:
-        """Hand text to *reader*, and call *gave_up* when the reading ends early.
+    def __init__(self, reader: MessageReader, *, keeps_context: bool) -> None:
+        """Hand messages to *reader*.
 
         *keeps_context* says whether a compressed message refers to earlier ones (RFC 7692,
         section 7.1.1).
         """
-        self.is_reading = True
         self._reader = reader
         self._keeps_context = keeps_context
-        self._gave_up = gave_up
-        self._inflater = _inflater()
+        self._inflater: zlib._Decompress | None = _inflater()
         self._header = b""
         self._frame = Frame(_CONTINUATION, is_final=False, is_compressed=False, length=0, mask=b"")
         self._missing = 0  # bytes of the current frame's payload
-        self._is_text = False  # the current message, which may have several frames
-        self._is_compressed = False
+        self._is_compressed = False  # the current message, which may have several frames
+        self._is_unread = False
+        self._inflated_bytes = 0
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
         at = 0
-        while at < len(data) and self.is_reading:
+        while at < len(data):
             if self._missing:
                 payload = data[at : at + self._missing]
                 at += len(payload)
@@ -100,11 +109,13 @@ class FrameReader:
 
     def _begin(self, frame: Frame) -> None:
         self._frame, self._missing = frame, frame.length
-        if frame.opcode in {_TEXT, _BINARY}:
-            self._is_text = frame.opcode == _TEXT
+        if frame.opcode != _CONTINUATION and frame.opcode < _FIRST_CONTROL:
             self._is_compressed = frame.is_compressed
-        elif frame.opcode != _CONTINUATION and frame.opcode < _FIRST_CONTROL:
-            self._give_up()
+            self._inflated_bytes = 0
+            has_no_context = frame.is_compressed and self._inflater is None
+            self._is_unread = has_no_context or frame.opcode not in {_TEXT, _BINARY}
+        elif frame.opcode == _CLOSE:
+            self._reader.closed()
         if not frame.length:
             self._payload(b"")
 
@@ -112,13 +123,22 @@ class FrameReader:
         if self._frame.opcode >= _FIRST_CONTROL:
             return  # ping, pong, close: may stand between the frames of a message
         is_end = self._frame.is_final and not self._missing
-        # A compressed message that is not text is inflated too: the next one may refer to it.
-        if self._is_text or self._is_compressed:
-            content = self._inflated(self._unmasked(payload), is_end=is_end)
-            if self._is_text and content:
+        if not self._is_unread:
+            content = self._unmasked(payload)
+            if self._is_compressed:
+                self._inflate(content + _END_OF_DEFLATED if is_end else content)
+            elif content:
                 self._reader.feed(content)
-        if is_end and self._is_text:
+        if is_end:
+            self._end_message()
+
+    def _end_message(self) -> None:
+        if self._is_unread:
+            self._reader.unread()
+        else:
             self._reader.reset()
+        if self._is_compressed and not self._keeps_context:
+            self._inflater = _inflater()
 
     def _unmasked(self, payload: bytes) -> bytes:
         """Return the bytes just read without their mask (RFC 6455, section 5.3)."""
@@ -130,24 +150,25 @@ class FrameReader:
         mixed = int.from_bytes(payload, "big") ^ int.from_bytes(keys, "big")
         return mixed.to_bytes(len(payload), "big")
 
-    def _inflated(self, payload: bytes, *, is_end: bool) -> bytes:
-        if not self._is_compressed:
-            return payload
-        payload += _END_OF_DEFLATED if is_end else b""
-        try:
-            content = self._inflater.decompress(payload, _MAX_INFLATED_BYTES)
-        except zlib.error:
-            self._give_up()
-            return b""
-        if self._inflater.unconsumed_tail:
-            self._give_up()
-        if is_end and not self._keeps_context:
-            self._inflater = _inflater()
-        return content
+    def _inflate(self, payload: bytes) -> None:
+        inflater = self._inflater
+        while payload and inflater is not None:
+            try:
+                piece = inflater.decompress(payload, _PIECE_BYTES)
+            except zlib.error:
+                self._lose_context()
+                return
+            payload = inflater.unconsumed_tail
+            self._inflated_bytes += len(piece)
+            if self._inflated_bytes > MAX_INFLATED_BYTES:
+                self._lose_context()
+                return
+            self._reader.feed(piece)
 
-    def _give_up(self) -> None:
-        self.is_reading = False
-        self._gave_up()
+    def _lose_context(self) -> None:
+        self._inflater, self._is_unread = None, True
+        if self._keeps_context:
+            self._reader.context_lost()
 
 
 def _inflater() -> "zlib._Decompress":

@@ -1,6 +1,5 @@
 """An exchange with the Hub, and the tool calls that come through its tunnel."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,12 +12,14 @@ from proxy.http.framing import Payload
 from proxy.http.peers import Peer
 from proxy.http.request import RequestHead
 from proxy.http.response import SWITCHING_PROTOCOLS, ResponseHead
+from proxy.hub.direction import Direction, TunnelMessages
 from proxy.hub.frames import FrameReader
-from proxy.hub.shapes import unwrapped
+from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.in_flight import HUB_KEY
-from proxy.mcp.json_stream import JsonStream, Path, Values
+from proxy.mcp.json_stream import Path, Values
 from proxy.mcp.messages import (
     JsonRpcId,
+    ToolCall,
     ToolResponse,
     cancelled_id,
     tool_call_of,
@@ -48,19 +49,115 @@ class HubAdmission:
         return HubExchange(self)
 
 
+class TunnelCalls:
+    """The tool calls that are open in one tunnel."""
+
+    def __init__(self, calls: ToolCalls) -> None:
+        self._calls = calls
+        self._open = CallsByKey[JsonRpcId | None, OpenToolCall]()
+        self._has_responses = True
+        """Whether the responses can be read."""
+
+    def begin(self, said: ToolCall) -> None:
+        """Open the tool call *said*."""
+        trace_id = said.traceparent and trace_id_of(said.traceparent)
+        source = replace(_SOURCE, theirs=frozenset({trace_id}) if trace_id else NO_IDS)
+        call = self._calls.begin(said, source)
+        self._open.add(call.rpc_id, call)
+        if not self._has_responses:
+            self._end(call, _NO_RESPONSE)
+        elif len(self._open) > MAX_OPEN:
+            self._end(self._open.oldest(), _NO_RESPONSE)
+
+    def end(self, rpc_id: JsonRpcId | None, response: ToolResponse) -> None:
+        """End the oldest tool call with that id: an id may be used again after its response."""
+        if (call := self._open.find(rpc_id)) is not None:
+            self._end(call, response)
+
+    def end_all(self, response: ToolResponse) -> None:
+        """End each with *response*."""
+        for call in self._open:
+            self._end(call, response)
+
+    def lose_responses(self) -> None:
+        """Record each, and those to come, without its response, which cannot be read."""
+        self._has_responses = False
+        self.end_all(_NO_RESPONSE)
+
+    def miss(self) -> None:
+        """Report a tool call that may be missing."""
+        self._calls.recorder.miss()
+
+    def _end(self, call: OpenToolCall, response: ToolResponse) -> None:
+        self._open.remove(call)
+        call.end(response)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What the Hub sends."""
+
+    calls: TunnelCalls
+
+    def received(self, message: Values) -> None:
+        """Open a tool call, or end one that is cancelled."""
+        if (cancelled := cancelled_id(message)) is not None:
+            self.calls.end(cancelled, GONE)
+        elif (said := tool_call_of(message)) is not None:
+            self.calls.begin(said)
+
+    def missed(self) -> None:
+        """Report that a tool call may be missing."""
+        self.calls.miss()
+
+    def context_lost(self) -> None:
+        """Record the open tool calls without responses: each message from now on is missed."""
+        self.calls.end_all(_NO_RESPONSE)
+
+    def closed(self) -> None:
+        """Leave the tool calls open: PodWarden may still respond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """What PodWarden sends."""
+
+    calls: TunnelCalls
+
+    def received(self, message: Values) -> None:
+        """End the tool call that is responded to."""
+        if (response := tool_response_of(message)) is not None:
+            self.calls.end(response.rpc_id, response)
+
+    def missed(self) -> None:
+        """Leave the tool calls open: it is not known which one was responded to."""
+
+    def context_lost(self) -> None:
+        """Record tool calls without responses from now on."""
+        self.calls.lose_responses()
+
+    def closed(self) -> None:
+        """End the tool calls that will get no response any more."""
+        self.calls.end_all(GONE)
+
+
 class HubExchange(Exchange):
     """One request to the Hub. If it becomes a tunnel, both directions are read."""
 
     def __init__(self, admission: HubAdmission) -> None:
         self._admission = admission
         self._counted = UnauditedExchange(admission.tally)
-        self._open: list[OpenToolCall] = []
+        self._calls = TunnelCalls(admission.calls)
         self._to_hub: FrameReader | None = None
 
     def request_content(self, data: bytes) -> None:
         """Read what PodWarden sends through the tunnel: the responses."""
         if self._to_hub is not None:
             self._to_hub.feed(data)
+
+    def request_ended(self) -> None:
+        """End the tool calls: PodWarden sends no response any more, whatever the Hub does."""
+        self._calls.end_all(GONE)
 
     def response_opened(self, head: ResponseHead) -> Payload | None:
         """Return the reader of what the Hub sends through a tunnel: the requests."""
@@ -69,57 +166,22 @@ class HubExchange(Exchange):
         extensions = head.field(b"sec-websocket-extensions") or b""
         # RFC 7692, section 7.1.1: each parameter is about the messages of the side that it names.
         self._to_hub = self._frames(
-            self._response_received, b"client_no_context_takeover", extensions
+            Responses(self._calls), keeps_context=b"client_no_context_takeover" not in extensions
         )
-        return self._frames(self._request_received, b"server_no_context_takeover", extensions).feed
+        return self._frames(
+            Requests(self._calls), keeps_context=b"server_no_context_takeover" not in extensions
+        ).feed
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the tool calls that will get no response any more."""
         self._counted.end(outcome, status)
         if outcome is not Outcome.STREAMING:
-            for call in self._open:
-                call.end(GONE)
+            self._calls.end_all(GONE)
 
-    def _frames(
-        self, found: Callable[[Values], None], no_context: bytes, extensions: bytes
-    ) -> FrameReader:
-        def read(values: Values) -> None:
-            message = unwrapped(values)
-            if message is None:
-                self._oddity("hub_message_of_unknown_shape")
-            else:
-                found(message)
-
-        return FrameReader(
-            JsonStream(self._admission.wanted, read),
-            keeps_context=no_context not in extensions,
-            gave_up=lambda: self._oddity("hub_tunnel_not_understood"),
-        )
-
-    def _request_received(self, message: Values) -> None:
-        if (cancelled := cancelled_id(message)) is not None:
-            self._end(cancelled, GONE)
-        elif (said := tool_call_of(message)) is not None:
-            if len(self._open) >= MAX_OPEN:
-                self._open.pop(0).end(_NO_RESPONSE)
-            trace_id = said.traceparent and trace_id_of(said.traceparent)
-            source = replace(_SOURCE, theirs=frozenset({trace_id}) if trace_id else NO_IDS)
-            self._open.append(self._admission.calls.begin(said, source))
-
-    def _response_received(self, message: Values) -> None:
-        if (response := tool_response_of(message)) is not None:
-            self._end(response.rpc_id, response)
-
-    def _end(self, rpc_id: JsonRpcId | None, response: ToolResponse) -> None:
-        """End the oldest tool call with that id: an id may be used again after its response."""
-        for call in self._open:
-            if call.rpc_id == rpc_id:
-                call.end(response)
-                self._open.remove(call)
-                return
-
-    def _oddity(self, kind: str) -> None:
-        self._admission.tally.oddities[kind] += 1
+    def _frames(self, direction: Direction, *, keeps_context: bool) -> FrameReader:
+        admission = self._admission
+        messages = TunnelMessages(admission.wanted, direction, admission.tally)
+        return FrameReader(messages, keeps_context=keeps_context)
 
 
 # The Hub has accepted the tunnel, so its peer is known.

@@ -82,6 +82,11 @@ class Intake:
             self._retry_if_needed()
         return kept
 
+    def miss(self) -> None:
+        """Count a tool call that may be missing; a gap reports it as soon as there is room."""
+        self.losses.miss()
+        self._retry_if_needed()
+
     def finish(self) -> None:
         """Record the calls that will not end any more, as `begin` was given them."""
         self.losses.close_in_flight()

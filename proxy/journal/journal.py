@@ -88,6 +88,10 @@ class Journal:
         """
         return self.intake.end(slot, record, share)
 
+    def miss(self) -> None:
+        """Report in a gap that a tool call may be missing: a message could not be read."""
+        self.intake.miss()
+
     def offer(self, record: Kept) -> bool:
         """Keep *record*, which had no `begin`; say whether there was room."""
         return self.intake.end(NOT_BEGUN, record)

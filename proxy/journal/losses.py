@@ -7,9 +7,10 @@ Theory of operation. Each reason has a count, which survives a kill:
   was in use. The rest is for known callers: strangers can send a hundred tool calls at once.
 - *Unprotected.* A call began without a slot. It is counted while it is in flight, because only a
   kill, or a stop that does not wait for it, loses its record.
+- *Unreadable.* A message of the Hub could not be read. It may have been a tool call.
 
-A gap reports the first and the last as soon as there is room for it. Records beyond the share are
-reported together every GATHER_SECONDS: a gap for each would take the room that they must not have.
+A gap reports each as soon as there is room for it. Records beyond the share are reported together
+every GATHER_SECONDS: a gap for each would take the room that they must not have.
 """
 
 import time
@@ -28,6 +29,7 @@ from proxy.journal.ring_header import Count, Counted
 FULL: Final = "journal_full"
 BEYOND_SHARE: Final = "unknown_callers"
 UNPROTECTED: Final = "unprotected"
+UNREADABLE: Final = "unreadable"
 KNOWN_WITHOUT_SLOT: Final = -1
 STRANGER_WITHOUT_SLOT: Final = -2
 """Stand for the slot of a call that found none. A call that was not begun has NOT_BEGUN."""
@@ -113,6 +115,10 @@ class Losses:
             ring.beyond_share.add(_now_us())
         return not has_room
 
+    def miss(self) -> None:
+        """Count a message that may have been a tool call, and could not be read."""
+        self._ring.unreadable.add(_now_us())
+
     def refuse(self) -> None:
         """Count a record for which there is no room."""
         self._ring.refusals.add(_now_us())
@@ -137,6 +143,7 @@ class Losses:
         yield self._ring.refusals, FULL
         yield self._ring.unprotected, UNPROTECTED
         yield self._ring.beyond_share, BEYOND_SHARE
+        yield self._ring.unreadable, UNREADABLE
 
     def _gap(self, counted: Counted, reason: str) -> Gap:
         return Gap(

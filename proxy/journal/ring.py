@@ -37,6 +37,7 @@ from proxy.journal.ring_header import (
     SIZE,
     STRANGERS_IN_FLIGHT,
     UNPROTECTED,
+    UNREADABLE,
     WRITTEN,
     Beginning,
     Count,
@@ -68,6 +69,8 @@ class Ring:
         self.known_in_flight = Count(counters, KNOWN_IN_FLIGHT)
         self.strangers_in_flight = Count(counters, STRANGERS_IN_FLIGHT)
         """Calls without a slot that have begun and not ended."""
+        self.unreadable = Count(counters, UNREADABLE)
+        """Messages that may have been tool calls."""
 
     @classmethod
     def create(cls, path: Path | None, size: int, beginning: Beginning) -> "Ring":

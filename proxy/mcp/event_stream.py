@@ -9,6 +9,7 @@ _DATA: Final = b"data:"
 _MARK: Final = b"\xef\xbb\xbf"
 """The byte order mark that a stream may begin with."""
 _LINE_END: Final = re.compile(rb"\r\n?|\n")
+_EMPTY_LINES: Final = re.compile(rb"[\r\n]*+")
 
 
 class EventStream:
@@ -22,6 +23,8 @@ class EventStream:
         self._may_be_mark = True
         self.has_ids = False
         """Whether events have ids, by which a client can resume the stream."""
+        self.unreadable = 0
+        """Events whose data could not be read."""
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
@@ -33,7 +36,10 @@ class EventStream:
             at = end.end() if end else len(data)
             self._take(part)
             if end:
+                is_empty = not self._begin
                 self._end_line()
+                if is_empty:  # further empty lines end no event
+                    at = _end_of_empty_lines(data, at)
 
     def _take(self, part: bytes) -> None:
         if self._is_data is None:
@@ -51,6 +57,12 @@ class EventStream:
             self._reader.feed(b"\n")
         elif not self._begin:
             # An empty line ends the event. The next one is read even if this one was invalid.
+            self.unreadable += self._reader.trouble is not None
             self._reader.reset()
         self.has_ids |= self._begin.startswith(b"id:")
         self._begin, self._is_data, self._may_be_mark = b"", None, False
+
+
+def _end_of_empty_lines(data: bytes, at: int) -> int:
+    found = _EMPTY_LINES.match(data, at)
+    return found.end() if found else at

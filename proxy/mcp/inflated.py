@@ -1,4 +1,8 @@
-"""Inflates a copy of compressed content. Pure; holds one piece at most."""
+"""Inflates a copy of compressed content. Pure; holds one piece at most.
+
+The event loop waits meanwhile, so content may inflate to FREE_BYTES and MAX_RATIO times its size.
+Beyond that it is read no further.
+"""
 
 import zlib
 from typing import Final
@@ -7,6 +11,8 @@ from proxy.http.framing import Payload
 
 INFLATABLE: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 """The supported content codings (RFC 9110, section 8.4.1)."""
+FREE_BYTES: Final = 1_048_576
+MAX_RATIO: Final = 32
 _PIECE_BYTES: Final = 65_536
 _EITHER_WRAPPER: Final = 32 + zlib.MAX_WBITS
 _NO_WRAPPER: Final = -zlib.MAX_WBITS
@@ -15,7 +21,7 @@ _WRAPPER_BYTES: Final = 2
 
 
 class Inflated:
-    """Hands the content on, inflated, in pieces of bounded size. Invalid data ends it silently.
+    """Hands the content on, inflated, in pieces of bounded size. Invalid data sets `is_broken`.
 
     Some servers send `deflate` without the zlib wrapper, and clients read it: so does this.
     """
@@ -25,10 +31,13 @@ class Inflated:
         self._is_deflate = coding == b"deflate"
         self._begin = b""  # of deflate, until it is known whether it has a wrapper
         self._inflater = None if self._is_deflate else zlib.decompressobj(_EITHER_WRAPPER)
-        self._is_broken = False
+        self._room = FREE_BYTES
+        self.is_broken = False
+        """Nothing more is handed on."""
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
+        self._room += MAX_RATIO * len(data)
         if self._inflater is None:
             self._begin += data
             if len(self._begin) < _WRAPPER_BYTES:
@@ -37,7 +46,7 @@ class Inflated:
             self._inflater = zlib.decompressobj(wrapper)
             data, self._begin = self._begin, b""
         inflater = self._inflater
-        while data and not self._is_broken:
+        while data and not self.is_broken:
             if inflater.eof:
                 if self._is_deflate:
                     return
@@ -46,8 +55,10 @@ class Inflated:
             try:
                 piece = inflater.decompress(data, _PIECE_BYTES)
             except zlib.error:
-                self._is_broken = True
+                self.is_broken = True
                 return
+            self._room -= len(piece)
+            self.is_broken = self._room < 0
             data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
             self._receive(piece)
 

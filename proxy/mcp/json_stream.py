@@ -5,12 +5,22 @@ the data and a position, and returns the position that it reached. Data may be c
 each state can stop at the end of the data and go on with the next piece. Everything that is not
 wanted is skipped by a regular expression, whatever its size: a tool call with 100 MB of arguments
 costs no memory here.
+
+Before a piece is read, `Escapes` overwrites each escaped quote and backslash in a copy of it. In
+that copy each quote begins or ends a string. Values are taken from the piece itself.
+
+The event loop waits while a piece is read, so each document has a budget. A byte adds one unit.
+Quotes, brackets and steps of the state machine cost units. Ordinary JSON costs less than it adds.
+A document that uses its budget up, or nests too deeply, is read no further.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from typing import Final
+
+from proxy.mcp.escapes import Escapes
 
 Path = tuple[str, ...]
 Scalar = str | int | float | bool | None
@@ -23,19 +33,46 @@ MAX_STRING_BYTES: Final = 16_384
 """The rest of a longer string is dropped."""
 MAX_VALUES: Final = 64
 """A bound for hostile messages: with `ANY`, each key of a message could add values."""
+FREE_UNITS: Final = 65_536
+"""What a document may cost, whatever its size: a batch of 100 tool calls costs less."""
+STEP_UNITS: Final = 64
+SKIPPING_STEP_UNITS: Final = 16
+QUOTE_UNITS: Final = 2
+BRACKET_UNITS: Final = 4
+MAX_DEPTH: Final = 512
+"""Of containers that are skipped."""
+_COUNTED_BYTES: Final = 64
+"""In a shorter piece, quotes and brackets cost less than to count them."""
 _MAX_KEY_BYTES: Final = 256
 _MAX_LITERAL_BYTES: Final = 64
 
 _OPENING: Final = frozenset({b"{", b"["})
 # A top-level array is a batch: its elements are read like objects that follow one another. Some
 # parsers ignore a byte order mark (RFC 8259, section 8.1), so it must not hide an object.
-_AROUND_OBJECTS: Final = frozenset({b"[", b"]", b",", b"\xef", b"\xbb", b"\xbf"})
-_SPACE: Final = re.compile(rb"[ \t\r\n]*")
-_LITERAL: Final = re.compile(rb"[-+.0-9A-Za-z]*")
-_IN_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-"""The content of a string, up to the closing quote or an incomplete escape."""
-_FLAT: Final = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-"""The content of a container up to the next bracket outside a string, or an incomplete string."""
+_AROUND_OBJECTS: Final = re.compile(rb"[ \t\r\n\[\],\xef\xbb\xbf]*+")
+_SPACE: Final = re.compile(rb"[ \t\r\n]*+")
+_LITERAL: Final = re.compile(rb"[-+.0-9A-Za-z]*+")
+_MEMBER: Final = re.compile(
+    rb'[ \t\r\n,]*+"([^"\\]{0,%d}+)"[ \t\r\n]*+:[ \t\r\n]*+'
+    rb'(?:"([^"]*+)"|([-+.0-9A-Za-z]++)(?=[ \t\r\n,}])|(?=[{\[]))' % _MAX_KEY_BYTES
+)
+"""A key without escapes and its value, a scalar; or the key and the beginning of a container."""
+_LEVELS: Final = 4
+_FLAT: Final = re.compile(
+    rb'(?:[^"{}\[\]]++|"[^"]*+"'
+    + rb'|[{\[](?:[^"{}\[\]]++|"[^"]*+"' * _LEVELS
+    + rb")*+[}\]]" * _LEVELS
+    + rb")*+"
+)
+"""The content of a container up to its end, a container that nests deeper than _LEVELS, or an
+incomplete string."""
+
+
+class Trouble(Enum):
+    """Why a document is not read to its end."""
+
+    INVALID = auto()
+    TOO_COSTLY = auto()
 
 
 class WantedPaths:
@@ -61,8 +98,8 @@ class WantedPaths:
 class JsonStream:
     """Calls back with the wanted values of each object at top level, or in a top-level array.
 
-    Of several equal keys the last one counts, as in JSON parsers. Invalid JSON ends the reading
-    until `reset`, and sets `is_broken`.
+    Of several equal keys the last one counts, as in JSON parsers. Invalid JSON, and a document
+    that costs too much, end the reading until `reset`, and set `trouble`.
     """
 
     def __init__(self, wanted: frozenset[Path], found: Callable[[Values], None]) -> None:
@@ -74,35 +111,45 @@ class JsonStream:
     def reset(self) -> None:
         """Start again: what follows is another document."""
         self._state: Callable[[bytes, int], int] = self._value
-        self._after_string: Callable[[bytes], None] = self._string_is
         self._open: list[Path] = []  # the objects around the position, outermost first
         self._values: dict[Path, Scalar] = {}
         self._key: str = ""
         self._text = bytearray()
+        self._piece = b""
         self._depth = 0
-        self._is_escaped = False
-        self.is_broken = False
+        self._escapes = Escapes()
+        self._units = FREE_UNITS
+        self.trouble: Trouble | None = None
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
-        at = 0
+        if self.trouble is not None:
+            return
+        readable = self._escapes.overwritten(data)
+        self._piece, at = data, 0
+        # The first step costs nothing: data cut into single bytes is no document's fault.
+        self._units += len(data) + STEP_UNITS - _structure_units(readable)
         try:
-            while at < len(data) and not self.is_broken:
-                at = self._state(data, at)
+            while at < len(data) and self.trouble is None:
+                if self._units < 0:
+                    self.trouble = Trouble.TOO_COSTLY
+                    break
+                self._units -= STEP_UNITS
+                at = self._state(readable, at)
         except ValueError:
-            self.is_broken = True
+            self.trouble = Trouble.INVALID
+        self._piece = b""
 
     # The states: each reads from a position and returns the position that it reached.
 
     def _value(self, data: bytes, at: int) -> int:
-        at = _after_space(data, at)
+        at = _end_of(_SPACE if self._open else _AROUND_OBJECTS, data, at)
         if at == len(data):
             return at
         byte = data[at : at + 1]
-        if not self._open and byte in _AROUND_OBJECTS:
-            return at + 1
         if byte == b'"':
-            self._begin_string(self._string_is)
+            self._text.clear()
+            self._state = self._string
             return at + 1
         if byte in _OPENING:
             return self._container(byte, at)
@@ -123,17 +170,37 @@ class JsonStream:
         return at
 
     def _key_or_end(self, data: bytes, at: int) -> int:
+        if found := _MEMBER.match(data, at):
+            return self._member(found)
         at = _after_space(data, at)
         if at == len(data):
             return at
         byte = data[at : at + 1]
         if byte == b'"':
-            self._begin_string(self._key_is)
+            self._text.clear()
+            self._state = self._key_string
         elif byte == b"}":
             self._object_ends()
         elif byte != b",":
             raise ValueError("no key")
         return at + 1
+
+    def _member(self, found: re.Match[bytes]) -> int:
+        """Take a key, with its value if that is a scalar."""
+        self._key_is(self._piece[found.start(1) : found.end(1)])
+        group = found.lastindex
+        if group == 1:
+            self._state = self._value
+            return found.end()
+        is_wanted = self._wanted.include(self._path())
+        start, end = found.span(group or 0)
+        if not is_wanted:
+            self._value_is(None)
+        elif group == 2:  # noqa: PLR2004  the group of _MEMBER that is a string
+            self._value_is(_decoded(self._piece[start : min(end, start + MAX_STRING_BYTES)]))
+        else:
+            self._value_is(_literal(found[3]))
+        return found.end()
 
     def _colon(self, data: bytes, at: int) -> int:
         at = _after_space(data, at)
@@ -144,73 +211,73 @@ class JsonStream:
 
     def _literal(self, data: bytes, at: int) -> int:
         end = _end_of(_LITERAL, data, at)
-        self._hold(data[at:end])
+        self._hold(at, end)
         if end < len(data):
-            # JSON does not bound the length of a number; one that long is not wanted.
-            is_short = len(self._text) <= _MAX_LITERAL_BYTES
-            self._value_is(json.loads(self._text) if is_short else None)
+            self._value_is(_literal(self._text))
         return end
 
     def _string(self, data: bytes, at: int) -> int:
-        """Read a string up to its end or the end of *data*."""
-        if self._is_escaped:
-            self._is_escaped = False
-            self._hold(data[at : at + 1])
-            return at + 1
-        end = _end_of(_IN_STRING, data, at)
-        self._hold(data[at:end])
+        end = self._end_of_string(data, at)
         if end < len(data):
-            if data[end : end + 1] == b'"':
-                self._after_string(bytes(self._text))
-            else:
-                self._is_escaped = True
-                self._hold(b"\\")
+            raw = bytes(self._text)
+            self._value_is(_decoded(raw) if self._wanted.include(self._path()) else None)
+        return end + 1
+
+    def _key_string(self, data: bytes, at: int) -> int:
+        end = self._end_of_string(data, at)
+        if end < len(data):
+            self._key_is(bytes(self._text))
+            self._state = self._colon
+        return end + 1
+
+    def _skipped_string(self, data: bytes, at: int) -> int:
+        end = data.find(b'"', at)
+        if end < 0:
+            return len(data)
+        self._state = self._skipped
         return end + 1
 
     def _skipped(self, data: bytes, at: int) -> int:
-        """Skip a container. `_string` reads a string in it that goes beyond *data*."""
-        while (at := _end_of(_FLAT, data, at)) < len(data):
-            byte = data[at : at + 1]
-            at += 1
-            if byte == b'"':
-                self._begin_string(self._skipped_string_is)
-                return at
+        """Skip a container, one bracket at a time where it is deeply nested."""
+        self._units += STEP_UNITS - SKIPPING_STEP_UNITS
+        at = _end_of(_FLAT if self._depth else _SPACE, data, at)
+        if at == len(data):
+            return at
+        byte = data[at : at + 1]
+        if byte == b'"':
+            self._state = self._skipped_string
+        else:
             self._depth += 1 if byte in _OPENING else -1
             if self._depth == 0:
                 self._state = self._key_or_end
-                return at
-        return at
-
-    def _skipped_string_is(self, _raw: bytes) -> None:
-        self._state = self._skipped
+            elif self._depth > MAX_DEPTH:
+                self.trouble = Trouble.TOO_COSTLY
+        return at + 1
 
     # What the states do with what they have read
 
     def _path(self) -> Path:
         return (*self._open[-1], self._key) if self._open else ()
 
-    def _begin_string(self, after: Callable[[bytes], None]) -> None:
-        self._text.clear()
-        self._after_string = after
-        self._state = self._string
+    def _end_of_string(self, data: bytes, at: int) -> int:
+        """Hold the string that goes on at *at*; return where it or *data* ends."""
+        end = data.find(b'"', at)
+        if end < 0:
+            end = len(data)
+        self._hold(at, end)
+        return end
 
-    def _hold(self, data: bytes) -> None:
+    def _hold(self, at: int, end: int) -> None:
         room = MAX_STRING_BYTES - len(self._text)
         if room > 0:
-            self._text += data[:room]
+            self._text += self._piece[at : min(end, at + room)]
 
     def _key_is(self, raw: bytes) -> None:
         self._key = _decoded(raw) if len(raw) <= _MAX_KEY_BYTES else ""
-        self._forget(self._path())
-        self._state = self._colon
-
-    def _forget(self, path: Path) -> None:
-        """Forget the values of an earlier key of the same name."""
+        path = self._path()
+        # An earlier key of the same name counts no more.
         for known in [known for known in self._values if known[: len(path)] == path]:
             del self._values[known]
-
-    def _string_is(self, raw: bytes) -> None:
-        self._value_is(_decoded(raw) if self._wanted.include(self._path()) else None)
 
     def _value_is(self, value: Scalar) -> None:
         if self._open and self._wanted.include(self._path()):
@@ -229,6 +296,14 @@ class JsonStream:
             self._state = self._key_or_end
 
 
+def _structure_units(data: bytes) -> int:
+    """Return what the quotes and brackets in *data* cost."""
+    if len(data) < _COUNTED_BYTES:
+        return 0
+    brackets = data.count(b"{") + data.count(b"[")
+    return QUOTE_UNITS * data.count(b'"') + BRACKET_UNITS * brackets
+
+
 def _after_space(data: bytes, at: int) -> int:
     return _end_of(_SPACE, data, at)
 
@@ -237,6 +312,15 @@ def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
     """Return where *pattern*, which also matches the empty string, stops matching."""
     found = pattern.match(data, at)
     return found.end() if found else at
+
+
+def _literal(raw: bytes | bytearray) -> Scalar:
+    """Return a number, true, false or null; None if it is longer than any that is wanted.
+
+    JSON does not bound the length of a number. Raises ValueError if it is no literal.
+    """
+    value: Scalar = json.loads(raw) if len(raw) <= _MAX_LITERAL_BYTES else None
+    return value
 
 
 def _decoded(raw: bytes) -> str:

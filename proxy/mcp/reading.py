@@ -19,8 +19,9 @@ class ResponseReading:
 
     def __init__(self, head: ResponseHead, found: Callable[[Values], None]) -> None:
         """Call *found* with each message in the content of the response with *head*."""
-        messages = JsonStream(RESPONSE_PATHS, found)
+        self._messages = messages = JsonStream(RESPONSE_PATHS, found)
         self._events = EventStream(messages) if head.is_event_stream else None
+        self._inflated: list[Inflated] = []
         read = self._events.feed if self._events else messages.feed
         self.feed: Payload | None = read
         """Takes the content; None if its content coding is not supported."""
@@ -29,8 +30,15 @@ class ResponseReading:
             self.feed = None
             return
         for coding in codings:  # in the order in which they were applied: the last is undone first
-            read = Inflated(coding, read).feed
+            self._inflated.append(Inflated(coding, read))
+            read = self._inflated[-1].feed
         self.feed = read
+
+    @property
+    def unreadable(self) -> int:
+        """How many messages, or parts of the content, could not be read."""
+        events = self._events.unreadable if self._events else self._messages.trouble is not None
+        return events + sum(inflated.is_broken for inflated in self._inflated)
 
     @property
     def may_be_resumed(self) -> bool:

@@ -8,6 +8,7 @@ its JSON-RPC requests, so an id alone proves nothing.
 import asyncio
 from typing import Final, Protocol
 
+from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.messages import JsonRpcId, ToolResponse
 
 MAX_LEFT: Final = 1_000
@@ -36,20 +37,20 @@ class Sessions:
     """The tool calls of all sessions that have not ended."""
 
     def __init__(self) -> None:
-        self._open: dict[SessionKey, list[SessionCall]] = {}
+        self._open = CallsByKey[tuple[SessionKey, JsonRpcId | None], SessionCall]()
         self._left: dict[SessionCall, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         """Return how many tool calls are known."""
-        return sum(map(len, self._open.values()))
+        return len(self._open)
 
     def add(self, key: SessionKey, call: SessionCall) -> None:
         """Make *call* findable."""
-        self._open.setdefault(key, []).append(call)
+        self._open.add((key, call.rpc_id), call)
 
     def find(self, key: SessionKey, rpc_id: JsonRpcId | None) -> SessionCall | None:
         """Return the oldest tool call of the session *key* with that id, or None."""
-        return next((call for call in self._open.get(key, ()) if call.rpc_id == rpc_id), None)
+        return self._open.find((key, rpc_id))
 
     def leave(self, call: SessionCall) -> None:
         """Note that the stream of *call* has ended, and that its response may still be fetched."""
@@ -58,10 +59,8 @@ class Sessions:
         loop = asyncio.get_running_loop()
         self._left[call] = loop.call_later(LEFT_SECONDS, call.give_up)
 
-    def remove(self, key: SessionKey, call: SessionCall) -> None:
+    def remove(self, call: SessionCall) -> None:
         """Forget *call*, which has ended."""
-        self._open[key].remove(call)
-        if not self._open[key]:
-            del self._open[key]
+        self._open.remove(call)
         if timer := self._left.pop(call, None):
             timer.cancel()

@@ -35,6 +35,9 @@ class InvocationRecorder(Protocol):
     def end(self, slot: int, record: Kept, share: Share) -> bool:
         """Keep *record* instead of what `begin` kept in *slot*; return whether there was room."""
 
+    def miss(self) -> None:
+        """Report in a gap that a tool call may be missing: a message could not be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -116,7 +119,7 @@ class OpenToolCall:
         self.has_ended = True
         self._calls.in_flight.remove(self._in_flight)
         if self._source.session is not None:
-            self._calls.sessions.remove((self._source.key, self._source.session), self)
+            self._calls.sessions.remove(self)
         duration_ms = (ended - self._started) * 1_000
         records = self._records(response, duration_ms)
         for slot, record in zip(self._slots, records, strict=True):

@@ -3,9 +3,10 @@
 Theory of operation. Both bodies pass unchanged; the exchange reads a copy of each piece.
 
 - *Request.* Each `tools/call` in the request's body opens a tool call. It is opened before the
-  piece is forwarded, so that a kill cannot lose it. If the body cannot be read, the tool that the
-  head names (`Mcp-Name`) is opened instead. A `notifications/cancelled` ends a tool call of the
-  same session.
+  piece is forwarded, so that a kill cannot lose it. If the body is invalid, the tool that the
+  head names (`Mcp-Name`) is opened instead. If the body costs too much to read, that tool or
+  UNREADABLE is opened, because the server may run what was not read. A
+  `notifications/cancelled` ends a tool call of the same session.
 - *Response.* Each JSON-RPC response in the response's body ends the tool call with its id.
 - *End.* A tool call that is still open is recorded by how the exchange ended. An event stream
   with ids is an exception: the client may resume it (`Resumption`), so its tool calls are left to
@@ -21,7 +22,8 @@ from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
-from proxy.mcp.json_stream import JsonStream, Values
+from proxy.mcp.by_id import CallsByKey
+from proxy.mcp.json_stream import JsonStream, Trouble, Values
 from proxy.mcp.messages import (
     REQUEST_PATHS,
     JsonRpcId,
@@ -40,6 +42,8 @@ MODERN: Final = b"2026-07-28"
 """From this version on `Mcp-Name` names the tool. Versions are dates, so they compare as text."""
 MAX_TOOL_CALLS: Final = 100
 """In one request, which before MCP 2025-06-18 could be a batch. More are only counted."""
+UNREADABLE: Final = "(unreadable)"
+"""Stands for the tools in a body that costs too much to read. No tool may have this name."""
 _FIRST_ERROR: Final = 400
 
 
@@ -55,7 +59,7 @@ class McpExchange(Exchange):
         self._tally = tally
         self._named = _named_by_head(head)
         self._request = JsonStream(REQUEST_PATHS, self._message_sent)
-        self._open: list[OpenToolCall] = []
+        self._open = CallsByKey[JsonRpcId | None, OpenToolCall]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
         self._has_ended = False
@@ -66,12 +70,16 @@ class McpExchange(Exchange):
         The body is read as JSON whatever its `Content-Encoding` says: a client may claim a coding
         falsely, and a server that ignores the field would then run a tool that was not recorded.
         """
-        was_broken = self._request.is_broken
+        before = self._request.trouble
         self._request.feed(data)
-        if self._request.is_broken and not was_broken:
-            self._tally.oddities["mcp_request_unreadable"] += 1
-            if self._named is not None and not self._open:
-                self._begin_call(ToolCall(self._named, rpc_id=None))
+        trouble = self._request.trouble
+        if trouble is before:
+            return
+        self._tally.oddities["mcp_request_unreadable"] += 1
+        if trouble is Trouble.TOO_COSTLY:
+            self._begin_call(ToolCall(self._named or UNREADABLE, rpc_id=None))
+        elif self._named is not None and not self._open:
+            self._begin_call(ToolCall(self._named, rpc_id=None))
 
     def response_opened(self, head: ResponseHead) -> Payload | None:
         """Return the reader of the response's content; None if no tool call is open."""
@@ -87,6 +95,8 @@ class McpExchange(Exchange):
         if outcome is Outcome.STREAMING or self._has_ended:
             return
         self._has_ended = True
+        if self._reading is not None and self._reading.unreadable:
+            self._tally.oddities["mcp_response_unreadable"] += self._reading.unreadable
         may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
         for call in self._open:
             if may_resume and not call.has_ended:
@@ -130,7 +140,8 @@ class McpExchange(Exchange):
         trace_id = said.traceparent and trace_id_of(said.traceparent)
         if trace_id:
             source = replace(source, theirs=source.theirs | {trace_id})
-        self._open.append(self._calls.begin(said, source))
+        call = self._calls.begin(said, source)
+        self._open.add(call.rpc_id, call)
 
     def _message_received(self, values: Values) -> None:
         response = tool_response_of(values)
@@ -138,12 +149,13 @@ class McpExchange(Exchange):
             return
         if self._status >= _FIRST_ERROR:
             response = replace(response, status=self._status)
-        for call in self._open:
+        calls = self._open.find_all(response.rpc_id)
+        if not calls and len(self._open) == 1:
             # If only one side has an id, it is the response to the only tool call: an error about
             # an unreadable request has no id, and an unreadable tool call has none either.
-            is_only_one = len(self._open) == 1 and None in {call.rpc_id, response.rpc_id}
-            if call.rpc_id == response.rpc_id or is_only_one:
-                call.end(response)
+            calls = [call for call in self._open if None in {call.rpc_id, response.rpc_id}]
+        for call in calls:
+            call.end(response)
 
 
 def _named_by_head(head: RequestHead) -> str | None:

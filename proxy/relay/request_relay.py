@@ -155,6 +155,7 @@ class RequestRelay:
         """Pass on that the client sends nothing more through a tunnel, but still listens."""
         self._pass_on_the_rest()
         if self.response is not None:
+            self.response.exchange.request_ended()
             self.response.connection.end_sending()
 
     def give_up(self, outcome: Outcome, status: int, *, after_sent: bool) -> None:
@@ -187,6 +188,8 @@ class RequestRelay:
     def switch(self) -> None:
         """Pass on whatever the client sends from now on, as it is."""
         self.body, self._is_chunked = BodyUntilClose(), False
+        if self.response is not None:  # a 101 may come before the end of the request
+            self.response.connection.request_was_sent()
         self._client.enter(State.TUNNEL)
         # Not at once: the upstream's 101 comes first.
         asyncio.get_running_loop().call_soon(self._client.go_on)

@@ -42,6 +42,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._deadline = Deadline(response_timeout_seconds, self._give_up)
         self._exchanges = 0
         self._request_is_sent = False
+        self._has_said_end = False
 
     # One exchange
 
@@ -68,7 +69,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def is_reusable(self) -> bool:
         """Say whether another exchange may begin: the last one was complete on both sides."""
-        is_free = self.is_open and not self._reader.is_reading
+        is_free = self.is_open and not self._flow.is_closing and not self._reader.is_reading
         return is_free and self._request_is_sent and self._reader.keeps_alive
 
     def pause(self) -> None:
@@ -96,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         the end when the connection is lost, as of any other.
         """
         if self.is_open and not self._flow.end():
+            self._has_said_end = True  # what is lost by this end is the client's wish
             self._flow.transport.close()
 
     def close(self) -> None:
@@ -130,9 +132,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(UpstreamBrokeOffError(str(error)))
             return
         if has_ended:
-            self._end_exchange()
+            self._finish()
         elif reader.body is not None and self._request_is_sent:
             self._deadline.clear()
+
+    def eof_received(self) -> None:
+        """Learn that the upstream ends its stream; over TLS, by a close_notify.
+
+        RFC 8446 section 6.1: without that alert the stream may have been truncated. The TLS layer
+        then reports that the connection is lost, and no end.
+        """
+        self._has_said_end = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the sink, unless the response was complete."""
@@ -141,7 +151,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.data_received(rest)  # a response that came before the end of the request
         self._deadline.end()
         body = self._reader.body
-        if body is not None and body.ends_at_close and exc is None:
+        if body is not None and body.ends_at_close and exc is None and self._has_said_end:
             if sink := self._finish():
                 sink.ended()
         elif body is not None:
@@ -172,13 +182,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Its end
 
-    def _end_exchange(self) -> None:
-        self._deadline.clear()
-        self.resume()
-
     def _finish(self) -> ResponseSink | None:
         sink = self._reader.finish()
-        self._end_exchange()
+        self._deadline.clear()
+        self.resume()
         return sink
 
     def _fail(self, error: UpstreamError) -> None:

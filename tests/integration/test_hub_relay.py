@@ -20,14 +20,20 @@ class Hub:
         self.requests: list[web.Request] = []
         self.tunnel: asyncio.Future[web.WebSocketResponse] = asyncio.Future()
         self.heard: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
+        self.may_end = asyncio.Event()
+        self.may_end.set()
 
     async def open_tunnel(self, request):
         self.requests.append(request)
-        socket = web.WebSocketResponse(protocols=["podwarden-tunnel"], autoping=True)
+        socket = web.WebSocketResponse(
+            protocols=["podwarden-tunnel"], autoclose=False, max_msg_size=0
+        )
         await socket.prepare(request)
         self.tunnel.set_result(socket)
         async for message in socket:
             self.heard.put_nowait(message)
+        await self.may_end.wait()
+        await socket.close()
         self.heard.put_nowait(aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, socket.close_code, ""))
         return socket
 
@@ -180,3 +186,43 @@ async def test_an_invocation_is_kept_beside_the_entry(sidecar, hub, podwarden, s
     [row] = rows
     assert (row["id"], row["tool"]) == (record.invocation_id, "list_clusters")
     assert (row["outcome"], row["origin"]) == (ToolOutcome.TOOL_ERROR, Origin.HUB)
+
+
+async def test_after_a_large_response_the_tunnel_is_still_read(sidecar, hub, podwarden, store):
+    await ask(hub, podwarden, tool_call(1))
+    await podwarden.send_str(
+        json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"text": "a" * 3_000_000}})
+    )
+    await ask(hub, podwarden, tool_call(2))
+    await podwarden.send_bytes(b'{"jsonrpc":"2.0","id":2,"result":{}}')
+
+    records = await recorded(store, 2)
+    assert {record.status_code for record in records} == {200}
+
+
+async def test_a_message_that_costs_too_much_is_a_gap_and_the_next_one_is_read(
+    sidecar, hub, podwarden, store
+):
+    costly = {"x": json.loads("[" * 900 + "]" * 900), **tool_call(1)}
+    await ask(hub, podwarden, costly)
+    await ask(hub, podwarden, tool_call(2))
+    await answer(hub, podwarden, {"jsonrpc": "2.0", "id": 2, "result": {}})
+
+    [record] = await recorded(store, 1)
+    assert record.status_code == 200
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (gaps := await store.gaps()):
+            await asyncio.sleep(0.01)
+    assert [(gap.reason, gap.count) for gap in gaps] == [("unreadable", 1)]
+
+
+async def test_tool_calls_end_when_podwarden_closes_whatever_the_hub_does(
+    sidecar, hub, podwarden, store
+):
+    await ask(hub, podwarden, tool_call(1))
+    hub.may_end.clear()
+    await podwarden.send_frame(b"", aiohttp.WSMsgType.CLOSE)
+
+    [record] = await recorded(store, 1)
+    assert record.status_code == 499
+    hub.may_end.set()

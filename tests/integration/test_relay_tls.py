@@ -12,7 +12,13 @@ from tests.neighbours.certificates import LOOPBACK, self_signed
 from tests.neighbours.client import Client, connected
 from tests.neighbours.corpus import request, sized
 from tests.neighbours.sidecar import serving_sidecar
-from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
+from tests.neighbours.upstream import (
+    Behaviour,
+    Call,
+    Upstream,
+    running_upstream,
+    switching_to_echo,
+)
 
 ELSEWHERE = x509.DNSName("elsewhere.test")
 
@@ -96,3 +102,37 @@ async def test_a_certificate_for_another_name_is_502(tmp_path: Path) -> None:
     ):
         assert (await client.ask(request(b"GET /"))).status == 502
         assert upstream.calls == []
+
+
+def until_close(*, ends_well: bool) -> Behaviour:
+    """Answer with a body that ends with the connection: by a close_notify, or cut off."""
+
+    async def behave(call: Call) -> None:
+        await call.read_body()
+        await call.send(b"HTTP/1.1 200 OK\r\n\r\nas far as it goes")
+        if ends_well:
+            call.close()
+        else:
+            call.writer.transport.abort()
+
+    return behave
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+async def test_a_body_until_close_is_complete_only_with_a_close_notify(
+    secure_upstream: Upstream,
+    certificate: tuple[ssl.SSLContext, Path],
+    *,
+    ends_well: bool,
+) -> None:
+    secure_upstream.plan(until_close(ends_well=ends_well))
+    async with (
+        serving_sidecar(secure_upstream.url, upstream_ca_file=certificate[1]) as sidecar,
+        connected(sidecar.port) as client,
+    ):
+        await client.send(request(b"GET /"))
+        if ends_well:
+            assert (await client.answer()).content == b"as far as it goes"
+        else:
+            with pytest.raises(ConnectionResetError):
+                await client.reader.read(-1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.hub.frames import FrameReader
+from proxy.hub.frames import MAX_INFLATED_BYTES, FrameReader
 
 TEXT, BINARY, CONTINUATION, PING = 1, 2, 0, 9
 texts = st.lists(st.binary(max_size=400), max_size=5)
@@ -18,7 +18,9 @@ class Messages:
 
     def __init__(self):
         self.all: list[bytes] = []
-        self.gave_up = 0
+        self.lost_context = 0
+        self.not_read = 0
+        self.was_closed = 0
         self._parts: list[bytes] = []
 
     def feed(self, data):
@@ -28,8 +30,15 @@ class Messages:
         self.all.append(b"".join(self._parts))
         self._parts = []
 
-    def give_up(self):
-        self.gave_up += 1
+    def unread(self):
+        self._parts = []
+        self.not_read += 1
+
+    def context_lost(self):
+        self.lost_context += 1
+
+    def closed(self):
+        self.was_closed += 1
 
 
 def frame(opcode, payload, *, final=True, masked=False, compressed=False):
@@ -49,7 +58,7 @@ def frame(opcode, payload, *, final=True, masked=False, compressed=False):
 
 def read(wire, cuts=(), *, keeps_context=True):
     messages = Messages()
-    reader = FrameReader(messages, keeps_context=keeps_context, gave_up=messages.give_up)
+    reader = FrameReader(messages, keeps_context=keeps_context)
     at = sorted({cut % (len(wire) + 1) for cut in cuts} | {0, len(wire)})
     for start, end in pairwise(at):
         reader.feed(wire[start:end])
@@ -74,8 +83,8 @@ def test_a_message_in_several_frames_is_one_even_with_a_ping_between(text, at, c
     assert read(wire, cuts).all == [text]
 
 
-def test_binary_messages_are_passed_over():
-    assert read(frame(BINARY, b"abc") + frame(TEXT, b"def")).all == [b"def"]
+def test_binary_messages_are_read_like_text():
+    assert read(frame(BINARY, b"abc") + frame(TEXT, b"def")).all == [b"abc", b"def"]
 
 
 def test_long_messages_are_read():
@@ -91,23 +100,55 @@ def test_compressed_messages_are_inflated_one_building_on_another_or_not(keeps_c
         deflated = deflater.compress(text) + deflater.flush(zlib.Z_SYNC_FLUSH)
         wire += frame(opcode, deflated.removesuffix(b"\x00\x00\xff\xff"), compressed=True)
 
-    assert read(wire, [3, 9], keeps_context=keeps_context).all == [b"hello hello", b"hello again"]
+    assert read(wire, [3, 9], keeps_context=keeps_context).all == [
+        b"hello hello",
+        b"hello",
+        b"hello again",
+    ]
+
+
+NOT_DEFLATED = frame(TEXT, b"not deflated", compressed=True)
+BOMB = frame(TEXT, zlib.compress(b"a" * (MAX_INFLATED_BYTES + 1), wbits=-15), compressed=True)
+
+
+@pytest.mark.parametrize("wire", [NOT_DEFLATED, BOMB], ids=["not deflated", "a bomb"])
+def test_without_the_context_uncompressed_messages_alone_are_read_and_others_counted(wire):
+    unknown = frame(TEXT, zlib.compress(b"refers to the first", wbits=-15), compressed=True)
+
+    messages = read(wire + frame(TEXT, b"later") + unknown)
+
+    assert (messages.lost_context, messages.not_read, messages.all) == (1, 2, [b"later"])
 
 
 @pytest.mark.parametrize(
     "wire",
-    [
-        frame(3, b"an opcode that nobody knows"),
-        frame(TEXT, b"not deflated", compressed=True),
-        frame(TEXT, zlib.compress(b"a" * 40_000_000, wbits=-15), compressed=True),
-    ],
-    ids=["opcode", "not deflated", "a bomb"],
+    [NOT_DEFLATED, BOMB, frame(3, b"an opcode without a meaning")],
+    ids=["not deflated", "a bomb", "opcode"],
 )
-def test_what_is_not_understood_ends_the_watching_once(wire):
-    messages = read(wire + frame(TEXT, b"later"))
+def test_a_message_that_others_do_not_refer_to_is_the_only_one_that_is_not_read(wire):
+    later = frame(TEXT, zlib.compress(b"later", wbits=-15), compressed=True)
 
-    assert messages.gave_up == 1
-    assert b"later" not in messages.all
+    messages = read(wire + later, keeps_context=False)
+
+    assert (messages.lost_context, messages.not_read, messages.all) == (0, 1, [b"later"])
+
+
+def test_a_message_that_inflates_to_20_megabytes_is_read_and_so_is_the_next():
+    deflater = zlib.compressobj(wbits=-15)
+    wire = b"".join(
+        frame(
+            TEXT,
+            (deflater.compress(text) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4],
+            compressed=True,
+        )
+        for text in (b"a" * 20_000_000, b"later")
+    )
+
+    assert read(wire).all == [b"a" * 20_000_000, b"later"]
+
+
+def test_the_close_frame_is_told():
+    assert read(frame(TEXT, b"a") + frame(8, b"")).was_closed == 1
 
 
 @given(st.binary(max_size=300), cuts)

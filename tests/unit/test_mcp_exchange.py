@@ -25,6 +25,9 @@ class Recorded:
         self.begun = {}
         self.ended = []
 
+    def miss(self):
+        self.missed = True
+
     def begin(self, record, _share):
         slot = len(self.begun) + len(self.ended)
         self.begun[slot] = record
@@ -326,3 +329,23 @@ def test_a_cancellation_ends_the_tool_call_of_its_own_session_alone(bench):
     bench.post(cancelling)
     answered(exchange, {"id": 1, "error": {"code": 0}})
     assert bench.outcomes() == [(ToolOutcome.CANCELLED, 499)]
+
+
+def test_a_body_that_costs_too_much_is_recorded_as_unreadable(bench):
+    raw = b'[{"x":[' + b"[" * 10_000
+    answered(bench.post(calling("seen"), raw=raw), OK)
+    answered(bench.post(raw=raw, fields={**MODERN, "Mcp-Name": "named"}), {"id": 7, "result": {}})
+
+    assert sorted(record.tool for record in bench.recorded.invocations) == [
+        "(unreadable)",
+        "named",
+        "seen",
+    ]
+    assert bench.tally.oddities == {"mcp_request_unreadable": 2}
+
+
+def test_a_response_that_costs_too_much_is_counted(bench):
+    answered(bench.post(calling("x")), raw=b'{"result":{"x":[' + b"[" * 10_000)
+
+    assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)]
+    assert bench.tally.oddities == {"mcp_response_unreadable": 1}
