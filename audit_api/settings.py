@@ -39,18 +39,15 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
     auth_url: AnyHttpUrl | None = Field(
         default=None,
         description=(
-            "a GET address of PodWarden that succeeds only for those who may read the audit log; "
-            "it judges every other credential, and must not lead back to this service"
+            "a GET address of PodWarden, not of this service, that succeeds for readers only; "
+            "it judges every other credential"
         ),
     )
     token_prefix: TokenPrefix = TOKEN_PREFIX
     session_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description=(
-            "signs the sessions of the Activity Log page; when not set, sessions end with the "
-            "process, and replicas do not accept each other's"
-        ),
+        description="signs the page's sessions; when not set, each process makes its own",
     )
 
     @field_validator("reader_roles", mode="before")

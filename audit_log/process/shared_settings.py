@@ -27,7 +27,7 @@ class ListenerSettings(Settings):
     port: ListenPort
     tls_certificate_file: Path | None = Field(
         default=None,
-        description="PEM; connections are then taken over TLS; followed when the files change",
+        description="PEM; turns TLS on; changes of the file are followed",
     )
     tls_key_file: Path | None = Field(default=None, description="its key")
 
