@@ -1,6 +1,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from uuid import uuid4
 
@@ -168,6 +169,27 @@ async def test_rows_that_wait_in_the_default_partition_move_into_their_month(emp
     assert await rows_in(empty, "mcp_audit_log_2026_12") == 1
     assert await rows_in(empty, "mcp_audit_log_default") == 1
     assert len(await search(empty, RecordQuery())) == 3
+
+
+async def test_a_reader_that_waits_while_rows_move_finds_them(empty_database_url):
+    """It must not have looked for the partitions before it waits."""
+    async with open_database(empty_database_url, connections=3, application="test") as database:
+        await migrate(database)
+        await Store(database).append([a_record()])
+        async with database.transaction() as moving:
+            await moving.execute("SELECT mcp_audit_log_ensure_partitions($1, 3)", ARRIVAL)
+            reading = asyncio.create_task(search(database, RecordQuery()))
+            assert await eventually(partial(_waits_for_a_lock, database))
+
+        assert len(await reading) == 1
+
+
+async def _waits_for_a_lock(database: Database) -> bool:
+    [row] = await database.fetch(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(row[0])
 
 
 async def test_partitions_may_be_asked_for_by_many_at_once(empty_database_url):

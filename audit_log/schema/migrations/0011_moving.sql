@@ -287,7 +287,10 @@ BEGIN
             names[cardinality(names)]);
     END LOOP;
     -- From here on writers wait: nothing may arrive in the default partition while its rows move.
+    -- Readers wait too, before they look for the partitions: one that knew only the default
+    -- partition would find it empty.
     IF waiting IS NOT NULL THEN
+        LOCK TABLE ONLY @schema@.mcp_audit_log IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', waiting);
     END IF;
     FOR place IN 1..cardinality(names) LOOP
