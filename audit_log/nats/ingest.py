@@ -43,8 +43,8 @@ class Stream(Protocol):
     async def reach(self) -> None:
         """Return when messages can be fetched; raise StoreUnavailableError."""
 
-    async def fetch(self) -> list[Delivery]:
-        """Return the next messages; raise StoreUnavailableError."""
+    async def fetch(self, seconds: float | None = None) -> list[Delivery]:
+        """Return the next messages, none after *seconds*; raise StoreUnavailableError."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Have *messages* kept; raise StoreUnavailableError."""
@@ -105,7 +105,8 @@ class Ingest:
         await self._stream.reach()
 
     async def _fetch(self) -> None:
-        self._fetched.extend(await self._stream.fetch())
+        # An idle stream must not delay what is tried again.
+        self._fetched.extend(await self._stream.fetch(self._loop.seconds_to_retry))
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:

@@ -48,6 +48,7 @@ IDLE_SECONDS: Final = 5.0
 """How long a fetch waits for a message before it checks that the server still responds."""
 LOOK_SECONDS: Final = 30.0
 _FETCHED: Final = 8
+_SHORTEST_WAIT_SECONDS: Final = 0.1
 _HEADER_BYTES: Final = 1_024
 """More than the header of a message takes: a server counts it as payload."""
 _FAREWELL_SECONDS: Final = 1.0
@@ -161,13 +162,14 @@ class JetStream:
                     CONSUMER, stream=self._settings.stream
                 )
 
-    async def fetch(self) -> list[Delivery]:
-        """Return the next messages; none if none came within `IDLE_SECONDS`."""
+    async def fetch(self, seconds: float | None = None) -> list[Delivery]:
+        """Return the next messages; none if none came within *seconds*, at most `IDLE_SECONDS`."""
+        wait = IDLE_SECONDS if seconds is None else min(seconds, IDLE_SECONDS)
         await self.reach()
         async with self._connected() as jetstream:
             assert self._pull is not None
             try:
-                found = await self._pull.fetch(_FETCHED, timeout=IDLE_SECONDS)
+                found = await self._pull.fetch(_FETCHED, timeout=max(wait, _SHORTEST_WAIT_SECONDS))
             except nats.errors.TimeoutError:
                 # A hanging server is as silent as an empty stream, but fails this request.
                 await jetstream.consumer_info(self._settings.stream, CONSUMER)
