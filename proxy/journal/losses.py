@@ -50,8 +50,8 @@ class Losses:
         self._instance = instance
         self._strangers_bytes = max_bytes // _STRANGERS_PART
         self._in_flight = {
-            KNOWN_WITHOUT_SLOT: ring.known_in_flight,
-            STRANGER_WITHOUT_SLOT: ring.strangers_in_flight,
+            KNOWN_WITHOUT_SLOT: ring.counts.known_in_flight,
+            STRANGER_WITHOUT_SLOT: ring.counts.strangers_in_flight,
         }
         self._said_at = -_REMINDER_SECONDS
         self.refused = 0
@@ -65,7 +65,7 @@ class Losses:
     @property
     def problem(self) -> str | None:
         """Which calls in flight a kill would lose, or None."""
-        counted = self._ring.known_in_flight.pending()
+        counted = self._ring.counts.known_in_flight.pending()
         if counted is None:
             return None
         return f"{counted.count} calls in flight have no slot and would be lost at a kill"
@@ -96,8 +96,8 @@ class Losses:
 
     def close_in_flight(self) -> None:
         """Count the calls without a slot as lost: they will not end any more."""
-        self._ring.unprotected.add_all_of(self._ring.known_in_flight)
-        self._ring.beyond_share.add_all_of(self._ring.strangers_in_flight)
+        self._ring.counts.unprotected.add_all_of(self._ring.counts.known_in_flight)
+        self._ring.counts.beyond_share.add_all_of(self._ring.counts.strangers_in_flight)
 
     def is_beyond_share(self, share: Share | None) -> bool:
         """Count a record of *share*, and return True, if the journal has no room for strangers."""
@@ -112,16 +112,16 @@ class Losses:
             if not self.beyond_share:
                 log.warning("journal.share_used_up", of="callers that are not known")
             self.beyond_share += 1
-            ring.beyond_share.add(_now_us())
+            ring.counts.beyond_share.add(_now_us())
         return not has_room
 
     def miss(self) -> None:
         """Count a message that may have been a tool call, and could not be read."""
-        self._ring.unreadable.add(_now_us())
+        self._ring.counts.unreadable.add(_now_us())
 
     def refuse(self) -> None:
         """Count a record for which there is no room."""
-        self._ring.refusals.add(_now_us())
+        self._ring.counts.refusals.add(_now_us())
         self.refused += 1
         now = time.monotonic()
         if now - self._said_at >= _REMINDER_SECONDS:
@@ -140,10 +140,10 @@ class Losses:
         return True
 
     def _counts(self) -> Iterator[tuple[Count, str]]:
-        yield self._ring.refusals, FULL
-        yield self._ring.unprotected, UNPROTECTED
-        yield self._ring.beyond_share, BEYOND_SHARE
-        yield self._ring.unreadable, UNREADABLE
+        yield self._ring.counts.refusals, FULL
+        yield self._ring.counts.unprotected, UNPROTECTED
+        yield self._ring.counts.beyond_share, BEYOND_SHARE
+        yield self._ring.counts.unreadable, UNREADABLE
 
     def _gap(self, counted: Counted, reason: str) -> Gap:
         return Gap(

@@ -21,26 +21,20 @@ from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, Line, parse
 from proxy.journal.mapped import MappedFile, or_closed
 from proxy.journal.ring_header import (
-    BEYOND_SHARE,
     COMMITTED,
     COMMITTED_NUMBER,
     FIRST_NUMBER,
     HEADER_BYTES,
     IDENTITY,
-    KNOWN_IN_FLIGHT,
     MAGIC,
     MAGIC_NUMBER,
     MOVED,
     ORIGIN,
     PREDECESSOR,
-    REFUSED,
     SIZE,
-    STRANGERS_IN_FLIGHT,
-    UNPROTECTED,
-    UNREADABLE,
     WRITTEN,
     Beginning,
-    Count,
+    Counts,
     Moments,
     Owner,
 )
@@ -60,17 +54,7 @@ class Ring:
         self.identity = counters[IDENTITY]
         """A random number of this ring, also in the marks of the journal folder."""
         self.moments = Moments(counters)
-        self.refusals = Count(counters, REFUSED)
-        """Records for which there was no room."""
-        self.beyond_share = Count(counters, BEYOND_SHARE)
-        """Records of callers that are not known, beyond their share."""
-        self.unprotected = Count(counters, UNPROTECTED)
-        """Calls of known callers without a slot that a kill interrupted."""
-        self.known_in_flight = Count(counters, KNOWN_IN_FLIGHT)
-        self.strangers_in_flight = Count(counters, STRANGERS_IN_FLIGHT)
-        """Calls without a slot that have begun and not ended."""
-        self.unreadable = Count(counters, UNREADABLE)
-        """Messages that may have been tool calls."""
+        self.counts = Counts(counters)
 
     @classmethod
     def create(cls, path: Path | None, size: int, beginning: Beginning) -> "Ring":
@@ -224,10 +208,8 @@ class Ring:
         twin.take_over(self.file)
         header, self._content = twin.regions
         self.file, self._counters = twin, twin.words(header)
-        counts = self.refusals, self.beyond_share, self.unprotected
-        in_flight = self.known_in_flight, self.strangers_in_flight
-        for part in (self.moments, *counts, *in_flight):
-            part.change_to(self._counters)
+        self.moments.change_to(self._counters)
+        self.counts.change_to(self._counters)
 
     def close(self) -> None:
         """Unmap the file, and leave it."""

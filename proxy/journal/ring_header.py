@@ -42,7 +42,10 @@ KNOWN_IN_FLIGHT: Final = 80
 STRANGERS_IN_FLIGHT: Final = 88
 UNREADABLE: Final = 96
 """Where counts begin, as at REFUSED: five words each."""
-COUNTS: Final = (REFUSED, BEYOND_SHARE, UNPROTECTED, KNOWN_IN_FLIGHT, STRANGERS_IN_FLIGHT)
+COUNTS: Final = (
+    *(REFUSED, BEYOND_SHARE, UNPROTECTED, KNOWN_IN_FLIGHT, STRANGERS_IN_FLIGHT),
+    UNREADABLE,
+)
 _PATH_AT: Final = 1_024
 _PATH_BYTES: Final = HEADER_BYTES - _PATH_AT
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -181,6 +184,28 @@ class Count:
             counters[self._first] = first_us
         counters[self._last] = last_us
         counters[self._count] += count
+
+
+class Counts:
+    """All counts of one ring."""
+
+    def __init__(self, counters: memoryview) -> None:
+        self.refusals = Count(counters, REFUSED)
+        """Records for which there was no room."""
+        self.beyond_share = Count(counters, BEYOND_SHARE)
+        """Records of callers that are not known, beyond their share."""
+        self.unprotected = Count(counters, UNPROTECTED)
+        """Calls of known callers without a slot that a kill interrupted."""
+        self.known_in_flight = Count(counters, KNOWN_IN_FLIGHT)
+        self.strangers_in_flight = Count(counters, STRANGERS_IN_FLIGHT)
+        """Calls without a slot that have begun and not ended."""
+        self.unreadable = Count(counters, UNREADABLE)
+        """Messages that may have been tool calls."""
+
+    def change_to(self, counters: memoryview) -> None:
+        """Go on in *counters*, a copy."""
+        for count in vars(self).values():
+            count.change_to(counters)
 
 
 def _microseconds(moment: datetime | None) -> int:

@@ -117,7 +117,7 @@ async def test_what_a_ring_that_is_set_aside_had_counted_is_a_part_of_its_gap(fi
     [path] = files.rings
     ring = Ring.open(path)
     for moment in (BEGINNING - timedelta(seconds=1), BEGINNING):
-        ring.refusals.add(int(moment.timestamp() * 1_000_000))
+        ring.counts.refusals.add(int(moment.timestamp() * 1_000_000))
     ring.close()
     _, [gap] = await found(files)
     assert (gap.count, gap.started_at) == (52, BEGINNING - timedelta(seconds=1))

@@ -7,7 +7,7 @@ import pytest
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, record_line
 from proxy.journal.ring import MIN_RING_BYTES, Ring
-from proxy.journal.ring_header import Beginning
+from proxy.journal.ring_header import COUNTS, Beginning
 from tests.neighbours.journal import a_record
 
 
@@ -83,16 +83,30 @@ def test_everything_is_found_again_after_the_process_is_gone(ring):
     line = record_line(5, record)
     ring.append(line)
     ring.commit(1_000, 5)
-    ring.refusals.add(111)
-    ring.refusals.add(222)
+    ring.counts.refusals.add(111)
+    ring.counts.refusals.add(222)
     found = reopened(ring)
     assert (found.identity, found.written, found.moved) == (7, 1_000 + len(line), 1_000)
     assert (found.committed, found.committed_number) == (1_000, 5)
     assert found.peek(1_000, 10_000) == line
-    assert found.refusals.pending() == ring.refusals.pending()
-    assert found.refusals.pending().count == 2
-    assert (found.refusals.pending().first_us, found.refusals.pending().last_us) == (111, 222)
+    assert found.counts.refusals.pending() == ring.counts.refusals.pending()
+    assert found.counts.refusals.pending().count == 2
+    counted = found.counts.refusals.pending()
+    assert (counted.first_us, counted.last_us) == (111, 222)
     assert found.next_number() == 6
+    found.close()
+
+
+def test_a_ring_that_got_a_new_file_counts_in_it(ring):
+    ring.path.unlink()
+    twin = ring.file.twin()
+    ring.change_to(twin)
+    twin.settle(ring.path)
+    for count in vars(ring.counts).values():
+        count.add(111)
+    found = reopened(ring)
+
+    assert [count.pending().count for count in vars(found.counts).values()] == [1] * len(COUNTS)
     found.close()
 
 
@@ -105,13 +119,13 @@ def test_the_next_number_is_known_when_everything_has_been_moved(ring):
 
 
 def test_refusals_begin_anew_once_they_are_reported(ring):
-    ring.refusals.add(1)
-    first = ring.refusals.pending()
-    ring.refusals.forget()
-    assert ring.refusals.pending() is None
-    ring.refusals.add(2)
-    assert ring.refusals.pending().count == 1
-    assert ring.refusals.pending().gap_id != first.gap_id
+    ring.counts.refusals.add(1)
+    first = ring.counts.refusals.pending()
+    ring.counts.refusals.forget()
+    assert ring.counts.refusals.pending() is None
+    ring.counts.refusals.add(2)
+    assert ring.counts.refusals.pending().count == 1
+    assert ring.counts.refusals.pending().gap_id != first.gap_id
 
 
 def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path):

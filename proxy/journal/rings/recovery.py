@@ -153,7 +153,7 @@ def _report(ring: Ring, gap: Gap) -> None:
     """Append *gap* to *ring*; without room for it count what it tells of as refused."""
     if not ring.append(gap_line(ring.next_number(), gap)):
         for _ in range(gap.count or 1):
-            ring.refusals.add(int(gap.ended_at.timestamp() * 1_000_000))
+            ring.counts.refusals.add(int(gap.ended_at.timestamp() * 1_000_000))
 
 
 def _set_aside(folder: JournalFolder, other: RingFile) -> None:
