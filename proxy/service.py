@@ -31,6 +31,7 @@ from proxy.admission import Admission, TokenPolicy
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.delivery.orphaned import draining_orphaned
+from proxy.delivery.replaced_store import ReplacedStore
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer, writing
 from proxy.http.forwarding import hub_request_fields, request_fields
@@ -93,7 +94,8 @@ async def serving(
         sink = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
         find = tokens.find_together if nats is None else None
-        writer = Writer(journal, sink, find, observers.gap_found)
+        replaced = ReplacedStore(sink, journal) if isinstance(sink, Store) else None
+        writer = Writer(journal, sink, find, observers.gap_found, replaced)
         _ = await stack.enter_async_context(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
         )
@@ -217,7 +219,9 @@ async def _journal(stack: AsyncExitStack, settings: ProxySettings, instance: str
             instance=instance,
             ring_directory=settings.journal_ring_dir,
             limits=Limits(
-                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+                ring_bytes=settings.journal_ring_bytes,
+                max_bytes=settings.journal_max_bytes,
+                kept_seconds=settings.journal_kept_seconds,
             ),
             close_seconds=settings.stop_seconds,
         )

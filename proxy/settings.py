@@ -112,6 +112,12 @@ class JournalSettings(Settings):
     journal_max_bytes: int = Field(
         default=1024 * MEBIBYTE, ge=MEBIBYTE, description="how much may wait on disk"
     )
+    journal_kept_seconds: float = Field(
+        default=600,
+        ge=0,
+        description="how long written records stay on disk, to be sent again to a standby that"
+        " takes over without them; at most a quarter of `PROXY_JOURNAL_MAX_BYTES`",
+    )
     journal_ring_dir: Annotated[Path | None, Formerly("PROXY_JOURNAL_HEAD_DIR")] = Field(
         default=None, description="a tmpfs for the newest records; `/dev/shm` when not set"
     )

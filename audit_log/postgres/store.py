@@ -1,6 +1,7 @@
 """The store: the only module that writes records, tool calls and gaps."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,6 +12,14 @@ from audit_log.postgres.copy_lines import COLUMNS, copy_lines
 from audit_log.postgres.database import Database
 from audit_log.record import AuditRecord, Gap, Invocation, unknown_token_name
 
+# The timeline is that of the write-ahead log and not that of the last checkpoint, which may be of
+# the time before a promotion. Every role may ask for these.
+_IDENTITY: Final = """
+SELECT concat_ws(' ', system_identifier, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
+    current_database())
+FROM pg_control_system()
+"""
+_NOTHING_INSERTED: Final = "INSERT 0 0"
 Named = TypeVar("Named", AuditRecord, Invocation)
 
 # One JSON parameter that the server decodes: encoding it costs the sidecar a tenth of what arrays
@@ -55,6 +64,10 @@ ON CONFLICT DO NOTHING
 """
 
 
+class _AbsentError(Exception):
+    """A record is not there; raised to roll back."""
+
+
 class Store:
     """The audit log in PostgreSQL. Errors are those of `Database`."""
 
@@ -64,6 +77,20 @@ class Store:
     async def reach(self) -> None:
         """Return if PostgreSQL can be reached and has the audit log."""
         await self._database.execute("SELECT 'mcp_audit_log'::regclass")
+
+    async def identity(self) -> str | None:
+        """Return a text that no other server has, and no standby after its promotion."""
+        row = await self._database.fetch_row(_IDENTITY)
+        return None if row is None else str(row[0])
+
+    async def has(self, record: AuditRecord) -> bool:
+        """Say whether *record* is there. Needs no right to read: it tries to insert it."""
+        with suppress(_AbsentError):
+            async with self._database.transaction() as transaction:
+                tag = await transaction.execute(_APPEND, _json([_named(record)]))
+                _expect(tag, _NOTHING_INSERTED)
+            return True
+        return False
 
     async def append(self, records: Sequence[AuditRecord]) -> None:
         """Write *records*: all or none of them. Idempotent.
@@ -104,6 +131,11 @@ class Store:
         """Write *gaps*: all or none of them. Idempotent."""
         if gaps:
             await self._database.execute(_APPEND_GAPS, _json(gaps))
+
+
+def _expect(tag: str, expected: str) -> None:
+    if tag != expected:
+        raise _AbsentError
 
 
 def _pieces(records: Sequence[AuditRecord]) -> Iterator[Sequence[AuditRecord]]:

@@ -50,10 +50,14 @@ class Transaction:
         with translated():
             return await self._connection.fetchmany(sql, arguments, timeout=self._seconds)
 
-    async def execute(self, sql: str, *arguments: object) -> None:
-        """Run *sql*; without arguments it may be several statements."""
+    async def execute(self, sql: str, *arguments: object) -> str:
+        """Run *sql*; without arguments it may be several statements.
+
+        Return the command tag of the last one, such as `INSERT 0 1`.
+        """
         with translated():
-            await self._connection.execute(sql, *arguments, timeout=self._seconds)
+            tag: str = await self._connection.execute(sql, *arguments, timeout=self._seconds)
+            return tag
 
     async def copy(self, table: str, columns: Sequence[str], pieces: Iterable[bytes]) -> None:
         """Append *pieces* to *table* with COPY.

@@ -37,6 +37,7 @@ from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
 from audit_log.record import AuditRecord, Gap, Invocation
 from proxy.delivery.quarantine import Quarantine, QuarantineFile
+from proxy.delivery.replaced_store import ReplacedStore
 from proxy.journal import MANY_BYTES, Batch
 
 TASK: Final = "audit-writer"
@@ -93,11 +94,14 @@ class Writer:
         sink: Sink,
         find: FindTokens | None,
         announce: Callable[[Gap], None] | None = None,
+        replaced: ReplacedStore | None = None,
     ) -> None:
         """Write from *source* to *sink*; call *announce* with each gap that is written.
 
         Names of tokens come from *find*; without it the receiver of the records adds them.
+        With *replaced* confirmed records are sent again to a store that takes another's place.
         """
+        self._replaced = replaced
         self._source = source
         self._sink = NamingSink(sink, find)
         self._announce = announce
@@ -128,12 +132,16 @@ class Writer:
     async def run(self) -> None:
         """Write until everything is written after `drain`, or the store is away after it."""
         self._delivered.clear()
-        batch = await self._source.read()
-        while batch is not None:
-            if self._source.bytes_after(batch) < MANY_BYTES:
-                batch = await self._one_by_one(batch)
-            else:
-                batch = await self._overlapped(batch)
+        # `_went_back` raises it only after `drain`.
+        with suppress(StoreUnavailableError):
+            batch = await self._read(None)
+            while batch is not None:
+                if await self._went_back():
+                    batch = await self._read(None)
+                elif self._source.bytes_after(batch) < MANY_BYTES:
+                    batch = await self._one_by_one(batch)
+                else:
+                    batch = await self._overlapped(batch)
 
     def drain(self) -> None:
         """Let `run` end when everything is written, or as soon as the store is away."""
@@ -148,10 +156,35 @@ class Writer:
             await self._pause(PACE_SECONDS - self.progress.batch_seconds)
         return await self._read(batch)
 
-    async def _read(self, after: Batch) -> Batch | None:
-        """Return the batch that follows *after*; meanwhile try again what is held."""
+    async def _went_back(self) -> bool:
+        """Go back to the oldest record of the journal if the store was replaced; say so."""
+        replaced = self._replaced
+        if replaced is None or not replaced.is_due or not await replaced.is_new():
+            return False
+        self._delivered.clear()
+        gaps = await replaced.go_back(self._loop.patiently)
+        await self._loop.deliver(gaps, self._append_gaps)
+        replaced.note()
+        return True
+
+    @property
+    def _seconds_to_wait(self) -> float | None:
+        """How long to wait for a batch at most before something else is to be done."""
+        seconds = self._loop.seconds_to_retry
+        if self._replaced is None:
+            return seconds
+        until_look = max(self._replaced.due_at - monotonic(), 0)
+        return until_look if seconds is None else min(seconds, until_look)
+
+    async def _read(self, after: Batch | None) -> Batch | None:
+        """Return the batch that follows *after*, or the last commit.
+
+        Meanwhile try again what is held, and look whether the store was replaced.
+        """
         while not self._draining.is_set():
-            seconds = self._loop.seconds_to_retry
+            if await self._went_back():
+                after = None
+            seconds = self._seconds_to_wait
             if seconds is None:
                 break
             with suppress(TimeoutError):
@@ -220,6 +253,8 @@ class Writer:
 
     async def _wait(self, error: StoreUnavailableError, seconds: float) -> None:
         self._store.note(str(error))
+        if self._replaced is not None:
+            self._replaced.due_at = 0.0  # the store that comes back may be another
         if self._draining.is_set():
             raise error
         await self._pause(seconds)

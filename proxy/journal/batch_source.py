@@ -120,6 +120,14 @@ class BatchSource:
             self._note_waiting(self._ahead)
             self._ahead = None
 
+    def go_back(self, offset: int) -> None:
+        """Move the committed position back to *offset*, where a line begins."""
+        # The number is left open: the mover may delete the first segment meanwhile.
+        self._ring.commit(offset, 0 if offset else 1)
+        self._ahead = None
+        self._waiting_since = datetime.now(UTC)
+        self.arrived()
+
     def bytes_after(self, batch: Batch | None) -> int:
         """Return how many bytes of the log follow *batch*, or the committed position."""
         return self._ring.written - (self._ring.committed if batch is None else batch.end)

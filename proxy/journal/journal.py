@@ -45,6 +45,7 @@ from proxy.journal.losses import Losses
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
+from proxy.journal.rings.going_back import GoingBack
 
 _SWITCH_SECONDS: Final = 0.0005
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -56,15 +57,17 @@ class Journal:
     `begin`, `end` and `offer` belong to the event loop, never raise and never touch a disk.
     """
 
-    def __init__(self, parts: Parts, instance: str, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, parts: Parts, instance: str, limits: Limits) -> None:
+        self.max_bytes = limits.max_bytes
         """How much may wait on disk."""
         self._parts = parts
         self._source = BatchSource(parts.ring, Reader(parts, instance))
-        losses = Losses(parts.ring, instance, max_bytes)
+        self.going_back = GoingBack(parts, self._source)
+        """Goes back to what is written already, for a store that lacks it."""
+        losses = Losses(parts.ring, instance, limits.max_bytes)
         self.intake = Intake(parts.ring, parts.calls, losses, self._source.arrived)
         """Takes the records, and counts them."""
-        self._mover = Mover(parts, max_bytes, asyncio.get_running_loop())
+        self._mover = Mover(parts, limits, asyncio.get_running_loop())
         self._moving = DiskThread("journal-mover")
         # Of its own: a disk that hangs here must not keep records in memory from being read.
         self._quarantining = DiskThread("journal-quarantine")
@@ -218,7 +221,7 @@ async def open_journal(
         "journal-opener", open_parts, folder, ring_directory, limits, instance
     )
     parts = await _opened(opening)
-    journal = Journal(parts, instance, limits.max_bytes)
+    journal = Journal(parts, instance, limits)
     try:
         yield journal
     finally:

@@ -44,6 +44,8 @@ class Marks:
         self._saved: Position | None = None
         self.marked_id: int | None = None
         """The id of the folder, as `mark_running` was given it."""
+        self.began_at: datetime | None = None
+        """When the folder got its id, before its first line, as `mark_running` found it."""
         self.is_marked = False
         """Whether `mark_running` succeeded, and its files were there at the last `look`."""
 
@@ -62,6 +64,7 @@ class Marks:
         self.marked_id = folder_id
         if self.folder_id() != folder_id:
             _replace(self._id, b"%d\n" % folder_id)
+        self.began_at = _changed(self._id)
         _replace(self._running, b"%d\n" % ring)
         self._sync()
         self.is_marked = True

@@ -9,7 +9,7 @@ import structlog
 
 from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.marks import Position
-from proxy.journal.parts import Parts
+from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.rewriting import Rewriting
 
 TICK_SECONDS: Final = 0.02
@@ -19,6 +19,8 @@ _RETRY_SECONDS: Final = 0.5
 _TIDY_SECONDS: Final = 1.0
 _STALLED_SECONDS: Final = 1.0
 _REMINDER_SECONDS: Final = 60.0
+_KEPT_PART: Final = 4
+"""Segments whose records are stored stay while all take no more than this part of the budget."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -29,13 +31,13 @@ class Mover:
     what is not in PostgreSQL by then.
     """
 
-    def __init__(self, parts: Parts, max_bytes: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, parts: Parts, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._ring = parts.ring
         self._calls = parts.calls
         self._segments = parts.segments
         self._folder = parts.folder
         self._rewriting = Rewriting(parts, loop)
-        self._max_bytes = max_bytes
+        self._limits = limits
         self._stopping = threading.Event()
         self._busy_since: float | None = None
         self._error: str | None = None
@@ -110,7 +112,7 @@ class Mover:
 
     def _move(self) -> bool:
         """Move one batch; return whether there may be more."""
-        room = self._max_bytes - self._segments.total_bytes
+        room = self._limits.max_bytes - self._segments.total_bytes
         self.is_full = room < MAX_LINE_BYTES and self._ring.floor < self._ring.written
         if self.is_full:
             self._tidy()
@@ -127,10 +129,13 @@ class Mover:
     def _next(self, limit: int) -> tuple[int, bytes]:
         ring = self._ring
         moved, floor = ring.moved, ring.floor
-        # The open segment goes on without a hole if the ring still has the bytes; a new segment
-        # begins with what is not in PostgreSQL.
-        if self._segments.is_open and (data := ring.peek(moved, limit)) is not None:
-            return moved, data
+        # The log goes on without a hole if the ring still has the bytes. After a failure, and
+        # where nothing is kept, a new segment begins with what is not in PostgreSQL.
+        is_kept = self._limits.kept_seconds > 0 and self._error is None
+        if self._segments.is_open or is_kept:
+            data = ring.peek(moved, limit)
+            if data is not None:
+                return moved, data
         return floor, ring.peek(floor, limit) or b""
 
     def _tidy(self) -> None:
@@ -146,7 +151,12 @@ class Mover:
             # A full disk has no room for the position, and deleting makes room.
             self._segments.delete_before(position.offset)
             marks.save_position(position)
-        self._segments.delete_before(position.offset)
+        # What is not stored needs the room more.
+        self._segments.delete_before(
+            position.offset,
+            keep_seconds=0.0 if self._error else self._limits.kept_seconds,
+            keep_bytes=self._limits.max_bytes // _KEPT_PART,
+        )
         self._tidied_at = monotonic()
 
     def _failed(self, error: Exception) -> None:

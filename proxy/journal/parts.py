@@ -30,6 +30,8 @@ class Limits:
     """On disk, for each file. Disk space is freed by whole files."""
     max_bytes: int = 1024 * 1024 * 1024
     """On disk, in total."""
+    kept_seconds: float = 0.0
+    """How long segments stay on disk after all of them is in PostgreSQL."""
 
 
 DEFAULT_LIMITS: Final = Limits()

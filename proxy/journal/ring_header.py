@@ -35,7 +35,8 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     ORIGIN_US,
     COMMITTED_US,
     IS_REPORTED,
-) = range(14, 20)
+    STORE_ID,
+) = range(14, 21)
 BEYOND_SHARE: Final = 64
 UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80
@@ -93,7 +94,7 @@ class Owner:
 
 
 class Moments:
-    """When the log was at two of its places."""
+    """When the log was at two of its places, and who has what lies before the second."""
 
     def __init__(self, counters: memoryview) -> None:
         self._counters = counters
@@ -115,6 +116,15 @@ class Moments:
     @committed.setter
     def committed(self, moment: datetime | None) -> None:
         self._counters[COMMITTED_US] = _microseconds(moment)
+
+    @property
+    def store_id(self) -> int:
+        """The store that has what is committed, as the writer named it; 0 when not known."""
+        return self._counters[STORE_ID]
+
+    @store_id.setter
+    def store_id(self, number: int) -> None:
+        self._counters[STORE_ID] = number
 
     def change_to(self, counters: memoryview) -> None:
         """Go on in *counters*, a copy."""

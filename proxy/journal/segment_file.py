@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 
 class SegmentFile:
@@ -12,6 +13,7 @@ class SegmentFile:
         self.path = path
         self.start = start
         self.size = 0
+        self.opened_at = monotonic()
         # A file of this name can only be left by a failed attempt, whose bytes did not count.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         self._file = os.open(path, flags, 0o600)

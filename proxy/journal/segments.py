@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import inf
 from operator import attrgetter
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -36,6 +38,8 @@ class Segment:
     path: Path
     size: int
     failures: int = 0
+    stored_at: float = inf
+    """When all of it was first seen to be in PostgreSQL, by the monotonic clock."""
 
     @property
     def end(self) -> int:
@@ -175,11 +179,23 @@ class Segments:
             self._file.close()
             self._file = None
 
-    def delete_before(self, offset: int) -> None:
-        """Delete segments that lie completely before *offset*, except the open one."""
+    def delete_before(
+        self, offset: int, *, keep_seconds: float = 0.0, keep_bytes: int = 0
+    ) -> None:
+        """Delete segments that lie completely before *offset*, except the open one.
+
+        Keep each for *keep_seconds* after it was first seen there, as long as all segments take
+        no more than *keep_bytes*. A segment that has been open for that time is closed.
+        """
+        now = monotonic()
+        if self._file and 0 < keep_seconds < now - self._file.opened_at:
+            self.leave()
         for segment in self:
             if segment.end > offset or (self._file and segment.start == self._file.start):
                 return
+            segment.stored_at = min(segment.stored_at, now)
+            if now - segment.stored_at < keep_seconds and self.total_bytes <= keep_bytes:
+                continue
             segment.path.unlink(missing_ok=True)
             self._forget(segment)
 

@@ -1,0 +1,137 @@
+"""An asynchronous standby takes over without the last records: they are sent again."""
+
+from functools import partial
+
+import pytest
+
+from audit_log.postgres.database import open_database
+from tests.neighbours.arrivals import arrived
+from tests.neighbours.audit_database import make_audit_log, own_postgres
+from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.hop import hop_to
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.patience import eventually
+from tests.neighbours.replica import replica_of
+
+BEFORE, ON_THE_PRIMARY_ALONE, AFTER = 50, 200, 20
+MORE_THAN_IS_KEPT = 800
+
+
+@pytest.fixture
+def home():
+    with journal_home() as home:
+        yield home
+
+
+@pytest.fixture
+def primary():
+    with own_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def standby(primary):
+    with replica_of(primary) as server:
+        yield server
+
+
+@pytest.fixture
+async def callers(primary, upstream):
+    upstream.plan(answering_by_path)
+    async with open_database(primary.url(), application="test") as audit_log:
+        return Callers(await make_audit_log(audit_log))
+
+
+async def confirmed(server, count):
+    async with open_database(server.url(), application="test") as audit_log:
+        await arrived(audit_log, count)
+
+
+async def promote(server):
+    async with open_database(server.url(), application="test") as database:
+        await database.execute("SELECT pg_promote()")
+
+
+async def each_record_is_there_once(server, callers):
+    async with open_database(server.url(), application="test") as audit_log:
+        entries = await arrived(audit_log, len(callers.sent))
+        gaps = await audit_log.fetch("SELECT reason, count FROM mcp_audit_gap")
+    assert sorted(entry.path for entry in entries) == sorted(callers.sent)
+    assert gaps == []
+
+
+@pytest.mark.parametrize("is_busy", [True, False], ids=["in_use", "idle"])
+async def test_what_a_promoted_standby_lacks_is_sent_again(
+    home, upstream, callers, primary, standby, is_busy
+):
+    async with (
+        hop_to(primary.url()) as hop,
+        home.sidecar(upstream.url, hop.url) as sidecar,
+    ):
+        await callers.make(sidecar.port, BEFORE)
+        await confirmed(primary, BEFORE)
+        standby.stop()
+        await callers.make(sidecar.port, ON_THE_PRIMARY_ALONE)
+        await confirmed(primary, BEFORE + ON_THE_PRIMARY_ALONE)
+        primary.kill()
+        standby.start()
+        await promote(standby)
+        hop.lead_to(standby.url())
+        if is_busy:
+            await callers.make(sidecar.port, AFTER)
+        await each_record_is_there_once(standby, callers)
+
+
+async def test_a_sidecar_killed_meanwhile_sends_them_again_too(
+    home, upstream, callers, primary, standby
+):
+    async with hop_to(primary.url()) as hop:
+        async with home.sidecar(upstream.url, hop.url) as sidecar:
+            standby.stop()
+            await callers.make(sidecar.port, ON_THE_PRIMARY_ALONE)
+            await confirmed(primary, ON_THE_PRIMARY_ALONE)
+            await sidecar.kill()
+        primary.kill()
+        standby.start()
+        await promote(standby)
+        hop.lead_to(standby.url())
+        async with home.sidecar(upstream.url, hop.url):
+            await each_record_is_there_once(standby, callers)
+
+
+async def the_gap(database):
+    return await database.fetch_row(
+        "SELECT reason, count, started_at, ended_at FROM mcp_audit_gap"
+    )
+
+
+async def test_what_is_not_kept_any_more_is_a_gap(home, upstream, callers, primary, standby):
+    small = {"PROXY_JOURNAL_MAX_BYTES": str(1 << 20), "PROXY_JOURNAL_RING_BYTES": str(1 << 20)}
+    callers.padding = 2_000
+    async with (
+        hop_to(primary.url()) as hop,
+        home.sidecar(upstream.url, hop.url, **small) as sidecar,
+    ):
+        standby.stop()
+        await callers.make(sidecar.port, MORE_THAN_IS_KEPT)
+        await confirmed(primary, MORE_THAN_IS_KEPT)
+        primary.kill()
+        standby.start()
+        await promote(standby)
+        hop.lead_to(standby.url())
+        async with open_database(standby.url(), application="test") as audit_log:
+            gap = await eventually(partial(the_gap, audit_log))
+            await callers.make(sidecar.port, 1)
+            # In the order of the journal, so the last one comes after all that was sent again.
+            await eventually(partial(has_path, audit_log, callers.sent[-1]))
+            rows = await audit_log.fetch("SELECT path, created_at FROM mcp_audit_log")
+    sent_again = {row["path"] for row in rows}
+    assert (gap["reason"], gap["count"]) == ("store_lost", None)
+    # All that is missing lies before what was kept, and so does the gap.
+    assert 100 < len(sent_again) < len(callers.sent)
+    assert sent_again == set(callers.sent[-len(sent_again) :])
+    assert gap["started_at"] < gap["ended_at"] == min(row["created_at"] for row in rows)
+
+
+async def has_path(database, path):
+    return await database.fetch("SELECT FROM mcp_audit_log WHERE path = $1", path)
