@@ -59,9 +59,10 @@ bench: setup ## measure; needs a quiet machine and root (a loop mount)
 	for what in builds strangers auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
 	$(BIN)/python -m benchmarks.outage --seconds 600
 
-# Many kills, tool calls of 90 s, 200 sessions, every older schema, 50 sidecars, NATS.
+# Many kills, 1,000 early responses, tool calls of 90 s, 200 sessions, every older schema, 50 sidecars, NATS.
 test-long: setup ## proofs that take minutes each
-	FAULT_KILL_ROUNDS=60 CONVERT_ROWS=100000 $(BIN)/python -m pytest tests/integration/test_fault_killed.py \
+	FAULT_KILL_ROUNDS=60 CONVERT_ROWS=100000 EARLY_RESPONSE_ROUNDS=1000 $(BIN)/python -m pytest \
+	  tests/integration/test_fault_killed.py tests/integration/test_early_response.py \
 	  tests/integration/test_conversion.py tests/*/long_*.py \
 	  --timeout=900 --log-cli-level=INFO
 

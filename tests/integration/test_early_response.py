@@ -1,6 +1,7 @@
 """A response that comes before the end of the request reaches the client, whoever closes first."""
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -17,7 +18,7 @@ from tests.neighbours.corpus import request
 from tests.neighbours.services import Service, running_sidecar
 from tests.neighbours.upstream import Call, Upstream, running_upstream
 
-ROUNDS: Final = 100
+ROUNDS: Final = int(os.environ.get("EARLY_RESPONSE_ROUNDS", "100"))
 BODY: Final = b"x" * 4_000_000
 REFUSAL: Final = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno"
 SWITCH: Final = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
