@@ -32,6 +32,17 @@ async def empty(empty_database_url):
         yield database
 
 
+async def waits_for_a_lock(database: Database, application: str) -> bool:
+    """Return whether a connection of *application* waits for a lock."""
+    return bool(
+        await database.fetch(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = $1 AND wait_event_type = 'Lock'",
+            application,
+        )
+    )
+
+
 async def partitions(database: Database) -> list[str]:
     rows = await database.fetch(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
@@ -79,12 +90,6 @@ async def test_two_migrators_at_once_need_no_isolation_of_the_databases_own(
 async def test_nobody_queues_for_long_behind_a_migration_that_waits(empty, empty_database_url):
     await migrate_up_to(empty, NAMES.index("0010_filters.sql"))
 
-    async def is_waiting():
-        return await empty.fetch(
-            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
-            " AND application_name = 'migrating' AND wait_event_type = 'Lock'"
-        )
-
     async with (
         open_database(empty_database_url, application="migrating") as migrating,
         open_database(empty_database_url, application="exporting") as exporting,
@@ -92,7 +97,7 @@ async def test_nobody_queues_for_long_behind_a_migration_that_waits(empty, empty
         async with exporting.transaction() as export:
             await export.execute("SELECT FROM mcp_audit_log")
             migration = asyncio.create_task(migrate(migrating))
-            assert await eventually(is_waiting)
+            assert await eventually(partial(waits_for_a_lock, empty, "migrating"))
             began = monotonic()
             await Store(empty).append([a_record()])
             assert monotonic() - began < 3
@@ -173,23 +178,18 @@ async def test_rows_that_wait_in_the_default_partition_move_into_their_month(emp
 
 async def test_a_reader_that_waits_while_rows_move_finds_them(empty_database_url):
     """It must not have looked for the partitions before it waits."""
-    async with open_database(empty_database_url, connections=3, application="test") as database:
+    async with (
+        open_database(empty_database_url, connections=2, application="test") as database,
+        open_database(empty_database_url, application="reading") as reader,
+    ):
         await migrate(database)
         await Store(database).append([a_record()])
         async with database.transaction() as moving:
             await moving.execute("SELECT mcp_audit_log_ensure_partitions($1, 3)", ARRIVAL)
-            reading = asyncio.create_task(search(database, RecordQuery()))
-            assert await eventually(partial(_waits_for_a_lock, database))
+            reading = asyncio.create_task(search(reader, RecordQuery()))
+            assert await eventually(partial(waits_for_a_lock, database, "reading"))
 
         assert len(await reading) == 1
-
-
-async def _waits_for_a_lock(database: Database) -> bool:
-    [row] = await database.fetch(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return bool(row[0])
 
 
 async def test_partitions_may_be_asked_for_by_many_at_once(empty_database_url):
@@ -352,17 +352,11 @@ async def test_a_migration_that_deadlocks_with_somebody_at_work_is_tried_again(
     await migrate_up_to(empty, indexes)
     [partition, *_] = await partitions(empty)
 
-    async def is_waiting():
-        return await empty.fetch(
-            "SELECT FROM pg_stat_activity WHERE datname = current_database()"
-            " AND application_name = 'migrating' AND wait_event_type = 'Lock'"
-        )
-
     async with open_database(empty_database_url, application="migrating") as migrating:
         async with empty.transaction() as transaction:
             await transaction.execute(f"SELECT FROM {partition}")
             migration = asyncio.create_task(migrate(migrating))
-            assert await eventually(is_waiting)
+            assert await eventually(partial(waits_for_a_lock, empty, "migrating"))
             # It has the table and waits for the partition; we wait for the table.
             await transaction.execute("SELECT FROM mcp_audit_log")
 
