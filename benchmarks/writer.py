@@ -28,7 +28,7 @@ from benchmarks.process import PROXY_CORE, end_in_order, pin
 from benchmarks.records import Passage, records
 from benchmarks.results import publish, table
 from proxy.delivery.writer import Writer
-from proxy.journal import Journal, Limits, open_journal
+from proxy.journal import Intake, Limits, open_journal
 
 _COLUMNS: Final = (
     "id, token_id, token_name, method, path, status_code, created_at, outcome, duration_ms,"
@@ -145,12 +145,12 @@ async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Passa
         open_database(url, application="benchmark") as database,
         open_journal(
             place / "journal", instance="sidecar-1", ring_directory=_TMPFS, limits=limits
-        ) as journal,
+        ) as (intake, journal),
     ):
         for record in taken:
-            await _moved(journal, at_most=_RING_BYTES // 2)
-            journal.offer(record)
-        await _moved(journal, at_most=0)
+            await _moved(intake, at_most=_RING_BYTES // 2)
+            intake.offer(record)
+        await _moved(intake, at_most=0)
         writer = Writer(journal, Store(database), _nobody)
         writer.drain()
         began, cpu = monotonic(), process_time()
@@ -158,9 +158,9 @@ async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Passa
         return Passage(writer.progress.written, monotonic() - began, process_time() - cpu)
 
 
-async def _moved(journal: Journal, *, at_most: int) -> None:
+async def _moved(intake: Intake, *, at_most: int) -> None:
     """Wait until all but *at_most* bytes of the journal are on the disk."""
-    while journal.ring_bytes_in_use > at_most:  # noqa: ASYNC110  no event announces it
+    while intake.ring_bytes_in_use > at_most:  # noqa: ASYNC110  no event announces it
         await asyncio.sleep(0.01)
 
 

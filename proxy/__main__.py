@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
+from time import monotonic, sleep
+from typing import Final
 
 import structlog
 import uvloop
@@ -20,8 +23,11 @@ from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
 from proxy.delivery.orphaned import draining_orphaned
-from proxy.journal import JournalError
-from proxy.service import check_tls_files, instance_of, serving
+from proxy.journal import JournalError, JournalLockedError, Parts, open_parts
+from proxy.recorder.keeper import Keeper, keeping
+from proxy.recorder.page import Page
+from proxy.recorder.recording import ORPHAN_SECONDS, limits_of, record
+from proxy.service import check_tls_files, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import (
@@ -32,6 +38,7 @@ from proxy.workers import (
     workers_of,
 )
 
+_RETRY_SECONDS: Final = 0.05
 log = structlog.get_logger("proxy")
 
 
@@ -56,13 +63,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
             from audit_log.nats.jetstream import check_files  # noqa: PLC0415
 
             check_files(nats)
-        # What is loaded by now stays: collections that visit it take 50 ms, and calls would wait.
-        gc.collect()
-        gc.freeze()
         if settings.workers > 1:
             uvloop.run(_supervise(shared, settings))
         else:
-            uvloop.run(_serve(shared, settings, nats))
+            _run(shared, settings, nats)
     except (
         CannotListenError,
         TlsFilesError,
@@ -78,21 +82,53 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
 
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
-    instance = instance_of(settings)
+    instance = settings.instance_name
     workers, tasks = workers_of(settings, instance), BackgroundTasks()
     async with draining_orphaned(shared, settings, instance, tasks) as orphaned:
         await supervise(workers, tasks, lambda: orphaned.problem)
 
 
+def _run(shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None) -> None:
+    """Run the two processes of a sidecar; this one takes calls."""
+    parts, page = _opened_parts(settings), Page()
+    # What is loaded by now stays: collections that visit it take 50 ms, and calls would wait. The
+    # processes share it as long as no collection touches it.
+    gc.collect()
+    gc.freeze()
+    with keeping(partial(record, shared, settings, nats, parts, page), page) as keeper:
+        uvloop.run(_serve(shared, settings, parts, page, keeper))
+
+
+def _opened_parts(settings: ProxySettings) -> Parts:
+    """Open the journal; wait for the recorder of a proxy that was killed. Raises JournalError."""
+    until = monotonic() + ORPHAN_SECONDS + 1.0
+    while True:
+        try:
+            return open_parts(
+                settings.journal_dir,
+                settings.journal_ring_dir,
+                limits_of(settings),
+                settings.instance_name,
+            )
+        except JournalLockedError:
+            if monotonic() > until:
+                raise
+            sleep(_RETRY_SECONDS)
+
+
 async def _serve(
-    shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    parts: Parts,
+    page: Page,
+    keeper: Keeper,
 ) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         as_member(stopped) as member,
-        serving(shared, settings, nats, member) as addresses,
+        serving(shared, settings, parts, page, member, [keeper]) as addresses,
     ):
         log.info(
             "service.started",
@@ -103,6 +139,7 @@ async def _serve(
             hub_port=addresses.hub and addresses.hub.port,
         )
         await stopped.wait()
+    await keeper.end(3 * settings.stop_seconds)
     log.info("service.stopped")
 
 

@@ -1,6 +1,5 @@
 """The composition root: the parts of the sidecar, opened in this order and closed in reverse."""
 
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
@@ -10,53 +9,45 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
 from aiohttp import web
 from prometheus_client.registry import Collector
 from yarl import URL
 
-from audit_log.delivery import Sink
-from audit_log.postgres.database import Database, open_database
-from audit_log.postgres.store import Store
+from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
-from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
-from audit_log.process.settings import AuditLogSettings, NatsSettings
+from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
-from audit_log.schema.partitions import PartitionUpkeep
 from proxy.admission import Admission, TokenPolicy
+from proxy.audit.exchange import Observer
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
-from proxy.delivery.orphaned import draining_orphaned
-from proxy.delivery.replaced_store import ReplacedStore
-from proxy.delivery.retention import RetentionUpkeep
-from proxy.delivery.writer import Writer, writing
 from proxy.http.forwarding import hub_request_fields, request_fields
 from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
-from proxy.journal import Journal, Limits, open_journal
-from proxy.journal.placement import ring_directories
-from proxy.journal.rings.orphaned_rings import name_orphaned_rings
+from proxy.journal import Intake, Parts, taking_in
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import ForecastCollector, PartitionCollector, SidecarCollector
+from proxy.metrics import CallCollector
+from proxy.recorder.page import Page
+from proxy.recorder.record_metrics import BothCollector
+from proxy.recorder.recording import limits_of
 from proxy.relay.client_limit import ClientLimit, most_idle
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
-from proxy.settings import ProxySettings
-from proxy.telemetry.health import Health, Problem
-from proxy.telemetry.observers import Observers, observing
+from proxy.settings import APPLICATION, ProxySettings
+from proxy.telemetry.health import Health, Part, problem_of
+from proxy.telemetry.observers import observing
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
 from proxy.workers import Member, State
-
-APPLICATION = "podwarden-audit-proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,47 +63,36 @@ class Addresses:
 async def serving(
     shared: AuditLogSettings,
     settings: ProxySettings,
-    nats: NatsSettings | None = None,
+    parts: Parts,
+    page: Page,
     member: Member | None = None,
+    watched: Sequence[Part] = (),
 ) -> AsyncIterator[Addresses]:
-    """Run the sidecar; yield where it listens. PostgreSQL and the upstream may be away.
+    """Take calls; yield where. PostgreSQL and the upstream may be away.
 
-    Records go to PostgreSQL, or to the stream of *nats* if given. *member* is this worker among
-    several.
+    Records go into the journal of *parts*, for a recorder that says on *page* how it is. *member*
+    is this worker among several. Problems of *watched* are told beside its own.
 
-    Raises CannotListenError, JournalError, TlsFilesError and TracingUnavailableError.
+    Raises CannotListenError, TlsFilesError and TracingUnavailableError.
     """
-    health, tally = _health(member), Tally()
-    instance = instance_of(settings)
+    health, tally = _health(member, page), Tally()
+    instance = settings.instance_name
     async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
         tokens = await _tokens(stack, shared, settings)
         cache = await _cache(stack, tokens, settings, health)
-        journal = await _journal(stack, settings, instance)
-        observers = await stack.enter_async_context(observing(settings, instance, tally, health))
-        database, partitions = await _database(stack, shared, health)
-        retention = await _retention(stack, shared, database, observers, health)
-        sink = Store(database) if nats is None else await _publisher(stack, nats)
-        # With NATS the ingest resolves names: it can wait for the token table.
-        find = tokens.find_together if nats is None else None
-        replaced = ReplacedStore(sink, journal) if isinstance(sink, Store) else None
-        writer = Writer(journal, sink, find, observers.gap_found, replaced)
-        _ = await stack.enter_async_context(
-            writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
-        )
-        health.problems = _problems(writer, journal, cache, retention, partitions)
-        collectors = (
-            SidecarCollector(tally, journal, writer, cache, health),
-            ForecastCollector(retention),
-            PartitionCollector(partitions),
-        )
-        ops_address = await _ops(stack, settings, health, journal, collectors)
-        calls = _tool_calls(journal, instance, member)
+        intake = await enter(taking_in(parts, instance, limits_of(settings)))
+        observers = await enter(observing(settings, instance, tally, health))
         clients = ClientLimit(files_for_connections(), tally.oddities)
-        health.problems.append(lambda: clients.problem)
+        health.problems = [
+            partial(problem_of, part) for part in (intake, cache, clients, *watched)
+        ]
+        own = CallCollector(tally, intake, cache, health)
+        ops_address = await _ops(stack, settings, health, page, BothCollector([own], page))
+        calls = _tool_calls(intake, instance, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
-        admission = _admission(settings, cache, journal, calls, tally, observers)
+        admission = _admission(settings, cache, intake, calls, tally, observers)
         address = await _calls(stack, settings, clients, admission, health)
-        await _orphaned(stack, shared, settings, observers, health)
         with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
 
@@ -121,43 +101,28 @@ async def _ops(
     stack: AsyncExitStack,
     settings: ProxySettings,
     health: Health,
-    journal: Journal,
-    collectors: Sequence[Collector],
+    page: Page,
+    collector: Collector,
 ) -> Address:
     return await stack.enter_async_context(
         serving_ops(
             health.report,
-            lambda: [*health.tasks.dead, *journal.dead],
-            *collectors,
+            lambda: [*health.tasks.dead, *page.dead()],
+            collector,
             wanted=Address(settings.ops_host, settings.ops_port),
             setting="PROXY_OPS_HOST, PROXY_OPS_PORT",
+            refresh=page.refresh,
         )
     )
 
 
-def _tool_calls(journal: Journal, instance: str, member: Member | None) -> ToolCalls:
+def _tool_calls(intake: Intake, instance: str, member: Member | None) -> ToolCalls:
     elsewhere = None if member is None else member.elsewhere
-    return ToolCalls(ToolCallsInFlight(elsewhere), journal, instance)
+    return ToolCalls(ToolCallsInFlight(elsewhere), intake, instance)
 
 
-class _Part(Protocol):
-    """A part of the sidecar that says what is wrong with it."""
-
-    @property
-    def problem(self) -> str | None:
-        """What the operator should look at, or None."""
-
-
-def _problems(*parts: _Part) -> list[Problem]:
-    return [partial(_problem_of, part) for part in parts]
-
-
-def _problem_of(part: _Part) -> str | None:
-    return part.problem
-
-
-def _health(member: Member | None) -> Health:
-    health = Health()
+def _health(member: Member | None, page: Page) -> Health:
+    health = Health(recorder=page.problems)
     if member is not None:
         health.others = member.problems
         member.state = lambda: State(health.is_accepting, health.own_reasons())
@@ -173,11 +138,6 @@ def _accepting(health: Health, member: Member | None) -> Iterator[None]:
         yield
     finally:
         health.is_accepting = False
-
-
-def instance_of(settings: ProxySettings) -> str:
-    """Return what this sidecar is called in its records."""
-    return settings.instance or socket.gethostname()
 
 
 def check_tls_files(settings: ProxySettings) -> None:
@@ -212,71 +172,13 @@ async def _cache(
     return cache
 
 
-async def _journal(stack: AsyncExitStack, settings: ProxySettings, instance: str) -> Journal:
-    journal = await stack.enter_async_context(
-        open_journal(
-            settings.journal_dir,
-            instance=instance,
-            ring_directory=settings.journal_ring_dir,
-            limits=Limits(
-                ring_bytes=settings.journal_ring_bytes,
-                max_bytes=settings.journal_max_bytes,
-                kept_seconds=settings.journal_kept_seconds,
-            ),
-            close_seconds=settings.stop_seconds,
-        )
-    )
-    places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
-    # Not awaited: a folder that a ring names may lie on a disk that hangs.
-    _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
-    return journal
-
-
-async def _database(
-    stack: AsyncExitStack, shared: AuditLogSettings, health: Health
-) -> tuple[Database, PartitionUpkeep]:
-    url = shared.database_url.get_secret_value()
-    database = await stack.enter_async_context(
-        open_database(url, connections=1, application=APPLICATION)
-    )
-    partitions = PartitionUpkeep(database)
-    _ = await stack.enter_async_context(health.tasks.running(partitions.run, "partitions"))
-    return database, partitions
-
-
-async def _retention(
-    stack: AsyncExitStack,
-    shared: AuditLogSettings,
-    database: Database,
-    observers: Observers,
-    health: Health,
-) -> RetentionUpkeep:
-    upkeep = RetentionUpkeep(
-        database,
-        shared.retention,
-        may_cut_short=shared.shorten_retention,
-        budget_nears=observers.announcer.budget_nears if observers.announcer else None,
-    )
-    _ = await stack.enter_async_context(health.tasks.running(upkeep.run, "retention"))
-    return upkeep
-
-
-async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
-    # Imported late: nats-py takes 2 MiB, and most sidecars do without.
-    from audit_log.nats.jetstream import open_jetstream  # noqa: PLC0415
-    from audit_log.nats.publisher import Publisher  # noqa: PLC0415
-
-    jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
-    return Publisher(jetstream)
-
-
 def _admission(
     settings: ProxySettings,
     cache: TokenCache,
-    journal: Journal,
+    intake: Intake,
     calls: ToolCalls,
     tally: Tally,
-    observers: Observers,
+    observers: Sequence[Observer],
 ) -> Admission:
     recogniser = TokenRecogniser(settings.token_prefix)
     return Admission(
@@ -284,7 +186,7 @@ def _admission(
         audited_paths=AuditedPaths(settings.audited_paths),
         policy=settings.token_policy,
         cache=cache,
-        recorder=journal,
+        recorder=intake,
         tally=tally,
         instance=calls.instance,
         trusted=settings.trusted_proxies,
@@ -296,7 +198,7 @@ def _admission(
             calls=calls,
             tally=tally,
         ),
-        observers=observers.call_ended,
+        observers=observers,
     )
 
 
@@ -320,21 +222,6 @@ async def _upstream(
     is_secure = url.startswith("https:")
     tls = client_context(settings.upstream_ca_file, shown) if is_secure else None
     return await stack.enter_async_context(open_upstream(url, limits, tls))
-
-
-async def _orphaned(
-    stack: AsyncExitStack,
-    shared: AuditLogSettings,
-    settings: ProxySettings,
-    observers: Observers,
-    health: Health,
-) -> None:
-    orphaned = await stack.enter_async_context(
-        draining_orphaned(
-            shared, settings, instance_of(settings), health.tasks, observers.gap_found
-        )
-    )
-    health.problems.append(lambda: orphaned.problem)
 
 
 async def _tls(

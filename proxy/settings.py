@@ -1,9 +1,10 @@
 """The sidecar's settings, from `PROXY_…` environment variables."""
 
 import re
+import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -28,6 +29,9 @@ from proxy.admission import TokenPolicy
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
+
+APPLICATION: Final = "podwarden-audit-proxy"
+"""What the databases and NATS are told of this program."""
 
 
 class Sink(StrEnum):
@@ -249,6 +253,11 @@ class ProxySettings(
     stop_seconds: float = Field(
         default=10, gt=0, description="at stop: for calls in flight, then again for the records"
     )
+
+    @property
+    def instance_name(self) -> str:
+        """What this sidecar is called in its records."""
+        return self.instance or socket.gethostname()
 
     @field_validator("audit_api_url")
     @classmethod

@@ -1,11 +1,12 @@
 """The ops port: health and metrics, apart from what else the process serves."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -30,22 +31,30 @@ Report = Callable[[], tuple[Status, list[str]]]
 """Returns the status of the process, and the reasons for it."""
 Dead = Callable[[], list[str]]
 """Returns which tasks of the process cannot live, and why; empty while all of them can."""
+Refresh = Callable[[], Awaitable[None]]
+"""Learns the present state of another process, whose state is told as well."""
 
 
 @asynccontextmanager
 async def serving_ops(
-    report: Report, dead: Dead, *collectors: Collector, wanted: Address, setting: str
+    report: Report,
+    dead: Dead,
+    *collectors: Collector,
+    wanted: Address,
+    setting: str,
+    refresh: Refresh | None = None,
 ) -> AsyncIterator[Address]:
     """Serve health and the metrics of *collectors* on *wanted*, which *setting* names.
 
     `/readyz` says what *report* returns, and `/healthz` fails while there are *dead* tasks.
+    *refresh* is awaited before each response.
     Yields the address in use. Raises CannotListenError.
     """
     # A registry of its own: the library's default registry is module state.
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)
-    runner = LimitedRunner(_app(report, dead, registry), max_connections=MAX_CONNECTIONS)
+    runner = LimitedRunner(_app(report, dead, registry, refresh), max_connections=MAX_CONNECTIONS)
     async with listening(runner, wanted, setting) as address:
         yield address
 
@@ -57,7 +66,15 @@ def vitality(dead: list[str]) -> tuple[dict[str, object], int]:
     return {"status": "alive"}, 200
 
 
-def _app(report: Report, dead: Dead, metrics: CollectorRegistry) -> web.Application:
+def _app(
+    report: Report, dead: Dead, metrics: CollectorRegistry, refresh: Refresh | None
+) -> web.Application:
+    @web.middleware
+    async def of_this_moment(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if refresh is not None:
+            await refresh()
+        return await handler(request)
+
     async def healthz(_request: web.Request) -> web.Response:
         body, status = vitality(dead())
         return web.json_response(body, status=status)
@@ -73,7 +90,7 @@ def _app(report: Report, dead: Dead, metrics: CollectorRegistry) -> web.Applicat
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(metrics), headers={"Content-Type": content_type})
 
-    app = web.Application()
+    app = web.Application(middlewares=[of_this_moment])
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics_page)

@@ -10,8 +10,8 @@ from deploy.checks.check import Check, CheckFailedError, Group, blocking
 from deploy.checks.files import files_check
 from deploy.checks.journal_place import folder_check, ring_check
 from deploy.checks.neighbours import http_check, nats_check
-from proxy.service import APPLICATION, check_tls_files, instance_of
-from proxy.settings import ProxySettings, Sink
+from proxy.service import check_tls_files
+from proxy.settings import APPLICATION, ProxySettings, Sink
 from proxy.telemetry.observers import span_export
 from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import place_of
@@ -40,7 +40,7 @@ def groups() -> list[Group]:
     if nats is not None:
         found.append(_nats(nats))
     if settings.tracing:
-        found.append([_tracing(instance_of(settings))])
+        found.append([_tracing(settings.instance_name)])
     return found
 
 

@@ -170,7 +170,7 @@ async def _is_drained(
                 ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
             ),
             close_seconds=settings.stop_seconds,
-        ) as journal:
+        ) as (_, journal):
             _settle(opened, is_open=True)
             journal.end_reading()
             writer = Writer(journal, store, find, progress.announce)

@@ -3,9 +3,10 @@
 from proxy.journal.batch import Batch
 from proxy.journal.batch_source import MANY_BYTES
 from proxy.journal.folder import holds_records
-from proxy.journal.journal import Journal, open_journal
+from proxy.journal.intake import Intake
+from proxy.journal.journal import Journal, open_journal, reading, taking_in
 from proxy.journal.journal_error import JournalError, JournalLockedError
-from proxy.journal.parts import DEFAULT_LIMITS, Limits
+from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.rings.going_back import Before
 
 __all__ = [
@@ -13,10 +14,15 @@ __all__ = [
     "MANY_BYTES",
     "Batch",
     "Before",
+    "Intake",
     "Journal",
     "JournalError",
     "JournalLockedError",
     "Limits",
+    "Parts",
     "holds_records",
     "open_journal",
+    "open_parts",
+    "reading",
+    "taking_in",
 ]

@@ -1,6 +1,7 @@
 """The journal's reading side: batches of the log in its order, for the one writer."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,6 +16,7 @@ MAX_BATCH_LINES: Final = 10_000
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 """Large batches cost PostgreSQL less: there is one commit and one index look-up for each batch."""
 _RETRY_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.02
 
 
 class BatchSource:
@@ -27,7 +29,7 @@ class BatchSource:
         self._ring = ring
         self._reader = reader
         self._thread = DiskThread("journal-reader")
-        self._arrival = asyncio.Event()
+        self._change = asyncio.Event()
         self._is_ending = False
         self._waiting_since = datetime.now(UTC)
         self._ahead: Batch | None = None
@@ -37,14 +39,10 @@ class BatchSource:
         self.damaged = 0
         """Records known to be missing because their lines were damaged."""
 
-    def arrived(self) -> None:
-        """Wake `read`: a line may have been appended."""
-        self._arrival.set()
-
     def end(self) -> None:
         """Let `read` return None as soon as everything is committed."""
         self._is_ending = True
-        self._arrival.set()
+        self._change.set()
 
     async def read(self, after: Batch | None, max_lines: int) -> Batch | None:
         """Return the batch after *after*, or after the committed position; wait for one.
@@ -53,11 +51,10 @@ class BatchSource:
         disk that fails is tried again for ever; `problem` says so meanwhile.
         """
         while True:
-            self._arrival.clear()
             if not self.bytes_after(after):
                 if self._is_ending:
                     return None
-                await self._arrival.wait()
+                await self._wait()
                 continue
             try:
                 batch = await self._gather(*self._place(after), max_lines)
@@ -71,6 +68,13 @@ class BatchSource:
             else:
                 self._ahead = batch
             return batch
+
+    async def _wait(self) -> None:
+        """Wait until there may be something to read. Another process appends, and tells no one."""
+        self._change.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._change.wait()
 
     async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
         """Return the batch at *start*, read piece by piece: calls run between two pieces."""
@@ -126,7 +130,7 @@ class BatchSource:
         self._ring.commit(offset, 0 if offset else 1)
         self._ahead = None
         self._waiting_since = datetime.now(UTC)
-        self.arrived()
+        self._change.set()
 
     def bytes_after(self, batch: Batch | None) -> int:
         """Return how many bytes of the log follow *batch*, or the committed position."""

@@ -8,7 +8,7 @@ In a slot the body is written first. Its length and CRC-32 follow in one aligned
 mark. A mark of 0 means that the slot is free, so a slot is either free or complete.
 
 Each caller has a share of the slots (`Shares`). Those that are not known leave half a region free
-as well, so that known callers find a slot while the mover adds some.
+as well, so that known callers find a slot while more are added.
 """
 
 import zlib
@@ -44,7 +44,7 @@ _decode_invocation = msgspec.json.Decoder(Invocation).decode
 
 
 class Calls:
-    """The slots. The event loop takes, fills and frees them; the mover's thread adds slots."""
+    """The slots. The event loop takes, fills and frees them; a thread adds some."""
 
     def __init__(self, file: MappedFile) -> None:
         self.path = file.path
@@ -130,15 +130,19 @@ class Calls:
         except (ValueError, RecursionError):
             return None
 
-    def grow_when_short(self) -> None:
-        """Add slots when less than half a region is free. Calls do not wait for it."""
-        if self._can_grow and len(self._free) <= _RESERVE:
-            try:
-                self._add_region()
-            except OSError:
-                # No room on tmpfs: from now on a call that finds no slot is unprotected.
-                self._can_grow = False
-                self._shares.total = len(self._bodies) * SLOTS_PER_REGION
+    @property
+    def is_short(self) -> bool:
+        """Whether less than half a region is free, and there may be more."""
+        return len(self._free) <= _RESERVE and self._can_grow
+
+    def add_region(self) -> None:
+        """Add slots. Calls go on meanwhile, and do not wait for it."""
+        try:
+            self._add_region()
+        except OSError:
+            # No room on tmpfs: from now on a call that finds no slot is unprotected.
+            self._can_grow = False
+            self._shares.total = len(self._bodies) * SLOTS_PER_REGION
 
     def _add_region(self) -> None:
         number = len(self._bodies)

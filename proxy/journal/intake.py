@@ -1,17 +1,16 @@
 """The writing side of the journal: a call appends in microseconds, without disk or waiting."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 from audit_log.record import Gap, Kept
 from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record import RecordText
 from proxy.audit.shares import Share
-from proxy.journal.calls import Calls
 from proxy.journal.line import gap_line, record_line
 from proxy.journal.losses import Losses
-from proxy.journal.ring import Ring
+from proxy.journal.parts import Limits, Parts
+from proxy.journal.rings.memory_upkeep import MemoryUpkeep
 
 _RETRY_SECONDS: Final = 0.5
 
@@ -22,16 +21,16 @@ class Intake:
     What is not kept is counted by `Losses`. A gap reports it as soon as there is room for it.
     """
 
-    def __init__(
-        self, ring: Ring, calls: Calls, losses: Losses, arrived: Callable[[], None]
-    ) -> None:
-        """Append to *ring*; call *arrived* when there may be a new line."""
-        self.losses = losses
+    def __init__(self, parts: Parts, instance: str, limits: Limits, upkeep: MemoryUpkeep) -> None:
+        """Append to the ring of *parts* for *instance*; have *upkeep* add slots."""
+        ring, calls = parts.ring, parts.calls
+        self.losses = Losses(ring, instance, limits.max_bytes)
+        self._upkeep = upkeep
         self._ring = ring
         self._calls = calls
-        self._arrived = arrived
         last = ring.last_line()
         self._next_number = ring.next_number()
+        self._placing_problem = parts.placing_problem
         self._interrupted: list[tuple[int, Kept]] = []
         self._retry_timer: asyncio.TimerHandle | None = None
         self.accepted = 0
@@ -40,6 +39,21 @@ class Intake:
         self.is_behind = not self.catch_up(at_once=True)
         """Whether something waits for room: a gap to report, or calls interrupted by a kill."""
         self._retry_if_needed()
+
+    @property
+    def ring_bytes_in_use(self) -> int:
+        """How many bytes of the ring may not be overwritten yet."""
+        return self._ring.written - self._ring.floor
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls have begun and not ended."""
+        return self._calls.in_flight + self.losses.in_flight
+
+    @property
+    def problem(self) -> str | None:
+        """What a kill would lose, and why, or None."""
+        return self.losses.problem or self._upkeep.problem or self._placing_problem
 
     @property
     def refused(self) -> int:
@@ -67,7 +81,10 @@ class Intake:
         If *share* has no slot left the call goes on unprotected, which is counted until its end;
         the slot is then negative.
         """
-        slot = self._calls.begin(record, share)
+        calls = self._calls
+        slot = calls.begin(record, share)
+        if calls.is_short:
+            self._upkeep.want_slots()
         return slot if slot >= 0 else self.losses.begin_without_slot(share)
 
     def end(self, slot: int, record: Kept | RecordText, share: Share | None = None) -> bool:
@@ -77,10 +94,13 @@ class Intake:
             self._calls.end(slot)
         elif slot != NOT_BEGUN:
             self.losses.end_without_slot(slot)
-        self._arrived()
         if not kept:
             self._retry_if_needed()
         return kept
+
+    def offer(self, record: Kept) -> bool:
+        """Keep *record*, which had no `begin`; return whether there was room."""
+        return self.end(NOT_BEGUN, record)
 
     def miss(self) -> None:
         """Count a tool call that may be missing; a gap reports it as soon as there is room."""
@@ -88,12 +108,15 @@ class Intake:
         self._retry_if_needed()
 
     def finish(self) -> None:
-        """Record the calls that will not end any more, as `begin` was given them."""
+        """Record the calls that will not end any more, as `begin` was given them. The last act."""
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
         self.losses.close_in_flight()
         self.catch_up(at_once=True)
         for slot, record in list(self._calls.taken()):
             if self._append(record):
                 self._calls.end(slot)
+        self._ring.end(is_empty=self._calls.in_flight == 0)
 
     def catch_up(self, *, at_once: bool = False) -> bool:
         """Append what had to wait for room; return whether all of it is appended.
@@ -109,11 +132,6 @@ class Intake:
         self.is_behind = not self.losses.report(self._append_gap, at_once=at_once)
         return not self.is_behind
 
-    def close(self) -> None:
-        """Stop the retries."""
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
-
     def _retry_if_needed(self) -> None:
         """Report what was lost even when no further call comes."""
         if self._retry_timer is None and (self.is_behind or self.losses.is_pending):
@@ -124,7 +142,6 @@ class Intake:
         self._retry_timer = None
         self.catch_up()
         self._retry_if_needed()
-        self._arrived()
 
     def _take(self, record: Kept | RecordText) -> bool:
         if (not self.is_behind or self.catch_up()) and self._append(record):

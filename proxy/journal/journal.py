@@ -1,14 +1,17 @@
 """The journal: a durable queue between the calls and the database.
 
-    begin/end ─→ ring (tmpfs) ─→ mover ─→ segments (disk)
-                   └──────────── reader ──────┘ ─→ writer ─→ PostgreSQL
+    begin/end ─→ ring (tmpfs) ┊ ─→ mover ─→ segments (disk)
+                              ┊ └──── reader ─────┘ ─→ writer ─→ PostgreSQL
+
+Left of the dotted line is the process that takes calls, right of it the recorder. Only the ring is
+between them.
 
 Theory of operation. The log is one endless sequence of numbered lines, and an *offset* counts its
 bytes from the beginning. Three positions move along it, each kept in the ring: `written`, up to
 which lines were appended; `moved`, up to which they are on disk; `committed`, up to which they are
 in PostgreSQL. Four parties take part, and each does one thing:
 
-- The event loop appends to the ring (`Intake`). It makes no system call and takes no lock.
+- The intake appends to the ring (`Intake`). It makes no system call and takes no lock.
 - The mover's thread copies from the ring to segments and advances `moved` (`Mover`).
 - The reader follows `committed`, from the ring while that holds the bytes, else from segments
   (`BatchSource`, `Reader`).
@@ -32,30 +35,24 @@ from typing import Final
 
 import structlog
 
+from audit_log.process.background import BackgroundTasks
 from audit_log.process.disk_thread import DiskThread, in_disk_thread
-from audit_log.record import Kept
-from proxy.audit.exchange import NOT_BEGUN
-from proxy.audit.record import RecordText
-from proxy.audit.shares import Share
 from proxy.journal.batch import Batch
 from proxy.journal.batch_source import MAX_BATCH_LINES, BatchSource
 from proxy.journal.intake import Intake
 from proxy.journal.journal_error import JournalError
-from proxy.journal.losses import Losses
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
 from proxy.journal.reader import Reader
 from proxy.journal.rings.going_back import GoingBack
+from proxy.journal.rings.memory_upkeep import MemoryUpkeep
 
 _SWITCH_SECONDS: Final = 0.0005
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Journal:
-    """Takes records without waiting, and gives them to the one writer in the order they came.
-
-    `begin`, `end` and `offer` belong to the event loop, never raise and never touch a disk.
-    """
+    """The reading side: gives the records to the one writer, in the order they came."""
 
     def __init__(self, parts: Parts, instance: str, limits: Limits) -> None:
         self.max_bytes = limits.max_bytes
@@ -64,40 +61,12 @@ class Journal:
         self._source = BatchSource(parts.ring, Reader(parts, instance))
         self.going_back = GoingBack(parts, self._source)
         """Goes back to what is written already, for a store that lacks it."""
-        losses = Losses(parts.ring, instance, limits.max_bytes)
-        self.intake = Intake(parts.ring, parts.calls, losses, self._source.arrived)
-        """Takes the records, and counts them."""
         self._mover = Mover(parts, limits, asyncio.get_running_loop())
         self._moving = DiskThread("journal-mover")
         # Of its own: a disk that hangs here must not keep records in memory from being read.
         self._quarantining = DiskThread("journal-quarantine")
         self._stopped_moving = self._moving.submit(self._mover.run)
         self._is_closing = False
-        self._placing_problem = parts.placing_problem
-
-    def begin(self, record: Kept | RecordText, share: Share | None = None) -> int:
-        """Keep *record* in case the process is killed before `end`; return the slot for `end`.
-
-        *record* says what is to be recorded when the outcome of the call stays unknown. *share*
-        says whose share of the slots it takes.
-        """
-        return self.intake.begin(record, share)
-
-    def end(self, slot: int, record: Kept | RecordText, share: Share | None = None) -> bool:
-        """Keep *record* of the call in *slot*, as `begin` returned it; say whether there was room.
-
-        A record without room, or beyond *share*, is counted, and reported as a gap when there is
-        room again.
-        """
-        return self.intake.end(slot, record, share)
-
-    def miss(self) -> None:
-        """Report in a gap that a tool call may be missing: a message could not be read."""
-        self.intake.miss()
-
-    def offer(self, record: Kept) -> bool:
-        """Keep *record*, which had no `begin`; say whether there was room."""
-        return self.intake.end(NOT_BEGUN, record)
 
     async def read(
         self, after: Batch | None = None, *, max_lines: int = MAX_BATCH_LINES
@@ -145,19 +114,9 @@ class Journal:
         return self._source.damaged
 
     @property
-    def ring_bytes_in_use(self) -> int:
-        """How many bytes of the ring may not be overwritten yet."""
-        return self._parts.ring.written - self._parts.ring.floor
-
-    @property
     def bytes_on_disk(self) -> int:
         """How many bytes all segments take."""
         return self._parts.segments.total_bytes
-
-    @property
-    def in_flight(self) -> int:
-        """How many calls have begun and not ended."""
-        return self._parts.calls.in_flight + self.intake.losses.in_flight
 
     @property
     def dead(self) -> list[str]:
@@ -171,12 +130,7 @@ class Journal:
         """Why the journal does not work as it should, or None. Calls are not affected."""
         if self.dead:
             return self.dead[0]
-        return (
-            self._mover.problem
-            or self._source.problem
-            or self.intake.losses.problem
-            or self._placing_problem
-        )
+        return self._mover.problem or self._source.problem
 
     async def close(self, seconds: float) -> None:
         """Bring everything to disk and remove the ring, in at most *seconds*.
@@ -185,20 +139,45 @@ class Journal:
         with it.
         """
         self._is_closing = True
-        self.intake.close()
         self._mover.stop()
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._stopped_moving)
-                self.intake.finish()
                 is_on_disk = await self._moving.submit(self._mover.finish)
                 await self._source.settle()
                 await self._moving.submit(self._parts.close, is_on_disk)
         except TimeoutError:
-            log.error("journal.close_timed_out", left_bytes=self.ring_bytes_in_use)
+            ring = self._parts.ring
+            log.error("journal.close_timed_out", left_bytes=ring.written - ring.floor)
         self._moving.end()
         self._source.close()
         self._quarantining.end()
+
+
+@asynccontextmanager
+async def reading(
+    parts: Parts, instance: str, limits: Limits, *, close_seconds: float
+) -> AsyncIterator[Journal]:
+    """Yield the reading side of the journal of *parts*; close both at the end."""
+    # The default is 5 ms: the loop would wait that long whenever a thread computes.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    journal = Journal(parts, instance, limits)
+    try:
+        yield journal
+    finally:
+        await journal.close(close_seconds)
+
+
+@asynccontextmanager
+async def taking_in(parts: Parts, instance: str, limits: Limits) -> AsyncIterator[Intake]:
+    """Yield the side of the journal of *parts* that takes records; finish it at the end."""
+    upkeep = MemoryUpkeep(parts)
+    intake = Intake(parts, instance, limits, upkeep)
+    async with BackgroundTasks().running(upkeep.run, "journal-memory"):
+        try:
+            yield intake
+        finally:
+            intake.finish()
 
 
 @asynccontextmanager
@@ -209,23 +188,21 @@ async def open_journal(
     ring_directory: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
     close_seconds: float = 5.0,
-) -> AsyncIterator[Journal]:
-    """Open the journal in *folder* and go on where the last run stopped, however it stopped.
+) -> AsyncIterator[tuple[Intake, Journal]]:
+    """Open both sides of the journal in *folder*; go on where the last run stopped, however.
 
     A disk that hangs meanwhile delays the caller, and nothing else in the event loop.
     Raise JournalError, or JournalLockedError when another process has it open.
     """
-    # The default is 5 ms: calls would wait that long whenever a thread of the journal computes.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     opening = in_disk_thread(
         "journal-opener", open_parts, folder, ring_directory, limits, instance
     )
     parts = await _opened(opening)
-    journal = Journal(parts, instance, limits)
-    try:
-        yield journal
-    finally:
-        await journal.close(close_seconds)
+    async with (
+        reading(parts, instance, limits, close_seconds=close_seconds) as journal,
+        taking_in(parts, instance, limits) as intake,
+    ):
+        yield intake, journal
 
 
 async def _opened(opening: asyncio.Future[Parts]) -> Parts:

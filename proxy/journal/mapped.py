@@ -34,7 +34,8 @@ class MappedFile:
         """The regions, in the order of the file."""
         self._maps: list[mmap.mmap] = []
         self._views: list[memoryview] = []
-        self._former: MappedFile | None = None
+        self.former: MappedFile | None = None
+        """The file in whose place this one is. Another thread may still read it."""
 
     @classmethod
     def create(cls, path: Path) -> "MappedFile":
@@ -104,11 +105,8 @@ class MappedFile:
             self.path = self.path.replace(path)
 
     def take_over(self, former: "MappedFile") -> None:
-        """Copy the regions of *former*, of which this file is the twin.
-
-        *former* stays mapped until `close`: another thread may still read it.
-        """
-        self._former = former
+        """Copy the regions of *former*, of which this file is the twin."""
+        self.former = former
         for ours, theirs in zip(self.regions, former.regions, strict=True):
             ours[:] = theirs
 
@@ -132,8 +130,8 @@ class MappedFile:
 
     def close(self) -> None:
         """Unmap and close. No other view of a region may exist any more."""
-        if self._former is not None:
-            self._former.close()
+        if self.former is not None:
+            self.former.close()
         for view in (*self._views, *self.regions):
             view.release()
         for region in self._maps:

@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Mover:
-    """Moves, deletes what is stored, and adds slots. Every method here may wait for the disk.
+    """Moves, and deletes what is stored. Every method here may wait for the disk.
 
     While the disk fails or hangs, the ring fills up. After a failure a new segment begins with
     what is not in PostgreSQL by then.
@@ -33,7 +33,6 @@ class Mover:
 
     def __init__(self, parts: Parts, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._ring = parts.ring
-        self._calls = parts.calls
         self._segments = parts.segments
         self._folder = parts.folder
         self._rewriting = Rewriting(parts, loop)
@@ -97,7 +96,6 @@ class Mover:
             self._mark()
             while self._move():
                 pass
-        self._calls.grow_when_short()
         if failure is not None:
             raise failure
 

@@ -77,7 +77,7 @@ class Parts:
         *is_on_disk*: whether what was moved is still on disk.
         """
         is_moved = is_on_disk and self.ring.floor >= self.ring.written
-        is_empty = is_moved and self.calls.in_flight == 0
+        is_empty = is_moved and self.ring.is_empty
         if self.ring.committed >= self.ring.written:
             with suppress(OSError):
                 self.segments.delete_before(self.ring.written)
@@ -121,6 +121,7 @@ def open_parts(path: Path, ring_directory: Path | None, limits: Limits, instance
         except OSError as error:
             # The mover tries again.
             log.warning("journal.folder_not_writable", path=str(path), error=str(error))
+        ring.go_on()
         parts = Parts(folder, segments, ring, calls, ring_bytes)
         if parts.placing_problem is not None:
             log.warning("journal.ring_degraded", reason=parts.placing_problem)

@@ -23,15 +23,19 @@ from proxy.journal.mapped import MappedFile, or_closed
 from proxy.journal.ring_header import (
     COMMITTED,
     COMMITTED_NUMBER,
+    COMMITTED_US,
     FIRST_NUMBER,
     HEADER_BYTES,
     IDENTITY,
+    IS_ENDED,
+    IS_RENEWED,
     MAGIC,
     MAGIC_NUMBER,
     MOVED,
     ORIGIN,
     PREDECESSOR,
     SIZE,
+    STORE_ID,
     WRITTEN,
     Beginning,
     Counts,
@@ -40,6 +44,9 @@ from proxy.journal.ring_header import (
 )
 
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
+_ENDED, _EMPTY = 1, 2
+_READERS_WORDS: Final = (MOVED, COMMITTED_NUMBER, COMMITTED, COMMITTED_US, STORE_ID)
+"""What the reading side of the journal stores."""
 
 
 class Ring:
@@ -156,6 +163,24 @@ class Ring:
         self._counters[COMMITTED_NUMBER] = number
         self._counters[COMMITTED] = offset
 
+    def end(self, *, is_empty: bool) -> None:
+        """Note that nothing more will be appended; *is_empty*: and that no call is in flight."""
+        self._counters[IS_ENDED] = _EMPTY if is_empty else _ENDED
+
+    def go_on(self) -> None:
+        """Note that lines will be appended."""
+        self._counters[IS_ENDED] = 0
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more will be appended."""
+        return self._counters[IS_ENDED] != 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing more will be appended, and no call is in flight."""
+        return self._counters[IS_ENDED] == _EMPTY
+
     @property
     def floor(self) -> int:
         """The offset from which the bytes exist nowhere else and may not be overwritten."""
@@ -206,6 +231,35 @@ class Ring:
     def change_to(self, twin: MappedFile) -> None:
         """Go on in *twin*. The event loop calls this, so that no line is missed."""
         twin.take_over(self.file)
+        self._go_on_in(twin)
+
+    def tell_of_twin(self) -> None:
+        """Tell the processes that have the former file mapped that this one is in its place."""
+        if self.file.former is not None:
+            self.file.former.regions[0].cast("Q")[IS_RENEWED] = 1
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether another process goes on in a new file at `path`."""
+        return self._counters[IS_RENEWED] != 0
+
+    def follow(self) -> None:
+        """Go on in the new file at `path`, with the positions of this process.
+
+        Raise OSError while that cannot be opened.
+        """
+        if self.path is None:
+            return
+        with or_closed(MappedFile.open(self.path)) as twin:
+            for region in self.file.regions:
+                twin.map(sum(map(len, twin.regions)), len(region))
+            twin.former = self.file
+        former = self._counters
+        self._go_on_in(twin)
+        for word in _READERS_WORDS:
+            self._counters[word] = former[word]
+
+    def _go_on_in(self, twin: MappedFile) -> None:
         header, self._content = twin.regions
         self.file, self._counters = twin, twin.words(header)
         self.moments.change_to(self._counters)

@@ -36,7 +36,9 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     COMMITTED_US,
     IS_REPORTED,
     STORE_ID,
-) = range(14, 21)
+    IS_ENDED,
+    IS_RENEWED,
+) = range(14, 23)
 BEYOND_SHARE: Final = 64
 UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80

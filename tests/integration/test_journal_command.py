@@ -18,11 +18,11 @@ async def kept(tmp_path):
     folder = tmp_path / "journal"
     async with open_journal(
         folder, instance="a", ring_directory=tmp_path / "ring", limits=SMALL
-    ) as journal:
+    ) as (intake, _journal):
         for number in range(COUNT):
             named = {"token_name": None, "token_hash": "c" * 64} if number == 5 else {}
-            journal.offer(a_record(number, **named))
-            await until(lambda: journal.ring_bytes_in_use < 50_000)
+            intake.offer(a_record(number, **named))
+            await until(lambda: intake.ring_bytes_in_use < 50_000)
     return folder
 
 

@@ -23,17 +23,17 @@ def opened(folder, tmp_path):
 @pytest.fixture
 async def kept(opened, folder):
     """The segments of a journal with COUNT records, at least four of them."""
-    async with opened() as journal:
+    async with opened() as (intake, _journal):
         for number in range(COUNT):
-            journal.offer(a_record(number))
-            await until(lambda: journal.ring_bytes_in_use < 100_000)
+            intake.offer(a_record(number))
+            await until(lambda: intake.ring_bytes_in_use < 100_000)
     found = segments(folder)
     assert len(found) > 3
     return found
 
 
 async def read_again(opened):
-    async with opened() as journal:
+    async with opened() as (_intake, journal):
         records, gaps = await everything(journal)
         assert {gap.reason for gap in gaps} <= {"journal_damaged"}
         missing = sum(gap.count or 0 for gap in gaps)
@@ -64,9 +64,9 @@ async def test_a_flipped_byte_costs_its_line(kept, opened, folder):
 
 
 async def test_a_flipped_byte_in_memory_costs_its_line(opened, folder, tmp_path):
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         for number in range(3):
-            assert journal.offer(a_record(number))
+            assert intake.offer(a_record(number))
         [ring] = [
             path for path in (tmp_path / "ring").iterdir() if b"clusters" in path.read_bytes()
         ]
@@ -82,9 +82,9 @@ async def test_a_flipped_byte_in_memory_costs_its_line(opened, folder, tmp_path)
 
 async def test_lines_as_long_as_they_get_are_read(opened):
     long = [a_record(number, path="\x01" * 4_000) for number in range(5)]
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         for record in long:
-            assert journal.offer(record)
+            assert intake.offer(record)
         records, gaps = await everything(journal)
     assert (records, gaps) == (long, [])
 
@@ -146,8 +146,8 @@ async def test_a_line_twice_in_a_segment_is_the_same_record_twice(kept, opened):
 
 async def test_the_end_of_the_last_segment_is_not_missed_by_the_next_records(kept, opened):
     kept[-1].write_bytes(kept[-1].read_bytes()[:-20])
-    async with opened() as journal:
-        journal.offer(a_record(COUNT))
+    async with opened() as (intake, journal):
+        intake.offer(a_record(COUNT))
         records, _ = await everything(journal)
     assert {r.path for r in records} == {
         a_record(n).path for n in range(COUNT + 1) if n != COUNT - 1

@@ -47,39 +47,39 @@ def opened(folder, ring_directory):
 
 
 async def test_a_stalled_disk_is_not_noticed_and_its_records_arrive(opened, folder):
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         come_back = stall_disk(folder)
         records = [a_record(number) for number in range(200)]
         for record in records:
             began = time.perf_counter()
-            assert journal.end(journal.begin(interrupted(record)), record)
+            assert intake.end(intake.begin(interrupted(record)), record)
             assert time.perf_counter() - began < 0.5
         await until(lambda: journal.problem)
         assert "has not answered" in journal.problem
-        assert journal.ring_bytes_in_use > 0
+        assert intake.ring_bytes_in_use > 0
         come_back()
-        await until(lambda: not journal.ring_bytes_in_use)
+        await until(lambda: not intake.ring_bytes_in_use)
         assert journal.problem is None
         assert journal.bytes_on_disk > 0
         assert await everything(journal) == (records, [])
 
 
 async def test_with_a_dead_disk_the_database_still_gets_everything(opened, folder):
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         come_back = stall_disk(folder)
-        journal.offer(a_record(0))
+        intake.offer(a_record(0))
         await until(lambda: journal.problem)
         await everything(journal)
         paths = []
         # Many times what the ring can hold.
         for turn in range(20):
             for number in range(200):
-                assert journal.offer(a_record(200 * turn + number))
+                assert intake.offer(a_record(200 * turn + number))
             records, gaps = await everything(journal)
             paths += [record.path for record in records]
             assert gaps == []
         assert paths == [a_record(number).path for number in range(4_000)]
-        assert journal.intake.refused == 0
+        assert intake.refused == 0
         assert journal.bytes_on_disk == 0
         come_back()
 
@@ -103,7 +103,7 @@ async def test_a_stop_does_not_wait_for_a_dead_disk_and_the_next_start_has_every
             child.kill()
     assert time.monotonic() - began < 15
     assert list(ring_directory.glob("*.head"))
-    async with opened() as journal:
+    async with opened() as (_intake, journal):
         records, gaps = await everything(journal)
     assert [record.path for record in records] == [a_record(n).path for n in range(500)]
     assert gaps == []
@@ -112,19 +112,19 @@ async def test_a_stop_does_not_wait_for_a_dead_disk_and_the_next_start_has_every
 
 async def test_a_failing_disk_is_tried_again_until_it_works(opened, folder):
     away = folder.with_name("away")
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         records = [a_record(number) for number in range(100)]
         for record in records[:50]:
-            journal.offer(record)
-        await until(lambda: not journal.ring_bytes_in_use)
+            intake.offer(record)
+        await until(lambda: not intake.ring_bytes_in_use)
         folder.rename(away)
         more = [a_record(number) for number in range(50, 400)]
         for record in more:
-            assert journal.offer(record)
+            assert intake.offer(record)
         await until(lambda: journal.problem)
         assert "No such file or directory" in journal.problem
         away.rename(folder)
-        await until(lambda: not journal.ring_bytes_in_use and not journal.problem)
+        await until(lambda: not intake.ring_bytes_in_use and not journal.problem)
         assert await everything(journal) == (records[:50] + more, [])
 
 
@@ -145,17 +145,17 @@ def test_a_write_that_stops_half_way_is_cut_off_and_made_again(tmp_path):
 
 
 async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call_comes(opened):
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         offered: list[tuple[AuditRecord, bool]] = []
         # Until the disk is full and not only the ring, which is when the mover is slow.
-        while journal.problem is None or not journal.intake.refused:
+        while journal.problem is None or not intake.refused:
             for number in range(len(offered), len(offered) + 100):
                 record = a_record(number)
-                offered.append((record, journal.offer(record)))
+                offered.append((record, intake.offer(record)))
             await asyncio.sleep(0.005)
         taken = [record for record, was_taken in offered if was_taken]
         refused = [record for record, was_taken in offered if not was_taken]
-        assert journal.intake.refused == len(refused)
+        assert intake.refused == len(refused)
         assert "used up its bytes" in journal.problem
         assert journal.bytes_on_disk <= SMALL.max_bytes
         records, gaps = await everything(journal)
@@ -166,14 +166,14 @@ async def test_what_a_full_journal_refuses_is_counted_and_told_even_when_no_call
         assert sum(gap.count or 0 for gap in gaps) == len(refused)
         assert {gap.reason for gap in gaps} == {"journal_full"}
         assert all(gap.started_at <= gap.ended_at for gap in gaps)
-        assert journal.offer(a_record())
+        assert intake.offer(a_record())
 
 
 async def test_each_time_the_journal_is_full_is_a_gap_of_its_own(opened):
-    async with opened(Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
+    async with opened(Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)) as (intake, journal):
         refused, gaps = [], []
         for _ in range(3):
-            refused.append(sum(not journal.offer(a_record(number)) for number in range(1_000)))
+            refused.append(sum(not intake.offer(a_record(number)) for number in range(1_000)))
             await everything(journal)
             await until(lambda: journal.has_unwritten)
             gaps += (await everything(journal))[1]
@@ -182,10 +182,10 @@ async def test_each_time_the_journal_is_full_is_a_gap_of_its_own(opened):
 
 
 async def test_refusals_survive_a_stop(opened):
-    async with opened(Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)) as journal:
-        refused = sum(not journal.offer(a_record(number)) for number in range(1_000))
+    async with opened(Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)) as (intake, journal):
+        refused = sum(not intake.offer(a_record(number)) for number in range(1_000))
         assert refused > 0
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         records, _ = await everything(journal)
         await until(lambda: journal.has_unwritten)
         _, gaps = await everything(journal)
@@ -194,41 +194,44 @@ async def test_refusals_survive_a_stop(opened):
 
 
 async def test_a_small_budget_is_used_again_as_soon_as_its_records_are_written(opened):
-    async with opened(Limits(ring_bytes=1, segment_bytes=1 << 20, max_bytes=200_000)) as journal:
+    async with opened(Limits(ring_bytes=1, segment_bytes=1 << 20, max_bytes=200_000)) as (
+        intake,
+        journal,
+    ):
         for turn in range(10):
             for number in range(300):
-                assert journal.offer(a_record(300 * turn + number))
+                assert intake.offer(a_record(300 * turn + number))
             records, _ = await everything(journal)
             assert len(records) == 300
         assert journal.bytes_on_disk <= 200_000
 
 
 async def test_more_calls_than_slots_go_on_unprotected_and_are_counted(opened, folder):
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         # The mover adds slots, unless it waits for a disk.
         come_back = stall_disk(folder)
-        assert journal.offer(a_record(1_100))
+        assert intake.offer(a_record(1_100))
         await until(lambda: journal.problem)
-        slots = [journal.begin(interrupted(a_record(number))) for number in range(1_100)]
-        assert slots.count(-1) == journal.intake.unprotected == 76
+        slots = [intake.begin(interrupted(a_record(number))) for number in range(1_100)]
+        assert slots.count(-1) == intake.unprotected == 76
         come_back()
         for number, slot in enumerate(slots):
-            assert journal.end(slot, a_record(number))
+            assert intake.end(slot, a_record(number))
             if number % 100 == 0:
-                await until(lambda: journal.ring_bytes_in_use < 50_000)
+                await until(lambda: intake.ring_bytes_in_use < 50_000)
         records, _ = await everything(journal)
         assert {record.outcome for record in records} == {Outcome.COMPLETED}
         assert len(records) == 1_101
 
 
 async def test_a_disk_that_hangs_over_a_refused_record_holds_nothing_else_up(opened, folder):
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         shelf = folder / "set_aside" / "records.ndjson"
         shelf.parent.mkdir()
         os.mkfifo(shelf)
         hanging = asyncio.create_task(journal.quarantine(b"{}\n"))
         await asyncio.sleep(0)
-        journal.offer(a_record())
+        intake.offer(a_record())
         records, _ = await everything(journal)
         assert len(records) == 1
         assert not hanging.done()

@@ -66,7 +66,7 @@ async def test_every_call_has_one_record_after_a_kill(lines, tmp_path, ring_dire
     began, ended = await killed_after(lines, tmp_path, ring_directory)
     async with open_journal(
         tmp_path, instance="next", ring_directory=ring_directory, limits=SMALL
-    ) as journal:
+    ) as (_intake, journal):
         records, gaps = await everything(journal)
 
     told = [str(record.id) for record in records]
@@ -90,7 +90,7 @@ async def test_killed_again_and_again_nothing_is_lost_or_repeated(tmp_path, ring
         ended |= ended_now
     async with open_journal(
         tmp_path, instance="next", ring_directory=ring_directory, limits=SMALL
-    ) as journal:
+    ) as (_intake, journal):
         records, gaps = await everything(journal)
 
     told = [str(record.id) for record in records]
@@ -133,11 +133,11 @@ NOTHING_MOVES = Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)
 @pytest.mark.parametrize("noted", [0, 50])
 async def test_killed_between_moving_to_disk_and_noting_it(noted, opened, killed, tmp_path):
     now, found = killed
-    async with opened() as journal:
+    async with opened() as (intake, journal):
         records = [a_record(number) for number in range(200)]
         for record in records:
-            journal.offer(record)
-        await until(lambda: not journal.ring_bytes_in_use)
+            intake.offer(record)
+        await until(lambda: not intake.ring_bytes_in_use)
         now()
     memory = found()
     [path] = memory.glob("*.head")
@@ -145,9 +145,9 @@ async def test_killed_between_moving_to_disk_and_noting_it(noted, opened, killed
     ring.moved = len(b"".join(record_line(n + 1, r) for n, r in enumerate(records[:noted])))
     ring.close()
 
-    async with opened(memory=memory) as journal:
-        journal.offer(a_record(200))
-        await until(lambda: not journal.ring_bytes_in_use)
+    async with opened(memory=memory) as (intake, journal):
+        intake.offer(a_record(200))
+        await until(lambda: not intake.ring_bytes_in_use)
         on_disk = sum(path.stat().st_size for path in segments(tmp_path / "journal"))
         assert journal.bytes_on_disk == on_disk
         read, gaps = await everything(journal)
@@ -158,31 +158,31 @@ async def test_killed_between_moving_to_disk_and_noting_it(noted, opened, killed
 async def test_killed_between_recording_a_call_and_freeing_its_slot(opened, killed):
     now, found = killed
     record = a_record()
-    async with opened() as journal:
-        journal.begin(interrupted(record))
-        journal.offer(record)
+    async with opened() as (intake, journal):
+        intake.begin(interrupted(record))
+        intake.offer(record)
         now()
-    async with opened(memory=found()) as journal:
+    async with opened(memory=found()) as (intake, journal):
         assert await everything(journal) == ([record], [])
-        assert journal.in_flight == 0
+        assert intake.in_flight == 0
 
 
 async def test_interrupted_calls_wait_for_room_in_a_full_head(opened, killed):
     now, found = killed
-    async with opened(NOTHING_MOVES) as journal:
+    async with opened(NOTHING_MOVES) as (intake, journal):
         begun = [a_record(number) for number in range(50)]
         for record in begun:
-            journal.begin(interrupted(record))
+            intake.begin(interrupted(record))
         kept = 0
-        while journal.offer(a_record(1_000 + kept)):
+        while intake.offer(a_record(1_000 + kept)):
             kept += 1
         now()
 
-    async with opened(NOTHING_MOVES, found()) as journal:
-        assert journal.intake.is_behind
+    async with opened(NOTHING_MOVES, found()) as (intake, journal):
+        assert intake.is_behind
         records, gaps = await everything(journal)
         assert len(records) == kept
-        await until(lambda: not journal.intake.is_behind)
+        await until(lambda: not intake.is_behind)
         late, told = await everything(journal)
     assert [record.id for record in late] == [record.id for record in begun]
     assert {record.outcome for record in late} == {Outcome.INTERRUPTED}
@@ -192,15 +192,15 @@ async def test_interrupted_calls_wait_for_room_in_a_full_head(opened, killed):
 @pytest.mark.parametrize("ending", ["kill", "stop"])
 async def test_calls_without_a_slot_become_a_gap(ending, opened, killed):
     now, found = killed
-    async with opened(DEFAULT_LIMITS) as journal:
-        slots = [journal.begin(interrupted(a_record(number))) for number in range(20_000)]
+    async with opened(DEFAULT_LIMITS) as (intake, journal):
+        slots = [intake.begin(interrupted(a_record(number))) for number in range(20_000)]
         lost = sum(slot < 0 for slot in slots)
-        assert "would be lost at a kill" in journal.problem
-        assert journal.end(slots[slots.index(-1)], a_record(20_000))
+        assert "would be lost at a kill" in intake.problem
+        assert intake.end(slots[slots.index(-1)], a_record(20_000))
         now()
     memory = {"memory": found()} if ending == "kill" else {}
-    async with opened(DEFAULT_LIMITS, **memory) as journal:
-        assert journal.problem is None
+    async with opened(DEFAULT_LIMITS, **memory) as (intake, journal):
+        assert intake.problem is None
         records, gaps = await everything(journal)
     assert lost > 0
     assert [(gap.count, gap.reason) for gap in gaps] == [(lost - 1, "unprotected")]

@@ -81,32 +81,32 @@ REMOVED = [
 ]
 
 
-async def offered(journal, first, count):
+async def offered(intake, first, count):
     records = [a_record(number) for number in range(first, first + count)]
     for record in records:
-        assert journal.offer(record)
-    await until(lambda: not journal.ring_bytes_in_use)
+        assert intake.offer(record)
+    await until(lambda: not intake.ring_bytes_in_use)
     return records
 
 
 @pytest.mark.parametrize("remove", REMOVED)
 async def test_a_clean_stop_writes_anew_what_was_removed(files, remove):
-    async with files.opened(limits=LARGE) as journal:
-        records = await offered(journal, 0, COUNT)
+    async with files.opened(limits=LARGE) as (intake, journal):
+        records = await offered(intake, 0, COUNT)
         remove(files)
     assert files.rings == []
-    async with files.opened(limits=LARGE) as journal:
+    async with files.opened(limits=LARGE) as (intake, journal):
         assert await everything(journal) == (records, [])
 
 
 @pytest.mark.parametrize("remove", REMOVED)
 async def test_a_running_journal_writes_anew_what_was_removed(files, remove):
-    async with files.opened(limits=LARGE) as journal:
-        records = await offered(journal, 0, COUNT)
+    async with files.opened(limits=LARGE) as (intake, journal):
+        records = await offered(intake, 0, COUNT)
         on_disk = journal.bytes_on_disk
         in_memory = {path.name for path in files.ring.iterdir()}
         begun = interrupted(a_record(10_000))
-        journal.begin(begun)
+        intake.begin(begun)
         remove(files)
 
         def is_whole():
@@ -121,32 +121,32 @@ async def test_a_running_journal_writes_anew_what_was_removed(files, remove):
         await until(is_whole)
         files.keep()
     files.put_back()
-    async with files.opened(limits=LARGE) as journal:
+    async with files.opened(limits=LARGE) as (intake, journal):
         found, gaps = await everything(journal)
     assert (found, gaps) == ([*records, begun], [])
 
 
 @pytest.mark.parametrize("remove", REMOVED)
 async def test_the_database_gets_everything_that_was_removed_under_the_journal(files, remove):
-    async with files.opened(limits=LARGE) as journal:
-        records = await offered(journal, 0, COUNT)
+    async with files.opened(limits=LARGE) as (intake, journal):
+        records = await offered(intake, 0, COUNT)
         remove(files)
-        records += await offered(journal, COUNT, 10)
+        records += await offered(intake, COUNT, 10)
         assert await everything(journal) == (records, [])
         await until(lambda: journal.problem is None)
 
 
-async def full_of(journal, count):
+async def full_of(intake, count):
     """Have *count* records on disk, of which the ring has the last only."""
     for number in range(count):
-        journal.offer(a_record(number))
-        await until(lambda: journal.ring_bytes_in_use < SMALL.ring_bytes // 2)
-    await until(lambda: not journal.ring_bytes_in_use)
+        intake.offer(a_record(number))
+        await until(lambda: intake.ring_bytes_in_use < SMALL.ring_bytes // 2)
+    await until(lambda: not intake.ring_bytes_in_use)
 
 
 async def test_a_removed_segment_that_memory_no_longer_has_is_a_gap_of_its_size(files):
-    async with files.opened() as journal:
-        await full_of(journal, 3_000)
+    async with files.opened() as (intake, journal):
+        await full_of(intake, 3_000)
         first, second = segments(files.folder)[:2]
         before, lost = (path.read_bytes().count(b"\n") for path in (first, second))
         second.unlink()
@@ -160,20 +160,20 @@ async def test_a_removed_segment_that_memory_no_longer_has_is_a_gap_of_its_size(
 @pytest.mark.parametrize("committed", [0, 100])
 async def test_what_was_removed_while_stopped_is_a_gap_before_the_next_call(files, committed):
     before = datetime.now(UTC)
-    async with files.opened() as journal:
+    async with files.opened() as (intake, journal):
         for number in range(COUNT):
-            assert journal.offer(a_record(number, created_at=datetime.now(UTC)))
-            await until(lambda: journal.ring_bytes_in_use < SMALL.ring_bytes // 2)
+            assert intake.offer(a_record(number, created_at=datetime.now(UTC)))
+            await until(lambda: intake.ring_bytes_in_use < SMALL.ring_bytes // 2)
         if committed:
             batch = await journal.read(max_lines=committed)
             committed = len(batch.records)
             journal.commit(batch)
     after = datetime.now(UTC)
     all_segments(files)
-    async with files.opened() as journal:
+    async with files.opened() as (intake, journal):
         records, [gap] = await everything(journal)
         assert not journal.has_unwritten
-        journal.offer(a_record(COUNT))
+        intake.offer(a_record(COUNT))
         following, gaps = await everything(journal)
     assert (records, gap.reason, gap.count) == ([], "journal_damaged", COUNT - committed)
     assert before <= gap.started_at <= gap.ended_at <= after
@@ -182,8 +182,8 @@ async def test_what_was_removed_while_stopped_is_a_gap_before_the_next_call(file
 
 async def test_a_folder_that_was_moved_away_is_waited_for(files):
     away = files.folder.with_name("away")
-    async with files.opened() as journal:
-        records = await offered(journal, 0, 50)
+    async with files.opened() as (intake, journal):
+        records = await offered(intake, 0, 50)
         files.folder.rename(away)
         await until(lambda: "moved away" in str(journal.problem))
         away.rename(files.folder)
@@ -192,8 +192,8 @@ async def test_a_folder_that_was_moved_away_is_waited_for(files):
 
 
 async def test_another_journal_in_the_place_of_the_folder_is_left_alone(files):
-    async with files.opened() as journal:
-        records = await offered(journal, 0, 50)
+    async with files.opened() as (intake, journal):
+        records = await offered(intake, 0, 50)
         shutil.rmtree(files.folder)
         files.folder.mkdir()
         (files.folder / "id").write_text("7\n")

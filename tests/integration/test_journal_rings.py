@@ -28,7 +28,7 @@ def files(tmp_path):
 
 
 async def found(files):
-    async with files.opened() as journal:
+    async with files.opened() as (_intake, journal):
         return await everything(journal)
 
 
@@ -53,8 +53,8 @@ async def test_a_folder_that_was_removed_and_made_again_finds_its_ring(files):
 
 
 async def test_the_journal_of_an_older_version_is_recovered_after_a_kill(files):
-    async with files.opened() as journal:
-        journal.offer(a_record(1_000))
+    async with files.opened() as (intake, _journal):
+        intake.offer(a_record(1_000))
     records = await files.killed_with(50, moved=False)
     files.as_before_0_2()
     recovered, gaps = await found(files)
@@ -70,8 +70,8 @@ async def test_an_older_version_that_could_write_no_mark_is_recovered_after_a_ki
     files, has_stopped
 ):
     if has_stopped:
-        async with files.opened() as journal:
-            journal.offer(a_record(1_000))
+        async with files.opened() as (intake, journal):
+            intake.offer(a_record(1_000))
             await everything(journal)
     records = await files.killed_with(50, moved=False)
     files.as_before_0_2()
@@ -80,11 +80,11 @@ async def test_an_older_version_that_could_write_no_mark_is_recovered_after_a_ki
 
 
 async def test_the_clean_stop_of_an_older_version_is_gone_on_from(files):
-    async with files.opened() as journal:
-        journal.offer(a_record(1))
+    async with files.opened() as (intake, journal):
+        intake.offer(a_record(1))
     files.as_before_0_2()
-    async with files.opened() as journal:
-        journal.offer(a_record(2))
+    async with files.opened() as (intake, journal):
+        intake.offer(a_record(2))
         records, gaps = await everything(journal)
     assert [record.path for record in records] == [a_record(1).path, a_record(2).path]
     assert gaps == []
@@ -127,9 +127,9 @@ async def test_a_ring_that_cannot_be_moved_is_left_and_told_of_once(files):
     await leave_a_ring_of_another_life(files)
     (files.folder / "damaged").write_text("a file is in the way")
     for number, counts in enumerate([[50], [], []]):
-        async with files.opened() as journal:
+        async with files.opened() as (intake, journal):
             assert journal.problem is None
-            journal.offer(a_record(number))
+            intake.offer(a_record(number))
             records, gaps = await everything(journal)
         assert [record.path for record in records] == [a_record(number).path]
         assert [gap.count for gap in gaps] == counts
@@ -162,9 +162,9 @@ async def test_something_else_in_the_place_of_the_ring_is_left_alone(files):
     assert (await found(files))[0] == records
     (files.ring / name).symlink_to(files.folder)
     (files.ring / name).with_suffix(".calls").symlink_to(files.folder)
-    async with files.opened() as journal:
+    async with files.opened() as (intake, journal):
         record = a_record(2)
-        assert journal.end(journal.begin(interrupted(record)), record)
+        assert intake.end(intake.begin(interrupted(record)), record)
         assert journal.problem is None
         assert await everything(journal) == ([record], [])
     assert (files.ring / name).is_symlink()
@@ -173,10 +173,10 @@ async def test_something_else_in_the_place_of_the_ring_is_left_alone(files):
 async def test_where_there_is_no_room_for_the_ring_a_smaller_one_does(files):
     wanted = Limits(ring_bytes=8 * MEBIBYTE)
     with file_size_limited(5 * MEBIBYTE):
-        async with files.opened(limits=wanted) as journal:
-            assert "has 4194304 of 8388608 bytes: make room" in journal.problem
+        async with files.opened(limits=wanted) as (intake, journal):
+            assert "has 4194304 of 8388608 bytes: make room" in intake.problem
             record = a_record()
-            assert journal.end(journal.begin(interrupted(record)), record)
+            assert intake.end(intake.begin(interrupted(record)), record)
             assert await everything(journal) == ([record], [])
-    async with files.opened(limits=wanted) as journal:
+    async with files.opened(limits=wanted) as (intake, journal):
         assert journal.problem is None

@@ -21,21 +21,21 @@ def files(tmp_path):
 
 async def works(files):
     """Open the journal, and see that it takes records and gives them out."""
-    async with files.opened() as journal:
+    async with files.opened() as (intake, journal):
         record = a_record(77)
-        assert journal.end(journal.begin(interrupted(record)), record)
+        assert intake.end(intake.begin(interrupted(record)), record)
         assert journal.problem is None
         assert await everything(journal) == ([record], [])
 
 
 async def test_a_live_ring_of_the_same_path_is_left_alone(files):
-    async with files.opened() as journal:
+    async with files.opened() as (intake, journal):
         record = a_record()
-        slot = journal.begin(interrupted(record))
+        slot = intake.begin(interrupted(record))
         # As in another container, where the same path means another folder.
         files.folder.rename(files.folder.with_name("in-another-container"))
         await works(files)
-        assert journal.end(slot, record)
+        assert intake.end(slot, record)
         assert await everything(journal) == ([record], [])
         assert len(files.rings) == 1
     shutil.rmtree(files.folder)
@@ -68,17 +68,17 @@ async def test_a_live_ring_of_an_older_version_is_left_alone(files):
 
 async def test_a_copy_of_the_folder_has_a_ring_of_its_own(files):
     copy = JournalFiles(files.folder.with_name("copy"), files.ring)
-    async with files.opened() as journal:
+    async with files.opened() as (intake, journal):
         record = a_record()
-        slot = journal.begin(interrupted(record))
+        slot = intake.begin(interrupted(record))
         await until((files.folder / "id").exists)
         shutil.copytree(files.folder, copy.folder)
-        async with copy.opened() as copied:
+        async with copy.opened() as (copy_intake, copied):
             other = a_record(1)
-            assert copied.end(copied.begin(interrupted(other)), other)
+            assert copy_intake.end(copy_intake.begin(interrupted(other)), other)
             records, [gap] = await everything(copied)
         assert (records, gap.reason) == ([other], "head_lost")
-        assert journal.end(slot, record)
+        assert intake.end(slot, record)
         assert await everything(journal) == ([record], [])
 
 

@@ -30,10 +30,10 @@ async def leave(home, *names):
     for name in names:
         async with open_journal(
             home.journal / name, instance="gone", ring_directory=home.ring
-        ) as journal:
+        ) as (intake, _journal):
             for number in range(10):
-                journal.offer(a_record(number))
-            journal.begin(a_record(10))
+                intake.offer(a_record(number))
+            intake.begin(a_record(10))
 
 
 def lose_head(journal):

@@ -19,30 +19,30 @@ CLOSE_SECONDS = 1.0
 async def main(folder: Path, ring_directory: Path) -> None:
     async with open_journal(
         folder, instance="child", ring_directory=ring_directory, limits=SMALL
-    ) as journal:
+    ) as (intake, _journal):
         in_flight = []
         number = 0
         while True:
             number += 1
             record = a_record(number)
-            in_flight.append((journal.begin(interrupted(record)), record))
+            in_flight.append((intake.begin(interrupted(record)), record))
             say(f"began {record.id}")
             if len(in_flight) == CALLS_AT_ONCE:
                 # Neither the oldest nor the youngest: calls overtake each other.
                 slot, ended = in_flight.pop(number % CALLS_AT_ONCE)
-                assert journal.end(slot, ended)
+                assert intake.end(slot, ended)
                 say(f"ended {ended.id}")
             # What finds no room in the small ring would be lost on purpose.
-            await until(lambda: journal.ring_bytes_in_use < SMALL.ring_bytes // 2)
+            await until(lambda: intake.ring_bytes_in_use < SMALL.ring_bytes // 2)
 
 
 async def stop_after(count: int, folder: Path, ring_directory: Path) -> None:
     async with open_journal(
         folder, instance="child", ring_directory=ring_directory, close_seconds=CLOSE_SECONDS
-    ) as journal:
+    ) as (intake, _journal):
         stall_disk(folder)
         for number in range(count):
-            journal.offer(a_record(number))
+            intake.offer(a_record(number))
 
 
 def say(line: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit_log.record import AuditRecord
-from proxy.journal import Journal, Limits, open_journal
+from proxy.journal import Intake, Journal, Limits, open_journal
 from proxy.journal.placement import old_ring_name
 from proxy.journal.ring_header import FOLDER_ID, HEADER_BYTES
 from tests.neighbours.journal import SMALL, a_record, until
@@ -28,19 +28,19 @@ class JournalFiles:
         return sorted(self.ring.glob("*.head"))
 
     @asynccontextmanager
-    async def opened(self, **changes: object) -> AsyncIterator[Journal]:
+    async def opened(self, **changes: object) -> AsyncIterator[tuple[Intake, Journal]]:
         """Open the journal; see `open_journal`."""
         values = {"instance": "sidecar-1", "ring_directory": self.ring, "limits": SMALL, **changes}
-        async with open_journal(self.folder, **values) as journal:  # type: ignore[arg-type]
-            yield journal
+        async with open_journal(self.folder, **values) as (intake, journal):  # type: ignore[arg-type]
+            yield intake, journal
 
     async def killed_with(self, count: int, *, moved: bool = True) -> list[AuditRecord]:
         """Leave *count* records as a kill does, not *moved* to disk if it has no room."""
         records = [a_record(number) for number in range(count)]
-        async with self.opened(limits=SMALL if moved else NOTHING_MOVES) as journal:
+        async with self.opened(limits=SMALL if moved else NOTHING_MOVES) as (intake, _journal):
             for record in records:
-                assert journal.offer(record)
-            await until(lambda: not moved or not journal.ring_bytes_in_use)
+                assert intake.offer(record)
+            await until(lambda: not moved or not intake.ring_bytes_in_use)
             self.keep()
         self.put_back()
         return records

@@ -12,6 +12,9 @@ import pytest_asyncio
 from structlog.typing import EventDict
 
 from audit_log.process.settings import AuditLogSettings
+from proxy.journal import Parts, open_parts
+from proxy.recorder.page import Page
+from proxy.recorder.recording import limits_of, recording
 from proxy.service import serving
 from proxy.settings import ProxySettings
 from tests.neighbours.in_loop import overhearing
@@ -52,6 +55,13 @@ class Sidecar:
         return "\n".join(map(str, self.log))
 
 
+def opened_journal(settings: ProxySettings) -> Parts:
+    """Open the journal that *settings* name, as a sidecar does."""
+    return open_parts(
+        settings.journal_dir, settings.journal_ring_dir, limits_of(settings), "sidecar"
+    )
+
+
 @asynccontextmanager
 async def serving_sidecar(
     upstream_url: str, database_url: str | None = None, **settings: Any
@@ -74,15 +84,16 @@ async def serving_sidecar(
             "journal_ring_dir": Path(ring),
             **settings,
         }
-        async with (
-            overhearing() as log,
-            serving(
-                AuditLogSettings(database_url=url),
-                ProxySettings(upstream_url=upstream_url, **given),
-            ) as addresses,
-        ):
-            hub_port = addresses.hub.port if addresses.hub else 0
-            yield Sidecar(addresses.calls.port, addresses.ops.port, hub_port, log)
+        shared = AuditLogSettings(database_url=url)
+        its = ProxySettings(upstream_url=upstream_url, **given)
+        async with overhearing() as log:
+            parts, page = opened_journal(its), Page()
+            async with (
+                recording(shared, its, None, parts, page),
+                serving(shared, its, parts, page) as addresses,
+            ):
+                hub_port = addresses.hub.port if addresses.hub else 0
+                yield Sidecar(addresses.calls.port, addresses.ops.port, hub_port, log)
 
 
 @pytest_asyncio.fixture

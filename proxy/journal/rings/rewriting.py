@@ -1,16 +1,17 @@
 """Writing anew what was removed under a running sidecar, as far as memory still has it.
 
 The log from `committed` to `moved` must be on disk. Where it is not, a segment was removed, and
-the ring may still have its bytes: they stay in it until newer ones take their place.
+the ring may still have its bytes: they stay in it until newer ones take their place. The files of
+the ring and the slots are a matter of `memory_upkeep`.
 """
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from proxy.journal.calls import Calls
 from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.parts import Parts
 from proxy.journal.ring import Ring
@@ -20,14 +21,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Rewriting:
-    """Looks whether files are gone, and replaces them. Belongs to the mover's thread."""
+    """Looks whether segments are gone, and writes them anew. Belongs to the mover's thread."""
 
     def __init__(self, parts: Parts, loop: asyncio.AbstractEventLoop) -> None:
-        """Look after *parts*, which *loop* appends to."""
+        """Look after *parts*, which *loop* reads."""
         self._folder = parts.folder
         self._segments = parts.segments
         self._ring = parts.ring
-        self._calls = parts.calls
         self._loop = loop
 
     def look(self) -> None:
@@ -35,9 +35,8 @@ class Rewriting:
         try:
             self._look_at_segments()
         finally:
-            for part in (self._ring, self._calls):
-                if part.file.is_unlinked:
-                    self._renew(part)
+            if self._ring.is_renewed:
+                self._follow()
 
     def _look_at_segments(self) -> None:
         if self._folder.hold_again():
@@ -50,21 +49,17 @@ class Rewriting:
         if gone or written:
             log.error("journal.segments_removed", bytes=gone, rewritten_bytes=written)
 
-    def _renew(self, part: Ring | Calls) -> None:
-        """Give *part* a new file; wait for the event loop to change over."""
-        if part.path is None:
-            return
-        twin = part.file.twin()
+    def _follow(self) -> None:
+        """Have the event loop change over to the new file of the ring."""
         done = threading.Event()
 
         def change_over() -> None:
-            part.change_to(twin)
+            with suppress(OSError):  # tried again with the next look
+                self._ring.follow()
             done.set()
 
         self._loop.call_soon_threadsafe(change_over)
         done.wait()
-        twin.settle(part.path)
-        log.error("journal.file_renewed", path=str(part.path))
 
     def _write(self, start: int, stop: int) -> int:
         """Write the log from *start* to *stop* anew; return how many bytes the ring still had."""

@@ -1,0 +1,178 @@
+"""Metrics of the recorder, and how they reach the ops port of the proxy."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from audit_log.process.background import BackgroundTasks
+from audit_log.schema.partitions import PartitionUpkeep
+from proxy.delivery.retention import RetentionUpkeep
+from proxy.delivery.writer import TASK, Writer
+from proxy.journal import Journal
+from proxy.recorder.page import Family, Page, Sample
+from proxy.telemetry.outbox import DELIVERED, DROPPED
+from proxy.telemetry.webhook.sender import REFUSED
+
+PREFIX = "podwarden_audit"
+EVENT_FATES = (DELIVERED, DROPPED, REFUSED)
+# Old names of values, by their new ones: kept for version 0.2, for dashboards and alerts.
+OLD_FATES = {"quarantined": "set_aside"}
+
+
+class RecordCollector(Collector):
+    """What becomes of the records that the proxy has put into the ring."""
+
+    def __init__(self, journal: Journal, writer: Writer, tasks: BackgroundTasks) -> None:
+        self._journal = journal
+        self._writer = writer
+        self._tasks = tasks
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        yield records_by_fate(
+            ("written", self._writer.progress.written),
+            ("quarantined", self._writer.quarantined),
+            ("lost", self._journal.damaged),
+        )
+        yield CounterMetricFamily(
+            f"{PREFIX}_gaps", "Gaps written", value=self._writer.progress.gaps
+        )
+        for name, help_text, value in self._gauges():
+            yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+    def _gauges(self) -> Iterable[tuple[str, str, float]]:
+        journal, progress = self._journal, self._writer.progress
+        oldest = journal.oldest_unwritten
+        age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0
+        yield "journal_disk_bytes", "Bytes of all segments on disk", journal.bytes_on_disk
+        yield "journal_unwritten_bytes", "Bytes not yet in PostgreSQL", journal.unwritten_bytes
+        yield "journal_max_bytes", "Bytes that may wait on disk", journal.max_bytes
+        yield "oldest_unwritten_seconds", "Age of the oldest record not yet in PostgreSQL", age
+        yield "batch_records", "Records in the last batch written", progress.batch_records
+        yield "batch_seconds", "Duration of the last batch written", progress.batch_seconds
+        last_gap = progress.last_gap_at.timestamp() if progress.last_gap_at else 0
+        yield "last_gap_timestamp_seconds", "When a gap was last written, or 0", last_gap
+        is_degraded = self._writer.problem is not None or self._tasks.is_failing(TASK)
+        yield "is_degraded", "1 while records cannot be written", float(is_degraded)
+
+
+class ForecastCollector(Collector):
+    """The size of the audit log and its growth. Values that are not known are left out."""
+
+    def __init__(self, retention: RetentionUpkeep) -> None:
+        self._retention = retention
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of the last measurement."""
+        forecast = self._retention.forecast
+        if forecast is None:
+            return
+        for name, help_text, value in (
+            ("log_records", "API calls in the audit log, estimated", forecast.records),
+            ("log_bytes", "Bytes of the audit log in PostgreSQL", forecast.bytes),
+            ("log_records_per_day", "How fast it grows", forecast.records_per_day),
+            ("log_bytes_per_day", "How fast it grows", forecast.bytes_per_day),
+            ("log_days_until_budget", "Days until its budget", forecast.days_until_budget),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+
+class PartitionCollector(Collector):
+    """How far records have been moved out of the default partition."""
+
+    def __init__(self, partitions: PartitionUpkeep) -> None:
+        self._partitions = partitions
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of the last step."""
+        for name, help_text, value in self._partitions.gauges():
+            yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+
+class EventCollector(Collector):
+    """What becomes of the webhook's events."""
+
+    def __init__(self, fates: Counter[str]) -> None:
+        self._fates = fates
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        yield events_by_fate(self._fates)
+
+
+def events_by_fate(fates: Counter[str]) -> Metric:
+    """Return how many events of the webhook met each fate."""
+    help_text = "Events of the webhook, by what became of them"
+    return counted("webhook_events", help_text, "fate", fates, EVENT_FATES)
+
+
+def counted(
+    name: str, help_text: str, label: str, counts: Counter[str], values: Iterable[str]
+) -> Metric:
+    """Return *counts* by *label*; *values* are also there at zero, so that a first one shows."""
+    family = CounterMetricFamily(f"{PREFIX}_{name}", help_text, labels=[label])
+    for value in values:
+        family.add_metric([value], counts[value])
+    return family
+
+
+def records_by_fate(*counts: tuple[str, float]) -> Metric:
+    """Return how many records met each fate."""
+    records = CounterMetricFamily(
+        f"{PREFIX}_records", "Audit records, by what became of them", labels=["fate"]
+    )
+    for fate, count in counts:
+        records.add_metric([fate], count)
+        if fate in OLD_FATES:
+            records.add_metric([OLD_FATES[fate]], count)
+    return records
+
+
+def families(collectors: Sequence[Collector]) -> list[Family]:
+    """Return the metrics of *collectors* in the form in which the page holds them."""
+    return [
+        Family(
+            metric.name,
+            metric.documentation,
+            metric.type,
+            [Sample(sample.name, sample.labels, sample.value) for sample in metric.samples],
+        )
+        for collector in collectors
+        for metric in collector.collect()
+    ]
+
+
+class BothCollector(Collector):
+    """The metrics of both processes, as those of one.
+
+    Both count some things under one name. Values with the same labels are added.
+    """
+
+    def __init__(self, own: Sequence[Collector], page: Page) -> None:
+        self._own = own
+        self._page = page
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment, the recorder's as of its last report."""
+        merged: dict[str, Family] = {}
+        for family in [*families(self._own), *self._page.report().metrics]:
+            known = merged.get(family.name)
+            merged[family.name] = family if known is None else _sum(known, family)
+        for family in merged.values():
+            metric = Metric(family.name, family.documentation, family.kind)
+            for sample in family.samples:
+                metric.add_sample(sample.name, sample.labels, sample.value)
+            yield metric
+
+
+def _sum(one: Family, other: Family) -> Family:
+    values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for sample in [*one.samples, *other.samples]:
+        key = (sample.name, tuple(sorted(sample.labels.items())))
+        values[key] = values.get(key, 0.0) + sample.value
+    samples = [Sample(name, dict(labels), value) for (name, labels), value in values.items()]
+    return Family(one.name, one.documentation, one.kind, samples)

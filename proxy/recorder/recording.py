@@ -1,0 +1,208 @@
+"""What the recorder consists of, opened in this order and closed in reverse."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Final
+
+import uvloop
+from prometheus_client.registry import Collector
+
+from audit_log.delivery import Sink
+from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.store import Store
+from audit_log.postgres.token_table import TokenTable
+from audit_log.process.disk_thread import in_disk_thread
+from audit_log.process.settings import AuditLogSettings, NatsSettings
+from audit_log.schema.partitions import PartitionUpkeep
+from proxy.delivery.orphaned import draining_orphaned
+from proxy.delivery.replaced_store import ReplacedStore
+from proxy.delivery.retention import RetentionUpkeep
+from proxy.delivery.writer import Writer, writing
+from proxy.journal import Journal, Limits, Parts, reading
+from proxy.journal.placement import ring_directories
+from proxy.journal.rings.orphaned_rings import name_orphaned_rings
+from proxy.recorder.page import Page, Report
+from proxy.recorder.record_metrics import (
+    EventCollector,
+    ForecastCollector,
+    PartitionCollector,
+    RecordCollector,
+    families,
+)
+from proxy.settings import APPLICATION, ProxySettings
+from proxy.telemetry.health import Health, problem_of
+from proxy.telemetry.observers import announcing_events
+from proxy.telemetry.webhook.announcer import Announcer
+
+ORPHAN_SECONDS: Final = 2.0
+"""How long a recorder goes on when its proxy was killed: the next start has the rest."""
+_LOOK_SECONDS: Final = 0.05
+
+
+def limits_of(settings: ProxySettings) -> Limits:
+    """Return how much the journal may take, as *settings* say."""
+    return Limits(
+        ring_bytes=settings.journal_ring_bytes,
+        max_bytes=settings.journal_max_bytes,
+        kept_seconds=settings.journal_kept_seconds,
+    )
+
+
+def record(
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    nats: NatsSettings | None,
+    parts: Parts,
+    page: Page,
+    leash: int,
+) -> None:
+    """Record, as a process of its own, until the proxy has ended, and then what it has left.
+
+    *leash* is a pipe that closes when the proxy is killed.
+    """
+    uvloop.run(_until_ended(shared, settings, nats, parts, page, leash))
+
+
+async def _until_ended(
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    nats: NatsSettings | None,
+    parts: Parts,
+    page: Page,
+    leash: int,
+) -> None:
+    loop, orphaned = asyncio.get_running_loop(), asyncio.Event()
+
+    def let_go() -> None:
+        loop.remove_reader(leash)
+        orphaned.set()
+        # Nothing is lost with what is cut off here: it is as a kill.
+        loop.call_later(ORPHAN_SECONDS, os._exit, 0)
+
+    loop.add_reader(leash, let_go)
+    async with recording(shared, settings, nats, parts, page):
+        # Between the processes there is only memory, which wakes no one.
+        while not parts.ring.is_ended and not orphaned.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def recording(
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    nats: NatsSettings | None,
+    parts: Parts,
+    page: Page,
+) -> AsyncIterator[None]:
+    """Bring what is in the journal of *parts* to the store beside the block; report on *page*.
+
+    The store is PostgreSQL, or the stream of *nats* if given. At the end what is left is written,
+    for `stop_seconds` at most, and the journal is closed.
+    """
+    health, instance = Health(), settings.instance_name
+    events: Counter[str] = Counter()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        journal = await enter(
+            reading(parts, instance, limits_of(settings), close_seconds=settings.stop_seconds)
+        )
+        places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
+        # Not awaited: a folder that a ring names may lie on a disk that hangs.
+        _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
+        announcer = await enter(announcing_events(settings, instance, events, health))
+        gap_found = announcer.gap_found if announcer else None
+        database, partitions = await _database(stack, shared, health)
+        retention = await _retention(stack, shared, database, announcer, health)
+        sink = Store(database) if nats is None else await _publisher(stack, nats)
+        # With NATS the ingest resolves names: it can wait for the token table.
+        tokens = await _tokens(stack, settings, database) if nats is None else None
+        replaced = ReplacedStore(sink, journal) if isinstance(sink, Store) else None
+        writer = Writer(
+            journal, sink, tokens.find_together if tokens else None, gap_found, replaced
+        )
+        _ = await enter(writing(writer, health.tasks, drain_seconds=settings.stop_seconds))
+        orphaned = await enter(
+            draining_orphaned(shared, settings, instance, health.tasks, gap_found)
+        )
+        parts_that_tell = (writer, journal, retention, partitions, orphaned)
+        health.problems += [partial(problem_of, part) for part in parts_that_tell]
+        collectors = (
+            RecordCollector(journal, writer, health.tasks),
+            ForecastCollector(retention),
+            PartitionCollector(partitions),
+            EventCollector(events),
+        )
+        report = partial(_report, page, health, journal, collectors)
+        _ = await enter(health.tasks.running(report, "report"))
+        yield
+
+
+async def _report(
+    page: Page, health: Health, journal: Journal, collectors: Sequence[Collector]
+) -> None:
+    """Show on *page* how the recorder is, for ever."""
+
+    def tell() -> Report:
+        return Report(
+            problems=health.own_reasons(),
+            dead=[*health.tasks.dead, *journal.dead],
+            metrics=families(collectors),
+        )
+
+    while True:
+        page.show(tell)
+        await page.asked()
+
+
+async def _tokens(
+    stack: AsyncExitStack, settings: ProxySettings, database: Database
+) -> TokenTable:
+    if settings.token_database_url is None:
+        return TokenTable(database, settings.token_query)
+    url = settings.token_database_url.get_secret_value()
+    elsewhere = await stack.enter_async_context(
+        open_database(url, connections=1, application=APPLICATION)
+    )
+    return TokenTable(elsewhere, settings.token_query)
+
+
+async def _database(
+    stack: AsyncExitStack, shared: AuditLogSettings, health: Health
+) -> tuple[Database, PartitionUpkeep]:
+    url = shared.database_url.get_secret_value()
+    database = await stack.enter_async_context(
+        open_database(url, connections=1, application=APPLICATION)
+    )
+    partitions = PartitionUpkeep(database)
+    _ = await stack.enter_async_context(health.tasks.running(partitions.run, "partitions"))
+    return database, partitions
+
+
+async def _retention(
+    stack: AsyncExitStack,
+    shared: AuditLogSettings,
+    database: Database,
+    announcer: Announcer | None,
+    health: Health,
+) -> RetentionUpkeep:
+    upkeep = RetentionUpkeep(
+        database,
+        shared.retention,
+        may_cut_short=shared.shorten_retention,
+        budget_nears=announcer.budget_nears if announcer else None,
+    )
+    _ = await stack.enter_async_context(health.tasks.running(upkeep.run, "retention"))
+    return upkeep
+
+
+async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
+    # Imported late: nats-py takes 2 MiB, and most sidecars do without.
+    from audit_log.nats.jetstream import open_jetstream  # noqa: PLC0415
+    from audit_log.nats.publisher import Publisher  # noqa: PLC0415
+
+    jetstream = await stack.enter_async_context(open_jetstream(nats, application=APPLICATION))
+    return Publisher(jetstream)
