@@ -84,9 +84,8 @@ async def serving(
         intake = await enter(taking_in(parts, instance, limits_of(settings)))
         observers = await enter(observing(settings, instance, tally, health))
         clients = ClientLimit(files_for_connections(), tally.oddities)
-        health.problems = [
-            partial(problem_of, part) for part in (intake, cache, clients, *watched)
-        ]
+        parts_that_tell: list[Part] = [intake, cache, clients, *watched]
+        health.problems = [partial(problem_of, part) for part in parts_that_tell]
         own = CallCollector(tally, intake, cache, health)
         ops_address = await _ops(stack, settings, health, page, BothCollector([own], page))
         calls = _tool_calls(intake, instance, member)

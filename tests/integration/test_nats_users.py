@@ -10,7 +10,7 @@ from nats.errors import Error
 from audit_log.nats.ingest_service import APPLICATION as INGEST
 from audit_log.nats.jetstream import open_jetstream
 from audit_log.process.settings import NatsSettings
-from proxy.service import APPLICATION as PROXY
+from proxy.settings import APPLICATION as PROXY
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
