@@ -1,0 +1,128 @@
+"""The recorder is killed, stopped, or left alone: calls do not notice, and nothing is lost."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from tests.neighbours.arrivals import arrived, entries_in
+from tests.neighbours.audit_database import prepare_audit_log
+from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.ops import degraded, metric, recovered
+from tests.neighbours.patience import eventually
+from tests.neighbours.processes import is_alive, keeper_of, recorder_of, stopped
+
+KILLS = 4
+
+
+@pytest.fixture
+def home():
+    with journal_home() as home:
+        yield home
+
+
+@pytest.fixture
+async def secret(database):
+    return await prepare_audit_log(database)
+
+
+async def test_a_recorder_that_is_killed_again_and_again_loses_nothing(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers, enough = Callers(secret), asyncio.Event()
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        load = [asyncio.create_task(callers.roam(lambda: sidecar.port, enough)) for _ in range(4)]
+        recorder = 0
+        for _ in range(KILLS):
+            recorder = await recorder_of(sidecar, besides=recorder)
+            written = len(callers.answered)
+            await eventually(lambda before=written: later(callers, before + 20))
+            os.kill(recorder, signal.SIGKILL)
+        enough.set()
+        await asyncio.gather(*load)
+        entries = await arrived(database, len(callers.sent))
+
+    assert sorted(entry.path for entry in entries) == sorted(received(upstream))
+    assert all(entry.tells_the_truth for entry in entries)
+
+
+async def later(callers, count):
+    return len(callers.answered) >= count
+
+
+async def test_calls_go_on_while_the_recorder_is_stopped_and_are_written_afterwards(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        with stopped(await recorder_of(sidecar)):
+            await callers.make(sidecar.port, 200)
+            await degraded(sidecar, "the recorder has not answered for")
+            assert await metric(sidecar, "records_total", fate="accepted") == 200
+            assert await entries_in(database) == []
+        assert len(await arrived(database, 200)) == 200
+        await recovered(sidecar)
+
+
+async def test_the_recorder_of_a_killed_proxy_writes_what_is_there_and_ends(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        keeper, recorder = keeper_of(sidecar), await recorder_of(sidecar)
+        with stopped(recorder):
+            await callers.make(sidecar.port, 50)
+            os.kill(sidecar.pid, signal.SIGKILL)
+        assert len(await arrived(database, 50)) == 50
+        await eventually(lambda: gone(keeper, recorder))
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 1)
+        assert len(await arrived(database, 51)) == 51
+
+
+async def gone(*pids):
+    return not any(is_alive(pid) for pid in pids)
+
+
+async def test_a_signal_to_all_of_its_processes_stops_a_sidecar_in_order(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        processes = [keeper_of(sidecar), await recorder_of(sidecar)]
+        await callers.make(sidecar.port, 100)
+        for pid in [*processes, sidecar.pid]:
+            os.kill(pid, signal.SIGTERM)
+        assert await sidecar.stop() == 0
+        assert await gone(*processes)
+    assert len(await entries_in(database)) == 100
+    assert list(home.ring.iterdir()) == []
+
+
+async def test_without_its_keeper_a_sidecar_goes_on_and_says_so(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        recorder = await recorder_of(sidecar)
+        os.kill(keeper_of(sidecar), signal.SIGKILL)
+        await degraded(sidecar, "the recorder's keeper has ended")
+        await callers.make(sidecar.port, 10)
+        assert len(await arrived(database, 10)) == 10
+        await sidecar.kill()
+        await eventually(lambda: gone(recorder))
+
+
+async def test_a_second_sidecar_with_the_same_journal_leaves_no_process(upstream, home):
+    async with home.sidecar(upstream.url) as first:
+        with pytest.raises(AssertionError, match="another process keeps its journal here"):
+            async with home.sidecar(upstream.url):
+                pass
+        assert await recorder_of(first)
