@@ -58,6 +58,9 @@ class Port(Protocol):
     def made(self, connection: "ClientConnection") -> None:
         """Learn of a new connection."""
 
+    def begun(self, connection: "ClientConnection") -> None:
+        """Learn that a connection has sent a request."""
+
     def served(self, connection: "ClientConnection") -> None:
         """Learn that a connection has had a response."""
 
@@ -85,11 +88,6 @@ class ClientConnection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Say whether no response is owed."""
         return self._state in IS_IDLE
-
-    @property
-    def is_spare(self) -> bool:
-        """Say whether the connection may be ended to make room for another."""
-        return self._state in IS_IDLE or self._state is FAREWELL
 
     # Called by the transport
 
@@ -241,6 +239,7 @@ class ClientConnection(asyncio.Protocol):
         plan, end = read
         self.received = self.received[end:]
         self.enter(WAITING)
+        self._port.begun(self)
         self._request = RequestRelay(plan, self, self._port.service)
         self._request.begin()
         return True
