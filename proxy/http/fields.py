@@ -88,9 +88,10 @@ class Fields:
         self._take_apart()
 
     def _take_apart(self) -> dict[bytes, list[bytes]]:
-        self._all = by_name = {}
+        by_name: dict[bytes, list[bytes]] = {}
         for name, value in self:
             by_name.setdefault(name.lower(), []).append(value)
+        self._all = by_name
         self._first = {name: values[0] for name, values in by_name.items()}
         return by_name
 
