@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from audit_api.responses import json_response
+from audit_log.clock import DatabaseClock
 from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.absence import why_unusable
 from audit_log.postgres.database import Database
@@ -36,6 +37,7 @@ class Health:
     database: Database
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
+    clock: DatabaseClock
     tasks: BackgroundTasks
     open_transaction: OpenTransaction
     replica: Replica | None = None
@@ -49,8 +51,9 @@ class Health:
     async def ready(self, _request: web.Request) -> web.Response:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
 
-        A lagging replica, a certificate that could not be reloaded and a transaction for which
-        streams wait give the status `degraded` with 200: responses are still useful.
+        A lagging replica, a certificate that could not be reloaded, a transaction for which
+        streams wait and a clock that differs from PostgreSQL's give the status `degraded` with
+        200: responses are still useful.
         """
         reasons = await self._reasons()
         body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
@@ -59,6 +62,8 @@ class Health:
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
         degraded = [*self.tasks.problems]
+        if self.clock.problem is not None:
+            degraded.append(self.clock.problem)
         if self.tls is not None and self.tls.problem is not None:
             degraded.append(self.tls.problem)
         if body["status"] != "not ready" and (waiting := await self._waiting_for()) is not None:

@@ -1,7 +1,8 @@
 """Admission: which calls are audited, which token makes them, and whether they may proceed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Final, NoReturn, Protocol
@@ -81,6 +82,8 @@ class Admission:
     instance: str
     trusted: Sequence[Network]
     mcp: McpAdmission
+    now: Callable[[], datetime]
+    """Returns the time by which tokens expire: PostgreSQL's."""
     observers: Sequence[Observer] = ()
     """Told of each audited call that has ended."""
 
@@ -90,7 +93,7 @@ class Admission:
         token_hash = head.fields.derived(self.recogniser.token_hash)
         audited = None
         if token_hash is not Credentials.OTHER and self.audited_paths.cover(head.target):
-            audited = AuditedCall(head, token_hash, client_ip, self.instance)
+            audited = AuditedCall(head, token_hash, client_ip, self.instance, self.now)
         return Call(head, client_ip, self.mcp.covers(head.target), audited)
 
     def decide(self, call: Call) -> Exchange:
@@ -143,7 +146,7 @@ class Admission:
 
     def _judge(self, exchange: AuditedExchange, token: Token | None) -> None:
         exchange.token = token
-        complaint = token.refusal(exchange.created_at) if token else UNKNOWN
+        complaint = token.refusal(self.now()) if token else UNKNOWN
         if complaint and self.policy is TokenPolicy.ENFORCE:
             self._refuse(exchange, complaint, TokenRefusedError(complaint))
 

@@ -1,10 +1,12 @@
 """Metrics of the process that takes calls, read when they are scraped: counting costs nothing."""
 
+import math
 from collections.abc import Iterable
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit_log.clock import DatabaseClock
 from audit_log.tokens import EXPIRED, NOT_LOOKED_UP, REVOKED, UNKNOWN
 from proxy.audit.tally import Tally
 from proxy.journal import Intake
@@ -91,3 +93,19 @@ class CallCollector(Collector):
         yield "token_cache_age_seconds", "Age of the token cache", self._tokens.age_seconds
         yield "is_ready", "1 while calls are accepted", float(self._health.is_accepting)
         yield "problems", "Reasons that /readyz gives", len(self._health.report()[1])
+
+
+class ClockCollector(Collector):
+    """How far the clock here is from PostgreSQL's."""
+
+    def __init__(self, clock: DatabaseClock) -> None:
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the difference of this moment, or NaN before it is known."""
+        offset = self._clock.offset_seconds
+        yield GaugeMetricFamily(
+            f"{PREFIX}_clock_offset_seconds",
+            "How far the clock here is ahead of PostgreSQL's; NaN before that is known",
+            value=math.nan if offset is None else offset,
+        )

@@ -15,8 +15,10 @@ from aiohttp import web
 from prometheus_client.registry import Collector
 from yarl import URL
 
+from audit_log.clock import DatabaseClock
 from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.clock_watch import ClockWatch
 from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
 from audit_log.process.settings import AuditLogSettings
@@ -26,7 +28,7 @@ from proxy.admission import Admission, TokenPolicy
 from proxy.audit.exchange import Observer
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
-from proxy.http.forwarding import hub_request_fields, request_fields
+from proxy.http.forwarding import hub_request_lines, request_lines
 from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
@@ -34,7 +36,7 @@ from proxy.journal import Intake, Parts, taking_in
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import CallCollector
+from proxy.metrics import CallCollector, ClockCollector
 from proxy.recorder.page import Page
 from proxy.recorder.record_metrics import BothCollector
 from proxy.recorder.recording import limits_of
@@ -79,18 +81,17 @@ async def serving(
     instance = settings.instance_name
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        tokens = await _tokens(stack, shared, settings)
-        cache = await _cache(stack, tokens, settings, health)
+        tokens = await _tokens(stack, shared, settings, health)
         intake = await enter(taking_in(parts, instance, limits_of(settings)))
         observers = await enter(observing(settings, instance, tally, health))
         clients = ClientLimit(files_for_connections(), tally.oddities)
-        parts_that_tell: list[Part] = [intake, cache, clients, *watched]
+        parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients, *watched]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
-        own = CallCollector(tally, intake, cache, health)
-        ops_address = await _ops(stack, settings, health, page, BothCollector([own], page))
+        own = [CallCollector(tally, intake, tokens.cache, health), ClockCollector(tokens.clock)]
+        ops_address = await _ops(stack, settings, health, page, BothCollector(own, page))
         calls = _tool_calls(intake, instance, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
-        admission = _admission(settings, cache, intake, calls, tally, observers)
+        admission = _admission(settings, tokens, intake, calls, tally, observers)
         address = await _calls(stack, settings, clients, admission, health)
         with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
@@ -146,34 +147,38 @@ def check_tls_files(settings: ProxySettings) -> None:
     _ = client_context(settings.upstream_ca_file, settings.upstream_client)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    table: TokenTable
+    cache: TokenCache
+    clock: DatabaseClock
+    """That of the token database: tokens expire by it."""
+
+
 async def _tokens(
-    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings
-) -> TokenTable:
+    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings, health: Health
+) -> _Tokens:
     # A connection of its own: a long batch of the writer must not delay a look-up.
     url = settings.token_database_url or shared.database_url
     database = await stack.enter_async_context(
         open_database(url.get_secret_value(), connections=1, application=APPLICATION)
     )
-    return TokenTable(database, settings.token_query)
-
-
-async def _cache(
-    stack: AsyncExitStack, tokens: TokenTable, settings: ProxySettings, health: Health
-) -> TokenCache:
+    table = TokenTable(database, settings.token_query)
     limits = TokenCacheLimits()
     if settings.token_policy is TokenPolicy.OBSERVE:
         # The API judges: a call waits for its name no longer than a look-up takes.
         limits = TokenCacheLimits(turn_seconds=limits.lookup_seconds)
-    cache = TokenCache(tokens, limits=limits)
+    cache, clock = TokenCache(table, limits=limits), DatabaseClock()
+    watch = ClockWatch(database, clock)
     _ = await stack.enter_async_context(
-        health.tasks.running(partial(cache.run, tokens.changes), "token-cache")
+        health.tasks.running(partial(cache.run, table.changes, watch.look), "token-cache")
     )
-    return cache
+    return _Tokens(table, cache, clock)
 
 
 def _admission(
     settings: ProxySettings,
-    cache: TokenCache,
+    tokens: _Tokens,
     intake: Intake,
     calls: ToolCalls,
     tally: Tally,
@@ -184,7 +189,7 @@ def _admission(
         recogniser=recogniser,
         audited_paths=AuditedPaths(settings.audited_paths),
         policy=settings.token_policy,
-        cache=cache,
+        cache=tokens.cache,
         recorder=intake,
         tally=tally,
         instance=calls.instance,
@@ -193,10 +198,12 @@ def _admission(
             path=settings.mcp_path.rstrip("/").encode(),
             tokens=recogniser,
             hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            token_cache=cache,
+            token_cache=tokens.cache,
             calls=calls,
             tally=tally,
+            now=tokens.clock.now,
         ),
+        now=tokens.clock.now,
         observers=observers,
     )
 
@@ -248,7 +255,7 @@ async def _hub(
     service = Service(
         HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
-        lambda fields, _peer: hub_request_fields(fields, authority),
+        lambda fields, _peer: hub_request_lines(fields, authority),
         body_patience_seconds=settings.body_timeout_seconds,
     )
     return await stack.enter_async_context(
@@ -272,7 +279,7 @@ async def _calls(
     service = Service(
         admission,
         await _routes(stack, settings),
-        request_fields,
+        request_lines,
         body_patience_seconds=settings.body_timeout_seconds,
         trusted=settings.trusted_proxies,
     )

@@ -102,16 +102,25 @@ class AuditedCall:
     """An API call of one of our tokens, as its head alone tells of it."""
 
     def __init__(
-        self, head: RequestHead, token_hash: str | Credentials, client_ip: str, instance: str
+        self,
+        head: RequestHead,
+        token_hash: str | Credentials,
+        client_ip: str,
+        instance: str,
+        now: Callable[[], datetime],
     ) -> None:
-        """Be made with the token of *token_hash*, or with ambiguous credentials."""
+        """Be made with the token of *token_hash*, or with ambiguous credentials.
+
+        *now* is the time by which tokens expire.
+        """
         self.head = head
         self.token_hash = token_hash
         self._client_ip = client_ip
         self._instance = instance
+        self._now = now
         self._token: Token | Missing | None = MISSING
         self._rest: bytes | None = None
-        self._share = share_of(token_hash, MISSING)
+        self._share = share_of(token_hash, MISSING, now())
 
     def share(self, token: Token | Missing | None) -> Share:
         """Return the share of the caller when the call is made with *token*."""
@@ -124,7 +133,7 @@ class AuditedCall:
         if self._rest is None or token is not self._token:
             caller = Caller.of(self.token_hash, token)
             self._token = token
-            self._share = share_of(self.token_hash, token)
+            self._share = share_of(self.token_hash, token, self._now())
             self._rest = Facts(
                 method=self.head.method.decode("latin-1"),
                 path=recorded_path(self.head.target),
@@ -148,13 +157,12 @@ class AuditedExchange(Exchange):
         """Record *call*, which has just arrived, to *recorder*, and tell *watches* of its end."""
         self.token: Token | Missing | None = MISSING
         """With which it is made, once that is known."""
-        self.created_at = datetime.now(UTC)
         self._started = time.perf_counter()
         self._recorder = recorder
         self._tally = tally
         self._call = call
         self._watches = watches
-        self._opening = opening(self.created_at)
+        self._opening = opening(datetime.now(UTC))
         self._slot = NOT_BEGUN
         self._has_ended = False
 
@@ -189,11 +197,11 @@ class AuditedExchange(Exchange):
         return RecordText(self._opening, ending, self._call.rest_of_record(self.token))
 
 
-def share_of(token_hash: str | Credentials, token: Token | Missing | None) -> Share:
-    """Return the share of a caller with *token*, as for `Caller.of`."""
+def share_of(token_hash: str | Credentials, token: Token | Missing | None, now: datetime) -> Share:
+    """Return the share of a caller with *token* at *now*, as for `Caller.of`."""
     if isinstance(token_hash, Credentials):
         return Share(token_hash.value, Standing.UNKNOWN)
     if token is MISSING:
         return Share(token_hash, Standing.UNRESOLVED)
-    is_known = token is not None and token.refusal(datetime.now(UTC)) is None
+    is_known = token is not None and token.refusal(now) is None
     return Share(token_hash, Standing.KNOWN if is_known else Standing.UNKNOWN)

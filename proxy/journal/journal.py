@@ -132,6 +132,10 @@ class Journal:
             return self.dead[0]
         return self._mover.problem or self._source.problem
 
+    @property
+    def _left_bytes(self) -> int:
+        return self._parts.ring.written - self._parts.ring.floor
+
     async def close(self, seconds: float) -> None:
         """Bring everything to disk and remove the ring, in at most *seconds*.
 
@@ -140,15 +144,17 @@ class Journal:
         """
         self._is_closing = True
         self._mover.stop()
+        left_bytes = self._left_bytes
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._stopped_moving)
                 is_on_disk = await self._moving.submit(self._mover.finish)
                 await self._source.settle()
+                left_bytes = self._left_bytes
                 await self._moving.submit(self._parts.close, is_on_disk)
         except TimeoutError:
-            ring = self._parts.ring
-            log.error("journal.close_timed_out", left_bytes=ring.written - ring.floor)
+            # The ring is not asked now: a thread may have closed it.
+            log.error("journal.close_timed_out", left_bytes=left_bytes)
         self._moving.end()
         self._source.close()
         self._quarantining.end()

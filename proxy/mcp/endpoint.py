@@ -1,7 +1,9 @@
 """Which requests go to the MCP server, and whose tool calls they carry."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -48,6 +50,8 @@ class McpAdmission:
     token_cache: KnownTokens
     calls: ToolCalls
     tally: Tally
+    now: Callable[[], datetime]
+    """Returns the time by which tokens expire: PostgreSQL's."""
 
     def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
         """Return the exchange of *head*, a request to the MCP server.
@@ -99,7 +103,7 @@ class McpAdmission:
         token = self.token_cache.known(token_hash)
         if token is MISSING:
             self.token_cache.look_up(token_hash)
-        standing = share_of(token_hash, token).standing
+        standing = share_of(token_hash, token, self.now()).standing
         if standing is Standing.UNRESOLVED:
             # One request can carry a hundred tool calls, so its caller must be known.
             standing = Standing.UNKNOWN

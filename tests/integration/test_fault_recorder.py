@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -39,7 +40,7 @@ async def test_a_recorder_that_is_killed_again_and_again_loses_nothing(
         for _ in range(KILLS):
             recorder = await recorder_of(sidecar, besides=recorder)
             written = len(callers.answered)
-            await eventually(lambda before=written: later(callers, before + 20))
+            await eventually(partial(later, callers, written + 20))
             os.kill(recorder, signal.SIGKILL)
         enough.set()
         await asyncio.gather(*load)

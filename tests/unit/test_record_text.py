@@ -26,7 +26,7 @@ FIELDS = b'Host: a\r\nUser-Agent: a"b\\\xff\r\nX-Request-Id: 7\r\n'
 
 def a_call(path: bytes = b"/x", token_hash: str | Credentials = HASH) -> AuditedCall:
     head = parsed_head(b"GET %b HTTP/1.1\r\n%b\r\n" % (path, FIELDS))
-    return AuditedCall(head, token_hash, "::1", "here")
+    return AuditedCall(head, token_hash, "::1", "here", lambda: NOW)
 
 
 def said(call, token, outcome=Outcome.COMPLETED, duration=1.25):
