@@ -4,15 +4,18 @@ Theory of operation. The log is one endless sequence of lines; an *offset* count
 the beginning. The ring holds the newest part of it: the byte at offset *o* lies at `o % size`.
 Its header (`ring_header`) holds three positions, each an aligned 8-byte store and so never torn:
 
-    committed  everything before it is in PostgreSQL     (stored by the event loop)
-    moved      everything before it is on disk           (stored by the mover's thread)
-    written    everything before it was appended         (stored by the event loop)
+    committed  everything before it is in PostgreSQL     (stored by the recorder's event loop)
+    moved      everything before it is on disk           (stored by the recorder's mover)
+    written    everything before it was appended         (stored by the proxy's event loop)
 
 A line is copied first and `written` advanced after it, so a kill between the two leaves no partial
 line. Bytes before `max(moved, committed)` may be overwritten, and can be read until they are. Only
-the event loop appends; it takes no lock, because each position has one thread that stores it.
+the event loop of the proxy appends; it takes no lock, because each position has one thread of one
+process that stores it.
 """
 
+import platform
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -45,8 +48,25 @@ from proxy.journal.ring_header import (
 
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
 _ENDED, _EMPTY = 1, 2
+_STRONGLY_ORDERED: Final = frozenset({"x86_64", "amd64", "i686", "s390x"})
 _READERS_WORDS: Final = (MOVED, COMMITTED_NUMBER, COMMITTED, COMMITTED_US, STORE_ID)
 """What the reading side of the journal stores."""
+
+
+def _fence() -> threading.Lock | None:
+    """Return what keeps loads and stores in order between two processes; None if the machine does.
+
+    To release a lock and to take it again lets no store before the two pass a store behind them,
+    and no load behind them pass a load before.
+    """
+    if platform.machine().lower() in _STRONGLY_ORDERED:
+        return None
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+_FENCE: Final = _fence()
 
 
 class Ring:
@@ -200,6 +220,9 @@ class Ring:
             fitting = self.size - at
             self._content[at:] = line[:fitting]
             self._content[: length - fitting] = line[fitting:]
+        if _FENCE is not None:
+            _FENCE.release()
+            _FENCE.acquire()
         counters[WRITTEN] = written + length
         return True
 
@@ -208,6 +231,9 @@ class Ring:
         if start < self.origin or start + self.size < self.written:
             return None
         stop = min(self.written, start + limit)
+        if _FENCE is not None:
+            _FENCE.release()
+            _FENCE.acquire()
         at, end = start % self.size, start % self.size + stop - start
         data = bytes(self._content[at:end])
         if end > self.size:
