@@ -17,13 +17,15 @@ from typing import Any, Final, TypeVar
 FieldList = list[tuple[bytes, bytes]]
 Derived = TypeVar("Derived")
 
-FIELD_NAME: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+TOKEN_BYTE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+"""A byte of a method or of the name of a field (RFC 9110 section 5.6.2)."""
+_NAME: Final = TOKEN_BYTE + b"+"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
 # RFC 9112 section 5: no obs-fold, no white space before the colon, no control bytes, CRLF alone.
-_LINE: Final = rb"%b:%b" % (FIELD_NAME, _VALUE)
+_LINE: Final = rb"%b:%b" % (_NAME, _VALUE)
 _FIELD_LINE: Final = re.compile(_LINE)
 _BLOCK: Final = re.compile(rb"(?:\r\n%b)*+" % _LINE)
-_CANONICAL: Final = re.compile(rb"(?:\r\n%b: (?![\t ])%b+(?<![\t ]))*+" % (FIELD_NAME, _VALUE))
+_CANONICAL: Final = re.compile(rb"(?:\r\n%b: (?![\t ])%b+(?<![\t ]))*+" % (_NAME, _VALUE))
 _NONE: Final[Sequence[bytes]] = ()
 
 FOUND_AT_ONCE: Final = frozenset(
@@ -88,7 +90,8 @@ class Fields:
         self._take_apart()
 
     def _take_apart(self) -> dict[bytes, list[bytes]]:
-        self._all = by_name = {}
+        by_name: dict[bytes, list[bytes]] = {}
+        self._all = by_name
         for name, value in self:
             by_name.setdefault(name.lower(), []).append(value)
         self._first = {name: values[0] for name, values in by_name.items()}

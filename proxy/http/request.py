@@ -14,7 +14,7 @@ import msgspec
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
 from proxy.http.errors import RefusedError
 from proxy.http.fields import (
-    FIELD_NAME,
+    TOKEN_BYTE,
     FieldParser,
     Fields,
     MalformedFieldsError,
@@ -31,7 +31,9 @@ MAX_REQUEST_ID_CHARACTERS: Final = 256
 
 MAX_METHOD_BYTES: Final = 64
 
-_LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
+_LINE: Final = re.compile(
+    rb"(%b{1,%d}) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % (TOKEN_BYTE, MAX_METHOD_BYTES)
+)
 _TARGET: Final = re.compile(rb"\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 

@@ -51,7 +51,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._exchanges += 1
         self._request_is_sent = False
         self._reader.begin(method, sink)
-        self.resume()
+        if not self._flow.is_reading:  # asked here: most calls find it reading
+            self.resume()
 
     def send(self, data: bytes, *more: bytes) -> None:
         """Send pieces of the request, or of a tunnel. No effect once the connection has ended."""
@@ -185,7 +186,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self) -> ResponseSink | None:
         sink = self._reader.finish()
         self._deadline.clear()
-        self.resume()
+        if self.is_open and not self._flow.is_reading:
+            self.resume()
         return sink
 
     def _fail(self, error: UpstreamError) -> None:
