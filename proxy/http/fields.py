@@ -27,6 +27,7 @@ _FIELD_LINE: Final = re.compile(_LINE)
 _BLOCK: Final = re.compile(rb"(?:\r\n%b)*+" % _LINE)
 _CANONICAL: Final = re.compile(rb"(?:\r\n%b: (?![\t ])%b+(?<![\t ]))*+" % (_NAME, _VALUE))
 _NONE: Final[Sequence[bytes]] = ()
+_UNKNOWN: Final = object()
 
 FOUND_AT_ONCE: Final = frozenset(
     {
@@ -136,11 +137,10 @@ class Fields:
 
     def derived(self, derive: "Callable[[Fields], Derived]") -> Derived:
         """Return *derive* of these fields, computed the first time only."""
-        known = self._derived
-        if derive not in known:
-            known[derive] = derive(self)
-        derived: Derived = known[derive]
-        return derived
+        found: Derived = self._derived.get(derive, _UNKNOWN)
+        if found is _UNKNOWN:
+            self._derived[derive] = found = derive(self)
+        return found
 
 
 class FieldBlock(Fields):

@@ -20,7 +20,7 @@ from proxy.http.fields import (
     MalformedFieldsError,
 )
 from proxy.http.forwarding import keeps_alive
-from proxy.http.framing import CONTENT_LENGTH, NO_BODY, Body, ChunkedBody, SizedBody
+from proxy.http.framing import CONTENT_LENGTH, FRAMING, NO_BODY, Body, ChunkedBody, SizedBody
 from proxy.http.target import printable
 
 MAX_TARGET_BYTES: Final = 32_768
@@ -185,9 +185,12 @@ def _announced(fields: Fields) -> tuple[bool, int | None]:
     """
     if len(fields) > MAX_FIELDS:
         raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
-    hosts, lengths = fields.all(b"host"), fields.all(b"content-length")
+    hosts = fields.all(b"host")
     if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
         raise RefusedError("malformed request: Host is not one host")
+    if not fields.has_any(FRAMING):
+        return False, None
+    lengths = fields.all(b"content-length")
     if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         raise RefusedError("malformed request: Content-Length is not one number")
     codings = fields.all(b"transfer-encoding")

@@ -123,7 +123,7 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand a response on; end the connection on bytes that belong to none."""
         reader = self._reader
-        if not reader.is_reading:
+        if reader.sink is None:
             self._flow.cut()
             return
         try:
