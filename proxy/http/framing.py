@@ -14,6 +14,8 @@ MAX_CHUNK_LINE_BYTES: Final = 4_096
 MAX_TRAILER_BYTES: Final = 65_536
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 _PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
+FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""The fields that say where a body ends."""
 CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 Payload = Callable[[bytes], object]
