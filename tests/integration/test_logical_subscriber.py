@@ -27,6 +27,7 @@ from tests.neighbours.console import console
 from tests.neighbours.logical_subscriber import (
     ALL_COLUMNS,
     all_but_appended_in,
+    next_transaction,
     put_ahead,
     run,
     subscribed,
@@ -250,7 +251,7 @@ async def test_a_right_publication_that_cannot_be_looked_at_is_not_complained_ab
 
 async def test_a_restored_log_is_told_until_its_ids_are_removed(database, database_url):
     await Store(database).append([a_record(path="/old")])
-    ahead = int(str(await run(database_url, "SELECT txid_current()"))) + 1_000_000
+    ahead = await next_transaction(database_url) + 1_000_000
     await database.execute("UPDATE mcp_audit_log SET appended_in = $1::text::xid8", str(ahead))
     _, secret = await TokenTable(database).create("laptop", "admin", 90)
     async with serving_audit_api(database_url) as client:

@@ -27,18 +27,19 @@ END $$
 
 async def put_ahead(url: str, other: str) -> None:
     """Let the server of *url* number its transactions from well beyond those of *other*."""
-    gap = int(await run(other, "SELECT txid_current()")) - int(
-        await run(url, "SELECT txid_current()")
-    )
+    gap = await next_transaction(other) - await next_transaction(url)
     await run(url, _SPEND.format(count=max(gap, 0) + 3_000))
 
 
-async def run(url: str, sql: str) -> object:
-    """Run *sql* in a session of its own, outside of any transaction; return its first value."""
+async def next_transaction(url: str) -> int:
+    """Return the number of the next transaction of the server of *url*."""
+    return int(await _value(url, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"))
+
+
+async def run(url: str, sql: str) -> None:
+    """Run *sql* in a session of its own, outside of any transaction."""
     connection = await asyncpg.connect(url)
     try:
-        if sql.lstrip().startswith("SELECT"):
-            return await connection.fetchval(sql)
         await connection.execute(sql)
     finally:
         await connection.close()
@@ -46,7 +47,15 @@ async def run(url: str, sql: str) -> object:
 
 async def all_but_appended_in(url: str) -> str:
     """Return the list of columns that docs/deploy.md publishes."""
-    return str(await run(url, _COLUMNS))
+    return await _value(url, _COLUMNS)
+
+
+async def _value(url: str, sql: str) -> str:
+    connection = await asyncpg.connect(url)
+    try:
+        return str(await connection.fetchval(sql))
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
