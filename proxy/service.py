@@ -36,7 +36,7 @@ from proxy.delivery.orphaned import draining_orphaned
 from proxy.delivery.replaced_store import ReplacedStore
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer, writing
-from proxy.http.forwarding import hub_request_fields, request_fields
+from proxy.http.forwarding import hub_request_lines, request_lines
 from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
@@ -377,7 +377,7 @@ async def _hub(
     service = Service(
         HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
-        lambda fields, _peer: hub_request_fields(fields, authority),
+        lambda fields, _peer: hub_request_lines(fields, authority),
         body_patience_seconds=settings.body_timeout_seconds,
     )
     return await stack.enter_async_context(
@@ -401,7 +401,7 @@ async def _calls(
     service = Service(
         admission,
         await _routes(stack, settings),
-        request_fields,
+        request_lines,
         body_patience_seconds=settings.body_timeout_seconds,
         trusted=settings.trusted_proxies,
     )

@@ -47,6 +47,9 @@ class EmptyBody:
         return 0
 
 
+NO_BODY: Final = EmptyBody()
+
+
 class SizedBody:
     """A body of `Content-Length` bytes."""
 
@@ -183,7 +186,7 @@ def response_body(request_method: bytes, status: int, fields: Fields, *, is_http
     if is_chunked and is_http_10:
         raise FramingError("a response of HTTP/1.0 cannot be chunked")
     if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
-        return EmptyBody()
+        return NO_BODY
     if is_chunked:
         return ChunkedBody()
     return BodyUntilClose() if length is None else SizedBody(length)

@@ -58,12 +58,13 @@ def parsed_response_head(head: bytes, parser: FieldParser) -> ResponseHead:
 
     Raises UpstreamBrokeOffError.
     """
-    line, _, rest = head.partition(b"\r\n")
-    found = _STATUS_LINE.fullmatch(line)
-    if not found or not rest.endswith(b"\r\n"):
+    found = _STATUS_LINE.match(head)
+    if not found or not head.startswith(b"\r\n", found.end()):
         raise UpstreamBrokeOffError("the response does not begin as one of HTTP/1.1 does")
+    if not head.endswith(b"\r\n\r\n"):
+        raise UpstreamBrokeOffError("the response is malformed: a line does not end in CRLF")
     try:
-        fields = parser.parse(rest[:-2])
+        fields = parser.parse(head[found.end() : -4])
     except MalformedFieldsError as error:
         raise UpstreamBrokeOffError(f"the response is malformed: {error}") from error
     return ResponseHead(int(found[2]), found[3] or b"", fields, found[1] == b"0")

@@ -12,9 +12,9 @@ from typing import Protocol
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange
 from proxy.http.errors import ExchangeError
-from proxy.http.fields import Fields, field_lines
+from proxy.http.fields import field_lines
 from proxy.http.forwarding import (
-    response_fields,
+    response_lines,
     switched_fields,
     unchunked_response_fields,
     upgrade_of,
@@ -110,7 +110,7 @@ class ResponseRelay:
     def interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; HTTP/1.0 has none (RFC 9110 section 15.2)."""
         if not self._head.is_http_10:
-            lines = head.fields.derived(_response_lines)
+            lines = head.fields.derived(response_lines)
             self._client.write(b"%b%b\r\n" % (_status_line(head), lines))
 
     def opened(self, head: ResponseHead, body: Body, *, more_is_here: bool) -> Payload | None:
@@ -192,7 +192,7 @@ class ResponseRelay:
         if self._unchunks:
             lines = field_lines(unchunked_response_fields(head.fields))
         else:
-            lines = head.fields.derived(_response_lines)
+            lines = head.fields.derived(response_lines)
         if not self.keeps_alive:
             return lines + b"Connection: close\r\n\r\n"
         return lines + (b"Connection: keep-alive\r\n\r\n" if self._head.is_http_10 else b"\r\n")
@@ -204,7 +204,3 @@ class ResponseRelay:
 
 def _status_line(head: ResponseHead) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-
-
-def _response_lines(fields: Fields) -> bytes:
-    return field_lines(response_fields(fields))
