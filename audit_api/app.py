@@ -15,6 +15,7 @@ from audit_api.health import Health, Replica
 from audit_api.page.activity import ActivityPage
 from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
+from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
@@ -30,6 +31,7 @@ from audit_log.process.clock_watch import ClockWatch
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
+from audit_log.schema.subscription import Subscription
 
 _APPLICATION = "audit_api"
 
@@ -62,15 +64,18 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         gate = await _gate(stack, settings, token_database, clock)
         tail = await open_(tailing(for_tail, tasks))
         open_transaction = OpenTransaction(for_tail)
+        subscription = Subscription(for_tail, for_gate)
         services = Services(
-            Questions(database),
+            Questions(database, Future(clock.now)),
             Counts(database, clock.now),
-            Exports(for_exports),
-            Live(database, tail, gate, open_transaction),
+            Exports(for_exports, subscription),
+            Live(database, tail, gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
-        health = Health(for_gate, token_database, clock, tasks, open_transaction, replica, tls)
+        health = Health(
+            for_gate, token_database, clock, tasks, open_transaction, subscription, replica, tls
+        )
         app = make_app(gate, services, health)
         end_streams_first(app, tail)
         address = await open_(

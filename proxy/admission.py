@@ -19,7 +19,7 @@ from proxy.audit.exchange import (
     Recorder,
     UnauditedExchange,
 )
-from proxy.audit.identity import Credentials, TokenRecogniser
+from proxy.audit.identity import OTHER, Credentials, TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.http.errors import RefusedError, TokenRefusedError, TokenUnjudgedError
 from proxy.http.peers import Peer, client_address
@@ -92,7 +92,7 @@ class Admission:
         client_ip = client_address(peer, head.fields, self.trusted)
         token_hash = head.fields.derived(self.recogniser.token_hash)
         audited = None
-        if token_hash is not Credentials.OTHER and self.audited_paths.cover(head.target):
+        if token_hash is not OTHER and self.audited_paths.cover(head.target):
             audited = AuditedCall(head, token_hash, client_ip, self.instance, self.now)
         return Call(head, client_ip, self.mcp.covers(head.target), audited)
 

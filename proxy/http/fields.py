@@ -17,14 +17,17 @@ from typing import Any, Final, TypeVar
 FieldList = list[tuple[bytes, bytes]]
 Derived = TypeVar("Derived")
 
-FIELD_NAME: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+TOKEN_BYTE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+"""A byte of a method or of the name of a field (RFC 9110 section 5.6.2)."""
+_NAME: Final = TOKEN_BYTE + b"+"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
 # RFC 9112 section 5: no obs-fold, no white space before the colon, no control bytes, CRLF alone.
-_LINE: Final = rb"%b:%b" % (FIELD_NAME, _VALUE)
+_LINE: Final = rb"%b:%b" % (_NAME, _VALUE)
 _FIELD_LINE: Final = re.compile(_LINE)
 _BLOCK: Final = re.compile(rb"(?:\r\n%b)*+" % _LINE)
-_CANONICAL: Final = re.compile(rb"(?:\r\n%b: (?![\t ])%b+(?<![\t ]))*+" % (FIELD_NAME, _VALUE))
+_CANONICAL: Final = re.compile(rb"(?:\r\n%b: (?![\t ])%b+(?<![\t ]))*+" % (_NAME, _VALUE))
 _NONE: Final[Sequence[bytes]] = ()
+_UNKNOWN: Final = object()
 
 FOUND_AT_ONCE: Final = frozenset(
     {
@@ -134,11 +137,10 @@ class Fields:
 
     def derived(self, derive: "Callable[[Fields], Derived]") -> Derived:
         """Return *derive* of these fields, computed the first time only."""
-        known = self._derived
-        if derive not in known:
-            known[derive] = derive(self)
-        derived: Derived = known[derive]
-        return derived
+        found: Derived = self._derived.get(derive, _UNKNOWN)
+        if found is _UNKNOWN:
+            self._derived[derive] = found = derive(self)
+        return found
 
 
 class FieldBlock(Fields):

@@ -14,13 +14,13 @@ import msgspec
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
 from proxy.http.errors import RefusedError
 from proxy.http.fields import (
-    FIELD_NAME,
+    TOKEN_BYTE,
     FieldParser,
     Fields,
     MalformedFieldsError,
 )
 from proxy.http.forwarding import keeps_alive
-from proxy.http.framing import CONTENT_LENGTH, NO_BODY, Body, ChunkedBody, SizedBody
+from proxy.http.framing import CONTENT_LENGTH, FRAMING, NO_BODY, Body, ChunkedBody, SizedBody
 from proxy.http.target import printable
 
 MAX_TARGET_BYTES: Final = 32_768
@@ -31,7 +31,9 @@ MAX_REQUEST_ID_CHARACTERS: Final = 256
 
 MAX_METHOD_BYTES: Final = 64
 
-_LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
+_LINE: Final = re.compile(
+    rb"(%b{1,%d}) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % (TOKEN_BYTE, MAX_METHOD_BYTES)
+)
 _TARGET: Final = re.compile(rb"\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 
@@ -183,9 +185,12 @@ def _announced(fields: Fields) -> tuple[bool, int | None]:
     """
     if len(fields) > MAX_FIELDS:
         raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
-    hosts, lengths = fields.all(b"host"), fields.all(b"content-length")
+    hosts = fields.all(b"host")
     if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
         raise RefusedError("malformed request: Host is not one host")
+    if not fields.has_any(FRAMING):
+        return False, None
+    lengths = fields.all(b"content-length")
     if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         raise RefusedError("malformed request: Content-Length is not one number")
     codings = fields.all(b"transfer-encoding")

@@ -7,19 +7,19 @@ from proxy.journal.intake import Intake
 from proxy.journal.journal import Journal, open_journal, reading, taking_in
 from proxy.journal.journal_error import JournalError, JournalLockedError
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
-from proxy.journal.rings.going_back import Before
+from proxy.journal.ring_header import Place
 
 __all__ = [
     "DEFAULT_LIMITS",
     "MANY_BYTES",
     "Batch",
-    "Before",
     "Intake",
     "Journal",
     "JournalError",
     "JournalLockedError",
     "Limits",
     "Parts",
+    "Place",
     "holds_records",
     "open_journal",
     "open_parts",

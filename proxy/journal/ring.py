@@ -24,6 +24,9 @@ from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import MAX_LINE_BYTES, Line, parse
 from proxy.journal.mapped import MappedFile, or_closed
 from proxy.journal.ring_header import (
+    ARRIVED,
+    ARRIVED_NUMBER,
+    ARRIVED_US,
     COMMITTED,
     COMMITTED_NUMBER,
     COMMITTED_US,
@@ -40,6 +43,7 @@ from proxy.journal.ring_header import (
     SIZE,
     STORE_ID,
     WRITTEN,
+    Arrival,
     Beginning,
     Counts,
     Moments,
@@ -49,7 +53,10 @@ from proxy.journal.ring_header import (
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
 _ENDED, _EMPTY = 1, 2
 _STRONGLY_ORDERED: Final = frozenset({"x86_64", "amd64", "i686", "s390x"})
-_READERS_WORDS: Final = (MOVED, COMMITTED_NUMBER, COMMITTED, COMMITTED_US, STORE_ID)
+_READERS_WORDS: Final = (
+    *(MOVED, COMMITTED_NUMBER, COMMITTED, COMMITTED_US, STORE_ID),
+    *(ARRIVED_NUMBER, ARRIVED_US, ARRIVED),
+)
 """What the reading side of the journal stores."""
 
 
@@ -81,6 +88,7 @@ class Ring:
         self.identity = counters[IDENTITY]
         """A random number of this ring, also in the marks of the journal folder."""
         self.moments = Moments(counters)
+        self.arrival = Arrival(counters)
         self.counts = Counts(counters)
 
     @classmethod
@@ -289,6 +297,7 @@ class Ring:
         header, self._content = twin.regions
         self.file, self._counters = twin, twin.words(header)
         self.moments.change_to(self._counters)
+        self.arrival.change_to(self._counters)
         self.counts.change_to(self._counters)
 
     def close(self) -> None:

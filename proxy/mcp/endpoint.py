@@ -81,6 +81,8 @@ class McpAdmission:
         Percent-encoding and additional slashes are undone. Dot segments are not resolved: else a
         client could make a path below an audited one count as this one, and be recorded nowhere.
         """
+        if b"%" not in target and b"//" not in target and not target.startswith(self.path):
+            return False  # most targets: no other spelling of the path, and no absolute form
         path = path_of(target)
         if b"%" in path or b"//" in path:
             path = _SLASHES.sub(b"/", unquote_to_bytes(path))

@@ -11,7 +11,6 @@ from typing import Final
 import uvloop
 from prometheus_client.registry import Collector
 
-from audit_log.delivery import Sink
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
@@ -19,7 +18,7 @@ from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.settings import AuditLogSettings, NatsSettings
 from audit_log.schema.partitions import PartitionUpkeep
 from proxy.delivery.orphaned import draining_orphaned
-from proxy.delivery.replaced_store import ReplacedStore
+from proxy.delivery.replaced_store import Destination, ReplacedStore
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer, writing
 from proxy.journal import Journal, Limits, Parts, reading
@@ -117,13 +116,11 @@ async def recording(
         gap_found = announcer.gap_found if announcer else None
         database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, announcer, health)
-        sink = Store(database) if nats is None else await _publisher(stack, nats)
+        sink: Destination = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
         tokens = await _tokens(stack, settings, database) if nats is None else None
-        replaced = ReplacedStore(sink, journal) if isinstance(sink, Store) else None
-        writer = Writer(
-            journal, sink, tokens.find_together if tokens else None, gap_found, replaced
-        )
+        find = tokens.find_together if tokens else None
+        writer = Writer(journal, sink, find, gap_found, ReplacedStore(sink, journal))
         _ = await enter(writing(writer, health.tasks, drain_seconds=settings.stop_seconds))
         orphaned = await enter(
             draining_orphaned(shared, settings, instance, health.tasks, gap_found)
@@ -199,7 +196,7 @@ async def _retention(
     return upkeep
 
 
-async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
+async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Destination:
     # Imported late: nats-py takes 2 MiB, and most sidecars do without.
     from audit_log.nats.jetstream import open_jetstream  # noqa: PLC0415
     from audit_log.nats.publisher import Publisher  # noqa: PLC0415

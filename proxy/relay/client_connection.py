@@ -150,12 +150,9 @@ class ClientConnection(asyncio.Protocol):
         """Take all that can be taken now; pause the client while it is too far ahead."""
         while self.received and self._takes_something():
             pass
-        request = self._request
-        is_too_far_ahead = (request is not None or not self.flow.may_write) and (
-            len(self.received) > MAX_AHEAD_BYTES
-            or (request is not None and request.upstream_is_slow and bool(self.received))
-        )
-        self.flow.read(on=not is_too_far_ahead)
+        is_too_far_ahead = bool(self.received) and self._is_too_far_ahead()
+        if self.flow.is_reading is is_too_far_ahead:
+            self.flow.read(on=not is_too_far_ahead)
 
     def respond(self, error: ExchangeError) -> None:
         """Send the response that *error* carries, without waiting for the request's body."""
@@ -203,6 +200,11 @@ class ClientConnection(asyncio.Protocol):
         self.flow.cut()
 
     # Requests in their order
+
+    def _is_too_far_ahead(self) -> bool:
+        if self._request is None:
+            return not self.flow.may_write and len(self.received) > MAX_AHEAD_BYTES
+        return self._request.upstream_is_slow or len(self.received) > MAX_AHEAD_BYTES
 
     def _takes_something(self) -> bool:
         """Take a head or content off what was received; say whether there was any."""

@@ -24,13 +24,7 @@ from proxy.http.errors import (
     RefusedError,
     UpstreamUnreachableError,
 )
-from proxy.http.framing import (
-    CHUNK_END,
-    LAST_CHUNK,
-    BodyUntilClose,
-    FramingError,
-    chunk_start,
-)
+from proxy.http.framing import BodyUntilClose, FramingError, chunks, joined
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
 from proxy.relay.response_relay import ResponseRelay
@@ -264,24 +258,19 @@ class RequestRelay:
 
     def _pass_on(self, response: ResponseRelay, received: bytes, wire: bytes = b"") -> int:
         """Send *wire*, and what of *received* belongs to the body; return how much that is."""
-        pieces = [wire] if wire else []
-
-        def content(data: bytes) -> None:
-            response.exchange.request_content(data)
-            if self._is_chunked:
-                pieces.extend((chunk_start(data), data, CHUNK_END))
-            else:
-                pieces.append(data)
-
+        contents: list[bytes] = []
         try:
-            taken = self.body.take(received, content)
+            taken = self.body.take(received, contents.append)
         except FramingError:
             response.failed(MalformedBodyError("the body of the request is malformed"))
             return 0
         if self._patience is not None:
             self._heard_at = asyncio.get_running_loop().time()
-        if self.body.is_complete and self._is_chunked:
-            pieces.append(LAST_CHUNK)
+        if contents:
+            # Together: what many small chunks cost must not grow with their number.
+            response.exchange.request_content(joined(contents))
+        pieces = [wire] if wire else []
+        pieces += chunks(contents, is_end=self.body.is_complete) if self._is_chunked else contents
         if pieces:
             response.connection.send(*pieces)
         if self.body.is_complete:
