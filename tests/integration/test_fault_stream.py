@@ -47,13 +47,13 @@ async def a_sidecar(place, settings, limits=KEPT):
     async with (
         open_journal(
             place / "journal", instance="sidecar-1", ring_directory=place / "ring", limits=limits
-        ) as journal,
+        ) as (intake, journal),
         open_jetstream(settings, application="podwarden-audit-proxy") as jetstream,
     ):
         publisher = Publisher(jetstream, pace_seconds=0.3)
         replaced = ReplacedStore(publisher, journal, look_seconds=0.1)
         async with writing(Writer(journal, publisher, None, None, replaced), drain_seconds=5):
-            yield journal
+            yield intake, journal
 
 
 @asynccontextmanager
@@ -65,10 +65,11 @@ async def an_ingest(settings, store):
         yield
 
 
-async def publish(journal, numbers, **differences):
+async def publish(sides, numbers, **differences):
     """Have records published, in several messages."""
+    intake, journal = sides
     for number in numbers:
-        journal.offer(a_record(number, **differences))
+        intake.offer(a_record(number, **differences))
         if number % AT_ONCE == AT_ONCE - 1:
             await eventually(partial(all_confirmed, journal))
     await eventually(partial(all_confirmed, journal))
@@ -125,16 +126,17 @@ async def delete(nats, settings):
 async def test_what_a_stream_loses_unread_is_sent_again(
     lose, is_stopped, nats, settings, store, database, tmp_path
 ):
-    async with a_sidecar(tmp_path, settings) as journal:
+    async with a_sidecar(tmp_path, settings) as sides:
+        _, journal = sides
         async with an_ingest(settings, store):
-            await publish(journal, range(READ))
+            await publish(sides, range(READ))
             await eventually(partial(all_arrived, journal))
-        await publish(journal, range(READ, READ + UNREAD))
+        await publish(sides, range(READ, READ + UNREAD))
         if not is_stopped:
             await lose(nats, settings)
             async with an_ingest(settings, store):
                 await eventually(partial(count_of, database, READ + UNREAD))
-                await publish(journal, range(READ + UNREAD, READ + UNREAD + LATER))
+                await publish(sides, range(READ + UNREAD, READ + UNREAD + LATER))
                 await eventually(partial(count_of, database, READ + UNREAD + LATER))
     if is_stopped:
         await lose(nats, settings)
@@ -147,11 +149,12 @@ async def test_what_the_journal_keeps_no_longer_is_a_gap_of_the_right_size(
     nats, settings, store, database, tmp_path
 ):
     large = {"path": "/" + "x" * 2_000}
-    async with a_sidecar(tmp_path, settings, FEW_KEPT) as journal:
+    async with a_sidecar(tmp_path, settings, FEW_KEPT) as sides:
+        _, journal = sides
         async with an_ingest(settings, store):
-            await publish(journal, range(READ))
+            await publish(sides, range(READ))
             await eventually(partial(all_arrived, journal))
-        await publish(journal, range(READ, READ + UNREAD), **large)
+        await publish(sides, range(READ, READ + UNREAD), **large)
         await purge(nats, settings)
         async with an_ingest(settings, store):
             assert await eventually(store.gaps)
@@ -170,12 +173,12 @@ async def test_what_the_journal_keeps_no_longer_is_a_gap_of_the_right_size(
 
 async def test_what_was_read_is_not_sent_again(nats, settings, store, database, tmp_path):
     async with a_sidecar(tmp_path, settings) as journal, an_ingest(settings, store):
-        await publish(journal, range(READ))
+        await publish(sides, range(READ))
         await eventually(partial(all_arrived, journal))
         async with client_of(settings) as client:
             seen = await client.jetstream().stream_info(settings.stream)
             await purge(nats, settings)
-            await publish(journal, range(READ, READ + LATER))
+            await publish(sides, range(READ, READ + LATER))
             await eventually(partial(all_arrived, journal))
             now = await client.jetstream().stream_info(settings.stream)
     assert now.state.last_seq - seen.state.last_seq < READ
@@ -204,10 +207,10 @@ async def test_what_a_promoted_standby_behind_the_ingest_lacks_is_sent_again(
     ):
         await make_audit_log(behind)
         async with an_ingest(settings, Store(behind)):
-            await publish(journal, range(READ))
+            await publish(sides, range(READ))
             await eventually(partial(all_arrived, journal))
             standby.stop()
-            await publish(journal, range(READ, READ + UNREAD))
+            await publish(sides, range(READ, READ + UNREAD))
             await eventually(partial(all_arrived, journal))
             primary.kill()
             standby.start()
