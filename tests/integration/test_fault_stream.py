@@ -172,7 +172,8 @@ async def test_what_the_journal_keeps_no_longer_is_a_gap_of_the_right_size(
 
 
 async def test_what_was_read_is_not_sent_again(nats, settings, store, database, tmp_path):
-    async with a_sidecar(tmp_path, settings) as journal, an_ingest(settings, store):
+    async with a_sidecar(tmp_path, settings) as sides, an_ingest(settings, store):
+        _, journal = sides
         await publish(sides, range(READ))
         await eventually(partial(all_arrived, journal))
         async with client_of(settings) as client:
@@ -203,8 +204,9 @@ async def test_what_a_promoted_standby_behind_the_ingest_lacks_is_sent_again(
     async with (
         hop_to(primary.url()) as hop,
         open_database(hop.url, application="ingest") as behind,
-        a_sidecar(tmp_path, settings) as journal,
+        a_sidecar(tmp_path, settings) as sides,
     ):
+        _, journal = sides
         await make_audit_log(behind)
         async with an_ingest(settings, Store(behind)):
             await publish(sides, range(READ))
