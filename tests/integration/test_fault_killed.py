@@ -10,19 +10,12 @@ import pytest
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import HELD, Callers, answering_by_path, received
-from tests.neighbours.journal_home import journal_home
 
 ROUNDS = int(os.environ.get("FAULT_KILL_ROUNDS", "5"))
 """`make test-long` asks for many more."""
 CLIENTS = 8
 LONGEST_LIFE_SECONDS = 0.6
 said = logging.getLogger(__name__)
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture
