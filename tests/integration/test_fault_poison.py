@@ -9,7 +9,6 @@ from audit_log.schema.migrate import migrate
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, due_status
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, records, recovered
 
 CALLS = 300
@@ -29,12 +28,6 @@ CREATE TRIGGER refuse BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTI
 
 ODD_STATE = TRIGGER.replace("NEW.path;", "NEW.path USING ERRCODE = 'PW001';")
 WARNING = TRIGGER.replace("NEW.path;", "NEW.path USING ERRCODE = '01000';")
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 async def each_but_one_arrives(callers, database, sidecar, home, poison):
