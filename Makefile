@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Each check runs many Python processes: without compiled modules each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run check test lint types imports unit tests browser test-long test-system image image-test wheel screenshots bench lock clean
 
 help: ## this list

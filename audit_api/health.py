@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from audit_api.responses import json_response
+from audit_log.clock import DatabaseClock
 from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.absence import why_unusable
 from audit_log.postgres.database import Database
@@ -37,6 +38,7 @@ class Health:
     database: Database
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
+    clock: DatabaseClock
     tasks: BackgroundTasks
     open_transaction: OpenTransaction
     subscription: Subscription
@@ -52,8 +54,8 @@ class Health:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
 
         A lagging replica, a certificate that could not be reloaded, a transaction for which
-        streams wait and a logical replication that keeps records away give the status `degraded`
-        with 200: responses are still useful.
+        streams wait, a logical replication that keeps records away and a clock that differs from
+        PostgreSQL's give the status `degraded` with 200: responses are still useful.
         """
         reasons = await self._reasons()
         body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
@@ -64,6 +66,8 @@ class Health:
             body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
+        if self.clock.problem is not None:
+            degraded.append(self.clock.problem)
         if self.tls is not None and self.tls.problem is not None:
             degraded.append(self.tls.problem)
         if degraded and body["status"] == "ready":

@@ -190,7 +190,7 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     batch = await self._source.read(after=after)
-                    if batch is not None:
+                    if batch is not None or self._loop.seconds_to_retry is None:
                         return batch
                     # The end: only what is held is left.
                     await self._draining.wait()

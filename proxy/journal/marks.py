@@ -29,6 +29,8 @@ class Position(msgspec.Struct, frozen=True):
     """When the last line before it was appended, or earlier. Unknown before version 0.2."""
     ring: int = 0
     """The identity of the ring that ended here; 0 when it is not known."""
+    store: int = 0
+    """The store that has what lies before it, as the writer named it; 0 when not known."""
 
 
 class Marks:

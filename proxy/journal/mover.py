@@ -67,10 +67,10 @@ class Mover:
 
     def finish(self) -> bool:
         """Move the rest and delete what is stored; return whether the disk accepted it."""
-        for _ in range(2):  # the second time for what was removed at the first
+        for _ in range(2):  # the second time for what was removed, or left open, at the first
             self._tidied_at = -_TIDY_SECONDS
             self._tick()
-        self._segments.leave()
+            self._segments.leave()
         return self._error is None
 
     def _tick(self) -> None:
@@ -142,7 +142,11 @@ class Mover:
         """Delete what is stored, and see whether the rest is still there."""
         self._rewriting.look()
         ring, marks = self._ring, self._folder.marks
-        position = Position(ring.committed, ring.committed_number, ring.moments.committed)
+        # The store first: going back moves the position before it names another store.
+        store = ring.moments.store_id
+        position = Position(
+            ring.committed, ring.committed_number, ring.moments.committed, store=store
+        )
         marks.look()
         try:
             # Before deleting: a start without the ring must not look for deleted bytes.

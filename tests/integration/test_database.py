@@ -12,7 +12,7 @@ from audit_log.process.logs import is_news
 from tests.neighbours import audit_database
 from tests.neighbours.hop import hop_to
 from tests.neighbours.patience import PATIENCE_SECONDS
-from tests.neighbours.services import free_port
+from tests.neighbours.ports import free_port
 
 MORE_THAN_BUFFERS_HOLD = b"\n" * 2**25
 

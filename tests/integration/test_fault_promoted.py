@@ -11,6 +11,7 @@ from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.patience import eventually
+from tests.neighbours.ports import free_port
 from tests.neighbours.replica import replica_of
 
 BEFORE, ON_THE_PRIMARY_ALONE, AFTER = 50, 200, 20
@@ -82,21 +83,31 @@ async def test_what_a_promoted_standby_lacks_is_sent_again(
         await each_record_is_there_once(standby, callers)
 
 
-async def test_a_sidecar_killed_meanwhile_sends_them_again_too(
-    home, upstream, callers, primary, standby
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    ("workers", "later"), [(1, 1), (2, 2), (2, 1)], ids=["one", "two", "orphaned"]
+)
+async def test_a_sidecar_that_was_away_meanwhile_sends_them_again_too(
+    home, upstream, callers, primary, standby, is_killed, workers, later
 ):
+    port = free_port()
     async with hop_to(primary.url()) as hop:
-        async with home.sidecar(upstream.url, hop.url) as sidecar:
+        async with home.sidecar(upstream.url, hop.url, **several(workers, port)) as sidecar:
             standby.stop()
-            await callers.make(sidecar.port, ON_THE_PRIMARY_ALONE)
+            await callers.make(port, ON_THE_PRIMARY_ALONE)
             await confirmed(primary, ON_THE_PRIMARY_ALONE)
-            await sidecar.kill()
+            if is_killed:
+                await sidecar.kill()
         primary.kill()
         standby.start()
         await promote(standby)
         hop.lead_to(standby.url())
-        async with home.sidecar(upstream.url, hop.url):
+        async with home.sidecar(upstream.url, hop.url, **several(later, port)):
             await each_record_is_there_once(standby, callers)
+
+
+def several(workers, port):
+    return {"PROXY_WORKERS": str(workers), "PROXY_PORT": str(port)}
 
 
 async def the_gap(database):

@@ -16,7 +16,7 @@ from tests.neighbours.journal import a_record
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, recovered
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import free_port
+from tests.neighbours.ports import free_port
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import pytest
 from deploy.local.postgres import PostgresServer, running_postgres
 from deploy.local.postgres_home import PostgresServerError
 from deploy.local.postgres_remains import complaint_in
+from tests.neighbours.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 # Runs a server until it is killed; says which processes there are.
@@ -124,9 +125,7 @@ def test_the_server_never_runs_as_root(directory):
 
 
 def test_it_listens_on_loopback_only_when_asked(directory):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with running(directory) as server:
         assert answer(server.url(), "SHOW listen_addresses") == ""
     with running(directory, port=port) as server:

@@ -3,7 +3,8 @@
 from aiohttp import ClientSession
 
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import free_port, running_sidecar
+from tests.neighbours.ports import free_port
+from tests.neighbours.services import running_sidecar
 from tests.neighbours.trail import recorded
 
 

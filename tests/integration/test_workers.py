@@ -17,8 +17,9 @@ from proxy.settings import ProxySettings
 from proxy.workers.places import ops_ports
 from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
+from tests.neighbours.ports import free_port
 from tests.neighbours.program import CHECKOUT
-from tests.neighbours.services import free_port, running_sidecar
+from tests.neighbours.services import running_sidecar
 from tests.neighbours.trail import recorded
 
 REQUEST = b"GET /api/v1/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n"
@@ -203,9 +204,9 @@ async def test_a_port_that_is_taken_stops_the_start_with_one_line(setting, named
 
 async def test_the_ops_port_of_a_later_worker_is_found_taken_before_the_start():
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        port = free_port()
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        port = taken.getsockname()[1]
         [said] = await complaint(PROXY_OPS_PORT=str(port - 1))
 
     assert f"cannot listen on 127.0.0.1 port {port}: " in said

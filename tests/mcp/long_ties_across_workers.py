@@ -7,7 +7,8 @@ import pytest
 from tests.mcp.interleaved import interleaved
 from tests.neighbours.mcp_server import PASSED_ON
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import free_port, running_sidecar
+from tests.neighbours.ports import free_port
+from tests.neighbours.services import running_sidecar
 
 TOOL_CALLS = 1_000
 said = logging.getLogger(__name__)

@@ -2,10 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from itertools import permutations
@@ -15,6 +13,8 @@ from typing import Final
 from nats.aio.client import Client
 
 from tests.neighbours.hop import Hop, hop_to
+from tests.neighbours.memory import directory_in_memory
+from tests.neighbours.ports import free_port, free_ports
 
 BINARY: Final = Path(sys.executable).with_name("nats-server")
 NAMES: Final = ("n1", "n2", "n3")
@@ -120,8 +120,8 @@ class NatsCluster:
 @contextmanager
 def running_nats(configuration: str = "") -> Iterator[NatsServer]:
     """Run one server with its files in a directory of its own."""
-    with tempfile.TemporaryDirectory(prefix="nats-") as directory:
-        server = NatsServer("alone", Path(directory), _free_ports(1)[0])
+    with directory_in_memory("nats-") as directory:
+        server = NatsServer("alone", directory, free_port())
         server.configuration = configuration
         server.start()
         try:
@@ -134,7 +134,7 @@ def running_nats(configuration: str = "") -> Iterator[NatsServer]:
 async def running_cluster() -> AsyncIterator[NatsCluster]:
     """Run three servers that know one another by the stretches of network alone."""
     async with AsyncExitStack() as stack:
-        routes = dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))
+        routes = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
         hops = {
             (one, other): await stack.enter_async_context(
                 hop_to(f"nats-route://127.0.0.1:{routes[other]}")
@@ -152,12 +152,12 @@ def running_servers(
     sync_interval: str = "always",
 ) -> Iterator[list[NatsServer]]:
     """Run three servers. *routes* are their ports for one another, *ways* lead there."""
-    routes = routes or dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))
+    routes = routes or dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
     ways = ways or {(one, other): routes[other] for one, other in permutations(NAMES, 2)}
-    with tempfile.TemporaryDirectory(prefix="nats-") as directory, ExitStack() as stack:
+    with directory_in_memory("nats-") as directory, ExitStack() as stack:
         servers = []
-        for name, port in zip(NAMES, _free_ports(len(NAMES)), strict=True):
-            place = Path(directory) / name
+        for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True):
+            place = directory / name
             place.mkdir()
             server = NatsServer(name, place, port)
             stack.callback(server.kill)
@@ -179,11 +179,3 @@ def _cluster(port: int, ways: Sequence[int]) -> str:
             routes: [{routes}]
         }}
     """
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -10,8 +10,8 @@ import pytest
 from deploy.local.postgres import running_postgres
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.patience import eventually
+from tests.neighbours.ports import free_port
 from tests.neighbours.program import CHECKOUT
-from tests.neighbours.services import free_port
 from tests.system.debian import need, run
 from tests.system.image import Image, built_image
 

@@ -16,7 +16,8 @@ from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.ops import recovered
 from tests.neighbours.patience import eventually
-from tests.neighbours.services import free_port, running_audit_api, running_sidecar
+from tests.neighbours.ports import free_port
+from tests.neighbours.services import running_audit_api, running_sidecar
 from tests.neighbours.upstream import Upstream
 
 SERVER_CONNECTIONS: Final = 2

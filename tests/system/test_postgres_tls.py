@@ -16,7 +16,8 @@ from audit_log.process.tls import KeyPair
 from audit_log.schema.migrate import migrate
 from tests.neighbours.certificates import LOOPBACK, key_pair_of
 from tests.neighbours.ops import recovered
-from tests.neighbours.services import free_port, running_sidecar
+from tests.neighbours.ports import free_port
+from tests.neighbours.services import running_sidecar
 from tests.neighbours.upstream import Upstream
 
 

@@ -45,6 +45,7 @@ def begin_ring(past: Past, segments: Segments, directories: list[Path], size: in
     ring.belong_to(Owner(folder_id))
     if position is not None:
         ring.commit(position.offset, position.number, position.moment)
+        ring.moments.store_id = position.store
     elif not ring.origin:
         ring.commit(0, beginning.number, datetime.now(UTC))  # no record is older
     elif (oldest := next((segment.start for segment in segments), ring.origin)) < ring.origin:
