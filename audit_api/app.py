@@ -15,6 +15,7 @@ from audit_api.health import Health, Replica
 from audit_api.page.activity import ActivityPage
 from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
+from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
@@ -65,7 +66,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         open_transaction = OpenTransaction(for_tail)
         subscription = Subscription(for_tail, for_gate)
         services = Services(
-            Questions(database),
+            Questions(database, Future(clock.now)),
             Counts(database, clock.now),
             Exports(for_exports, subscription),
             Live(database, tail, gate, open_transaction, subscription),

@@ -17,7 +17,6 @@ from prometheus_client.registry import Collector
 from yarl import URL
 
 from audit_log.clock import DatabaseClock
-from audit_log.delivery import Sink
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
@@ -33,7 +32,7 @@ from proxy.admission import Admission, TokenPolicy
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.delivery.orphaned import draining_orphaned
-from proxy.delivery.replaced_store import ReplacedStore
+from proxy.delivery.replaced_store import Destination, ReplacedStore
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer, writing
 from proxy.http.forwarding import hub_request_lines, request_lines
@@ -97,10 +96,10 @@ async def serving(
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
-        sink = Store(database) if nats is None else await _publisher(stack, nats)
+        sink: Destination = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
         find = tokens.table.find_together if nats is None else None
-        replaced = ReplacedStore(sink, journal) if isinstance(sink, Store) else None
+        replaced = ReplacedStore(sink, journal)
         writer = Writer(journal, sink, find, observers.gap_found, replaced)
         _ = await stack.enter_async_context(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
@@ -274,7 +273,7 @@ async def _retention(
     return upkeep
 
 
-async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Sink:
+async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Destination:
     # Imported late: nats-py takes 2 MiB, and most sidecars do without.
     from audit_log.nats.jetstream import open_jetstream  # noqa: PLC0415
     from audit_log.nats.publisher import Publisher  # noqa: PLC0415

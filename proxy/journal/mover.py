@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from proxy.journal.line import MAX_LINE_BYTES
-from proxy.journal.marks import Position
+from proxy.journal.marks import ArrivedPosition, Position
 from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.rewriting import Rewriting
 
@@ -119,6 +119,8 @@ class Mover:
             return False
         start, data = self._next(min(room, BATCH_BYTES, self._segments.segment_bytes))
         if not data:
+            # Of what is stored the ring may have lost bytes before they were moved.
+            self._ring.moved = start
             return False
         data = data[: data.rfind(b"\n") + 1] or data
         self._segments.append(start, data)
@@ -143,9 +145,16 @@ class Mover:
         self._rewriting.look()
         ring, marks = self._ring, self._folder.marks
         # The store first: going back moves the position before it names another store.
-        store = ring.moments.store_id
+        store, place = ring.moments.store_id, ring.arrival.place
+        arrived = (
+            None if place is None else ArrivedPosition(place.offset, place.number, place.moment)
+        )
         position = Position(
-            ring.committed, ring.committed_number, ring.moments.committed, store=store
+            ring.committed,
+            ring.committed_number,
+            ring.moments.committed,
+            store=store,
+            arrived=arrived,
         )
         marks.look()
         try:
@@ -158,6 +167,7 @@ class Mover:
         # What is not stored needs the room more.
         self._segments.delete_before(
             position.offset,
+            arrived=position.offset if place is None else place.offset,
             keep_seconds=0.0 if self._error else self._limits.kept_seconds,
             keep_bytes=self._limits.max_bytes // _KEPT_PART,
         )

@@ -45,6 +45,17 @@ async def test_a_call_that_comes_late_takes_its_place_in_time(activity: Activity
     await expect(page.locator("#table tbody td.path")).to_have_text(["/new", "/late", "/old"])
 
 
+async def test_a_call_that_is_dated_in_the_future_does_not_head_the_list(
+    activity: Activity,
+) -> None:
+    page = await live(activity)
+
+    await activity.store.append([a_call(path="/ahead", created_at=ago(days=-400))])
+    await activity.store.append([a_call(path="/now")])
+
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/now"])
+
+
 async def test_while_paused_calls_are_counted_and_then_shown(activity: Activity) -> None:
     await activity.store.append([a_call(path="/first")])
     page = await live(activity)
