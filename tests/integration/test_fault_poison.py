@@ -79,6 +79,20 @@ async def test_a_record_that_waits_apart_is_told_and_written_when_it_can_be(
         assert await records(sidecar, "quarantined") == 0
 
 
+async def test_several_records_in_a_row_that_wait_apart_hold_up_no_other(
+    home, upstream, database, database_url
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(await prepare_audit_log(database))
+    callers.sent = [""] * 8  # the calls have numbers from 8 on
+    await database.execute(ODD_STATE.replace("%/117/%", "%/_/%"))  # 8 and 9
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 20)
+        entries = await arrived(database, 18)
+        assert [entry.path for entry in entries] == callers.sent[10:]
+        assert await records(sidecar, "lost") == 0
+
+
 async def test_an_adopted_table_with_narrow_columns_takes_a_long_path_all_the_same(
     home, upstream, empty_database_url
 ):
