@@ -29,6 +29,7 @@ from proxy.recorder.page import Page
 from proxy.recorder.recording import ORPHAN_SECONDS, limits_of, record
 from proxy.service import check_tls_files, serving
 from proxy.settings import ProxySettings, Sink
+from proxy.telemetry.observers import span_export
 from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import (
     LEASH_VARIABLE,
@@ -57,12 +58,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
         reading.log_advice()
     try:
         # Before anything starts: each worker would report the same error at each restart.
-        check_tls_files(settings)
-        if nats is not None:
-            # Only with NATS: the import takes 2 MiB.
-            from audit_log.nats.jetstream import check_files  # noqa: PLC0415
-
-            check_files(nats)
+        _check(settings, nats)
         if settings.workers > 1:
             uvloop.run(_supervise(shared, settings))
         else:
@@ -79,6 +75,18 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
     except TracingUnavailableError as error:
         raise SystemExit(f"PROXY_TRACING: {error}") from None
     return 0
+
+
+def _check(settings: ProxySettings, nats: NatsSettings | None) -> None:
+    """Raise an error if a file or a package that is needed is missing."""
+    check_tls_files(settings)
+    if settings.tracing:
+        _ = span_export(settings.instance_name)
+    if nats is not None:
+        # Only with NATS: the import takes 2 MiB.
+        from audit_log.nats.jetstream import check_files  # noqa: PLC0415
+
+        check_files(nats)
 
 
 async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:

@@ -15,7 +15,6 @@ from proxy.audit.exchange import (
     AuditedCall,
     AuditedExchange,
     Exchange,
-    Observer,
     Recorder,
     UnauditedExchange,
 )
@@ -84,8 +83,8 @@ class Admission:
     mcp: McpAdmission
     now: Callable[[], datetime]
     """Returns the time by which tokens expire: PostgreSQL's."""
-    observers: Sequence[Observer] = ()
-    """Told of each audited call that has ended."""
+    is_traced: bool = False
+    """Whether a span is sent of each call."""
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
@@ -93,7 +92,9 @@ class Admission:
         token_hash = head.fields.derived(self.recogniser.token_hash)
         audited = None
         if token_hash is not OTHER and self.audited_paths.cover(head.target):
-            audited = AuditedCall(head, token_hash, client_ip, self.instance, self.now)
+            audited = AuditedCall(
+                head, token_hash, client_ip, self.instance, self.now, is_traced=self.is_traced
+            )
         return Call(head, client_ip, self.mcp.covers(head.target), audited)
 
     def decide(self, call: Call) -> Exchange:
@@ -132,7 +133,7 @@ class Admission:
 
     def _audited(self, call: AuditedCall) -> tuple[AuditedExchange, str]:
         """Return the exchange of *call* and the hash of its token."""
-        exchange = AuditedExchange(self.recorder, self.tally, call, self.observers)
+        exchange = AuditedExchange(self.recorder, self.tally, call)
         if isinstance(call.token_hash, Credentials):
             refusal = RefusedError(AMBIGUOUS)
             exchange.end(refusal.outcome, refusal.status)

@@ -13,16 +13,12 @@ from proxy.journal import Intake
 from proxy.recorder.record_metrics import (
     PREFIX,
     counted,
-    events_by_fate,
     records_by_fate,
 )
 from proxy.telemetry.health import Health
-from proxy.telemetry.outbox import DELIVERED, DROPPED
-from proxy.telemetry.tracing import UNSAMPLED
 from proxy.tokens.cache import TokenCache
 
 REFUSALS = (UNKNOWN, EXPIRED, REVOKED, NOT_LOOKED_UP)
-SPAN_FATES = (DELIVERED, DROPPED, UNSAMPLED)
 # Old names of metrics, by their new ones: kept for version 0.2, for dashboards and alerts.
 OLD_NAMES = {
     "journal_ring_bytes": "journal_head_bytes",
@@ -82,9 +78,6 @@ class CallCollector(Collector):
         tally = self._tally
         help_text = "Calls that the sidecar refused for their token"
         yield counted("refused_tokens", help_text, "reason", tally.refused_tokens, REFUSALS)
-        help_text = "Spans, by what became of them"
-        yield counted("spans", help_text, "fate", tally.spans, SPAN_FATES)
-        yield events_by_fate(tally.webhook_events)
 
     def _gauges(self) -> Iterable[tuple[str, str, float]]:
         intake = self._intake

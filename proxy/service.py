@@ -25,7 +25,6 @@ from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from proxy.admission import Admission, TokenPolicy
-from proxy.audit.exchange import Observer
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.http.forwarding import hub_request_lines, request_lines
@@ -47,7 +46,6 @@ from proxy.relay.server import RelayServer
 from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
 from proxy.settings import APPLICATION, ProxySettings
 from proxy.telemetry.health import Health, Part, problem_of
-from proxy.telemetry.observers import observing
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
 from proxy.workers import Member, State
 
@@ -75,7 +73,7 @@ async def serving(
     Records go into the journal of *parts*, for a recorder that says on *page* how it is. *member*
     is this worker among several. Problems of *watched* are told beside its own.
 
-    Raises CannotListenError, TlsFilesError and TracingUnavailableError.
+    Raises CannotListenError and TlsFilesError.
     """
     health, tally = _health(member, page), Tally()
     instance = settings.instance_name
@@ -83,7 +81,6 @@ async def serving(
         enter = stack.enter_async_context
         tokens = await _tokens(stack, shared, settings, health)
         intake = await enter(taking_in(parts, instance, limits_of(settings)))
-        observers = await enter(observing(settings, instance, tally, health))
         clients = ClientLimit(files_for_connections(), tally.oddities)
         parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients, *watched]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
@@ -91,7 +88,7 @@ async def serving(
         ops_address = await _ops(stack, settings, health, page, BothCollector(own, page))
         calls = _tool_calls(intake, instance, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
-        admission = _admission(settings, tokens, intake, calls, tally, observers)
+        admission = _admission(settings, tokens, intake, calls, tally)
         address = await _calls(stack, settings, clients, admission, health)
         with _accepting(health, member):
             yield Addresses(address, ops_address, hub_address)
@@ -182,7 +179,6 @@ def _admission(
     intake: Intake,
     calls: ToolCalls,
     tally: Tally,
-    observers: Sequence[Observer],
 ) -> Admission:
     recogniser = TokenRecogniser(settings.token_prefix)
     return Admission(
@@ -204,7 +200,7 @@ def _admission(
             now=tokens.clock.now,
         ),
         now=tokens.clock.now,
-        observers=observers,
+        is_traced=settings.tracing,
     )
 
 

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from audit_log.record import Attribution, AuditRecord, Kept, Outcome
+from audit_log.record import Attribution, Kept, Outcome
 from audit_log.tokens import Token
 from proxy.audit.identity import Caller, Credentials
 from proxy.audit.record import Facts, RecordText, ending, opening
 from proxy.audit.shares import Share, Standing
 from proxy.audit.tally import Tally
+from proxy.audit.trace_context import TraceContext, trace_context
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
@@ -41,11 +42,6 @@ class Cause(msgspec.Struct, frozen=True):
     def members(self) -> bytes:
         """Return what a record says of it, as members of JSON with a comma behind each."""
         return msgspec.json.encode(self)[1:-1] + b","
-
-
-Observer = Callable[[RequestHead, AuditRecord], None]
-"""Is told of each audited call that has ended: of its request, and what was recorded. Never waits
-and never raises."""
 
 
 class Recorder(Protocol):
@@ -114,7 +110,10 @@ class MadeCall(msgspec.Struct, frozen=True, gc=False):
 class AuditedCall:
     """An API call of one of our tokens, as its head alone tells of it."""
 
-    __slots__ = ("_client_ip", "_instance", "_made", "_now", "_token", "head", "token_hash")
+    __slots__ = (
+        *("_client_ip", "_instance", "_is_traced", "_made", "_now", "_token"),
+        *("head", "token_hash"),
+    )
 
     def __init__(
         self,
@@ -123,16 +122,19 @@ class AuditedCall:
         client_ip: str,
         instance: str,
         now: Callable[[], datetime],
+        *,
+        is_traced: bool = False,
     ) -> None:
         """Be made with the token of *token_hash*, or with ambiguous credentials.
 
-        *now* is the time by which tokens expire.
+        *now* is the time by which tokens expire. *is_traced* says to keep the client's span.
         """
         self.head = head
         self.token_hash = token_hash
         self._client_ip = client_ip
         self._instance = instance
         self._now = now
+        self._is_traced = is_traced
         self._token: Token | Missing | None = MISSING
         self._made: MadeCall | None = None
 
@@ -146,6 +148,7 @@ class AuditedCall:
 
     def _facts(self, token: Token | Missing | None) -> Facts:
         head, caller = self.head, Caller.of(self.token_hash, token)
+        trace = trace_context(head) if self._is_traced else TraceContext()
         return Facts(
             method=head.method.decode("latin-1"),
             path=recorded_path(head.target),
@@ -156,23 +159,22 @@ class AuditedCall:
             client_ip=self._client_ip,
             user_agent=head.user_agent,
             request_id=head.request_id,
+            traceparent=trace.traceparent,
+            tracestate=trace.tracestate,
         )
 
 
 class AuditedExchange(Exchange):
     """An exchange that leaves exactly one record behind, however it ends."""
 
-    def __init__(
-        self, recorder: Recorder, tally: Tally, call: AuditedCall, watches: Sequence[Observer] = ()
-    ) -> None:
-        """Record *call*, which has just arrived, to *recorder*, and tell *watches* of its end."""
+    def __init__(self, recorder: Recorder, tally: Tally, call: AuditedCall) -> None:
+        """Record *call*, which has just arrived, to *recorder*."""
         self.token: Token | Missing | None = MISSING
         """With which it is made, once that is known."""
         self._started = time.perf_counter()
         self._recorder = recorder
         self._tally = tally
         self._call = call
-        self._watches = watches
         self._opening = opening(datetime.now(UTC))
         self._slot = NOT_BEGUN
         self._has_ended = False
@@ -201,10 +203,6 @@ class AuditedExchange(Exchange):
             # A flood of tokens that are not looked up must not fill the journal.
             share = Share(share.caller, Standing.UNKNOWN)
         self._recorder.end(self._slot, text, share)
-        if self._watches:
-            record = text.record
-            for watch in self._watches:
-                watch(self._call.head, record)
 
 
 def share_of(token_hash: str | Credentials, token: Token | Missing | None, now: datetime) -> Share:

@@ -29,11 +29,21 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     client_ip: str | None
     user_agent: str | None
     request_id: str | None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    """The client's span, where spans are sent (W3C Trace Context): no part of the audit record."""
 
     @property
     def rest(self) -> bytes:
         """Return the end of the JSON of a record: these members, and `}`."""
         return _encode(self)[1:]
+
+
+class TracedRecord(AuditRecord, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A record with the client's span, as the journal has it."""
+
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class RecordText(msgspec.Struct, frozen=True, gc=False):

@@ -15,6 +15,3 @@ class Tally:
         """Unexpected messages of clients, by kind."""
         self.refused_tokens: Counter[str] = Counter()
         """Calls refused for their token, by reason."""
-        self.spans: Counter[str] = Counter()
-        self.webhook_events: Counter[str] = Counter()
-        """By fate: see `Outbox`."""

@@ -105,7 +105,7 @@ def record_body(record: Kept | RecordText, limit: int) -> bytes:
 
 def parse(line: bytes) -> Line | None:
     """Return the contents of *line*, without its line feed; None when it is damaged."""
-    if not _is_whole(line):
+    if not is_whole(line):
         return None
     try:
         said = _decode(line)
@@ -116,7 +116,7 @@ def parse(line: bytes) -> Line | None:
 
 def parse_all(lines: list[bytes]) -> list[Line | None]:
     """Return `parse` of each of *lines*, by one call into C if all are sound."""
-    if all(map(_is_whole, lines)):
+    if all(map(is_whole, lines)):
         with suppress(ValueError, RecursionError):
             said = _decode_lines(b"\n".join(lines))
             if len(said) == len(lines) and all(map(_is_of_one_kind, said)):
@@ -124,7 +124,8 @@ def parse_all(lines: list[bytes]) -> list[Line | None]:
     return [parse(line) for line in lines]
 
 
-def _is_whole(line: bytes) -> bool:
+def is_whole(line: bytes) -> bool:
+    """Say whether the checksum of *line*, without its line feed, is right."""
     return line[:_REST_AT] == b'{"crc":"%08x"' % crc32(line[_REST_AT:])
 
 

@@ -38,6 +38,7 @@ from proxy.journal.ring_header import (
     MAGIC,
     MAGIC_NUMBER,
     MOVED,
+    OBSERVED,
     ORIGIN,
     PREDECESSOR,
     SIZE,
@@ -55,7 +56,7 @@ _ENDED, _EMPTY = 1, 2
 _STRONGLY_ORDERED: Final = frozenset({"x86_64", "amd64", "i686", "s390x"})
 _READERS_WORDS: Final = (
     *(MOVED, COMMITTED_NUMBER, COMMITTED, COMMITTED_US, STORE_ID),
-    *(ARRIVED_NUMBER, ARRIVED_US, ARRIVED),
+    *(ARRIVED_NUMBER, ARRIVED_US, ARRIVED, OBSERVED),
 )
 """What the reading side of the journal stores."""
 
@@ -109,6 +110,7 @@ class Ring:
             counters[IDENTITY] = beginning.identity
             counters[PREDECESSOR] = beginning.predecessor
             counters[ORIGIN] = start = beginning.start
+            counters[OBSERVED] = start + 1
             counters[FIRST_NUMBER] = counters[COMMITTED_NUMBER] = beginning.number
             counters[WRITTEN] = counters[MOVED] = counters[COMMITTED] = start
             ring = cls(file, counters, content)
@@ -208,6 +210,16 @@ class Ring:
     def is_empty(self) -> bool:
         """Whether nothing more will be appended, and no call is in flight."""
         return self._counters[IS_ENDED] == _EMPTY
+
+    @property
+    def observed(self) -> int:
+        """The offset up to which observers were told of the log."""
+        beyond = self._counters[OBSERVED]
+        return beyond - 1 if beyond else self.written
+
+    @observed.setter
+    def observed(self, offset: int) -> None:
+        self._counters[OBSERVED] = offset + 1
 
     @property
     def floor(self) -> int:

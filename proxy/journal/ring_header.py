@@ -41,7 +41,8 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     ARRIVED_US,
     IS_ENDED,
     IS_RENEWED,
-) = range(14, 26)
+    OBSERVED,
+) = range(14, 27)
 BEYOND_SHARE: Final = 64
 UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80

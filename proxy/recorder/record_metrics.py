@@ -13,10 +13,13 @@ from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import TASK, Writer
 from proxy.journal import Journal
 from proxy.recorder.page import Family, Page, Sample
+from proxy.telemetry.observers import Fates
 from proxy.telemetry.outbox import DELIVERED, DROPPED
+from proxy.telemetry.tracing import UNSAMPLED
 from proxy.telemetry.webhook.sender import REFUSED
 
 PREFIX = "podwarden_audit"
+SPAN_FATES = (DELIVERED, DROPPED, UNSAMPLED)
 EVENT_FATES = (DELIVERED, DROPPED, REFUSED)
 # Old names of values, by their new ones: kept for version 0.2, for dashboards and alerts.
 OLD_FATES = {"quarantined": "set_aside"}
@@ -93,21 +96,18 @@ class PartitionCollector(Collector):
             yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
 
 
-class EventCollector(Collector):
-    """What becomes of the webhook's events."""
+class ObserverCollector(Collector):
+    """What becomes of spans and events."""
 
-    def __init__(self, fates: Counter[str]) -> None:
+    def __init__(self, fates: Fates) -> None:
         self._fates = fates
 
     def collect(self) -> Iterable[Metric]:
         """Yield the numbers of this moment."""
-        yield events_by_fate(self._fates)
-
-
-def events_by_fate(fates: Counter[str]) -> Metric:
-    """Return how many events of the webhook met each fate."""
-    help_text = "Events of the webhook, by what became of them"
-    return counted("webhook_events", help_text, "fate", fates, EVENT_FATES)
+        help_text = "Spans, by what became of them"
+        yield counted("spans", help_text, "fate", self._fates.spans, SPAN_FATES)
+        help_text = "Events of the webhook, by what became of them"
+        yield counted("webhook_events", help_text, "fate", self._fates.events, EVENT_FATES)
 
 
 def counted(

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -24,18 +23,18 @@ from proxy.delivery.writer import Writer, writing
 from proxy.journal import Journal, Limits, Parts, reading
 from proxy.journal.placement import ring_directories
 from proxy.journal.rings.orphaned_rings import name_orphaned_rings
+from proxy.recorder.follower import Follower
 from proxy.recorder.page import Page, Report
 from proxy.recorder.record_metrics import (
-    EventCollector,
     ForecastCollector,
+    ObserverCollector,
     PartitionCollector,
     RecordCollector,
     families,
 )
 from proxy.settings import APPLICATION, ProxySettings
 from proxy.telemetry.health import Health, problem_of
-from proxy.telemetry.observers import announcing_events
-from proxy.telemetry.webhook.announcer import Announcer
+from proxy.telemetry.observers import Fates, Observers, observing
 
 ORPHAN_SECONDS: Final = 2.0
 """How long a recorder goes on when its proxy was killed: the next start has the rest."""
@@ -102,8 +101,7 @@ async def recording(
     The store is PostgreSQL, or the stream of *nats* if given. At the end what is left is written,
     for `stop_seconds` at most, and the journal is closed.
     """
-    health, instance = Health(), settings.instance_name
-    events: Counter[str] = Counter()
+    health, instance, fates = Health(), settings.instance_name, Fates()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         journal = await enter(
@@ -112,10 +110,11 @@ async def recording(
         places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
         # Not awaited: a folder that a ring names may lie on a disk that hangs.
         _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
-        announcer = await enter(announcing_events(settings, instance, events, health))
-        gap_found = announcer.gap_found if announcer else None
+        observers = await enter(observing(settings, instance, fates, health))
+        await enter(_following(parts, observers, health))
+        gap_found = observers.gap_found
         database, partitions = await _database(stack, shared, health)
-        retention = await _retention(stack, shared, database, announcer, health)
+        retention = await _retention(stack, shared, database, observers, health)
         sink: Destination = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
         tokens = await _tokens(stack, settings, database) if nats is None else None
@@ -131,11 +130,24 @@ async def recording(
             RecordCollector(journal, writer, health.tasks),
             ForecastCollector(retention),
             PartitionCollector(partitions),
-            EventCollector(events),
+            ObserverCollector(fates),
         )
         report = partial(_report, page, health, journal, collectors)
         _ = await enter(health.tasks.running(report, "report"))
         yield
+
+
+@asynccontextmanager
+async def _following(parts: Parts, observers: Observers, health: Health) -> AsyncIterator[None]:
+    """Tell *observers* of calls beside the block, and at its end of the last ones."""
+    if not observers.call_ended:
+        parts.ring.observed = parts.ring.written
+        yield
+        return
+    follower = Follower(parts.ring, observers.call_ended)
+    async with health.tasks.running(follower.run, "observers"):
+        yield
+    follower.tell_rest()
 
 
 async def _report(
@@ -183,14 +195,14 @@ async def _retention(
     stack: AsyncExitStack,
     shared: AuditLogSettings,
     database: Database,
-    announcer: Announcer | None,
+    observers: Observers,
     health: Health,
 ) -> RetentionUpkeep:
     upkeep = RetentionUpkeep(
         database,
         shared.retention,
         may_cut_short=shared.shorten_retention,
-        budget_nears=announcer.budget_nears if announcer else None,
+        budget_nears=observers.announcer.budget_nears if observers.announcer else None,
     )
     _ = await stack.enter_async_context(health.tasks.running(upkeep.run, "retention"))
     return upkeep

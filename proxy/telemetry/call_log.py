@@ -3,12 +3,11 @@
 import structlog
 
 from audit_log.record import AuditRecord
-from proxy.http.request import RequestHead
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def log_call(_head: RequestHead, record: AuditRecord) -> None:
+def log_call(record: AuditRecord) -> None:
     """Log the caller, the request and the outcome, as *record* has them, and nothing else."""
     log.info(
         "call.ended",

@@ -1,15 +1,16 @@
 """The observers of calls beside the audit log: the log of calls, tracing and the webhook."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import SecretStr
 
-from proxy.audit.exchange import Observer
-from proxy.audit.tally import Tally
+from audit_log.record import Gap
+from proxy.audit.record import TracedRecord
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
 from proxy.telemetry.tracing import Export, TracingUnavailableError, tracing
@@ -46,44 +47,55 @@ class ObserverSettings(Protocol):
         """The journal folder."""
 
 
+Observer = Callable[[TracedRecord], None]
+"""Is told of each audited call that has ended. Never waits and never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """What becomes of spans and of the webhook's events."""
+
+    spans: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """What is called when something has happened. Empty unless a setting asks for one."""
+
+    call_ended: Sequence[Observer]
+    announcer: Announcer | None
+
+    @property
+    def gap_found(self) -> Callable[[Gap], None] | None:
+        """What is called with each gap that is written, or None."""
+        return self.announcer.gap_found if self.announcer else None
+
+
 @asynccontextmanager
 async def observing(
-    settings: ObserverSettings, instance: str, tally: Tally, health: Health
-) -> AsyncIterator[Sequence[Observer]]:
-    """Yield the observers of calls that *settings* ask for. Raises TracingUnavailableError."""
-    observers: list[Observer] = [log_call] if settings.log_requests else []
+    settings: ObserverSettings, instance: str, fates: Fates, health: Health
+) -> AsyncIterator[Observers]:
+    """Yield the observers that *settings* ask for. Raises TracingUnavailableError."""
+    call_ended: list[Observer] = [log_call] if settings.log_requests else []
+    announcer = None
     async with AsyncExitStack() as stack:
         if settings.tracing:
-            sending = tracing(span_export(instance), tally.spans, health)
-            observers.append(await stack.enter_async_context(sending))
-        announcer = await stack.enter_async_context(
-            announcing_events(settings, instance, tally.webhook_events, health)
-        )
-        if announcer is not None:
-            observers.append(announcer.call_ended)
-        yield observers
-
-
-@asynccontextmanager
-async def announcing_events(
-    settings: ObserverSettings, instance: str, fates: Counter[str], health: Health
-) -> AsyncIterator[Announcer | None]:
-    """Yield what announces events to the webhook; None if *settings* name none.
-
-    *fates* counts what becomes of the events.
-    """
-    if settings.webhook_url is None or settings.webhook_secret is None:
-        yield None
-        return
-    async with announcing(
-        settings.webhook_url.get_secret_value(),
-        signing_key(settings.webhook_secret.get_secret_value()),
-        SeenTokens(settings.journal_dir / SEEN_TOKENS_FILE),
-        instance=instance,
-        fates=fates,
-        health=health,
-    ) as announcer:
-        yield announcer
+            sending = tracing(span_export(instance), fates.spans, health)
+            call_ended.append(await stack.enter_async_context(sending))
+        if settings.webhook_url is not None and settings.webhook_secret is not None:
+            announcer = await stack.enter_async_context(
+                announcing(
+                    settings.webhook_url.get_secret_value(),
+                    signing_key(settings.webhook_secret.get_secret_value()),
+                    SeenTokens(settings.journal_dir / SEEN_TOKENS_FILE),
+                    instance=instance,
+                    fates=fates.events,
+                    health=health,
+                )
+            )
+            call_ended.append(announcer.call_ended)
+        yield Observers(call_ended, announcer)
 
 
 def span_export(instance: str) -> Export:

@@ -21,8 +21,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from audit_log.record import AuditRecord
+from proxy.audit.record import TracedRecord
 from proxy.telemetry.outbox import DELIVERED, DROPPED
-from proxy.telemetry.tracing import UNSAMPLED, EndedCall
+from proxy.telemetry.tracing import UNSAMPLED
 
 SERVICE: Final = "podwarden-audit-proxy"
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans: the methods of RFC 9110 and PATCH.
@@ -53,17 +54,17 @@ class SpanExport:
         # The exporter logs each attempt; `tracing` logs only the first failure.
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._overhear)
 
-    def export(self, calls: Sequence[EndedCall]) -> Counter[str]:
-        """Send the spans of *calls*, within `OTEL_EXPORTER_OTLP_TIMEOUT`.
+    def export(self, records: Sequence[TracedRecord]) -> Counter[str]:
+        """Send the spans of *records*, within `OTEL_EXPORTER_OTLP_TIMEOUT`.
 
         Return how many met each fate.
         """
         self.reason = ""
-        for call in calls:
-            self._make_span(call)
+        for record in records:
+            self._make_span(record)
         spans = self._made.get_finished_spans()
         self._made.clear()
-        fates = Counter({UNSAMPLED: len(calls) - len(spans)})
+        fates = Counter({UNSAMPLED: len(records) - len(spans)})
         if spans:
             is_sent = self._exporter.export(spans) is SpanExportResult.SUCCESS
             fates[DELIVERED if is_sent else DROPPED] = len(spans)
@@ -73,12 +74,11 @@ class SpanExport:
         """Let a running export make no further attempt."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry left them out
 
-    def _make_span(self, call: EndedCall) -> None:
-        record = call.record
+    def _make_span(self, record: TracedRecord) -> None:
         started = _nanoseconds(record.created_at)
         span = self._tracer.start_span(
             record.method if record.method in _METHODS else "HTTP",
-            context=parent_of(call),
+            context=parent_of(record),
             kind=SpanKind.SERVER,
             attributes=attributes_of(record),
             start_time=started,
@@ -92,10 +92,10 @@ class SpanExport:
         return False
 
 
-def parent_of(call: EndedCall) -> Context:
+def parent_of(record: TracedRecord) -> Context:
     """Return the client's span, as its `traceparent` names it; an empty context without one."""
-    fields = {"traceparent": call.traceparent, "tracestate": call.tracestate}
-    carrier = {name: value.decode("latin-1") for name, value in fields.items() if value}
+    fields = {"traceparent": record.traceparent, "tracestate": record.tracestate}
+    carrier = {name: value for name, value in fields.items() if value}
     return TraceContextTextMapPropagator().extract(carrier, context=Context())
 
 

@@ -4,18 +4,16 @@ What needs OpenTelemetry is in `spans`, which imports this module; this one need
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
-from audit_log.record import AuditRecord
-from proxy.audit.exchange import Observer
-from proxy.http.request import RequestHead
+from proxy.audit.record import TracedRecord
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
 
@@ -27,38 +25,11 @@ PACE_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 2.0
 UNSAMPLED: Final = "unsampled"
 """The fate of a span that the sampler of `OTEL_TRACES_SAMPLER` leaves out."""
-MAX_CONTEXT_BYTES: Final = 512
-"""A longer `tracestate` need not be propagated (W3C Trace Context, section 3.3.1.5)."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class TracingUnavailableError(Exception):
     """Spans cannot be made. The message says what the operator can do."""
-
-
-class EndedCall(NamedTuple):
-    """What a span is made of.
-
-    It does not hold the request head: thousands of calls wait, and each head holds a token.
-    """
-
-    traceparent: bytes | None
-    tracestate: bytes | None
-    record: AuditRecord
-
-
-def ended_call(head: RequestHead, record: AuditRecord) -> EndedCall:
-    """Return what is kept of a call: *record*, and the fields of *head* that name its parent span.
-
-    A `traceparent` of more than `MAX_CONTEXT_BYTES` is left out. A longer `tracestate` loses
-    whole members from its end (W3C Trace Context, section 3.3.1.5).
-    """
-    parent, state = head.field(b"traceparent"), head.field(b"tracestate")
-    if parent is not None and len(parent) > MAX_CONTEXT_BYTES:
-        parent = None
-    if state is not None and len(state) > MAX_CONTEXT_BYTES:
-        state = state[: MAX_CONTEXT_BYTES + 1].rpartition(b",")[0]
-    return EndedCall(parent, state, record)
 
 
 class Export(Protocol):
@@ -67,29 +38,31 @@ class Export(Protocol):
     reason: str
     """Why the last export failed."""
 
-    def export(self, calls: Sequence[EndedCall], /) -> Counter[str]:
-        """Send the spans of *calls*; return how many of them met each fate."""
+    def export(self, records: Sequence[TracedRecord], /) -> Counter[str]:
+        """Send the spans of *records*; return how many of them met each fate."""
 
     def end(self) -> None:
         """Let a running export make no further attempt."""
 
 
 @asynccontextmanager
-async def tracing(export: Export, fates: Counter[str], health: Health) -> AsyncIterator[Observer]:
+async def tracing(
+    export: Export, fates: Counter[str], health: Health
+) -> AsyncIterator[Callable[[TracedRecord], None]]:
     """Yield the observer of calls; send their spans with *export* and count them in *fates*."""
-    outbox: Outbox[EndedCall] = Outbox(CAPACITY, fates)
+    outbox: Outbox[TracedRecord] = Outbox(CAPACITY, fates)
     # Not an executor: a collector that does not respond must not keep a stopped sidecar alive.
     thread = DiskThread("tracing")
     begin = partial(_send, outbox, export, thread)
     try:
         async with emptied(outbox, begin, "tracing", health=health, drain_seconds=DRAIN_SECONDS):
-            yield lambda head, record: outbox.offer(ended_call(head, record))
+            yield outbox.offer
     finally:
         export.end()
         thread.end()
 
 
-async def _send(outbox: Outbox[EndedCall], export: Export, thread: DiskThread) -> None:
+async def _send(outbox: Outbox[TracedRecord], export: Export, thread: DiskThread) -> None:
     state = LoggedState(log, fails="tracing.became_unavailable", works="tracing.became_available")
     while True:
         calls = await outbox.take(MAX_BATCH)

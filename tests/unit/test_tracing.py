@@ -5,10 +5,13 @@ from collections import Counter
 
 from opentelemetry.trace import get_current_span
 
+from audit_log.record import AuditRecord
+from proxy.audit.record import TracedRecord
+from proxy.audit.trace_context import MAX_CONTEXT_BYTES, trace_context
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED
 from proxy.telemetry.spans import parent_of
-from proxy.telemetry.tracing import MAX_CONTEXT_BYTES, ended_call, tracing
+from proxy.telemetry.tracing import tracing
 from tests.neighbours.journal import a_record
 from tests.unit.heads import head_with
 
@@ -32,35 +35,38 @@ class Exporter:
         pass
 
 
-async def test_nothing_of_the_head_waits_for_the_collector_but_what_names_the_clients_span():
-    exporter = Exporter(asyncio.get_running_loop())
-    head = head_with(
-        Authorization="Bearer pwm_secret", Cookie="c" * 60_000, Traceparent=TRACEPARENT
-    )
-    record = a_record(0)
-    async with tracing(exporter, Counter(), Health()) as call_ended:
-        call_ended(head, record)
-        async with asyncio.timeout(10):
-            [call] = await exporter.calls
+def traced(context):
+    values = {name: getattr(a_record(0), name) for name in AuditRecord.__struct_fields__}
+    return TracedRecord(**values, **context._asdict())
 
-    assert tuple(call) == (TRACEPARENT.encode(), None, record)
+
+async def test_a_record_waits_for_the_collector_with_what_names_the_clients_span():
+    exporter = Exporter(asyncio.get_running_loop())
+    record = traced(trace_context(head_with(Traceparent=TRACEPARENT)))
+    async with tracing(exporter, Counter(), Health()) as call_ended:
+        call_ended(record)
+        async with asyncio.timeout(10):
+            [sent] = await exporter.calls
+
+    assert sent == record
+    assert (sent.traceparent, sent.tracestate) == (TRACEPARENT, None)
 
 
 def test_a_long_tracestate_loses_whole_members_from_its_end():
     members = [f"vendor{number:02}=abcdefghijklmnopqrst" for number in range(30)]
     head = head_with(Traceparent=TRACEPARENT, Tracestate=",".join(members))
 
-    call = ended_call(head, a_record(0))
+    context = trace_context(head)
 
-    assert call.tracestate is not None
-    kept = call.tracestate.decode().split(",")
+    assert context.tracestate is not None
+    kept = context.tracestate.split(",")
     assert kept == members[: len(kept)]
-    assert MAX_CONTEXT_BYTES - 30 < len(call.tracestate) <= MAX_CONTEXT_BYTES
-    state = get_current_span(parent_of(call)).get_span_context().trace_state
+    assert MAX_CONTEXT_BYTES - 30 < len(context.tracestate) <= MAX_CONTEXT_BYTES
+    state = get_current_span(parent_of(traced(context))).get_span_context().trace_state
     assert list(state) == [member.partition("=")[0] for member in kept]
 
 
 def test_a_traceparent_that_is_too_long_to_be_one_is_none():
     head = head_with(Traceparent=TRACEPARENT + "-" + "a" * MAX_CONTEXT_BYTES)
 
-    assert ended_call(head, a_record(0)).traceparent is None
+    assert trace_context(head).traceparent is None

@@ -8,7 +8,6 @@ from typing import Final
 from uuid import UUID
 
 from audit_log.record import AuditRecord, Gap, Outcome, new_record_id
-from proxy.http.request import RequestHead
 from proxy.telemetry.outbox import Outbox
 from proxy.telemetry.webhook.burst import COUNT, SECONDS, Burst
 from proxy.telemetry.webhook.event import Event, EventType
@@ -35,7 +34,7 @@ class Announcer:
         self._clock = clock
         self._burst = Burst()
 
-    def call_ended(self, _head: RequestHead, record: AuditRecord) -> None:
+    def call_ended(self, record: AuditRecord) -> None:
         """Announce the first use of a token, and a burst of calls with refused tokens."""
         if record.status_code == HTTPStatus.UNAUTHORIZED:
             if self._burst.begins(self._clock()):
