@@ -61,7 +61,7 @@ _READERS_WORDS: Final = (
 """What the reading side of the journal stores."""
 
 
-def _fence() -> threading.Lock | None:
+def _fence() -> "threading.Lock | None":
     """Return what keeps loads and stores in order between two processes; None if the machine does.
 
     To release a lock and to take it again lets no store before the two pass a store behind them,
