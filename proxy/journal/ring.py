@@ -16,7 +16,6 @@ process that stores it.
 
 import platform
 import threading
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +32,6 @@ from proxy.journal.ring_header import (
     FIRST_NUMBER,
     HEADER_BYTES,
     IDENTITY,
-    IS_ENDED,
     IS_RENEWED,
     MAGIC,
     MAGIC_NUMBER,
@@ -47,12 +45,11 @@ from proxy.journal.ring_header import (
     Arrival,
     Beginning,
     Counts,
-    Moments,
     Owner,
 )
+from proxy.journal.rings.positions import Positions
 
 MIN_RING_BYTES: Final = 4 * MAX_LINE_BYTES
-_ENDED, _EMPTY = 1, 2
 _STRONGLY_ORDERED: Final = frozenset({"x86_64", "amd64", "i686", "s390x"})
 _READERS_WORDS: Final = (
     *(MOVED, COMMITTED_NUMBER, COMMITTED, COMMITTED_US, STORE_ID),
@@ -77,18 +74,17 @@ def _fence() -> "threading.Lock | None":
 _FENCE: Final = _fence()
 
 
-class Ring:
+class Ring(Positions):
     """The ring, and the numbers that must survive the process; see above how they are used."""
 
     def __init__(self, file: MappedFile, counters: memoryview, content: memoryview) -> None:
+        super().__init__(counters)
         self.path = file.path
         self.size = len(content)
         self.file = file
-        self._counters = counters
         self._content = content
         self.identity = counters[IDENTITY]
         """A random number of this ring, also in the marks of the journal folder."""
-        self.moments = Moments(counters)
         self.arrival = Arrival(counters)
         self.counts = Counts(counters)
 
@@ -148,83 +144,6 @@ class Ring:
     def belong_to(self, owner: Owner) -> None:
         """Name the folder that this ring belongs to in its file."""
         owner.write(self._counters)
-
-    @property
-    def origin(self) -> int:
-        """The offset at which this ring began; it never held anything before that."""
-        return self._counters[ORIGIN]
-
-    @property
-    def written(self) -> int:
-        """The offset at which the next line begins."""
-        return self._counters[WRITTEN]
-
-    @property
-    def moved(self) -> int:
-        """The offset up to which the log is on disk."""
-        return self._counters[MOVED]
-
-    @moved.setter
-    def moved(self, offset: int) -> None:
-        self._counters[MOVED] = offset
-
-    @property
-    def committed(self) -> int:
-        """The offset up to which the log is in PostgreSQL."""
-        return self._counters[COMMITTED]
-
-    @property
-    def committed_number(self) -> int:
-        """The number of the line that begins at `committed`; 0 when it is not known."""
-        number = self._counters[COMMITTED_NUMBER]
-        if not number and self.committed == self.origin:  # of a version before 0.2
-            return self._counters[FIRST_NUMBER]
-        return number
-
-    def commit(self, offset: int, number: int, moment: datetime | None = None) -> None:
-        """Note that everything before *offset*, where line *number* begins, is written.
-
-        *moment* is when its last record arrived, if that is known.
-        """
-        if moment is not None:
-            self.moments.committed = moment
-        # In this order: a kill between the two leaves a number that is too high, and a line below
-        # the expected number is accepted, while one above it would be reported as a gap.
-        self._counters[COMMITTED_NUMBER] = number
-        self._counters[COMMITTED] = offset
-
-    def end(self, *, is_empty: bool) -> None:
-        """Note that nothing more will be appended; *is_empty*: and that no call is in flight."""
-        self._counters[IS_ENDED] = _EMPTY if is_empty else _ENDED
-
-    def go_on(self) -> None:
-        """Note that lines will be appended."""
-        self._counters[IS_ENDED] = 0
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether nothing more will be appended."""
-        return self._counters[IS_ENDED] != 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing more will be appended, and no call is in flight."""
-        return self._counters[IS_ENDED] == _EMPTY
-
-    @property
-    def observed(self) -> int:
-        """The offset up to which observers were told of the log."""
-        beyond = self._counters[OBSERVED]
-        return beyond - 1 if beyond else self.written
-
-    @observed.setter
-    def observed(self, offset: int) -> None:
-        self._counters[OBSERVED] = offset + 1
-
-    @property
-    def floor(self) -> int:
-        """The offset from which the bytes exist nowhere else and may not be overwritten."""
-        return max(self._counters[MOVED], self._counters[COMMITTED])
 
     def append(self, line: bytes) -> bool:
         """Append *line* if there is room; return whether there was. No system call, no lock."""
