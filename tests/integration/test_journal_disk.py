@@ -236,3 +236,31 @@ def test_of_what_is_damaged_the_oldest_goes_when_it_takes_too_much(tmp_path):
     newest = folder.keep_damaged("9.raw", b"x")
     folder.close()
     assert sorted(newest.parent.iterdir()) == [kept[2], newest]
+
+
+def keep_the_loop_busy(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def test_a_close_that_is_done_as_its_time_is_over_ends_well(folder, ring_directory):
+    """A thread has closed everything, and the loop learns that and the time in one go."""
+    close_seconds = 0.3
+
+    async def be_busy_when_all_is_removed():
+        while list(ring_directory.iterdir()):
+            await asyncio.sleep(0)
+        keep_the_loop_busy(2 * close_seconds)
+
+    opening = open_journal(
+        folder,
+        instance="sidecar-1",
+        ring_directory=ring_directory,
+        limits=SMALL,
+        close_seconds=close_seconds,
+    )
+    async with opening as journal:
+        record = a_record()
+        assert journal.end(journal.begin(interrupted(record)), record)
+        assert await everything(journal) == ([record], [])
+        busy = asyncio.create_task(be_busy_when_all_is_removed())
+    await busy

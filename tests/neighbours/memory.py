@@ -1,4 +1,4 @@
-"""Directories in memory for the files of other programs.
+"""Directories in memory for the files of PostgreSQL.
 
 A database is about 300 files. On a disk's file system making them takes ten times the CPU.
 """

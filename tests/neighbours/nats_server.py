@@ -35,6 +35,8 @@ class NatsServer:
         """When it brings to disk what it has: before it answers, if not told otherwise."""
         self.configuration = ""
         """What it is told besides where it listens and keeps its files."""
+        self.store = directory / "jetstream"
+        """Where its streams are."""
 
     @property
     def pid(self) -> int:

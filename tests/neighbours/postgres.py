@@ -29,14 +29,8 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer) -> str:
-    async def make() -> None:
-        await _administer(postgres, f"CREATE DATABASE {TEMPLATE}")
-        async with open_database(postgres.url(TEMPLATE), application="template") as database:
-            await migrate(database)
-            await ensure_partitions(database, datetime.now(UTC))
-
     # A loop of its own: this fixture outlives the loop of the test that asks first.
-    asyncio.run(make())
+    asyncio.run(make_template(postgres))
     return TEMPLATE
 
 
@@ -70,6 +64,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def store(database: Database) -> ReadableStore:
     return ReadableStore(database)
+
+
+async def make_template(server: PostgresServer) -> None:
+    """Make the database that `fresh_database` can copy as TEMPLATE: migrated, with its months."""
+    await _administer(server, f"CREATE DATABASE {TEMPLATE}")
+    async with open_database(server.url(TEMPLATE), application="template") as database:
+        await migrate(database)
+        await ensure_partitions(database, datetime.now(UTC))
 
 
 @asynccontextmanager
