@@ -105,9 +105,15 @@ class Admission:
             return watched
         if call.audited is None:
             return UnauditedExchange(self.tally)
-        exchange, token_hash = self._audited(call.audited)
+        exchange = AuditedExchange(self.recorder, self.tally, call.audited, self.observers)
+        token_hash = call.audited.token_hash
+        if isinstance(token_hash, Credentials):
+            refusal = RefusedError(AMBIGUOUS)
+            exchange.end(refusal.outcome, refusal.status)
+            raise refusal
         token = self.cache.known(token_hash)
-        self._tie(exchange, token_hash, call.head)
+        if (cause := self.mcp.cause_of(token_hash, call.head)) is not None:
+            exchange.is_caused_by(cause)
         if token is not MISSING:
             self._judge(exchange, token)
         elif self.cache.is_out_of_reach:
@@ -129,20 +135,6 @@ class Admission:
             self.tally.oddities[UNJUDGED] += 1
         else:
             self._judge(exchange, token)
-
-    def _audited(self, call: AuditedCall) -> tuple[AuditedExchange, str]:
-        """Return the exchange of *call* and the hash of its token."""
-        exchange = AuditedExchange(self.recorder, self.tally, call, self.observers)
-        if isinstance(call.token_hash, Credentials):
-            refusal = RefusedError(AMBIGUOUS)
-            exchange.end(refusal.outcome, refusal.status)
-            raise refusal
-        return exchange, call.token_hash
-
-    def _tie(self, exchange: AuditedExchange, token_hash: str, head: RequestHead) -> None:
-        """Tie *exchange* to the tool call behind it, if that is clear."""
-        if (cause := self.mcp.cause_of(token_hash, head)) is not None:
-            exchange.is_caused_by(cause)
 
     def _judge(self, exchange: AuditedExchange, token: Token | None) -> None:
         exchange.token = token

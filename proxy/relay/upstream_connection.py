@@ -62,7 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
     def request_was_sent(self) -> None:
         """Learn that the request is complete; from now on the upstream owes a response."""
         self._request_is_sent = True
-        if self._reader.is_reading and self._reader.body is None:
+        if self._reader.sink is not None and self._reader.body is None:
             self._deadline.start()
         else:
             self._deadline.clear()
@@ -70,8 +70,9 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def is_reusable(self) -> bool:
         """Say whether another exchange may begin: the last one was complete on both sides."""
-        is_free = self.is_open and not self._flow.is_closing and not self._reader.is_reading
-        return is_free and self._request_is_sent and self._reader.keeps_alive
+        reader = self._reader
+        is_free = self.is_open and reader.sink is None and not self._flow.is_closing
+        return is_free and self._request_is_sent and reader.keeps_alive
 
     def pause(self) -> None:
         """Take in nothing more: the client is slower than the upstream."""
