@@ -127,7 +127,7 @@ class _Counted:
         self._store = store
         self._missing = count
         self.everything = asyncio.Event()
-        self.reach = store.reach
+        self.reach, self.identity, self.has = store.reach, store.identity, store.has
         self.append_invocations = store.append_invocations
         self.append_gaps = store.append_gaps
 

@@ -9,14 +9,16 @@ inserting it twice harmless.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, Final, Protocol
 
 import structlog
 
 from audit_log.delivery import AnyItem, DeliveryLoop, NamingSink, Sink, kind_of
-from audit_log.errors import RecordRefusedError, StoreUnavailableError
+from audit_log.errors import RecordRefusedError, StoreError, StoreUnavailableError
 from audit_log.naming import FindTokens
 from audit_log.nats.jetstream import Delivery
 from audit_log.nats.messages import (
@@ -29,7 +31,9 @@ from audit_log.nats.messages import (
     refused,
 )
 from audit_log.process.changes import LoggedState
+from audit_log.record import AuditRecord
 
+LOOK_SECONDS: Final = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -56,6 +60,57 @@ class Store(Sink, Protocol):
     async def reach(self) -> None:
         """Return when records can be kept; raise StoreUnavailableError."""
 
+    async def identity(self) -> str | None:
+        """Return what no other store has; None when it cannot be told."""
+
+    async def has(self, record: AuditRecord) -> bool:
+        """Say whether *record* is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivered:
+    """A message whose items are appended, quarantined or held."""
+
+    delivery: Delivery
+    mark: int
+    """What the loop held by its end."""
+    store: str | None
+    """The store that it went to, or an earlier one."""
+    had: bool | None
+    """Whether its one record was there before, if that was asked."""
+
+
+class _Identified:
+    """Knows which store the records go to."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._look_at = 0.0
+        self.name: str | None = None
+
+    def look_again(self) -> None:
+        """Look as soon as possible: the store that comes back may be another."""
+        self._look_at = 0.0
+
+    async def look(self) -> None:
+        """Find out who the store is, if that is due."""
+        if monotonic() < self._look_at:
+            return
+        self._look_at = monotonic() + LOOK_SECONDS
+        try:
+            self.name = await self._store.identity()
+        except StoreError as error:
+            log.debug("audit.store_not_identified", error=str(error))
+
+    async def has(self, record: AuditRecord) -> bool | None:
+        """Say whether the store has *record*; None when that cannot be told."""
+        try:
+            return await self._store.has(record)
+        except RecordRefusedError:
+            return True  # it was quarantined, which says nothing of others
+        except StoreError:
+            return None
+
 
 class Ingest:
     """Writes what is published until it is cancelled. Any number of them share the stream."""
@@ -73,8 +128,9 @@ class Ingest:
             wait=self._wait, recovered=self._note_recovered, quarantine=self._quarantine
         )
         self._fetched: deque[Delivery] = deque()
-        self._delivered: deque[tuple[Delivery, int]] = deque()
-        """Messages to be acknowledged, each with what the loop held by its end."""
+        self._delivered: deque[_Delivered] = deque()
+        """Messages to be acknowledged."""
+        self._identified = _Identified(store)
         self._state = LoggedState(
             log, fails="audit.store_unavailable", works="audit.store_recovered"
         )
@@ -91,6 +147,8 @@ class Ingest:
             # PostgreSQL first: a message that is fetched is withheld from other ingests, and must
             # have somewhere to go.
             await self._loop.patiently(self._reach)
+            # Before anything is inserted: a receipt must not name a later store.
+            await self._identified.look()
             await self._loop.patiently(self._fetch)
             while self._fetched:
                 first = self._fetched[0]
@@ -109,21 +167,25 @@ class Ingest:
         self._fetched.extend(await self._stream.fetch(self._loop.seconds_to_retry))
 
     async def _deliver(self, delivery: Delivery) -> None:
+        store, had = self._identified.name, None
         try:
             items: Sequence[Any] = items_of(delivery.kind, delivery.payload)
         except RecordRefusedError as error:
             await self._keep("message", delivery.id, delivery.payload, error)
         else:
+            if delivery.is_question and delivery.kind == RECORD and len(items) == 1:
+                had = await self._identified.has(items[0])
             await self._loop.deliver(items, partial(self._append, delivery.kind))
-        self._delivered.append((self._fetched.popleft(), self._loop.holds))
+        self._delivered.append(_Delivered(self._fetched.popleft(), self._loop.holds, store, had))
 
     async def _settle(self) -> None:
         """Try again the items that are held apart, and acknowledge what is settled."""
         await self._loop.retry_held()
-        while self._delivered and self._loop.has_settled(self._delivered[0][1]):
-            await self._delivered.popleft()[0].acknowledge()
-        for delivery, _ in self._delivered:
-            await delivery.hold()
+        while self._delivered and self._loop.has_settled(self._delivered[0].mark):
+            first = self._delivered.popleft()
+            await first.delivery.acknowledge(first.store, had=first.had)
+        for waiting in self._delivered:
+            await waiting.delivery.hold()
         self._note_recovered()
 
     async def _append(self, kind: str, items: Sequence[Any]) -> None:
@@ -143,7 +205,8 @@ class Ingest:
     async def _wait(self, error: StoreUnavailableError, seconds: float) -> None:
         self._state.note(str(error))
         self.problem = f"nothing is written: {error}"
-        for delivery in (*self._fetched, *(delivery for delivery, _ in self._delivered)):
+        self._identified.look_again()
+        for delivery in (*self._fetched, *(waiting.delivery for waiting in self._delivered)):
             await delivery.hold()
         await asyncio.sleep(seconds)
 

@@ -16,15 +16,17 @@ an ingest goes on reading from it and says so.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from random import SystemRandom
 from time import monotonic
 from typing import Final
 
 import nats.errors
 import nats.js.errors
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -33,6 +35,7 @@ from nats.js.api import Header
 from audit_log.errors import StoreAwayError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
 from audit_log.nats.messages import MAX_PAYLOAD_BYTES, Message
+from audit_log.nats.receipts import FIELD, QUESTION, RECEIPTS, receipt_for, subject_of
 from audit_log.nats.stream import (
     CONSUMER,
     consumer_differences,
@@ -53,23 +56,35 @@ _HEADER_BYTES: Final = 1_024
 """More than the header of a message takes: a server counts it as payload."""
 _FAREWELL_SECONDS: Final = 1.0
 _random = SystemRandom()
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Delivery:
     """A delivered message. The stream keeps it until it is acknowledged."""
 
-    def __init__(self, message: Msg) -> None:
+    def __init__(self, message: Msg, client: Client) -> None:
         self._message = message
+        self._client = client
+        fields = message.headers or {}
+        self._asked = fields.get(FIELD, "")
+        self.is_question = QUESTION in fields
+        """Whether the sidecar wants to know if its one record was there before."""
         self.kind = message.subject.rpartition(".")[2]
-        self.id = (message.headers or {}).get(Header.MSG_ID, "")
+        self.id = fields.get(Header.MSG_ID, "")
         self.payload = message.data
         self.published_at: datetime = message.metadata.timestamp
         self.waiting: int = message.metadata.num_pending
         """How many messages were waiting behind it."""
 
-    async def acknowledge(self) -> None:
-        """Let the stream delete it. If that is lost, it is delivered again, which is harmless."""
+    async def acknowledge(self, store: str | None = None, *, had: bool | None = None) -> None:
+        """Tell its sidecar that *store* has it, if that asks, and let the stream delete it.
+
+        If that is lost, it is delivered again, which is harmless.
+        """
         with suppress(nats.errors.Error):
+            if subject := subject_of(self._asked):
+                receipt = receipt_for(self._asked, store, had=had)
+                await self._client.publish(subject, receipt)
             await self._message.ack()
 
     async def hold(self) -> None:
@@ -94,8 +109,13 @@ class JetStream:
         self._may_look = True
         self._complaint: str | None = None
         """What the server has said last of what we may not do, on this connection."""
+        self._heard: tuple[str, Callable[[bytes], None]] | None = None
         self.problem: str | None = None
         """In what the stream differs from what we need, as seen last, or None."""
+
+    def hear(self, subject: str, take: Callable[[bytes], None]) -> None:
+        """Call *take* with what is sent to *subject*, on each connection from now on."""
+        self._heard = subject, take
 
     async def room(self) -> int:
         """Return how many bytes a message may have."""
@@ -174,7 +194,8 @@ class JetStream:
                 # A hanging server is as silent as an empty stream, but fails this request.
                 await jetstream.consumer_info(self._settings.stream, CONSUMER)
                 return []
-            return [Delivery(message) for message in found]
+            assert self._client is not None
+            return [Delivery(message, self._client) for message in found]
 
     async def close(self) -> None:
         """Close the connection. The next use connects again, to the next server."""
@@ -243,6 +264,8 @@ class JetStream:
         """Keep what the server says; a request that fails raises, and its caller logs that."""
         text = str(error).removeprefix("nats: ").strip("' ")
         if "ermissions" in text or "uthorization" in text:
+            if RECEIPTS in text and text != self._complaint:
+                log.warning("nats.receipts_refused", error=text)
             self._complaint = text
 
     async def _connect(self) -> None:
@@ -270,6 +293,9 @@ class JetStream:
                 user_jwt_cb=credentials.shown if credentials else None,
                 signature_cb=credentials.signature if credentials else None,
             )
+            if self._heard is not None:
+                subject, take = self._heard
+                await self._client.subscribe(subject, cb=partial(_taken, take))
 
 
 @asynccontextmanager
@@ -287,6 +313,10 @@ async def open_jetstream(
 def check_files(settings: NatsSettings) -> None:
     """Raise TlsFilesError or CredentialsFileError if a file of *settings* cannot be used."""
     _ = _tls(settings), _credentials(settings)
+
+
+async def _taken(take: Callable[[bytes], None], message: Msg) -> None:
+    take(message.data)
 
 
 def _tls(settings: NatsSettings) -> ssl.SSLContext | None:

@@ -71,6 +71,9 @@ class _AbsentError(Exception):
 class Store:
     """The audit log in PostgreSQL. Errors are those of `Database`."""
 
+    receipts: Final = None
+    """What is appended has arrived."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from audit_log.errors import StatementRefusedError, StoreUnavailableError
 from audit_log.naming import FindTokens
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
@@ -22,6 +23,7 @@ from audit_log.process.background import BackgroundTasks
 from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.settings import AuditLogSettings
 from audit_log.record import Gap
+from proxy.delivery.replaced_store import ReplacedStore
 from proxy.delivery.writer import Writer
 from proxy.journal import JournalError, Limits, holds_records, open_journal
 from proxy.settings import ProxySettings
@@ -109,8 +111,23 @@ async def _drain_all(
                 open_database(url, connections=1, application=APPLICATION)
             )
         find = TokenTable(tokens, settings.token_query).find_together
-        drain = partial(_drain, settings, Store(database), find, progress)
+        store = Store(database)
+        await _known(store)
+        drain = partial(_drain, settings, store, find, progress)
         await _in_turn(places, drain, progress)
+
+
+async def _known(store: Store) -> None:
+    """Return when *store* answers who it is: it may lack what was confirmed by another one."""
+    while True:
+        try:
+            await store.identity()
+        except StatementRefusedError:
+            return  # it may not be asked
+        except StoreUnavailableError:
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 async def _in_turn(
@@ -173,7 +190,8 @@ async def _is_drained(
         ) as journal:
             _settle(opened, is_open=True)
             journal.end_reading()
-            writer = Writer(journal, store, find, progress.announce)
+            replaced = ReplacedStore(store, journal)
+            writer = Writer(journal, store, find, progress.announce, replaced)
             await writer.run()
     except (JournalError, OSError) as error:
         # A sidecar of the former number of workers may hold it, while it stops or for long.

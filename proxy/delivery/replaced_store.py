@@ -1,12 +1,17 @@
-"""A store that takes another's place, such as a promoted standby, may lack confirmed records.
+"""Confirmed records that are not in the store are sent again from the journal.
 
-Theory of operation. The ring holds the identity of the store that has what is committed. It is
-compared every `LOOK_SECONDS`, and after each failure. If it has changed, the writer goes back to
-the oldest record that the journal still has and appends everything again, which is harmless:
-records have ids. A store loses only the end of what it had. If it lacks even that oldest record,
-it may lack earlier ones too, and a gap of unknown size tells of them.
+Theory of operation. There are two signs, and the writer looks for them every `LOOK_SECONDS`, and
+after each failure:
 
-The position is moved back first and the identity noted last, so a kill in between repeats it.
+- *Another store is there*, such as a promoted standby. The ring holds the identity of the store
+  that has what is committed. If it has changed, the writer goes back to the oldest record that
+  the journal still has. A store loses only the end of what it had. If it lacks even that oldest
+  record, it may lack earlier ones too, and a gap of unknown size tells of them.
+- *Something did not arrive* (`arrivals`), as from a stream that was wiped. The writer goes back to
+  where everything has arrived. What the journal no longer has is a gap.
+
+Everything is appended again, which is harmless: records have ids. The position is moved back
+first and the rest noted last, so a kill in between repeats it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,6 +22,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import structlog
 
+from audit_log.delivery import Sink
 from audit_log.errors import (
     RecordRefusedError,
     StatementRefusedError,
@@ -24,8 +30,9 @@ from audit_log.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from audit_log.record import AuditRecord, Gap
-from proxy.journal import Before, Journal
+from audit_log.record import AuditRecord, Gap, Invocation
+from proxy.delivery.arrivals import Arrivals, Receipts
+from proxy.journal import Batch, Journal, Place
 
 LOOK_SECONDS: Final = 5.0
 _FAILURES: Final = 5
@@ -33,10 +40,16 @@ _REFUSED_SECONDS: Final = 600.0
 """Until the next look where role or server do not permit it: each costs a connection."""
 STORE_LOST: Final = "store_lost"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+Patiently = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Repeats what fails "not now"."""
 
 
-class IdentifiedStore(Protocol):
-    """A store that can be told from one that takes its place."""
+class Destination(Sink, Protocol):
+    """A store, or a stream that leads to one, which can be told from another in its place."""
+
+    @property
+    def receipts(self) -> Receipts | None:
+        """Tells what has arrived; None if that is all that is appended."""
 
     async def identity(self) -> str | None:
         """Return what no other store has; None when it cannot be told."""
@@ -46,12 +59,20 @@ class IdentifiedStore(Protocol):
 
 
 class ReplacedStore:
-    """Finds out that the store was replaced, and goes back. Used by the writer's task."""
+    """Finds out that confirmed records are missing, and goes back. Used by the writer's task."""
 
-    def __init__(self, store: IdentifiedStore, journal: Journal) -> None:
+    def __init__(
+        self, store: Destination, journal: Journal, *, look_seconds: float = LOOK_SECONDS
+    ) -> None:
         self._store = store
+        self._look_seconds = look_seconds
         self._journal = journal
+        self._back = journal.going_back
+        self._arrivals = Arrivals(store.receipts, self._back)
+        self._back.note_seen()
         self._found = 0
+        self._begun = Place(0, 1, None)
+        """Where the log is read again from."""
         self.due_at = 0.0
         """When to look again, by the monotonic clock."""
 
@@ -60,49 +81,78 @@ class ReplacedStore:
         """Whether to look now."""
         return monotonic() >= self.due_at
 
-    async def is_new(self) -> bool:
-        """Look whether another store is there than the one that has what is committed.
+    def note_committed(self) -> None:
+        """Note that a batch was committed."""
+        self._arrivals.note_committed()
 
-        False when that cannot be found out at the moment.
+    async def go_back(self, patiently: Patiently) -> list[Gap] | None:
+        """Go back if confirmed records are missing; return gaps of those that are not here.
+
+        `note` follows when the gaps are written. None if nothing is missing, or that cannot be
+        found out at the moment.
         """
-        self.due_at = monotonic() + LOOK_SECONDS
-        going_back = self._journal.going_back
+        self.due_at = monotonic() + self._look_seconds
+        is_new = await self._is_new()
+        self._arrivals.look()
+        if not (is_new or self._arrivals.is_missing) or not self._back.is_possible:
+            return None
+        arrived = None if is_new else self._back.arrived
+        is_certain = not is_new and not self._arrivals.is_in_doubt
+        is_short = self._back.go_back(arrived)
+        log.warning(
+            "audit.store_replaced" if is_new else "audit.records_missing",
+            bytes_to_send_again=self._journal.unwritten_bytes,
+        )
+        batch = await self._journal.read() if self._journal.has_unwritten else None
+        self._begun = self._beginning(batch)
+        if not is_short or batch is None or not (batch.records or batch.invocations):
+            return []
+        has_oldest = False
+        if batch.records and not is_certain:
+            has_oldest = await self._has_patiently(batch.records[0], patiently)
+        return [] if has_oldest else [self._gap(arrived, [*batch.records, *batch.invocations][0])]
+
+    def note(self) -> None:
+        """Note that the store which was found gets everything from here on."""
+        if self._found:
+            self._back.store_id = self._found
+        self._arrivals.begin_at(self._begun)
+
+    async def _is_new(self) -> bool:
+        """Look whether another store is there than the one that has what is committed."""
         try:
             identity = await self._store.identity()
         except StatementRefusedError as error:
             log.warning("audit.store_not_identified", error=str(error))
             self.due_at = monotonic() + _REFUSED_SECONDS
+            self._back.note_seen()
             return False
         except StoreError:
             return False  # it is away, which the next batch will say
+        if self._arrivals.is_all_there:
+            self._back.note_seen()
         if identity is None:
             return False
         self._found = _number_of(identity)
-        if not going_back.store_id:
-            going_back.store_id = self._found
-        return going_back.store_id != self._found and going_back.is_possible
+        if not self._back.store_id:
+            self._back.store_id = self._found
+        return self._back.store_id != self._found
 
-    async def go_back(
-        self, patiently: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
-    ) -> list[Gap]:
-        """Go back to the oldest record; return a gap if earlier ones may be missing.
+    def _beginning(self, batch: Batch | None) -> Place:
+        """Return the place to which the log went back; *batch* is the first from there."""
+        begun = self._back.committed
+        number = begun.number or (0 if batch is None else batch.first_number)
+        return Place(begun.offset, number, None)
 
-        `note` follows when the gap is written. *patiently* repeats what fails "not now".
-        """
-        before = self._journal.going_back.go_back()
-        log.warning("audit.store_replaced", bytes_to_send_again=self._journal.unwritten_bytes)
-        if before is None or not self._journal.has_unwritten:
-            return []
-        batch = await self._journal.read()
-        if batch is None or not batch.records:
-            return []
-        oldest, gaps, failures = batch.records[0], [], 0
+    async def _has_patiently(self, oldest: AuditRecord, patiently: Patiently) -> bool:
+        had, failures = True, 0
 
         async def look() -> None:
-            nonlocal failures
+            nonlocal had, failures
             try:
-                if not await self._has(oldest):
-                    gaps.append(self._gap(before, oldest))
+                had = await self._store.has(oldest)
+            except RecordRefusedError:
+                had = True  # it was quarantined, which says nothing of others
             except StoreAwayError:
                 raise
             except StoreUnavailableError:
@@ -112,25 +162,21 @@ class ReplacedStore:
                     raise
 
         await patiently(look)
-        return gaps
+        return had
 
-    def note(self) -> None:
-        """Note that the store which was found gets everything from here on."""
-        self._journal.going_back.store_id = self._found
+    def _gap(self, arrived: Place | None, oldest: AuditRecord | Invocation) -> Gap:
+        """Return the gap of what was between *arrived* and *oldest*.
 
-    async def _has(self, record: AuditRecord) -> bool:
-        try:
-            return await self._store.has(record)
-        except RecordRefusedError:
-            return True  # it was quarantined, which says nothing of others
-
-    def _gap(self, before: Before, oldest: AuditRecord) -> Gap:
-        until = oldest.created_at
+        Its size is not known if *arrived* is not.
+        """
+        until, first = oldest.created_at, self._begun.number
+        is_known = arrived is not None and 0 < arrived.number < first
+        since = arrived.moment if arrived is not None else None
         return Gap(
             id=uuid5(NAMESPACE_OID, f"{STORE_LOST} {self._found} {oldest.id}"),
-            started_at=min(before.began_at or until, until),
+            started_at=min(since or self._back.began_at or until, until),
             ended_at=until,
-            count=None,
+            count=first - arrived.number if arrived is not None and is_known else None,
             reason=STORE_LOST,
             instance=oldest.instance or "",
         )

@@ -99,7 +99,7 @@ class Writer:
         """Write from *source* to *sink*; call *announce* with each gap that is written.
 
         Names of tokens come from *find*; without it the receiver of the records adds them.
-        With *replaced* confirmed records are sent again to a store that takes another's place.
+        With *replaced* confirmed records that the store lacks are sent again.
         """
         self._replaced = replaced
         self._source = source
@@ -157,12 +157,14 @@ class Writer:
         return await self._read(batch)
 
     async def _went_back(self) -> bool:
-        """Go back to the oldest record of the journal if the store was replaced; say so."""
+        """Go back in the journal if the store lacks what was confirmed; say so."""
         replaced = self._replaced
-        if replaced is None or not replaced.is_due or not await replaced.is_new():
+        if replaced is None or not replaced.is_due:
+            return False
+        gaps = await replaced.go_back(self._loop.patiently)
+        if gaps is None:
             return False
         self._delivered.clear()
-        gaps = await replaced.go_back(self._loop.patiently)
         await self._loop.deliver(gaps, self._append_gaps)
         replaced.note()
         return True
@@ -190,7 +192,7 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     batch = await self._source.read(after=after)
-                    if batch is not None:
+                    if batch is not None or self._loop.seconds_to_retry is None:
                         return batch
                     # The end: only what is held is left.
                     await self._draining.wait()
@@ -228,6 +230,8 @@ class Writer:
         await self._loop.deliver(self._quarantine.gaps(), self._append_gaps)
         while self._delivered and self._loop.has_settled(self._delivered[0][1]):
             self._source.commit(self._delivered.popleft()[0])
+            if self._replaced is not None:
+                self._replaced.note_committed()
         if self._delivered:
             batch, mark = self._delivered.pop()
             # The place alone: what is written need not stay in memory.

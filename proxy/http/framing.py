@@ -14,6 +14,8 @@ MAX_CHUNK_LINE_BYTES: Final = 4_096
 MAX_TRAILER_BYTES: Final = 65_536
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 _PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
+FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""The fields that say where a body ends."""
 CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 Payload = Callable[[bytes], object]
@@ -45,6 +47,9 @@ class EmptyBody:
     def take(self, _data: bytes, _payload: Payload | None = None) -> int:
         """Return 0: nothing belongs to it."""
         return 0
+
+
+NO_BODY: Final = EmptyBody()
 
 
 class SizedBody:
@@ -191,7 +196,7 @@ def response_body(request_method: bytes, status: int, fields: Fields, *, is_http
     if is_chunked and is_http_10:
         raise FramingError("a response of HTTP/1.0 cannot be chunked")
     if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
-        return EmptyBody()
+        return NO_BODY
     if is_chunked:
         return ChunkedBody()
     return BodyUntilClose() if length is None else SizedBody(length)

@@ -147,6 +147,7 @@ class Responses:
 class HubExchange(Exchange):
     """One request to the Hub. If it becomes a tunnel, both directions are read."""
 
+    reads_request = True
     most_at_once = _MOST_AT_ONCE
 
     def __init__(self, admission: HubAdmission) -> None:

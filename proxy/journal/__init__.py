@@ -6,17 +6,17 @@ from proxy.journal.folder import holds_records
 from proxy.journal.journal import Journal, open_journal
 from proxy.journal.journal_error import JournalError, JournalLockedError
 from proxy.journal.parts import DEFAULT_LIMITS, Limits
-from proxy.journal.rings.going_back import Before
+from proxy.journal.ring_header import Place
 
 __all__ = [
     "DEFAULT_LIMITS",
     "MANY_BYTES",
     "Batch",
-    "Before",
     "Journal",
     "JournalError",
     "JournalLockedError",
     "Limits",
+    "Place",
     "holds_records",
     "open_journal",
 ]

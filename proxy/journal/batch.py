@@ -38,6 +38,12 @@ class Batch:
         """How many records, invocations and gaps there are to write."""
         return len(self.records) + len(self.invocations) + len(self.gaps)
 
+    @property
+    def first_number(self) -> int:
+        """The number of its first line."""
+        holes = sum(gap.reason == DAMAGED for gap in self.gaps)
+        return self.next_number - self.missing - (self.size - holes)
+
     def go_on_with(self, following: "Batch") -> None:
         """Append the contents of *following*, which begins where this batch ends."""
         self.end, self.next_number = following.end, following.next_number

@@ -120,10 +120,12 @@ class BatchSource:
             self._note_waiting(self._ahead)
             self._ahead = None
 
-    def go_back(self, offset: int) -> None:
-        """Move the committed position back to *offset*, where a line begins."""
-        # The number is left open: the mover may delete the first segment meanwhile.
-        self._ring.commit(offset, 0 if offset else 1)
+    def go_back(self, offset: int, number: int) -> None:
+        """Move the committed position back to *offset*, where line *number* begins.
+
+        0 leaves the number open: the mover may delete the first segment meanwhile.
+        """
+        self._ring.commit(offset, number or (0 if offset else 1))
         self._ahead = None
         self._waiting_since = datetime.now(UTC)
         self.arrived()

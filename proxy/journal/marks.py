@@ -20,6 +20,14 @@ _RUNNING: Final = "running"
 _UNREADABLE: Final = 0
 
 
+class ArrivedPosition(msgspec.Struct, frozen=True):
+    """A place in the log up to which all is in PostgreSQL."""
+
+    offset: int
+    number: int
+    moment: datetime | None = None
+
+
 class Position(msgspec.Struct, frozen=True):
     """A place in the log: line *number* begins at *offset*."""
 
@@ -29,6 +37,10 @@ class Position(msgspec.Struct, frozen=True):
     """When the last line before it was appended, or earlier. Unknown before version 0.2."""
     ring: int = 0
     """The identity of the ring that ended here; 0 when it is not known."""
+    store: int = 0
+    """The store that has what lies before it, as the writer named it; 0 when not known."""
+    arrived: ArrivedPosition | None = None
+    """Before it all is in PostgreSQL, and between the two in a stream; None without one."""
 
 
 class Marks:

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from proxy.journal.line import MAX_LINE_BYTES
-from proxy.journal.marks import Position
+from proxy.journal.marks import ArrivedPosition, Position
 from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.rewriting import Rewriting
 
@@ -67,10 +67,10 @@ class Mover:
 
     def finish(self) -> bool:
         """Move the rest and delete what is stored; return whether the disk accepted it."""
-        for _ in range(2):  # the second time for what was removed at the first
+        for _ in range(2):  # the second time for what was removed, or left open, at the first
             self._tidied_at = -_TIDY_SECONDS
             self._tick()
-        self._segments.leave()
+            self._segments.leave()
         return self._error is None
 
     def _tick(self) -> None:
@@ -119,6 +119,8 @@ class Mover:
             return False
         start, data = self._next(min(room, BATCH_BYTES, self._segments.segment_bytes))
         if not data:
+            # Of what is stored the ring may have lost bytes before they were moved.
+            self._ring.moved = start
             return False
         data = data[: data.rfind(b"\n") + 1] or data
         self._segments.append(start, data)
@@ -142,7 +144,18 @@ class Mover:
         """Delete what is stored, and see whether the rest is still there."""
         self._rewriting.look()
         ring, marks = self._ring, self._folder.marks
-        position = Position(ring.committed, ring.committed_number, ring.moments.committed)
+        # The store first: going back moves the position before it names another store.
+        store, place = ring.moments.store_id, ring.arrival.place
+        arrived = (
+            None if place is None else ArrivedPosition(place.offset, place.number, place.moment)
+        )
+        position = Position(
+            ring.committed,
+            ring.committed_number,
+            ring.moments.committed,
+            store=store,
+            arrived=arrived,
+        )
         marks.look()
         try:
             # Before deleting: a start without the ring must not look for deleted bytes.
@@ -154,8 +167,10 @@ class Mover:
         # What is not stored needs the room more.
         self._segments.delete_before(
             position.offset,
+            arrived=position.offset if place is None else place.offset,
             keep_seconds=0.0 if self._error else self._limits.kept_seconds,
             keep_bytes=self._limits.max_bytes // _KEPT_PART,
+            seen_at=ring.moments.store_seen_at,
         )
         self._tidied_at = monotonic()
 

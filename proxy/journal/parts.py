@@ -78,9 +78,6 @@ class Parts:
         """
         is_moved = is_on_disk and self.ring.floor >= self.ring.written
         is_empty = is_moved and self.calls.in_flight == 0
-        if self.ring.committed >= self.ring.written:
-            with suppress(OSError):
-                self.segments.delete_before(self.ring.written)
         if is_empty:
             with suppress(OSError):
                 # The mark first: a ring that is left over is recognised as old, but a missing one

@@ -33,6 +33,7 @@ from proxy.journal.ring_header import (
     PREDECESSOR,
     SIZE,
     WRITTEN,
+    Arrival,
     Beginning,
     Counts,
     Moments,
@@ -54,6 +55,7 @@ class Ring:
         self.identity = counters[IDENTITY]
         """A random number of this ring, also in the marks of the journal folder."""
         self.moments = Moments(counters)
+        self.arrival = Arrival(counters)
         self.counts = Counts(counters)
 
     @classmethod
@@ -209,6 +211,7 @@ class Ring:
         header, self._content = twin.regions
         self.file, self._counters = twin, twin.words(header)
         self.moments.change_to(self._counters)
+        self.arrival.change_to(self._counters)
         self.counts.change_to(self._counters)
 
     def close(self) -> None:

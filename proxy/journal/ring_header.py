@@ -36,7 +36,10 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     COMMITTED_US,
     IS_REPORTED,
     STORE_ID,
-) = range(14, 21)
+    ARRIVED,
+    ARRIVED_NUMBER,
+    ARRIVED_US,
+) = range(14, 24)
 BEYOND_SHARE: Final = 64
 UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80
@@ -93,11 +96,54 @@ class Owner:
         words[FOLDER_ID] = self.folder_id
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the log: line *number* begins at *offset*."""
+
+    offset: int
+    number: int
+    """0 when it is not known."""
+    moment: datetime | None
+    """When the last record before it arrived; None when that is not known."""
+
+
+class Arrival:
+    """Up to where the log is known to be in PostgreSQL, if it is committed to a stream."""
+
+    def __init__(self, counters: memoryview) -> None:
+        self._counters = counters
+
+    @property
+    def place(self) -> Place | None:
+        """That place; None if all that is committed has arrived."""
+        beyond = self._counters[ARRIVED]
+        if not beyond:
+            return None
+        moment = moment_of(self._counters[ARRIVED_US])
+        return Place(beyond - 1, self._counters[ARRIVED_NUMBER], moment)
+
+    @place.setter
+    def place(self, place: Place | None) -> None:
+        if place is not None:
+            self._counters[ARRIVED_NUMBER] = place.number
+            self._counters[ARRIVED_US] = _microseconds(place.moment)
+        self._counters[ARRIVED] = 0 if place is None else place.offset + 1
+
+    def change_to(self, counters: memoryview) -> None:
+        """Go on in *counters*, a copy."""
+        self._counters = counters
+
+
 class Moments:
     """When the log was at two of its places, and who has what lies before the second."""
 
     def __init__(self, counters: memoryview) -> None:
         self._counters = counters
+        self.store_seen_at: float | None = None
+        """When that store was last there, by the monotonic clock; None if the writer never looks.
+
+        What is kept for it is kept while it is away.
+        """
 
     @property
     def began_at(self) -> datetime | None:

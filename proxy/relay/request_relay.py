@@ -28,7 +28,7 @@ from proxy.http.framing import BodyUntilClose, FramingError, chunks, joined
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
 from proxy.relay.response_relay import ResponseRelay
-from proxy.relay.states import State
+from proxy.relay.states import FORWARDING, TUNNEL, WAITING, State
 from proxy.relay.upstream_connection import UpstreamConnection
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -196,7 +196,7 @@ class RequestRelay:
         self.body, self._is_chunked = BodyUntilClose(), False
         if self.response is not None:  # a 101 may come before the end of the request
             self.response.connection.request_was_sent()
-        self._client.enter(State.TUNNEL)
+        self._client.enter(TUNNEL)
         # Not at once: the upstream's 101 comes first.
         asyncio.get_running_loop().call_soon(self._client.go_on)
 
@@ -212,7 +212,7 @@ class RequestRelay:
         elif isinstance(error, UpstreamUnreachableError) and error.may_be_retried(
             self.plan.head.method, has_body=self.plan.head.has_body
         ):
-            self._client.enter(State.WAITING)
+            self._client.enter(WAITING)
             self._wait_for(self._connect(response.exchange))
         else:
             self._fail(response.exchange, error)
@@ -252,7 +252,7 @@ class RequestRelay:
 
     def _forward(self, exchange: Exchange, connection: UpstreamConnection) -> None:
         self._waiting = None
-        self._client.enter(State.FORWARDING)
+        self._client.enter(FORWARDING)
         self.response = response = ResponseRelay(
             self.plan.head, exchange, self._client.flow, connection, self
         )
@@ -278,7 +278,7 @@ class RequestRelay:
             return 0
         if self._patience is not None:
             self._heard_at = asyncio.get_running_loop().time()
-        if contents:
+        if contents and response.exchange.reads_request:
             # Together: what many small chunks cost must not grow with their number.
             response.exchange.request_content(joined(contents))
         pieces = [wire] if wire else []

@@ -1,19 +1,12 @@
 """Going back in the log: what was committed is read again, as far as the journal still has it."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 
 from proxy.journal.batch_source import BatchSource
 from proxy.journal.parts import Parts
+from proxy.journal.ring_header import Place
 from proxy.journal.rings.rewriting import kept_lines
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """Lines that were before the oldest that the journal still has."""
-
-    began_at: datetime | None
-    """When the first of them may have been appended; None when that is not known."""
 
 
 class GoingBack:
@@ -34,6 +27,30 @@ class GoingBack:
     def store_id(self, number: int) -> None:
         self._ring.moments.store_id = number
 
+    def note_seen(self) -> None:
+        """Note that the store is there: the time for which segments are kept runs only then."""
+        self._ring.moments.store_seen_at = monotonic()
+
+    @property
+    def committed(self) -> Place:
+        """Up to where everything was appended to the sink."""
+        ring = self._ring
+        return Place(ring.committed, ring.committed_number, ring.moments.committed)
+
+    @property
+    def arrived(self) -> Place | None:
+        """Up to where everything is in PostgreSQL; None if that is `committed`. See `Arrival`."""
+        return self._ring.arrival.place
+
+    @arrived.setter
+    def arrived(self, place: Place | None) -> None:
+        self._ring.arrival.place = place
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When the log began, or None."""
+        return self._marks.began_at
+
     @property
     def is_possible(self) -> bool:
         """Whether the log can be read from its oldest bytes on.
@@ -42,15 +59,19 @@ class GoingBack:
         """
         return self._ring.peek(self._ring.moved, 0) is not None
 
-    def go_back(self) -> Before | None:
-        """Commit no more than what lies before the oldest line that is still here.
+    def go_back(self, place: Place | None = None) -> bool:
+        """Commit no more than what lies before *place*, or before the oldest line that is here.
 
-        Return what was before that line, or None if it is the journal's first. Only while
-        `is_possible`.
+        Return whether lines from *place* on, or from the beginning on, are not here any more.
+        Only while `is_possible`.
         """
         at, lines = kept_lines(self._ring, 0, 1)
         in_ring = at if lines else self._ring.committed
         on_disk = next((segment.start for segment in self._segments), in_ring)
         oldest = min(in_ring, on_disk, self._ring.committed)
-        self._source.go_back(oldest)
-        return Before(self._marks.began_at) if oldest else None
+        wanted = 0 if place is None else place.offset
+        if place is not None and oldest <= wanted:
+            self._source.go_back(wanted, place.number)
+            return False
+        self._source.go_back(oldest, 0)
+        return oldest > wanted

@@ -14,7 +14,7 @@ from proxy.journal.journal_error import JournalError, RingDamagedError
 from proxy.journal.mapped import is_in_use
 from proxy.journal.placement import old_ring_name, ring_names
 from proxy.journal.ring import MIN_RING_BYTES, Ring
-from proxy.journal.ring_header import Beginning, Owner
+from proxy.journal.ring_header import Beginning, Owner, Place
 from proxy.journal.rings.past import Past
 from proxy.journal.segments import Segments
 
@@ -45,6 +45,9 @@ def begin_ring(past: Past, segments: Segments, directories: list[Path], size: in
     ring.belong_to(Owner(folder_id))
     if position is not None:
         ring.commit(position.offset, position.number, position.moment)
+        ring.moments.store_id = position.store
+        if (arrived := position.arrived) is not None:
+            ring.arrival.place = Place(arrived.offset, arrived.number, arrived.moment)
     elif not ring.origin:
         ring.commit(0, beginning.number, datetime.now(UTC))  # no record is older
     elif (oldest := next((segment.start for segment in segments), ring.origin)) < ring.origin:
