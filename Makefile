@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Each check runs many Python processes: without compiled modules each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run check test lint types imports unit tests browser test-long test-system image image-test wheel screenshots bench lock clean
 
 help: ## this list
@@ -61,7 +64,7 @@ bench: setup ## measure; needs a quiet machine and root (a loop mount)
 
 # Many kills, 1,000 early responses, tool calls of 90 s, 200 sessions, every older schema, 50 sidecars, NATS.
 test-long: setup ## proofs that take minutes each
-	FAULT_KILL_ROUNDS=60 CONVERT_ROWS=100000 EARLY_RESPONSE_ROUNDS=1000 $(BIN)/python -m pytest \
+	FAULT_KILL_ROUNDS=200 CONVERT_ROWS=100000 EARLY_RESPONSE_ROUNDS=1000 $(BIN)/python -m pytest \
 	  tests/integration/test_fault_killed.py tests/integration/test_early_response.py \
 	  tests/integration/test_conversion.py tests/*/long_*.py \
 	  --timeout=900 --log-cli-level=INFO

@@ -3,8 +3,6 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
-from functools import partial
 
 from aiohttp import web
 
@@ -17,22 +15,25 @@ from audit_api.health import Health, Replica
 from audit_api.page.activity import ActivityPage
 from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
+from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import Exports
 from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
+from audit_log.clock import DatabaseClock
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.replica import OpenTransaction
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
+from audit_log.process.clock_watch import ClockWatch
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
+from audit_log.schema.subscription import Subscription
 
 _APPLICATION = "audit_api"
-_now = partial(datetime.now, UTC)
 
 
 @asynccontextmanager
@@ -57,18 +58,24 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         if settings.token_database_url is not None:
             token_url = settings.token_database_url.get_secret_value()
             token_database = await open_(open_database(token_url, application=_APPLICATION))
-        gate = await _gate(stack, settings, token_database)
+        # Tokens expire by the clock of their own database.
+        clock = DatabaseClock()
+        _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
+        gate = await _gate(stack, settings, token_database, clock)
         tail = await open_(tailing(for_tail, tasks))
         open_transaction = OpenTransaction(for_tail)
+        subscription = Subscription(for_tail, for_gate)
         services = Services(
-            Questions(database),
-            Counts(database, _now),
-            Exports(for_exports),
-            Live(database, tail, gate, open_transaction),
+            Questions(database, Future(clock.now)),
+            Counts(database, clock.now),
+            Exports(for_exports, subscription),
+            Live(database, tail, gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
-        health = Health(for_gate, token_database, tasks, open_transaction, replica, tls)
+        health = Health(
+            for_gate, token_database, clock, tasks, open_transaction, subscription, replica, tls
+        )
         app = make_app(gate, services, health)
         end_streams_first(app, tail)
         address = await open_(
@@ -94,7 +101,10 @@ async def _tls(
 
 
 async def _gate(
-    stack: AsyncExitStack, settings: AuditApiSettings, token_database: Database
+    stack: AsyncExitStack,
+    settings: AuditApiSettings,
+    token_database: Database,
+    clock: DatabaseClock,
 ) -> Gate:
     judge = None
     if settings.auth_url is not None:
@@ -105,10 +115,10 @@ async def _gate(
     return Gate(
         tokens=TokenTable(token_database, settings.token_query),
         judge=judge,
-        sessions=Sessions(secret, _now),
+        sessions=Sessions(secret, clock.now),
         token_prefix=settings.token_prefix,
         reader_roles=settings.reader_roles,
-        now=_now,
+        now=clock.now,
     )
 
 

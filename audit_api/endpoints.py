@@ -15,6 +15,7 @@ from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.asking import Endpoint
 from audit_api.query.buckets import StatsParams
 from audit_api.query.counts import Counted, Counts
+from audit_api.query.future import FUTURE_FIELD, MOST_COUNTED
 from audit_api.query.growth import Growth
 from audit_api.query.params import (
     EntriesParams,
@@ -32,8 +33,12 @@ from audit_api.stream.exports import MARK_FIELD, Exports
 from audit_api.stream.live import Live
 
 JSON: Final = "application/json"
-_LINK: Final = MappingProxyType(
-    {"Link": 'the next page, `rel="next"` (RFC 8288), if there is one'}
+_OF_A_LIST: Final = MappingProxyType(
+    {
+        "Link": 'the next page, `rel="next"` (RFC 8288), if there is one',
+        FUTURE_FIELD: "how many more match and are left out, as they are dated over 5 minutes "
+        f"ahead ({MOST_COUNTED}: or more): `clock_ahead=true` shows them",
+    }
 )
 _ENTRIES: Final = list[Entry] | list[DetailedEntry]
 
@@ -67,7 +72,7 @@ def _entries(questions: Questions) -> Sequence[Endpoint]:
             summary="The newest entries of all tokens",
             query=EntriesParams,
             responses={JSON: _ENTRIES},
-            fields=_LINK,
+            fields=_OF_A_LIST,
             serve=questions.entries,
         ),
         Endpoint(
@@ -77,7 +82,7 @@ def _entries(questions: Questions) -> Sequence[Endpoint]:
             place=TokenPath,
             query=EntriesParams,
             responses={JSON: _ENTRIES},
-            fields=_LINK,
+            fields=_OF_A_LIST,
             serve=questions.entries_of_token,
         ),
         Endpoint(
@@ -100,7 +105,7 @@ def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
             summary="The newest tool calls",
             query=InvocationsParams,
             responses={JSON: list[ToolCall]},
-            fields=_LINK,
+            fields=_OF_A_LIST,
             serve=questions.invocations,
         ),
         Endpoint(

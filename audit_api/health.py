@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from audit_api.responses import json_response
+from audit_log.clock import DatabaseClock
 from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.absence import why_unusable
 from audit_log.postgres.database import Database
@@ -17,6 +18,7 @@ from audit_log.process.background import BackgroundTasks
 from audit_log.process.ops import vitality
 from audit_log.process.tls import ListenerTls
 from audit_log.schema.migrate import is_current
+from audit_log.schema.subscription import Subscription
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +38,10 @@ class Health:
     database: Database
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
+    clock: DatabaseClock
     tasks: BackgroundTasks
     open_transaction: OpenTransaction
+    subscription: Subscription
     replica: Replica | None = None
     tls: ListenerTls | None = None
 
@@ -49,20 +53,23 @@ class Health:
     async def ready(self, _request: web.Request) -> web.Response:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
 
-        A lagging replica, a certificate that could not be reloaded and a transaction for which
-        streams wait give the status `degraded` with 200: responses are still useful.
+        A lagging replica, a certificate that could not be reloaded, a transaction for which
+        streams wait, a logical replication that keeps records away and a clock that differs from
+        PostgreSQL's give the status `degraded` with 200: responses are still useful.
         """
         reasons = await self._reasons()
         body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
+        degraded = [*self.tasks.problems]
+        if not reasons:
+            degraded += await self._of_readers()
         if self.replica is not None and not reasons:
             body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
-        degraded = [*self.tasks.problems]
+        if self.clock.problem is not None:
+            degraded.append(self.clock.problem)
         if self.tls is not None and self.tls.problem is not None:
             degraded.append(self.tls.problem)
-        if body["status"] != "not ready" and (waiting := await self._waiting_for()) is not None:
-            degraded.append(waiting)
         if degraded and body["status"] == "ready":
             body["status"] = "degraded"
         reasons = [*reasons, *degraded]
@@ -85,7 +92,7 @@ class Health:
         reasons = await self._reasons()
         if self.replica is not None and not reasons:
             _, reasons = await self._lag(self.replica)
-        for reason in reasons:
+        for reason in [*reasons, *await self._of_readers()]:
             log.warning("service.not_ready", reason=reason)
 
     async def _reasons(self) -> list[str]:
@@ -104,11 +111,14 @@ class Health:
                 reasons.append(f"the token database {why_unusable(error)}")
         return reasons
 
-    async def _waiting_for(self) -> str | None:
+    async def _of_readers(self) -> list[str]:
+        """Return for what streams and exports wait, and what keeps records away from readers."""
         try:
-            return await self.open_transaction.problem()
+            waiting = await self.open_transaction.problem()
+            kept_away = (await self.subscription.findings()).all
         except StoreError:
-            return None  # told by the other checks
+            return []  # told by the other checks
+        return [*([waiting] if waiting else []), *kept_away]
 
     async def _lag(self, replica: Replica) -> tuple[float | None, list[str]]:
         """Return the lag of *replica* in seconds, None if unknown, and the reasons to complain."""

@@ -5,19 +5,45 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
 
 from audit_log.addresses import Network
+from audit_log.clock import TOLERATED_SECONDS
 from audit_log.record import UNKNOWN_TOKEN, AuditRecord, Outcome
 
 WILDCARD: Final = "*"
+CLOCK_AHEAD: Final = timedelta(seconds=TOLERATED_SECONDS)
+"""A record that is dated further after its arrival is of a sidecar whose clock was ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordFilter:
+class TimeFilter:
+    """Conditions on the times of a record."""
+
+    since: datetime | None = None
+    """Made then or later, by the sidecar's clock."""
+    until: datetime | None = None
+    """Made before then."""
+    arrived_since: datetime | None = None
+    """Arrived in the audit log then or later; what has no time of arrival never matches."""
+    arrived_until: datetime | None = None
+    """Arrived in the audit log before then."""
+    clock_ahead: bool | None = None
+    """Dated more than 5 s after it arrived: its sidecar's clock was ahead; or, if false, not."""
+
+    def _matches_times(self, record: AuditRecord) -> bool:
+        return (
+            _lies_between(record.created_at, self.since, self.until)
+            and _lies_between(record.arrived_at, self.arrived_since, self.arrived_until)
+            and self.clock_ahead in {None, _is_dated_ahead(record)}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFilter(TimeFilter):
     """Conditions on a record: all that are given must hold; None is no condition."""
 
     token_name: str | None = None
@@ -33,10 +59,6 @@ class RecordFilter:
     tool: str | None = None
     invocation_id: UUID | None = None
     client_ip: Network | None = None
-    since: datetime | None = None
-    """Arrived then or later."""
-    until: datetime | None = None
-    """Arrived before then."""
 
     def matches(self, record: AuditRecord) -> bool:
         """Say whether *record* meets all conditions."""
@@ -46,8 +68,7 @@ class RecordFilter:
             and (self.status is None or record.status_code in self.status)
             and (self.path is None or _path_matches(self.path, record.path))
             and (self.client_ip is None or _lies_in(self.client_ip, record.client_ip))
-            and (self.since is None or record.created_at >= self.since)
-            and (self.until is None or record.created_at < self.until)
+            and self._matches_times(record)
         )
 
     def _matches_values(self, record: AuditRecord) -> bool:
@@ -85,6 +106,17 @@ def _path_matches(wanted: str, path: str) -> bool:
             return False
         at = found + len(part)
     return at <= end
+
+
+def _is_dated_ahead(record: AuditRecord) -> bool:
+    arrived_at = record.arrived_at
+    return arrived_at is not None and record.created_at - arrived_at > CLOCK_AHEAD
+
+
+def _lies_between(moment: datetime | None, first: datetime | None, end: datetime | None) -> bool:
+    if moment is None:
+        return first is None and end is None
+    return (first is None or moment >= first) and (end is None or moment < end)
 
 
 def _lies_in(network: Network, address: str | None) -> bool:

@@ -46,7 +46,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     id: UUID
     """UUIDv7, given before the first attempt to write, so that writing twice is harmless."""
     created_at: datetime
-    """When the request arrived; with a time zone, UTC."""
+    """When the request came, by the sidecar's clock; with a time zone, UTC."""
     method: str
     path: str
     """Raw, without the query string, at most 2,048 characters."""
@@ -67,6 +67,8 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     invocation_id: UUID | None = None
     attribution: Attribution | None = None
     request_id: str | None = None
+    arrived_at: datetime | None = None
+    """When PostgreSQL began to write it, by its own clock. None before, and of older rows."""
 
 
 class ToolOutcome(StrEnum):
@@ -100,7 +102,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     id: UUID
     created_at: datetime
-    """When the tool call arrived; with a time zone, UTC."""
+    """When the tool call came, by the sidecar's clock; with a time zone, UTC."""
     tool: str
     outcome: ToolOutcome
     status_code: int
@@ -118,6 +120,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """Of a JSON-RPC error."""
     client_ip: str | None = None
     request_id: str | None = None
+    arrived_at: datetime | None = None
+    """As in `AuditRecord`."""
 
 
 Kept = AuditRecord | Invocation

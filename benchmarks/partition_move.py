@@ -24,16 +24,24 @@ from audit_log.schema.partitions import PartitionUpkeep
 from deploy.local.postgres import running_postgres
 
 _ROWS: Final = 6_000_000
-_FILLED_AT_ONCE: Final = 100_000
 _BATCH_RECORDS: Final = 100
 _PAUSE_SECONDS: Final = 0.05
+_SAY_SECONDS: Final = 60.0
+_PREPARING_SECONDS: Final = 3_600.0
+# Filled without indexes, which are built when the table becomes the default partition.
+_EMPTY: Final = """
+SET LOCAL maintenance_work_mem = '512MB';
+DROP TABLE mcp_audit_log_default;
+CREATE TABLE mcp_audit_log_default (LIKE mcp_audit_log INCLUDING DEFAULTS INCLUDING GENERATED);
+"""
+_ATTACH: Final = "ALTER TABLE mcp_audit_log ATTACH PARTITION mcp_audit_log_default DEFAULT"
 _FILL: Final = """
-INSERT INTO mcp_audit_log (
+INSERT INTO mcp_audit_log_default (
     id, token_name, method, path, status_code, created_at, outcome, instance, client_ip)
 SELECT gen_random_uuid(), 'token ' || n % 50, 'GET', '/api/v1/hosts/' || n, 200,
     date_trunc('month', now()) + n * interval '100 milliseconds', 'completed', 'benchmark',
     '10.0.0.1'
-FROM generate_series($1::integer, $2::integer) AS n
+FROM generate_series(1, $1::integer) AS n
 """
 
 
@@ -55,27 +63,39 @@ async def _measure(url: str, rows: int) -> None:
         open_database(url, application="reader") as reading,
     ):
         await migrate(moving)
-        for first in range(1, rows + 1, _FILLED_AT_ONCE):
-            await moving.execute(_FILL, first, min(first + _FILLED_AT_ONCE - 1, rows))
-        await moving.execute("ANALYZE mcp_audit_log")
+        await _prepare(moving, rows)
         is_over = asyncio.Event()
         began = monotonic()
         store = Store(writing)
-        waits = [
-            asyncio.create_task(_longest(lambda: store.append(_batch()), is_over)),
-            asyncio.create_task(_longest(lambda: search(reading, RecordQuery()), is_over)),
-        ]
-        steps = await _move(moving)
+        writer = Longest(lambda: store.append(_batch()))
+        page = Longest(lambda: search(reading, RecordQuery()))
+        waiting = [asyncio.create_task(each.until(is_over)) for each in (writer, page)]
+
+        def say(so_far: str) -> None:
+            waits = f"writer {writer.seconds:.3f} s, page {page.seconds:.3f} s"
+            print(f"{so_far} after {monotonic() - began:.0f} s; longest wait: {waits}", flush=True)
+
+        longest_step = await _move(moving, say)
         is_over.set()
-        writer, page = [await wait for wait in waits]
-        print(f"{rows} rows in {monotonic() - began:.0f} s, longest step {steps:.3f} s")
-        print(f"longest wait: writer {writer:.3f} s, page {page:.3f} s")
+        await asyncio.gather(*waiting)
+        say(f"all are moved, longest step {longest_step:.3f} s,")
 
 
-async def _move(database: Database) -> float:
+async def _prepare(database: Database, rows: int) -> None:
+    """Put *rows* into the default partition."""
+    began = monotonic()
+    async with database.transaction(statement_seconds=_PREPARING_SECONDS) as transaction:
+        await transaction.execute(_EMPTY)
+        await transaction.execute(_FILL, rows)
+        await transaction.execute(_ATTACH)
+        await transaction.execute("ANALYZE mcp_audit_log")
+    print(f"{rows} rows are ready after {monotonic() - began:.0f} s", flush=True)
+
+
+async def _move(database: Database, say: Callable[[str], None]) -> float:
     """Move all rows, as the upkeep does; return the seconds of the longest step."""
     upkeep = PartitionUpkeep(database)
-    longest, is_over = 0.0, False
+    longest, is_over, said_at = 0.0, False, monotonic()
     while not is_over:
         began = monotonic()
         with suppress(LockTimeoutError):
@@ -83,19 +103,27 @@ async def _move(database: Database) -> float:
             is_over = upkeep.move is None
         took = monotonic() - began
         longest = max(longest, took)
+        if upkeep.move is not None and monotonic() - said_at > _SAY_SECONDS:
+            said_at = monotonic()
+            say(f"{upkeep.move.copied} rows are copied")
         await asyncio.sleep(max(took, _PAUSE_SECONDS))
     return longest
 
 
-async def _longest(work: Callable[[], Awaitable[object]], is_over: asyncio.Event) -> float:
-    """Do *work* again and again until *is_over*; return the seconds of the longest time."""
-    longest = 0.0
-    while not is_over.is_set():
-        began = monotonic()
-        await work()
-        longest = max(longest, monotonic() - began)
-        await asyncio.sleep(_PAUSE_SECONDS)
-    return longest
+class Longest:
+    """How long some work takes at most, while it is done again and again."""
+
+    def __init__(self, work: Callable[[], Awaitable[object]]) -> None:
+        self._work = work
+        self.seconds = 0.0
+
+    async def until(self, is_over: asyncio.Event) -> None:
+        """Do the work until *is_over*."""
+        while not is_over.is_set():
+            began = monotonic()
+            await self._work()
+            self.seconds = max(self.seconds, monotonic() - began)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _batch() -> list[AuditRecord]:

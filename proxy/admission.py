@@ -1,7 +1,8 @@
 """Admission: which calls are audited, which token makes them, and whether they may proceed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Final, NoReturn, Protocol
@@ -18,7 +19,7 @@ from proxy.audit.exchange import (
     Recorder,
     UnauditedExchange,
 )
-from proxy.audit.identity import Credentials, TokenRecogniser
+from proxy.audit.identity import OTHER, Credentials, TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.http.errors import RefusedError, TokenRefusedError, TokenUnjudgedError
 from proxy.http.peers import Peer, client_address
@@ -81,6 +82,8 @@ class Admission:
     instance: str
     trusted: Sequence[Network]
     mcp: McpAdmission
+    now: Callable[[], datetime]
+    """Returns the time by which tokens expire: PostgreSQL's."""
     observers: Sequence[Observer] = ()
     """Told of each audited call that has ended."""
 
@@ -89,8 +92,8 @@ class Admission:
         client_ip = client_address(peer, head.fields, self.trusted)
         token_hash = head.fields.derived(self.recogniser.token_hash)
         audited = None
-        if token_hash is not Credentials.OTHER and self.audited_paths.cover(head.target):
-            audited = AuditedCall(head, token_hash, client_ip, self.instance)
+        if token_hash is not OTHER and self.audited_paths.cover(head.target):
+            audited = AuditedCall(head, token_hash, client_ip, self.instance, self.now)
         return Call(head, client_ip, self.mcp.covers(head.target), audited)
 
     def decide(self, call: Call) -> Exchange:
@@ -143,7 +146,7 @@ class Admission:
 
     def _judge(self, exchange: AuditedExchange, token: Token | None) -> None:
         exchange.token = token
-        complaint = token.refusal(exchange.created_at) if token else UNKNOWN
+        complaint = token.refusal(self.now()) if token else UNKNOWN
         if complaint and self.policy is TokenPolicy.ENFORCE:
             self._refuse(exchange, complaint, TokenRefusedError(complaint))
 

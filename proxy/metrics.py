@@ -1,5 +1,6 @@
 """Metrics: read from the parts when they are scraped, so that counting costs a call nothing."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from audit_log.clock import DatabaseClock
 from audit_log.schema.partitions import PartitionUpkeep
 from audit_log.tokens import EXPIRED, NOT_LOOKED_UP, REVOKED, UNKNOWN
 from proxy.audit.tally import Tally
@@ -123,6 +125,22 @@ class SidecarCollector(Collector):
         yield "problems", "Reasons that /readyz gives", len(self._health.report()[1])
         is_degraded = self._writer.problem is not None or self._health.tasks.is_failing(TASK)
         yield "is_degraded", "1 while records cannot be written", float(is_degraded)
+
+
+class ClockCollector(Collector):
+    """How far the clock here is from PostgreSQL's."""
+
+    def __init__(self, clock: DatabaseClock) -> None:
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the difference of this moment, or NaN before it is known."""
+        offset = self._clock.offset_seconds
+        yield GaugeMetricFamily(
+            f"{PREFIX}_clock_offset_seconds",
+            "How far the clock here is ahead of PostgreSQL's; NaN before that is known",
+            value=math.nan if offset is None else offset,
+        )
 
 
 class ForecastCollector(Collector):

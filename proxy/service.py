@@ -16,9 +16,11 @@ from aiohttp import web
 from prometheus_client.registry import Collector
 from yarl import URL
 
+from audit_log.clock import DatabaseClock
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.process.clock_watch import ClockWatch
 from audit_log.process.disk_thread import in_disk_thread
 from audit_log.process.files import files_for_connections
 from audit_log.process.ops import serving_ops
@@ -33,7 +35,7 @@ from proxy.delivery.orphaned import draining_orphaned
 from proxy.delivery.replaced_store import Destination, ReplacedStore
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer, writing
-from proxy.http.forwarding import hub_request_fields, request_fields
+from proxy.http.forwarding import hub_request_lines, request_lines
 from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
@@ -43,7 +45,12 @@ from proxy.journal.rings.orphaned_rings import name_orphaned_rings
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import ForecastCollector, PartitionCollector, SidecarCollector
+from proxy.metrics import (
+    ClockCollector,
+    ForecastCollector,
+    PartitionCollector,
+    SidecarCollector,
+)
 from proxy.relay.client_limit import ClientLimit, most_idle
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
@@ -84,23 +91,25 @@ async def serving(
     health, tally = _health(member), Tally()
     instance = instance_of(settings)
     async with AsyncExitStack() as stack:
-        tokens = await _tokens(stack, shared, settings)
-        cache = await _cache(stack, tokens, settings, health)
+        tokens = await _tokens(stack, shared, settings, health)
         journal = await _journal(stack, settings, instance)
         observers = await stack.enter_async_context(observing(settings, instance, tally, health))
         database, partitions = await _database(stack, shared, health)
         retention = await _retention(stack, shared, database, observers, health)
         sink: Destination = Store(database) if nats is None else await _publisher(stack, nats)
         # With NATS the ingest resolves names: it can wait for the token table.
-        find = tokens.find_together if nats is None else None
+        find = tokens.table.find_together if nats is None else None
         replaced = ReplacedStore(sink, journal)
         writer = Writer(journal, sink, find, observers.gap_found, replaced)
         _ = await stack.enter_async_context(
             writing(writer, health.tasks, drain_seconds=settings.stop_seconds)
         )
-        health.problems = _problems(writer, journal, cache, retention, partitions)
+        health.problems = _problems(
+            writer, journal, tokens.cache, tokens.clock, retention, partitions
+        )
         collectors = (
-            SidecarCollector(tally, journal, writer, cache, health),
+            SidecarCollector(tally, journal, writer, tokens.cache, health),
+            ClockCollector(tokens.clock),
             ForecastCollector(retention),
             PartitionCollector(partitions),
         )
@@ -109,7 +118,7 @@ async def serving(
         clients = ClientLimit(files_for_connections(), tally.oddities)
         health.problems.append(lambda: clients.problem)
         hub_address = await _hub(stack, settings, clients, calls, tally)
-        admission = _admission(settings, cache, journal, calls, tally, observers)
+        admission = _admission(settings, tokens, journal, calls, tally, observers)
         address = await _calls(stack, settings, clients, admission, health)
         await _orphaned(stack, shared, settings, observers, health)
         with _accepting(health, member):
@@ -186,29 +195,33 @@ def check_tls_files(settings: ProxySettings) -> None:
     _ = client_context(settings.upstream_ca_file, settings.upstream_client)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    table: TokenTable
+    cache: TokenCache
+    clock: DatabaseClock
+    """That of the token database: tokens expire by it."""
+
+
 async def _tokens(
-    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings
-) -> TokenTable:
+    stack: AsyncExitStack, shared: AuditLogSettings, settings: ProxySettings, health: Health
+) -> _Tokens:
     # A connection of its own: a long batch of the writer must not delay a look-up.
     url = settings.token_database_url or shared.database_url
     database = await stack.enter_async_context(
         open_database(url.get_secret_value(), connections=1, application=APPLICATION)
     )
-    return TokenTable(database, settings.token_query)
-
-
-async def _cache(
-    stack: AsyncExitStack, tokens: TokenTable, settings: ProxySettings, health: Health
-) -> TokenCache:
+    table = TokenTable(database, settings.token_query)
     limits = TokenCacheLimits()
     if settings.token_policy is TokenPolicy.OBSERVE:
         # The API judges: a call waits for its name no longer than a look-up takes.
         limits = TokenCacheLimits(turn_seconds=limits.lookup_seconds)
-    cache = TokenCache(tokens, limits=limits)
+    cache, clock = TokenCache(table, limits=limits), DatabaseClock()
+    watch = ClockWatch(database, clock)
     _ = await stack.enter_async_context(
-        health.tasks.running(partial(cache.run, tokens.changes), "token-cache")
+        health.tasks.running(partial(cache.run, table.changes, watch.look), "token-cache")
     )
-    return cache
+    return _Tokens(table, cache, clock)
 
 
 async def _journal(stack: AsyncExitStack, settings: ProxySettings, instance: str) -> Journal:
@@ -271,7 +284,7 @@ async def _publisher(stack: AsyncExitStack, nats: NatsSettings) -> Destination:
 
 def _admission(
     settings: ProxySettings,
-    cache: TokenCache,
+    tokens: _Tokens,
     journal: Journal,
     calls: ToolCalls,
     tally: Tally,
@@ -282,7 +295,7 @@ def _admission(
         recogniser=recogniser,
         audited_paths=AuditedPaths(settings.audited_paths),
         policy=settings.token_policy,
-        cache=cache,
+        cache=tokens.cache,
         recorder=journal,
         tally=tally,
         instance=calls.instance,
@@ -291,10 +304,12 @@ def _admission(
             path=settings.mcp_path.rstrip("/").encode(),
             tokens=recogniser,
             hub_keys=TokenRecogniser(settings.hub_key_prefix),
-            token_cache=cache,
+            token_cache=tokens.cache,
             calls=calls,
             tally=tally,
+            now=tokens.clock.now,
         ),
+        now=tokens.clock.now,
         observers=observers.call_ended,
     )
 
@@ -361,7 +376,7 @@ async def _hub(
     service = Service(
         HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
-        lambda fields, _peer: hub_request_fields(fields, authority),
+        lambda fields, _peer: hub_request_lines(fields, authority),
         body_patience_seconds=settings.body_timeout_seconds,
     )
     return await stack.enter_async_context(
@@ -385,7 +400,7 @@ async def _calls(
     service = Service(
         admission,
         await _routes(stack, settings),
-        request_fields,
+        request_lines,
         body_patience_seconds=settings.body_timeout_seconds,
         trusted=settings.trusted_proxies,
     )

@@ -45,6 +45,8 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
     attribution: str | None
     request_id: str | None
     instance: str
+    arrived_at: Moment | None
+    """When PostgreSQL took it in, by its own clock; null in entries of before version 0.2."""
 
     @classmethod
     def of(cls, record: AuditRecord) -> Self:
@@ -61,6 +63,7 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
             attribution=record.attribution,
             request_id=record.request_id,
             instance=record.instance,
+            arrived_at=known_timestamp(record.arrived_at),
         )
 
 
@@ -135,6 +138,11 @@ def timestamp(moment: datetime) -> str:
     JSON encoders write `Z` instead of `+00:00`, so the text is made here.
     """
     return moment.astimezone(UTC).isoformat()
+
+
+def known_timestamp(moment: datetime | None) -> str | None:
+    """Return *moment* as `timestamp` does, or None."""
+    return None if moment is None else timestamp(moment)
 
 
 def milliseconds(duration: float | None) -> float | None:

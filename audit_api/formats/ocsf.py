@@ -55,7 +55,7 @@ def ocsf_event(record: AuditRecord) -> dict[str, Any]:
             "status": status,
             "status_code": str(record.status_code),
             "status_detail": str(record.outcome),
-            "time": int((record.created_at - _EPOCH).total_seconds() * 1_000),
+            "time": _milliseconds(record.created_at),
             "duration": None if record.duration_ms is None else round(record.duration_ms),
             "metadata": _metadata(record),
             "actor": {
@@ -85,6 +85,7 @@ def _metadata(record: AuditRecord) -> dict[str, Any]:
             "correlation_uid": record.invocation_id,
             "log_name": "mcp_audit_log",
             "log_provider": record.instance,
+            "logged_time": record.arrived_at and _milliseconds(record.arrived_at),
             "product": {"name": "PodWarden audit sidecar", "vendor_name": "PodWarden"},
         }
     )
@@ -115,6 +116,10 @@ def _http_request(record: AuditRecord) -> dict[str, Any] | None:
 
 def _unmapped(record: AuditRecord) -> dict[str, Any]:
     return _known({"tool": record.tool, "attribution": record.attribution})
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int((moment - _EPOCH).total_seconds() * 1_000)
 
 
 def _known(values: dict[str, Any]) -> dict[str, Any]:

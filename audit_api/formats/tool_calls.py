@@ -6,7 +6,13 @@ from uuid import UUID
 
 import msgspec
 
-from audit_api.formats.entries import DetailedEntry, Moment, milliseconds, timestamp
+from audit_api.formats.entries import (
+    DetailedEntry,
+    Moment,
+    known_timestamp,
+    milliseconds,
+    timestamp,
+)
 from audit_log.record import AuditRecord, Invocation
 
 
@@ -27,6 +33,8 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     client_ip: str | None
     request_id: str | None
     instance: str
+    arrived_at: Moment | None
+    """As in an entry."""
 
     @classmethod
     def of(cls, invocation: Invocation) -> Self:
@@ -63,6 +71,7 @@ class ToolCallWithCalls(ToolCall, frozen=True, gc=False, forbid_unknown_fields=T
             client_ip=None,
             request_id=None,
             instance=first.instance,
+            arrived_at=known_timestamp(first.arrived_at),
             calls=list(map(DetailedEntry.of, records)),
         )
 
@@ -72,4 +81,5 @@ def _of_invocation(invocation: Invocation) -> dict[str, Any]:
     return values | {
         "created_at": timestamp(invocation.created_at),
         "duration_ms": milliseconds(invocation.duration_ms),
+        "arrived_at": known_timestamp(invocation.arrived_at),
     }

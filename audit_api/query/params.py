@@ -1,6 +1,7 @@
 """The parameters of each endpoint: one model that parses, validates and describes them."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -40,11 +41,44 @@ class Page(Params):
 class Span(Params):
     """A span of time."""
 
-    since: Moment | None = Field(default=None, description="at this time or later")
+    since: Moment | None = Field(
+        default=None, description="at this time or later, by the sidecar's clock"
+    )
     until: Moment | None = Field(default=None, description="before this time")
 
 
-class Filters(Span):
+class Times(Span):
+    """Spans of time and of arrival: the records of a late sidecar arrive long after their time."""
+
+    arrived_since: Moment | None = Field(
+        default=None,
+        description="arrived in the audit log at this time or later, by PostgreSQL's clock; "
+        "older entries, of before version 0.2, have no such time",
+    )
+    arrived_until: Moment | None = Field(
+        default=None, description="arrived in the audit log before this time"
+    )
+    clock_ahead: Flag | None = Field(
+        default=None,
+        description="`true`: only what is dated more than 5 s after it arrived, as its "
+        "sidecar's clock was ahead; `false`: only others",
+    )
+
+
+class Newest(Page, Times):
+    """A list, newest first. What is dated ahead is left out unless the parameters ask for it."""
+
+    def leaves_out_from(self, edge: datetime) -> bool:
+        """Say whether what is dated at *edge*, a moment in the future, or later is left out.
+
+        It is shown if the query says up to when, asks by arrival or for clocks that were ahead, or
+        begins that late itself.
+        """
+        asks_otherwise = self.until, self.arrived_since, self.arrived_until, self.clock_ahead
+        return asks_otherwise == (None,) * 4 and (self.since is None or self.since < edge)
+
+
+class Filters(Times):
     """Filters of entries. An entry must match all that are given."""
 
     token_name: Text | None = Field(
@@ -78,7 +112,7 @@ class Filters(Span):
         return RecordFilter(**values)
 
 
-class EntriesParams(Page, Filters):
+class EntriesParams(Newest, Filters):
     """The parameters of a list of entries, newest first."""
 
     expand: Literal["details"] | None = Field(
@@ -86,7 +120,7 @@ class EntriesParams(Page, Filters):
     )
 
 
-class InvocationsParams(Page, Span):
+class InvocationsParams(Newest):
     """The parameters of a list of tool calls, newest first."""
 
     tool: Text | None = Field(default=None, description="the MCP tool")

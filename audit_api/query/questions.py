@@ -1,7 +1,9 @@
 """Queries for entries, tool calls and gaps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -16,7 +18,8 @@ from audit_api.formats.entries import (
 )
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.asking import Asked
-from audit_api.query.cursors import page_cursor, read_page_cursor
+from audit_api.query.cursors import page_cursor
+from audit_api.query.future import Future
 from audit_api.query.params import (
     EntriesParams,
     EntryPath,
@@ -31,9 +34,14 @@ from audit_api.query.params import (
 from audit_api.responses import json_response
 from audit_log.postgres.database import Database
 from audit_log.postgres.gaps import GapQuery, search_gaps
-from audit_log.postgres.invocations import InvocationQuery, find_invocation, search_invocations
+from audit_log.postgres.invocations import (
+    InvocationQuery,
+    count_invocations,
+    find_invocation,
+    search_invocations,
+)
 from audit_log.postgres.rows import Place
-from audit_log.postgres.search import RecordQuery, calls_of, find, search
+from audit_log.postgres.search import RecordQuery, calls_of, count_from, find, search
 from audit_log.record import AuditRecord, Invocation
 
 MAX_CALLS = 500
@@ -47,6 +55,7 @@ class Questions:
     """One method for each endpoint."""
 
     database: Database
+    future: Future
 
     async def entries(self, asked: Asked[EntriesParams, Nothing]) -> web.Response:
         """Respond with the newest entries of all tokens."""
@@ -67,10 +76,15 @@ class Questions:
         """Respond with the newest tool calls."""
         values = asked.query.model_dump(exclude=set(Page.model_fields))
         query = InvocationQuery(limit=asked.query.limit + 1, **values)
-        found = await search_invocations(
-            self.database, replace(query, before=_before(asked.query, values))
-        )
-        return _page(asked, values, found, ToolCall.of)
+
+        async def count(moment: datetime, limit: int) -> int:
+            later = replace(query, since=moment, limit=limit)
+            return await count_invocations(self.database, later)
+
+        # The limit is no part of what is counted, nor of what a cursor continues.
+        before, fields = await self.future.beginning(asked.query, values, count)
+        found = await search_invocations(self.database, replace(query, before=before))
+        return _page(asked, values, found, ToolCall.of, fields)
 
     async def invocation(self, asked: Asked[Nothing, InvocationPath]) -> web.Response:
         """Respond with one tool call and its API calls, which may be stored before it is."""
@@ -93,14 +107,12 @@ class Questions:
         self, asked: Asked[EntriesParams, Params], token_id: UUID | None
     ) -> web.Response:
         wanted = asked.query.filter(token_id)
+        count = partial(count_from, self.database, wanted)
+        before, fields = await self.future.beginning(asked.query, wanted, count)
         # One record more than requested shows whether there is a next page, without counting.
-        query = RecordQuery(asked.query.limit + 1, wanted, _before(asked.query, wanted))
+        query = RecordQuery(asked.query.limit + 1, wanted, before)
         shape = Entry.of if asked.query.expand is None else DetailedEntry.of
-        return _page(asked, wanted, await search(self.database, query), shape)
-
-
-def _before(page: Page, query: object) -> Place | None:
-    return None if page.cursor is None else read_page_cursor(page.cursor, query)
+        return _page(asked, wanted, await search(self.database, query), shape, fields)
 
 
 def _page(
@@ -108,9 +120,10 @@ def _page(
     query: object,
     found: Sequence[Found],
     shape: Callable[[Found], msgspec.Struct],
+    fields: Mapping[str, str],
 ) -> web.Response:
     shown = found[: asked.query.limit]
-    fields = {}
+    fields = dict(fields)
     if len(found) > len(shown):
         cursor = page_cursor(query, Place(shown[-1].created_at, shown[-1].id))
         # RFC 8288. Relative, because the public name of this service is not known here.

@@ -12,10 +12,12 @@ from audit_api.query.asking import Asked
 from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.params import ExportParams, Nothing
 from audit_api.responses import streamed_response
+from audit_api.stream.completeness import require_complete
 from audit_api.stream.streaming import streaming
 from audit_log.postgres.arrivals import Snapshot, Standpoint, snapshot_now
 from audit_log.postgres.database import Database
 from audit_log.postgres.export import exporting
+from audit_log.schema.subscription import Subscription
 
 MARK_FIELD: Final = "X-Audit-Mark"
 
@@ -26,9 +28,11 @@ class Exports:
 
     database: Database
     """A pool of its own, so that exports do not block queries."""
+    subscription: Subscription
 
     async def export(self, asked: Asked[ExportParams, Nothing]) -> web.StreamResponse:
         """Stream all matching entries, oldest first, in the requested format."""
+        await require_complete(self.subscription)
         after = await self._after(asked.query.after)
         kind = FORMATS[asked.query.format]
         async with exporting(self.database, asked.query.filter(), after) as export:

@@ -14,6 +14,7 @@ from audit_api.query.asking import Asked
 from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.params import Nothing, StreamParams
 from audit_api.responses import streamed_response
+from audit_api.stream.completeness import IncompleteError, require_complete
 from audit_api.stream.events import (
     CONTENT_TYPE,
     entry_event,
@@ -28,6 +29,7 @@ from audit_log.errors import StoreError
 from audit_log.postgres.arrivals import Standpoint, read_on
 from audit_log.postgres.database import Database
 from audit_log.postgres.replica import OpenTransaction
+from audit_log.schema.subscription import Subscription
 
 HEARTBEAT_SECONDS: Final = 15.0
 RESUME_FIELD: Final = "Last-Event-ID"
@@ -43,12 +45,15 @@ class Live:
     tail: Tail
     gate: Gate
     open_transaction: OpenTransaction
+    subscription: Subscription
 
     async def stream(self, asked: Asked[StreamParams, Nothing]) -> web.StreamResponse:
         """Stream entries as they arrive; first those since the client's mark, if it sent one.
 
-        Ends with a notice event if the client is too slow or may no longer read.
+        Ends with a notice event if the client is too slow or may no longer read, or if the stream
+        would leave records out from now on.
         """
+        await require_complete(self.subscription)
         standpoint = _standpoint(asked)
         if asked.wants_no_body:
             return streamed_response(CONTENT_TYPE, _FIELDS)
@@ -100,8 +105,8 @@ class Live:
                 await streamed.send(heartbeat(mark(Standpoint(subscriber.offered_up_to))))
             if monotonic() - checked >= HEARTBEAT_SECONDS:
                 checked = monotonic()
-                if not await self._may_stay(asked):
-                    await streamed.send(notice_event("not_allowed"))
+                if (reason := await self._reason_to_end(asked)) is not None:
+                    await streamed.send(notice_event(reason))
                     return
                 await self._say_what_it_waits_for(streamed)
 
@@ -111,15 +116,21 @@ class Live:
             if problem is not None:
                 await streamed.send(waiting_event(problem))
 
-    async def _may_stay(self, asked: Asked[StreamParams, Nothing]) -> bool:
-        """Whether the caller may still read. A stream can outlive its token or session."""
+    async def _reason_to_end(self, asked: Asked[StreamParams, Nothing]) -> str | None:
+        """Return why the stream must not go on, or None.
+
+        A stream can outlive its token or session, and a logical replication that was right.
+        """
         try:
             await self.gate.admit(asked.credentials)
+            await require_complete(self.subscription)
         except (UnauthorizedError, ForbiddenError):
-            return False
+            return "not_allowed"
+        except IncompleteError:
+            return "incomplete"
         except (ApiError, StoreError):
-            return True  # not decidable now; checked again at the next heartbeat
-        return True
+            return None  # not decidable now; checked again at the next heartbeat
+        return None
 
 
 def _given(asked: Asked[StreamParams, Nothing]) -> tuple[str, str]:

@@ -17,6 +17,15 @@ UNKNOWN_TOKEN_CONDITIONS: Final[Mapping[bool | None, Sequence[str]]] = {
 }
 """The conditions of a filter `unknown_tokens`."""
 
+# As in the indexes of that name (migration 0012); `audit_log.filters.CLOCK_AHEAD` is the same.
+_CLOCK_AHEAD: Final = "created_at - arrived_at > interval '5 seconds'"
+CLOCK_AHEAD_CONDITIONS: Final[Mapping[bool | None, Sequence[str]]] = {
+    None: [],
+    True: [_CLOCK_AHEAD],
+    False: [f"({_CLOCK_AHEAD}) IS NOT TRUE"],
+}
+"""The conditions of a filter `clock_ahead`."""
+
 # `{}` is where the parameter goes, such as `$1`. The driver sends values apart from the text.
 _CONDITIONS: Final = {
     "token_name": "token_name = {}",
@@ -29,6 +38,8 @@ _CONDITIONS: Final = {
     "client_ip": "client_ip <<= {}::cidr",
     "since": "created_at >= {}::timestamptz",
     "until": "created_at < {}::timestamptz",
+    "arrived_since": "arrived_at >= {}::timestamptz",
+    "arrived_until": "arrived_at < {}::timestamptz",
 }
 
 
@@ -54,6 +65,7 @@ def conditions_of(wanted: RecordFilter, arguments: Arguments) -> list[str]:
         ),
         *_status_conditions(wanted.status, arguments),
         *UNKNOWN_TOKEN_CONDITIONS[wanted.unknown_tokens],
+        *CLOCK_AHEAD_CONDITIONS[wanted.clock_ahead],
     ]
 
 

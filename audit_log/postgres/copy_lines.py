@@ -10,7 +10,10 @@ import msgspec
 from audit_log.errors import RecordRefusedError
 from audit_log.record import AuditRecord
 
-COLUMNS: Final = tuple(name for name in AuditRecord.__struct_fields__ if name != "token_hash")
+COLUMNS: Final = tuple(
+    name for name in AuditRecord.__struct_fields__ if name not in {"token_hash", "arrived_at"}
+)
+"""All that the writer knows of a record: PostgreSQL itself adds when it arrived."""
 # In CSV with ESCAPE '\' an escaped quote or backslash stands for itself. JSON's other escapes,
 # such as \n or \u0000, have no meaning there.
 _OTHER_ESCAPE: Final = re.compile(rb'\\[^"]')

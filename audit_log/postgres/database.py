@@ -15,12 +15,13 @@ not pass such a pooler, so they only ever shorten a wait: each user of them also
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
 
+from audit_log.clock import Sample
 from audit_log.errors import StoreError
 from audit_log.postgres.connections import CONNECT_SECONDS, FAREWELL_SECONDS, Connections
 from audit_log.postgres.driver_errors import translated
@@ -28,6 +29,8 @@ from audit_log.postgres.transaction import Row, Transaction, begun
 from audit_log.process.url_parameters import for_driver
 
 STATEMENT_SECONDS: Final = 30.0
+# Without a schema: the first of that name in the search_path.
+_CLOCK: Final = "SELECT clock_timestamp()::timestamptz AS told"
 
 
 class Database:
@@ -59,6 +62,14 @@ class Database:
         """Run *sql*; without arguments it may be several statements."""
         async with self.transaction() as transaction:
             await transaction.execute(sql, *arguments)
+
+    async def look_at_clock(self, elapsed: Callable[[], float]) -> Sample:
+        """Return what the server's clock says, between two values of *elapsed*."""
+        async with self.transaction() as transaction:
+            # Not before: to wait for a connection is no part of the round trip.
+            asked_at = elapsed()
+            [row] = await transaction.fetch(_CLOCK)
+            return Sample(row["told"], asked_at, elapsed())
 
     @asynccontextmanager
     async def transaction(

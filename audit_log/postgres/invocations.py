@@ -5,19 +5,28 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audit_log.postgres.conditions import UNKNOWN_TOKEN_CONDITIONS, Arguments
+from audit_log.postgres.conditions import (
+    CLOCK_AHEAD_CONDITIONS,
+    UNKNOWN_TOKEN_CONDITIONS,
+    Arguments,
+)
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import Place, in_words_of, plain_uuid
 from audit_log.postgres.transaction import Row
 from audit_log.record import Invocation, Origin, ToolOutcome
 
 _COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code,
-    error_code, api_calls, origin, host(client_ip) AS client_ip, request_id, instance"""
+    error_code, api_calls, origin, host(client_ip) AS client_ip, request_id, instance,
+    arrived_at"""
 _SEARCH: Final = """
 SELECT {columns} FROM mcp_tool_invocation
 WHERE {conditions}
 ORDER BY created_at DESC, id DESC
 LIMIT {limit}
+"""
+_COUNT: Final = """
+SELECT count(*) AS invocations
+FROM (SELECT FROM mcp_tool_invocation WHERE {conditions} LIMIT {limit}) AS counted
 """
 
 
@@ -33,12 +42,35 @@ class InvocationQuery:
     outcome: ToolOutcome | None = None
     since: datetime | None = None
     until: datetime | None = None
+    arrived_since: datetime | None = None
+    arrived_until: datetime | None = None
+    clock_ahead: bool | None = None
     before: Place | None = None
 
 
 async def search_invocations(database: Database, query: InvocationQuery) -> list[Invocation]:
     """Return the newest tool calls that match *query*, newest first."""
     arguments = Arguments()
+    sql = _SEARCH.format(
+        columns=_COLUMNS,
+        conditions=" AND ".join(_conditions(query, arguments)) or "true",
+        limit=arguments.add(query.limit),
+    )
+    return [_invocation(row) for row in await database.fetch(sql, *arguments)]
+
+
+async def count_invocations(database: Database, query: InvocationQuery) -> int:
+    """Return how many tool calls match *query*; no more than its limit are counted."""
+    arguments = Arguments()
+    sql = _COUNT.format(
+        conditions=" AND ".join(_conditions(query, arguments)) or "true",
+        limit=arguments.add(query.limit),
+    )
+    row = await database.fetch_row(sql, *arguments)
+    return 0 if row is None else int(row["invocations"])
+
+
+def _conditions(query: InvocationQuery, arguments: Arguments) -> list[str]:
     wanted = {
         "tool = {}": query.tool,
         "token_name = {}": query.token_name,
@@ -46,6 +78,8 @@ async def search_invocations(database: Database, query: InvocationQuery) -> list
         "outcome = {}": query.outcome,
         "created_at >= {}::timestamptz": query.since,
         "created_at < {}::timestamptz": query.until,
+        "arrived_at >= {}::timestamptz": query.arrived_since,
+        "arrived_at < {}::timestamptz": query.arrived_until,
     }
     conditions = [
         condition.format(arguments.add(value))
@@ -53,15 +87,11 @@ async def search_invocations(database: Database, query: InvocationQuery) -> list
         if value is not None
     ]
     conditions += UNKNOWN_TOKEN_CONDITIONS[query.unknown_tokens]
+    conditions += CLOCK_AHEAD_CONDITIONS[query.clock_ahead]
     if query.before is not None:
         created_at, id_ = map(arguments.add, query.before)
         conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")
-    sql = _SEARCH.format(
-        columns=_COLUMNS,
-        conditions=" AND ".join(conditions) or "true",
-        limit=arguments.add(query.limit),
-    )
-    return [_invocation(row) for row in await database.fetch(sql, *arguments)]
+    return conditions
 
 
 async def find_invocation(database: Database, invocation_id: UUID) -> Invocation | None:
@@ -87,4 +117,5 @@ def _invocation(row: Row) -> Invocation:
         error_code=row["error_code"],
         client_ip=row["client_ip"],
         request_id=row["request_id"],
+        arrived_at=row["arrived_at"],
     )

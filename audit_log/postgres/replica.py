@@ -8,11 +8,26 @@ from audit_log.postgres.database import Database
 
 _SETTLE_SECONDS: Final = 0.5
 _PRIMARY: Final = "SELECT pg_current_wal_lsn()::text AS lsn"
-# A promoted replica is not in recovery and has everything. The time is null if nothing was
-# replayed yet.
+# A promoted replica is not in recovery and has everything; a logical subscriber has what its
+# subscriptions have told the primary. The time is null if nothing was replayed yet, and while a
+# subscription does not run.
 _REPLICA: Final = """
-SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_all,
-    extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 AS seconds
+WITH subscription AS (
+    SELECT bool_and(coalesce(latest_end_lsn >= $1::text::pg_lsn, false)) AS has_all,
+        CASE WHEN bool_and(latest_end_time IS NOT NULL) THEN min(latest_end_time) END AS up_to
+    FROM pg_stat_subscription
+    WHERE relid IS NULL AND subid IN (
+        SELECT srsubid FROM pg_subscription_rel
+        WHERE srrelid = 'mcp_audit_log'::regclass OR srrelid IN (
+            SELECT inhrelid FROM pg_inherits WHERE inhparent = 'mcp_audit_log'::regclass))
+), replayed AS (
+    SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_all,
+        pg_last_xact_replay_timestamp() AS up_to
+    WHERE pg_is_in_recovery()
+    UNION ALL
+    SELECT coalesce(has_all, true), up_to FROM subscription WHERE NOT pg_is_in_recovery()
+)
+SELECT has_all, extract(epoch FROM clock_timestamp() - up_to)::float8 AS seconds FROM replayed
 """
 _OPEN: Final = """
 SELECT CASE WHEN pg_is_in_recovery() AND pg_snapshot_xmin(snapshot) < pg_snapshot_xmax(snapshot)

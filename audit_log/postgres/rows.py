@@ -13,7 +13,7 @@ from audit_log.record import Attribution, AuditRecord, Outcome
 
 RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, created_at,
     outcome, duration_ms, host(client_ip) AS client_ip, user_agent, tool, invocation_id,
-    attribution, request_id, instance"""
+    attribution, request_id, instance, arrived_at"""
 
 
 EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
@@ -80,4 +80,5 @@ def _record(row: Row) -> AuditRecord:
         attribution=row["attribution"] and in_words_of(Attribution, row["attribution"]),
         request_id=row["request_id"],
         instance=row["instance"],
+        arrived_at=row["arrived_at"],
     )

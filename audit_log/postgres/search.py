@@ -1,6 +1,6 @@
 """Searches for records: many by a query, one by its id."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -21,6 +21,10 @@ SELECT {columns} FROM mcp_audit_log
 WHERE {conditions}
 ORDER BY created_at DESC, id DESC
 LIMIT {limit}
+"""
+_COUNT: Final = """
+SELECT count(*) AS records
+FROM (SELECT FROM mcp_audit_log WHERE {conditions} LIMIT {limit}) AS counted
 """
 _FIND: Final = """
 SELECT {columns} FROM mcp_audit_log
@@ -64,6 +68,20 @@ def search_statement(query: RecordQuery) -> tuple[str, Arguments]:
         limit=arguments.add(query.limit),
     )
     return sql, arguments
+
+
+async def count_from(
+    database: Database, wanted: RecordFilter, moment: datetime, limit: int
+) -> int:
+    """Return how many records match *wanted* from *moment* on, instead of its own `since`.
+
+    No more than *limit* are counted.
+    """
+    arguments = Arguments()
+    conditions = conditions_of(replace(wanted, since=moment), arguments)
+    sql = _COUNT.format(conditions=" AND ".join(conditions), limit=arguments.add(limit))
+    row = await database.fetch_row(sql, *arguments)
+    return 0 if row is None else int(row["records"])
 
 
 async def find(database: Database, record_id: UUID) -> AuditRecord | None:

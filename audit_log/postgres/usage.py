@@ -23,7 +23,8 @@ GROUP BY 1, 2
 """
 # Tokens with an id are found by a skip scan of the index, however long ago they were used. Calls
 # without an id (the Hub) are looked for in the last days. Unknown tokens are one row: a client can
-# invent any number of them, and they must displace no other.
+# invent any number of them, and they must displace no other. A call that is dated in the future
+# was made by the time it arrived; where that is null, least() leaves its own.
 _TOKENS: Final = """
 WITH RECURSIVE token AS (
     (SELECT token_id FROM mcp_audit_log WHERE token_id IS NOT NULL ORDER BY token_id LIMIT 1)
@@ -33,7 +34,7 @@ WITH RECURSIVE token AS (
     FROM token WHERE token.token_id IS NOT NULL
 ), recent AS MATERIALIZED (
     SELECT token_id, CASE WHEN token_id IS NULL THEN token_name END AS token_name,
-        count(*) AS calls, max(created_at) AS last_used,
+        count(*) AS calls, max(least(created_at, arrived_at)) AS last_used,
         count(*) FILTER (WHERE outcome = 'refused' OR status_code IN (401, 403)) AS refused
     FROM mcp_audit_log
     WHERE created_at >= now() - make_interval(days => $1)
@@ -44,8 +45,13 @@ SELECT newest.token_name, token.token_id, newest.created_at AS last_used,
     NULL::bigint AS unknown_tokens
 FROM token
 CROSS JOIN LATERAL (
-    SELECT token_name, created_at FROM mcp_audit_log WHERE token_id = token.token_id
-    ORDER BY created_at DESC, id DESC LIMIT 1
+    (SELECT token_name, created_at FROM mcp_audit_log
+     WHERE token_id = token.token_id AND created_at < now() + interval '5 minutes'
+     ORDER BY created_at DESC, id DESC LIMIT 1)
+    UNION ALL
+    (SELECT token_name, least(created_at, arrived_at) FROM mcp_audit_log
+     WHERE token_id = token.token_id ORDER BY created_at DESC, id DESC LIMIT 1)
+    LIMIT 1
 ) AS newest
 LEFT JOIN recent ON recent.token_id = token.token_id
 UNION ALL

@@ -25,6 +25,10 @@ SELECT 'membership in publication ' || pubname
 FROM pg_publication_rel JOIN pg_publication ON pg_publication.oid = prpubid
 WHERE prrelid = 'mcp_audit_log'::regclass
 UNION ALL
+SELECT 'membership in subscription ' || subname
+FROM pg_subscription_rel JOIN pg_subscription ON pg_subscription.oid = srsubid
+WHERE srrelid = 'mcp_audit_log'::regclass
+UNION ALL
 SELECT 'grants on column ' || attname FROM pg_attribute
 WHERE attrelid = 'mcp_audit_log'::regclass AND attacl IS NOT NULL
 UNION ALL

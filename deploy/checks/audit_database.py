@@ -5,7 +5,7 @@ Only SELECTs run here. The catalogue says what a role may do without it being tr
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -15,6 +15,7 @@ from audit_log.postgres.copy_lines import COLUMNS
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import is_current
+from audit_log.schema.subscription import Subscription
 from audit_log.tokens import hash_token
 from deploy.checks.check import Check, CheckFailedError, Group
 from deploy.checks.neighbours import resolve
@@ -106,6 +107,23 @@ class DatabaseUnderCheck:
             return "the role has those it needs"
 
         return self._check("rights", look)
+
+    def arrivals(self, primary: Self) -> Check:
+        """Return the check that exports and streams from here would be complete.
+
+        The publication of a logical subscriber is looked for in *primary*.
+        """
+
+        async def look(database: Database) -> str:
+            async with open_database(
+                primary.url.get_secret_value(), connections=1, application=_APPLICATION
+            ) as publisher:
+                found = (await Subscription(database, publisher).findings()).all
+            if found:
+                raise CheckFailedError("; ".join(found))
+            return "exports and live streams have all records"
+
+        return self._check("arrivals", look)
 
     def tokens(self, setting: str, query: str) -> Check:
         """Return the check that *query*, which *setting* gives, can be asked for a token."""

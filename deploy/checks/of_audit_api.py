@@ -35,15 +35,22 @@ def groups() -> list[Group]:
 
 def _databases(shared: AuditLogSettings, settings: AuditApiSettings) -> list[Group]:
     primary = DatabaseUnderCheck("AUDIT_LOG_DATABASE_URL", shared.database_url)
-    found: list[Group] = [[primary.reach(), primary.schema(), primary.rights(_RIGHTS)]]
+    found: list[Group] = [_reading(primary, primary)]
     if settings.database_url is not None:
         replica = DatabaseUnderCheck("AUDIT_API_DATABASE_URL", settings.database_url)
-        found.append(
-            [replica.reach(may_be_replica=True), replica.schema(), replica.rights(_RIGHTS)]
-        )
+        found.append(_reading(replica, primary))
     tokens = primary
     if settings.token_database_url is not None:
         tokens = DatabaseUnderCheck("AUDIT_API_TOKEN_DATABASE_URL", settings.token_database_url)
         found.append([tokens.reach(may_be_replica=True)])
     found[-1] = [*found[-1], tokens.tokens("AUDIT_API_TOKEN_QUERY", settings.token_query)]
     return found
+
+
+def _reading(database: DatabaseUnderCheck, primary: DatabaseUnderCheck) -> Group:
+    return [
+        database.reach(may_be_replica=database is not primary),
+        database.schema(),
+        database.rights(_RIGHTS),
+        database.arrivals(primary),
+    ]

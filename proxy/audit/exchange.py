@@ -24,6 +24,9 @@ STATUS_UNKNOWN: Final = 0
 STATUS_CLIENT_CLOSED: Final = 499
 NOT_BEGUN: Final = -3
 """Stands for the slot of a call that was recorded without `Recorder.begin`."""
+# Until Python 3.12 a member of an enum is looked up by a Python function.
+_REFUSED: Final = Outcome.REFUSED
+_KNOWN: Final = Standing.KNOWN
 _INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
 
 
@@ -63,6 +66,8 @@ class Exchange(Protocol):
     Raises RefusedError, after recording it."""
     added_fields: Sequence[tuple[bytes, bytes]] = ()
     """What is added to the request on its way upstream."""
+    reads_request: bool = False
+    """Whether `request_content` is to be told of the request's body."""
 
     def begin(self) -> None:
         """Learn that the request is about to be forwarded."""
@@ -98,45 +103,60 @@ class UnauditedExchange(Exchange):
             self._tally.unaudited[outcome] += 1
 
 
+class MadeCall(msgspec.Struct, frozen=True, gc=False):
+    """What all records of a call say when it is made with one token, and whose share they take."""
+
+    rest: bytes
+    """The end of the JSON of each record: see `RecordText`."""
+    share: Share
+
+
 class AuditedCall:
     """An API call of one of our tokens, as its head alone tells of it."""
 
+    __slots__ = ("_client_ip", "_instance", "_made", "_now", "_token", "head", "token_hash")
+
     def __init__(
-        self, head: RequestHead, token_hash: str | Credentials, client_ip: str, instance: str
+        self,
+        head: RequestHead,
+        token_hash: str | Credentials,
+        client_ip: str,
+        instance: str,
+        now: Callable[[], datetime],
     ) -> None:
-        """Be made with the token of *token_hash*, or with ambiguous credentials."""
+        """Be made with the token of *token_hash*, or with ambiguous credentials.
+
+        *now* is the time by which tokens expire.
+        """
         self.head = head
         self.token_hash = token_hash
         self._client_ip = client_ip
         self._instance = instance
+        self._now = now
         self._token: Token | Missing | None = MISSING
-        self._rest: bytes | None = None
-        self._share = share_of(token_hash, MISSING)
+        self._made: MadeCall | None = None
 
-    def share(self, token: Token | Missing | None) -> Share:
-        """Return the share of the caller when the call is made with *token*."""
-        if token is not self._token:
-            self.rest_of_record(token)
-        return self._share
-
-    def rest_of_record(self, token: Token | Missing | None) -> bytes:
-        """Return what all records of this call say when it is made with *token*."""
-        if self._rest is None or token is not self._token:
-            caller = Caller.of(self.token_hash, token)
+    def made_with(self, token: Token | Missing | None) -> MadeCall:
+        """Return what follows from the call being made with *token*."""
+        if self._made is None or token is not self._token:
             self._token = token
-            self._share = share_of(self.token_hash, token)
-            self._rest = Facts(
-                method=self.head.method.decode("latin-1"),
-                path=recorded_path(self.head.target),
-                instance=self._instance,
-                token_id=caller.token_id,
-                token_name=caller.token_name,
-                token_hash=caller.token_hash,
-                client_ip=self._client_ip,
-                user_agent=self.head.user_agent,
-                request_id=self.head.request_id,
-            ).rest
-        return self._rest
+            share = share_of(self.token_hash, token, self._now())
+            self._made = MadeCall(self._facts(token).rest, share)
+        return self._made
+
+    def _facts(self, token: Token | Missing | None) -> Facts:
+        head, caller = self.head, Caller.of(self.token_hash, token)
+        return Facts(
+            method=head.method.decode("latin-1"),
+            path=recorded_path(head.target),
+            instance=self._instance,
+            token_id=caller.token_id,
+            token_name=caller.token_name,
+            token_hash=caller.token_hash,
+            client_ip=self._client_ip,
+            user_agent=head.user_agent,
+            request_id=head.request_id,
+        )
 
 
 class AuditedExchange(Exchange):
@@ -148,13 +168,12 @@ class AuditedExchange(Exchange):
         """Record *call*, which has just arrived, to *recorder*, and tell *watches* of its end."""
         self.token: Token | Missing | None = MISSING
         """With which it is made, once that is known."""
-        self.created_at = datetime.now(UTC)
         self._started = time.perf_counter()
         self._recorder = recorder
         self._tally = tally
         self._call = call
         self._watches = watches
-        self._opening = opening(self.created_at)
+        self._opening = opening(datetime.now(UTC))
         self._slot = NOT_BEGUN
         self._has_ended = False
 
@@ -164,8 +183,9 @@ class AuditedExchange(Exchange):
 
     def begin(self) -> None:
         """Note the call, so that it is recorded as interrupted if we are killed from now on."""
-        share = self._call.share(self.token)
-        self._slot = self._recorder.begin(self._record(_INTERRUPTED), share)
+        made = self._call.made_with(self.token)
+        text = RecordText(self._opening, _INTERRUPTED, made.rest)
+        self._slot = self._recorder.begin(text, made.share)
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the call, once."""
@@ -174,9 +194,10 @@ class AuditedExchange(Exchange):
         self._has_ended = True
         self._tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
-        text = self._record(ending(outcome, status, duration_ms))
-        share = self._call.share(self.token)
-        if outcome is Outcome.REFUSED and share.standing is Standing.UNRESOLVED:
+        made = self._call.made_with(self.token)
+        text = RecordText(self._opening, ending(outcome, status, duration_ms), made.rest)
+        share = made.share
+        if outcome is _REFUSED and share.standing is Standing.UNRESOLVED:
             # A flood of tokens that are not looked up must not fill the journal.
             share = Share(share.caller, Standing.UNKNOWN)
         self._recorder.end(self._slot, text, share)
@@ -185,15 +206,12 @@ class AuditedExchange(Exchange):
             for watch in self._watches:
                 watch(self._call.head, record)
 
-    def _record(self, ending: bytes) -> RecordText:
-        return RecordText(self._opening, ending, self._call.rest_of_record(self.token))
 
-
-def share_of(token_hash: str | Credentials, token: Token | Missing | None) -> Share:
-    """Return the share of a caller with *token*, as for `Caller.of`."""
+def share_of(token_hash: str | Credentials, token: Token | Missing | None, now: datetime) -> Share:
+    """Return the share of a caller with *token* at *now*, as for `Caller.of`."""
     if isinstance(token_hash, Credentials):
         return Share(token_hash.value, Standing.UNKNOWN)
     if token is MISSING:
         return Share(token_hash, Standing.UNRESOLVED)
-    is_known = token is not None and token.refusal(datetime.now(UTC)) is None
-    return Share(token_hash, Standing.KNOWN if is_known else Standing.UNKNOWN)
+    is_known = token is not None and token.refusal(now) is None
+    return Share(token_hash, _KNOWN if is_known else Standing.UNKNOWN)

@@ -1,11 +1,12 @@
 """Identification: the token of a request, as its hash. Pure; decides no permission."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from audit_log.record import unknown_token_name
 from audit_log.tokens import Token, hash_token
@@ -24,10 +25,13 @@ class Credentials(Enum):
     """A token of ours in any form but one clean bearer token: the API may read another one."""
 
 
+# Until Python 3.12 a member of an enum is looked up by a Python function.
+OTHER: Final = Credentials.OTHER
+
 _REMEMBERED: Final = 1_024
-"""Tokens whose hash is cached."""
+"""Values with our prefix of which is cached what they are."""
 _REMEMBERED_BYTES: Final = 256
-"""Longest token that is cached: ours are much shorter, and invented ones must not fill it."""
+"""Longest value that is cached: ours are much shorter, and invented ones must not fill it."""
 
 
 class TokenRecogniser:
@@ -42,28 +46,29 @@ class TokenRecogniser:
         self._begin = re.compile(
             rb"(?<!%b)%b|(?i:bearer)[^A-Za-z0-9]*%b" % (_TOKEN, escaped, escaped)
         )
-        self._hash = lru_cache(_REMEMBERED)(_hash_of)
+        self._read_before = lru_cache(_REMEMBERED)(self._read)
 
     def token_hash(self, fields: Fields) -> str | Credentials:
         """Return the SHA-256 of our bearer token, or what stands there instead."""
         values = fields.all(b"authorization")
-        # Most calls of others end here: a plain search is quicker than a pattern.
-        if self._prefix not in b",".join(values):
-            return Credentials.OTHER
-        if len(values) == 1 and (found := self._bearer.fullmatch(values[0])):
-            token = found[1]
-            return self._hash(token) if len(token) <= _REMEMBERED_BYTES else _hash_of(token)
-        if any(self._begin.search(value) for value in values):
-            return Credentials.AMBIGUOUS
-        return Credentials.OTHER
+        if len(values) == 1:
+            value = values[0]
+            # Most calls of others end here: a plain search is quicker than a pattern.
+            if self._prefix not in value:
+                return OTHER
+            return (
+                self._read_before(value) if len(value) <= _REMEMBERED_BYTES else self._read(value)
+            )
+        return Credentials.AMBIGUOUS if any(map(self._begin.search, values)) else OTHER
+
+    def _read(self, value: bytes) -> str | Credentials:
+        """Return what the only Authorization field says."""
+        if found := self._bearer.fullmatch(value):
+            return hash_token(found[1].decode())
+        return Credentials.AMBIGUOUS if self._begin.search(value) else OTHER
 
 
-def _hash_of(token: bytes) -> str:
-    return hash_token(token.decode())
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """The caller of an audited call, as far as it is known."""
 
     token_id: UUID | None = None

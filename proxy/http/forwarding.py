@@ -1,8 +1,14 @@
-"""The header policy: what is forwarded, what is dropped, what is added. Pure."""
+"""The header policy: what is forwarded, what is dropped, what is added. Pure.
 
+Most messages have no field that is dropped or changed, or only some that end here whatever they
+say. Their block goes on as the bytes that came, without those lines. All others are put together
+anew from the list of their fields, by the same policy.
+"""
+
+import re
 from typing import Final
 
-from proxy.http.fields import FieldList, Fields
+from proxy.http.fields import FieldList, Fields, any_name, field_lines
 from proxy.http.peers import Peer
 
 HOP_BY_HOP: Final = frozenset(
@@ -25,9 +31,40 @@ FORWARDED: Final = frozenset(
 )
 
 _NOTHING: Final = Fields(())
+_TRAILER: Final = frozenset({b"trailer"})
+_ENDS_HERE: Final = HOP_BY_HOP | FORWARDED | _TRAILER
+"""What is dropped of a request, or passed on in part."""
+_MEANT_FOR_UPSTREAM: Final = frozenset({b"upgrade", b"te"})
+"""What may be passed on in part."""
+_CONNECTION: Final = frozenset({b"connection"})
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+_ABOUT_THE_CONNECTION: Final = frozenset({b"", b"close", b"keep-alive"})
+"""Options of Connection that name no field, or one that is dropped anyway."""
+
+
+def _lines(names: frozenset[bytes]) -> re.Pattern[bytes]:
+    return re.compile(rb"\r\n(?:%b):[^\r]*" % any_name(names))
+
+
+_LINES_ENDING_HERE: Final = _lines(_ENDS_HERE)
+_HOP_BY_HOP_LINES: Final = _lines(HOP_BY_HOP)
 
 OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
 """Inside an h2c connection any number of calls could pass unseen, so it is never offered on."""
+
+
+def request_lines(fields: Fields, peer: Peer) -> bytes:
+    """Return the lines of `request_fields`."""
+    host = fields.first(b"host")
+    if host is None or not _loses_whole_lines(fields) or fields.has_any(_MEANT_FOR_UPSTREAM):
+        return field_lines(request_fields(fields, peer))
+    block = fields.block
+    if fields.has_any(_ENDS_HERE):
+        block = _LINES_ENDING_HERE.sub(b"", block)
+        if peer.is_trusted and fields.has_any(FORWARDED):
+            who = _who_the_client_is(fields, peer, host)
+            return b"%b\r\n%b" % (block[2:], field_lines(who))
+    return b"%b\r\n%b" % (block[2:], _seen_lines(peer, host))
 
 
 def request_fields(fields: Fields, peer: Peer) -> FieldList:
@@ -52,6 +89,21 @@ def hub_request_fields(fields: Fields, authority: bytes) -> FieldList:
         (name, authority if name.lower() == b"host" else value)
         for name, value in _end_to_end(fields)
     ]
+
+
+def hub_request_lines(fields: Fields, authority: bytes) -> bytes:
+    """Return the lines of `hub_request_fields`."""
+    return field_lines(hub_request_fields(fields, authority))
+
+
+def response_lines(fields: Fields) -> bytes:
+    """Return the lines of `response_fields`."""
+    if not _loses_whole_lines(fields):
+        return field_lines(response_fields(fields))
+    block = fields.block
+    if fields.has_any(HOP_BY_HOP):
+        block = _HOP_BY_HOP_LINES.sub(b"", block)
+    return b"%b\r\n" % block[2:] if block else b""
 
 
 def response_fields(fields: Fields) -> FieldList:
@@ -86,6 +138,8 @@ def upgrade_of(fields: Fields) -> bytes | None:
 
 def connection_options(fields: Fields) -> frozenset[bytes]:
     """Return the options of all Connection fields, in lower case."""
+    if not fields.has_any(_CONNECTION):
+        return _NO_OPTIONS
     return frozenset(
         option.strip().lower()
         for value in fields.all(b"connection")
@@ -97,6 +151,11 @@ def keeps_alive(fields: Fields, *, is_http_10: bool) -> bool:
     """Say whether the sender keeps its connection open (RFC 9112 section 9.3)."""
     options = fields.derived(connection_options)
     return b"close" not in options and (not is_http_10 or b"keep-alive" in options)
+
+
+def _loses_whole_lines(fields: Fields) -> bool:
+    """Say whether the block of *fields* can be forwarded, but for whole lines of known names."""
+    return fields.is_canonical and fields.derived(connection_options) <= _ABOUT_THE_CONNECTION
 
 
 def _end_to_end(fields: Fields, without: frozenset[bytes] = frozenset()) -> FieldList:
@@ -129,6 +188,15 @@ def _still_meant(name: bytes, value: bytes, lowered: bytes, upgrade: bytes | Non
         # Trailers of the response are passed on; gRPC servers require this field.
         return [(name, b"trailers")]
     return []
+
+
+def _seen_lines(peer: Peer, host: bytes) -> bytes:
+    """Return the lines of `_who_the_client_is` when no trusted proxy said anything."""
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
+        peer.address.encode(),
+        peer.scheme.encode(),
+        host,
+    )
 
 
 def _who_the_client_is(said: Fields, peer: Peer, host: bytes) -> FieldList:

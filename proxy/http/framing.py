@@ -14,6 +14,8 @@ MAX_CHUNK_LINE_BYTES: Final = 4_096
 MAX_TRAILER_BYTES: Final = 65_536
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 _PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
+FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""The fields that say where a body ends."""
 CONTENT_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 Payload = Callable[[bytes], object]
@@ -45,6 +47,9 @@ class EmptyBody:
     def take(self, _data: bytes, _payload: Payload | None = None) -> int:
         """Return 0: nothing belongs to it."""
         return 0
+
+
+NO_BODY: Final = EmptyBody()
 
 
 class SizedBody:
@@ -165,16 +170,24 @@ def _whole_chunks(data: bytes, payload: Payload | None) -> int:
     return at
 
 
-def chunk_start(content: bytes) -> bytes:
-    """Return what goes before *content* as one chunk (RFC 9112 section 7.1); CHUNK_END follows.
+def chunks(contents: list[bytes], *, is_end: bool) -> list[bytes]:
+    """Return the pieces of *contents* as chunks (RFC 9112 section 7.1); at the end, the last one.
 
-    Apart from the content, so that a large one is not copied.
+    The contents are pieces of their own, so that a large one is not copied.
     """
-    return b"%x\r\n" % len(content)
+    pieces = [
+        piece for content in contents for piece in (b"%x\r\n" % len(content), content, _CHUNK_END)
+    ]
+    return [*pieces, _LAST_CHUNK] if is_end else pieces
 
 
-CHUNK_END: Final = b"\r\n"
-LAST_CHUNK: Final = b"0\r\n\r\n"
+def joined(contents: list[bytes]) -> bytes:
+    """Return *contents* as one; a single one is not copied."""
+    return contents[0] if len(contents) == 1 else b"".join(contents)
+
+
+_CHUNK_END: Final = b"\r\n"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def response_body(request_method: bytes, status: int, fields: Fields, *, is_http_10: bool) -> Body:
@@ -183,7 +196,7 @@ def response_body(request_method: bytes, status: int, fields: Fields, *, is_http
     if is_chunked and is_http_10:
         raise FramingError("a response of HTTP/1.0 cannot be chunked")
     if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
-        return EmptyBody()
+        return NO_BODY
     if is_chunked:
         return ChunkedBody()
     return BodyUntilClose() if length is None else SizedBody(length)

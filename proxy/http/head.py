@@ -26,7 +26,8 @@ class HeadReader(Generic[Parsed]):
         """Turn each complete head into what *parse* makes of it.
 
         *check* is told what was received and where the head in it ends, None while it goes on.
-        It raises when no head can begin like that, or when the head is too long.
+        It raises when no head can begin like that, or when the head is too long. It is not asked
+        about a short head that is complete: *parse* judges that.
         """
         self._parse = parse
         self._check = check
@@ -46,7 +47,8 @@ class HeadReader(Generic[Parsed]):
         searched = max(0, self._searched - _LONGEST_END_BYTES + 1)
         found = _END_OF_HEAD.search(received, searched)
         end = found.end() if found else None
-        self._check(received, end)
+        if end is None or end > MAX_REMEMBERED_BYTES:
+            self._check(received, end)
         if end is None:
             self._searched = len(received)
             return None

@@ -14,13 +14,13 @@ import msgspec
 from audit_log.record import MAX_USER_AGENT_CHARACTERS
 from proxy.http.errors import RefusedError
 from proxy.http.fields import (
-    FIELD_NAME,
+    TOKEN_BYTE,
     FieldParser,
     Fields,
     MalformedFieldsError,
 )
 from proxy.http.forwarding import keeps_alive
-from proxy.http.framing import CONTENT_LENGTH, Body, ChunkedBody, EmptyBody, SizedBody
+from proxy.http.framing import CONTENT_LENGTH, FRAMING, NO_BODY, Body, ChunkedBody, SizedBody
 from proxy.http.target import printable
 
 MAX_TARGET_BYTES: Final = 32_768
@@ -31,8 +31,10 @@ MAX_REQUEST_ID_CHARACTERS: Final = 256
 
 MAX_METHOD_BYTES: Final = 64
 
-_LINE: Final = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % FIELD_NAME)
-_TARGET: Final = re.compile(rb"/|\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
+_LINE: Final = re.compile(
+    rb"(%b{1,%d}) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % (TOKEN_BYTE, MAX_METHOD_BYTES)
+)
+_TARGET: Final = re.compile(rb"\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 
 
@@ -66,7 +68,12 @@ class RequestHead(msgspec.Struct, frozen=True):
     method: bytes
     target: bytes
     fields: Fields
-    is_http_10: bool = False
+    is_http_10: bool
+    keeps_alive: bool
+    """The client may send another request on its connection."""
+    body_is_chunked: bool
+    length: int | None
+    """What Content-Length says; None without one."""
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
@@ -77,31 +84,20 @@ class RequestHead(msgspec.Struct, frozen=True):
         return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, self.target, lines)
 
     @property
-    def keeps_alive(self) -> bool:
-        """Say whether the client may send another request on its connection."""
-        return keeps_alive(self.fields, is_http_10=self.is_http_10)
-
-    @property
     def goes_on_after_refusal(self) -> bool:
         """Say whether another request may follow our own response: its body is not awaited."""
         return self.keeps_alive and not self.has_body
 
     @property
-    def body_is_chunked(self) -> bool:
-        """Say whether the body comes in chunks."""
-        return self.field(b"transfer-encoding") is not None
-
-    @property
     def has_body(self) -> bool:
         """Say whether a body follows."""
-        return not self.body().is_complete
+        return self.body_is_chunked or bool(self.length)
 
     def body(self) -> Body:
         """Return how the body is framed (RFC 9112 section 6.3)."""
         if self.body_is_chunked:
             return ChunkedBody()
-        length = self.field(b"content-length")
-        return EmptyBody() if length is None else SizedBody(int(length))
+        return NO_BODY if self.length is None else SizedBody(self.length)
 
     @property
     def user_agent(self) -> str | None:
@@ -144,28 +140,29 @@ def check_head(received: bytes, end: int | None) -> None:
 
 def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
     """Return the head that *head*, which ends with an empty line, says. Raises RefusedError."""
-    line, _, rest = head.partition(b"\r\n")
-    found = _LINE.fullmatch(line)
-    if not found or not rest.endswith(b"\r\n"):
+    found = _LINE.match(head)
+    if not found or not head.startswith(b"\r\n", found.end()):
         raise _not_http()
+    if not head.endswith(b"\r\n\r\n"):
+        raise RefusedError("malformed request: a line does not end in CRLF")
     method, target, major, minor = found.groups()
     if major != b"1":
         raise VersionNotSupportedError("only HTTP/1.0 and HTTP/1.1 are spoken here")
     _check_target(method, target)
     try:
-        fields = (parser or FieldParser()).parse(rest[:-2])
+        fields = (parser or FieldParser()).parse(head[found.end() : -4])
     except MalformedFieldsError as error:
         raise RefusedError(f"malformed request: {error}") from error
-    fields.derived(_check_fields)
+    is_chunked, length = fields.derived(_announced)
     if len(head) > MAX_FIELD_BYTES and any(len(n) + len(v) > MAX_FIELD_BYTES for n, v in fields):
         raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
-    parsed = RequestHead(method, target, fields, minor == b"0")
-    if parsed.is_http_10:
-        if parsed.body_is_chunked:
-            raise RefusedError("malformed request: HTTP/1.0 knows no chunks")
-    elif fields.first(b"host") is None:
+    is_http_10 = minor == b"0"
+    if is_http_10 and is_chunked:
+        raise RefusedError("malformed request: HTTP/1.0 knows no chunks")
+    if not is_http_10 and fields.first(b"host") is None:
         raise RefusedError("malformed request: there must be one Host field")
-    return parsed
+    goes_on = keeps_alive(fields, is_http_10=is_http_10)
+    return RequestHead(method, target, fields, is_http_10, goes_on, is_chunked, length)
 
 
 def _check_target(method: bytes, target: bytes) -> None:
@@ -173,20 +170,27 @@ def _check_target(method: bytes, target: bytes) -> None:
         raise UnsupportedRequestError("CONNECT is for forward proxies; this is a reverse proxy")
     if len(target) > MAX_TARGET_BYTES:
         raise TargetTooLongError(f"the path is longer than {MAX_TARGET_BYTES} bytes")
-    if not _TARGET.match(target) or (target == b"*" and method != b"OPTIONS"):
+    is_path = target.startswith(b"/")
+    if not is_path and (not _TARGET.match(target) or (target == b"*" and method != b"OPTIONS")):
         raise RefusedError("malformed request: the target is no path")
     # RFC 9112 section 3.2: no form of a target has a fragment. Servers cut it off, or do not.
     if b"#" in target:
         raise RefusedError("malformed request: the target contains `#`; send it as `%23`")
 
 
-def _check_fields(fields: Fields) -> None:
-    """Raise RefusedError if *fields* could not be passed on without misunderstanding."""
+def _announced(fields: Fields) -> tuple[bool, int | None]:
+    """Return whether the body is chunked, and its Content-Length.
+
+    Raises RefusedError if *fields* could not be passed on without misunderstanding.
+    """
     if len(fields) > MAX_FIELDS:
         raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
-    hosts, lengths = fields.all(b"host"), fields.all(b"content-length")
+    hosts = fields.all(b"host")
     if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
         raise RefusedError("malformed request: Host is not one host")
+    if not fields.has_any(FRAMING):
+        return False, None
+    lengths = fields.all(b"content-length")
     if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         raise RefusedError("malformed request: Content-Length is not one number")
     codings = fields.all(b"transfer-encoding")
@@ -195,6 +199,7 @@ def _check_fields(fields: Fields) -> None:
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
         # RFC 9112 section 6.1: a server responds with 501 to a coding that it does not understand.
         raise UnsupportedRequestError("the only transfer coding understood here is `chunked`")
+    return bool(codings), int(lengths[0]) if lengths else None
 
 
 def _not_http() -> RefusedError:

@@ -3,11 +3,9 @@
 import re
 from typing import Final
 
-import msgspec
-
 from proxy.http.errors import UpstreamBrokeOffError
 from proxy.http.fields import FieldParser, Fields, MalformedFieldsError
-from proxy.http.forwarding import keeps_alive
+from proxy.http.forwarding import keeps_alive, response_lines
 
 SWITCHING_PROTOCOLS: Final = 101
 MAX_HEAD_BYTES: Final = 131_072
@@ -15,32 +13,52 @@ _FIRST_FINAL: Final = 200
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 
-class ResponseHead(msgspec.Struct, frozen=True):
+class ResponseHead:
     """Status line and fields, as they were on the wire."""
 
-    status: int
-    reason: bytes
-    fields: Fields
-    is_http_10: bool = False
+    __slots__ = (
+        "_wire",
+        "fields",
+        "is_event_stream",
+        "is_http_10",
+        "keeps_alive",
+        "reason",
+        "status",
+    )
+
+    def __init__(
+        self, status: int, reason: bytes, fields: Fields, *, is_http_10: bool = False
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.is_http_10 = is_http_10
+        self.keeps_alive = keeps_alive(fields, is_http_10=is_http_10)
+        """Whether the upstream takes another request on this connection."""
+        self.is_event_stream = fields.derived(_is_event_stream)
+        """Whether the response is a stream of server-sent events."""
+        self._wire: bytes | None = None
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
         return self.fields.first(name)
 
     @property
-    def is_event_stream(self) -> bool:
-        """Say whether the response is a stream of server-sent events."""
-        return self.fields.derived(_is_event_stream)
+    def status_line(self) -> bytes:
+        """The first line, as a client of HTTP/1.1 is sent it."""
+        return b"HTTP/1.1 %d %b\r\n" % (self.status, self.reason)
+
+    @property
+    def wire(self) -> bytes:
+        """The head, as a client of HTTP/1.1 is sent it that keeps its connection."""
+        if self._wire is None:
+            self._wire = b"%b%b\r\n" % (self.status_line, self.fields.derived(response_lines))
+        return self._wire
 
     @property
     def is_interim(self) -> bool:
         """Say whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""
         return self.status < _FIRST_FINAL and self.status != SWITCHING_PROTOCOLS
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Say whether the upstream takes another request on this connection."""
-        return keeps_alive(self.fields, is_http_10=self.is_http_10)
 
 
 def _is_event_stream(fields: Fields) -> bool:
@@ -58,12 +76,13 @@ def parsed_response_head(head: bytes, parser: FieldParser) -> ResponseHead:
 
     Raises UpstreamBrokeOffError.
     """
-    line, _, rest = head.partition(b"\r\n")
-    found = _STATUS_LINE.fullmatch(line)
-    if not found or not rest.endswith(b"\r\n"):
+    found = _STATUS_LINE.match(head)
+    if not found or not head.startswith(b"\r\n", found.end()):
         raise UpstreamBrokeOffError("the response does not begin as one of HTTP/1.1 does")
+    if not head.endswith(b"\r\n\r\n"):
+        raise UpstreamBrokeOffError("the response is malformed: a line does not end in CRLF")
     try:
-        fields = parser.parse(rest[:-2])
+        fields = parser.parse(head[found.end() : -4])
     except MalformedFieldsError as error:
         raise UpstreamBrokeOffError(f"the response is malformed: {error}") from error
-    return ResponseHead(int(found[2]), found[3] or b"", fields, found[1] == b"0")
+    return ResponseHead(int(found[2]), found[3] or b"", fields, is_http_10=found[1] == b"0")

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from proxy.audit.tally import Tally
 from proxy.hub.shapes import unwrapped
+from proxy.mcp.budget import TUNNELLED, Budget
 from proxy.mcp.json_stream import JsonStream, Path, Trouble, Values
 
 
@@ -28,15 +29,20 @@ class TunnelMessages:
 
     def __init__(self, wanted: frozenset[Path], direction: Direction, tally: Tally) -> None:
         """Hand what is at the paths *wanted* to *direction*; count the rest in *tally*."""
-        self._stream = JsonStream(wanted, self._found)
+        self._budget = Budget(TUNNELLED)
+        self._stream = JsonStream(wanted, self._found, self._budget)
         self._direction = direction
         self._oddities = tally.oddities
-        self.feed = self._stream.feed
+
+    def feed(self, data: bytes) -> None:
+        """Read a piece of a message."""
+        self._budget.grant(len(data))
+        self._stream.feed(data)
 
     def reset(self) -> None:
         """Judge the message that has ended, and begin the next one."""
         trouble = self._stream.trouble
-        self._stream.reset()
+        self._begin()
         if trouble is not None:
             self._oddities["hub_message_unreadable"] += 1
         if trouble is Trouble.TOO_COSTLY:
@@ -44,7 +50,7 @@ class TunnelMessages:
 
     def unread(self) -> None:
         """Count a message whose frames could not be read."""
-        self._stream.reset()
+        self._begin()
         self._oddities["hub_message_unreadable"] += 1
         self._direction.missed()
 
@@ -56,6 +62,10 @@ class TunnelMessages:
     def closed(self) -> None:
         """Pass on that no message follows."""
         self._direction.closed()
+
+    def _begin(self) -> None:
+        self._stream.reset()
+        self._budget.renew()
 
     def _found(self, values: Values) -> None:
         message = unwrapped(values)

@@ -19,6 +19,7 @@ _COMPRESSED: Final = 0x40
 _MASKED: Final = 0x80
 _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
+_MAX_HEADER_BYTES: Final = 14
 MAX_INFLATED_BYTES: Final = 64 * 1024 * 1024
 """Of one message. One that inflates to more would hold up the event loop, and is not read."""
 _PIECE_BYTES: Final = 65_536
@@ -53,22 +54,25 @@ class Frame(NamedTuple):
     """Whether the message that begins here is compressed (RFC 7692, section 6)."""
     length: int
     mask: bytes
+    header_bytes: int
 
     @classmethod
     def parse(cls, header: bytes) -> "Frame | None":
-        """Return the frame that *header* announces, or None while that is incomplete."""
+        """Return the frame that *header* begins with, or None while it is incomplete."""
         if len(header) < 2:  # noqa: PLR2004  the two bytes that every frame has
             return None
         short = header[1] & 0x7F
         extended = {_LENGTH_16: 2, _LENGTH_64: 8}.get(short, 0)
-        if len(header) < 2 + extended + (4 if header[1] & _MASKED else 0):
+        end = 2 + extended + (4 if header[1] & _MASKED else 0)
+        if len(header) < end:
             return None
         return cls(
             opcode=header[0] & 0x0F,
             is_final=bool(header[0] & _FIN),
             is_compressed=bool(header[0] & _COMPRESSED),
             length=int.from_bytes(header[2 : 2 + extended], "big") if extended else short,
-            mask=header[2 + extended :],
+            mask=header[2 + extended : end],
+            header_bytes=end,
         )
 
 
@@ -85,7 +89,7 @@ class FrameReader:
         self._keeps_context = keeps_context
         self._inflater: zlib._Decompress | None = _inflater()
         self._header = b""
-        self._frame = Frame(_CONTINUATION, is_final=False, is_compressed=False, length=0, mask=b"")
+        self._frame = _NO_FRAME
         self._missing = 0  # bytes of the current frame's payload
         self._is_compressed = False  # the current message, which may have several frames
         self._is_unread = False
@@ -100,12 +104,15 @@ class FrameReader:
                 at += len(payload)
                 self._missing -= len(payload)
                 self._payload(payload)
-            else:
-                self._header += data[at : at + 1]
-                at += 1
-                if (frame := Frame.parse(self._header)) is not None:
-                    self._header = b""
-                    self._begin(frame)
+                continue
+            known = len(self._header)
+            self._header += data[at : at + _MAX_HEADER_BYTES - known]
+            frame = Frame.parse(self._header)
+            if frame is None:
+                return
+            self._header = b""
+            at += frame.header_bytes - known
+            self._begin(frame)
 
     def _begin(self, frame: Frame) -> None:
         self._frame, self._missing = frame, frame.length
@@ -169,6 +176,11 @@ class FrameReader:
         self._inflater, self._is_unread = None, True
         if self._keeps_context:
             self._reader.context_lost()
+
+
+_NO_FRAME: Final = Frame(
+    _CONTINUATION, is_final=False, is_compressed=False, length=0, mask=b"", header_bytes=0
+)
 
 
 def _inflater() -> "zlib._Decompress":

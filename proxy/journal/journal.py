@@ -187,15 +187,18 @@ class Journal:
         self._is_closing = True
         self.intake.close()
         self._mover.stop()
+        left_bytes = self.ring_bytes_in_use
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._stopped_moving)
                 self.intake.finish()
                 is_on_disk = await self._moving.submit(self._mover.finish)
                 await self._source.settle()
+                left_bytes = self.ring_bytes_in_use
                 await self._moving.submit(self._parts.close, is_on_disk)
         except TimeoutError:
-            log.error("journal.close_timed_out", left_bytes=self.ring_bytes_in_use)
+            # The ring is not asked now: a thread may have closed it.
+            log.error("journal.close_timed_out", left_bytes=left_bytes)
         self._moving.end()
         self._source.close()
         self._quarantining.end()

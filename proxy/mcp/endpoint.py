@@ -1,7 +1,9 @@
 """Which requests go to the MCP server, and whose tool calls they carry."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -48,6 +50,8 @@ class McpAdmission:
     token_cache: KnownTokens
     calls: ToolCalls
     tally: Tally
+    now: Callable[[], datetime]
+    """Returns the time by which tokens expire: PostgreSQL's."""
 
     def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
         """Return the exchange of *head*, a request to the MCP server.
@@ -77,6 +81,8 @@ class McpAdmission:
         Percent-encoding and additional slashes are undone. Dot segments are not resolved: else a
         client could make a path below an audited one count as this one, and be recorded nowhere.
         """
+        if b"%" not in target and b"//" not in target and not target.startswith(self.path):
+            return False  # most targets: no other spelling of the path, and no absolute form
         path = path_of(target)
         if b"%" in path or b"//" in path:
             path = _SLASHES.sub(b"/", unquote_to_bytes(path))
@@ -99,7 +105,7 @@ class McpAdmission:
         token = self.token_cache.known(token_hash)
         if token is MISSING:
             self.token_cache.look_up(token_hash)
-        standing = share_of(token_hash, token).standing
+        standing = share_of(token_hash, token, self.now()).standing
         if standing is Standing.UNRESOLVED:
             # One request can carry a hundred tool calls, so its caller must be known.
             standing = Standing.UNKNOWN

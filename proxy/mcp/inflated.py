@@ -14,6 +14,8 @@ INFLATABLE: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 FREE_BYTES: Final = 1_048_576
 MAX_RATIO: Final = 32
 _PIECE_BYTES: Final = 65_536
+_MEMBER_BYTES: Final = 4_096
+"""What a further member of gzip counts as: it costs work even if it is empty."""
 _EITHER_WRAPPER: Final = 32 + zlib.MAX_WBITS
 _NO_WRAPPER: Final = -zlib.MAX_WBITS
 _WRAPPER_BYTES: Final = 2
@@ -52,6 +54,7 @@ class Inflated:
                     return
                 # RFC 1952 section 2.2: gzip is one member or several.
                 self._inflater = inflater = zlib.decompressobj(_EITHER_WRAPPER)
+                self._room -= _MEMBER_BYTES
             try:
                 piece = inflater.decompress(data, _PIECE_BYTES)
             except zlib.error:

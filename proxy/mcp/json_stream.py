@@ -3,15 +3,12 @@
 Theory of operation. The parser is a state machine: `_state` is the method that reads next. It gets
 the data and a position, and returns the position that it reached. Data may be cut anywhere, so
 each state can stop at the end of the data and go on with the next piece. Everything that is not
-wanted is skipped by a regular expression, whatever its size: a tool call with 100 MB of arguments
-costs no memory here.
+wanted is skipped (`Skipped`), whatever its size: a tool call with 100 MB of arguments costs no
+memory here.
 
-Before a piece is read, `Escapes` overwrites each escaped quote and backslash in a copy of it. In
-that copy each quote begins or ends a string. Values are taken from the piece itself.
-
-The event loop waits while a piece is read, so each document has a budget. A byte adds one unit.
-Quotes, brackets and steps of the state machine cost units. Ordinary JSON costs less than it adds.
-A document that uses its budget up, or nests too deeply, is read no further.
+The event loop waits while a piece is read, so each turn of the machine is paid for from a
+`Budget`, and no turn reads far by a regular expression. A document that uses its budget up is read
+no further.
 """
 
 import json
@@ -20,7 +17,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Final
 
-from proxy.mcp.escapes import Escapes
+from proxy.mcp.budget import Budget
+from proxy.mcp.skipping import Skipped
 
 Path = tuple[str, ...]
 Scalar = str | int | float | bool | None
@@ -33,39 +31,24 @@ MAX_STRING_BYTES: Final = 16_384
 """The rest of a longer string is dropped."""
 MAX_VALUES: Final = 64
 """A bound for hostile messages: with `ANY`, each key of a message could add values."""
-FREE_UNITS: Final = 65_536
-"""What a document may cost, whatever its size: a batch of 100 tool calls costs less."""
-STEP_UNITS: Final = 64
-SKIPPING_STEP_UNITS: Final = 16
-QUOTE_UNITS: Final = 2
-BRACKET_UNITS: Final = 4
-MAX_DEPTH: Final = 512
-"""Of containers that are skipped."""
-_COUNTED_BYTES: Final = 64
-"""In a shorter piece, quotes and brackets cost less than to count them."""
 _MAX_KEY_BYTES: Final = 256
 _MAX_LITERAL_BYTES: Final = 64
 
+_DECODER: Final = json.JSONDecoder(strict=False)
 _OPENING: Final = frozenset({b"{", b"["})
+_SPACES: Final = b" \t\r\n"
 # A top-level array is a batch: its elements are read like objects that follow one another. Some
 # parsers ignore a byte order mark (RFC 8259, section 8.1), so it must not hide an object.
-_AROUND_OBJECTS: Final = re.compile(rb"[ \t\r\n\[\],\xef\xbb\xbf]*+")
-_SPACE: Final = re.compile(rb"[ \t\r\n]*+")
-_LITERAL: Final = re.compile(rb"[-+.0-9A-Za-z]*+")
+_BETWEEN_OBJECTS: Final = _SPACES + b"[],\xef\xbb\xbf"
+_SPACE: Final = re.compile(rb"[ \t\r\n]{0,64}+")
+_AROUND_OBJECTS: Final = re.compile(rb"[ \t\r\n\[\],\xef\xbb\xbf]{0,64}+")
+_LITERAL: Final = re.compile(rb"[-+.0-9A-Za-z]{0,64}+")
 _MEMBER: Final = re.compile(
-    rb'[ \t\r\n,]*+"([^"\\]{0,%d}+)"[ \t\r\n]*+:[ \t\r\n]*+'
-    rb'(?:"([^"]*+)"|([-+.0-9A-Za-z]++)(?=[ \t\r\n,}])|(?=[{\[]))' % _MAX_KEY_BYTES
+    rb'[ \t\r\n,]{0,64}+"([^"]{0,%d}+)"[ \t\r\n]{0,64}+:[ \t\r\n]{0,64}+'
+    rb'(?:"([^"]*+)"|([-+.0-9A-Za-z]{1,64}+)(?=[ \t\r\n,}])|(?=[{\[]))' % _MAX_KEY_BYTES
 )
-"""A key without escapes and its value, a scalar; or the key and the beginning of a container."""
-_LEVELS: Final = 4
-_FLAT: Final = re.compile(
-    rb'(?:[^"{}\[\]]++|"[^"]*+"'
-    + rb'|[{\[](?:[^"{}\[\]]++|"[^"]*+"' * _LEVELS
-    + rb")*+[}\]]" * _LEVELS
-    + rb")*+"
-)
-"""The content of a container up to its end, a container that nests deeper than _LEVELS, or an
-incomplete string."""
+"""A key and its value, a scalar; or the key and the beginning of a container. A backslash in it
+may escape a quote. All but `[^"]*` is slow for each byte, hence the bounds."""
 
 
 class Trouble(Enum):
@@ -102,10 +85,17 @@ class JsonStream:
     that costs too much, end the reading until `reset`, and set `trouble`.
     """
 
-    def __init__(self, wanted: frozenset[Path], found: Callable[[Values], None]) -> None:
-        """Look for the paths *wanted* in each object, and call *found* when the object ends."""
+    def __init__(
+        self, wanted: frozenset[Path], found: Callable[[Values], None], budget: Budget
+    ) -> None:
+        """Look for the paths *wanted* in each object, and call *found* when the object ends.
+
+        Spend from *budget*, which others fill.
+        """
         self._wanted = WantedPaths(wanted)
         self._found = found
+        self._budget = budget
+        self._skipped = Skipped(budget)
         self.reset()
 
     def reset(self) -> None:
@@ -115,42 +105,32 @@ class JsonStream:
         self._values: dict[Path, Scalar] = {}
         self._key: str = ""
         self._text = bytearray()
-        self._piece = b""
-        self._depth = 0
-        self._escapes = Escapes()
-        self._units = FREE_UNITS
+        self._after_string: Callable[[bytes], None] = self._string_is
         self.trouble: Trouble | None = None
 
     def feed(self, data: bytes) -> None:
         """Read on; *data* may begin and end anywhere."""
         if self.trouble is not None:
             return
-        readable = self._escapes.overwritten(data)
-        self._piece, at = data, 0
-        # The first step costs nothing: data cut into single bytes is no document's fault.
-        self._units += len(data) + STEP_UNITS - _structure_units(readable)
+        budget, at = self._budget, 0
         try:
-            while at < len(data) and self.trouble is None:
-                if self._units < 0:
-                    self.trouble = Trouble.TOO_COSTLY
-                    break
-                self._units -= STEP_UNITS
-                at = self._state(readable, at)
+            while at < len(data) and budget.left >= 0:
+                budget.left -= 1
+                at = self._state(data, at)
         except ValueError:
             self.trouble = Trouble.INVALID
-        self._piece = b""
+        if budget.is_used_up:
+            self.trouble = Trouble.TOO_COSTLY
 
     # The states: each reads from a position and returns the position that it reached.
 
     def _value(self, data: bytes, at: int) -> int:
         at = _end_of(_SPACE if self._open else _AROUND_OBJECTS, data, at)
-        if at == len(data):
-            return at
         byte = data[at : at + 1]
+        if byte in (_SPACES if self._open else _BETWEEN_OBJECTS):
+            return at  # there are more of them, or *data* ends
         if byte == b'"':
-            self._text.clear()
-            self._state = self._string
-            return at + 1
+            return self._begin_string(at + 1, self._string_is)
         if byte in _OPENING:
             return self._container(byte, at)
         self._text.clear()
@@ -164,113 +144,101 @@ class JsonStream:
         if byte == b"{" and self._wanted.lead_through(path):
             self._open.append(path)
             self._state = self._key_or_end
-            return at + 1
-        self._depth = 0
-        self._state = self._skipped
-        return at
+        else:
+            self._skipped.begin_container()
+            self._state = self._skipped_container
+        return at + 1
 
     def _key_or_end(self, data: bytes, at: int) -> int:
-        if found := _MEMBER.match(data, at):
-            return self._member(found)
-        at = _after_space(data, at)
-        if at == len(data):
-            return at
+        found = _MEMBER.match(data, at)
+        if found and data.find(b"\\", at, found.end()) < 0:
+            return self._member(found, data)
+        at = _end_of(_SPACE, data, at)
         byte = data[at : at + 1]
+        if byte in _SPACES:
+            return at
         if byte == b'"':
-            self._text.clear()
-            self._state = self._key_string
-        elif byte == b"}":
+            return self._begin_string(at + 1, self._key_string_is)
+        if byte == b"}":
             self._object_ends()
         elif byte != b",":
             raise ValueError("no key")
         return at + 1
 
-    def _member(self, found: re.Match[bytes]) -> int:
+    def _member(self, found: re.Match[bytes], data: bytes) -> int:
         """Take a key, with its value if that is a scalar."""
-        self._key_is(self._piece[found.start(1) : found.end(1)])
+        self._key_is(found[1])
         group = found.lastindex
         if group == 1:
             self._state = self._value
             return found.end()
         is_wanted = self._wanted.include(self._path())
-        start, end = found.span(group or 0)
         if not is_wanted:
             self._value_is(None)
         elif group == 2:  # noqa: PLR2004  the group of _MEMBER that is a string
-            self._value_is(_decoded(self._piece[start : min(end, start + MAX_STRING_BYTES)]))
+            start, end = found.span(group)
+            self._value_is(_decoded(data[start : min(end, start + MAX_STRING_BYTES)]))
         else:
             self._value_is(_literal(found[3]))
         return found.end()
 
     def _colon(self, data: bytes, at: int) -> int:
-        at = _after_space(data, at)
-        if at < len(data) and data[at : at + 1] != b":":
+        at = _end_of(_SPACE, data, at)
+        byte = data[at : at + 1]
+        if byte in _SPACES:
+            return at
+        if byte != b":":
             raise ValueError("no colon")
-        self._state = self._value if at < len(data) else self._state
+        self._state = self._value
         return at + 1
 
     def _literal(self, data: bytes, at: int) -> int:
         end = _end_of(_LITERAL, data, at)
-        self._hold(at, end)
-        if end < len(data):
+        self._hold(data, at, end)
+        if end < len(data) and end - at < _MAX_LITERAL_BYTES:
             self._value_is(_literal(self._text))
         return end
 
     def _string(self, data: bytes, at: int) -> int:
-        end = self._end_of_string(data, at)
-        if end < len(data):
-            raw = bytes(self._text)
-            self._value_is(_decoded(raw) if self._wanted.include(self._path()) else None)
-        return end + 1
+        end = self._skipped.end_in(data, at)
+        if end < 0:
+            self._hold(data, at, len(data))
+            return len(data)
+        self._hold(data, at, end - 1)
+        self._after_string(bytes(self._text))
+        return end
 
-    def _key_string(self, data: bytes, at: int) -> int:
-        end = self._end_of_string(data, at)
-        if end < len(data):
-            self._key_is(bytes(self._text))
-            self._state = self._colon
-        return end + 1
-
-    def _skipped_string(self, data: bytes, at: int) -> int:
-        end = data.find(b'"', at)
+    def _skipped_container(self, data: bytes, at: int) -> int:
+        end = self._skipped.end_in(data, at)
         if end < 0:
             return len(data)
-        self._state = self._skipped
-        return end + 1
-
-    def _skipped(self, data: bytes, at: int) -> int:
-        """Skip a container, one bracket at a time where it is deeply nested."""
-        self._units += STEP_UNITS - SKIPPING_STEP_UNITS
-        at = _end_of(_FLAT if self._depth else _SPACE, data, at)
-        if at == len(data):
-            return at
-        byte = data[at : at + 1]
-        if byte == b'"':
-            self._state = self._skipped_string
-        else:
-            self._depth += 1 if byte in _OPENING else -1
-            if self._depth == 0:
-                self._state = self._key_or_end
-            elif self._depth > MAX_DEPTH:
-                self.trouble = Trouble.TOO_COSTLY
-        return at + 1
+        self._state = self._key_or_end
+        return end
 
     # What the states do with what they have read
 
     def _path(self) -> Path:
         return (*self._open[-1], self._key) if self._open else ()
 
-    def _end_of_string(self, data: bytes, at: int) -> int:
-        """Hold the string that goes on at *at*; return where it or *data* ends."""
-        end = data.find(b'"', at)
-        if end < 0:
-            end = len(data)
-        self._hold(at, end)
-        return end
+    def _begin_string(self, at: int, then: Callable[[bytes], None]) -> int:
+        """Read the string that begins at *at*; call *then* with the begin of what is in it."""
+        self._text.clear()
+        self._after_string = then
+        self._skipped.begin_string()
+        self._state = self._string
+        return at
 
-    def _hold(self, at: int, end: int) -> None:
+    def _hold(self, data: bytes, at: int, end: int) -> None:
         room = MAX_STRING_BYTES - len(self._text)
         if room > 0:
-            self._text += self._piece[at : min(end, at + room)]
+            self._text += data[at : min(end, at + room)]
+
+    def _string_is(self, raw: bytes) -> None:
+        self._value_is(_decoded(raw) if self._wanted.include(self._path()) else None)
+
+    def _key_string_is(self, raw: bytes) -> None:
+        self._key_is(raw)
+        self._state = self._colon
 
     def _key_is(self, raw: bytes) -> None:
         self._key = _decoded(raw) if len(raw) <= _MAX_KEY_BYTES else ""
@@ -296,18 +264,6 @@ class JsonStream:
             self._state = self._key_or_end
 
 
-def _structure_units(data: bytes) -> int:
-    """Return what the quotes and brackets in *data* cost."""
-    if len(data) < _COUNTED_BYTES:
-        return 0
-    brackets = data.count(b"{") + data.count(b"[")
-    return QUOTE_UNITS * data.count(b'"') + BRACKET_UNITS * brackets
-
-
-def _after_space(data: bytes, at: int) -> int:
-    return _end_of(_SPACE, data, at)
-
-
 def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
     """Return where *pattern*, which also matches the empty string, stops matching."""
     found = pattern.match(data, at)
@@ -319,14 +275,18 @@ def _literal(raw: bytes | bytearray) -> Scalar:
 
     JSON does not bound the length of a number. Raises ValueError if it is no literal.
     """
-    value: Scalar = json.loads(raw) if len(raw) <= _MAX_LITERAL_BYTES else None
+    if len(raw) > _MAX_LITERAL_BYTES:
+        return None
+    value: Scalar = _DECODER.decode(raw.decode("ascii"))
     return value
 
 
 def _decoded(raw: bytes) -> str:
     """Decode the bytes between two quotes; invalid UTF-8 is replaced."""
     text = raw.decode("utf-8", "replace")
+    if "\\" not in text:
+        return text
     try:
-        return str(json.loads(f'"{text}"', strict=False))
+        return str(_DECODER.decode(f'"{text}"'))
     except ValueError:
         return text  # cut within an escape, or an invalid escape

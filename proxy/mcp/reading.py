@@ -5,10 +5,11 @@ from typing import Final
 
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
+from proxy.mcp.budget import RESPONSE, Budget
 from proxy.mcp.event_stream import EventStream
 from proxy.mcp.inflated import INFLATABLE, Inflated
 from proxy.mcp.json_stream import JsonStream, Values
-from proxy.mcp.messages import RESPONSE_PATHS
+from proxy.mcp.messages import RESPONSE_PATHS, RESPONSE_WORDS
 
 _MAX_CODINGS: Final = 2
 """Each could multiply the work by a thousand."""
@@ -19,31 +20,47 @@ class ResponseReading:
 
     def __init__(self, head: ResponseHead, found: Callable[[Values], None]) -> None:
         """Call *found* with each message in the content of the response with *head*."""
-        self._messages = messages = JsonStream(RESPONSE_PATHS, found)
-        self._events = EventStream(messages) if head.is_event_stream else None
+        self.budget = Budget(RESPONSE)
+        self._messages = messages = JsonStream(RESPONSE_PATHS, found, self.budget)
+        self._events: EventStream | None = None
+        if head.is_event_stream:
+            self._events = EventStream(messages, self.budget, RESPONSE_WORDS)
         self._inflated: list[Inflated] = []
-        read = self._events.feed if self._events else messages.feed
-        self.feed: Payload | None = read
+        self._read_piece = self._events.feed if self._events else messages.feed
+        read: Payload = self._paid
+        self.feed: Payload | None = None
         """Takes the content; None if its content coding is not supported."""
         codings = _codings(head)
         if len(codings) > _MAX_CODINGS or not INFLATABLE.issuperset(codings):
-            self.feed = None
             return
         for coding in codings:  # in the order in which they were applied: the last is undone first
             self._inflated.append(Inflated(coding, read))
             read = self._inflated[-1].feed
-        self.feed = read
+        self._read = read
+        self.feed = self._feed
 
     @property
     def unreadable(self) -> int:
         """How many messages, or parts of the content, could not be read."""
-        events = self._events.unreadable if self._events else self._messages.trouble is not None
-        return events + sum(inflated.is_broken for inflated in self._inflated)
+        if self._events:
+            messages = self._events.unreadable + self.budget.is_used_up
+        else:
+            messages = int(self._messages.trouble is not None)
+        return messages + sum(inflated.is_broken for inflated in self._inflated)
 
     @property
     def may_be_resumed(self) -> bool:
         """Whether it is an event stream that a client can resume with `Last-Event-ID`."""
         return self._events is not None and self._events.has_ids
+
+    def _feed(self, data: bytes) -> None:
+        if not self.budget.is_used_up:
+            self._read(data)
+
+    def _paid(self, data: bytes) -> None:
+        # To inflate a byte costs as much as to relay one.
+        self.budget.grant(len(data))
+        self._read_piece(data)
 
 
 def _codings(head: ResponseHead) -> list[bytes]:

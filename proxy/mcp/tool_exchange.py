@@ -22,6 +22,7 @@ from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
+from proxy.mcp.budget import REQUEST, TOOL_CALL_STEPS, Budget
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.json_stream import JsonStream, Trouble, Values
 from proxy.mcp.messages import (
@@ -50,6 +51,8 @@ _FIRST_ERROR: Final = 400
 class McpExchange(Exchange):
     """Reads what passes, delays nothing, and records each tool call once."""
 
+    reads_request = True
+
     def __init__(self, head: RequestHead, source: Source, calls: ToolCalls, tally: Tally) -> None:
         """Observe the exchange of *head*, whose tool calls come from *source*."""
         self._counted = UnauditedExchange(tally)
@@ -58,7 +61,8 @@ class McpExchange(Exchange):
         self._calls = calls
         self._tally = tally
         self._named = _named_by_head(head)
-        self._request = JsonStream(REQUEST_PATHS, self._message_sent)
+        self._budget = Budget(REQUEST)
+        self._request = JsonStream(REQUEST_PATHS, self._message_sent, self._budget)
         self._open = CallsByKey[JsonRpcId | None, OpenToolCall]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
@@ -71,6 +75,7 @@ class McpExchange(Exchange):
         falsely, and a server that ignores the field would then run a tool that was not recorded.
         """
         before = self._request.trouble
+        self._budget.grant(len(data))
         self._request.feed(data)
         trouble = self._request.trouble
         if trouble is before:
@@ -141,6 +146,7 @@ class McpExchange(Exchange):
         if trace_id:
             source = replace(source, theirs=source.theirs | {trace_id})
         call = self._calls.begin(said, source)
+        self._budget.left += TOOL_CALL_STEPS
         self._open.add(call.rpc_id, call)
 
     def _message_received(self, values: Values) -> None:
@@ -154,6 +160,9 @@ class McpExchange(Exchange):
             # If only one side has an id, it is the response to the only tool call: an error about
             # an unreadable request has no id, and an unreadable tool call has none either.
             calls = [call for call in self._open if None in {call.rpc_id, response.rpc_id}]
+        if self._reading is not None:
+            open_calls = sum(not call.has_ended for call in calls)
+            self._reading.budget.left += TOOL_CALL_STEPS * open_calls
         for call in calls:
             call.end(response)
 

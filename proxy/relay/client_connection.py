@@ -28,7 +28,20 @@ from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
 from proxy.relay.request_relay import RequestRelay
 from proxy.relay.sockets import keep_alive, peer_of
-from proxy.relay.states import IS_IDLE, MAY_FOLLOW, READS_CONTENT, READS_HEADS, State
+from proxy.relay.states import (
+    ENDED,
+    FAREWELL,
+    HEAD,
+    IDLE,
+    IS_IDLE,
+    MAY_FOLLOW,
+    READS_CONTENT,
+    READS_HEADS,
+    RESPONDED,
+    TUNNEL,
+    WAITING,
+    State,
+)
 
 MAX_AHEAD_BYTES: Final = 65_536
 """What a client may send before it can be passed on; then it is paused."""
@@ -44,6 +57,9 @@ class Port(Protocol):
 
     def made(self, connection: "ClientConnection") -> None:
         """Learn of a new connection."""
+
+    def begun(self, connection: "ClientConnection") -> None:
+        """Learn that a connection has sent a request."""
 
     def served(self, connection: "ClientConnection") -> None:
         """Learn that a connection has had a response."""
@@ -64,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
         self._port = port
         self._loop = asyncio.get_running_loop()
         self._heads: HeadReader[Plan]
-        self._state = State.IDLE
+        self._state = IDLE
         self._request: RequestRelay | None = None
         self._farewell: asyncio.TimerHandle | None = None
 
@@ -72,11 +88,6 @@ class ClientConnection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Say whether no response is owed."""
         return self._state in IS_IDLE
-
-    @property
-    def is_spare(self) -> bool:
-        """Say whether the connection may be ended to make room for another."""
-        return self._state in IS_IDLE or self._state is State.FAREWELL
 
     # Called by the transport
 
@@ -94,13 +105,13 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what can be taken now."""
-        if self._state is not State.FAREWELL:
+        if self._state is not FAREWELL:
             self.received = self.received + data if self.received else data
             self.go_on()
 
     def eof_received(self) -> bool:
         """Keep the other direction of a tunnel open; without one the client has hung up."""
-        if self._state is not State.TUNNEL or self._request is None:
+        if self._state is not TUNNEL or self._request is None:
             return False
         self._request.end_sending()
         return True
@@ -109,10 +120,10 @@ class ClientConnection(asyncio.Protocol):
         """End the exchange at once: its client has hung up."""
         if self._farewell is not None:
             self._farewell.cancel()
-        if exc is not None and self._state is State.TUNNEL:
+        if exc is not None and self._state is TUNNEL:
             self.received += self.flow.rest()
         self._give_up(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
-        self.enter(State.ENDED)
+        self.enter(ENDED)
         self._port.lost(self)
 
     def pause_writing(self) -> None:
@@ -139,12 +150,9 @@ class ClientConnection(asyncio.Protocol):
         """Take all that can be taken now; pause the client while it is too far ahead."""
         while self.received and self._takes_something():
             pass
-        request = self._request
-        is_too_far_ahead = (request is not None or not self.flow.may_write) and (
-            len(self.received) > MAX_AHEAD_BYTES
-            or (request is not None and request.upstream_is_slow and bool(self.received))
-        )
-        self.flow.read(on=not is_too_far_ahead)
+        is_too_far_ahead = bool(self.received) and self._is_too_far_ahead()
+        if self.flow.is_reading is is_too_far_ahead:
+            self.flow.read(on=not is_too_far_ahead)
 
     def respond(self, error: ExchangeError) -> None:
         """Send the response that *error* carries, without waiting for the request's body."""
@@ -164,9 +172,9 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._request.body.is_complete:
             self._request = None
-            self.enter(State.IDLE)
+            self.enter(IDLE)
         else:
-            self.enter(State.RESPONDED)
+            self.enter(RESPONDED)
         if self.received or not self.flow.is_reading:
             # Not at once: a client that sends ahead must not make us recurse, or delay others.
             self._loop.call_soon(self.go_on)
@@ -179,7 +187,7 @@ class ClientConnection(asyncio.Protocol):
 
     def stop(self) -> None:
         """End the connection if no response is owed; else `finish` will."""
-        if self._state is State.RESPONDED:  # to close on unread bytes could lose the response
+        if self._state is RESPONDED:  # to close on unread bytes could lose the response
             self._say_farewell()
         elif self.is_idle and self.flow.is_closing:  # the client does not read what is left
             self.flow.transport.abort()
@@ -193,6 +201,11 @@ class ClientConnection(asyncio.Protocol):
 
     # Requests in their order
 
+    def _is_too_far_ahead(self) -> bool:
+        if self._request is None:
+            return not self.flow.may_write and len(self.received) > MAX_AHEAD_BYTES
+        return self._request.upstream_is_slow or len(self.received) > MAX_AHEAD_BYTES
+
     def _takes_something(self) -> bool:
         """Take a head or content off what was received; say whether there was any."""
         if self._state in READS_HEADS:
@@ -205,10 +218,10 @@ class ClientConnection(asyncio.Protocol):
         except FramingError:  # behind a response that has ended
             self._say_farewell()
             return False
-        if self._state is State.RESPONDED and self._request.body.is_complete:
+        if self._state is RESPONDED and self._request.body.is_complete:
             self.idle_since = self._loop.time()
             self._request = None
-            self.enter(State.IDLE)
+            self.enter(IDLE)
         return has_taken
 
     def _takes_head(self) -> bool:
@@ -222,19 +235,20 @@ class ClientConnection(asyncio.Protocol):
             self._say_farewell()
             return False
         if read is None:
-            if self._state is State.IDLE and self.received:
-                self.enter(State.HEAD)
+            if self._state is IDLE and self.received:
+                self.enter(HEAD)
             return False
         plan, end = read
         self.received = self.received[end:]
-        self.enter(State.WAITING)
+        self.enter(WAITING)
+        self._port.begun(self)
         self._request = RequestRelay(plan, self, self._port.service)
         self._request.begin()
         return True
 
     def _say_farewell(self) -> None:
         """Send nothing more; close when the client had time to read what it was sent."""
-        self.enter(State.FAREWELL)
+        self.enter(FAREWELL)
         self.received, self._request = b"", None
         self.flow.read(on=True)
         if self.flow.end():
@@ -245,5 +259,5 @@ class ClientConnection(asyncio.Protocol):
     def _give_up(self, outcome: Outcome, status: int) -> None:
         """End the exchange, and with it what the upstream does for it."""
         if self._request is not None:
-            self._request.give_up(outcome, status, after_sent=self._state is State.TUNNEL)
+            self._request.give_up(outcome, status, after_sent=self._state is TUNNEL)
             self._request = None

@@ -5,12 +5,12 @@ upstream. Without files there would be no connection to the upstream, to the dat
 ops port. So clients take a share of the files, and beyond it an idle connection is ended: first
 one that has never sent a request, the longest connected of them, then the one that has been idle
 for longest. A client that has sent a request is therefore not pushed out by those who only
-connect. If no connection is idle, the new one is refused.
+connect. If no connection is idle, the new one is refused. Busy connections are kept apart, so
+finding an idle one costs the same however many there are.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterable
-from itertools import islice
+from collections.abc import Hashable
 from typing import Final, Protocol
 
 import structlog
@@ -25,8 +25,6 @@ REFUSED: Final = "client_refused"
 _SHARES: Final = 3
 """Of the files: for clients, for their requests upstream, and for idle upstream connections."""
 _UPSTREAMS: Final = 3
-_LOOKED_AT: Final = 64
-"""How many connections are looked at, so that a flood of new ones costs little."""
 _ROOM_AGAIN: Final = 0.9
 _ADVICE: Final = "raise the limit of open files (ulimit -n, LimitNOFILE)"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -34,10 +32,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 class Occupant(Hashable, Protocol):
     """A client connection, as far as the limit needs it."""
-
-    @property
-    def is_spare(self) -> bool:
-        """Whether it may be ended: no response is owed."""
 
     def make_room(self) -> None:
         """End at once."""
@@ -53,11 +47,13 @@ class ClientLimit:
         self._silent: OrderedDict[Occupant, None] = OrderedDict()
         """Those that have never sent a request, in the order of their arrival."""
         self._known: OrderedDict[Occupant, None] = OrderedDict()
-        """The others, in the order in which they were served last."""
+        """Those that were served and are idle, in the order in which they were served last."""
+        self._busy: set[Occupant] = set()
+        """Those that are owed a response."""
         self._state = LoggedState(log, fails="clients.limit_reached", works="clients.limit_left")
 
     def __len__(self) -> int:
-        return len(self._silent) + len(self._known)
+        return len(self._silent) + len(self._known) + len(self._busy)
 
     @property
     def problem(self) -> str | None:
@@ -77,25 +73,34 @@ class ClientLimit:
         self._silent[connection] = None
         return True
 
-    def served(self, connection: Occupant) -> None:
-        """Learn that *connection* has had a response."""
+    def begun(self, connection: Occupant) -> None:
+        """Learn that *connection* has sent a request: it is owed a response."""
         if connection in self._known:
-            self._known.move_to_end(connection)
+            del self._known[connection]
         elif connection in self._silent:
             del self._silent[connection]
+        else:
+            return
+        self._busy.add(connection)
+
+    def served(self, connection: Occupant) -> None:
+        """Learn that *connection* has had a response."""
+        if connection in self._busy:
+            self._busy.remove(connection)
             self._known[connection] = None
 
     def leave(self, connection: Occupant) -> None:
         """Learn that *connection* has ended."""
         self._silent.pop(connection, None)
         self._known.pop(connection, None)
+        self._busy.discard(connection)
 
     def _has_made_room(self) -> bool:
-        spare = _first_spare(self._silent) or _first_spare(self._known)
-        if spare is None:
+        idle = self._silent or self._known
+        if not idle:
             return False
         self._oddities[MADE_ROOM] += 1
-        self.leave(spare)
+        spare, _ = idle.popitem(last=False)
         spare.make_room()
         return True
 
@@ -107,7 +112,3 @@ class ClientLimit:
 def most_idle(files: int) -> int:
     """Return how many idle connections each upstream may keep, when there are so many *files*."""
     return min(MAX_IDLE_CONNECTIONS, files // _SHARES // _UPSTREAMS)
-
-
-def _first_spare(connections: Iterable[Occupant]) -> Occupant | None:
-    return next((each for each in islice(connections, _LOOKED_AT) if each.is_spare), None)

@@ -32,10 +32,7 @@ class Secured(Protocol):
 
 
 class Handshake(asyncio.Protocol):
-    """A connection that is not secured yet."""
-
-    is_spare = True
-    """It may be ended to make room: no response is owed."""
+    """A connection that is not secured yet. It may be ended to make room: no response is owed."""
 
     def __init__(self, port: Secured, context: ssl.SSLContext) -> None:
         """Secure a connection of *port* as *context* says."""

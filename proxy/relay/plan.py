@@ -9,14 +9,14 @@ import msgspec
 from audit_log.addresses import Network
 from proxy.admission import Call
 from proxy.audit.exchange import Exchange
-from proxy.http.fields import FieldList, Fields, field_lines
+from proxy.http.fields import Fields, field_lines
 from proxy.http.peers import Peer
 from proxy.http.request import RequestHead
 from proxy.relay.routes import Routes
 from proxy.relay.upstream_pool import Upstream
 
-HeaderPolicy = Callable[[Fields, Peer], FieldList]
-"""What of a request's fields goes upstream."""
+HeaderPolicy = Callable[[Fields, Peer], bytes]
+"""The lines of fields that go upstream, each with its CRLF."""
 
 
 class Admits(Protocol):
@@ -61,5 +61,5 @@ class Service:
             head,
             self.admission.recognise(head, peer),
             self.routes.upstream_of(head.target),
-            field_lines(self.policy(head.fields, peer)),
+            self.policy(head.fields, peer),
         )

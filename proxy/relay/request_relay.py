@@ -24,17 +24,11 @@ from proxy.http.errors import (
     RefusedError,
     UpstreamUnreachableError,
 )
-from proxy.http.framing import (
-    CHUNK_END,
-    LAST_CHUNK,
-    BodyUntilClose,
-    FramingError,
-    chunk_start,
-)
+from proxy.http.framing import BodyUntilClose, FramingError, chunks, joined
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
 from proxy.relay.response_relay import ResponseRelay
-from proxy.relay.states import State
+from proxy.relay.states import FORWARDING, TUNNEL, WAITING, State
 from proxy.relay.upstream_connection import UpstreamConnection
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -190,7 +184,7 @@ class RequestRelay:
         self.body, self._is_chunked = BodyUntilClose(), False
         if self.response is not None:  # a 101 may come before the end of the request
             self.response.connection.request_was_sent()
-        self._client.enter(State.TUNNEL)
+        self._client.enter(TUNNEL)
         # Not at once: the upstream's 101 comes first.
         asyncio.get_running_loop().call_soon(self._client.go_on)
 
@@ -206,7 +200,7 @@ class RequestRelay:
         elif isinstance(error, UpstreamUnreachableError) and error.may_be_retried(
             self.plan.head.method, has_body=self.plan.head.has_body
         ):
-            self._client.enter(State.WAITING)
+            self._client.enter(WAITING)
             self._wait_for(self._connect(response.exchange))
         else:
             self._fail(response.exchange, error)
@@ -246,7 +240,7 @@ class RequestRelay:
 
     def _forward(self, exchange: Exchange, connection: UpstreamConnection) -> None:
         self._waiting = None
-        self._client.enter(State.FORWARDING)
+        self._client.enter(FORWARDING)
         self.response = response = ResponseRelay(
             self.plan.head, exchange, self._client.flow, connection, self
         )
@@ -264,24 +258,19 @@ class RequestRelay:
 
     def _pass_on(self, response: ResponseRelay, received: bytes, wire: bytes = b"") -> int:
         """Send *wire*, and what of *received* belongs to the body; return how much that is."""
-        pieces = [wire] if wire else []
-
-        def content(data: bytes) -> None:
-            response.exchange.request_content(data)
-            if self._is_chunked:
-                pieces.extend((chunk_start(data), data, CHUNK_END))
-            else:
-                pieces.append(data)
-
+        contents: list[bytes] = []
         try:
-            taken = self.body.take(received, content)
+            taken = self.body.take(received, contents.append)
         except FramingError:
             response.failed(MalformedBodyError("the body of the request is malformed"))
             return 0
         if self._patience is not None:
             self._heard_at = asyncio.get_running_loop().time()
-        if self.body.is_complete and self._is_chunked:
-            pieces.append(LAST_CHUNK)
+        if contents and response.exchange.reads_request:
+            # Together: what many small chunks cost must not grow with their number.
+            response.exchange.request_content(joined(contents))
+        pieces = [wire] if wire else []
+        pieces += chunks(contents, is_end=self.body.is_complete) if self._is_chunked else contents
         if pieces:
             response.connection.send(*pieces)
         if self.body.is_complete:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from proxy.http.errors import ExchangeError, UpstreamBrokeOffError
 from proxy.http.fields import FieldParser
-from proxy.http.framing import Body, BodyUntilClose, Payload, response_body
+from proxy.http.framing import Body, BodyUntilClose, Payload, joined, response_body
 from proxy.http.head import HeadReader
 from proxy.http.response import (
     SWITCHING_PROTOCOLS,
@@ -126,7 +126,11 @@ class ResponseReader:
     def _take_body(self, body: Body, data: bytes) -> None:
         assert self.sink is not None
         sink = self.sink
-        taken = body.take(data, self._payload)
+        contents: list[bytes] = []
+        taken = body.take(data, contents.append if self._payload else None)
+        if self._payload and contents:
+            # Together: what many small chunks cost must not grow with their number.
+            self._payload(joined(contents))
         if not body.is_complete:
             sink.piece(data, body)
             return

@@ -7,14 +7,14 @@ A response that breaks off once its head was sent ends in a cut connection, so t
 cannot take it for a complete one.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange
 from proxy.http.errors import ExchangeError
-from proxy.http.fields import Fields, field_lines
+from proxy.http.fields import field_lines
 from proxy.http.forwarding import (
-    response_fields,
+    response_lines,
     switched_fields,
     unchunked_response_fields,
     upgrade_of,
@@ -24,6 +24,9 @@ from proxy.http.request import RequestHead
 from proxy.http.response import SWITCHING_PROTOCOLS, ResponseHead
 from proxy.relay.flow import Flow
 from proxy.relay.upstream_connection import UpstreamConnection
+
+# Until Python 3.12 a member of an enum is looked up by a Python function.
+_COMPLETED: Final = Outcome.COMPLETED
 
 
 class OtherDirection(Protocol):
@@ -110,8 +113,7 @@ class ResponseRelay:
     def interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on; HTTP/1.0 has none (RFC 9110 section 15.2)."""
         if not self._head.is_http_10:
-            lines = head.fields.derived(_response_lines)
-            self._client.write(b"%b%b\r\n" % (_status_line(head), lines))
+            self._client.write(head.wire)
 
     def opened(self, head: ResponseHead, body: Body, *, more_is_here: bool) -> Payload | None:
         """Send the head at once, for a stream may stay silent for minutes.
@@ -128,8 +130,8 @@ class ResponseRelay:
         if self._is_tunnel or head.is_event_stream:
             self.exchange.end(Outcome.STREAMING, head.status)
         elif body.is_complete:
-            self.exchange.end(Outcome.COMPLETED, head.status)
-        start = _status_line(head) + self._field_lines(head)
+            self.exchange.end(_COMPLETED, head.status)
+        start = self._start(head)
         if more_is_here and not self._unchunks:
             self._held = start
         else:
@@ -143,7 +145,7 @@ class ResponseRelay:
     def piece(self, data: bytes, body: Body) -> None:
         """Pass a piece of the body on, in the framing it came in."""
         if body.is_complete:
-            self.exchange.end(Outcome.COMPLETED, self.status or 0)
+            self.exchange.end(_COMPLETED, self.status or 0)
         if self._held:
             data, self._held = self._held + data, b""
         if not self._unchunks:
@@ -153,7 +155,7 @@ class ResponseRelay:
 
     def ended(self) -> None:
         """Record a response that only the end of the connection ended."""
-        self.exchange.end(Outcome.COMPLETED, self.status or 0)
+        self.exchange.end(_COMPLETED, self.status or 0)
         self._finish()
 
     def failed(self, error: ExchangeError) -> None:
@@ -186,13 +188,19 @@ class ResponseRelay:
 
         return observed
 
+    def _start(self, head: ResponseHead) -> bytes:
+        """Return the head as the client is sent it."""
+        if self.keeps_alive and not self._is_tunnel and not self._head.is_http_10:
+            return head.wire
+        return head.status_line + self._field_lines(head)
+
     def _field_lines(self, head: ResponseHead) -> bytes:
         if self._is_tunnel:
             return field_lines(switched_fields(head.fields)) + b"\r\n"
         if self._unchunks:
             lines = field_lines(unchunked_response_fields(head.fields))
         else:
-            lines = head.fields.derived(_response_lines)
+            lines = head.fields.derived(response_lines)
         if not self.keeps_alive:
             return lines + b"Connection: close\r\n\r\n"
         return lines + (b"Connection: keep-alive\r\n\r\n" if self._head.is_http_10 else b"\r\n")
@@ -200,11 +208,3 @@ class ResponseRelay:
     def _finish(self, error: ExchangeError | None = None) -> None:
         self._is_done = True
         self._request.finished(error)
-
-
-def _status_line(head: ResponseHead) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-
-
-def _response_lines(fields: Fields) -> bytes:
-    return field_lines(response_fields(fields))

@@ -77,6 +77,10 @@ class RelayServer:
         elif self.is_stopping:  # accepted in the last moment
             connection.stop()
 
+    def begun(self, connection: ClientConnection) -> None:
+        """Learn that a connection has sent a request."""
+        self._clients.begun(connection)
+
     def served(self, connection: ClientConnection) -> None:
         """Learn that a connection has had a response."""
         self._clients.served(connection)

@@ -1,4 +1,8 @@
-"""The states of a client connection, and what may follow what."""
+"""The states of a client connection, and what may follow what.
+
+Each call passes several states. Until Python 3.12 `State.IDLE` is looked up by a Python function,
+and so is the hash of a member, hence the constants.
+"""
 
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -8,6 +12,7 @@ from typing import Final
 class State(Enum):
     """What a client connection is doing."""
 
+    __hash__ = object.__hash__
     IDLE = auto()
     """No request has begun."""
     HEAD = auto()
@@ -26,30 +31,39 @@ class State(Enum):
     """The transport is gone."""
 
 
+IDLE: Final = State.IDLE
+HEAD: Final = State.HEAD
+WAITING: Final = State.WAITING
+FORWARDING: Final = State.FORWARDING
+RESPONDED: Final = State.RESPONDED
+TUNNEL: Final = State.TUNNEL
+FAREWELL: Final = State.FAREWELL
+ENDED: Final = State.ENDED
+
 MAY_FOLLOW: Final[Mapping[State, frozenset[State]]] = {
-    State.IDLE: frozenset({State.HEAD, State.WAITING, State.FAREWELL, State.ENDED}),
-    State.HEAD: frozenset({State.WAITING, State.FAREWELL, State.ENDED}),
-    State.WAITING: frozenset({State.FORWARDING, State.IDLE, State.FAREWELL, State.ENDED}),
-    State.FORWARDING: frozenset(
+    IDLE: frozenset({HEAD, WAITING, FAREWELL, ENDED}),
+    HEAD: frozenset({WAITING, FAREWELL, ENDED}),
+    WAITING: frozenset({FORWARDING, IDLE, FAREWELL, ENDED}),
+    FORWARDING: frozenset(
         {
-            State.WAITING,  # the request is retried on another connection
-            State.RESPONDED,
-            State.IDLE,
-            State.TUNNEL,
-            State.FAREWELL,
-            State.ENDED,
+            WAITING,  # the request is retried on another connection
+            RESPONDED,
+            IDLE,
+            TUNNEL,
+            FAREWELL,
+            ENDED,
         }
     ),
-    State.RESPONDED: frozenset({State.IDLE, State.FAREWELL, State.ENDED}),
-    State.TUNNEL: frozenset({State.FAREWELL, State.ENDED}),
-    State.FAREWELL: frozenset({State.ENDED}),
-    State.ENDED: frozenset(),
+    RESPONDED: frozenset({IDLE, FAREWELL, ENDED}),
+    TUNNEL: frozenset({FAREWELL, ENDED}),
+    FAREWELL: frozenset({ENDED}),
+    ENDED: frozenset(),
 }
 """Which states may follow which. A retry goes back to WAITING; nothing follows ENDED."""
 
-READS_HEADS: Final = frozenset({State.IDLE, State.HEAD})
+READS_HEADS: Final = frozenset({IDLE, HEAD})
 """What is received belongs to the next request."""
-READS_CONTENT: Final = frozenset({State.FORWARDING, State.RESPONDED, State.TUNNEL})
+READS_CONTENT: Final = frozenset({FORWARDING, RESPONDED, TUNNEL})
 """What is received belongs to the request that has begun."""
-IS_IDLE: Final = frozenset({State.IDLE, State.HEAD, State.RESPONDED})
+IS_IDLE: Final = frozenset({IDLE, HEAD, RESPONDED})
 """No response is owed. A client that began a head and does not go on counts as idle."""

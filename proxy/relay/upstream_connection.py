@@ -51,7 +51,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._exchanges += 1
         self._request_is_sent = False
         self._reader.begin(method, sink)
-        self.resume()
+        if not self._flow.is_reading:  # asked here: most calls find it reading
+            self.resume()
 
     def send(self, data: bytes, *more: bytes) -> None:
         """Send pieces of the request, or of a tunnel. No effect once the connection has ended."""
@@ -122,7 +123,7 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand a response on; end the connection on bytes that belong to none."""
         reader = self._reader
-        if not reader.is_reading:
+        if reader.sink is None:
             self._flow.cut()
             return
         try:
@@ -185,7 +186,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self) -> ResponseSink | None:
         sink = self._reader.finish()
         self._deadline.clear()
-        self.resume()
+        if self.is_open and not self._flow.is_reading:
+            self.resume()
         return sink
 
     def _fail(self, error: UpstreamError) -> None:

@@ -59,6 +59,13 @@ Changes = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
 """Subscribes to announcements of changed tokens, and yields their hashes."""
 
 
+class AfterPoll(Protocol):
+    """Is awaited after each poll, on the connection of the polls. Never raises."""
+
+    async def __call__(self, *, is_reachable: bool) -> None:
+        """Learn whether the poll found the database."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCacheLimits:
     """How long the cache waits and remembers, how much it keeps, and how much it queries."""
@@ -164,11 +171,13 @@ class TokenCache:
         """Have the token queried, without waiting for it, unless too many others wait."""
         _ = self._lookups.join(token_hash)
 
-    async def run(self, changes: Changes | None = None) -> None:
+    async def run(
+        self, changes: Changes | None = None, after_poll: AfterPoll | None = None
+    ) -> None:
         """Keep the tokens in use up to date, for ever, also while the database is away."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._poll(), name="token-cache-poll")
+                tasks.create_task(self._poll(after_poll), name="token-cache-poll")
                 if changes is not None:
                     announced: asyncio.Queue[str] = asyncio.Queue()
                     tasks.create_task(
@@ -236,9 +245,11 @@ class TokenCache:
             self._reason = reason
         self._answers.note(None if succeeded else reason)
 
-    async def _poll(self) -> None:
+    async def _poll(self, after_poll: AfterPoll | None) -> None:
         while True:
             await self.refresh()
+            if after_poll is not None:
+                await after_poll(is_reachable=self.is_reachable)
             await asyncio.sleep(self._limits.poll_seconds)
 
     async def _subscribe(self, changes: Changes, announced: asyncio.Queue[str]) -> None:

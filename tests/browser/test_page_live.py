@@ -9,7 +9,7 @@ from playwright.async_api import Page, Route, expect
 from tests.browser.activity import Activity
 from tests.browser.trails import a_call, a_tool_call, ago, calls_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def live(activity: Activity, search: str = "") -> Page:
@@ -43,6 +43,17 @@ async def test_a_call_that_comes_late_takes_its_place_in_time(activity: Activity
     await activity.store.append([a_call(path="/late", created_at=ago(minutes=5))])
 
     await expect(page.locator("#table tbody td.path")).to_have_text(["/new", "/late", "/old"])
+
+
+async def test_a_call_that_is_dated_in_the_future_does_not_head_the_list(
+    activity: Activity,
+) -> None:
+    page = await live(activity)
+
+    await activity.store.append([a_call(path="/ahead", created_at=ago(days=-400))])
+    await activity.store.append([a_call(path="/now")])
+
+    await expect(page.locator("#table tbody td.path")).to_have_text(["/now"])
 
 
 async def test_while_paused_calls_are_counted_and_then_shown(activity: Activity) -> None:

@@ -10,7 +10,7 @@ from audit_log.record import Outcome
 from tests.browser.activity import Activity
 from tests.browser.trails import CI, CLAUDE, a_call, a_gap, ago
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_shows_the_documented_fields_of_a_call(activity: Activity) -> None:
@@ -173,3 +173,40 @@ async def test_a_call_can_be_copied_as_text(activity: Activity) -> None:
     text = await page.evaluate("navigator.clipboard.readText()")
     assert "Path: /api/v1/hosts\n" in text
     assert "Status: 200\n" in text
+
+
+async def test_calls_that_are_dated_in_the_future_are_counted_and_shown_when_asked_for(
+    activity: Activity,
+) -> None:
+    in_2040 = datetime(2040, 1, 1, tzinfo=UTC)
+    await activity.store.append([a_call(path="/ahead", created_at=in_2040), a_call(path="/now")])
+    page = await activity.open()
+    paths, future = page.locator("#table tbody td.path"), page.locator("#future")
+
+    await expect(paths).to_have_text(["/now"])
+    await expect(future).to_contain_text(
+        "1 call is dated in the future: its sidecar's clock was ahead."
+    )
+    await page.get_by_role("button", name="Show them").click()
+    await expect(paths).to_have_text(["/ahead"])
+    await expect(future).to_be_hidden()
+    await expect(page.locator("#chips")).to_contain_text("clock ahead true")
+
+    await page.locator("td.duration").click()
+    details = page.get_by_role("dialog", name="API call")
+    await expect(details.locator(".detail-created_at .mark")).to_have_text(
+        re.compile(r"^The sidecar's clock was ahead by [0-9,]+ days or more$")
+    )
+    await expect(details.locator(".detail-arrived_at")).to_contain_text(f"{datetime.now(UTC):%Y}")
+
+
+async def test_details_of_a_call_of_a_right_clock_tell_its_arrival_alone(
+    activity: Activity,
+) -> None:
+    await activity.store.append([a_call()])
+    page = await activity.open()
+
+    await page.locator("td.duration").click()
+    details = page.get_by_role("dialog", name="API call")
+    await expect(details.locator(".detail-arrived_at time")).to_be_visible()
+    await expect(details.locator(".mark")).to_have_count(0)

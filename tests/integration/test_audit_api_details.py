@@ -24,7 +24,7 @@ NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 ONE_BY_ONE = [
     *("id", "token_name", "method", "path", "status_code", "created_at", "token_id", "outcome"),
     *("duration_ms", "client_ip", "user_agent", "tool", "invocation_id", "attribution"),
-    *("request_id", "instance"),
+    *("request_id", "instance", "arrived_at"),
 ]
 
 
@@ -115,6 +115,7 @@ async def test_a_tool_call_is_told_with_its_calls_oldest_first(api, store):
     assert [entry["id"] for entry in calls] == [str(first.id), str(second.id)]
     assert list(calls[0]) == ONE_BY_ONE
     assert told in await asked(api, f"{ALL}/invocations")
+    assert datetime.fromisoformat(told.pop("arrived_at")) > NOON
     assert told == {
         "id": str(call.id),
         "created_at": "2026-02-28T12:00:00+00:00",

@@ -65,6 +65,7 @@ async def test_an_audit_api_that_has_all_it_needs_is_told_so(database_url, upstr
         "ok      AUDIT_LOG_DATABASE_URL",
         "ok      schema",
         "ok      rights",
+        "ok      arrivals",
         "ok      AUDIT_API_TOKEN_DATABASE_URL",
         "ok      AUDIT_API_TOKEN_QUERY",
         "ok      AUDIT_API_AUTH_URL",

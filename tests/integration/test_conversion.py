@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from audit_log.errors import StoreError
@@ -167,7 +168,9 @@ async def test_a_converted_table_is_as_one_that_was_made_partitioned(
     ours = a_record(id=new_record_id(), created_at=datetime(2027, 6, 5, tzinfo=UTC))
     await Store(database).append([ours])
     await Store(database).append([ours])
-    assert await find(database, ours.id) == ours
+    kept = await find(database, ours.id)
+    assert kept is not None
+    assert msgspec.structs.replace(kept, arrived_at=None) == ours
     await database.execute(
         "DELETE FROM mcp_audit_log WHERE created_at < NOW() - INTERVAL '90 days'"
     )

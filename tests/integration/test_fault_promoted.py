@@ -9,7 +9,6 @@ from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import make_audit_log, own_postgres
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.hop import hop_to
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
 from tests.neighbours.replica import replica_of
@@ -17,12 +16,6 @@ from tests.neighbours.replica import replica_of
 BEFORE, ON_THE_PRIMARY_ALONE, AFTER = 50, 200, 20
 MORE_THAN_IS_KEPT = 800
 MANY_SEGMENTS = 5
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture

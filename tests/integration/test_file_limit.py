@@ -70,6 +70,29 @@ async def test_clients_whose_calls_are_in_flight_are_kept_and_more_are_refused(
         assert await metric(sidecar, "oddities_total", kind="client_refused") == 1
 
 
+async def test_many_calls_in_flight_do_not_protect_those_who_only_connect(upstream, database_url):
+    files = 600
+    in_flight = 80
+    upstream.plan(never_answering)
+    async with (
+        sidecar_with_files(files, upstream.url, database_url) as sidecar,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(in_flight):
+            client = await stack.enter_async_context(connected(sidecar.port))
+            await client.send(request(b"GET /"))
+            await upstream.entered()
+        upstream.plan(answering(OK))
+        kept = await stack.enter_async_context(connected(sidecar.port))
+        assert (await kept.ask(request(b"GET /"))).status == 200
+        for _ in range(files // 3):
+            await stack.enter_async_context(connected(sidecar.port))
+
+        async with connected(sidecar.port) as new:
+            assert (await new.ask(request(b"GET /"))).status == 200
+        assert (await kept.ask(request(b"GET /"))).status == 200
+
+
 async def test_handshakes_that_do_not_end_take_nothing_from_calls_over_tls(
     upstream, database_url, tmp_path
 ):

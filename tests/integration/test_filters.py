@@ -14,10 +14,24 @@ from audit_log.record import Outcome
 from tests.neighbours.records import ARRIVAL, a_record
 
 TOKEN, INVOCATION = uuid4(), uuid4()
+LATE = ARRIVAL + timedelta(hours=1)
+ARRIVED = "UPDATE mcp_audit_log SET arrived_at = $2 WHERE id = $1"
 RECORDS = [
-    a_record(token_id=TOKEN, token_name="claude", method="POST", path="/api/v1/hosts"),
-    a_record(status_code=401, outcome=Outcome.REFUSED, path="/api/v1/hosts/1/logs"),
-    a_record(status_code=404, client_ip="10.1.2.3", path="/api/v1/100%_sure"),
+    a_record(
+        token_id=TOKEN, token_name="claude", method="POST", path="/api/v1/hosts", arrived_at=LATE
+    ),
+    a_record(
+        status_code=401,
+        outcome=Outcome.REFUSED,
+        path="/api/v1/hosts/1/logs",
+        arrived_at=LATE + timedelta(hours=1),
+    ),
+    a_record(
+        status_code=404,
+        client_ip="10.1.2.3",
+        path="/api/v1/100%_sure",
+        arrived_at=ARRIVAL - timedelta(seconds=6),
+    ),
     a_record(status_code=0, client_ip="2001:db8::7", path="/API/v1/hosts"),
     a_record(tool="list_clusters", invocation_id=INVOCATION, path="/api/v1/clusters\\x"),
     a_record(created_at=ARRIVAL + timedelta(hours=1), path="/api/v1/host"),
@@ -49,6 +63,10 @@ FILTERS = {
     "address": (RecordFilter(client_ip=ip_network("2001:db8::7")), [3]),
     "since": (RecordFilter(since=ARRIVAL + timedelta(hours=1)), [5]),
     "until": (RecordFilter(until=ARRIVAL + timedelta(hours=1)), [0, 1, 2, 3, 4, 6, 7, 8]),
+    "arrived since": (RecordFilter(arrived_since=LATE), [0, 1]),
+    "arrived until": (RecordFilter(arrived_until=LATE), [2]),
+    "clock ahead": (RecordFilter(clock_ahead=True), [2]),
+    "clock not ahead": (RecordFilter(clock_ahead=False), [0, 1, 3, 4, 5, 6, 7, 8]),
     "two": (RecordFilter(path="/api/v1/hosts", status=range(401, 402)), [1]),
     "two that exclude one another": (RecordFilter(method="POST", tool="list_clusters"), []),
 }
@@ -59,6 +77,9 @@ async def test_a_filter_finds_what_it_says_in_the_table_and_live(
     store, database, wanted, expected
 ):
     await store.append(RECORDS)
+    await database.execute("UPDATE mcp_audit_log SET arrived_at = NULL")
+    for record in RECORDS[:3]:
+        await database.execute(ARRIVED, record.id, record.arrived_at)
 
     found = {record.id for record in await search(database, RecordQuery(filter=wanted))}
     assert found == {RECORDS[number].id for number in expected}
@@ -83,4 +104,4 @@ async def test_any_pattern_means_the_same_in_the_table_and_live(store, database,
     await store.append([record])
 
     found = await search(database, RecordQuery(filter=wanted))
-    assert wanted.matches(record) == (record in found)
+    assert wanted.matches(record) == (record.id in {one.id for one in found})

@@ -203,7 +203,7 @@ async def test_after_a_large_response_the_tunnel_is_still_read(sidecar, hub, pod
 async def test_a_message_that_costs_too_much_is_a_gap_and_the_next_one_is_read(
     sidecar, hub, podwarden, store
 ):
-    costly = {"x": json.loads("[" * 900 + "]" * 900), **tool_call(1)}
+    costly = {"x": {str(number): number for number in range(5_000)}, **tool_call(1)}
     await ask(hub, podwarden, costly)
     await ask(hub, podwarden, tool_call(2))
     await answer(hub, podwarden, {"jsonrpc": "2.0", "id": 2, "result": {}})

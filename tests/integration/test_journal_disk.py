@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 
 import pytest
@@ -23,6 +22,7 @@ from tests.neighbours.journal import (
     stall_disk,
     until,
 )
+from tests.neighbours.journal_child import journal_child
 
 
 @pytest.fixture
@@ -88,19 +88,8 @@ async def test_a_stop_does_not_wait_for_a_dead_disk_and_the_next_start_has_every
     opened, folder, ring_directory
 ):
     began = time.monotonic()
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.neighbours.journal_child",
-        str(folder),
-        str(ring_directory),
-        "500",
-    )
-    try:
-        assert await asyncio.wait_for(child.wait(), 20) == 0
-    finally:
-        if child.returncode is None:
-            child.kill()
+    async with journal_child(str(folder), str(ring_directory), "500") as (process, _):
+        assert await asyncio.wait_for(process.wait(), 20) == 0
     assert time.monotonic() - began < 15
     assert list(ring_directory.glob("*.head"))
     async with opened() as journal:
@@ -247,3 +236,31 @@ def test_of_what_is_damaged_the_oldest_goes_when_it_takes_too_much(tmp_path):
     newest = folder.keep_damaged("9.raw", b"x")
     folder.close()
     assert sorted(newest.parent.iterdir()) == [kept[2], newest]
+
+
+def keep_the_loop_busy(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def test_a_close_that_is_done_as_its_time_is_over_ends_well(folder, ring_directory):
+    """A thread has closed everything, and the loop learns that and the time in one go."""
+    close_seconds = 0.3
+
+    async def be_busy_when_all_is_removed():
+        while list(ring_directory.iterdir()):
+            await asyncio.sleep(0)
+        keep_the_loop_busy(2 * close_seconds)
+
+    opening = open_journal(
+        folder,
+        instance="sidecar-1",
+        ring_directory=ring_directory,
+        limits=SMALL,
+        close_seconds=close_seconds,
+    )
+    async with opening as journal:
+        record = a_record()
+        assert journal.end(journal.begin(interrupted(record)), record)
+        assert await everything(journal) == ([record], [])
+        busy = asyncio.create_task(be_busy_when_all_is_removed())
+    await busy

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from proxy.admission import Call
 from proxy.audit.exchange import UnauditedExchange
 from proxy.audit.tally import Tally
-from proxy.http.forwarding import request_fields
+from proxy.http.forwarding import request_lines
 from proxy.relay.client_limit import ClientLimit
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
@@ -46,7 +46,7 @@ class Defective:
 async def port(upstream):
     """The port of a relay with a defect."""
     async with open_upstream(upstream.url, LIMITS, None) as pool:
-        service = Service(Defective(), Routes(pool, None), request_fields, 5)
+        service = Service(Defective(), Routes(pool, None), request_lines, 5)
         relay = RelayServer(service, ClientLimit(9, Counter()), idle_seconds=60)
         async with await asyncio.get_running_loop().create_server(relay, "127.0.0.1", 0) as server:
             yield server.sockets[0].getsockname()[1]

@@ -7,10 +7,22 @@ from time import monotonic
 
 import pytest
 
+from audit_log.postgres.database import Database
+from audit_log.postgres.token_table import TokenTable
+from audit_log.record import Outcome
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import answer, chunked, request, sized
+from tests.neighbours.journal_home import journal_home
+from tests.neighbours.readable_store import ReadableStore
 from tests.neighbours.services import Service, running_sidecar
-from tests.neighbours.upstream import Call, Upstream, in_pieces, switching_to_echo
+from tests.neighbours.trail import recorded
+from tests.neighbours.upstream import (
+    Call,
+    Upstream,
+    answering_at_once,
+    in_pieces,
+    switching_to_echo,
+)
 
 EVENTS = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -63,6 +75,64 @@ async def test_a_call_that_waits_for_its_answer_gets_it(
         await _refuses_connections(sidecar)
         gate.set()
         assert (await client.answer()).content == b"late"
+    assert await stop == 0
+
+
+@pytest.mark.parametrize("size", [2, 200_000])
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_a_response_that_ended_before_its_request_arrives_whole_and_is_recorded_once(
+    size: int,
+    upstream: Upstream,
+    database: Database,
+    database_url: str,
+    store: ReadableStore,
+    *,
+    is_killed: bool,
+) -> None:
+    _, secret = await TokenTable(database).create("laptop", "operator", 90)
+    content = b"x" * size
+    upstream.plan(answering_at_once(answer(b"200 OK", body=content)))
+    head = request(
+        b"POST /api/v1/hosts",
+        b"Authorization: Bearer " + secret.encode(),
+        b"Content-Length: 1000000",
+    )
+    with journal_home() as home:
+        async with (
+            home.sidecar(upstream.url, database_url) as sidecar,
+            connected(sidecar.port) as client,
+        ):
+            await client.send(head + b"half of")
+            response = await client.answer()
+            assert response.content == content
+            assert response.values(b"Connection") == []  # the request may go on
+            await recorded(store, 1)
+            if is_killed:
+                await sidecar.kill()
+            else:
+                stop = asyncio.create_task(sidecar.stop())
+                await _refuses_connections(sidecar)
+                await client.send(b" the body")
+                assert await client.read_to_the_end() == b""
+                assert await stop == 0
+        async with home.sidecar(upstream.url, database_url):
+            pass  # writes what the first one left
+    [record] = await recorded(store, 1)
+    assert (record.outcome, record.status_code) == (Outcome.COMPLETED, 200)
+
+
+async def test_a_stop_lets_a_client_read_the_rest_of_a_response_that_ended_early(
+    sidecar: Service, upstream: Upstream
+) -> None:
+    content = b"x" * 200_000
+    upstream.plan(answering_at_once(answer(b"200 OK", body=content)))
+    async with connected(sidecar.port) as client:
+        await client.send(request(b"POST /", b"Content-Length: 1000000") + b"half of")
+        await client.read_until(b"\r\n\r\n")
+        stop = asyncio.create_task(sidecar.stop())
+        await _refuses_connections(sidecar)
+        await client.send(b" the body")
+        assert await client.read_to_the_end() == content
     assert await stop == 0
 
 

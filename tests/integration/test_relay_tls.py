@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.neighbours.certificates import LOOPBACK, self_signed
+from audit_log.postgres.database import Database
+from audit_log.postgres.token_table import TokenTable
+from audit_log.record import Outcome
+from tests.neighbours.certificates import LOOPBACK, key_pair_of, self_signed, trusting
 from tests.neighbours.client import Client, connected
 from tests.neighbours.corpus import request, sized
+from tests.neighbours.readable_store import ReadableStore
 from tests.neighbours.sidecar import serving_sidecar
+from tests.neighbours.trail import recorded
 from tests.neighbours.upstream import (
     Behaviour,
     Call,
@@ -104,12 +109,17 @@ async def test_a_certificate_for_another_name_is_502(tmp_path: Path) -> None:
         assert upstream.calls == []
 
 
+SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nas far as it goes"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11\r\nas far as it goes\r\n"
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nas far as it goes"
+
+
 def until_close(*, ends_well: bool) -> Behaviour:
     """Answer with a body that ends with the connection: by a close_notify, or cut off."""
 
     async def behave(call: Call) -> None:
         await call.read_body()
-        await call.send(b"HTTP/1.1 200 OK\r\n\r\nas far as it goes")
+        await call.send(UNTIL_CLOSE)
         if ends_well:
             call.close()
         else:
@@ -136,3 +146,59 @@ async def test_a_body_until_close_is_complete_only_with_a_close_notify(
         else:
             with pytest.raises(ConnectionResetError):
                 await client.reader.read(-1)
+
+
+def cut_off_after(raw: bytes) -> Behaviour:
+    """Send *raw* and end the connection without a close_notify."""
+
+    async def behave(call: Call) -> None:
+        await call.read_body()
+        await call.send(raw)
+        call.writer.transport.abort()
+
+    return behave
+
+
+async def sees_a_cut(client: Client) -> bool:
+    """Say whether the next response is cut off; one until close is, by a reset alone."""
+    try:
+        return not (await client.answer()).complete
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("client_tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize(
+    "raw", [UNTIL_CLOSE, SIZED, CHUNKED], ids=["until close", "sized", "chunked"]
+)
+async def test_a_response_cut_off_over_tls_is_cut_for_the_client_and_recorded_as_broken_off(
+    secure_upstream: Upstream,
+    certificate: tuple[ssl.SSLContext, Path],
+    database: Database,
+    database_url: str,
+    store: ReadableStore,
+    tmp_path: Path,
+    raw: bytes,
+    *,
+    client_tls: bool,
+) -> None:
+    secure_upstream.plan(cut_off_after(raw))
+    _, secret = await TokenTable(database).create("laptop", "operator", 90)
+    (tmp_path / "own").mkdir()
+    pair = key_pair_of(LOOPBACK, tmp_path / "own")
+    settings = {"tls_certificate_file": pair.certificate, "tls_key_file": pair.key}
+    async with (
+        serving_sidecar(
+            secure_upstream.url,
+            database_url,
+            upstream_ca_file=certificate[1],
+            **(settings if client_tls else {}),
+        ) as sidecar,
+        connected(sidecar.port, tls=trusting(pair) if client_tls else None) as client,
+    ):
+        await client.send(
+            request(b"GET /api/v1/hosts", b"Authorization: Bearer " + secret.encode())
+        )
+        assert await sees_a_cut(client)
+        [record] = await recorded(store, 1)
+    assert (record.status_code, record.outcome) == (200, Outcome.UPSTREAM_BROKE_OFF)

@@ -17,6 +17,7 @@ from audit_log.schema.migrate import ensure_partitions, is_current, migrate, mig
 from tests.neighbours.adopted import PODWARDENS
 from tests.neighbours.old_schema import migrate_up_to
 from tests.neighbours.patience import eventually
+from tests.neighbours.readable_store import ReadableStore
 from tests.neighbours.records import ARRIVAL, a_record
 
 NAMES = [migration.name for migration in migrations()]
@@ -277,7 +278,8 @@ async def test_an_adopted_table_takes_our_records_once_and_podwardens_still(empt
     await empty.execute(PODWARDENS_INSERT)
 
     assert await rows_in(empty, "mcp_audit_log") == 2
-    assert await search(empty, RecordQuery(filter=RecordFilter(token_id=ours.token_id))) == [ours]
+    query = RecordQuery(filter=RecordFilter(token_id=ours.token_id))
+    assert await ReadableStore(empty).search(query) == [ours]
 
 
 async def test_an_adopted_table_without_a_key_gets_one(empty):

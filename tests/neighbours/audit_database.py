@@ -15,22 +15,28 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import ensure_partitions, migrate
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.neighbours.arrivals import number_arrivals
+from tests.neighbours.memory import directory_in_memory, place_in_memory
 
 
 @contextmanager
 def own_postgres() -> Iterator[PostgresServer]:
     """A server that nobody else uses, to be stopped and killed. A kill loses nothing of it."""
-    with tempfile.TemporaryDirectory(prefix="postgres-") as directory:
-        data = Path(directory) / "data"
-        subprocess.run(["cp", "-a", _made_cluster(), data], check=True)  # with its owners
+    with directory_in_memory("postgres-") as directory:
+        data = directory / "data"
+        copy_made_cluster(data)
         with running_postgres(data, durable=False) as server:
             yield server
+
+
+def copy_made_cluster(data: Path) -> None:
+    """Copy the files of a server that has never run to *data*, with their owners."""
+    subprocess.run(["cp", "-a", _made_cluster(), data], check=True)
 
 
 @functools.cache
 def _made_cluster() -> Path:
     """Make the files of a server once a test process: a copy takes a quarter of initdb's CPU."""
-    directory = tempfile.mkdtemp(prefix="postgres-made-")
+    directory = tempfile.mkdtemp(prefix="postgres-made-", dir=place_in_memory())
     atexit.register(shutil.rmtree, directory)
     with PostgresServer(Path(directory) / "data", durable=False).prepared():
         return Path(directory) / "data"

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from itertools import permutations
@@ -14,6 +13,7 @@ from typing import Final
 from nats.aio.client import Client
 
 from tests.neighbours.hop import Hop, hop_to
+from tests.neighbours.memory import directory_in_memory
 from tests.neighbours.ports import free_port, free_ports
 
 BINARY: Final = Path(sys.executable).with_name("nats-server")
@@ -122,8 +122,8 @@ class NatsCluster:
 @contextmanager
 def running_nats(configuration: str = "") -> Iterator[NatsServer]:
     """Run one server with its files in a directory of its own."""
-    with tempfile.TemporaryDirectory(prefix="nats-") as directory:
-        server = NatsServer("alone", Path(directory), free_port())
+    with directory_in_memory("nats-") as directory:
+        server = NatsServer("alone", directory, free_port())
         server.configuration = configuration
         server.start()
         try:
@@ -156,10 +156,10 @@ def running_servers(
     """Run three servers. *routes* are their ports for one another, *ways* lead there."""
     routes = routes or dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
     ways = ways or {(one, other): routes[other] for one, other in permutations(NAMES, 2)}
-    with tempfile.TemporaryDirectory(prefix="nats-") as directory, ExitStack() as stack:
+    with directory_in_memory("nats-") as directory, ExitStack() as stack:
         servers = []
         for name, port in zip(NAMES, free_ports(len(NAMES)), strict=True):
-            place = Path(directory) / name
+            place = directory / name
             place.mkdir()
             server = NatsServer(name, place, port)
             stack.callback(server.kill)

@@ -1,5 +1,7 @@
 """A store that also tells what is in it."""
 
+import msgspec
+
 from audit_log.postgres.database import Database
 from audit_log.postgres.gaps import GapQuery, search_gaps
 from audit_log.postgres.search import DEFAULT_LIMIT, RecordQuery, search
@@ -15,8 +17,9 @@ class ReadableStore(Store):
         self._records = database
 
     async def search(self, query: RecordQuery) -> list[AuditRecord]:
-        """Return the newest records that answer *query*, newest first."""
-        return await search(self._records, query)
+        """Return the newest records that answer *query*, as they were written, newest first."""
+        found = await search(self._records, query)
+        return [msgspec.structs.replace(record, arrived_at=None) for record in found]
 
     async def gaps(self, limit: int = DEFAULT_LIMIT) -> list[Gap]:
         """Return the latest gaps, newest first."""

@@ -1,20 +1,18 @@
 """A real streaming replica of a PostgreSQL server of a test."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from deploy.local.postgres import PostgresServer, running_postgres
+from tests.neighbours.memory import directory_in_memory
 from tests.neighbours.postgres_programs import run_program
 
 
 @contextmanager
 def replica_of(primary: PostgresServer) -> Iterator[PostgresServer]:
     """Copy *primary* while it runs, and follow it from there on."""
-    with tempfile.TemporaryDirectory(prefix="replica-") as name:
-        directory = Path(name)
+    with directory_in_memory("replica-") as directory:
         cluster = directory / "cluster"
         run_program(
             "pg_basebackup",

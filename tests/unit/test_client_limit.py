@@ -8,8 +8,7 @@ from proxy.relay.client_limit import MADE_ROOM, MAX_CLIENTS, REFUSED, ClientLimi
 
 
 class Connection:
-    def __init__(self, *, is_spare=True):
-        self.is_spare = is_spare
+    def __init__(self):
         self.has_ended = False
 
     def make_room(self):
@@ -27,15 +26,23 @@ def limit(oddities):
     return ClientLimit(9, oddities)
 
 
-def admitted(limit, count, **how):
-    connections = [Connection(**how) for _ in range(count)]
-    assert all(limit.admit(connection) for connection in connections)
+def admitted(limit, count, *, busy=False):
+    connections = [Connection() for _ in range(count)]
+    for connection in connections:
+        assert limit.admit(connection)
+        if busy:
+            limit.begun(connection)
     return connections
+
+
+def serve(limit, connection):
+    limit.begun(connection)
+    limit.served(connection)
 
 
 def test_one_that_never_sent_a_request_goes_before_one_that_was_served(limit, oddities):
     served, first, second = admitted(limit, 3)
-    limit.served(served)
+    serve(limit, served)
 
     admitted(limit, 1)
 
@@ -47,7 +54,7 @@ def test_one_that_never_sent_a_request_goes_before_one_that_was_served(limit, od
 def test_of_those_that_were_served_the_one_goes_that_is_idle_for_longest(limit):
     first, second, third = admitted(limit, 3)
     for connection in (first, second, third, first):
-        limit.served(connection)
+        serve(limit, connection)
 
     admitted(limit, 1)
 
@@ -55,10 +62,33 @@ def test_of_those_that_were_served_the_one_goes_that_is_idle_for_longest(limit):
 
 
 def test_one_whose_response_is_owed_never_goes_and_the_new_one_is_refused(limit, oddities):
-    busy = admitted(limit, 3, is_spare=False)
+    busy = admitted(limit, 3, busy=True)
 
     assert not limit.admit(Connection())
     assert not any(connection.has_ended for connection in busy)
+    assert oddities == {REFUSED: 1}
+
+
+def test_however_many_are_busy_one_that_never_sent_a_request_goes_first(oddities):
+    limit = ClientLimit(3 * 1_000, oddities)
+    [served] = admitted(limit, 1)
+    serve(limit, served)
+    busy = admitted(limit, 998, busy=True)
+    [silent] = admitted(limit, 1)
+
+    admitted(limit, 1, busy=True)
+
+    assert silent.has_ended
+    assert not any(connection.has_ended for connection in (served, *busy))
+
+
+def test_one_that_was_served_and_is_busy_again_never_goes(limit, oddities):
+    connections = admitted(limit, 3)
+    for connection in connections:
+        serve(limit, connection)
+        limit.begun(connection)
+
+    assert not limit.admit(Connection())
     assert oddities == {REFUSED: 1}
 
 

@@ -6,14 +6,12 @@ from hypothesis import strategies as st
 
 from proxy.http.fields import Fields
 from proxy.http.framing import (
-    CHUNK_END,
-    LAST_CHUNK,
     BodyUntilClose,
     ChunkedBody,
     EmptyBody,
     FramingError,
     SizedBody,
-    chunk_start,
+    chunks,
     response_body,
 )
 
@@ -42,8 +40,7 @@ cuts = st.lists(st.integers(min_value=0, max_value=10_000), max_size=12)
 
 @given(contents, cuts, st.binary(max_size=20))
 def test_a_chunked_body_ends_where_it_ends_however_it_is_split(parts, cuts, behind):
-    chunks = [chunk_start(part) + part + CHUNK_END for part in parts]
-    wire = b"".join(chunks) + LAST_CHUNK
+    wire = b"".join(chunks(parts, is_end=True))
     body = ChunkedBody()
 
     assert read(body, split(wire + behind, cuts)) == (len(wire), b"".join(parts))

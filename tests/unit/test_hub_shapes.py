@@ -3,6 +3,7 @@ import json
 import pytest
 
 from proxy.hub.shapes import unwrapped, wanted_paths
+from proxy.mcp.budget import TUNNELLED, Budget
 from proxy.mcp.json_stream import JsonStream, Values
 from proxy.mcp.messages import ToolCall, cancelled_id, tool_call_of
 
@@ -11,7 +12,8 @@ CALL = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "l
 
 def said(document, envelope_field=None):
     found: list[Values] = []
-    JsonStream(wanted_paths(envelope_field), found.append).feed(json.dumps(document).encode())
+    stream = JsonStream(wanted_paths(envelope_field), found.append, Budget(TUNNELLED))
+    stream.feed(json.dumps(document).encode())
     [values] = found
     return unwrapped(values)
 

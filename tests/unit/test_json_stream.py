@@ -1,12 +1,11 @@
 import json
-import sys
 from itertools import pairwise
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.mcp.json_stream import MAX_DEPTH, MAX_STRING_BYTES, JsonStream, Trouble
+from proxy.mcp.budget import REQUEST, Budget
+from proxy.mcp.json_stream import MAX_STRING_BYTES, JsonStream, Trouble
 
 WANTED = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "t"), ("error",)}
@@ -23,9 +22,11 @@ cuts = st.lists(st.integers(min_value=0, max_value=2_000), max_size=8)
 
 def read(wire, cuts=()):
     found: list[dict[tuple[str, ...], object]] = []
-    stream = JsonStream(WANTED, lambda values: found.append(dict(values)))
+    budget = Budget(REQUEST)
+    stream = JsonStream(WANTED, lambda values: found.append(dict(values)), budget)
     at = sorted({cut % (len(wire) + 1) for cut in cuts} | {0, len(wire)})
     for start, end in pairwise(at):
+        budget.grant(end - start)
         stream.feed(wire[start:end])
     return found
 
@@ -73,7 +74,7 @@ def test_a_document_that_is_cut_half_way_says_nothing():
 
 def test_after_nonsense_nothing_is_believed_until_the_reader_begins_anew():
     found: list[object] = []
-    stream = JsonStream(WANTED, found.append)
+    stream = JsonStream(WANTED, found.append, Budget(REQUEST))
     stream.feed(b'{"method" "a"} {"method":"b"}')
     assert stream.trouble is Trouble.INVALID
 
@@ -93,58 +94,6 @@ def test_broken_utf_8_and_broken_escapes_are_still_text():
     assert read(b'{"method":"\\q"}')[0][("method",)] == "\\q"
 
 
-MEGABYTE = 1_000_000
-ARGUMENTS = b'{"method":"tools/call","params":{"name":"x","arguments":['
-
-
-def repeated(shape, before=b""):
-    return before + shape * (MEGABYTE // len(shape))
-
-
-def steps_and_trouble(wire, size):
-    """Return how many steps *wire* took in pieces of *size* bytes, and what ended the reading."""
-    steps = 0
-    stream = JsonStream(WANTED, lambda _values: None)
-
-    def count(frame, event, _argument):
-        nonlocal steps
-        steps += event == "call" and "json_stream" in frame.f_code.co_filename
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        for at in range(0, len(wire), size):
-            stream.feed(wire[at : at + size])
-    finally:
-        sys.setprofile(before)
-    return steps, stream.trouble
-
-
-@pytest.mark.parametrize(
-    "wire",
-    [
-        repeated(b","),
-        repeated(b"["),
-        repeated(b'{"a":'),
-        repeated(b"1,"),
-        repeated(b'"",'),
-        repeated(b"{},"),
-        repeated(b'"a":1,', b"{"),
-        repeated(b'"a":{"b":[]},', b"{"),
-        repeated(b"[", ARGUMENTS),
-        repeated(b"[x", ARGUMENTS),
-        repeated(b"[[[[[[]]]]]],", ARGUMENTS),
-        repeated(b'"",', ARGUMENTS),
-        repeated(b'\\"', ARGUMENTS + b'"'),
-        repeated(b'{"method":"notifications/cancelled","params":{"requestId":1}},', b"["),
-    ],
-)
-def test_no_shape_of_a_megabyte_takes_more_than_a_few_thousand_calls(wire):
-    steps, _ = steps_and_trouble(wire, 65_536)
-
-    assert steps < 20_000
-
-
 def test_a_large_document_of_ordinary_shape_is_read():
     pod = {"kind": "Pod", "metadata": {"labels": {"app": "web"}}, "spec": {"ports": [{"p": 80}]}}
     document = {"method": "m", "params": {"arguments": [pod] * 10_000, "name": "x"}}
@@ -161,10 +110,12 @@ def test_a_large_text_with_escapes_is_read():
 
 def test_a_document_that_costs_too_much_says_so_and_the_next_one_is_read():
     found: list[object] = []
-    stream = JsonStream(WANTED, found.append)
-    stream.feed(b'{"x":' + b"[" * (2 * MAX_DEPTH) + b"]" * (2 * MAX_DEPTH) + b',"id":1}')
+    budget = Budget(REQUEST)
+    stream = JsonStream(WANTED, found.append, budget)
+    stream.feed(b"{" + b'"x":1,' * 1_000 + b'"id":1}')
     assert (stream.trouble, found) == (Trouble.TOO_COSTLY, [])
 
     stream.reset()
+    budget.renew()
     stream.feed(b'{"id":2}')
     assert found == [{("id",): 2}]

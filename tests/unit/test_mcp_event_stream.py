@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.mcp.budget import RESPONSE, Budget
 from proxy.mcp.event_stream import EventStream
 from proxy.mcp.json_stream import JsonStream
 
@@ -13,9 +14,11 @@ ANSWER = '{"jsonrpc":"2.0","id":1,"result":{"isError":false}}'
 FOUND = [{}, {("id",): 1, ("result",): True}]
 
 
-def reader():
+def reader(words=(b"{",)):
     found: list[dict[tuple[str, ...], object]] = []
-    stream = EventStream(JsonStream(WANTED, lambda values: found.append(dict(values))))
+    budget = Budget(RESPONSE)
+    messages = JsonStream(WANTED, lambda values: found.append(dict(values)), budget)
+    stream = EventStream(messages, budget, words)
     return stream, found
 
 

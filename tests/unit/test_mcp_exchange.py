@@ -332,7 +332,7 @@ def test_a_cancellation_ends_the_tool_call_of_its_own_session_alone(bench):
 
 
 def test_a_body_that_costs_too_much_is_recorded_as_unreadable(bench):
-    raw = b'[{"x":[' + b"[" * 10_000
+    raw = b"[{" + b'"x":[],' * 10_000
     answered(bench.post(calling("seen"), raw=raw), OK)
     answered(bench.post(raw=raw, fields={**MODERN, "Mcp-Name": "named"}), {"id": 7, "result": {}})
 
@@ -345,7 +345,7 @@ def test_a_body_that_costs_too_much_is_recorded_as_unreadable(bench):
 
 
 def test_a_response_that_costs_too_much_is_counted(bench):
-    answered(bench.post(calling("x")), raw=b'{"result":{"x":[' + b"[" * 10_000)
+    answered(bench.post(calling("x")), raw=b'{"result":{' + b'"x":[],' * 10_000)
 
     assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)]
     assert bench.tally.oddities == {"mcp_response_unreadable": 1}

@@ -14,6 +14,8 @@ LANDED = {
     "0009_conversion.sql": "8c3aff65906785e96b92f136442ab8dec6629c18425ef6daa3ff2ed55ff87f29",
     "0010_filters.sql": "e0bcb09b5518ec5f846605de1cb36abeff6a348503628741889783f4765732ac",
     "0011_moving.sql": "5fe430e6121ced1b7491deb61d29e149a38fef0f36ed70679a784aecefbc220e",
+    "0012_arrived_at.sql": "288a64ab4460b030f3c0d955d391a248684218ce2c18e1e8afc1553e44c004f0",
+    "0013_subscriber.sql": "dc7b4fe332e3c6738f0cecbe378f7149d61c1627c1e76e824ccb36a1bbf846d0",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

@@ -26,12 +26,12 @@ FIELDS = b'Host: a\r\nUser-Agent: a"b\\\xff\r\nX-Request-Id: 7\r\n'
 
 def a_call(path: bytes = b"/x", token_hash: str | Credentials = HASH) -> AuditedCall:
     head = parsed_head(b"GET %b HTTP/1.1\r\n%b\r\n" % (path, FIELDS))
-    return AuditedCall(head, token_hash, "::1", "here")
+    return AuditedCall(head, token_hash, "::1", "here", lambda: NOW)
 
 
 def said(call, token, outcome=Outcome.COMPLETED, duration=1.25):
     return RecordText(
-        opening(NOW), ending(outcome, 200, duration), call.rest_of_record(token)
+        opening(NOW), ending(outcome, 200, duration), call.made_with(token).rest
     ).record
 
 
@@ -73,7 +73,7 @@ def test_a_cause_is_said_with_it() -> None:
     text = RecordText(
         opening(NOW) + cause.members,
         ending(Outcome.INTERRUPTED, 0, None),
-        a_call().rest_of_record(TOKEN),
+        a_call().made_with(TOKEN).rest,
     )
     record = text.record
     assert (record.tool, record.invocation_id) == ("list_clusters", cause.invocation_id)
@@ -85,7 +85,7 @@ def test_whatever_the_path_it_makes_a_line_and_fits_into_a_slot(path: list[int])
     text = RecordText(
         opening(NOW),
         ending(Outcome.COMPLETED, 200, 0.1),
-        a_call(b"/" + bytes(path)).rest_of_record(TOKEN),
+        a_call(b"/" + bytes(path)).made_with(TOKEN).rest,
     )
     line = parse(record_line(3, text).removesuffix(b"\n"))
     assert line is not None

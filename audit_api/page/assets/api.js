@@ -21,12 +21,15 @@ export class RefusedError extends Error {
 /** The API or its database is unavailable. A retry may succeed. */
 export class AwayError extends Error {}
 
-/** Return { items, next }: a page of entries and the cursor of the next page. */
+/**
+ * Return { items, next, future }: a page of entries, the cursor of the next page, and how many more
+ * match and are left out, as they are dated in the future.
+ */
 export function entries(query, { cursor, signal } = {}) {
   return page("mcp-audit", { ...query, expand: "details", limit: PAGE_LENGTH, cursor }, signal);
 }
 
-/** Return { items, next }: a page of tool calls and the cursor of the next page. */
+/** Return { items, next, future } as `entries` does, of tool calls. */
 export function invocations(query, { cursor, signal } = {}) {
   return page("mcp-audit/invocations", { ...query, limit: PAGE_LENGTH, cursor }, signal);
 }
@@ -96,7 +99,11 @@ export async function signOut() {
 
 async function page(path, query, signal) {
   const response = await checked(await send(address(path, query), { signal }));
-  return { items: await read(response), next: nextCursor(response.headers.get("Link")) };
+  return {
+    items: await read(response),
+    next: nextCursor(response.headers.get("Link")),
+    future: Number(response.headers.get("X-Audit-Future")),
+  };
 }
 
 async function json(path, query, signal) {

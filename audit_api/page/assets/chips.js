@@ -5,8 +5,10 @@ import { spaced, visible } from "./texts.js";
 import { date } from "./times.js";
 import { SPANS, TOKEN_FILTERS, isNarrowed, withFilter, withoutFilters } from "./view.js";
 
+const MOMENTS = ["since", "until", "arrived_since", "arrived_until"];
 const WORDS = {
   token_id: "token", token_name: "token", unknown_tokens: "token", client_ip: "client", invocation_id: "tool call", since: "from", until: "to",
+  arrived_since: "arrived from", arrived_until: "arrived to",
 };
 
 /** Show the filters of a view in a list; `go(view)` is called with the view without one. */
@@ -35,6 +37,6 @@ function chip(name, value, remove) {
 
 function valueOf(name, value, view, tokens) {
   if (TOKEN_FILTERS.includes(name)) return tokens.labelOf(view.filters);
-  const isMoment = (name === "since" || name === "until") && !Number.isNaN(Date.parse(value));
+  const isMoment = MOMENTS.includes(name) && !Number.isNaN(Date.parse(value));
   return isMoment ? date(new Date(value)) : value;
 }

@@ -1,8 +1,9 @@
 // The details of one call: beside the table, or as a modal dialog on narrow screens.
 
 import { element } from "./elements.js";
+import { aheadBy } from "./future.js";
 import { OUTCOMES, TOOL_OUTCOMES, badge, meaning, toolMeaning } from "./statuses.js";
-import { duration, visible } from "./texts.js";
+import { duration, length, visible } from "./texts.js";
 import { exact } from "./times.js";
 
 const BESIDE = matchMedia("(min-width: 70rem)");
@@ -88,10 +89,21 @@ export class Details {
 }
 
 function timeFields(call) {
-  const moment = new Date(call.created_at);
-  return [element("dt", {}, "Time"), element("dd", {},
-    element("time", { datetime: call.created_at }, exact(moment)), element("br"),
-    element("span", { class: "hint" }, call.created_at))];
+  const ahead = aheadBy(call);
+  const mark = ahead === 0 ? [] : [element("br"), element("span", { class: "mark" }, aheadWords(ahead))];
+  return [
+    element("dt", {}, "Time"), element("dd", { class: "detail-created_at" }, ...moment(call.created_at), ...mark),
+    element("dt", {}, "Arrived"), element("dd", { class: "detail-arrived_at" },
+      ...(call.arrived_at ? moment(call.arrived_at) : [element("span", { class: "hint" }, "not known")])),
+  ];
+}
+
+function moment(iso) {
+  return [element("time", { datetime: iso }, exact(new Date(iso))), element("br"), element("span", { class: "hint" }, iso)];
+}
+
+function aheadWords(ms) {
+  return `The sidecar's clock was ahead by ${length(ms)} or more`;
 }
 
 function nameOf(call) {
@@ -125,7 +137,8 @@ function showForCopying(button, text) {
 function asText(call) {
   const fields = "api_calls" in call ? TOOL_FIELDS : ENTRY_FIELDS;
   const known = fields.filter(([name]) => call[name] !== null && call[name] !== undefined);
-  return [`Time: ${call.created_at}`, `Status: ${call.status_code ?? "not known"}`,
+  const arrived = call.arrived_at ? [`Arrived: ${call.arrived_at}`] : [];
+  return [`Time: ${call.created_at}`, ...arrived, `Status: ${call.status_code ?? "not known"}`,
     ...known.map(([name, words]) => `${words}: ${name === "outcome" ? call[name] : textOf(name, call[name])}`)].join("\n");
 }
 

@@ -8,8 +8,9 @@ export class Log {
   #entries = [];
   #gaps = [];
   #next = null;
+  #future = 0;
 
-  /** `ask(query, { cursor, signal })` resolves to { items, next }; `askGaps` to an array. */
+  /** `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array. */
   constructor(ask, askGaps) {
     this.#ask = ask;
     this.#askGaps = askGaps;
@@ -18,12 +19,15 @@ export class Log {
   get entries() { return this.#entries; }
   get size() { return this.#entries.length; }
   get hasMore() { return this.#next !== null; }
+  /** How many calls more are left out, as they are dated in the future. */
+  get future() { return this.#future; }
   get newest() { return this.#entries[0]?.created_at; }
 
   /** Replace the calls by the newest page. They stay if that fails. */
   async load(query, signal) {
     const [page, gaps] = await this.#firstPage(query, signal);
     [this.#entries, this.#next, this.#gaps] = [page.items, page.next, gaps];
+    this.#future = page.future;
   }
 
   /**
@@ -37,6 +41,7 @@ export class Log {
     if (!joins) this.#next = page.next;
     this.#entries = joins ? merged(this.#entries, page.items) : page.items;
     this.#gaps = gaps;
+    this.#future = page.future;
   }
 
   /** Add the page after the oldest entry shown. */

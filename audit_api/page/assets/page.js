@@ -8,6 +8,7 @@ import { showChips } from "./chips.js";
 import { Details } from "./details.js";
 import { byId } from "./elements.js";
 import { FilterBar } from "./filter_bar.js";
+import { isLeftOut, showFuture } from "./future.js";
 import { listenForKeys } from "./keyboard.js";
 import { LiveStream } from "./live.js";
 import { LiveButton } from "./live_button.js";
@@ -59,7 +60,7 @@ const stream = new LiveStream({
     liveButton.tell("live");
     refresh();  // calls written between the first page and now
   },
-  arrived: (entry) => loader.log.has(entry.id) || arrivals.add(entry),
+  arrived: (entry) => loader.log.has(entry.id) || isLeftOut(entry, loader.query) || arrivals.add(entry),
   lost: () => {
     liveButton.tell("lost");
     refresh();  // shows the reason, if the API gives one
@@ -115,7 +116,8 @@ function showLog({ isNew, isFresh }) {
     listenLive();
   }
   const lines = sheet.show(loader.log, { fresh: isFresh });
-  if (lines === 0) notice.nothing(address.view, clearFilters);
+  showFuture(loader.log.future);
+  if (lines === 0 && loader.log.future === 0) notice.nothing(address.view, clearFilters);
   if (isNew) notice.announce(`Showing ${count(loader.log.size, address.view.byTool ? "tool call" : "call")}`);
 }
 
@@ -129,8 +131,9 @@ function listenLive() {
   for (const format of ["csv", "ndjson"]) {
     byId(format).href = api.exportAddress(format, aboutCalls(address.view, loader.query));
   }
-  liveButton.tell(until ? "past" : "waiting");
-  if (!until) stream.start(query);
+  const isPast = Boolean(until || query.arrived_until);
+  liveButton.tell(isPast ? "past" : "waiting");
+  if (!isPast) stream.start(query);
 }
 
 async function loadBesides(signal) {
@@ -233,10 +236,12 @@ function forget() {
   sheet.begin(false);
   sheet.clear();
   notice.clear();
+  showFuture(0);
   byId("chart").hidden = true;
 }
 
 byId("show-entries").addEventListener("click", () => go(withGrouping(address.view, false)));
+byId("future-show").addEventListener("click", () => narrow("clock_ahead", "true"));
 byId("show-tools").addEventListener("click", () => go(withGrouping(address.view, true)));
 listenForKeys(byId("keys"), {
   j: () => move(1),

@@ -3,6 +3,7 @@
 // Controls, joiners and direction marks: invisible, or able to change how other text looks.
 const DECEPTIVE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
+const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1_000]];
 const NUMBERS = new Intl.NumberFormat("en");
 
 /** Return untrusted text with its invisible characters escaped. */
@@ -19,6 +20,12 @@ export function count(number, noun) {
 /** Return a number with thousands separators. */
 export function grouped(number) {
   return NUMBERS.format(number);
+}
+
+/** Return a length of time in its largest unit: "90 seconds", "2 hours", "4,782 days". */
+export function length(ms) {
+  const [noun, unit] = UNITS.find(([, least]) => ms >= 2 * least) ?? UNITS.at(-1);
+  return count(Math.round(ms / unit), noun);
 }
 
 /** Return `upstream_timed_out` as "upstream timed out". */

@@ -10,6 +10,7 @@ export class ToolLog {
   get entries() { return this.#log.entries; }
   get size() { return this.#log.size; }
   get hasMore() { return this.#log.hasMore; }
+  get future() { return this.#log.future; }
   get newest() { return this.#log.newest; }
 
   async load(query, signal) {
@@ -59,5 +60,5 @@ export class ToolLog {
 async function askInvocations(query, options) {
   const { invocation_id: id } = query;
   if (id === undefined) return api.invocations(query, options);
-  return { items: [await api.invocation(id, options.signal)], next: null };
+  return { items: [await api.invocation(id, options.signal)], next: null, future: 0 };
 }
