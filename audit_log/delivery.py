@@ -14,8 +14,10 @@ Theory of operation. A store rejects in two ways (`audit_log.errors`):
 
 - "Not now", and for one item alone: a trigger may reject it with a SQLSTATE that blames no data.
   It is held, and others are appended meanwhile. Held items are tried again; one that failed
-  `FAILURES` times while others passed is quarantined. While nothing passes, the store is to blame:
-  then no further item is held, and the held ones are tried first, so the order is kept.
+  `FAILURES` times while others passed is quarantined. While nothing passes, either the store is to
+  blame or several such items follow each other. So twice as many are held after each delay, until
+  one passes. Before each further attempt the held ones are tried in order, up to the first
+  failure, so the order is kept if the store was to blame.
 
 The loop does no I/O of its own: it calls what its owner gives it.
 """
@@ -140,21 +142,25 @@ class DeliveryLoop:
         self._most = _UNLIMITED
         self._passed = 0
         self._held: list[_Held] = []
+        self._may_hold = 1
+        """How many may be held of which none was seen to fail beside others that passed."""
         self.holds = 0
         """How many items were ever held: a mark for `has_settled`."""
 
     @property
     def problem(self) -> str | None:
         """Which items wait while others are written, and why, or None."""
+        if not self._held:
+            return None
         doubtful = [held for held in self._held if held.failures]
         if not doubtful:
-            return None
+            return f"{len(self._held)} wait and fail: {self._held[0].error}"
         return f"{len(doubtful)} fail while others are written: {doubtful[0].error}"
 
     @property
     def seconds_to_retry(self) -> float | None:
         """In how many seconds `retry_held` has something to do; None when nothing is held."""
-        due = min((held.due for held in self._held), default=None)
+        due = min((held.due for held in self._to_retry), default=None)
         return None if due is None else max(due - monotonic(), 0)
 
     def has_settled(self, mark: int) -> bool:
@@ -188,6 +194,7 @@ class DeliveryLoop:
                 await self._wait(error, _jitter(delay / 2, delay))
                 delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
                 await self._retry(self._held)
+                self._may_hold = min(2 * self._may_hold, _MOST_HELD)
             else:
                 failures, delay = 0, _FIRST_DELAY_SECONDS
                 self._pass()
@@ -195,9 +202,17 @@ class DeliveryLoop:
     async def retry_held(self) -> None:
         """Try again each held item whose delay is over."""
         now = monotonic()
-        await self._retry([held for held in self._held if held.due <= now])
+        await self._retry([held for held in self._to_retry if held.due <= now])
+
+    @property
+    def _to_retry(self) -> Sequence[_Held]:
+        """The held items to be tried again: the first alone while nothing passes."""
+        first = self._held[:1]
+        is_passing = not first or first[0].failures > 0 or first[0].passed < self._passed
+        return self._held if is_passing else first
 
     async def _retry(self, tried: Sequence[_Held]) -> None:
+        """Try again *tried*, in order, up to the first failure while nothing passes."""
         for held in list(tried):
             _heed_cancellation()
             try:
@@ -208,6 +223,8 @@ class DeliveryLoop:
                 return
             except StoreUnavailableError as error:
                 held.fail(error, self._passed)
+                if not held.failures:
+                    return
                 if held.failures >= FAILURES:
                     reason = f"failed {FAILURES} times while others were written: {error}"
                     await self._give_up(held, RecordRefusedError(reason))
@@ -228,9 +245,9 @@ class DeliveryLoop:
 
     def _is_doubtful(self, piece: Sequence[Item], error: StoreUnavailableError) -> bool:
         """Say whether the one item of *piece* may be to blame, and not the store."""
-        has_passed = not self._held or self._held[-1].passed < self._passed
         is_alone = len(piece) == 1 and not isinstance(error, StoreAwayError)
-        return is_alone and has_passed and len(self._held) < _MOST_HELD
+        unproven = sum(held.passed == self._passed and not held.failures for held in self._held)
+        return is_alone and unproven < self._may_hold and len(self._held) < _MOST_HELD
 
     def _hold(
         self, item: AnyItem, append: Callable[[], Awaitable[None]], error: StoreUnavailableError
@@ -248,6 +265,7 @@ class DeliveryLoop:
     def _pass(self) -> None:
         """Note a success. By an eighth more are appended next: a failure costs a whole attempt."""
         self._passed += 1
+        self._may_hold = 1
         self._most = min(self._most + max(self._most // 8, 1), _UNLIMITED)
         self._recovered()
 

@@ -1,5 +1,6 @@
 """The OpenAPI document, built from the declarations that also route and validate requests."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
@@ -103,7 +104,9 @@ def _content(kind: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": found[0] if len(found) == 1 else {"anyOf": found}}
 
 
-def _parameters(params: type[Params], place: str) -> list[dict[str, Any]]:
+@functools.cache
+def _parameters(params: type[Params], place: str) -> Sequence[dict[str, Any]]:
+    # Kept: most of the time that an application takes to be made is pydantic's, for its schemas.
     schema = params.model_json_schema()
     definitions = schema.get("$defs", {})
     return [

@@ -26,6 +26,7 @@ from typing import Final
 
 import nats.errors
 import nats.js.errors
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -34,7 +35,7 @@ from nats.js.api import Header
 from audit_log.errors import StoreAwayError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
 from audit_log.nats.messages import MAX_PAYLOAD_BYTES, Message
-from audit_log.nats.receipts import FIELD, QUESTION, receipt_for, subject_of
+from audit_log.nats.receipts import FIELD, QUESTION, RECEIPTS, receipt_for, subject_of
 from audit_log.nats.stream import (
     CONSUMER,
     consumer_differences,
@@ -55,6 +56,7 @@ _HEADER_BYTES: Final = 1_024
 """More than the header of a message takes: a server counts it as payload."""
 _FAREWELL_SECONDS: Final = 1.0
 _random = SystemRandom()
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Delivery:
@@ -262,6 +264,8 @@ class JetStream:
         """Keep what the server says; a request that fails raises, and its caller logs that."""
         text = str(error).removeprefix("nats: ").strip("' ")
         if "ermissions" in text or "uthorization" in text:
+            if RECEIPTS in text and text != self._complaint:
+                log.warning("nats.receipts_refused", error=text)
             self._complaint = text
 
     async def _connect(self) -> None:

@@ -31,7 +31,8 @@ QUESTION: Final = "Audit-Question"
 """The header field that asks whether the record was there before."""
 PACE_SECONDS: Final = 5.0
 _LONGEST_PROBE_SECONDS: Final = 60.0
-_INBOX: Final = "_INBOX.podwarden-audit-proxy.receipt"
+RECEIPTS: Final = "_INBOX.podwarden-audit-proxy.receipt"
+"""Receipts are published below it."""
 # Only this form: a sidecar must not choose to which subject an ingest publishes.
 _ASKED: Final = re.compile(r"([0-9a-f]{16})\.([0-9]{1,18})")
 
@@ -49,7 +50,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 def subject_of(asked: str) -> str | None:
     """Return where the receipt goes that the field *asked* asks for; None for another form."""
     found = _ASKED.fullmatch(asked)
-    return f"{_INBOX}.{found[1]}" if found else None
+    return f"{RECEIPTS}.{found[1]}" if found else None
 
 
 def receipt_for(asked: str, store: str | None, *, had: bool | None) -> bytes:
@@ -64,7 +65,7 @@ class Receipts:
         """Take for missing what is late by *pace_seconds*; send no more probes than one in it."""
         self._pace_seconds = pace_seconds
         self._run = secrets.token_hex(8)
-        self.subject = f"{_INBOX}.{self._run}"
+        self.subject = f"{RECEIPTS}.{self._run}"
         """Where receipts come in."""
         self.numbered = 0
         """The number of the last message."""

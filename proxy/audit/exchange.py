@@ -66,6 +66,8 @@ class Exchange(Protocol):
     Raises RefusedError, after recording it."""
     added_fields: Sequence[tuple[bytes, bytes]] = ()
     """What is added to the request on its way upstream."""
+    reads_request: bool = False
+    """Whether `request_content` is to be told of the request's body."""
 
     def begin(self) -> None:
         """Learn that the request is about to be forwarded."""

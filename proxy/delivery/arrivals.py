@@ -66,6 +66,11 @@ class Arrivals:
             return self.is_in_doubt
         return self._receipts.is_missing or (self.is_in_doubt and self._receipts.arrived > 0)
 
+    @property
+    def is_all_there(self) -> bool:
+        """Whether receipts have come for all that was published in this run."""
+        return self._receipts is None or self._receipts.arrived == self._receipts.numbered
+
     def note_committed(self) -> None:
         """Wait for the arrival of all that is committed."""
         if self._receipts is None:

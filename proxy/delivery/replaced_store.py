@@ -69,6 +69,7 @@ class ReplacedStore:
         self._journal = journal
         self._back = journal.going_back
         self._arrivals = Arrivals(store.receipts, self._back)
+        self._back.note_seen()
         self._found = 0
         self._begun = Place(0, 1, None)
         """Where the log is read again from."""
@@ -124,9 +125,12 @@ class ReplacedStore:
         except StatementRefusedError as error:
             log.warning("audit.store_not_identified", error=str(error))
             self.due_at = monotonic() + _REFUSED_SECONDS
+            self._back.note_seen()
             return False
         except StoreError:
             return False  # it is away, which the next batch will say
+        if self._arrivals.is_all_there:
+            self._back.note_seen()
         if identity is None:
             return False
         self._found = _number_of(identity)

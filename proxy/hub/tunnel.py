@@ -144,6 +144,8 @@ class Responses:
 class HubExchange(Exchange):
     """One request to the Hub. If it becomes a tunnel, both directions are read."""
 
+    reads_request = True
+
     def __init__(self, admission: HubAdmission) -> None:
         self._admission = admission
         self._counted = UnauditedExchange(admission.tally)

@@ -170,6 +170,7 @@ class Mover:
             arrived=position.offset if place is None else place.offset,
             keep_seconds=0.0 if self._error else self._limits.kept_seconds,
             keep_bytes=self._limits.max_bytes // _KEPT_PART,
+            seen_at=ring.moments.store_seen_at,
         )
         self._tidied_at = monotonic()
 

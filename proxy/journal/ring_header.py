@@ -139,6 +139,11 @@ class Moments:
 
     def __init__(self, counters: memoryview) -> None:
         self._counters = counters
+        self.store_seen_at: float | None = None
+        """When that store was last there, by the monotonic clock; None if the writer never looks.
+
+        What is kept for it is kept while it is away.
+        """
 
     @property
     def began_at(self) -> datetime | None:

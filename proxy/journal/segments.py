@@ -180,13 +180,19 @@ class Segments:
             self._file = None
 
     def delete_before(
-        self, offset: int, *, arrived: int = 0, keep_seconds: float = 0.0, keep_bytes: int = 0
+        self,
+        offset: int,
+        *,
+        arrived: int = 0,
+        keep_seconds: float = 0.0,
+        keep_bytes: int = 0,
+        seen_at: float | None = None,
     ) -> None:
         """Delete segments that lie completely before *offset*, except the open one.
 
         Keep each for *keep_seconds* after it was first seen before *arrived*, as long as all
-        segments take no more than *keep_bytes*. A segment that has been open for that time is
-        closed.
+        segments take no more than *keep_bytes*. The time ends at *seen_at*, if given. A segment
+        that has been open for that time is closed.
         """
         now = monotonic()
         if self._file and 0 < keep_seconds < now - self._file.opened_at:
@@ -196,7 +202,8 @@ class Segments:
                 return
             if segment.end <= arrived:
                 segment.stored_at = min(segment.stored_at, now)
-            is_kept = keep_seconds > 0 and now - segment.stored_at < keep_seconds
+            until = now if seen_at is None else seen_at
+            is_kept = keep_seconds > 0 and until - segment.stored_at < keep_seconds
             if is_kept and self.total_bytes <= keep_bytes:
                 continue
             segment.path.unlink(missing_ok=True)

@@ -51,6 +51,8 @@ _FIRST_ERROR: Final = 400
 class McpExchange(Exchange):
     """Reads what passes, delays nothing, and records each tool call once."""
 
+    reads_request = True
+
     def __init__(self, head: RequestHead, source: Source, calls: ToolCalls, tally: Tally) -> None:
         """Observe the exchange of *head*, whose tool calls come from *source*."""
         self._counted = UnauditedExchange(tally)

@@ -266,7 +266,7 @@ class RequestRelay:
             return 0
         if self._patience is not None:
             self._heard_at = asyncio.get_running_loop().time()
-        if contents:
+        if contents and response.exchange.reads_request:
             # Together: what many small chunks cost must not grow with their number.
             response.exchange.request_content(joined(contents))
         pieces = [wire] if wire else []

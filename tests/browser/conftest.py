@@ -1,6 +1,6 @@
-"""One browser for each module of tests, and one audit log for each test.
+"""One browser for all tests of a process, and one audit log for each test.
 
-All of them run in the module's loop, as the browser does.
+All of them run in the session's loop, as the browser does.
 """
 
 from collections.abc import AsyncIterator
@@ -18,13 +18,13 @@ from tests.neighbours.postgres import fresh_database
 expect.set_options(timeout=15_000)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with running_chromium() as running:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def activity(
     browser: Browser, postgres: PostgresServer, migrated_template: str
 ) -> AsyncIterator[Activity]:

@@ -6,7 +6,7 @@ from playwright.async_api import expect
 from tests.browser.activity import Activity
 from tests.browser.trails import a_call, a_tool_call, calls_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = [
     "<img src=x onerror=window.hit=1>",

@@ -9,7 +9,7 @@ from playwright.async_api import Page, Route, expect
 from tests.browser.activity import Activity
 from tests.browser.trails import a_call, a_tool_call, ago, calls_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def live(activity: Activity, search: str = "") -> Page:

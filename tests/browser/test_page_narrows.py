@@ -9,7 +9,7 @@ from audit_log.record import Outcome
 from tests.browser.activity import Activity
 from tests.browser.trails import CI, CLAUDE, a_call, ago
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_pressing_a_value_shows_only_calls_that_have_it(activity: Activity) -> None:

@@ -6,7 +6,7 @@ from playwright.async_api import expect
 from tests.browser.activity import Activity
 from tests.browser.trails import a_call
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_stranger_signs_in_with_a_token_and_sees_the_log(activity: Activity) -> None:

@@ -10,7 +10,7 @@ from audit_log.record import Outcome
 from tests.browser.activity import Activity
 from tests.browser.trails import CI, CLAUDE, a_call, a_gap, ago
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_shows_the_documented_fields_of_a_call(activity: Activity) -> None:

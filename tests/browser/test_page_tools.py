@@ -7,7 +7,7 @@ from audit_log.record import Attribution, Origin, ToolOutcome
 from tests.browser.activity import Activity
 from tests.browser.trails import a_call, a_tool_call, calls_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_tool_call_opens_to_its_api_calls(activity: Activity) -> None:

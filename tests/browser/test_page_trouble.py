@@ -15,7 +15,7 @@ from tests.neighbours import audit_database
 from tests.neighbours.postgres import fresh_database
 from tests.neighbours.services import Service, running_audit_api
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def own_postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def own_database_url(own_postgres: PostgresServer) -> AsyncIterator[str]:
     async with fresh_database(own_postgres, template="template0") as url:
         async with open_database(url, application="test") as database:
@@ -33,14 +33,14 @@ async def own_database_url(own_postgres: PostgresServer) -> AsyncIterator[str]:
         yield url
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def own_api(own_database_url: str) -> AsyncIterator[Service]:
     """An audit API that a test may stop, on a PostgreSQL that it may stop and start again."""
     async with running_audit_api(own_database_url) as api:
         yield api
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def fragile(
     browser: Browser, own_database_url: str, own_api: Service
 ) -> AsyncIterator[Activity]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count, cycle
 from random import Random
 from typing import Any, Final
 from uuid import UUID
@@ -51,6 +52,14 @@ _ENDINGS: Final = (
     (504, Outcome.UPSTREAM_TIMED_OUT, 3),
     (0, Outcome.INTERRUPTED, 1),
 )
+
+_METHODS: Final = ("GET", "POST", "PATCH", "DELETE")
+_TOOL_ENDINGS: Final = (
+    (ToolOutcome.OK, 200),
+    (ToolOutcome.TOOL_ERROR, 500),
+    (ToolOutcome.CANCELLED, 499),
+)
+_ATTRIBUTIONS: Final = (Attribution.EXACT, Attribution.INFERRED)
 
 
 def ago(**span: float) -> datetime:
@@ -138,47 +147,70 @@ class Trail:
         await store.append(self.records)
 
 
-def a_day(now: datetime, *, hours: float = 23) -> Trail:
-    """Return a day as an operator knows it, or its last *hours*; the same but for the ids."""
+def a_day(now: datetime) -> Trail:
+    """Return a day as an operator knows it; the same but for the ids."""
     dice = Random(5)
     trail = Trail()
     moment = now - timedelta(seconds=7)
-    while moment > now - timedelta(hours=hours):
+    while moment > now - timedelta(hours=23):
         busy = 1.6 if 7 <= moment.hour <= 18 else 0.6
         moment -= timedelta(seconds=dice.expovariate(busy / 75))
         token = dice.choices((CLAUDE, CI), (3, 2))[0]
         if dice.random() < 0.4:
-            _add_tool_call(trail, dice, moment, token)
+            tool = dice.choice(list(_TOOLS))
+            ending = dice.choices(_TOOL_ENDINGS, (12, 2, 1))[0]
+            attribution = dice.choices(_ATTRIBUTIONS, (3, 1))[0]
+            _add_tool_call(trail, dice, moment, token, tool, ending, attribution)
         else:
             trail.records.append(_any_call(dice, moment, token))
-    start = now - timedelta(minutes=6)
-    trail.gaps.append(a_gap(start, start + timedelta(seconds=6)))
+    trail.gaps.append(_a_short_gap(now))
     return trail
+
+
+def one_of_each(now: datetime) -> Trail:
+    """Return a call of each kind, tool calls of each outcome and attribution, and a gap.
+
+    For checks whose cost grows with the rows, and whose result depends on the kinds alone.
+    """
+    dice = Random(5)
+    moments = (now - timedelta(seconds=20 * number) for number in count(1))
+    trail = Trail(gaps=[_a_short_gap(now)])
+    methods, tokens = cycle(_METHODS), cycle((CLAUDE, CI))
+    for (status, outcome, _), path in zip(_ENDINGS, cycle(_PATHS), strict=False):
+        trail.records.append(
+            a_call(
+                created_at=next(moments),
+                method=next(methods),
+                path=path,
+                status_code=status,
+                outcome=outcome,
+                duration_ms=None if status == 0 else 12.5,
+                **next(tokens),
+            )
+        )
+    trail.records += [_hub_call(next(moments)), _call_of_unknown_token(next(moments))]
+    for ending, tool, attribution in zip(
+        _TOOL_ENDINGS, _TOOLS, cycle(_ATTRIBUTIONS), strict=False
+    ):
+        _add_tool_call(trail, dice, next(moments), next(tokens), tool, ending, attribution)
+    return trail
+
+
+def _a_short_gap(now: datetime) -> Gap:
+    start = now - timedelta(minutes=6)
+    return a_gap(start, start + timedelta(seconds=6))
 
 
 def _any_call(dice: Random, moment: datetime, token: dict[str, Any]) -> AuditRecord:
     kind = dice.random()
     if kind < 0.04:
-        return a_call(
-            created_at=moment,
-            token_name="Hub Tunnel (hub)",
-            token_id=None,
-            method="TOOL",
-            path="/mcp/tool/list_clusters",
-        )
+        return _hub_call(moment)
     if kind < 0.06:
-        return a_call(
-            created_at=moment,
-            token_name="Unknown token (1a2b3c4d)",
-            token_id=None,
-            status_code=401,
-            outcome=Outcome.REFUSED,
-            duration_ms=0.4,
-        )
+        return _call_of_unknown_token(moment)
     status, outcome, _ = dice.choices(_ENDINGS, [weight for *_, weight in _ENDINGS])[0]
     return a_call(
         created_at=moment,
-        method=dice.choices(("GET", "POST", "PATCH", "DELETE"), (8, 3, 1, 1))[0],
+        method=dice.choices(_METHODS, (8, 3, 1, 1))[0],
         path=dice.choice(_PATHS),
         status_code=status,
         outcome=outcome,
@@ -187,12 +219,37 @@ def _any_call(dice: Random, moment: datetime, token: dict[str, Any]) -> AuditRec
     )
 
 
-def _add_tool_call(trail: Trail, dice: Random, moment: datetime, token: dict[str, Any]) -> None:
-    tool = dice.choice(list(_TOOLS))
-    outcome, status = dice.choices(
-        ((ToolOutcome.OK, 200), (ToolOutcome.TOOL_ERROR, 500), (ToolOutcome.CANCELLED, 499)),
-        (12, 2, 1),
-    )[0]
+def _hub_call(moment: datetime) -> AuditRecord:
+    return a_call(
+        created_at=moment,
+        token_name="Hub Tunnel (hub)",
+        token_id=None,
+        method="TOOL",
+        path="/mcp/tool/list_clusters",
+    )
+
+
+def _call_of_unknown_token(moment: datetime) -> AuditRecord:
+    return a_call(
+        created_at=moment,
+        token_name="Unknown token (1a2b3c4d)",
+        token_id=None,
+        status_code=401,
+        outcome=Outcome.REFUSED,
+        duration_ms=0.4,
+    )
+
+
+def _add_tool_call(
+    trail: Trail,
+    dice: Random,
+    moment: datetime,
+    token: dict[str, Any],
+    tool: str,
+    ending: tuple[ToolOutcome, int],
+    attribution: Attribution,
+) -> None:
+    outcome, status = ending
     invocation = a_tool_call(
         tool,
         created_at=moment,
@@ -203,7 +260,6 @@ def _add_tool_call(trail: Trail, dice: Random, moment: datetime, token: dict[str
         **token,
     )
     trail.invocations.append(invocation)
-    attribution = dice.choices((Attribution.EXACT, Attribution.INFERRED), (3, 1))[0]
     trail.records += calls_of(
         invocation,
         *_TOOLS[tool],

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.neighbours.memory import directory_in_memory
 from tests.neighbours.program import CHECKOUT
 
 START_SECONDS = 60
@@ -26,13 +27,14 @@ ANY_PORTS = {"PROXY_PORT": "0", "PROXY_OPS_PORT": "0", "AUDIT_API_PORT": "0"}
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
+def place() -> Iterator[Path]:
     """A directory for runs, in which none of their processes may be left."""
-    yield tmp_path
-    left = processes_in(tmp_path)
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
+    with directory_in_memory("run-") as directory:
+        yield directory
+        left = processes_in(directory)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left
 
 
 class Run:
@@ -113,12 +115,12 @@ async def typed(line: str) -> Any:
         return json.load(response)
 
 
-async def typed_until_there(line: str, path: str) -> list[dict[str, Any]]:
-    """Type *line* until its answer has an entry with *path*."""
+async def typed_until_there(line: str, path: str, times: int = 1) -> list[dict[str, Any]]:
+    """Type *line* until its response has *times* entries with *path*."""
     async with asyncio.timeout(ENTRY_SECONDS):
         while True:
             entries = await typed(line)
-            if path in [entry["path"] for entry in entries]:
+            if [entry["path"] for entry in entries].count(path) >= times:
                 return list(entries)
             await asyncio.sleep(0.02)  # nothing outside the database tells of an entry
 
@@ -143,7 +145,7 @@ def child_of(pid: int, module: str) -> int:
     return found
 
 
-async def test_the_three_lines_work_as_typed_and_a_second_run_finds_the_entries(place):
+async def test_the_three_lines_work_as_typed_and_later_runs_go_on_though_one_was_killed(place):
     async with local_run(place, **ANY_PORTS) as first:
         await first.ready()
         call, newest, of_token = first.curls
@@ -162,28 +164,22 @@ async def test_the_three_lines_work_as_typed_and_a_second_run_finds_the_entries(
 
         assert second.tokens == first.tokens
         assert entry in await typed(second.curls[2])
-        assert await second.stop(signal.SIGTERM) == (0, "")
+        await typed(second.curls[0])
+        second.process.kill()
+        await second.process.wait()
 
+    async with local_run(place, **ANY_PORTS) as third:
+        await third.ready()
 
-async def test_a_killed_run_is_recovered_and_a_service_that_dies_ends_the_run_with_one_line(place):
-    async with local_run(place, **ANY_PORTS) as killed:
-        await killed.ready()
-        await typed(killed.curls[0])
-        killed.process.kill()
-        await killed.process.wait()
+        assert third.tokens == second.tokens
+        await typed_until_there(third.curls[2], "/api/v1/clusters", times=2)
 
-    async with local_run(place, **ANY_PORTS) as run:
-        await run.ready()
-
-        assert run.tokens == killed.tokens
-        await typed_until_there(run.curls[2], "/api/v1/clusters")
-
-        os.kill(child_of(run.process.pid, "proxy"), signal.SIGKILL)
-
-        complaint = await run.complaint()
+        # A service that dies ends the run, with one line.
+        os.kill(child_of(third.process.pid, "proxy"), signal.SIGKILL)
+        complaint = await third.complaint()
         log = place / "data" / "logs" / "proxy.log"
         assert complaint == f"make run: proxy ended with exit code -9; see {log}\n"
-        assert await run.process.wait() == 1
+        assert await third.process.wait() == 1
 
 
 async def test_a_given_upstream_and_database_are_used_instead_of_own_ones(
@@ -196,7 +192,7 @@ async def test_a_given_upstream_and_database_are_used_instead_of_own_ones(
         assert f"  upstream    {upstream.url}" in run.printed
         assert not (place / "data" / "postgres").exists()
         assert not (place / "data" / "logs" / "demo.log").exists()
-        assert await run.stop(signal.SIGINT) == (0, "")
+        assert await run.stop(signal.SIGTERM) == (0, "")
 
 
 @pytest.mark.parametrize("variable", ["PROXY_PORT", "PROXY_OPS_PORT", "AUDIT_API_PORT"])

@@ -12,7 +12,6 @@ from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrate
-from deploy.local.postgres import running_postgres
 from tests.neighbours.audit_api import ALL, asking_as_admin, record, serving_audit_api
 from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import STREAM, Event, listening
@@ -249,8 +248,8 @@ async def test_an_id_that_is_none_of_ours_is_refused(api, last_id, kind):
         assert (complaint["loc"], complaint["type"]) == (["header", "Last-Event-ID"], kind)
 
 
-async def test_an_id_of_another_database_is_refused(api, store, tmp_path):
-    with running_postgres(tmp_path / "data", durable=False) as postgres:
+async def test_an_id_of_another_database_is_refused(api, store):
+    with own_postgres() as postgres:
         async with open_database(postgres.url(), application="test") as database:
             await migrate(database)
             async with (

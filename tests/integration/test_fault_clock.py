@@ -2,15 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from audit_log.schema.migrate import ensure_partitions
 from proxy.journal.line import record_line
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal import a_record
-from tests.neighbours.journal_home import journal_home
 
 NOW = datetime.now(UTC)
 CLOCK = [
@@ -23,12 +20,6 @@ CLOCK = [
     NOW,
 ]
 """What the clock of a sidecar said, call after call."""
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 async def default_partition(database):

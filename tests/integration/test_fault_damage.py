@@ -3,10 +3,7 @@
 import pytest
 
 from tests.neighbours.arrivals import entries_in
-from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal import segments
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import records
 from tests.neighbours.patience import eventually
 
@@ -14,18 +11,6 @@ CALLS = 350
 PADDING = 1_900
 SEGMENTED = {"PROXY_JOURNAL_MAX_BYTES": str(1024 * 1024)}
 """Segments of a quarter of that."""
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
-
-
-@pytest.fixture
-async def callers(database, upstream):
-    upstream.plan(answering_by_path)
-    return Callers(await prepare_audit_log(database), padding=PADDING)
 
 
 @pytest.fixture

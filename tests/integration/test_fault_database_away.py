@@ -11,7 +11,6 @@ from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import make_audit_log, own_postgres
 from tests.neighbours.callers import Callers, answering_by_path, received
 from tests.neighbours.hop import hop_to
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, records, recovered
 from tests.neighbours.patience import eventually
 
@@ -23,12 +22,6 @@ CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON mcp_audit_log
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()
 """
 """Whoever has advisory lock 1 lets nobody commit."""
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture

@@ -6,10 +6,8 @@ from contextlib import suppress
 import pytest
 
 from tests.neighbours.arrivals import arrived, entries_in
-from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.audit_database import nobody_let_in
 from tests.neighbours.journal import segments
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, metric, records, recovered
 from tests.neighbours.patience import eventually
 
@@ -38,21 +36,9 @@ class HangingDisk:
 
 
 @pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
-
-
-@pytest.fixture
 def first_segment(home):
     """The file that the sidecar makes for its first record."""
     return HangingDisk(home.journal / f"{0:020d}.ndjson")
-
-
-@pytest.fixture
-async def callers(database, upstream):
-    upstream.plan(answering_by_path)
-    return Callers(await prepare_audit_log(database), padding=PADDING)
 
 
 async def test_records_go_from_memory_straight_to_the_database(

@@ -9,9 +9,8 @@ import pytest
 from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_api import GAPS, serving_audit_api
-from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path, received
-from tests.neighbours.journal_home import journal_home
+from tests.neighbours.audit_database import nobody_let_in
+from tests.neighbours.callers import received
 from tests.neighbours.ops import degraded, metric, readiness, records
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import running
@@ -24,18 +23,6 @@ SMALL = {
 # Records as large as they can be, and three times as many of them as find room.
 PADDING = 1_900
 CALLS = 1_500
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
-
-
-@pytest.fixture
-async def callers(database, upstream):
-    upstream.plan(answering_by_path)
-    return Callers(await prepare_audit_log(database), padding=PADDING)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import pytest
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import HELD, Callers, answering_by_path, received
-from tests.neighbours.journal_home import journal_home
 
 ROUNDS = int(os.environ.get("FAULT_KILL_ROUNDS", "6"))
 """Six: each end with and without a database. `make test-long` asks for many more."""
@@ -30,12 +29,6 @@ class End(StrEnum):
     KILL = "kill"
     STOP = "stop"
     KILL_IN_STOP = "kill while it stops"
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture

@@ -1,32 +1,12 @@
 """Two sidecars and one journal folder: the second does not start."""
 
-import asyncio
 import os
-import sys
 
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal_home import journal_home
-from tests.neighbours.program import CHECKOUT
-
-
-async def refused(environment):
-    """Run a sidecar that cannot start; return its exit code and what it said."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy"),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(20):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode, said.decode()
+from tests.neighbours.program import run
 
 
 async def test_the_second_sidecar_says_so_and_the_first_goes_on(upstream, database, database_url):
@@ -35,19 +15,19 @@ async def test_the_second_sidecar_says_so_and_the_first_goes_on(upstream, databa
     with journal_home() as home:
         async with home.sidecar(upstream.url, database_url) as first:
             await callers.make(first.port, 50)
-            code, said = await refused(
-                {
-                    **home.environment,
-                    "AUDIT_LOG_DATABASE_URL": database_url,
-                    "PROXY_UPSTREAM_URL": upstream.url,
-                    "PROXY_PORT": "0",
-                    "PROXY_OPS_PORT": "0",
-                }
-            )
+            second = {
+                **home.environment,
+                "PATH": os.environ["PATH"],
+                "AUDIT_LOG_DATABASE_URL": database_url,
+                "PROXY_UPSTREAM_URL": upstream.url,
+                "PROXY_PORT": "0",
+                "PROXY_OPS_PORT": "0",
+            }
+            code, output, said = run("proxy", environment=second, seconds=20)
             await callers.make(first.port, 50)
             entries = await arrived(database, 100)
 
-        assert code == 1
+        assert (code, output) == (1, "")
         assert said == (
             f"PROXY_JOURNAL_DIR: {home.journal}: another process keeps its journal here; "
             "give each its own folder\n"

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.neighbours.arrivals import arrived
-from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, metric
 from tests.neighbours.patience import eventually
@@ -25,12 +23,6 @@ def home():
     with journal_home() as home:
         home.journal.mkdir()
         yield home
-
-
-@pytest.fixture
-async def callers(database, upstream):
-    upstream.plan(answering_by_path)
-    return Callers(await prepare_audit_log(database))
 
 
 @asynccontextmanager

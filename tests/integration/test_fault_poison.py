@@ -9,7 +9,6 @@ from audit_log.schema.migrate import migrate
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, due_status
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, records, recovered
 
 CALLS = 300
@@ -29,12 +28,6 @@ CREATE TRIGGER refuse BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTI
 
 ODD_STATE = TRIGGER.replace("NEW.path;", "NEW.path USING ERRCODE = 'PW001';")
 WARNING = TRIGGER.replace("NEW.path;", "NEW.path USING ERRCODE = '01000';")
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 async def each_but_one_arrives(callers, database, sidecar, home, poison):
@@ -84,6 +77,20 @@ async def test_a_record_that_waits_apart_is_told_and_written_when_it_can_be(
         await arrived(database, CALLS)
         await recovered(sidecar)
         assert await records(sidecar, "quarantined") == 0
+
+
+async def test_several_records_in_a_row_that_wait_apart_hold_up_no_other(
+    home, upstream, database, database_url
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(await prepare_audit_log(database))
+    callers.sent = [""] * 8  # the calls have numbers from 8 on
+    await database.execute(ODD_STATE.replace("%/117/%", "%/_/%"))  # 8 and 9
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 20)
+        entries = await arrived(database, 18)
+        assert [entry.path for entry in entries] == callers.sent[10:]
+        assert await records(sidecar, "lost") == 0
 
 
 async def test_an_adopted_table_with_narrow_columns_takes_a_long_path_all_the_same(

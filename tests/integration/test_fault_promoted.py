@@ -9,19 +9,13 @@ from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import make_audit_log, own_postgres
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.hop import hop_to
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
 from tests.neighbours.replica import replica_of
 
 BEFORE, ON_THE_PRIMARY_ALONE, AFTER = 50, 200, 20
 MORE_THAN_IS_KEPT = 800
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
+MANY_SEGMENTS = 5
 
 
 @pytest.fixture
@@ -104,6 +98,31 @@ async def test_a_sidecar_that_was_away_meanwhile_sends_them_again_too(
         hop.lead_to(standby.url())
         async with home.sidecar(upstream.url, hop.url, **several(later, port)):
             await each_record_is_there_once(standby, callers)
+
+
+async def test_what_is_kept_for_a_store_is_kept_while_it_is_away(
+    home, upstream, callers, primary, standby
+):
+    kept = {"PROXY_JOURNAL_KEPT_SECONDS": "1"}
+    async with (
+        hop_to(primary.url()) as hop,
+        home.sidecar(upstream.url, hop.url, **kept) as sidecar,
+    ):
+        standby.stop()
+        await callers.make(sidecar.port, ON_THE_PRIMARY_ALONE)
+        await confirmed(primary, ON_THE_PRIMARY_ALONE)
+        primary.kill()
+
+        async def several_seconds_have_passed():
+            # A segment is closed after the second for which it would be kept.
+            await callers.make(sidecar.port, 1)
+            return len(list(home.journal.glob("*.ndjson"))) >= MANY_SEGMENTS
+
+        await eventually(several_seconds_have_passed)
+        standby.start()
+        await promote(standby)
+        hop.lead_to(standby.url())
+        await each_record_is_there_once(standby, callers)
 
 
 def several(workers, port):

@@ -5,26 +5,12 @@ import shutil
 import pytest
 
 from tests.neighbours.arrivals import arrived
-from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.audit_database import nobody_let_in
 from tests.neighbours.journal_files import empty
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
 
 CALLS = 40
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
-
-
-@pytest.fixture
-async def callers(database, upstream):
-    upstream.plan(answering_by_path)
-    return Callers(await prepare_audit_log(database))
 
 
 async def all_moved(sidecar):

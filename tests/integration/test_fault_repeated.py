@@ -3,8 +3,7 @@
 import pytest
 
 from tests.neighbours.arrivals import arrived
-from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.audit_database import nobody_let_in
 from tests.neighbours.ops import degraded, records
 from tests.neighbours.sidecar import serving_sidecar
 
@@ -14,12 +13,6 @@ CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END $$;
 CREATE TRIGGER take_time BEFORE INSERT ON mcp_audit_log FOR EACH ROW EXECUTE FUNCTION take_time()
 """
-
-
-@pytest.fixture
-async def callers(database, upstream):
-    upstream.plan(answering_by_path)
-    return Callers(await prepare_audit_log(database))
 
 
 async def alter(database, what):

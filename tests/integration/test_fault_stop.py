@@ -6,8 +6,8 @@ from time import monotonic
 import pytest
 
 from tests.neighbours.arrivals import entries_in
-from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.audit_database import nobody_let_in
+from tests.neighbours.callers import received
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import records
@@ -21,21 +21,9 @@ GOODBYES = 3.0
 
 
 @pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
-
-
-@pytest.fixture
 def second_home():
     with journal_home() as home:
         yield home
-
-
-@pytest.fixture
-async def callers(database, upstream):
-    upstream.plan(answering_by_path)
-    return Callers(await prepare_audit_log(database))
 
 
 async def under_way(upstream, calls):

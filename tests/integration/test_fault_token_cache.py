@@ -10,17 +10,10 @@ from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.hop import hop_to
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, recovered
 
 LONGEST_WAIT = TokenCacheLimits().lookup_seconds
 CALLS = 40
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture

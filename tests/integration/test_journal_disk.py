@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 
 import pytest
@@ -23,6 +22,7 @@ from tests.neighbours.journal import (
     stall_disk,
     until,
 )
+from tests.neighbours.journal_child import journal_child
 
 
 @pytest.fixture
@@ -88,19 +88,8 @@ async def test_a_stop_does_not_wait_for_a_dead_disk_and_the_next_start_has_every
     opened, folder, ring_directory
 ):
     began = time.monotonic()
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.neighbours.journal_child",
-        str(folder),
-        str(ring_directory),
-        "500",
-    )
-    try:
-        assert await asyncio.wait_for(child.wait(), 20) == 0
-    finally:
-        if child.returncode is None:
-            child.kill()
+    async with journal_child(str(folder), str(ring_directory), "500") as (process, _):
+        assert await asyncio.wait_for(process.wait(), 20) == 0
     assert time.monotonic() - began < 15
     assert list(ring_directory.glob("*.head"))
     async with opened() as journal:

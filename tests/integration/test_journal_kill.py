@@ -1,9 +1,6 @@
 """A killed process: what began and what ended is told by another process, and is all there."""
 
-import asyncio
 import shutil
-import sys
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -20,6 +17,7 @@ from tests.neighbours.journal import (
     shared_memory,
     until,
 )
+from tests.neighbours.journal_child import journal_child
 
 
 @pytest.fixture
@@ -28,30 +26,12 @@ def ring_directory():
         yield folder
 
 
-@asynccontextmanager
-async def child(folder, ring_directory):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.neighbours.journal_child",
-        str(folder),
-        str(ring_directory),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 async def killed_after(lines, folder, ring_directory):
     """Let a child go on until it has said *lines* lines; return what it said until it died."""
-    async with child(folder, ring_directory) as process:
-        said = [await process.stdout.readline() for _ in range(lines)]
+    async with journal_child(str(folder), str(ring_directory)) as (process, output):
+        said = [await output.readline() for _ in range(lines)]
         process.kill()
-        said += (await process.stdout.read()).splitlines(keepends=True)
+        said += (await output.read()).splitlines(keepends=True)
         await process.wait()
     lines_of = {what: [line for line in said if line.startswith(what)] for what in (b"b", b"e")}
     return tuple(

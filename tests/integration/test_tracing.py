@@ -1,7 +1,6 @@
 """Spans of audited calls: a real sidecar, and a collector in another process than it."""
 
-import subprocess
-import sys
+import os
 
 import pytest
 
@@ -10,7 +9,7 @@ from tests.neighbours.client import connected
 from tests.neighbours.collector import collecting, values
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
-from tests.neighbours.program import CHECKOUT
+from tests.neighbours.program import CHECKOUT, run
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.upstream import answering
 
@@ -141,37 +140,29 @@ def test_without_the_extra_the_start_ends_with_one_line(tmp_path):
     # As where it is not installed: what comes first on the path is no OpenTelemetry.
     (tmp_path / "opentelemetry.py").write_text("")
 
-    line = refusal_to_start(tmp_path)
+    line = refusal_to_start(PYTHONPATH=f"{tmp_path}:{CHECKOUT}")
 
     assert line.startswith("PROXY_TRACING: OpenTelemetry is not installed")
     assert "requirements/otel.lock" in line
 
 
-def test_a_variable_of_the_sdk_that_makes_no_sense_ends_the_start_with_one_line(tmp_path):
-    line = refusal_to_start(tmp_path, OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="many")
+def test_a_variable_of_the_sdk_that_makes_no_sense_ends_the_start_with_one_line():
+    line = refusal_to_start(OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="many")
 
     assert line.startswith("PROXY_TRACING: ")
     assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" in line
 
 
-def refusal_to_start(directory, **environment):
-    """Start a sidecar that traces in *directory*; return the one line that it ends with."""
+def refusal_to_start(**environment):
+    """Start a sidecar that traces; return the one line that it ends with."""
     settings = {
-        "PYTHONPATH": f"{directory}:{CHECKOUT}",
+        "PATH": os.environ["PATH"],
         "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/no",
         "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
         "PROXY_TRACING": "on",
         "AUDIT_LOG_LOG_LEVEL": "error",
     }
-    said = subprocess.run(
-        [sys.executable, "-m", "proxy"],
-        cwd=directory,
-        env=settings | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert said.returncode == 1
-    [line] = said.stderr.splitlines()
+    code, _, said = run("proxy", environment=settings | environment, seconds=30)
+    assert code == 1
+    [line] = said.splitlines()
     return line

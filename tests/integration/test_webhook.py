@@ -9,7 +9,6 @@ from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.client import connected
 from tests.neighbours.documents import python_example
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
 from tests.neighbours.receiver import receiving
@@ -17,12 +16,6 @@ from tests.neighbours.services import refusing_port
 
 SECRET = "whsec_Q0hBTkdFLU1FLVRPLTMyLVJBTkRPTS1CWVRFUy1OT1c="
 BURST = 20
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture

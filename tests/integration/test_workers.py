@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from proxy.workers.places import ops_ports
 from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
-from tests.neighbours.program import CHECKOUT
+from tests.neighbours.program import CHECKOUT, run
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.trail import recorded
 
@@ -157,29 +156,23 @@ async def test_a_worker_that_hangs_does_not_hold_up_the_stop(upstream, database_
     assert await _are_gone(workers)
 
 
-async def complaint(**settings):
+def complaint(**settings):
     """Start the sidecar with *settings*, which must stop it; return what it says last."""
     with tempfile.TemporaryDirectory(prefix="journal-") as journal:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy"),
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(CHECKOUT),
-                "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-                "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
-                "PROXY_JOURNAL_DIR": journal,
-                "PROXY_WORKERS": "2",
-                "PROXY_PORT": str(free_port()),
-                "PROXY_OPS_PORT": "0",
-                **settings,
-            },
-            stderr=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        async with asyncio.timeout(60):
-            _, said = await process.communicate()
-    assert process.returncode == 1
-    return said.decode().splitlines()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CHECKOUT),
+            "AUDIT_LOG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+            "PROXY_UPSTREAM_URL": "http://127.0.0.1:1",
+            "PROXY_JOURNAL_DIR": journal,
+            "PROXY_WORKERS": "2",
+            "PROXY_PORT": str(free_port()),
+            "PROXY_OPS_PORT": "0",
+            **settings,
+        }
+        code, _, said = run("proxy", environment=environment, seconds=60)
+    assert code == 1
+    return said.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -190,32 +183,32 @@ async def complaint(**settings):
         ("PROXY_HUB_PORT", "PROXY_HUB_HOST, PROXY_HUB_PORT"),
     ],
 )
-async def test_a_port_that_is_taken_stops_the_start_with_one_line(setting, named):
+def test_a_port_that_is_taken_stops_the_start_with_one_line(setting, named):
     with socket.socket() as taken:
         # It would let others share its port, and take calls that are meant for us.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        said = await complaint(**{"PROXY_HUB_URL": "ws://127.0.0.1:1", setting: str(port)})
+        said = complaint(**{"PROXY_HUB_URL": "ws://127.0.0.1:1", setting: str(port)})
 
     assert said == [f"{named}: cannot listen on 127.0.0.1 port {port}: address already in use"]
 
 
-async def test_the_ops_port_of_a_later_worker_is_found_taken_before_the_start():
+def test_the_ops_port_of_a_later_worker_is_found_taken_before_the_start():
     with socket.socket() as taken:
         port = free_port()
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        [said] = await complaint(PROXY_OPS_PORT=str(port - 1))
+        [said] = complaint(PROXY_OPS_PORT=str(port - 1))
 
     assert f"cannot listen on 127.0.0.1 port {port}: " in said
 
 
-async def test_a_worker_that_cannot_start_stops_all_with_the_reason(tmp_path):
+def test_a_worker_that_cannot_start_stops_all_with_the_reason(tmp_path):
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "worker-1").write_text("no folder")
-    said = await complaint(PROXY_JOURNAL_DIR=str(tmp_path / "journal"))
+    said = complaint(PROXY_JOURNAL_DIR=str(tmp_path / "journal"))
 
     assert "worker 1 could not start" in said[-1]
     assert any("no journal can be kept here" in line for line in said)

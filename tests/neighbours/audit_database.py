@@ -23,9 +23,14 @@ def own_postgres() -> Iterator[PostgresServer]:
     """A server that nobody else uses, to be stopped and killed. A kill loses nothing of it."""
     with directory_in_memory("postgres-") as directory:
         data = directory / "data"
-        subprocess.run(["cp", "-a", _made_cluster(), data], check=True)  # with its owners
+        copy_made_cluster(data)
         with running_postgres(data, durable=False) as server:
             yield server
+
+
+def copy_made_cluster(data: Path) -> None:
+    """Copy the files of a server that has never run to *data*, with their owners."""
+    subprocess.run(["cp", "-a", _made_cluster(), data], check=True)
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Clients that call and call again, and what each was told: one half of a fault test's truth.
 
-The other half is what the upstream saw. Every call has a path of its own, and the answer that is
+The other half is what the upstream saw. Every call has a path of its own, and the response that is
 due to it follows from that path, so that nothing can be mistaken for anything else.
 """
 
@@ -53,7 +53,7 @@ class Callers:
         self.padding = padding
         self.sent: list[str] = []
         self.answered: dict[str, int] = {}
-        """The status of every call whose complete answer has come."""
+        """The status of every call whose complete response has come."""
 
     async def make(self, port: int, count: int) -> None:
         """Make *count* calls one after the other, each of which must be answered as is due."""
@@ -62,7 +62,7 @@ class Callers:
                 assert await self._call(client, "/api/v1/hosts/"), "a call was not answered"
 
     async def keep_on(self, port: int) -> None:
-        """Call over one connection as fast as answers come, until it is hung up on."""
+        """Call over one connection as fast as responses come, until it is hung up on."""
         async with connected(port) as client:
             while await self._call(client, "/api/v1/hosts/"):
                 pass
@@ -80,22 +80,22 @@ class Callers:
             assert not await self._call(client, HELD)
 
     async def _call(self, client: Client, below: str) -> bool:
-        """Make one call; say whether its whole answer came before the connection ended."""
+        """Make one call; say whether its whole response came before the connection ended."""
         path = f"{below}{len(self.sent)}/{'x' * self.padding}"
         self.sent.append(path)
         fields = f"Host: podwarden\r\nAuthorization: Bearer {self._secret}"
         try:
             await client.send(f"GET {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode())
-            answer = await _answer(client.reader)
+            response = await _response(client.reader)
         except (ConnectionError, asyncio.IncompleteReadError):
             return False
-        assert (answer.status, answer.body) == (due_status(path), path.encode())
-        self.answered[path] = answer.status
+        assert (response.status, response.body) == (due_status(path), path.encode())
+        self.answered[path] = response.status
         return True
 
 
-async def _answer(reader: asyncio.StreamReader) -> Message:
-    """Return the next answer; raise when the connection ends before all of it has come."""
+async def _response(reader: asyncio.StreamReader) -> Message:
+    """Return the next response; raise when the connection ends before all of it has come."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         head = Message(await reader.readuntil(END_OF_HEAD))
         [length] = head.values(b"Content-Length")

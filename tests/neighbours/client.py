@@ -27,19 +27,19 @@ class Client:
             await self.writer.drain()
 
     async def answer(self, method: bytes = b"GET") -> Message:
-        """Return the next answer, which may be an interim one."""
+        """Return the next response, which may be an interim one."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await read_answer(self.reader, method)
 
     async def answers(self, method: bytes = b"GET") -> list[Message]:
-        """Return the interim answers and the final one to a request."""
-        answers = [await self.answer(method)]
-        while answers[-1].status < 200:
-            answers.append(await self.answer(method))
-        return answers
+        """Return the interim responses and the final one to a request."""
+        responses = [await self.answer(method)]
+        while responses[-1].status < 200:
+            responses.append(await self.answer(method))
+        return responses
 
     async def ask(self, raw: bytes, method: bytes = b"GET") -> Message:
-        """Send *raw* and return the final answer."""
+        """Send *raw* and return the final response."""
         await self.send(raw)
         return (await self.answers(method))[-1]
 

@@ -1,4 +1,4 @@
-"""The corpus: raw requests and raw answers that must pass through the sidecar as they are."""
+"""The corpus: raw requests and raw responses that must pass through the sidecar as they are."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,13 +10,13 @@ AUTHORITY: Final = b"podwarden.test:8000"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request and its answer, as bytes on the wire."""
+    """One request and its response, as bytes on the wire."""
 
     name: str
     request: bytes
     answer: bytes
     closes: bool = False
-    """Whether the upstream ends the connection after the answer."""
+    """Whether the upstream ends the connection after the response."""
     interim: bytes = b""
     """What the upstream sends when it has read the head; the client waits for it with its body."""
 
@@ -45,7 +45,7 @@ def sized(start: bytes, body: bytes, *fields: bytes) -> bytes:
 
 
 def answer(status: bytes, *fields: bytes, body: bytes | None = b"ok") -> bytes:
-    """Return an answer with a Content-Length, or without one if *body* is None."""
+    """Return a response with a Content-Length, or without one if *body* is None."""
     length = [] if body is None else [b"Content-Length: %d" % len(body)]
     return b"\r\n".join([b"HTTP/1.1 " + status, *fields, *length]) + END_OF_HEAD + (body or b"")
 

@@ -1,4 +1,4 @@
-"""Answers of the corpus: each is given to a plain request and must arrive as it stands."""
+"""Responses of the corpus: each is given to a plain request and must arrive as it stands."""
 
 import gzip
 from typing import Final

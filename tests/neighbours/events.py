@@ -72,10 +72,10 @@ async def listening(
     fields = {} if last_id is None else {"Last-Event-ID": last_id}
     async with api.get(
         STREAM + query, headers=fields, timeout=ClientTimeout(), read_bufsize=2**22
-    ) as answer:
-        assert answer.status == 200, await answer.text()
-        assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
-        events = Events(answer.content)
+    ) as response:
+        assert response.status == 200, await response.text()
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        events = Events(response.content)
         if last_id is None:
             await events.opened()
         yield events

@@ -1,15 +1,15 @@
-"""A sidecar that may open few files, in a process that has imported nothing before.
+"""A sidecar that may open few files.
 
 `python -m tests.neighbours.few_files 200` lowers the limits and becomes `python -m proxy`.
 """
 
-import os
 import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.neighbours.journal_home import journal_home
+from tests.neighbours.program import become
 from tests.neighbours.services import Service, running
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     """Lower the soft and the hard limit, and become the sidecar."""
     files = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    os.execv(sys.executable, [sys.executable, "-m", "proxy"])
+    become("proxy")
 
 
 if __name__ == "__main__":

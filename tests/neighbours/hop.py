@@ -33,7 +33,7 @@ class Hop:
         self.pieces = 0
         """How many pieces of the clients and of the server have come through."""
         self.seconds_away = 0.0
-        """How long answers take to come through, on connections made from now on."""
+        """How long responses take to come through, on connections made from now on."""
         self.seconds_per_byte = 0.0
         """How long each byte takes besides, either way, on each connection."""
 
@@ -71,10 +71,10 @@ class Hop:
                 reset(writer)
         self._writers.clear()
 
-    def say(self, answer: bytes) -> None:
-        """Say *answer* in the server's place to whoever has connected last."""
+    def say(self, said: bytes) -> None:
+        """Send *said* in the server's place to the client that connected last."""
         assert self._to_last_client is not None
-        self._to_last_client.write(answer)
+        self._to_last_client.write(said)
 
     def lead_to(self, url: str) -> None:
         """Lead new connections to another server, and end those to the first."""

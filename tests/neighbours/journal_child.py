@@ -7,13 +7,41 @@ with a number as third argument it appends so many records to a disk that hangs,
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from proxy.journal import open_journal
 from tests.neighbours.journal import SMALL, a_record, interrupted, stall_disk, until
+from tests.neighbours.program import CHECKOUT, Program
 
 CALLS_AT_ONCE = 20
 CLOSE_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def journal_child(*arguments: str) -> AsyncIterator[tuple[Program, asyncio.StreamReader]]:
+    """Run this module; yield the process and what it says. It is killed afterwards."""
+    readable, writable = os.pipe()
+    said = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(said), os.fdopen(readable, "rb")
+    )
+    with os.fdopen(writable, "wb") as written:
+        process = Program.start(
+            "tests.neighbours.journal_child",
+            *arguments,
+            directory=CHECKOUT,
+            environment={"PATH": os.environ["PATH"]},
+            output=written.fileno(),
+            complaints=2,
+        )
+    try:
+        yield process, said
+    finally:
+        process.kill()
+        await process.wait()
+        transport.close()
 
 
 async def main(folder: Path, ring_directory: Path) -> None:

@@ -107,8 +107,8 @@ class Tools:
             if self.secret is not None:
                 headers["authorization"] = f"Bearer {self.secret}"
             url = f"{self.api_url}/api/v1/{label}/{number}"
-            async with self.http.get(url, headers=headers) as answer:
-                assert answer.status == 200
+            async with self.http.get(url, headers=headers) as response:
+                assert response.status == 200
 
     async def answer_api(self, request: Request) -> JSONResponse:
         """Answer an API call of any path."""

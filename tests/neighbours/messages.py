@@ -15,7 +15,7 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request or answer, with the bytes as they came."""
+    """One request or response, with the bytes as they came."""
 
     head: bytes
     """From the start line to the empty line, both included."""
@@ -58,9 +58,9 @@ class Message:
     @property
     def detail(self) -> object:
         """What an error of ours says: the one member of its JSON object."""
-        answer = json.loads(self.content)
-        assert list(answer) == ["detail"], answer
-        return answer["detail"]
+        document = json.loads(self.content)
+        assert list(document) == ["detail"], document
+        return document["detail"]
 
 
 def field_name(line: bytes) -> bytes:
@@ -82,9 +82,9 @@ async def read_request_body(reader: asyncio.StreamReader, head: bytes) -> Messag
 
 
 async def read_answer(reader: asyncio.StreamReader, method: bytes = b"GET") -> Message:
-    """Return the next answer, interim ones included, to a request made with *method*."""
+    """Return the next response, interim ones included, to a request made with *method*."""
     head = await read_head(reader)
-    assert head, "the connection ended where an answer was expected"
+    assert head, "the connection ended where a response was expected"
     status = Message(head).status
     # RFC 9112, 6.3: these have no body whatever their fields say.
     if method == b"HEAD" or status in (204, 304) or status < 200:

@@ -21,9 +21,9 @@ class Watched(Protocol):
 
 async def readiness(sidecar: Watched) -> dict[str, Any]:
     """Return what `/readyz` says; it must say that calls are taken."""
-    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/readyz") as answer:
-        assert answer.status == 200
-        said: dict[str, Any] = await answer.json()
+    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/readyz") as response:
+        assert response.status == 200
+        said: dict[str, Any] = await response.json()
         return said
 
 
@@ -48,8 +48,8 @@ async def recovered(sidecar: Watched) -> None:
 
 async def metric(sidecar: Watched, name: str, **labels: str) -> float:
     """Return the present value of one metric."""
-    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/metrics") as answer:
-        text = await answer.text()
+    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/metrics") as response:
+        text = await response.text()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == f"podwarden_audit_{name}" and sample.labels == labels:

@@ -113,7 +113,7 @@ def _fork(
     complaints: int,
 ) -> BaseProcess:
     process = _context(environment).Process(
-        target=_become,
+        target=_begin,
         args=(module, arguments, str(directory), dict(environment)),
         kwargs={"output": DupFd(output), "complaints": DupFd(complaints)},
         daemon=True,
@@ -132,7 +132,7 @@ def _context(environment: Mapping[str, str]) -> ForkServerContext | SpawnContext
     return context
 
 
-def _become(
+def _begin(
     module: str,
     arguments: tuple[str, ...],
     directory: str,
@@ -150,8 +150,13 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    sys.argv = [module, *arguments]
     sys.path[:0] = environment.get("PYTHONPATH", str(CHECKOUT)).split(os.pathsep)
+    become(module, *arguments)
+
+
+def become(module: str, *arguments: str) -> None:
+    """Make this process the program *module*, as `python -m` does, with what is imported."""
+    sys.argv = [module, *arguments]
     for loaded in {module, f"{module}.__main__"}.intersection(_LOADED):
         sys.modules.pop(loaded, None)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -117,11 +117,11 @@ def endlessly(head: bytes, piece: bytes) -> Behaviour:
     return behave
 
 
-def switching_to_echo(answer: bytes) -> Behaviour:
-    """Answer *answer* (a 101), then send back every byte that comes, until the peer ends."""
+def switching_to_echo(response: bytes) -> Behaviour:
+    """Send *response* (a 101), then send back every byte that comes, until the peer ends."""
 
     async def behave(call: Call) -> None:
-        await call.send(answer)
+        await call.send(response)
         while data := await call.reader.read(2**16):
             await call.send(data)
         call.close()

@@ -49,6 +49,7 @@ class Owner:
 
     async def wait(self, error, seconds):
         self.delays.append(seconds)
+        await asyncio.sleep(0)
         if self.gives_up:
             raise error
 
@@ -133,8 +134,34 @@ async def test_an_item_that_failed_for_a_while_is_appended_when_it_can_be():
     assert owner.quarantined == []
 
 
-async def test_while_nothing_passes_no_item_is_blamed_and_the_order_is_kept():
+@pytest.mark.parametrize("in_a_row", [2, 60])
+async def test_items_in_a_row_that_fail_hold_up_no_other(in_a_row):
+    records = [a_record(number) for number in range(100)]
+    odd = records[:in_a_row]
+    store, owner = Store(doubtful={record.id for record in odd}), Owner()
+    async with asyncio.timeout(10):
+        await owner.loop.deliver(odd, store.append)
+        await owner.loop.deliver(records[in_a_row:], store.append)
+    assert store.kept == records[in_a_row:]
+    assert len(owner.delays) < 30
+    assert owner.quarantined == []
+    assert not owner.loop.has_settled(1)
+
+
+async def test_a_store_that_fails_each_statement_is_not_asked_for_each_held_item():
     records = [a_record(number) for number in range(40)]
+    store, owner = Store(most=0), Owner()
+    await owner.loop.deliver(records, store.append)
+    attempts = store.attempts
+    for _ in range(10):
+        await owner.loop.retry_held()
+    assert store.attempts - attempts <= 10
+    assert owner.quarantined == []
+    assert owner.loop.problem == "40 wait and fail: odd"
+
+
+async def test_while_nothing_passes_no_item_is_blamed_and_the_order_is_kept():
+    records = [a_record(number) for number in range(400)]
     store, owner = Store(most=0), Owner()
 
     async def wait(_error, _seconds):

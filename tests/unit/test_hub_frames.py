@@ -108,7 +108,7 @@ def test_compressed_messages_are_inflated_one_building_on_another_or_not(keeps_c
 
 
 NOT_DEFLATED = frame(TEXT, b"not deflated", compressed=True)
-BOMB = frame(TEXT, zlib.compress(b"a" * (MAX_INFLATED_BYTES + 1), wbits=-15), compressed=True)
+BOMB = frame(TEXT, zlib.compress(b"a" * (MAX_INFLATED_BYTES + 1), 1, wbits=-15), compressed=True)
 
 
 @pytest.mark.parametrize("wire", [NOT_DEFLATED, BOMB], ids=["not deflated", "a bomb"])

@@ -1,6 +1,7 @@
 """Going back in the log: what was committed is read again, as far as the journal still has it."""
 
 from datetime import datetime
+from time import monotonic
 
 from proxy.journal.batch_source import BatchSource
 from proxy.journal.parts import Parts
@@ -25,6 +26,10 @@ class GoingBack:
     @store_id.setter
     def store_id(self, number: int) -> None:
         self._ring.moments.store_id = number
+
+    def note_seen(self) -> None:
+        """Note that the store is there: the time for which segments are kept runs only then."""
+        self._ring.moments.store_seen_at = monotonic()
 
     @property
     def committed(self) -> Place:

@@ -1,0 +1,31 @@
+"""What several files of fault tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from audit_log.postgres.database import Database
+from tests.neighbours.audit_database import prepare_audit_log
+from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.journal_home import JournalHome, journal_home
+from tests.neighbours.upstream import Upstream
+
+
+@pytest.fixture
+def home() -> Iterator[JournalHome]:
+    """The directories of one journal, for several runs of a sidecar."""
+    with journal_home() as home:
+        yield home
+
+
+@pytest.fixture
+async def callers(
+    request: pytest.FixtureRequest, database: Database, upstream: Upstream
+) -> Callers:
+    """Clients with a token of `database`, whose calls `upstream` answers by their path.
+
+    Each path is longer by the module's `PADDING`, if it has one.
+    """
+    upstream.plan(answering_by_path)
+    padding = getattr(request.module, "PADDING", 0)
+    return Callers(await prepare_audit_log(database), padding=padding)
