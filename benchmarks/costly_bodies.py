@@ -20,8 +20,10 @@ from aiohttp import web
 
 from benchmarks.builds import OLD, THIS, checked_out
 from benchmarks.costly_shapes import REQUESTS, RESPONSES
+from benchmarks.database import Database
+from benchmarks.load import Target, open_loop
 from benchmarks.options import parser
-from benchmarks.process import BOTH_CORES, CHECKOUT, free_port
+from benchmarks.process import CHECKOUT, free_port
 from benchmarks.results import publish, table
 from benchmarks.sidecar import Sidecar, running_sidecar
 from benchmarks.stage import Stage, open_stage
@@ -32,7 +34,7 @@ _FLOOD_BYTES: Final = 100_000
 _FLOOD_BYTES_PER_SECOND: Final = 1_500_000
 _MOST_AT_ONCE: Final = 32
 _OPEN: Final = 9_000
-_PROBE_SECONDS: Final = 0.002
+_PROBES_PER_SECOND: Final = 200
 _CALL: Final = json.dumps({"id": 1, "method": "tools/call", "params": {"name": "x"}})
 
 Rows = list[tuple[str, ...]]
@@ -69,10 +71,10 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A sidecar of one build, before a neighbour."""
+    """A sidecar of one build, and who calls it."""
 
     sidecar: Sidecar
-    hub_port: str
+    hub_url: str
     token: str
     neighbour: Neighbour
     client: aiohttp.ClientSession
@@ -80,29 +82,43 @@ class Scene:
     async def post(self, path: str, body: bytes | str) -> float:
         """Return how long a request with an invented token takes, in milliseconds."""
         headers = {"Authorization": f"Bearer {_INVENTED}", "Content-Type": "application/json"}
-        return await self._timed("POST", path, headers=headers, data=body)
-
-    async def probe(self) -> float:
-        """Return how long a call of a known caller takes, in milliseconds."""
-        return await self._timed(
-            "GET", "/api/v1/x", headers={"Authorization": f"Bearer {self.token}"}
-        )
-
-    async def probes_during(self, work: Awaitable[object]) -> list[float]:
-        """Return how long the calls of a known caller take while *work* is done."""
-        task, times = asyncio.ensure_future(work), []
-        while not task.done():
-            times.append(await self.probe())
-            await asyncio.sleep(_PROBE_SECONDS)
-        await task
-        return times
-
-    async def _timed(self, method: str, path: str, **given: object) -> float:
-        began = time.perf_counter()
-        url = self.sidecar.origin + path
-        async with self.client.request(method, url, **given) as response:  # type: ignore[arg-type]
+        url, began = self.sidecar.origin + path, time.perf_counter()
+        async with self.client.post(url, headers=headers, data=body) as response:
             await response.read()
         return (time.perf_counter() - began) * 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One build, with a database of its own."""
+
+    place: Path
+    build: Path
+    database: Database
+    neighbour: Neighbour
+
+    @asynccontextmanager
+    async def scene(self, upstream: str, hub: str) -> AsyncIterator[Scene]:
+        """Run a sidecar before *upstream* and *hub*; an invented token is known to be one."""
+        place, hub_port = self.place / str(free_port()), free_port()
+        place.mkdir(parents=True)
+        running = running_sidecar(
+            place,
+            upstream=upstream,
+            database_url=self.database.url,
+            build=self.build,
+            PROXY_HUB_URL=hub,
+            PROXY_HUB_PORT=str(hub_port),
+        )
+        sidecar = await asyncio.to_thread(running.__enter__)
+        try:
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+                hub_url = f"http://127.0.0.1:{hub_port}/tunnel"
+                scene = Scene(sidecar, hub_url, self.database.token, self.neighbour, client)
+                await scene.post("/mcp", _CALL)
+                yield scene
+        finally:
+            await asyncio.to_thread(running.__exit__, None, None, None)
 
 
 def main() -> None:
@@ -142,51 +158,74 @@ def _in_order(rows: Rows) -> Rows:
 async def _measured(
     stage: Stage, name: str, build: Path, rounds: int, seconds: float
 ) -> tuple[Rows, Rows, Rows]:
-    async with _scene(stage, name, build) as scene:
-        await scene.post("/mcp", _CALL)  # the token is looked up
-        requests: Rows = [
-            (shape, name, *await _ratio(scene, ("/mcp", "/other"), body, rounds))
-            for shape, body in REQUESTS.items()
-        ]
-        responses: Rows = []
-        for shape in RESPONSES:
-            paths = (f"/mcp?shape={shape}", f"/other?shape={shape}")
-            responses.append((shape, name, *await _ratio(scene, paths, _CALL, rounds)))
-        alone = await scene.probes_during(asyncio.sleep(seconds))
-        others: Rows = [("nothing", name, *_waits(alone))]
-        for shape in _FLOODS:
-            times = await scene.probes_during(_flood(scene, REQUESTS[shape], seconds))
-            others.append((f"1.5 MB/s of {shape}", name, *_waits(times)))
-        times = await _beside_the_hub(scene)
-        others.append((f"{_OPEN:,} responses of the Hub in reverse", name, *_waits(times)))
-        return requests, responses, others
+    database = await asyncio.to_thread(stage.database, f"database-{name}".replace(" ", "-"))
+    async with _neighbour() as (neighbour, url):
+        bench = Bench(
+            stage.place / f"sidecars-{name}".replace(" ", "-"), build, database, neighbour
+        )
+        async with bench.scene(url, url) as scene:
+            requests, responses = await _ratios(scene, name, rounds)
+        # nginx serves the known caller: our own process is busy with the flood.
+        async with bench.scene(stage.upstream, url) as scene:
+            others = await _others(scene, name, seconds)
+    return requests, responses, others
+
+
+async def _ratios(scene: Scene, name: str, rounds: int) -> tuple[Rows, Rows]:
+    requests: Rows = [
+        (shape, name, *await _ratio(scene, ("/mcp", "/other"), body, rounds))
+        for shape, body in REQUESTS.items()
+    ]
+    responses: Rows = []
+    for shape in RESPONSES:
+        paths = (f"/mcp?shape={shape}", f"/other?shape={shape}")
+        responses.append((shape, name, *await _ratio(scene, paths, _CALL, rounds)))
+    return requests, responses
+
+
+async def _others(scene: Scene, name: str, seconds: float) -> Rows:
+    rows: Rows = [("nothing", name, *await _waits(scene, seconds, asyncio.sleep(seconds)))]
+    for shape in _FLOODS:
+        flood = _flood(scene, REQUESTS[shape], seconds)
+        rows.append((f"1.5 MB/s of {shape}", name, *await _waits(scene, seconds, flood)))
+    async with scene.client.ws_connect(scene.hub_url) as podwarden:
+        socket = await scene.neighbour.tunnel
+        for number in range(_OPEN):
+            call = {"jsonrpc": "2.0", "id": number, "method": "tools/call"}
+            await socket.send_str(json.dumps(call | {"params": {"name": "x"}}))
+        for _ in range(_OPEN):
+            await podwarden.receive()
+        waits = await _waits(scene, seconds, _respond(scene, podwarden))
+    return [*rows, (f"{_OPEN:,} responses of the Hub in reverse", name, *waits)]
+
+
+async def _respond(scene: Scene, podwarden: aiohttp.ClientWebSocketResponse) -> None:
+    for number in reversed(range(_OPEN)):
+        await podwarden.send_str(json.dumps({"jsonrpc": "2.0", "id": number, "result": {}}))
+    await scene.neighbour.has_all.wait()
+
+
+async def _waits(scene: Scene, seconds: float, work: Awaitable[None]) -> tuple[str, str]:
+    """Return how long a known caller waits while *work* is done: the median, and the longest."""
+    target = Target(scene.sidecar.origin, scene.token)
+    load = asyncio.to_thread(open_loop, target, per_second=_PROBES_PER_SECOND, seconds=seconds)
+    answers, _ = await asyncio.gather(load, work)
+    return f"{answers.p50_ms:,.1f}", f"{answers.max_ms:,.1f}"
 
 
 @asynccontextmanager
-async def _scene(stage: Stage, name: str, build: Path) -> AsyncIterator[Scene]:
-    label = name.replace(" ", "-")
-    database = await asyncio.to_thread(stage.database, f"database-{label}")
+async def _neighbour() -> AsyncIterator[tuple[Neighbour, str]]:
     neighbour = Neighbour()
     app = web.Application(client_max_size=0)
     app.router.add_get("/tunnel", neighbour.open_tunnel)
     app.router.add_route("*", "/{path:.*}", neighbour.respond)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    port, hub_port = free_port(), str(free_port())
+    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    place = stage.place / f"sidecar-{label}"
-    place.mkdir()
-    url = f"http://127.0.0.1:{port}"
-    hub = {"PROXY_HUB_URL": url, "PROXY_HUB_PORT": hub_port}
-    running = running_sidecar(
-        place, upstream=url, database_url=database.url, core=BOTH_CORES, build=build, **hub
-    )
-    sidecar = await asyncio.to_thread(running.__enter__)
     try:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
-            yield Scene(sidecar, hub_port, database.token, neighbour, client)
+        yield neighbour, f"http://127.0.0.1:{port}"
     finally:
-        await asyncio.to_thread(running.__exit__, None, None, None)
         await runner.cleanup()
 
 
@@ -210,29 +249,6 @@ async def _flood(scene: Scene, body: bytes, seconds: float) -> None:
         due += _FLOOD_BYTES / _FLOOD_BYTES_PER_SECOND
         await asyncio.sleep(max(0.0, due - loop.time()))
     await asyncio.gather(*held)
-
-
-async def _beside_the_hub(scene: Scene) -> list[float]:
-    url = f"http://127.0.0.1:{scene.hub_port}/tunnel"
-    async with scene.client.ws_connect(url) as podwarden:
-        socket = await scene.neighbour.tunnel
-        for number in range(_OPEN):
-            call = {"jsonrpc": "2.0", "id": number, "method": "tools/call"}
-            await socket.send_str(json.dumps(call | {"params": {"name": "x"}}))
-        for _ in range(_OPEN):
-            await podwarden.receive()
-
-        async def respond() -> None:
-            for number in reversed(range(_OPEN)):
-                response = {"jsonrpc": "2.0", "id": number, "result": {}}
-                await podwarden.send_str(json.dumps(response))
-            await scene.neighbour.has_all.wait()
-
-        return await scene.probes_during(respond())
-
-
-def _waits(times: list[float]) -> tuple[str, str]:
-    return f"{median(times):,.1f}", f"{max(times):,.1f}"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ in it, records are behind what was read already, or ahead of what can be read: e
 would have them.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -81,13 +82,15 @@ class Subscription:
         self._primary = primary
         self._found = Findings(None, ())
         self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
 
     async def findings(self) -> Findings:
         """Return what is wrong; looks once a second at most. Raises `StoreError`."""
-        if monotonic() - self._looked_at >= _LOOK_SECONDS:
-            self._found = await self._look()
-            self._looked_at = monotonic()
-        return self._found
+        async with self._looking:  # many streams that begin at once look once
+            if monotonic() - self._looked_at >= _LOOK_SECONDS:
+                self._found = await self._look()
+                self._looked_at = monotonic()
+            return self._found
 
     async def _look(self) -> Findings:
         subscriptions = await self._database.fetch(_SUBSCRIPTIONS)

@@ -1,5 +1,6 @@
 """An exchange: one request with its response, while it is in progress."""
 
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -68,6 +69,9 @@ class Exchange(Protocol):
     def begin(self) -> None:
         """Learn that the request is about to be forwarded."""
         return
+
+    most_at_once: int = sys.maxsize
+    """How many bytes of the request's body one turn of the event loop passes on."""
 
     def request_content(self, data: bytes) -> None:  # noqa: ARG002  a default
         """Learn of a piece of the request's body, before it is sent upstream."""

@@ -107,10 +107,12 @@ class ReplacedStore:
         self._begun = self._beginning(batch)
         if not is_short or batch is None or not (batch.records or batch.invocations):
             return []
-        has_oldest = False
-        if batch.records and not is_certain:
-            has_oldest = await self._has_patiently(batch.records[0], patiently)
-        return [] if has_oldest else [self._gap(arrived, [*batch.records, *batch.invocations][0])]
+        if not batch.records:
+            return [self._gap(arrived, batch.invocations[0])]
+        oldest = batch.records[0]
+        if not is_certain and await self._has_patiently(oldest, patiently):
+            return []
+        return [self._gap(arrived, oldest)]
 
     def note(self) -> None:
         """Note that the store which was found gets everything from here on."""

@@ -31,6 +31,9 @@ from proxy.mcp.trace import NO_IDS, trace_id_of
 MAX_OPEN: Final = 10_000
 """Open tool calls of one tunnel. Beyond, the oldest is recorded without its response."""
 
+_MOST_AT_ONCE: Final = 4_096
+"""Some 70 responses: each costs many times what its bytes do, and other calls wait meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class HubAdmission:
@@ -145,6 +148,7 @@ class HubExchange(Exchange):
     """One request to the Hub. If it becomes a tunnel, both directions are read."""
 
     reads_request = True
+    most_at_once = _MOST_AT_ONCE
 
     def __init__(self, admission: HubAdmission) -> None:
         self._admission = admission

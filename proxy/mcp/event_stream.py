@@ -9,6 +9,7 @@ _DATA: Final = b"data:"
 _MARK: Final = b"\xef\xbb\xbf"
 """The byte order mark that a stream may begin with."""
 _LINE_STEPS: Final = 2
+_EVENT_STEPS: Final = 12
 _LINES_PER_STEP: Final = 64
 _BYTES_PER_STEP: Final = 16_384
 """Of what is searched for words, each time anew."""
@@ -93,6 +94,7 @@ class EventStream:
             # An empty line ends the event. The next one is read even if this one was invalid.
             self.unreadable += self._reader.trouble is not None
             self._reader.reset()
+            self._budget.left -= _EVENT_STEPS
             self._is_between_events = True
         self.has_ids |= self._begin.startswith(b"id:")
         self._begin, self._is_data, self._may_be_mark = b"", None, False

@@ -26,8 +26,8 @@ RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
     | {("error", "message")}
 )
-RESPONSE_WORDS: Final = (b"result", b"error", b"\\u")
-"""Each response holds one of them: the last one begins an escape, which may spell the others."""
+RESPONSE_WORDS: Final = (b'"result"', b'"error":', b'"error" ', b'"error"\t')
+"""Each response holds one of them. A log message may say `"level":"error"`, and none of them."""
 _ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
 
 

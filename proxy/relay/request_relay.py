@@ -87,7 +87,7 @@ class RequestRelay:
         self._service = service
         self._exchange: Exchange | None = None
         self._is_chunked = plan.head.body_is_chunked
-        self._waiting: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[None] | asyncio.Handle | None = None
         self._turns_waited = 0
         self._heard_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
@@ -113,13 +113,25 @@ class RequestRelay:
         """
         if self.upstream_is_slow or self.body.is_complete:
             return False
+        if not isinstance(self._waiting, asyncio.Task | None):  # the next turn of the loop
+            return False
         if self._waits_for_a_response():
             return False
+
+        def go_on() -> None:
+            self._waiting = None
+            self._client.go_on()
+
         received = self._client.received
         if self.response is None:
             taken = self.body.take(received)
         else:
-            taken = self._pass_on(self.response, received)
+            most = self.response.exchange.most_at_once
+            taken = self._pass_on(self.response, received[:most])
+            if taken == most:  # others have their turn before the rest
+                self._client.received = received[taken:]
+                self._waiting = asyncio.get_running_loop().call_soon(go_on)
+                return False
         if taken:
             self._client.received = received[taken:]
         return taken > 0

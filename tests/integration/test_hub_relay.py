@@ -226,3 +226,24 @@ async def test_tool_calls_end_when_podwarden_closes_whatever_the_hub_does(
     [record] = await recorded(store, 1)
     assert record.status_code == 499
     hub.may_end.set()
+
+
+async def test_other_calls_go_on_while_thousands_of_responses_are_read(
+    sidecar, hub, podwarden, upstream
+):
+    count = 3_000
+    socket = await hub.tunnel
+    for number in range(count):
+        await socket.send_str(json.dumps(tool_call(number)))
+        await podwarden.receive()
+    async with aiohttp.ClientSession() as other:
+        url = f"http://127.0.0.1:{sidecar.port}/health"
+        async with other.get(url) as response:
+            await response.read()
+        for number in reversed(range(count)):
+            result = {"jsonrpc": "2.0", "id": number, "result": {"text": str(number) * 20}}
+            await podwarden.send_str(json.dumps(result))
+        async with asyncio.timeout(PATIENCE_SECONDS), other.get(url) as response:
+            await response.read()
+
+    assert hub.heard.qsize() < count

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import ClientSession
 
+from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
 from proxy.settings import ProxySettings
 from proxy.workers.places import ops_ports
@@ -18,6 +20,7 @@ from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
 from tests.neighbours.program import CHECKOUT, run
+from tests.neighbours.readable_store import ReadableStore
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.trail import recorded
 
@@ -33,6 +36,16 @@ async def two_workers(upstream, database_url):
         yield supervisor
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def workers(shared_upstream, module_database_url):
+    """A supervisor for all tests that leave it with two workers, and its database."""
+    async with (
+        two_workers(shared_upstream, module_database_url) as supervisor,
+        open_database(module_database_url, application="test") as database,
+    ):
+        yield supervisor, database
+
+
 async def _both_started(supervisor):
     return sum(event["event"] == "service.started" for event in supervisor.log) >= 2
 
@@ -42,9 +55,8 @@ def children_of(pid):
     return [int(child) for child in children.split()]
 
 
-@pytest.fixture
-async def secret(database):
-    return (await TokenTable(database).create("laptop", "operator", 90))[1].encode()
+async def token_of(database, name):
+    return (await TokenTable(database).create(name, "operator", 90))[1].encode()
 
 
 async def ask_often(port, secret, times):
@@ -53,39 +65,43 @@ async def ask_often(port, secret, times):
             assert (await client.ask(REQUEST % secret)).status == 200
 
 
-async def test_calls_are_dealt_out_to_all_workers_and_all_are_recorded(
-    upstream, database_url, store, secret
-):
-    async with two_workers(upstream, database_url) as supervisor:
-        await ask_often(supervisor.port, secret, 40)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_calls_are_dealt_out_to_all_workers_and_all_are_recorded(workers):
+    supervisor, database = workers
+    await ask_often(supervisor.port, await token_of(database, "dealt out"), 40)
 
-        records = await recorded(store, 40)
+    records = await recorded(ReadableStore(database), 40, token_name="dealt out")
     assert len({record.instance for record in records}) == 2
 
 
-async def test_a_worker_that_is_killed_is_started_again_and_loses_nothing(
-    upstream, database_url, store, secret
-):
-    async with two_workers(upstream, database_url) as supervisor:
-        await ask_often(supervisor.port, secret, 10)
-        [victim, _] = children_of(supervisor.pid)
-        os.kill(victim, signal.SIGKILL)
-        ended = await supervisor.logged("worker.ended_early")
-        await eventually(lambda: _alive_again(supervisor, victim))
-        await ask_often(supervisor.port, secret, 10)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_worker_that_is_killed_is_started_again_and_loses_nothing(workers):
+    supervisor, database = workers
+    secret, seen = await token_of(database, "killed"), len(supervisor.log)
+    await ask_often(supervisor.port, secret, 10)
+    [victim, _] = children_of(supervisor.pid)
+    os.kill(victim, signal.SIGKILL)
+    await eventually(lambda: _alive_again(supervisor, victim, seen))
+    await ask_often(supervisor.port, secret, 10)
 
-        await recorded(store, 20)
+    await recorded(ReadableStore(database), 20, token_name="killed")
+    [ended] = events_since(supervisor, seen, "worker.ended_early")
     assert ended["code"] == -signal.SIGKILL
 
 
-async def _alive_again(supervisor, victim):
+def events_since(supervisor, seen, event):
+    """Return each *event* of the log after its first *seen* lines."""
+    return [line for line in supervisor.log[seen:] if line["event"] == event]
+
+
+async def _alive_again(supervisor, victim, seen):
     children = children_of(supervisor.pid)
-    started = [event for event in supervisor.log if event["event"] == "service.started"]
-    return len(children) == 2 and victim not in children and len(started) == 3
+    started = events_since(supervisor, seen, "service.started")
+    return len(children) == 2 and victim not in children and len(started) == 1
 
 
-async def test_workers_end_when_their_supervisor_is_killed(upstream, database_url):
-    async with two_workers(upstream, database_url) as supervisor:
+async def test_workers_end_when_their_supervisor_is_killed(upstream, module_database_url):
+    async with two_workers(upstream, module_database_url) as supervisor:
         children = children_of(supervisor.pid)
         await supervisor.kill()
 
@@ -100,8 +116,8 @@ def _is_running(pid):
     return Path(f"/proc/{pid}").exists()
 
 
-async def test_stopping_ends_all_of_them_in_order(upstream, database_url):
-    async with two_workers(upstream, database_url) as supervisor:
+async def test_stopping_ends_all_of_them_in_order(upstream, module_database_url):
+    async with two_workers(upstream, module_database_url) as supervisor:
         children = children_of(supervisor.pid)
         assert await supervisor.stop() == 0
 
@@ -116,24 +132,24 @@ async def readiness_of(ops_port):
         return await response.json()
 
 
-async def test_a_worker_that_hangs_is_told_by_the_others_and_replaced(
-    upstream, database_url, store, secret
-):
-    async with two_workers(upstream, database_url) as supervisor:
-        workers = children_of(supervisor.pid)
-        ports = {line["ops_port"] for line in supervisor.log if "ops_port" in line}
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_worker_that_hangs_is_told_by_the_others_and_replaced(workers):
+    supervisor, database = workers
+    secret, seen = await token_of(database, "hung"), len(supervisor.log)
+    [victim, _] = children_of(supervisor.pid)
+    ports = {line["ops_port"] for line in supervisor.log if "ops_port" in line}
 
-        async def a_port_tells(what):
-            said = [reason for port in ports for reason in await reasons_of(port)]
-            return any(what in reason for reason in said)
+    async def a_port_tells(what):
+        said = [reason for port in ports for reason in await reasons_of(port)]
+        return any(what in reason for reason in said)
 
-        os.kill(workers[0], signal.SIGSTOP)
-        await eventually(lambda: a_port_tells("has not answered for"))
-        hung = await supervisor.logged("worker.hung")
-        await eventually(lambda: _alive_again(supervisor, workers[0]))
-        await ask_often(supervisor.port, secret, 40)
+    os.kill(victim, signal.SIGSTOP)
+    await eventually(lambda: a_port_tells("has not answered for"))
+    await eventually(lambda: _alive_again(supervisor, victim, seen))
+    await ask_often(supervisor.port, secret, 40)
 
-        records = await recorded(store, 40)
+    records = await recorded(ReadableStore(database), 40, token_name="hung")
+    [hung] = events_since(supervisor, seen, "worker.hung")
     assert hung["worker"] in {0, 1}
     assert len({record.instance for record in records}) == 2
 
@@ -147,8 +163,8 @@ async def reasons_of(ops_port):
         return []
 
 
-async def test_a_worker_that_hangs_does_not_hold_up_the_stop(upstream, database_url):
-    async with two_workers(upstream, database_url) as supervisor:
+async def test_a_worker_that_hangs_does_not_hold_up_the_stop(upstream, module_database_url):
+    async with two_workers(upstream, module_database_url) as supervisor:
         workers = children_of(supervisor.pid)
         os.kill(workers[1], signal.SIGSTOP)
         assert await supervisor.stop() == 0

@@ -16,7 +16,7 @@ FOUND = [{}, {("id",): 1, ("result",): True}]
 
 def reader(words=(b"{",)):
     found: list[dict[tuple[str, ...], object]] = []
-    budget = Budget(RESPONSE)
+    budget = Budget(RESPONSE._replace(free=100_000))
     messages = JsonStream(WANTED, lambda values: found.append(dict(values)), budget)
     stream = EventStream(messages, budget, words)
     return stream, found

@@ -320,7 +320,8 @@ def test_an_event_stream_of_any_shape_costs_a_few_calls(unit):
 @pytest.mark.parametrize("size", [None, PIECE, 1_000])
 def test_a_stream_of_events_is_read_as_long_as_it_lasts(size):
     params = {"progressToken": 1, "progress": 0.5, "message": 'Working on "it": step 1 of 7'}
-    note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+    params |= {"level": "error", "data": "the result: Журнал"}
+    note = {"jsonrpc": "2.0", "method": "notifications/message", "params": params}
     events = [b"event: message\nid: 7\ndata: %b\n\n" % json.dumps(note).encode()] * 8_000
     events.append(RESULT)
     bench, calls = responded(cut(b"".join(events), size) if size else events, EVENTS)
