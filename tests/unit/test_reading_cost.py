@@ -233,7 +233,7 @@ def test_the_end_of_arguments_is_found_wherever_it_lies(indent):
             assert tools(sent(body, size)) == [str(length)]
 
 
-RESULTS = {
+RESULTS: dict[str, dict[str, object]] = {
     "a list of tools": {
         "tools": [
             {
@@ -355,13 +355,15 @@ def test_content_that_expands_is_read_in_proportion_to_what_came(wire):
 
 
 def test_tool_calls_are_found_by_their_id_among_many():
-    calls = CallsByKey()
+    calls: CallsByKey[int, str] = CallsByKey()
     for number in range(10_000):
         calls.add(number, f"call {number}")
 
     def end_in_reverse_order():
         for number in reversed(range(10_000)):
-            calls.remove(calls.find(number))
+            call = calls.find(number)
+            assert call is not None
+            calls.remove(call)
 
     assert calls_of(end_in_reverse_order) < 100_000
     assert len(calls) == 0
@@ -380,6 +382,12 @@ class Received:
     def missed(self):
         self.missing += 1
 
+    def context_lost(self):
+        pass
+
+    def closed(self):
+        pass
+
 
 def test_a_message_of_the_hub_costs_in_proportion_to_its_size():
     received = Received()
@@ -387,5 +395,9 @@ def test_a_message_of_the_hub_costs_in_proportion_to_its_size():
     frames = FrameReader(TunnelMessages(wanted_paths(None), received, Tally()), keeps_context=True)
     wire = b"\x82\x7f" + len(body).to_bytes(8, "big") + body
 
-    assert calls_of(lambda: [frames.feed(piece) for piece in cut(wire)]) < 10 * CALLS_PER_MEGABYTE
+    def read():
+        for piece in cut(wire):
+            frames.feed(piece)
+
+    assert calls_of(read) < 10 * CALLS_PER_MEGABYTE
     assert received.missing == 1
