@@ -1,7 +1,7 @@
 """The ingest: brings what the sidecars have published into PostgreSQL.
 
-It delivers as the writer of a sidecar does (`audit_log.delivery`), with a stream as its source. A
-message is acknowledged only after all its items are inserted or quarantined. A message that was
+It delivers as the writer of a sidecar does (`audit_log.delivery_loop`), with a stream as its
+source. A message is acknowledged only after all its items are inserted or quarantined. A message that was
 in hand when the process was killed is therefore delivered again, and the ids of the records make
 inserting it twice harmless.
 """
@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from audit_log.delivery import AnyItem, DeliveryLoop, NamingSink, Sink, kind_of
+from audit_log.delivery_loop import AnyItem, DeliveryLoop, NamingSink, Sink, kind_of
 from audit_log.errors import RecordRefusedError, StoreError, StoreUnavailableError
 from audit_log.naming import FindTokens
 from audit_log.nats.jetstream import Delivery

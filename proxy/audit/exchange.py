@@ -12,7 +12,7 @@ import msgspec
 from audit_log.record import Attribution, Kept, Outcome
 from audit_log.tokens import Token
 from proxy.audit.identity import Caller, Credentials
-from proxy.audit.record import Facts, RecordText, ending, opening
+from proxy.audit.record_text import Facts, RecordText, ending, opening
 from proxy.audit.shares import Share, Standing
 from proxy.audit.tally import Tally
 from proxy.audit.trace_context import TraceContext, trace_context

@@ -18,7 +18,7 @@ from audit_log.process.logs import set_up_logs
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
 from proxy.delivery.writer import Writer
 from proxy.journal.journal_error import JournalError
-from proxy.journal.kept import Finding, KeptJournal
+from proxy.journal.kept_journal import Finding, KeptJournal
 from proxy.journal.placement import SHARED_MEMORY
 from proxy.journal.rings.orphaned_rings import (
     ListedRing,

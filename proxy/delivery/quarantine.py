@@ -10,7 +10,7 @@ from uuid import NAMESPACE_OID, uuid5
 import msgspec
 import structlog
 
-from audit_log.delivery import AnyItem, kind_of
+from audit_log.delivery_loop import AnyItem, kind_of
 from audit_log.errors import RecordRefusedError
 from audit_log.record import Gap, Kept
 

@@ -22,7 +22,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import structlog
 
-from audit_log.delivery import Sink
+from audit_log.delivery_loop import Sink
 from audit_log.errors import (
     RecordRefusedError,
     StatementRefusedError,

@@ -4,7 +4,7 @@ Theory of operation. A batch goes through three steps: it is read, each of its i
 or quarantined, and then it is committed, which lets the journal delete it. A kill between two
 steps is harmless: the journal gives the same batch again, and appending is idempotent.
 
-`audit_log.delivery` finds the refused item in a batch and is patient while the store is away.
+`audit_log.delivery_loop` finds the refused item in a batch and is patient while the store is away.
 An item that it holds apart delays no other: later batches are written, and committed after it.
 What is decided here is the pace and the end:
 
@@ -30,7 +30,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from audit_log.delivery import DeliveryLoop, NamingSink, Sink
+from audit_log.delivery_loop import DeliveryLoop, NamingSink, Sink
 from audit_log.errors import StoreUnavailableError
 from audit_log.naming import FindTokens
 from audit_log.process.background import BackgroundTasks

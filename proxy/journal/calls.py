@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from audit_log.record import AuditRecord, Invocation, Kept
-from proxy.audit.record import RecordText
+from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share, Shares, Standing
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line import record_body

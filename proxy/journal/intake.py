@@ -5,7 +5,7 @@ from typing import Final
 
 from audit_log.record import Gap, Kept
 from proxy.audit.exchange import NOT_BEGUN
-from proxy.audit.record import RecordText
+from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share
 from proxy.journal.line import gap_line, record_line
 from proxy.journal.losses import Losses

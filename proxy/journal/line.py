@@ -16,7 +16,7 @@ from zlib import crc32
 import msgspec
 
 from audit_log.record import AuditRecord, Gap, Invocation, Kept
-from proxy.audit.record import RecordText
+from proxy.audit.record_text import RecordText
 
 MAX_LINE_BYTES: Final = 32_768
 """The longest line: twice the size of a record in which every character is escaped."""

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from proxy.audit.record import TracedRecord
+from proxy.audit.record_text import TracedRecord
 from proxy.journal.line import is_whole, split
 from proxy.journal.ring import Ring
 from proxy.telemetry.observers import Observer

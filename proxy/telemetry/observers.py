@@ -10,7 +10,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from audit_log.record import Gap
-from proxy.audit.record import TracedRecord
+from proxy.audit.record_text import TracedRecord
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
 from proxy.telemetry.tracing import Export, TracingUnavailableError, tracing

@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from audit_log.record import AuditRecord
-from proxy.audit.record import TracedRecord
+from proxy.audit.record_text import TracedRecord
 from proxy.telemetry.outbox import DELIVERED, DROPPED
 from proxy.telemetry.tracing import UNSAMPLED
 

@@ -13,7 +13,7 @@ import structlog
 
 from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
-from proxy.audit.record import TracedRecord
+from proxy.audit.record_text import TracedRecord
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from audit_log.delivery import DeliveryLoop, NamingSink
+from audit_log.delivery_loop import DeliveryLoop, NamingSink
 from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailableError
 from audit_log.record import Gap, new_record_id
 from tests.neighbours.journal import BEGINNING, a_record

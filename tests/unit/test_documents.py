@@ -123,7 +123,7 @@ def test_make_targets_that_are_named_are_there(document):
 
 
 def test_each_way_in_which_a_database_is_away_has_its_test():
-    document = (CHECKOUT / "docs" / "reliability.md").read_text()
+    document = (CHECKOUT / "tests" / "FAULTS.md").read_text()
     faults = (CHECKOUT / "tests" / "integration" / "test_fault_database_away.py").read_text()
 
     assert set(re.findall(r"`(test_\w+)`", document)) == set(re.findall(r"def (test_\w+)", faults))

@@ -10,7 +10,7 @@ from audit_log.record import Attribution, AuditRecord, Outcome
 from audit_log.tokens import Token, hash_token
 from proxy.audit.exchange import AuditedCall, Cause
 from proxy.audit.identity import Credentials
-from proxy.audit.record import RecordText, ending, opening
+from proxy.audit.record_text import RecordText, ending, opening
 from proxy.http.request import parsed_head
 from proxy.journal.line import parse, record_body, record_line
 from proxy.tokens.memory import MISSING

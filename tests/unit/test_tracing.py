@@ -6,7 +6,7 @@ from collections import Counter
 from opentelemetry.trace import get_current_span
 
 from audit_log.record import AuditRecord
-from proxy.audit.record import TracedRecord
+from proxy.audit.record_text import TracedRecord
 from proxy.audit.trace_context import MAX_CONTEXT_BYTES, trace_context
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED
