@@ -1,9 +1,9 @@
 """The ingest: brings what the sidecars have published into PostgreSQL.
 
 It delivers as the writer of a sidecar does (`audit_log.delivery_loop`), with a stream as its
-source. A message is acknowledged only after all its items are inserted or quarantined. A message that was
-in hand when the process was killed is therefore delivered again, and the ids of the records make
-inserting it twice harmless.
+source. A message is acknowledged only after all its items are inserted or quarantined. A message
+that was in hand when the process was killed is therefore delivered again, and the ids of the
+records make inserting it twice harmless.
 """
 
 import asyncio
