@@ -123,7 +123,7 @@ def _table(series: Mapping[str, Series], rate: str, cost: str) -> str:
         )
         for each in series.values()
     ]
-    head = ("", rate, "spread", "of nginx", cost, "peak MiB")
+    head = ("", rate, "spread", "of nginx", cost, "MiB (PSS)")
     return f"{table(head, rows)}\n\n{others(series.values())}"
 
 

@@ -64,7 +64,7 @@ def _table(series: dict[str, Series]) -> str:
         )
         for each in series.values()
     ]
-    return table(("", "calls/s", "spread", "of direct", "p50 ms", "p99 ms", "peak MiB"), rows)
+    return table(("", "calls/s", "spread", "of direct", "p50 ms", "p99 ms", "MiB (PSS)"), rows)
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def _table(what: str, series: Mapping[str, Series]) -> str:
         )
         for each in series.values()
     ]
-    head = (what, "requests/s", "spread", "CPU µs", "p50 ms", "p99 ms", "peak MiB")
+    head = (what, "requests/s", "spread", "CPU µs", "p50 ms", "p99 ms", "MiB (PSS)")
     return f"### By {what}\n\n{table(head, rows)}\n\n{others(series.values())}"
 
 

@@ -51,19 +51,8 @@ class Process:
 
     @property
     def memory_bytes(self) -> int:
-        """What is resident now, with its descendants and all that they share."""
-        return sum(map(_resident_bytes, family(self.pid)))
-
-    @property
-    def peak_memory_bytes(self) -> int:
-        """The most that was resident since `forget_peak_memory`, each process at its own worst."""
-        return sum(map(_peak_bytes, family(self.pid)))
-
-    def forget_peak_memory(self) -> None:
-        """Let the peak begin again at what is resident now."""
-        for member in family(self.pid):
-            # proc(5): 5 resets the peak.
-            Path(f"/proc/{member}/clear_refs").write_text("5")
+        """What it takes of the memory now, with its descendants: what they share counts once."""
+        return sum(map(_proportional_bytes, family(self.pid)))
 
     def wait_until(self, is_ready: Callable[[], bool]) -> None:
         """Wait until *is_ready*; raise CannotStartError when it ends first, or never is."""
@@ -156,12 +145,8 @@ def _cpu_seconds(stat: Path) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
 
-def _resident_bytes(pid: int) -> int:
-    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _peak_bytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    [kib] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+def _proportional_bytes(pid: int) -> int:
+    # proc(5): Pss is what is its own, and its share of what several processes have mapped.
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    [kib] = [line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")]
     return int(kib) * 1024

@@ -130,13 +130,11 @@ def _calmest(
 
 def _measured(contestant: Contestant, load: Callable[[Target], Answers]) -> Answers:
     process = contestant.process
-    if process:
-        process.forget_peak_memory()
     before = process.cpu_seconds if process else 0.0
     with noticing_others() as disturbance:
         answers = (contestant.load or load)(contestant.target)
     more = {"others": disturbance.share}
     if process:
         more["cpu_us"] = (process.cpu_seconds - before) / answers.requests * 1e6
-        more["memory_mib"] = process.peak_memory_bytes / 2**20
+        more["memory_mib"] = process.memory_bytes / 2**20
     return replace(answers, more=more)
