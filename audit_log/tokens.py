@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -31,12 +32,15 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
-    def refusal(self, now: datetime) -> str | None:
-        """Return why this token is not accepted at *now*, or None if it is."""
+    def refusal(self, now: Callable[[], datetime]) -> str | None:
+        """Return why this token is not accepted at the time that *now* returns, or None if it is.
+
+        *now* is called only for a token that expires.
+        """
         # A revocation counts even if its time is in the future: PodWarden's clock may be ahead.
         if self.revoked_at is not None:
             return REVOKED
-        if self.expires_at is not None and self.expires_at <= now:
+        if self.expires_at is not None and self.expires_at <= now():
             return EXPIRED
         return None
 

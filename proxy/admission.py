@@ -139,7 +139,7 @@ class Admission:
 
     def _judge(self, exchange: AuditedExchange, token: Token | None) -> None:
         exchange.token = token
-        complaint = token.refusal(self.now()) if token else UNKNOWN
+        complaint = token.refusal(self.now) if token else UNKNOWN
         if complaint and self.policy is TokenPolicy.ENFORCE:
             self._refuse(exchange, complaint, TokenRefusedError(complaint))
 

@@ -92,7 +92,7 @@ class Gate:
         return self._admit_token(token)
 
     def _admit_token(self, token: Token) -> Reader:
-        refusal = refusal_of_token(token, self.reader_roles, self.now())
+        refusal = refusal_of_token(token, self.reader_roles, self.now)
         if refusal is not None:
             raise refusal
         return Reader(token.name, token.role)
@@ -108,7 +108,9 @@ class Gate:
         return Reader()
 
 
-def refusal_of_token(token: Token, reader_roles: frozenset[str], now: datetime) -> ApiError | None:
+def refusal_of_token(
+    token: Token, reader_roles: frozenset[str], now: Callable[[], datetime]
+) -> ApiError | None:
     """Return why *token* may not read, or None if it may. A token without a role may not read."""
     reason = token.refusal(now)
     if reason is not None:

@@ -1,6 +1,7 @@
 """`python -m audit_log token`: tokens in our own table, where PodWarden has none."""
 
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from audit_log.cli.terminal import CommandError, say
@@ -16,7 +17,7 @@ async def create(tokens: TokenTable, name: str, role: str, expiry_days: int) -> 
 
 async def list_all(tokens: TokenTable) -> None:
     """Show all tokens, oldest first."""
-    now = datetime.now(UTC)
+    now = partial(datetime.now, UTC)
     for token in await tokens.list():
         expiry = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
         state = token.refusal(now) or expiry

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,12 @@ async def demo_tokens(table: TokenTable, memory: Path) -> dict[str, DemoToken]:
 
 async def _good(table: TokenTable, role: str, secret: str | None) -> DemoToken | None:
     token = await table.find(hash_token(secret)) if secret else None
-    if secret is None or token is None or token.role != role or token.refusal(datetime.now(UTC)):
+    if (
+        secret is None
+        or token is None
+        or token.role != role
+        or token.refusal(partial(datetime.now, UTC))
+    ):
         return None
     return DemoToken(str(token.id), role, secret)
 

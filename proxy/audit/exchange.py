@@ -146,7 +146,7 @@ class AuditedCall:
         """Return what follows from the call being made with *token*."""
         if self._made is None or token is not self._token:
             self._token = token
-            share = share_of(self.token_hash, token, self._now())
+            share = share_of(self.token_hash, token, self._now)
             self._made = MadeCall(self._facts(token).rest, share)
         return self._made
 
@@ -209,8 +209,10 @@ class AuditedExchange(Exchange):
         self._recorder.end(self._slot, text, share)
 
 
-def share_of(token_hash: str | Credentials, token: Token | Missing | None, now: datetime) -> Share:
-    """Return the share of a caller with *token* at *now*, as for `Caller.of`."""
+def share_of(
+    token_hash: str | Credentials, token: Token | Missing | None, now: Callable[[], datetime]
+) -> Share:
+    """Return the share of a caller with *token* at the time *now*, as for `Caller.of`."""
     if isinstance(token_hash, Credentials):
         return Share(token_hash.value, Standing.UNKNOWN)
     if token is MISSING:

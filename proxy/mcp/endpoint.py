@@ -105,7 +105,7 @@ class McpAdmission:
         token = self.token_cache.known(token_hash)
         if token is MISSING:
             self.token_cache.look_up(token_hash)
-        standing = share_of(token_hash, token, self.now()).standing
+        standing = share_of(token_hash, token, self.now).standing
         if standing is Standing.UNRESOLVED:
             # One request can carry a hundred tool calls, so its caller must be known.
             standing = Standing.UNKNOWN

@@ -55,7 +55,7 @@ def token(role: str | None = "admin", *, expires=None, revoked=None) -> Token:
     ],
 )
 def test_a_valid_token_with_the_right_role_may_read(known, status):
-    refusal = refusal_of_token(known, frozenset({"admin", "auditor"}), NOW)
+    refusal = refusal_of_token(known, frozenset({"admin", "auditor"}), lambda: NOW)
     assert (refusal and refusal.status) == status
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -49,7 +50,7 @@ class CallersOnly:
         if scheme.lower() != "bearer":
             return None
         token = await self._find(hash_token(secret.strip()))
-        return None if token is None or token.refusal(datetime.now(UTC)) else token
+        return None if token is None or token.refusal(partial(datetime.now, UTC)) else token
 
 
 def _refusal(status: HTTPStatus, detail: str) -> JSONResponse:
