@@ -85,7 +85,7 @@ class Parts:
                 self.folder.marks.mark_ended(self._end())
                 self.ring.file.remove()
                 self.calls.file.remove()
-        else:
+        elif self.ring.is_ended:  # else the next start goes on with it
             log.warning("journal.left_in_memory", bytes=self.ring.written - self.ring.floor)
         self.let_go()
 

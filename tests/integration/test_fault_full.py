@@ -13,6 +13,7 @@ from tests.neighbours.audit_database import nobody_let_in
 from tests.neighbours.callers import received
 from tests.neighbours.ops import degraded, metric, readiness, records
 from tests.neighbours.patience import eventually
+from tests.neighbours.processes import children_of, keeper_of
 from tests.neighbours.services import running
 
 MEBIBYTE = 1024 * 1024
@@ -28,10 +29,14 @@ CALLS = 1_500
 @contextmanager
 def full_disk(sidecar, _home):
     """Let every write of the sidecar to a file fail, as on a disk without room."""
-    _, hard = resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE, (0, hard))
+    [recorder] = children_of(keeper_of(sidecar))
+    processes = (sidecar.pid, recorder)
+    _, hard = resource.prlimit(recorder, resource.RLIMIT_FSIZE)
+    for process in processes:
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (0, hard))
     yield
-    resource.prlimit(sidecar.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    for process in processes:
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 @contextmanager
