@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 TOLERATED_SECONDS: Final = 5.0
@@ -22,9 +23,8 @@ _DRIFT_SECONDS: Final = 0.1
 """By how much clocks may drift apart between the samples that are kept."""
 
 
-def seconds_since_boot() -> float:
-    """Return a count of seconds that goes on in suspension, and that no one sets."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+seconds_since_boot: Final[Callable[[], float]] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Returns a count of seconds that goes on in suspension, and that no one sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class DatabaseClock:
         self._local = local
         self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
         self._best: Sample | None = None
+        self._origin: float | None = None
+        """That of the best sample: it is asked for at each call of a token that expires."""
 
     def note(self, sample: Sample) -> None:
         """Take in a new look at PostgreSQL's clock."""
@@ -72,6 +74,7 @@ class DatabaseClock:
             self._samples.clear()
         self._samples.append(sample)
         self._best = min(self._samples, key=lambda known: known.uncertainty)
+        self._origin = self._best.origin
 
     def now(self) -> datetime:
         """Return PostgreSQL's time, or that of the local clock before anything is known."""
@@ -99,4 +102,4 @@ class DatabaseClock:
         )
 
     def _now(self) -> float:
-        return self._local() if self._best is None else self._best.origin + self.elapsed()
+        return self._local() if self._origin is None else self._origin + self.elapsed()

@@ -12,7 +12,7 @@ as well, so that known callers find a slot while more are added.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +43,10 @@ _decode_record = msgspec.json.Decoder(AuditRecord).decode
 _decode_invocation = msgspec.json.Decoder(Invocation).decode
 
 
+def _stay() -> None:
+    """Add no slots: nothing looks after them."""
+
+
 class Calls:
     """The slots. The event loop takes, fills and frees them; a thread adds some."""
 
@@ -56,6 +60,8 @@ class Calls:
         self._holders: list[Share | None] = []
         """Whose share a slot counts in. Those of an earlier run count in none."""
         self._can_grow = True
+        self.wants_slots: Callable[[], None] = _stay
+        """Called when less than half a region is free, and there may be more."""
 
     @classmethod
     def open(cls, path: Path | None) -> "Calls":
@@ -91,6 +97,8 @@ class Calls:
         ):
             return -1
         slot = free.pop()
+        if len(free) <= _RESERVE and self._can_grow:
+            self.wants_slots()
         self._holders[slot] = share
         body = record_body(record, _BODY_BYTES)
         region, index = divmod(slot, SLOTS_PER_REGION)

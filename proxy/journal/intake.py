@@ -81,10 +81,7 @@ class Intake:
         If *share* has no slot left the call goes on unprotected, which is counted until its end;
         the slot is then negative.
         """
-        calls = self._calls
-        slot = calls.begin(record, share)
-        if calls.is_short:
-            self._upkeep.want_slots()
+        slot = self._calls.begin(record, share)
         return slot if slot >= 0 else self.losses.begin_without_slot(share)
 
     def end(self, slot: int, record: Kept | RecordText, share: Share | None = None) -> bool:

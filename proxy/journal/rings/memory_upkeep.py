@@ -29,6 +29,7 @@ class MemoryUpkeep:
     def __init__(self, parts: Parts) -> None:
         self._ring = parts.ring
         self._calls = parts.calls
+        self._calls.wants_slots = self.want_slots
         self._wanted = asyncio.Event()
         self._looked_at = monotonic()
         self.problem: str | None = None
