@@ -71,6 +71,16 @@ class Parts:
             return TOO_SMALL.format(ring.size, self.wanted_ring_bytes)
         return None
 
+    def look_again(self) -> None:
+        """See what became of the journal since these parts were opened; raise OSError.
+
+        For a recorder: it has a copy of them, and a recorder before it may have worked since.
+        """
+        if self.ring.is_renewed:
+            self.ring.follow()
+        self.segments.look_again()
+        self.segments.delete_from(self.ring.moved)
+
     def close(self, is_on_disk: bool) -> None:  # noqa: FBT001  see `DiskThread.submit`
         """Close everything; remove the ring and the slots when all records are elsewhere.
 

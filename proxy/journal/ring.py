@@ -56,6 +56,8 @@ _READERS_WORDS: Final = (
     *(ARRIVED_NUMBER, ARRIVED_US, ARRIVED, OBSERVED),
 )
 """What the reading side of the journal stores."""
+_RENEWED, _FOLLOWED = 1, 2
+"""A new file is in place of this one. Followed: it has the positions of the reading side."""
 
 
 def _fence() -> "threading.Lock | None":
@@ -201,7 +203,8 @@ class Ring(Positions):
     def tell_of_twin(self) -> None:
         """Tell the processes that have the former file mapped that this one is in its place."""
         if self.file.former is not None:
-            self.file.former.regions[0].cast("Q")[IS_RENEWED] = 1
+            words = self.file.former.regions[0].cast("Q")
+            words[IS_RENEWED] = words[IS_RENEWED] or _RENEWED
 
     @property
     def is_renewed(self) -> bool:
@@ -209,9 +212,10 @@ class Ring(Positions):
         return self._counters[IS_RENEWED] != 0
 
     def follow(self) -> None:
-        """Go on in the new file at `path`, with the positions of this process.
+        """Go on in the new file at `path`; raise OSError while that cannot be opened.
 
-        Raise OSError while that cannot be opened.
+        The reading side brings its positions along, once: a recorder that is started again has the
+        former file mapped too, whose positions are of the past.
         """
         if self.path is None:
             return
@@ -221,8 +225,10 @@ class Ring(Positions):
             twin.former = self.file
         former = self._counters
         self._go_on_in(twin)
-        for word in _READERS_WORDS:
-            self._counters[word] = former[word]
+        if former[IS_RENEWED] == _RENEWED:
+            for word in _READERS_WORDS:
+                self._counters[word] = former[word]
+            former[IS_RENEWED] = _FOLLOWED
 
     def _go_on_in(self, twin: MappedFile) -> None:
         header, self._content = twin.regions

@@ -67,9 +67,17 @@ class Segments:
     def __init__(self, folder: JournalFolder, segment_bytes: int) -> None:
         self._folder = folder
         self.segment_bytes = segment_bytes
-        self._segments = list(_found(folder.path))
+        self._segments: list[Segment] = []
         self._lock = threading.Lock()
         self._file: SegmentFile | None = None
+        self.total_bytes = 0
+        self.look_again()
+
+    def look_again(self) -> None:
+        """List the segments that are in the folder; raise OSError when it cannot be read."""
+        self._segments = []
+        with suppress(FileNotFoundError):  # removed under a running sidecar
+            self._segments = list(_found(self._folder.path))
         self.total_bytes = sum(segment.size for segment in self._segments)
 
     def __iter__(self) -> Iterator[Segment]:

@@ -60,8 +60,10 @@ def record(
 ) -> None:
     """Record, as a process of its own, until the proxy has ended, and then what it has left.
 
-    *leash* is a pipe that closes when the proxy is killed.
+    *leash* is a pipe that closes when the proxy is killed. Raise OSError when the journal cannot
+    be read.
     """
+    parts.look_again()
     uvloop.run(_until_ended(shared, settings, nats, parts, page, leash))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from functools import partial
 
@@ -10,12 +11,18 @@ import pytest
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.hop import hop_to
+from tests.neighbours.journal_files import empty
 from tests.neighbours.journal_home import journal_home
-from tests.neighbours.ops import degraded, metric, recovered
+from tests.neighbours.ops import degraded, metric, metric_becomes, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.processes import is_alive, keeper_of, recorder_of, stopped
 
 KILLS = 4
+RING_BYTES = 1024 * 1024
+SMALL_RING = {"PROXY_JOURNAL_RING_BYTES": str(RING_BYTES)}
+PADDING = 2_000
+TWO_RINGS = 2 * RING_BYTES // PADDING
 
 
 @pytest.fixture
@@ -48,6 +55,48 @@ async def test_a_recorder_that_is_killed_again_and_again_loses_nothing(
 
     assert sorted(entry.path for entry in entries) == sorted(received(upstream))
     assert all(entry.tells_the_truth for entry in entries)
+
+
+async def test_a_recorder_that_is_killed_in_an_outage_leaves_its_segments_to_the_next_one(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret, padding=PADDING)
+    async with (
+        hop_to(database_url, is_open=False) as hop,
+        home.sidecar(upstream.url, hop.url, **SMALL_RING) as sidecar,
+    ):
+        await callers.make(sidecar.port, TWO_RINGS)
+        await metric_becomes(sidecar, 0, "journal_ring_bytes")
+        os.kill(await recorder_of(sidecar), signal.SIGKILL)
+        await sidecar.logged("recorder.ended_early")
+        await hop.open()
+        entries = await arrived(database, TWO_RINGS)
+        assert await metric(sidecar, "journal_disk_bytes") > 2 * RING_BYTES
+
+    assert [entry.path for entry in entries] == callers.sent
+    assert await database.fetch("SELECT FROM mcp_audit_gap") == []
+    assert not [line for line in sidecar.log if line["event"] == "journal.segments_removed"]
+
+
+async def test_a_recorder_that_is_killed_after_the_ring_was_removed_goes_on_where_it_was(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret, padding=PADDING)
+    async with home.sidecar(upstream.url, database_url, **SMALL_RING) as sidecar:
+        empty(home.ring)
+        await sidecar.logged("journal.file_renewed")
+        await callers.make(sidecar.port, TWO_RINGS)
+        await arrived(database, TWO_RINGS)
+        shutil.rmtree(home.journal)
+        await sidecar.logged("journal.folder_replaced")
+        os.kill(await recorder_of(sidecar), signal.SIGKILL)
+        await callers.make(sidecar.port, 20)
+        await arrived(database, len(callers.sent))
+        assert await metric(sidecar, "records_total", fate="lost") == 0
+
+    assert await database.fetch("SELECT FROM mcp_audit_gap") == []
 
 
 async def later(callers, count):
