@@ -54,6 +54,8 @@ _MOST_BLAMED: Final = 1_000
 """So many items in a row hold up no other, if an error blames them."""
 ALONE_SECONDS: Final = 600.0
 """So long one item is tried again that the store refuses, if none passes or fails beside it."""
+TOLD_SECONDS: Final = 600.0
+"""So long after a record was quarantined the service is degraded."""
 _UNLIMITED: Final = 1 << 30
 _KINDS: Final = {AuditRecord: "record", Invocation: "invocation", Gap: "gap"}
 _jitter = SystemRandom().uniform
@@ -162,6 +164,8 @@ class DeliveryLoop:
         self._held: list[_Held] = []
         self._may_hold = 1
         """How many may be held of which none was seen to fail beside others that passed."""
+        self._last_quarantined: float | None = None
+        self._last_reason = ""
         self.holds = 0
         """How many items were ever held: a mark for `has_settled`."""
 
@@ -174,6 +178,13 @@ class DeliveryLoop:
         if not doubtful:
             return f"{len(self._held)} wait and fail: {self._held[0].error}"
         return f"{len(doubtful)} fail while others are written: {doubtful[0].error}"
+
+    @property
+    def quarantined_lately(self) -> str | None:
+        """What was quarantined in the last `TOLD_SECONDS`, and why, or None."""
+        if self._last_quarantined is None or monotonic() - self._last_quarantined > TOLD_SECONDS:
+            return None
+        return f"records were quarantined in the last 10 minutes: {self._last_reason}"
 
     @property
     def seconds_to_retry(self) -> float | None:
@@ -253,6 +264,7 @@ class DeliveryLoop:
     async def _give_up(self, held: _Held, error: RecordRefusedError) -> None:
         await self._quarantine(held.item, error)
         self._held.remove(held)
+        self._last_quarantined, self._last_reason = monotonic(), str(error)
 
     def _cut(self, pieces: deque[Sequence[Item]]) -> Sequence[Item]:
         """Take what is appended next off *pieces*."""

@@ -20,6 +20,8 @@ BINARY: Final = Path(sys.executable).with_name("nats-server")
 NAMES: Final = ("n1", "n2", "n3")
 _NOWHERE: Final = "127.0.0.1:9"
 _STOP_SECONDS: Final = 20
+_MAX_BYTES: Final = 1 << 40
+"""What its streams may reserve. Otherwise it is a part of the free disk, which differs."""
 
 
 class NatsServer:
@@ -50,7 +52,10 @@ class NatsServer:
             f"""
             server_name: {self.name}
             listen: "127.0.0.1:{self._port}"
-            jetstream {{ store_dir: "{self._directory}", sync_interval: {self.sync_interval} }}
+            jetstream {{
+                store_dir: "{self._directory}", sync_interval: {self.sync_interval}
+                max_file_store: {_MAX_BYTES}
+            }}
             {self.configuration}
             """
         )
