@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m audit
     reading.log_advice()
     try:
         uvloop.run(_serve(shared, settings))
-    except (CannotListenError, TlsFilesError) as error:
+    except TlsFilesError as error:
+        stop([str(error)])
+    except CannotListenError as error:
         raise SystemExit(str(error)) from None
     return 0
 

@@ -55,9 +55,11 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
     def _split_at_commas(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        roles = frozenset(role.strip() for role in value.split(",") if role.strip())
-        if not roles:
+        roles = frozenset(role.strip() for role in value.strip().removesuffix(",").split(","))
+        if not any(roles):
             raise ValueError("names no role")
+        if "" in roles:
+            raise ValueError("has a comma too many")
         if not roles.issubset(ROLES):
             raise ValueError(f"names a role that does not exist: there are {', '.join(ROLES)}")
         return roles

@@ -9,14 +9,17 @@ Theory of operation. A store rejects in two ways (`audit_log.errors`):
   doubles with each attempt up to a limit. Appending is idempotent: each item has an id. If the
   store was there and failed, fewer items are appended at once, and more again with each success.
 - "Never" (`RecordRefusedError`): the store does not take these items as they are. The batch is
-  halved until the one item is found that is refused. That item is quarantined, and the others are
-  appended. Finding one among n costs about 2 log2(n) attempts.
+  halved until the one item is found that is refused. Finding one among n costs about 2 log2(n)
+  attempts. It is held until another item passes, tried once more, and then quarantined. While
+  nothing passes, the store is to blame (a new NOT NULL column, for example), and nothing is
+  quarantined; only one item alone is, after `ALONE_SECONDS`: an idle sidecar has no other.
 
 - "Not now", and for one item alone: a trigger may reject it with a SQLSTATE that blames no data.
   It is held, and others are appended meanwhile. Held items are tried again; one that failed
   `FAILURES` times while others passed is quarantined. While nothing passes, either the store is to
   blame or several such items follow each other. So twice as many are held after each delay, until
-  one passes. Before each further attempt the held ones are tried in order, up to the first
+  one passes. One that fails with the text of an item that others passed beside is held at once.
+  Before each further attempt the held ones are tried in order, up to the first
   failure, so the order is kept if the store was to blame.
 
 The loop does no I/O of its own: it calls what its owner gives it.
@@ -31,7 +34,12 @@ from random import SystemRandom
 from time import monotonic
 from typing import Final, Protocol, TypeVar
 
-from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailableError
+from audit_log.errors import (
+    RecordRefusedError,
+    StoreAwayError,
+    StoreError,
+    StoreUnavailableError,
+)
 from audit_log.naming import FindTokens, Named, Naming
 from audit_log.record import AuditRecord, Gap, Invocation
 
@@ -42,6 +50,12 @@ FAILURES: Final = 7
 _FAILURES_UNTIL_HELD: Final = 5
 """In a row. Fewer, and an item would be held for what is over in a moment."""
 _MOST_HELD: Final = 100
+_MOST_BLAMED: Final = 1_000
+"""So many items in a row hold up no other, if an error blames them."""
+ALONE_SECONDS: Final = 600.0
+"""So long one item is tried again that the store refuses, if none passes or fails beside it."""
+TOLD_SECONDS: Final = 600.0
+"""So long after a record was quarantined the service is degraded."""
 _UNLIMITED: Final = 1 << 30
 _KINDS: Final = {AuditRecord: "record", Invocation: "invocation", Gap: "gap"}
 _jitter = SystemRandom().uniform
@@ -109,15 +123,21 @@ class _Held:
     number: int
     item: AnyItem
     append: Callable[[], Awaitable[None]]
-    error: StoreUnavailableError
+    error: StoreError
     passed: int
     """How many pieces had passed when it failed last."""
+    since: float
     failures: int = 0
     """While others passed."""
     due: float = 0.0
     delay: float = _FIRST_DELAY_SECONDS
 
-    def fail(self, error: StoreUnavailableError, passed: int) -> None:
+    @property
+    def is_refused(self) -> bool:
+        """Whether the store said "never" last."""
+        return isinstance(self.error, RecordRefusedError)
+
+    def fail(self, error: StoreError, passed: int) -> None:
         """Note a failure. It counts if others have passed since the last one.
 
         If none came since, it counts if it is the failure that others were seen to pass beside.
@@ -144,6 +164,8 @@ class DeliveryLoop:
         self._held: list[_Held] = []
         self._may_hold = 1
         """How many may be held of which none was seen to fail beside others that passed."""
+        self._last_quarantined: float | None = None
+        self._last_reason = ""
         self.holds = 0
         """How many items were ever held: a mark for `has_settled`."""
 
@@ -156,6 +178,13 @@ class DeliveryLoop:
         if not doubtful:
             return f"{len(self._held)} wait and fail: {self._held[0].error}"
         return f"{len(doubtful)} fail while others are written: {doubtful[0].error}"
+
+    @property
+    def quarantined_lately(self) -> str | None:
+        """What was quarantined in the last `TOLD_SECONDS`, and why, or None."""
+        if self._last_quarantined is None or monotonic() - self._last_quarantined > TOLD_SECONDS:
+            return None
+        return f"records were quarantined in the last 10 minutes: {self._last_reason}"
 
     @property
     def seconds_to_retry(self) -> float | None:
@@ -179,25 +208,24 @@ class DeliveryLoop:
             piece = self._cut(pieces)
             try:
                 await append(piece)
-            except RecordRefusedError as error:
-                if len(piece) == 1:
-                    await self._quarantine(piece[0], error)
-                else:
-                    pieces.extendleft(reversed(_halves(piece)))
-            except StoreUnavailableError as error:
+            except (RecordRefusedError, StoreUnavailableError) as error:
                 failures += 1
-                if failures >= _FAILURES_UNTIL_HELD and self._is_doubtful(piece, error):
+                if len(piece) > 1 and self._blames_an_item(error):
+                    pieces.extendleft(reversed(_halves(piece)))
+                    continue
+                if self._is_doubtful(piece, error, failures):
                     self._hold(piece[0], partial(append, piece), error)
                     continue
                 pieces.appendleft(piece)
                 self._shrink(len(piece), error)
-                await self._wait(error, _jitter(delay / 2, delay))
+                await self._wait(_not_now(error), _jitter(delay / 2, delay))
                 delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
                 await self._retry(self._held)
                 self._may_hold = min(2 * self._may_hold, _MOST_HELD)
             else:
                 failures, delay = 0, _FIRST_DELAY_SECONDS
                 self._pass()
+                await self._retry([held for held in self._held if held.is_refused])
 
     async def retry_held(self) -> None:
         """Try again each held item whose delay is over."""
@@ -217,15 +245,16 @@ class DeliveryLoop:
             _heed_cancellation()
             try:
                 await held.append()
-            except RecordRefusedError as error:
-                await self._give_up(held, error)
             except StoreAwayError:
                 return
-            except StoreUnavailableError as error:
+            except (RecordRefusedError, StoreUnavailableError) as error:
                 held.fail(error, self._passed)
-                if not held.failures:
+                is_alone = self._held == [held] and monotonic() - held.since >= ALONE_SECONDS
+                if not held.failures and not is_alone:
                     return
-                if held.failures >= FAILURES:
+                if isinstance(error, RecordRefusedError):
+                    await self._give_up(held, error)
+                elif held.failures >= FAILURES:
                     reason = f"failed {FAILURES} times while others were written: {error}"
                     await self._give_up(held, RecordRefusedError(reason))
             else:
@@ -235,6 +264,7 @@ class DeliveryLoop:
     async def _give_up(self, held: _Held, error: RecordRefusedError) -> None:
         await self._quarantine(held.item, error)
         self._held.remove(held)
+        self._last_quarantined, self._last_reason = monotonic(), str(error)
 
     def _cut(self, pieces: deque[Sequence[Item]]) -> Sequence[Item]:
         """Take what is appended next off *pieces*."""
@@ -243,21 +273,30 @@ class DeliveryLoop:
             pieces.appendleft(piece[self._most :])
         return piece[: self._most]
 
-    def _is_doubtful(self, piece: Sequence[Item], error: StoreUnavailableError) -> bool:
+    def _blames_an_item(self, error: StoreError) -> bool:
+        """Say whether *error* is a refusal, or one that others were seen to pass beside."""
+        return isinstance(error, RecordRefusedError) or any(
+            held.failures and str(held.error) == str(error) for held in self._held
+        )
+
+    def _is_doubtful(self, piece: Sequence[Item], error: StoreError, failures: int) -> bool:
         """Say whether the one item of *piece* may be to blame, and not the store."""
-        is_alone = len(piece) == 1 and not isinstance(error, StoreAwayError)
+        if self._blames_an_item(error):
+            return len(self._held) < _MOST_BLAMED
+        if len(piece) > 1 or isinstance(error, StoreAwayError) or len(self._held) >= _MOST_HELD:
+            return False
         unproven = sum(held.passed == self._passed and not held.failures for held in self._held)
-        return is_alone and unproven < self._may_hold and len(self._held) < _MOST_HELD
+        return failures >= _FAILURES_UNTIL_HELD and unproven < self._may_hold
 
     def _hold(
-        self, item: AnyItem, append: Callable[[], Awaitable[None]], error: StoreUnavailableError
+        self, item: AnyItem, append: Callable[[], Awaitable[None]], error: StoreError
     ) -> None:
         self.holds += 1
-        held = _Held(self.holds, item, append, error, self._passed)
+        held = _Held(self.holds, item, append, error, self._passed, monotonic())
         held.fail(error, self._passed)
         self._held.append(held)
 
-    def _shrink(self, size: int, error: StoreUnavailableError) -> None:
+    def _shrink(self, size: int, error: StoreError) -> None:
         """Append fewer than *size* at once: that may pass in time, or without what fails."""
         if not isinstance(error, StoreAwayError):
             self._most = max(size // 2, 1)
@@ -287,6 +326,12 @@ class DeliveryLoop:
 def _halves(piece: Sequence[Item]) -> list[Sequence[Item]]:
     middle = len(piece) // 2
     return [piece[:middle], piece[middle:]]
+
+
+def _not_now(error: StoreError) -> StoreUnavailableError:
+    if isinstance(error, StoreUnavailableError):
+        return error
+    return StoreUnavailableError(f"every record is refused: {error}")
 
 
 def kind_of(item: AnyItem) -> str:

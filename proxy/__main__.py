@@ -63,12 +63,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
             uvloop.run(_supervise(shared, settings))
         else:
             _run(shared, settings, nats)
-    except (
-        CannotListenError,
-        TlsFilesError,
-        CredentialsFileError,
-        WorkerFailedError,
-    ) as error:
+    except (TlsFilesError, CredentialsFileError) as error:
+        stop([str(error)])
+    except (CannotListenError, WorkerFailedError) as error:
         raise SystemExit(str(error)) from None
     except JournalError as error:
         raise SystemExit(f"PROXY_JOURNAL_DIR: {error}") from None

@@ -237,7 +237,6 @@ class ProxySettings(
     )
     mcp_path: str = Field(
         default="/mcp",
-        pattern="^/",
         description="path of the MCP server, whose tool calls are recorded",
     )
     token_prefix: TokenPrefix = TOKEN_PREFIX
@@ -270,10 +269,21 @@ class ProxySettings(
             raise ValueError("PROXY_PORT must be given when PROXY_WORKERS is more than 1")
         return self
 
+    @field_validator("mcp_path")
+    @classmethod
+    def _is_one_path(cls, value: str) -> str:
+        if not value.startswith("/") or not value.strip("/"):
+            raise ValueError("must begin with a slash and name a path, such as /mcp")
+        return value
+
     @field_validator("audited_paths", mode="before")
     @classmethod
     def _paths(cls, value: object) -> object:
         paths = _listed(value)
+        if not paths:
+            raise ValueError("names no path: nothing would be recorded")
+        if isinstance(value, str) and len(paths) <= value.strip().removesuffix(",").count(","):
+            raise ValueError("has a comma too many")
         if any(not str(path).startswith("/") for path in paths):
             raise ValueError("each path must begin with a slash")
         return paths
@@ -282,6 +292,8 @@ class ProxySettings(
 def _http_origin(value: str) -> str:
     """Return *value* without a trailing slash; raise ValueError if it is no HTTP origin."""
     url = URL(value)
+    if url.user is not None or url.password is not None:
+        raise ValueError("must not carry a user name or password: they would not be sent")
     if url.scheme not in {"http", "https"} or not url.host or url.path not in {"", "/"}:
         raise ValueError("must be http://host:port or https://host:port, without a path")
     return value.rstrip("/")

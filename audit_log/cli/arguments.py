@@ -23,7 +23,9 @@ def parse(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     _add(commands, "migrate", "bring the schema up to date")
     purge = _add(
-        commands, "purge", "remove what AUDIT_LOG_RETENTION_DAYS and _MAX_BYTES do not keep"
+        commands,
+        "purge",
+        "remove what AUDIT_LOG_RETENTION_DAYS and AUDIT_LOG_MAX_BYTES do not keep",
     )
     purge.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
     purge.add_argument("--yes", action="store_true", help="even if more than half of the log goes")

@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m audit
     except StoreError as error:
         sys.stderr.write(f"{_complaint(error)}\n")
         return 1
-    except (CommandError, CannotListenError, TlsFilesError, CredentialsFileError) as error:
+    except (TlsFilesError, CredentialsFileError) as error:
+        stop([str(error)])
+    except (CommandError, CannotListenError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:

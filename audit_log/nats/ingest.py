@@ -141,6 +141,11 @@ class Ingest:
         self.oldest_unwritten: datetime | None = None
         """When the oldest message was published that waits, as far as is known here."""
 
+    @property
+    def quarantined_lately(self) -> str | None:
+        """What PostgreSQL refused in the last minutes, and why, or None."""
+        return self._loop.quarantined_lately
+
     async def run(self) -> None:
         """Write until cancelled; wait for NATS and PostgreSQL while they are away."""
         while True:

@@ -26,9 +26,8 @@ def report_of(
     reasons = [*filter(None, [ingest.problem]), *tasks.problems]
     if reasons:
         return Status.NOT_READY, reasons
-    if partitions.problem is not None:
-        return Status.DEGRADED, [partitions.problem]
-    return Status.READY, []
+    doubts = list(filter(None, [partitions.problem, ingest.quarantined_lately]))
+    return (Status.DEGRADED if doubts else Status.READY), doubts
 
 
 class IngestCollector(Collector):

@@ -320,7 +320,9 @@ async def _taken(take: Callable[[bytes], None], message: Msg) -> None:
 
 
 def _tls(settings: NatsSettings) -> ssl.SSLContext | None:
-    return client_context(settings.ca_file, None) if settings.ca_file else None
+    if settings.ca_file is None:
+        return None
+    return client_context(settings.ca_file, None, "AUDIT_LOG_NATS_CA_FILE")
 
 
 def _credentials(settings: NatsSettings) -> NatsCredentials | None:

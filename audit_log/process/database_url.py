@@ -12,6 +12,7 @@ from audit_log.process.tls import KeyPair, client_context
 from audit_log.process.url_parameters import complaints_about, is_port
 
 IS_DATABASE_URL: Final = re.compile("postgres(?:ql)?://")
+_BAD_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _HOST: Final = re.compile(r"(?:\[[^\[\]\s]+\]|[^\[\]:\s]+)(?::([0-9]{1,5}))?")
 
 
@@ -21,6 +22,8 @@ def _checked(value: SecretStr) -> SecretStr:
     if not IS_DATABASE_URL.match(url):
         raise ValueError("is not a postgresql:// URL")
     place, _, query = url.partition("?")
+    if _BAD_PERCENT.search(url):
+        raise ValueError("has a `%` without two hexadecimal digits: write %25")
     if "#" in url:
         raise ValueError("contains `#`: write %23")
     authority, _, database = place.partition("://")[2].partition("/")

@@ -33,6 +33,8 @@ class KeyPair:
     certificate: Path
     key: Path
     password: str = field(default="", repr=False)
+    setting: str = ""
+    """What the names of their two settings begin with; empty if a URL names them."""
 
     @property
     def stamp(self) -> Stamp:
@@ -53,7 +55,7 @@ def key_pair(certificate: Path | None, key: Path | None, prefix: str) -> KeyPair
         return None
     if certificate is None or key is None:
         raise TlsFilesError(f"{prefix}CERTIFICATE_FILE and {prefix}KEY_FILE belong together")
-    return KeyPair(certificate, key)
+    return KeyPair(certificate, key, setting=prefix)
 
 
 def server_context(pair: KeyPair) -> ssl.SSLContext:
@@ -64,19 +66,23 @@ def server_context(pair: KeyPair) -> ssl.SSLContext:
     return context
 
 
-def client_context(authorities: Path | None, pair: KeyPair | None) -> ssl.SSLContext:
+def client_context(
+    authorities: Path | None, pair: KeyPair | None, setting: str = ""
+) -> ssl.SSLContext:
     """Return a context that verifies servers by the *authorities* in a file, or by the system's.
 
-    *pair* is shown to servers that ask for a client certificate. Raises TlsFilesError.
+    *setting* is the variable that names the file, for errors. *pair* is shown to servers
+    that ask for a client certificate. Raises TlsFilesError.
     """
+    place = f"{setting}: " if setting else ""
     if authorities is not None:
-        _read(authorities)
+        _read(authorities, place)
     try:
         context = ssl.create_default_context(cafile=authorities)
     except ssl.SSLError:
-        raise TlsFilesError(f"{authorities} holds no certificate in PEM") from None
+        raise TlsFilesError(f"{place}{authorities} holds no certificate in PEM") from None
     except OSError as error:
-        raise _unreadable(authorities, error) from None
+        raise _unreadable(authorities, error, place) from None
     if pair is not None:
         _load(context, pair)
     return context
@@ -136,34 +142,38 @@ class ListenerTls:
 
 
 def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
-    if "-----BEGIN CERTIFICATE-----" not in _read(pair.certificate):
-        raise TlsFilesError(f"{pair.certificate} holds no certificate in PEM")
-    if "PRIVATE KEY-----" not in _read(pair.key):
-        raise TlsFilesError(f"{pair.key} holds no private key in PEM")
+    certificate = f"{pair.setting}CERTIFICATE_FILE: " if pair.setting else ""
+    key = f"{pair.setting}KEY_FILE: " if pair.setting else ""
+    if "-----BEGIN CERTIFICATE-----" not in _read(pair.certificate, certificate):
+        raise TlsFilesError(f"{certificate}{pair.certificate} holds no certificate in PEM")
+    if "PRIVATE KEY-----" not in _read(pair.key, key):
+        raise TlsFilesError(f"{key}{pair.key} holds no private key in PEM")
     try:
         # Without a password argument OpenSSL would prompt for it on the terminal.
         context.load_cert_chain(pair.certificate, pair.key, password=pair.password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise TlsFilesError(f"{pair.key} is not the key of {pair.certificate}") from None
+            raise TlsFilesError(f"{key}{pair.key} is not the key of {pair.certificate}") from None
         reason = (error.reason or "not PEM").replace("_", " ").lower()
         raise TlsFilesError(
-            f"{pair.certificate} and {pair.key} cannot be used: {reason} (a key must not be"
-            " encrypted)"
+            f"{certificate}{pair.certificate} and {pair.key} cannot be used: {reason}"
+            " (a key must not be encrypted)"
         ) from None
     except OSError as error:
         # Read a moment ago, and gone now: it is being replaced.
         raise TlsFilesError(
-            f"{pair.certificate} and {pair.key} cannot be read: {error.strerror}"
+            f"{certificate}{pair.certificate} and {pair.key} cannot be read: {error.strerror}"
         ) from None
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, place: str) -> str:
     try:
         return file.read_text(errors="replace")
     except OSError as error:
-        raise _unreadable(file, error) from None
+        raise _unreadable(file, error, place) from None
 
 
-def _unreadable(file: Path | None, error: OSError) -> TlsFilesError:
-    return TlsFilesError(f"{file or 'the system certificates'} cannot be read: {error.strerror}")
+def _unreadable(file: Path | None, error: OSError, place: str) -> TlsFilesError:
+    return TlsFilesError(
+        f"{place}{file or 'the system certificates'} cannot be read: {error.strerror}"
+    )

@@ -113,9 +113,12 @@ def complaints_about(query: str) -> list[str]:
     if not query:
         return []
     try:
-        given = dict(parse_qsl(query, strict_parsing=True))
+        pairs = parse_qsl(query, strict_parsing=True)
     except ValueError:
         return ["has a parameter without a value"]
+    given = dict(pairs)
+    if twice := sorted({name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1}):
+        return [f"gives {', '.join(twice)} more than once"]
     if len(given) < len({part.partition("=")[0] for part in query.split("&")}):
         return ["has a parameter without a value"]
     found = [said for name, value in given.items() if (said := _complaint(name, value))]

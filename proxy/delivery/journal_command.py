@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from audit_log.delivery import NamingSink
+from audit_log.errors import StoreUnavailableError
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.logs import set_up_logs
 from audit_log.tokens import DEFAULT_TOKEN_QUERY
+from proxy.delivery.quarantined import replay_quarantined
 from proxy.delivery.writer import Writer
+from proxy.journal.folder import quarantine_of
 from proxy.journal.journal_error import JournalError
 from proxy.journal.kept_journal import Finding, KeptJournal
 from proxy.journal.placement import SHARED_MEMORY
@@ -47,6 +51,12 @@ def main(given: Sequence[str], program: str = "python -m proxy.journal") -> int:
         return _remove_rings(arguments.rings, discard=arguments.discard)
     if not arguments.directory.is_dir():
         return _failed(f"{arguments.directory} is not a directory")
+    if arguments.command == "replay" and arguments.quarantined:
+        return asyncio.run(_replay_quarantined(arguments.directory, arguments.to))
+    return _on_journal(arguments)
+
+
+def _on_journal(arguments: argparse.Namespace) -> int:
     try:
         journal = KeptJournal(arguments.directory)
     except JournalError as error:
@@ -76,6 +86,11 @@ def _arguments(given: Sequence[str], program: str) -> argparse.Namespace:
                 metavar="URL",
                 default=os.environ.get(_DATABASE_VARIABLE),
                 help=f"postgresql:// URL; ${_DATABASE_VARIABLE} when not given",
+            )
+            command.add_argument(
+                "--quarantined",
+                action="store_true",
+                help="only the quarantined records; the sidecar may run meanwhile",
             )
     rings = commands.add_parser("rings", help="say which rings of this user lie in memory")
     rings.add_argument(
@@ -131,6 +146,26 @@ async def _replay(journal: KeptJournal, url: str) -> int:
         return _failed(f"stopped: {writer.problem}")
     is_sound = all(finding.is_sound for finding in journal.findings())
     return 0 if is_sound and not writer.quarantined else 1
+
+
+async def _replay_quarantined(directory: Path, url: str) -> int:
+    file = quarantine_of(directory)
+    if not file.exists():
+        _say("0 quarantined records: nothing to write")
+        return 0
+    async with open_database(url, application="podwarden-audit-replay") as database:
+        tokens = TokenTable(database, os.environ.get(_QUERY_VARIABLE, DEFAULT_TOKEN_QUERY))
+        try:
+            done = await replay_quarantined(
+                file, NamingSink(Store(database), tokens.find_together)
+            )
+        except (StoreUnavailableError, OSError) as error:
+            return _failed(f"stopped: {error}")
+    _say(f"{done.written} written, {done.refused} refused again, {done.unreadable} unreadable")
+    if done.refused or done.unreadable:
+        return _failed(f"{file} must be kept" + (done.reason and f": {done.reason}"))
+    _say(f"{file} can be removed now")
+    return 0
 
 
 def _list_rings(directory: Path) -> int:

@@ -125,6 +125,11 @@ class Writer:
         return None if reason is None else f"records wait in the journal: {reason}"
 
     @property
+    def quarantined_lately(self) -> str | None:
+        """What was quarantined in the last minutes, and why, or None."""
+        return self._loop.quarantined_lately
+
+    @property
     def quarantined(self) -> int:
         """How many records the store refused."""
         return self._quarantine.records

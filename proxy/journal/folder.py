@@ -108,8 +108,8 @@ class JournalFolder:
 
         Return its path. Raise OSError when the file is full or the disk fails.
         """
-        # The folder keeps its old name: a file that an earlier version began is continued.
-        kept = self._subfolder("set_aside") / "records.ndjson"
+        kept = quarantine_of(self.path)
+        _ = self._subfolder(kept.parent.name)
         with kept.open("ab", buffering=0) as file:
             size = file.tell()
             if size + len(line) > _MAX_QUARANTINE_BYTES:
@@ -128,6 +128,12 @@ class JournalFolder:
         folder = self.path / name
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
+
+
+def quarantine_of(path: Path) -> Path:
+    """Return the file of quarantined records of the journal in *path*."""
+    # The folder keeps its old name: a file that an earlier version began is continued.
+    return path / "set_aside" / "records.ndjson"
 
 
 def holds_records(path: Path) -> bool:

@@ -128,6 +128,7 @@ async def recording(
         )
         parts_that_tell = (writer, journal, retention, partitions, orphaned)
         health.problems += [partial(problem_of, part) for part in parts_that_tell]
+        health.problems.append(lambda: writer.quarantined_lately)
         collectors = (
             RecordCollector(journal, writer, health.tasks),
             ForecastCollector(retention),

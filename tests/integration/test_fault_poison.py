@@ -37,7 +37,7 @@ async def each_but_one_arrives(callers, database, sidecar, home, poison):
     assert await records(sidecar, "quarantined") == 1
     assert await records(sidecar, "lost") == 0
     assert await records(sidecar, "written") == len(entries)
-    await recovered(sidecar)
+    await degraded(sidecar, "records were quarantined")
     [line] = (home.journal / "set_aside" / "records.ndjson").read_text().splitlines()
     kept = json.loads(line)
     assert kept["record"]["path"] == poison
@@ -75,6 +75,21 @@ async def test_a_record_that_waits_apart_is_told_and_written_when_it_can_be(
         await degraded(sidecar, "nobody may know of")
         await database.execute("DROP TRIGGER refuse ON mcp_audit_log")
         await arrived(database, CALLS)
+        await recovered(sidecar)
+        assert await records(sidecar, "quarantined") == 0
+
+
+async def test_a_new_column_that_refuses_every_record_quarantines_none(
+    home, upstream, database, database_url
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(await prepare_audit_log(database))
+    await database.execute("ALTER TABLE mcp_audit_log ADD COLUMN site text NOT NULL")
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 50)
+        await degraded(sidecar, "50 wait and fail: null value in column")
+        await database.execute("ALTER TABLE mcp_audit_log DROP COLUMN site")
+        await arrived(database, 50)
         await recovered(sidecar)
         assert await records(sidecar, "quarantined") == 0
 

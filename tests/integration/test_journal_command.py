@@ -76,6 +76,38 @@ async def test_replaying_a_damaged_journal_writes_the_rest_and_the_gap(kept, sto
     assert [gap.count for gap in await store.gaps()] == [1]
 
 
+async def test_quarantined_records_are_replayed_as_often_as_one_likes(
+    kept, store, database_url, database
+):
+    file = kept / "set_aside" / "records.ndjson"
+    code, output = await command("replay", kept, "--quarantined", "--to", database_url)
+    assert (code, output) == (0, "0 quarantined records: nothing to write\n")
+
+    await database.execute("ALTER TABLE mcp_audit_log ADD CHECK (path NOT LIKE '%/7')")
+    assert (await command("replay", kept, "--to", database_url))[0] == 1
+    [line] = file.read_bytes().splitlines()
+    arguments = ("replay", kept, "--quarantined", "--to", database_url)
+    code, output = await command(*arguments)
+    assert code == 1
+    assert "0 written, 1 refused again, 0 unreadable" in output
+    assert "must be kept: new row" in output
+
+    [check] = await database.fetch(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'mcp_audit_log'::regclass"
+        " AND pg_get_constraintdef(oid) LIKE '%/7%'"
+    )
+    await database.execute(f'ALTER TABLE mcp_audit_log DROP CONSTRAINT "{check["conname"]}"')
+    for _ in range(2):
+        code, output = await command(*arguments)
+        assert code == 0
+        assert output.startswith("1 written, 0 refused again, 0 unreadable\n")
+    assert len(await store.search(RecordQuery(limit=2 * COUNT))) == COUNT
+    file.write_bytes(line + b"\n" + line[:50])
+    code, output = await command(*arguments)
+    assert code == 1
+    assert "1 written, 0 refused again, 1 unreadable" in output
+
+
 async def test_a_database_that_is_away_is_one_readable_line(kept):
     code, output = await command("replay", kept, "--to", "postgresql://127.0.0.1:1/nowhere")
     assert code == 1

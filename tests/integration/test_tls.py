@@ -100,7 +100,10 @@ async def test_a_new_certificate_is_taken_up_and_a_broken_one_is_not(
         # Half of a new pair, which fits with nothing.
         shutil.copy(new.certificate, pair.certificate)
         kept = await sidecar.logged("tls.certificate_kept")
-        assert kept["reason"] == f"{pair.key} is not the key of {pair.certificate}"
+        assert (
+            kept["reason"]
+            == f"PROXY_TLS_KEY_FILE: {pair.key} is not the key of {pair.certificate}"
+        )
         assert await certificate_shown(sidecar.port) == first
 
         shutil.copy(new.key, pair.key)
@@ -194,7 +197,7 @@ def complaint(module: str, **settings: str) -> str:
         **settings,
     }
     code, _, said = run(module, environment=environment, seconds=60)
-    assert code
+    assert code == 78
     return said
 
 
@@ -203,7 +206,7 @@ def test_wrong_files_stop_the_start_with_one_line(pair: KeyPair, tmp_path: Path)
     missing, text = tmp_path / "missing.pem", tmp_path / "text.pem"
     text.write_text("no certificate")
     mixed = tls_settings("PROXY_TLS_", KeyPair(pair.certificate, other.key))
-    mismatch = f"{other.key} is not the key of {pair.certificate}\n"
+    mismatch = f"PROXY_TLS_KEY_FILE: {other.key} is not the key of {pair.certificate}\n"
     url = "postgresql://a@127.0.0.1:1/b?sslmode=verify-full"
 
     said = [
@@ -219,9 +222,9 @@ def test_wrong_files_stop_the_start_with_one_line(pair: KeyPair, tmp_path: Path)
     assert said == [
         mismatch,
         mismatch,
-        f"{missing} cannot be read: No such file or directory\n",
+        f"AUDIT_API_TLS_CERTIFICATE_FILE: {missing} cannot be read: No such file or directory\n",
         "PROXY_TLS_CERTIFICATE_FILE and PROXY_TLS_KEY_FILE belong together\n",
-        f"{text} holds no certificate in PEM\n",
+        f"PROXY_UPSTREAM_CA_FILE: {text} holds no certificate in PEM\n",
         f"AUDIT_LOG_DATABASE_URL: {missing} cannot be read: No such file or directory\n",
         f"AUDIT_LOG_DATABASE_URL: {pair.key} holds no certificate in PEM\n",
     ]

@@ -22,6 +22,8 @@ SMALL_STREAM_BYTES: Final = 64 * 1024**2
 NAMES: Final = ("n1", "n2", "n3")
 _NOWHERE: Final = "127.0.0.1:9"
 _STOP_SECONDS: Final = 20
+_MAX_BYTES: Final = 1 << 40
+"""What its streams may reserve. Otherwise it is a part of the free disk, which differs."""
 
 
 class NatsServer:
@@ -52,7 +54,10 @@ class NatsServer:
             f"""
             server_name: {self.name}
             listen: "127.0.0.1:{self._port}"
-            jetstream {{ store_dir: "{self._directory}", sync_interval: {self.sync_interval} }}
+            jetstream {{
+                store_dir: "{self._directory}", sync_interval: {self.sync_interval}
+                max_file_store: {_MAX_BYTES}
+            }}
             {self.configuration}
             """
         )

@@ -33,6 +33,9 @@ def test_reader_roles_are_separated_by_commas(monkeypatch, text, roles):
     ("name", "value", "complaint"),
     [
         ("AUDIT_API_READER_ROLES", " , ", "names no role"),
+        ("AUDIT_API_READER_ROLES", "admin,,operator", "has a comma too many"),
+        ("AUDIT_API_READER_ROLES", ",admin", "has a comma too many"),
+        ("AUDIT_API_TOKEN_DATABASE_URL", "postgresql://me:%zs3cret@db/x", "write %25"),
         ("AUDIT_API_PORT", "65536", "less than or equal to 65535"),
         ("AUDIT_API_PORT", "s3cret", "valid integer"),
         ("AUDIT_API_AUTH_URL", "ftp://podwarden", "URL scheme should be 'http' or 'https'"),

@@ -63,6 +63,8 @@ def test_a_parameter_that_is_understood_is_passed_as_it_is(parameters):
         ("sslcrl=/s3cret", "sslcrl names no file"),
         ("sslmode=", "has a parameter without a value"),
         ("sslmode", "has a parameter without a value"),
+        ("sslmode=require&sslmode=disable", "gives sslmode more than once"),
+        ("options=%zz", "has a `%` without two hexadecimal digits: write %25"),
     ],
 )
 def test_a_parameter_that_cannot_work_stops_the_start(

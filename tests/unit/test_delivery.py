@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from audit_log.delivery_loop import DeliveryLoop, NamingSink
+from audit_log.delivery_loop import ALONE_SECONDS, DeliveryLoop, NamingSink
 from audit_log.errors import RecordRefusedError, StoreAwayError, StoreUnavailableError
 from audit_log.record import Gap, new_record_id
 from tests.neighbours.journal import BEGINNING, a_record
@@ -234,3 +234,71 @@ async def test_an_outage_of_the_store_starts_the_patience_with_names_over(monkey
     await sink.append(unnamed)
     [record] = store.kept
     assert record.token_name == "Unknown token (aaaaaaaa)"
+
+
+async def test_while_every_record_is_refused_the_store_is_to_blame_and_nothing_is_quarantined():
+    records = [a_record(number) for number in range(40)]
+    store, owner = Store(poison={record.id for record in records}), Owner()
+    await owner.loop.deliver(records, store.append)
+    for _ in range(10):
+        await owner.loop.retry_held()
+    assert owner.quarantined == []
+    assert owner.loop.problem == "40 wait and fail: poison"
+    store.poison.clear()
+    await settle(owner.loop)
+    assert store.kept == records
+    assert owner.quarantined == []
+
+
+async def test_a_store_that_refuses_more_records_than_may_be_held_is_waited_for():
+    records = [a_record(number) for number in range(1_500)]
+    store, owner = Store(poison={record.id for record in records}, most=2_000), Owner()
+
+    async def wait(error, _seconds):
+        assert "every record is refused: poison" in str(error)
+        store.poison.clear()
+
+    owner.loop = DeliveryLoop(wait=wait, recovered=owner.recovered, quarantine=owner.quarantine)
+    await owner.loop.deliver(records, store.append)
+    assert store.kept == records
+    assert owner.quarantined == []
+
+
+async def test_refused_records_are_quarantined_as_soon_as_another_passes():
+    records = [a_record(number) for number in range(40)]
+    poison = records[:30]
+    store, owner = Store(poison={record.id for record in poison}), Owner()
+    await owner.loop.deliver(poison, store.append)
+    assert owner.quarantined == []
+    await owner.loop.deliver(records[30:], store.append)
+    assert [item for item, _ in owner.quarantined] == poison
+    assert store.kept == records[30:]
+    assert owner.delays == []
+
+
+async def test_one_refused_record_with_no_other_is_quarantined_after_a_long_time(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("audit_log.delivery.monotonic", lambda: now)
+    record = a_record()
+    store, owner = Store(poison={record.id}), Owner()
+    await owner.loop.deliver([record], store.append)
+    now = ALONE_SECONDS - 1
+    await owner.loop.retry_held()
+    assert owner.quarantined == []
+    now = ALONE_SECONDS + 5
+    await owner.loop.retry_held()
+    assert owner.quarantined == [(record, "poison")]
+
+
+async def test_an_item_that_fails_as_one_held_beside_others_is_held_at_once():
+    records = [a_record(number) for number in range(100)]
+    odd = records[::10]
+    store, owner = Store(doubtful={record.id for record in odd}), Owner()
+    await owner.loop.deliver(records[:10], store.append)
+    while "while others are written" not in owner.loop.problem:
+        await asyncio.sleep(owner.loop.seconds_to_retry)
+        await owner.loop.retry_held()
+    owner.delays.clear()
+    await owner.loop.deliver(records[10:], store.append)
+    assert owner.delays == []
+    assert store.kept == [record for record in records if record not in odd]

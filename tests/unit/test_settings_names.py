@@ -170,3 +170,27 @@ def test_an_argument_that_is_not_known_is_not_ignored(capsys, main, words, argum
         main([*words, argument])
     assert end.value.code == 2
     assert argument in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("PROXY_UPSTREAM_URL", "http://me:s3cret@podwarden", "must not carry a user name"),
+        ("PROXY_UPSTREAM_URL", "http://s3cret@podwarden", "must not carry a user name"),
+        ("PROXY_HUB_URL", "wss://me:s3cret@hub", "must not carry a user name"),
+        ("PROXY_AUDIT_API_URL", "http://me:s3cret@audit", "must not carry a user name"),
+        ("PROXY_AUDITED_PATHS", "", "names no path"),
+        ("PROXY_AUDITED_PATHS", " , ", "names no path"),
+        ("PROXY_AUDITED_PATHS", "/api/,,/v2/", "has a comma too many"),
+        ("PROXY_MCP_PATH", "/", "must begin with a slash and name a path"),
+        ("PROXY_MCP_PATH", "mcp", "must begin with a slash and name a path"),
+    ],
+)
+def test_a_value_that_would_have_no_effect_stops_the_proxy(
+    monkeypatch, capsys, name, value, complaint
+):
+    monkeypatch.setenv(name, value)
+
+    [told] = stopped(PROGRAMS["proxy"], capsys)
+    assert told.startswith(f"{name}: {complaint}")
+    assert "s3cret" not in told
