@@ -137,15 +137,15 @@ class _Held:
         """Whether the store said "never" last."""
         return isinstance(self.error, RecordRefusedError)
 
-    def fail(self, error: StoreError, passed: int) -> None:
-        """Note a failure. It counts if others have passed since the last one.
+    def fail(self, error: StoreError, passed: int, now: float) -> None:
+        """Note a failure, at *now*. It counts if others have passed since the last one.
 
         If none came since, it counts if it is the failure that others were seen to pass beside.
         """
         is_same = self.failures > 0 and str(error) == str(self.error)
         self.failures += passed > self.passed or is_same
         self.error, self.passed = error, passed
-        self.due = monotonic() + self.delay
+        self.due = now + self.delay
         self.delay = min(2 * self.delay, _LONGEST_DELAY_SECONDS)
 
 
@@ -153,9 +153,15 @@ class DeliveryLoop:
     """Appends items, with patience while the store is away. Used by one task."""
 
     def __init__(
-        self, *, wait: Wait, recovered: Callable[[], object], quarantine: Quarantine
+        self,
+        *,
+        wait: Wait,
+        recovered: Callable[[], object],
+        quarantine: Quarantine,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Call *wait* after each failed attempt, and *recovered* after each that succeeded."""
+        self._clock = clock
         self._wait = wait
         self._recovered = recovered
         self._quarantine = quarantine
@@ -182,7 +188,7 @@ class DeliveryLoop:
     @property
     def quarantined_lately(self) -> str | None:
         """What was quarantined in the last `TOLD_SECONDS`, and why, or None."""
-        if self._last_quarantined is None or monotonic() - self._last_quarantined > TOLD_SECONDS:
+        if self._last_quarantined is None or self._clock() - self._last_quarantined > TOLD_SECONDS:
             return None
         return f"records were quarantined in the last 10 minutes: {self._last_reason}"
 
@@ -190,7 +196,7 @@ class DeliveryLoop:
     def seconds_to_retry(self) -> float | None:
         """In how many seconds `retry_held` has something to do; None when nothing is held."""
         due = min((held.due for held in self._to_retry), default=None)
-        return None if due is None else max(due - monotonic(), 0)
+        return None if due is None else max(due - self._clock(), 0)
 
     def has_settled(self, mark: int) -> bool:
         """Say whether all is appended or quarantined that was held when `holds` was *mark*."""
@@ -229,7 +235,7 @@ class DeliveryLoop:
 
     async def retry_held(self) -> None:
         """Try again each held item whose delay is over."""
-        now = monotonic()
+        now = self._clock()
         await self._retry([held for held in self._to_retry if held.due <= now])
 
     @property
@@ -248,8 +254,8 @@ class DeliveryLoop:
             except StoreAwayError:
                 return
             except (RecordRefusedError, StoreUnavailableError) as error:
-                held.fail(error, self._passed)
-                is_alone = self._held == [held] and monotonic() - held.since >= ALONE_SECONDS
+                held.fail(error, self._passed, self._clock())
+                is_alone = self._held == [held] and self._clock() - held.since >= ALONE_SECONDS
                 if not held.failures and not is_alone:
                     return
                 if isinstance(error, RecordRefusedError):
@@ -264,7 +270,7 @@ class DeliveryLoop:
     async def _give_up(self, held: _Held, error: RecordRefusedError) -> None:
         await self._quarantine(held.item, error)
         self._held.remove(held)
-        self._last_quarantined, self._last_reason = monotonic(), str(error)
+        self._last_quarantined, self._last_reason = self._clock(), str(error)
 
     def _cut(self, pieces: deque[Sequence[Item]]) -> Sequence[Item]:
         """Take what is appended next off *pieces*."""
@@ -292,8 +298,8 @@ class DeliveryLoop:
         self, item: AnyItem, append: Callable[[], Awaitable[None]], error: StoreError
     ) -> None:
         self.holds += 1
-        held = _Held(self.holds, item, append, error, self._passed, monotonic())
-        held.fail(error, self._passed)
+        held = _Held(self.holds, item, append, error, self._passed, self._clock())
+        held.fail(error, self._passed, self._clock())
         self._held.append(held)
 
     def _shrink(self, size: int, error: StoreError) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from audit_log.delivery import NamingSink
+from audit_log.delivery_loop import NamingSink
 from audit_log.errors import StoreUnavailableError
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store

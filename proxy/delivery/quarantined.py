@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from audit_log.delivery import Sink
+from audit_log.delivery_loop import Sink
 from audit_log.errors import RecordRefusedError
 from audit_log.record import AuditRecord, Gap, Invocation
 

@@ -1,6 +1,7 @@
 """The delivery loop by itself: what is tried again, what is halved, what is quarantined."""
 
 import asyncio
+from time import monotonic
 
 import pytest
 
@@ -40,11 +41,14 @@ class Store:
 class Owner:
     """What the loop tells its owner, and what it does without waiting."""
 
-    def __init__(self, *, gives_up=False):
+    def __init__(self, clock=monotonic, *, gives_up=False):
         self.delays, self.quarantined, self.recoveries = [], [], 0
         self.gives_up = gives_up
         self.loop = DeliveryLoop(
-            wait=self.wait, recovered=self.recovered, quarantine=self.quarantine
+            wait=self.wait,
+            recovered=self.recovered,
+            quarantine=self.quarantine,
+            clock=clock,
         )
 
     async def wait(self, error, seconds):
@@ -276,11 +280,10 @@ async def test_refused_records_are_quarantined_as_soon_as_another_passes():
     assert owner.delays == []
 
 
-async def test_one_refused_record_with_no_other_is_quarantined_after_a_long_time(monkeypatch):
+async def test_one_refused_record_with_no_other_is_quarantined_after_a_long_time():
     now = 0.0
-    monkeypatch.setattr("audit_log.delivery.monotonic", lambda: now)
     record = a_record()
-    store, owner = Store(poison={record.id}), Owner()
+    store, owner = Store(poison={record.id}), Owner(lambda: now)
     await owner.loop.deliver([record], store.append)
     now = ALONE_SECONDS - 1
     await owner.loop.retry_held()
