@@ -112,7 +112,7 @@ async def test_everything_that_a_sidecar_misses_is_told_in_a_line_each(tmp_path)
     told = dict(line.removeprefix("failed  ").split(": ", 1) for line in done.lines if ":" in line)
     assert told.pop("PROXY_HUB_URL").startswith("no.invalid has no address (")
     assert told == {
-        "TLS files": "none.crt cannot be read: No such file or directory",
+        "TLS files": "PROXY_TLS_CERTIFICATE_FILE: none.crt cannot be read: No such file or directory",
         "PROXY_JOURNAL_DIR": "/etc/passwd is no directory: make it, or name another",
         "PROXY_JOURNAL_RING_DIR": "none is no directory: make it, or name another",
         "PROXY_UPSTREAM_URL": refused + "PROXY_UPSTREAM_URL",
