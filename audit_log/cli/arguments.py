@@ -8,6 +8,7 @@ from uuid import UUID
 from audit_log.process.program import add_version
 from audit_log.tokens import ROLES
 
+_EXIT_CODES: Final = "Exits with 0, with 1 if that failed, with 78 if a setting is wrong."
 _DESCRIPTION: Final = "Make and keep the schema, and tokens where PodWarden has no table."
 _DEFAULT_EXPIRY_DAYS: Final = 90
 _MAX_EXPIRY_DAYS: Final = 365
@@ -57,7 +58,8 @@ def _add(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str
 ) -> argparse.ArgumentParser:
     """Return the parser of a new command, whose own help begins with *summary* too."""
-    return commands.add_parser(name, help=summary, description=summary)
+    description = f"{summary[0].upper()}{summary[1:]}. {_EXIT_CODES}"
+    return commands.add_parser(name, help=summary, description=description)
 
 
 def _token_name(text: str) -> str:

@@ -32,7 +32,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-from audit_log.errors import StoreAwayError, StoreUnavailableError
+from audit_log.errors import CredentialsFileError, StoreAwayError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
 from audit_log.nats.messages import MAX_PAYLOAD_BYTES, Message
 from audit_log.nats.receipts import FIELD, QUESTION, RECEIPTS, receipt_for, subject_of
@@ -326,4 +326,9 @@ def _tls(settings: NatsSettings) -> ssl.SSLContext | None:
 
 
 def _credentials(settings: NatsSettings) -> NatsCredentials | None:
-    return read_credentials(settings.credentials_file) if settings.credentials_file else None
+    if settings.credentials_file is None:
+        return None
+    try:
+        return read_credentials(settings.credentials_file)
+    except CredentialsFileError as error:
+        raise CredentialsFileError(f"AUDIT_LOG_NATS_CREDENTIALS_FILE: {error}") from None

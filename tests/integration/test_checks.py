@@ -112,7 +112,9 @@ async def test_everything_that_a_sidecar_misses_is_told_in_a_line_each(tmp_path)
     told = dict(line.removeprefix("failed  ").split(": ", 1) for line in done.lines if ":" in line)
     assert told.pop("PROXY_HUB_URL").startswith("no.invalid has no address (")
     assert told == {
-        "TLS files": "none.crt cannot be read: No such file or directory",
+        "TLS files": (
+            "PROXY_TLS_CERTIFICATE_FILE: none.crt cannot be read: No such file or directory"
+        ),
         "PROXY_JOURNAL_DIR": "/etc/passwd is no directory: make it, or name another",
         "PROXY_JOURNAL_RING_DIR": "none is no directory: make it, or name another",
         "PROXY_UPSTREAM_URL": refused + "PROXY_UPSTREAM_URL",
@@ -167,7 +169,7 @@ async def test_neighbours_that_are_there_and_wrong_are_told(database_url, tmp_pa
             "cannot be reached (wrong version number): start it, or correct PROXY_UPSTREAM_URL",
             "failed  AUDIT_LOG_DATABASE_URL: ",
             "failed  PROXY_TOKEN_QUERY: the server expects 0 arguments",
-            "failed  NATS files: none.creds cannot be read",
+            "failed  NATS files: AUDIT_LOG_NATS_CREDENTIALS_FILE: none.creds cannot be read",
         ),
         strict=True,
     ):

@@ -70,6 +70,6 @@ def test_a_bad_file_stops_the_start_with_one_line_that_names_it(tmp_path, settin
         **{setting: str(file)},
     )
 
-    assert (code, said) == (1, "")
-    assert complaint.startswith(f"{file} ")
+    assert (code, said) == (78, "")
+    assert complaint.startswith(f"{setting}: {file} ")
     assert complaint.count("\n") == 1

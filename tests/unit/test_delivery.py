@@ -298,8 +298,8 @@ async def test_an_item_that_fails_as_one_held_beside_others_is_held_at_once():
     odd = records[::10]
     store, owner = Store(doubtful={record.id for record in odd}), Owner()
     await owner.loop.deliver(records[:10], store.append)
-    while "while others are written" not in owner.loop.problem:
-        await asyncio.sleep(owner.loop.seconds_to_retry)
+    while "while others are written" not in str(owner.loop.problem):
+        await asyncio.sleep(owner.loop.seconds_to_retry or 0)
         await owner.loop.retry_held()
     owner.delays.clear()
     await owner.loop.deliver(records[10:], store.append)

@@ -6,6 +6,7 @@ import audit_api.__main__ as audit_api
 import audit_log.cli.commands as audit_log
 import proxy.__main__ as proxy
 from audit_api.settings import AuditApiSettings
+from audit_log.cli.arguments import parse
 from audit_log.process.environment import Formerly, Settings
 from audit_log.process.reading import SettingsReading
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
@@ -194,3 +195,13 @@ def test_a_value_that_would_have_no_effect_stops_the_proxy(
     [told] = stopped(PROGRAMS["proxy"], capsys)
     assert told.startswith(f"{name}: {complaint}")
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("command", ["migrate", "purge", "convert", "ingest"])
+def test_the_help_of_each_command_says_what_it_does_and_how_it_exits(capsys, command):
+    with pytest.raises(SystemExit):
+        parse([command, "--help"], "podwarden-audit")
+
+    _, description, *_ = capsys.readouterr().out.split("\n\n")
+    assert description[0].isupper()
+    assert "Exits with 0, with 1 if that failed, with 78" in " ".join(description.split())
