@@ -18,7 +18,7 @@ from tests.integration.test_nats import client_of, ingesting
 from tests.neighbours.audit_database import make_audit_log, own_postgres
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal import a_record
-from tests.neighbours.nats_server import SMALL_STREAM_BYTES, running_nats
+from tests.neighbours.nats_server import running_nats
 from tests.neighbours.patience import eventually
 from tests.neighbours.replica import replica_of
 
@@ -38,7 +38,7 @@ def nats():
 
 @pytest.fixture
 def settings(nats):
-    return NatsSettings(urls=nats.url, stream="audit", replicas=1, max_bytes=SMALL_STREAM_BYTES)
+    return NatsSettings(urls=nats.url, stream="audit", replicas=1)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from audit_log.process.settings import NatsSettings
 from tests.neighbours.audit_log_command import audit_log
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal import a_record
-from tests.neighbours.nats_server import SMALL_STREAM_BYTES, running_nats
+from tests.neighbours.nats_server import running_nats
 from tests.neighbours.odd_postgres import odd_postgres
 from tests.neighbours.ops import metric, metric_becomes
 from tests.neighbours.patience import eventually
@@ -32,7 +32,6 @@ def stream(nats, request):
         "AUDIT_LOG_NATS_URLS": nats.url,
         "AUDIT_LOG_NATS_STREAM": name,
         "AUDIT_LOG_NATS_REPLICAS": "1",
-        "AUDIT_LOG_NATS_MAX_BYTES": str(SMALL_STREAM_BYTES),
     }
 
 

@@ -24,7 +24,7 @@ from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.journal import BEGINNING, a_record
 from tests.neighbours.journal_home import journal_home
-from tests.neighbours.nats_server import SMALL_STREAM_BYTES, running_nats
+from tests.neighbours.nats_server import running_nats
 from tests.neighbours.ops import degraded
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import running_ingest
@@ -49,12 +49,7 @@ def nats():
 
 @pytest.fixture
 def settings(nats, request):
-    return NatsSettings(
-        urls=nats.url,
-        stream=request.node.name[:60],
-        replicas=1,
-        max_bytes=SMALL_STREAM_BYTES,
-    )
+    return NatsSettings(urls=nats.url, stream=request.node.name[:60], replicas=1)
 
 
 @pytest.fixture

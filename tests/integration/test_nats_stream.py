@@ -9,7 +9,7 @@ from audit_log.nats.publisher import Publisher
 from audit_log.process.settings import NatsSettings
 from tests.integration.test_nats import client_of, ingesting, publishing, stored
 from tests.neighbours.journal import a_record
-from tests.neighbours.nats_server import SMALL_STREAM_BYTES, running_nats
+from tests.neighbours.nats_server import running_nats
 from tests.neighbours.patience import eventually
 
 
@@ -22,7 +22,7 @@ def nats():
 @pytest.fixture
 def settings(nats, request):
     name = request.node.name.replace("[", "_").replace("]", "")[-60:]
-    return NatsSettings(urls=nats.url, stream=name, replicas=1, max_bytes=SMALL_STREAM_BYTES)
+    return NatsSettings(urls=nats.url, stream=name, replicas=1)
 
 
 async def make_stream(settings, **differences):

@@ -17,8 +17,6 @@ from tests.neighbours.memory import directory_in_memory
 from tests.neighbours.ports import free_port, free_ports
 
 BINARY: Final = Path(sys.executable).with_name("nats-server")
-SMALL_STREAM_BYTES: Final = 64 * 1024**2
-"""For a stream of a test: a server reserves the room, and has three quarters of the free disk."""
 NAMES: Final = ("n1", "n2", "n3")
 _NOWHERE: Final = "127.0.0.1:9"
 _STOP_SECONDS: Final = 20
