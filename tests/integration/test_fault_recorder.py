@@ -135,6 +135,21 @@ async def test_the_recorder_of_a_killed_proxy_writes_what_is_there_and_ends(
         assert len(await arrived(database, 51)) == 51
 
 
+async def test_a_stopped_recorder_of_a_killed_proxy_does_not_keep_the_next_start_away(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        keeper, recorder = keeper_of(sidecar), await recorder_of(sidecar)
+        os.kill(recorder, signal.SIGSTOP)
+        await callers.make(sidecar.port, 50)
+        os.kill(sidecar.pid, signal.SIGKILL)
+        async with home.sidecar(upstream.url, database_url):
+            assert await gone(keeper, recorder)
+            assert len(await arrived(database, 50)) == 50
+
+
 async def gone(*pids):
     return not any(is_alive(pid) for pid in pids)
 
