@@ -136,7 +136,7 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         as_member(stopped) as member,
-        serving(shared, settings, parts, page, member, [keeper]) as addresses,
+        serving(shared, settings, parts, page, member, keeper) as addresses,
     ):
         log.info(
             "service.started",
