@@ -24,9 +24,9 @@ from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
 from proxy.delivery.orphaned import draining_orphaned
 from proxy.journal import JournalError, JournalLockedError, Parts, open_parts
-from proxy.recorder.keeper import Keeper, keeping
+from proxy.recorder.keeper import LAST_SECONDS, Keeper, keeping
 from proxy.recorder.page import Page
-from proxy.recorder.recording import ORPHAN_SECONDS, limits_of, record
+from proxy.recorder.recording import limits_of, record
 from proxy.service import check_tls_files, serving
 from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.observers import span_export
@@ -106,7 +106,7 @@ def _run(shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings |
 
 def _opened_parts(settings: ProxySettings) -> Parts:
     """Open the journal; wait for the recorder of a proxy that was killed. Raises JournalError."""
-    until = monotonic() + ORPHAN_SECONDS + 1.0
+    until = monotonic() + LAST_SECONDS + 2.0
     while True:
         try:
             return open_parts(
@@ -133,7 +133,7 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         as_member(stopped) as member,
-        serving(shared, settings, parts, page, member, [keeper]) as addresses,
+        serving(shared, settings, parts, page, member, keeper) as addresses,
     ):
         log.info(
             "service.started",

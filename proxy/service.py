@@ -1,7 +1,7 @@
 """The composition root: the parts of the sidecar, opened in this order and closed in reverse."""
 
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
@@ -36,6 +36,7 @@ from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.metrics import CallCollector, ClockCollector
+from proxy.recorder.keeper import Keeper
 from proxy.recorder.page import Page
 from proxy.recorder.record_metrics import BothCollector
 from proxy.recorder.recording import limits_of
@@ -66,12 +67,12 @@ async def serving(
     parts: Parts,
     page: Page,
     member: Member | None = None,
-    watched: Sequence[Part] = (),
+    keeper: Keeper | None = None,
 ) -> AsyncIterator[Addresses]:
     """Take calls; yield where. PostgreSQL and the upstream may be away.
 
     Records go into the journal of *parts*, for a recorder that says on *page* how it is. *member*
-    is this worker among several. Problems of *watched* are told beside its own.
+    is this worker among several. *keeper* keeps the recorder running, if that is another process.
 
     Raises CannotListenError and TlsFilesError.
     """
@@ -82,10 +83,12 @@ async def serving(
         tokens = await _tokens(stack, shared, settings, health)
         intake = await enter(taking_in(parts, instance, limits_of(settings)))
         clients = ClientLimit(files_for_connections(), tally.oddities)
-        parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients, *watched]
+        parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
         own = [CallCollector(tally, intake, tokens.cache, health), ClockCollector(tokens.clock)]
-        ops_address = await _ops(stack, settings, health, page, BothCollector(own, page))
+        if keeper is not None:
+            health.problems.append(partial(problem_of, keeper))
+        ops_address = await _ops(stack, settings, health, page, keeper, BothCollector(own, page))
         calls = _tool_calls(intake, instance, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, tokens, intake, calls, tally)
@@ -99,12 +102,18 @@ async def _ops(
     settings: ProxySettings,
     health: Health,
     page: Page,
+    keeper: Keeper | None,
     collector: Collector,
 ) -> Address:
+    def dead() -> list[str]:
+        # Without its keeper nothing would start the recorder again.
+        kept = keeper.problem if keeper else None
+        return [*health.tasks.dead, *page.dead(), *([kept] if kept else [])]
+
     return await stack.enter_async_context(
         serving_ops(
             health.report,
-            lambda: [*health.tasks.dead, *page.dead()],
+            dead,
             collector,
             wanted=Address(settings.ops_host, settings.ops_port),
             setting="PROXY_OPS_HOST, PROXY_OPS_PORT",

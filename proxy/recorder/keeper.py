@@ -28,6 +28,10 @@ _LONGEST_PAUSE_SECONDS: Final = 5.0
 _LONG_LIFE_SECONDS: Final = 60.0
 _HUNG_SECONDS: Final = 60.0
 """A recorder that has not shown a report for so long is killed. Calls go on meanwhile."""
+ORPHAN_SECONDS: Final = 2.0
+"""How long a recorder goes on when its proxy was killed: the next start has the rest."""
+LAST_SECONDS: Final = ORPHAN_SECONDS + 1.0
+"""One that is still there and silent after that is killed: it keeps the next start waiting."""
 _WATCH_SECONDS: Final = 1.0
 _NICENESS: Final = 5
 _OOM_SCORE: Final = 300
@@ -114,7 +118,7 @@ def _keep(record: Callable[[int], None], leash: int, lived: int, page: Page) -> 
             os.close(lived)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             _exit_with(lambda: _record(record, leash))
-        code = _ended(pid, page)
+        code = _ended(pid, page, leash)
         if code == 0 or _is_closed(leash, 0):
             return
         log.error("recorder.ended_early", code=code, again_in_seconds=pause)
@@ -133,7 +137,7 @@ def _record(record: Callable[[int], None], leash: int) -> None:
     record(leash)
 
 
-def _ended(pid: int, page: Page) -> int:
+def _ended(pid: int, page: Page, leash: int) -> int:
     """Return the exit code of *pid* when it has ended; kill it if it hangs."""
     last, since = page.beat, time.monotonic()
     while True:
@@ -142,8 +146,10 @@ def _ended(pid: int, page: Page) -> int:
             return os.waitstatus_to_exitcode(status)
         if page.beat != last:
             last, since = page.beat, time.monotonic()
-        elif time.monotonic() - since > _HUNG_SECONDS:
-            log.error("recorder.hung", seconds=_HUNG_SECONDS)
+        elif (silent := time.monotonic() - since) > LAST_SECONDS and (
+            silent > _HUNG_SECONDS or _is_closed(leash, 0)
+        ):
+            log.error("recorder.hung", seconds=round(silent))
             os.kill(pid, signal.SIGKILL)
         signal.sigtimedwait({signal.SIGCHLD}, _WATCH_SECONDS)
 

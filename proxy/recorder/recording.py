@@ -24,6 +24,7 @@ from proxy.journal import Journal, Limits, Parts, reading
 from proxy.journal.placement import ring_directories
 from proxy.journal.rings.orphaned_rings import name_orphaned_rings
 from proxy.recorder.follower import Follower
+from proxy.recorder.keeper import ORPHAN_SECONDS
 from proxy.recorder.page import Page, Report
 from proxy.recorder.record_metrics import (
     ForecastCollector,
@@ -36,8 +37,6 @@ from proxy.settings import APPLICATION, ProxySettings
 from proxy.telemetry.health import Health, problem_of
 from proxy.telemetry.observers import Fates, Observers, observing
 
-ORPHAN_SECONDS: Final = 2.0
-"""How long a recorder goes on when its proxy was killed: the next start has the rest."""
 _LOOK_SECONDS: Final = 0.05
 
 

@@ -14,7 +14,7 @@ from tests.neighbours.callers import Callers, answering_by_path, received
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal_files import empty
 from tests.neighbours.journal_home import journal_home
-from tests.neighbours.ops import degraded, metric, metric_becomes, recovered
+from tests.neighbours.ops import death, degraded, metric, metric_becomes, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.processes import is_alive, keeper_of, recorder_of, stopped
 
@@ -135,6 +135,21 @@ async def test_the_recorder_of_a_killed_proxy_writes_what_is_there_and_ends(
         assert len(await arrived(database, 51)) == 51
 
 
+async def test_a_stopped_recorder_of_a_killed_proxy_does_not_keep_the_next_start_away(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        keeper, recorder = keeper_of(sidecar), await recorder_of(sidecar)
+        os.kill(recorder, signal.SIGSTOP)
+        await callers.make(sidecar.port, 50)
+        os.kill(sidecar.pid, signal.SIGKILL)
+        async with home.sidecar(upstream.url, database_url):
+            assert await gone(keeper, recorder)
+            assert len(await arrived(database, 50)) == 50
+
+
 async def gone(*pids):
     return not any(is_alive(pid) for pid in pids)
 
@@ -164,6 +179,8 @@ async def test_without_its_keeper_a_sidecar_goes_on_and_says_so(
         recorder = await recorder_of(sidecar)
         os.kill(keeper_of(sidecar), signal.SIGKILL)
         await degraded(sidecar, "the recorder's keeper has ended")
+        # Nothing would start the recorder again: the orchestrator is asked for a restart.
+        assert "the recorder's keeper has ended" in await death(sidecar)
         await callers.make(sidecar.port, 10)
         assert len(await arrived(database, 10)) == 10
         await sidecar.kill()

@@ -27,6 +27,13 @@ async def readiness(sidecar: Watched) -> dict[str, Any]:
         return said
 
 
+async def death(sidecar: Watched) -> str:
+    """Return why `/healthz` fails; it must fail."""
+    async with ClientSession() as client, client.get(f"{sidecar.ops_url}/healthz") as response:
+        assert response.status == 503
+        return " ".join((await response.json())["reasons"])
+
+
 async def degraded(sidecar: Watched, because: str) -> None:
     """Wait until the sidecar says that something behind the calls fails, and that it is that."""
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
@@ -66,7 +67,8 @@ class Program:
     def send_signal(self, sent: signal.Signals) -> None:
         """Send it *sent*, unless it has ended."""
         if not self._ended.done():
-            os.kill(self.pid, sent)
+            with suppress(ProcessLookupError):  # it has ended, and the loop will learn of it
+                os.kill(self.pid, sent)
 
     def kill(self) -> None:
         """End it as a crash would."""
