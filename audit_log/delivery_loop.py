@@ -208,7 +208,7 @@ class DeliveryLoop:
         Raises StoreUnavailableError only if *wait* does; repeating the call is then harmless.
         """
         pieces = deque([items] if items else [])
-        failures, delay = 0, _FIRST_DELAY_SECONDS
+        passed, failures, delay = self._passed, 0, _FIRST_DELAY_SECONDS
         while pieces:
             _heed_cancellation()
             piece = self._cut(pieces)
@@ -220,7 +220,9 @@ class DeliveryLoop:
                     pieces.extendleft(reversed(_halves(piece)))
                     continue
                 if self._is_doubtful(piece, error, failures):
-                    self._hold(piece[0], partial(append, piece), error)
+                    # A refusal counts beside others of the same call, even those before it.
+                    seen = passed if isinstance(error, RecordRefusedError) else self._passed
+                    self._hold(piece[0], partial(append, piece), error, seen)
                     continue
                 pieces.appendleft(piece)
                 self._shrink(len(piece), error)
@@ -232,6 +234,7 @@ class DeliveryLoop:
                 failures, delay = 0, _FIRST_DELAY_SECONDS
                 self._pass()
                 await self._retry([held for held in self._held if held.is_refused])
+        await self._retry([held for held in self._held if held.is_refused and held.failures])
 
     async def retry_held(self) -> None:
         """Try again each held item whose delay is over."""
@@ -295,10 +298,15 @@ class DeliveryLoop:
         return failures >= _FAILURES_UNTIL_HELD and unproven < self._may_hold
 
     def _hold(
-        self, item: AnyItem, append: Callable[[], Awaitable[None]], error: StoreError
+        self,
+        item: AnyItem,
+        append: Callable[[], Awaitable[None]],
+        error: StoreError,
+        passed: int,
     ) -> None:
+        """Hold *item*, which failed after *passed* pieces had passed."""
         self.holds += 1
-        held = _Held(self.holds, item, append, error, self._passed, self._clock())
+        held = _Held(self.holds, item, append, error, passed, self._clock())
         held.fail(error, self._passed, self._clock())
         self._held.append(held)
 
