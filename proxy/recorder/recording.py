@@ -108,6 +108,10 @@ async def recording(
         journal = await enter(
             reading(parts, instance, limits_of(settings), close_seconds=settings.stop_seconds)
         )
+        collectors: list[Collector] = []
+        # Before the others, and so also while they end: a recorder without a report is hung.
+        report = partial(_report, page, health, journal, collectors)
+        _ = await enter(health.tasks.running(report, "report"))
         places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
         # Not awaited: a folder that a ring names may lie on a disk that hangs.
         _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
@@ -128,14 +132,12 @@ async def recording(
         parts_that_tell = (writer, journal, retention, partitions, orphaned)
         health.problems += [partial(problem_of, part) for part in parts_that_tell]
         health.problems.append(lambda: writer.quarantined_lately)
-        collectors = (
+        collectors += [
             RecordCollector(journal, writer, health.tasks),
             ForecastCollector(retention),
             PartitionCollector(partitions),
             ObserverCollector(fates),
-        )
-        report = partial(_report, page, health, journal, collectors)
-        _ = await enter(health.tasks.running(report, "report"))
+        ]
         yield
 
 
