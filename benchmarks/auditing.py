@@ -19,7 +19,7 @@ _NOTES: Final = """
 the token. *Never there*: it was away when the sidecar started, which thus knows no token.
 *Disk stalled*: the kernel holds up every write to the journal's file system while it is measured.
 *No two heads alike*: a field that changes with each request, so that nothing is remembered.
-While PostgreSQL is alive the writer shares the proxy's core with the calls.
+While PostgreSQL is alive the recorder, with its writer, shares the proxy's core with the calls.
 At the fixed rate times count from when a request was due, so that waiting is counted; PostgreSQL
 shares a core with the generator and the upstream, so that a part of what is added is theirs.
 """
