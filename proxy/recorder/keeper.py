@@ -53,8 +53,8 @@ class Keeper:
             return "the recorder's keeper has ended: restart the sidecar"
         return None
 
-    async def end(self, seconds: float) -> bool:
-        """Wait until the recorder has done its work and ended; return False after *seconds*."""
+    async def end(self, seconds: float) -> None:
+        """Wait until the recorder has done its work and ended, for *seconds* at most."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._life, ended.set)
         try:
@@ -62,10 +62,8 @@ class Keeper:
                 await ended.wait()
         except TimeoutError:
             log.warning("recorder.end_timed_out", seconds=seconds)
-            return False
         finally:
             loop.remove_reader(self._life)
-        return True
 
 
 @contextmanager
