@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from audit_log.postgres.database import Database
-from tests.neighbours.audit_database import prepare_audit_log
+from deploy.local.postgres import PostgresServer
+from tests.neighbours.audit_database import own_postgres, prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.journal_home import JournalHome, journal_home
+from tests.neighbours.replica import replica_of
 from tests.neighbours.upstream import Upstream
 
 
@@ -29,3 +31,17 @@ async def callers(
     upstream.plan(answering_by_path)
     padding = getattr(request.module, "PADDING", 0)
     return Callers(await prepare_audit_log(database), padding=padding)
+
+
+@pytest.fixture
+def primary() -> Iterator[PostgresServer]:
+    """A server that nothing else uses."""
+    with own_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def standby(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """A streaming replica of `primary`."""
+    with replica_of(primary) as server:
+        yield server

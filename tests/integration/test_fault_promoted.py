@@ -6,28 +6,15 @@ import pytest
 
 from audit_log.postgres.database import open_database
 from tests.neighbours.arrivals import arrived
-from tests.neighbours.audit_database import make_audit_log, own_postgres
+from tests.neighbours.audit_database import make_audit_log
 from tests.neighbours.callers import Callers, answering_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
-from tests.neighbours.replica import replica_of
 
 BEFORE, ON_THE_PRIMARY_ALONE, AFTER = 50, 200, 20
 MORE_THAN_IS_KEPT = 800
 MANY_SEGMENTS = 5
-
-
-@pytest.fixture
-def primary():
-    with own_postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def standby(primary):
-    with replica_of(primary) as server:
-        yield server
 
 
 @pytest.fixture

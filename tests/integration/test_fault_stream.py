@@ -15,12 +15,11 @@ from proxy.delivery.replaced_store import ReplacedStore
 from proxy.delivery.writer import Writer, writing
 from proxy.journal import Limits, open_journal
 from tests.integration.test_nats import client_of, ingesting
-from tests.neighbours.audit_database import make_audit_log, own_postgres
+from tests.neighbours.audit_database import make_audit_log
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal import a_record
 from tests.neighbours.nats_server import running_nats
 from tests.neighbours.patience import eventually
-from tests.neighbours.replica import replica_of
 
 READ, UNREAD, LATER = 20, 500, 10
 AT_ONCE = 50
@@ -184,18 +183,6 @@ async def test_what_was_read_is_not_sent_again(nats, settings, store, database, 
             now = await client.jetstream().stream_info(settings.stream)
     assert now.state.last_seq - seen.state.last_seq < READ
     assert await store.gaps() == []
-
-
-@pytest.fixture
-def primary():
-    with own_postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def standby(primary):
-    with replica_of(primary) as server:
-        yield server
 
 
 async def test_what_a_promoted_standby_behind_the_ingest_lacks_is_sent_again(
