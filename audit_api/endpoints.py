@@ -12,9 +12,9 @@ from audit_api.formats.entries import (
     UsedToken,
 )
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
-from audit_api.query.asking import Endpoint
 from audit_api.query.buckets import StatsParams
 from audit_api.query.counts import Counted, Counts
+from audit_api.query.endpoint import Endpoint
 from audit_api.query.future import FUTURE_FIELD, MOST_COUNTED
 from audit_api.query.growth import Growth
 from audit_api.query.params import (

@@ -11,9 +11,9 @@ from aiohttp import web
 from audit_api.responses import json_response
 from audit_log.clock import DatabaseClock
 from audit_log.errors import StoreError, StoreUnavailableError
-from audit_log.postgres.absence import why_unusable
 from audit_log.postgres.database import Database
 from audit_log.postgres.replica import OpenTransaction, replica_lag
+from audit_log.postgres.unavailability import why_unusable
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.ops import vitality
 from audit_log.process.tls import ListenerTls

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from audit_log.extent import Extent, Part
+from audit_log.log_size import LogSize, Part
 from audit_log.retention import NEVER_PURGED, Retention
 
 LOOKED_AT: Final = timedelta(days=7)
@@ -31,19 +31,19 @@ class Forecast:
     """None if there is no budget, or if it is never reached."""
 
     @classmethod
-    def of(cls, extent: Extent, retention: Retention, now: datetime) -> "Forecast":
-        """Return the forecast for *extent* and *retention* at *now*."""
-        records, used_bytes, seen = _youngest(extent, now)
+    def of(cls, log_size: LogSize, retention: Retention, now: datetime) -> "Forecast":
+        """Return the forecast for *log_size* and *retention* at *now*."""
+        records, used_bytes, seen = _youngest(log_size, now)
         is_known = seen >= _LEAST_OBSERVED
         bytes_per_day = used_bytes / (seen / _DAY) if is_known else None
         return cls(
-            records=extent.records,
-            bytes=extent.bytes,
-            lasting_bytes=sum(_lasting_bytes(part, now) for part in extent.parts),
-            oldest=extent.oldest,
+            records=log_size.records,
+            bytes=log_size.bytes,
+            lasting_bytes=sum(_lasting_bytes(part, now) for part in log_size.parts),
+            oldest=log_size.oldest,
             records_per_day=records / (seen / _DAY) if is_known else None,
             bytes_per_day=bytes_per_day,
-            days_until_budget=_days_left(extent, retention, bytes_per_day),
+            days_until_budget=_days_left(log_size, retention, bytes_per_day),
         )
 
     def warning(self, retention: Retention, *, has_met_budget: bool) -> str | None:
@@ -78,11 +78,11 @@ def _lasting_bytes(part: Part, now: datetime) -> int:
     return part.used_bytes if part.ends is not None and part.ends <= now else part.bytes
 
 
-def _youngest(extent: Extent, now: datetime) -> tuple[int, int, timedelta]:
+def _youngest(log_size: LogSize, now: datetime) -> tuple[int, int, timedelta]:
     """Return the records and bytes of the youngest parts, and how much time they cover."""
     records = used_bytes = 0
     seen = timedelta()
-    for part in reversed(extent.by_time):
+    for part in reversed(log_size.by_time):
         if part.oldest is None or part.oldest > now:
             continue  # its records have times in the future, from a wrong clock
         records += part.records
@@ -93,9 +93,11 @@ def _youngest(extent: Extent, now: datetime) -> tuple[int, int, timedelta]:
     return records, used_bytes, seen
 
 
-def _days_left(extent: Extent, retention: Retention, bytes_per_day: float | None) -> float | None:
+def _days_left(
+    log_size: LogSize, retention: Retention, bytes_per_day: float | None
+) -> float | None:
     if retention.max_bytes is None or not bytes_per_day:
         return None
     if retention.days is not None and retention.days * bytes_per_day <= retention.max_bytes:
         return None  # records reach their age limit before the budget
-    return max(0.0, (retention.max_bytes - extent.used_bytes) / bytes_per_day)
+    return max(0.0, (retention.max_bytes - log_size.used_bytes) / bytes_per_day)

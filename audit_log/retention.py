@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from audit_log.extent import Extent, Kind, Part
+from audit_log.log_size import Kind, LogSize, Part
 
 NEVER_PURGED: Final = timedelta(days=1)
 """Younger records are kept, however small the byte budget is."""
@@ -19,19 +19,19 @@ class Retention:
     days: int | None = None
     max_bytes: int | None = None
 
-    def keeps_from(self, extent: Extent, now: datetime) -> datetime | None:
+    def keeps_from(self, log_size: LogSize, now: datetime) -> datetime | None:
         """Return the moment before which records are removed, or None if all are kept."""
-        moments = [self._by_age(now), self._by_size(extent, now)]
+        moments = [self._by_age(now), self._by_size(log_size, now)]
         return max((moment for moment in moments if moment is not None), default=None)
 
-    def is_cut_short(self, before: "Retention", extent: Extent, now: datetime) -> bool:
+    def is_cut_short(self, before: "Retention", log_size: LogSize, now: datetime) -> bool:
         """Say whether a limit is less than half of *before*, or more than half of the log goes.
 
         The operator must confirm such a change, because removed records cannot be restored.
         """
         if self == before:
             return False
-        moment, oldest = self.keeps_from(extent, now), extent.oldest
+        moment, oldest = self.keeps_from(log_size, now), log_size.oldest
         return (
             _is_less_than_half(self.days, before.days)
             or _is_less_than_half(self.max_bytes, before.max_bytes)
@@ -44,12 +44,12 @@ class Retention:
         # Rounded to the hour, so that old records are deleted hourly, not every few minutes.
         return (now - timedelta(days=self.days)).replace(minute=0, second=0, microsecond=0)
 
-    def _by_size(self, extent: Extent, now: datetime) -> datetime | None:
+    def _by_size(self, log_size: LogSize, now: datetime) -> datetime | None:
         if self.max_bytes is None:
             return None
         by_age, moment = self._by_age(now), None
-        excess = extent.used_bytes - self.max_bytes
-        for part in extent.by_time:
+        excess = log_size.used_bytes - self.max_bytes
+        for part in log_size.by_time:
             if excess <= 0:
                 break
             if by_age is None or part.ends is None or part.ends > by_age:

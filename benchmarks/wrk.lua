@@ -1,11 +1,20 @@
--- Has wrk close with one line of JSON, and give each request an id of its own if asked to vary,
+-- Has wrk close with one line of JSON, and give each request a head of its own if asked to vary,
 -- or the next of the tokens in a file, or a body (sized:BYTES or chunked:BYTES).
 local count = 0
+local tokens = {}
+local PATHS = 5000
+local STRIDE = 2741
 
+-- As `benchmarks/heads.py` does it, in every part that a real caller changes.
 local function varying_request()
   count = count + 1
-  wrk.headers["X-Request-Id"] = string.format("%08x", count)
-  return wrk.format()
+  if #tokens > 0 then
+    wrk.headers["Authorization"] = "Bearer " .. tokens[count % #tokens + 1]
+  end
+  wrk.headers["X-Request-Id"] = string.format("%08x-%04x", count, count * STRIDE % 65536)
+  wrk.headers["traceparent"] = string.format("00-%032x-%016x-01", count, count * STRIDE)
+  return wrk.format("GET", string.format(
+    "/api/v1/clusters/%d/nodes?limit=20&page=%d", count * STRIDE % PATHS, count))
 end
 
 local requests = {}
@@ -45,12 +54,19 @@ function init(args)
     request = function() return fixed end
     return
   end
-  if args[1] == "varying" then
-    request = varying_request
-  elseif args[2] ~= nil and args[2] ~= "" then
+  if args[2] ~= nil and args[2] ~= "" then
     for token in io.lines(args[2]) do
+      tokens[#tokens + 1] = token
+    end
+  end
+  if args[1] == "varying" then
+    -- Another run does not begin with the heads of this one.
+    count = os.time() % 100000 * 1000
+    request = varying_request
+  elseif #tokens > 0 then
+    for number, token in ipairs(tokens) do
       wrk.headers["Authorization"] = "Bearer " .. token
-      requests[#requests + 1] = wrk.format()
+      requests[number] = wrk.format()
     end
     request = request_with_next_token
   end

@@ -123,8 +123,8 @@ async def _ops(
 
 
 def _tool_calls(intake: Intake, instance: str, member: Member | None) -> ToolCalls:
-    elsewhere = None if member is None else member.elsewhere
-    return ToolCalls(ToolCallsInFlight(elsewhere), intake, instance)
+    other_workers = None if member is None else member.other_workers
+    return ToolCalls(ToolCallsInFlight(other_workers), intake, instance)
 
 
 def _health(member: Member | None, page: Page) -> Health:

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from audit_api.opaque import as_text, from_text
+from audit_api.base64url import as_text, from_text
 
 COOKIE: Final = "podwarden_audit_session"
 LIFETIME: Final = timedelta(hours=8)

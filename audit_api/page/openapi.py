@@ -7,7 +7,7 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-from audit_api.query.asking import SETTINGS_PATH, Endpoint
+from audit_api.query.endpoint import SETTINGS_PATH, Endpoint
 from audit_api.query.params import Params
 
 _REFERENCE: Final = "#/components/schemas/{name}"

@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 
 from audit_api.formats.entries import Moment, UsedToken, timestamp
-from audit_api.query.asking import Asked
 from audit_api.query.buckets import Bucket, StatsParams
 from audit_api.query.cache import Cache
+from audit_api.query.endpoint import Asked
 from audit_api.query.growth import Growth, growth_of
 from audit_api.query.params import Nothing
 from audit_api.responses import json_response

@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from audit_api.base64url import as_text, from_text
 from audit_api.errors import InvalidParametersError
-from audit_api.opaque import as_text, from_text
 from audit_log.postgres.arrivals import Snapshot, Standpoint
 from audit_log.postgres.rows import Place
 

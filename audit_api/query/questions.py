@@ -17,8 +17,8 @@ from audit_api.formats.entries import (
     MissingEntries,
 )
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
-from audit_api.query.asking import Asked
 from audit_api.query.cursors import page_cursor
+from audit_api.query.endpoint import Asked
 from audit_api.query.future import Future
 from audit_api.query.params import (
     EntriesParams,

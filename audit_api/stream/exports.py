@@ -8,8 +8,8 @@ from aiohttp import hdrs, web
 
 from audit_api.errors import InvalidParametersError
 from audit_api.formats.export_formats import FORMATS
-from audit_api.query.asking import Asked
 from audit_api.query.cursors import check_standpoint, mark, read_mark
+from audit_api.query.endpoint import Asked
 from audit_api.query.params import ExportParams, Nothing
 from audit_api.responses import streamed_response
 from audit_api.stream.completeness import require_complete

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from audit_api.access.gate import Gate
 from audit_api.errors import ApiError, ForbiddenError, UnauthorizedError
-from audit_api.query.asking import Asked
 from audit_api.query.cursors import check_standpoint, mark, read_mark
+from audit_api.query.endpoint import Asked
 from audit_api.query.params import Nothing, StreamParams
 from audit_api.responses import streamed_response
 from audit_api.stream.completeness import IncompleteError, require_complete

@@ -6,7 +6,7 @@ from typing import Final
 
 from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import StoreUnavailableError
-from audit_log.extent import Extent, Kind, Part
+from audit_log.log_size import Kind, LogSize, Part
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention, apply_retention, purging
@@ -25,11 +25,11 @@ async def purge(
     """
     now = datetime.now(UTC)
     applied = (await applied_retention(database)).retention
-    extent = await measure(database)
-    moment = retention.keeps_from(extent, now)
-    is_cut_short = retention.is_cut_short(applied, extent, now)
+    log_size = await measure(database)
+    moment = retention.keeps_from(log_size, now)
+    is_cut_short = retention.is_cut_short(applied, log_size, now)
     if is_dry_run:
-        _preview(extent, moment)
+        _preview(log_size, moment)
         if is_cut_short:
             say("it cuts the log short by more than half: purge will ask for --yes")
         return
@@ -47,9 +47,9 @@ async def purge(
         await _remove(database, moment)
 
 
-def _preview(extent: Extent, moment: datetime | None) -> None:
+def _preview(log_size: LogSize, moment: datetime | None) -> None:
     """Say which partitions go as a whole, and how much of the other tables."""
-    going = [part for part in extent.parts if _share_before(part, moment)]
+    going = [part for part in log_size.parts if _share_before(part, moment)]
     if moment is None or not going:
         say("nothing would go")
         return

@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from audit_log.extent import Extent, Kind, Part
+from audit_log.log_size import Kind, LogSize, Part
 from audit_log.postgres.database import Database
 
-_EXTENT: Final = (
+_SIZES: Final = (
     "SELECT name, kind, starts, ends, oldest, records, bytes, used_bytes FROM mcp_audit_extent()"
 )
 
 
-async def measure(database: Database) -> Extent:
+async def measure(database: Database) -> LogSize:
     """Return how large the audit log is now."""
-    return Extent(
-        [Part(**{**dict(row), "kind": Kind(row["kind"])}) for row in await database.fetch(_EXTENT)]
+    return LogSize(
+        [Part(**{**dict(row), "kind": Kind(row["kind"])}) for row in await database.fetch(_SIZES)]
     )

@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 
 from audit_log.errors import StoreError
-from audit_log.extent import Extent
 from audit_log.forecast import Forecast
+from audit_log.log_size import LogSize
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import Applied, applied_retention, apply_retention, purging
@@ -68,18 +68,18 @@ class RetentionUpkeep:
     async def look_after(self, now: datetime) -> str | None:
         """Apply, purge and forecast; return what the operator should look at, or None."""
         applied = await applied_retention(self._database)
-        extent = await measure(self._database)
-        self.forecast = Forecast.of(extent, self._retention, now)
+        log_size = await measure(self._database)
+        self.forecast = Forecast.of(log_size, self._retention, now)
         if applied.retention != self._retention:
-            complaint = await self._apply(applied, extent, now)
+            complaint = await self._apply(applied, log_size, now)
             if complaint is not None:
                 return complaint
         self._was_applied = True
-        moment = self._retention.keeps_from(extent, now)
+        moment = self._retention.keeps_from(log_size, now)
         if moment is not None:
             await self._purge(moment)
-            extent = await measure(self._database)
-            self.forecast = Forecast.of(extent, self._retention, now)
+            log_size = await measure(self._database)
+            self.forecast = Forecast.of(log_size, self._retention, now)
         warning = self.forecast.warning(self._retention, has_met_budget=applied.has_met_budget)
         self._warn(self.forecast, is_near=warning is not None)
         return warning
@@ -91,14 +91,14 @@ class RetentionUpkeep:
             self._budget_nears(forecast.bytes, budget or 0, left)
         self._has_warned = is_near
 
-    async def _apply(self, applied: Applied, extent: Extent, now: datetime) -> str | None:
+    async def _apply(self, applied: Applied, log_size: LogSize, now: datetime) -> str | None:
         if self._was_applied:
             return (
                 "another retention has been applied since this sidecar started: "
                 "give all the same settings, and restart those that had others"
             )
         if not self._may_cut_short and self._retention.is_cut_short(
-            applied.retention, extent, now
+            applied.retention, log_size, now
         ):
             return (
                 "the new retention makes more than half of the log go: confirm it with "

@@ -23,7 +23,7 @@ from uuid import UUID
 
 from audit_log.record import Attribution, new_record_id
 from proxy.audit.shares import Share, Shares, Standing
-from proxy.mcp.elsewhere import CallElsewhere, Elsewhere, Several
+from proxy.mcp.other_workers import OtherWorkers, OtherWorkersCall, Several
 from proxy.mcp.trace import TravelIds
 
 HUB_KEY: Final = "hub"
@@ -63,7 +63,7 @@ class ToolCallInFlight:
         self.api_calls += 1
 
 
-Found = ToolCallInFlight | CallElsewhere
+Found = ToolCallInFlight | OtherWorkersCall
 Calls = dict[UUID, ToolCallInFlight]
 Key = TypeVar("Key")
 
@@ -71,9 +71,9 @@ Key = TypeVar("Key")
 class ToolCallsInFlight:
     """All tool calls in flight in this process, and those that ended last."""
 
-    def __init__(self, elsewhere: Elsewhere | None = None) -> None:
-        """Share what is in flight with other workers by *elsewhere*, if there are any."""
-        self._elsewhere = elsewhere
+    def __init__(self, other_workers: OtherWorkers | None = None) -> None:
+        """Share what is in flight with other workers by *other_workers*, if there are any."""
+        self._other_workers = other_workers
         self._by_caller: defaultdict[str, Calls] = defaultdict(dict)
         self._by_our_id: defaultdict[str, Calls] = defaultdict(dict)
         self._by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
@@ -93,7 +93,7 @@ class ToolCallsInFlight:
         """Return whether an API call can be tied to any tool call."""
         if self._by_our_id or self._by_caller:
             return True
-        return self._elsewhere is not None and self._elsewhere.knows_any
+        return self._other_workers is not None and self._other_workers.knows_any
 
     def add(self, call: ToolCallInFlight) -> None:
         """Tie API calls to *call* from now on."""
@@ -112,8 +112,8 @@ class ToolCallsInFlight:
             self._count_beyond(call.caller, -1)
             return
         self._shares.give_back(call.share)
-        if self._elsewhere is not None:
-            self._elsewhere.end(call)
+        if self._other_workers is not None:
+            self._other_workers.end(call)
         _take_out(self._by_caller, call.caller, call)
         for their_id in call.theirs:
             _take_out(self._by_their_id, (call.caller, their_id), call)
@@ -122,8 +122,8 @@ class ToolCallsInFlight:
             forgotten = self._ended.popleft()
             for our_id in forgotten.ours:
                 _take_out(self._by_our_id, our_id, forgotten)
-            if self._elsewhere is not None:
-                self._elsewhere.forget(forgotten)
+            if self._other_workers is not None:
+                self._other_workers.forget(forgotten)
 
     def cause_of(self, caller: str, ids: TravelIds) -> tuple[Found, Attribution] | None:
         """Return the tool call that caused an API call of *caller* with *ids*, or None.
@@ -149,7 +149,7 @@ class ToolCallsInFlight:
         """Return whether *call* is within its share, and shown to the other workers."""
         if not self._shares.take(call.share):
             return False
-        if self._elsewhere is None or self._elsewhere.add(call):
+        if self._other_workers is None or self._other_workers.add(call):
             return True
         self._shares.give_back(call.share)
         return False
@@ -158,19 +158,21 @@ class ToolCallsInFlight:
         self._beyond[caller] += count
         if not self._beyond[caller]:
             del self._beyond[caller]
-        if self._elsewhere is not None:
-            self._elsewhere.add_beyond(caller, count)
+        if self._other_workers is not None:
+            self._other_workers.add_beyond(caller, count)
 
     def _hides_some_of(self, caller: str) -> bool:
         """Return whether *caller* may have tool calls in flight that are not tracked."""
         if caller in self._beyond:
             return True
-        return self._elsewhere is not None and self._elsewhere.hides_some_of(caller)
+        return self._other_workers is not None and self._other_workers.hides_some_of(caller)
 
     def _of(self, caller: str) -> set[Found | Several]:
         """Return the tool calls that *caller* has in flight."""
-        elsewhere = self._elsewhere.of(caller) if self._elsewhere is not None else set()
-        return elsewhere | set(self._by_caller.get(caller, {}).values())
+        other_workers = (
+            self._other_workers.of(caller) if self._other_workers is not None else set()
+        )
+        return other_workers | set(self._by_caller.get(caller, {}).values())
 
     def _spoken_for(self, given: str, caller: str) -> set[Found | Several]:
         """Return the tool calls of *caller* or the Hub that were sent with the id *given*."""
@@ -179,9 +181,9 @@ class ToolCallsInFlight:
         ours = self._by_our_id.get(given, {}).values()
         theirs = self._by_their_id.get((caller, given), {}).values()
         here = {call for call in ours if call.caller in {caller, HUB_KEY}} | set(theirs)
-        if self._elsewhere is None:
+        if self._other_workers is None:
             return set(here)
-        return here | self._elsewhere.sent_with(given, (caller, HUB_KEY))
+        return here | self._other_workers.sent_with(given, (caller, HUB_KEY))
 
 
 def _the_one_in_all(found: list[set[Found | Several]]) -> Found | None:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from audit_log.process.background import BackgroundTasks
-from proxy.mcp.elsewhere import Elsewhere
+from proxy.mcp.other_workers import OtherWorkers
 from proxy.mcp.shared_memory import SharedMemory
 from proxy.workers.beats import BEAT_SECONDS, State, States
 
@@ -44,7 +44,7 @@ class Member:
 
     number: int
     states: States
-    elsewhere: Elsewhere
+    other_workers: OtherWorkers
     """The tool calls of the others."""
     state: Callable[[], State] = field(default=_is_starting)
     """Returns what the others are shown."""
@@ -79,7 +79,7 @@ async def as_member(stop: asyncio.Event) -> AsyncIterator[Member | None]:
     member = Member(
         leash.number,
         States(leash.states, leash.workers),
-        Elsewhere(SharedMemory(leash.tool_calls, leash.workers), leash.number),
+        OtherWorkers(SharedMemory(leash.tool_calls, leash.workers), leash.number),
     )
     async with BackgroundTasks().running(member.keep_showing, "worker-state"):
         yield member

@@ -29,10 +29,12 @@ class HangingDisk:
         os.mkfifo(self._path)
 
     def answer(self):
-        """Let it go on; what was to be written there fails."""
-        os.close(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK))
+        """Let it go on, for good."""
+        # Read from until the pipe is gone: the mover tries again at once, and would hang anew.
+        reader = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
         with suppress(FileNotFoundError):
             self._path.unlink()
+        os.close(reader)
 
 
 @pytest.fixture

@@ -130,8 +130,8 @@ async def test_cutting_the_log_short_by_more_than_half_has_to_be_confirmed(fille
 
 
 async def test_the_oldest_go_until_the_log_fits_its_budget(filled_url, filled):
-    extent = await measure(filled)
-    budget = extent.used_bytes - extent.by_time[0].used_bytes
+    log_size = await measure(filled)
+    budget = log_size.used_bytes - log_size.by_time[0].used_bytes
     settings = {"AUDIT_LOG_MAX_BYTES": str(max(budget, 1 << 20))}
 
     said = purged(filled_url, "--yes", **settings)

@@ -5,7 +5,7 @@ from aiohttp import web
 from audit_api.endpoints import JSON
 from audit_api.formats.entries import DetailedEntry, Entry
 from audit_api.page.openapi import openapi_document
-from audit_api.query.asking import Endpoint
+from audit_api.query.endpoint import Endpoint
 
 
 async def _never_asked(_: object) -> web.StreamResponse:

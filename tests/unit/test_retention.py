@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from audit_log.extent import Extent, Kind, Part
 from audit_log.forecast import Forecast
+from audit_log.log_size import Kind, LogSize, Part
 from audit_log.retention import Retention
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -19,14 +19,14 @@ def partition(number: int, **values: int) -> Part:
     return Part("p", Kind.PARTITION, start, MONTHS[number + 1], start, **sizes)
 
 
-def adopted(used_bytes: int, since: datetime) -> Extent:
-    return Extent(
+def adopted(used_bytes: int, since: datetime) -> LogSize:
+    return LogSize(
         [Part("mcp_audit_log", Kind.UNPARTITIONED, None, None, since, 500, 9_000_000, used_bytes)]
     )
 
 
-FOUR_MONTHS = Extent([partition(number) for number in range(4)])
-EMPTY = Extent([])
+FOUR_MONTHS = LogSize([partition(number) for number in range(4)])
+EMPTY = LogSize([])
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_room_that_deleted_records_left_does_not_make_others_go():
 def test_records_of_a_clock_gone_astray_do_not_say_how_old_the_log_is():
     astray = Part("d", Kind.DEFAULT, None, None, datetime(1970, 1, 1, tzinfo=UTC), 1, 8_192, 8_192)
 
-    assert Extent([partition(3), astray]).oldest == MONTHS[3]
+    assert LogSize([partition(3), astray]).oldest == MONTHS[3]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "extent", "answer"),
+    ("before", "after", "log_size", "answer"),
     [
         (Retention(days=365), Retention(days=183), EMPTY, False),
         (Retention(days=365), Retention(days=182), EMPTY, True),
@@ -83,12 +83,12 @@ def test_records_of_a_clock_gone_astray_do_not_say_how_old_the_log_is():
         (Retention(days=50), Retention(days=50), FOUR_MONTHS, False),
     ],
 )
-def test_cutting_the_log_short_by_more_than_half_is_noticed(before, after, extent, answer):
-    assert after.is_cut_short(before, extent, NOW) is answer
+def test_cutting_the_log_short_by_more_than_half_is_noticed(before, after, log_size, answer):
+    assert after.is_cut_short(before, log_size, NOW) is answer
 
 
 def test_growth_is_that_of_the_last_weeks():
-    grown = Extent([partition(0, records=1), partition(3, records=23_500, used_bytes=47_000_000)])
+    grown = LogSize([partition(0, records=1), partition(3, records=23_500, used_bytes=47_000_000)])
 
     forecast = Forecast.of(grown, Retention(max_bytes=100_000_000), NOW)
 
@@ -111,7 +111,7 @@ def test_a_budget_that_age_never_lets_fill_up_is_not_reached():
 
 
 def test_room_in_a_month_that_goes_bit_by_bit_is_no_reason_to_warn():
-    log = Extent([partition(2, bytes=2_000_000), partition(3)])
+    log = LogSize([partition(2, bytes=2_000_000), partition(3)])
     budget = Retention(max_bytes=2_000_000)
 
     assert Forecast.of(log, budget, NOW).warning(budget, has_met_budget=True) is None

@@ -3,7 +3,6 @@
 import pytest
 
 from audit_log.record import Attribution
-from proxy.mcp.elsewhere import Elsewhere
 from proxy.mcp.in_flight import (
     HUB_KEY,
     MAX_ENDED,
@@ -11,6 +10,7 @@ from proxy.mcp.in_flight import (
     ToolCallInFlight,
     ToolCallsInFlight,
 )
+from proxy.mcp.other_workers import OtherWorkers
 from proxy.mcp.shared_memory import SLOTS, SharedMemory
 
 EXACT, INFERRED = Attribution.EXACT, Attribution.INFERRED
@@ -23,7 +23,7 @@ def memory():
 
 @pytest.fixture
 def workers(memory):
-    return [ToolCallsInFlight(Elsewhere(memory, number)) for number in range(3)]
+    return [ToolCallsInFlight(OtherWorkers(memory, number)) for number in range(3)]
 
 
 def call(caller="anna", ours=(), theirs=(), tool="t"):
@@ -150,7 +150,7 @@ def test_more_than_all_slots_are_told_as_hidden(workers):
 def test_a_worker_that_begins_again_shows_nothing(memory, workers):
     here, there, _ = workers
     there.add(call(ours=["1"]))
-    again = ToolCallsInFlight(Elsewhere(memory, 1))
+    again = ToolCallsInFlight(OtherWorkers(memory, 1))
 
     assert not here.knows_any
     assert cause(here, "1") is None

@@ -15,7 +15,7 @@ from proxy.journal.mapped import is_in_use
 from proxy.journal.placement import old_ring_name, ring_names
 from proxy.journal.ring import MIN_RING_BYTES, Ring
 from proxy.journal.ring_header import Beginning, Owner, Place
-from proxy.journal.rings.past import Past
+from proxy.journal.rings.last_run import LastRun
 from proxy.journal.segments import Segments
 
 MAX_SPARE_BYTES: Final = 16 * 1024 * 1024
@@ -23,22 +23,22 @@ MAX_SPARE_BYTES: Final = 16 * 1024 * 1024
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def begin_ring(past: Past, segments: Segments, directories: list[Path], size: int) -> Ring:
-    """Return a new ring that begins where the log of *past* ended.
+def begin_ring(last_run: LastRun, segments: Segments, directories: list[Path], size: int) -> Ring:
+    """Return a new ring that begins where the log of *last_run* ended.
 
     Where there is no room for *size* bytes it is smaller. Without any room it has no file. Raise
     JournalError if there is no memory either.
     """
-    last, position = segments.last_line(), past.position
-    known = [place.number for place in (position, past.end) if place is not None]
+    last, position = segments.last_line(), last_run.position
+    known = [place.number for place in (position, last_run.end) if place is not None]
     beginning = Beginning(
         identity=secrets.randbits(63) | 1,
-        start=past.known_end,
+        start=last_run.known_end,
         number=max([last.n + 1 if last else 1, *known]),
-        predecessor=past.last or 0,
-        moment=past.ended_at,
+        predecessor=last_run.last or 0,
+        moment=last_run.ended_at,
     )
-    folder_id = past.here.folder_id or secrets.randbits(63) | 1
+    folder_id = last_run.here.folder_id or secrets.randbits(63) | 1
     names = ring_names(folder_id, beginning.identity)
     paths = [directory / name for directory in directories for name in names]
     ring = _placed(beginning, paths, size)

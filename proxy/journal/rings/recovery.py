@@ -1,6 +1,6 @@
 """Opening a journal: go on with the ring of the last run, or begin a new one.
 
-Theory of operation. `past` decides which ring continues the folder.
+Theory of operation. `last_run` decides which ring continues the folder.
 
 - *There is one*: the last run was killed. Go on with it.
 - *There is none, but the mark `running`*: the machine lost its memory, or the ring was removed.
@@ -31,8 +31,8 @@ from proxy.journal.mapped import LOOK_SECONDS, LOOKS
 from proxy.journal.placement import place_of
 from proxy.journal.ring import Ring
 from proxy.journal.ring_header import Owner
+from proxy.journal.rings.last_run import LastRun
 from proxy.journal.rings.new_ring import begin_ring
-from proxy.journal.rings.past import Past
 from proxy.journal.rings.ring_file import RingFile, Unmoved, rings_in
 from proxy.journal.segments import Segments
 
@@ -50,24 +50,24 @@ def open_ring(
 
     See `begin_ring` for where a new one lies.
     """
-    past = _past(folder, segments)
-    ring, others = _ring_found(past, directories)
-    is_lost = ring is None and past.running is not None
+    last_run = _last_run(folder, segments)
+    ring, others = _ring_found(last_run, directories)
+    is_lost = ring is None and last_run.running is not None
     losses = [_unmoved(other) for other in others if not other.is_reported]
     for other in others:  # before a new ring: they take its room
         _set_aside(folder, other)
     if ring is None:
-        ring = begin_ring(past, segments, directories, size)
-    folder_id = past.here.folder_id or ring.owner.folder_id or secrets.randbits(63) | 1
-    ring.belong_to(replace(past.here, folder_id=folder_id))
+        ring = begin_ring(last_run, segments, directories, size)
+    folder_id = last_run.here.folder_id or ring.owner.folder_id or secrets.randbits(63) | 1
+    ring.belong_to(replace(last_run.here, folder_id=folder_id))
     if is_lost or any(loss.count != 0 for loss in losses):
         _report(ring, _gap(folder, segments, losses, is_lost=is_lost, instance=instance))
     return ring
 
 
-def _past(folder: JournalFolder, segments: Segments) -> Past:
+def _last_run(folder: JournalFolder, segments: Segments) -> LastRun:
     marks = folder.marks
-    return Past(
+    return LastRun(
         here=Owner(marks.folder_id() or 0, place_of(folder.path), folder.path),
         running=marks.ring_in_use(),
         position=marks.position(),
@@ -77,14 +77,16 @@ def _past(folder: JournalFolder, segments: Segments) -> Past:
     )
 
 
-def _ring_found(past: Past, directories: list[Path]) -> tuple[Ring | None, list[RingFile]]:
+def _ring_found(last_run: LastRun, directories: list[Path]) -> tuple[Ring | None, list[RingFile]]:
     """Return the ring that continues the folder, held, and the other rings of the folder."""
     ring: Ring | None = None
     others = []
-    found = [file for file in rings_in(directories) if past.owns(file) and not _is_in_use(file)]
-    found.sort(key=lambda file: (file.identity == past.last, file.written), reverse=True)
+    found = [
+        file for file in rings_in(directories) if last_run.owns(file) and not _is_in_use(file)
+    ]
+    found.sort(key=lambda file: (file.identity == last_run.last, file.written), reverse=True)
     for file in found:
-        if ring is None and past.is_continued_by(file):
+        if ring is None and last_run.is_continued_by(file):
             ring = _held(file)
             if ring is not None:
                 continue

@@ -37,7 +37,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class LogSize:
     """All tables of the audit log, partitions in order of time."""
 
     parts: Sequence[Part]

@@ -23,7 +23,7 @@ from proxy.journal.rings.ring_file import RingFile
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class LastRun:
     """What a journal folder says of its last run."""
 
     here: Owner

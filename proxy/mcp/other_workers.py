@@ -25,7 +25,7 @@ class Shareable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CallElsewhere:
+class OtherWorkersCall:
     """A tool call in flight in another worker."""
 
     id: UUID
@@ -50,7 +50,7 @@ class Several:
     def may_be(self, call: object) -> bool:
         """Return whether *call* is one of them."""
         return (
-            isinstance(call, CallElsewhere)
+            isinstance(call, OtherWorkersCall)
             and call.worker == self.worker
             and self.key in call.keys
         )
@@ -67,7 +67,7 @@ class _Shown:
     ties_before: int
 
 
-class Elsewhere:
+class OtherWorkers:
     """Shows the tool calls of this worker to the others, and finds theirs."""
 
     def __init__(self, memory: SharedMemory, number: int) -> None:
@@ -135,7 +135,7 @@ class Elsewhere:
         """Return whether another worker shows any tool call."""
         return any(part.in_use for _, part in self._others)
 
-    def sent_with(self, given: str, callers: tuple[str, str]) -> set[CallElsewhere | Several]:
+    def sent_with(self, given: str, callers: tuple[str, str]) -> set[OtherWorkersCall | Several]:
         """Return the tool calls that were sent with the id *given*.
 
         *callers* are those of which an id that a sidecar made counts. An id that a client chose
@@ -150,7 +150,7 @@ class Elsewhere:
         }
         return ours | self._found(key(_THEIRS, callers[0], given))
 
-    def of(self, caller: str) -> set[CallElsewhere | Several]:
+    def of(self, caller: str) -> set[OtherWorkersCall | Several]:
         """Return the tool calls of *caller*."""
         return self._found(self._memory.key(_CALLER, caller))
 
@@ -159,8 +159,8 @@ class Elsewhere:
         key = self._memory.key(_CALLER, caller)
         return any(part.is_beyond(key) or part.is_incomplete for _, part in self._others)
 
-    def _found(self, key: int) -> set[CallElsewhere | Several]:
-        calls: set[CallElsewhere | Several] = set()
+    def _found(self, key: int) -> set[OtherWorkersCall | Several]:
+        calls: set[OtherWorkersCall | Several] = set()
         for worker, part in self._others:
             found = part.find(key) if part.in_use else None
             if found is None:
@@ -170,7 +170,9 @@ class Elsewhere:
                 calls.add(Several(worker, key))
             elif (said := part.read(slot)) is not None and key in said.keys:
                 shown = said.shown
-                calls.add(CallElsewhere(shown.id, shown.tool, said.keys, worker, slot, self._own))
+                calls.add(
+                    OtherWorkersCall(shown.id, shown.tool, said.keys, worker, slot, self._own)
+                )
         return calls
 
     def _ties_to(self, slot: int) -> int:
