@@ -22,7 +22,7 @@ def heads(target: Target) -> Iterator[bytes]:
         yield from repeat(head(target, target.path, {}))
     tokens = target.tokens.read_text().split() if target.tokens else [target.token]
     # Another run does not begin with the heads of this one.
-    for number in count(int(time.time()) % 100_000 * 1_000):
+    for number in count(int(time.time()) % 10_000 * 100_000):
         yield head(
             target,
             f"/api/v1/clusters/{number * _STRIDE % _PATHS}/nodes?limit=20&page={number}",

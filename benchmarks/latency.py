@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from statistics import median
 from typing import Final
 
 from benchmarks.calm import CALM_SHARE, Patience
@@ -11,7 +10,7 @@ from benchmarks.load import open_loop
 from benchmarks.options import parser
 from benchmarks.ours import BOTH_CORES, HEADS, OFF, ONE_CORE, PLACES, ours
 from benchmarks.results import publish, table
-from benchmarks.rounds import Contestant, Series, interleaved, others, warm_up
+from benchmarks.rounds import Contestant, Series, above, interleaved, others, warm_up
 from benchmarks.stage import Stage, open_stage
 from benchmarks.verdict import Goal, verdict
 
@@ -37,7 +36,7 @@ def main() -> None:
     seconds = 1 if chosen.short else chosen.seconds
     patience = Patience(0 if chosen.short else chosen.patience)
     with open_stage() as stage:
-        contestants = _contestants(stage)
+        contestants = _contestants(stage, gives_way=not chosen.short)
         measured = {}
         for rate in _RATES:
             load = partial(open_loop, per_second=rate, seconds=seconds)
@@ -53,8 +52,8 @@ def main() -> None:
     )
 
 
-def _contestants(stage: Stage) -> list[Contestant]:
-    database = stage.database("database", gives_way=True)
+def _contestants(stage: Stage, *, gives_way: bool) -> list[Contestant]:
+    database = stage.database("database", gives_way=gives_way)
     proxies = {name: stage.proxy(name, PROXIES[name]) for name in _PROXIES}
     contestants = [
         Contestant("direct", database.target(stage.upstream)),
@@ -99,14 +98,8 @@ def _goals(series: Mapping[str, Series]) -> Iterator[Goal]:
     for place in (BOTH_CORES, ONE_CORE):
         for other, wanted in _WITHIN_MS.items():
             name = f"p99 at {_JUDGED:,} calls/s, {place}: above {other}"
-            above = _above(series[place], series[other])
-            yield Goal(name, wanted, above, is_limit=True, unit=" ms")
-
-
-def _above(ours: Series, other: Series) -> float | None:
-    """Return by how much the 99th percentile is higher; None where either had no calm round."""
-    ours_ms, other_ms = ([answers.p99_ms for answers in each.calm] for each in (ours, other))
-    return median(ours_ms) - median(other_ms) if ours_ms and other_ms else None
+            more = above(series[place], series[other])
+            yield Goal(name, wanted, more, is_limit=True, unit=" ms")
 
 
 if __name__ == "__main__":

@@ -119,6 +119,12 @@ def interleaved(
     return {name: Series(name, answers) for name, answers in found.items()}
 
 
+def above(ours: Series, other: Series) -> float | None:
+    """Return by how many ms the 99th percentile of *ours* is above; None without a calm round."""
+    ours_ms, other_ms = ([answers.p99_ms for answers in each.calm] for each in (ours, other))
+    return median(ours_ms) - median(other_ms) if ours_ms and other_ms else None
+
+
 def others(series: Iterable[Series]) -> str:
     """Return a sentence on how much others disturbed what was measured."""
     shares = [answers.more["others"] for each in series for answers in each.rounds]
