@@ -73,6 +73,8 @@ class Reader:
         chunk = self._in_ring(offset, limit)
         if chunk is not None:
             return chunk
+        if not self._segments.is_listed:
+            raise OSError(f"{self._folder.path} is not listed yet")
         found = self._segments.read(offset, limit)
         if found is not None and found.offset == offset:
             return found
