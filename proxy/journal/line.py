@@ -16,7 +16,7 @@ from zlib import crc32
 import msgspec
 
 from audit_log.record import AuditRecord, Gap, Invocation, Kept
-from proxy.audit.record_text import RecordText
+from proxy.audit.record_text import RecordText, record_of
 
 MAX_LINE_BYTES: Final = 32_768
 """The longest line: twice the size of a record in which every character is escaped."""
@@ -32,7 +32,7 @@ _TEXTS: Final = {
     )
     for kind in (AuditRecord, Invocation)
 }
-_KINDS: Final = {AuditRecord: b"record", RecordText: b"record", Invocation: b"invocation"}
+_KINDS: Final = {AuditRecord: b"record", bytes: b"record", Invocation: b"invocation"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -86,11 +86,10 @@ def record_body(record: Kept | RecordText, limit: int) -> bytes:
     Texts that are too long are cut, and lone surrogates, which JSON cannot carry, are escaped: an
     altered record is worth more than a lost one.
     """
-    if isinstance(record, RecordText):
-        body = record.json
-        if len(body) <= limit:
-            return body
-        record = record.record
+    if isinstance(record, bytes):
+        if len(record) <= limit:
+            return record
+        record = record_of(record)
     try:
         body = _encode(record)
     except UnicodeEncodeError:
