@@ -35,7 +35,7 @@ from audit_log.errors import StoreUnavailableError
 from audit_log.naming import FindTokens
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.record import AnyRecord, Gap, Invocation
 from proxy.delivery.quarantine import Quarantine, QuarantineFile
 from proxy.delivery.replaced_store import ReplacedStore
 from proxy.journal import MANY_BYTES, Batch
@@ -244,7 +244,7 @@ class Writer:
             self._delivered.append((empty, mark))
         self._held.note(self._loop.problem)
 
-    async def _append(self, records: Sequence[AuditRecord]) -> None:
+    async def _append(self, records: Sequence[AnyRecord]) -> None:
         await self._sink.append(records)
         self.progress.written += len(records)
 

@@ -15,7 +15,7 @@ from zlib import crc32
 
 import msgspec
 
-from audit_log.record import AuditRecord, Gap, Invocation, Kept
+from audit_log.record import AuditRecord, Gap, Invocation, Kept, RecordRow
 from proxy.audit.record_text import RecordText, record_of
 
 MAX_LINE_BYTES: Final = 32_768
@@ -40,12 +40,12 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     """The contents of a line. Exactly one of the three kinds is not None."""
 
     n: int
-    record: AuditRecord | None = None
+    record: RecordRow | None = None
     invocation: Invocation | None = None
     gap: Gap | None = None
 
     @property
-    def kept(self) -> Kept | None:
+    def kept(self) -> RecordRow | Invocation | None:
         """The record or the invocation; None for a gap."""
         return self.record or self.invocation
 

@@ -15,6 +15,7 @@ from proxy.audit.record_text import ending, opening, record_of, request_members
 from proxy.http.request import parsed_head
 from proxy.journal.line import parse, record_body, record_line
 from proxy.tokens.memory import MISSING
+from tests.neighbours.records import as_records
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, UTC)
 HASH = hash_token("pwm_x")
@@ -147,5 +148,6 @@ def test_whatever_the_client_sends_it_makes_a_line_and_fits_into_a_slot(
     )
     line = parse(record_line(3, text).removesuffix(b"\n"))
     assert line is not None
-    assert line.record == record_of(text)
+    assert line.record is not None
+    assert as_records([line.record]) == [record_of(text)]
     assert len(record_body(text, 4_000)) <= 4_000
