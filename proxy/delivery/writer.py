@@ -42,7 +42,7 @@ from proxy.journal import MANY_BYTES, Batch
 
 TASK: Final = "audit-writer"
 """What the task of a writer is called."""
-PACE_SECONDS: Final = 0.05
+PACE_SECONDS: Final = 0.1
 """The least time between the beginnings of two batches while little waits: a batch costs more
 than its lines."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
