@@ -18,10 +18,10 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from benchmarks.builds import OLD, THIS, checked_out
 from benchmarks.costly_shapes import REQUESTS, RESPONSES
 from benchmarks.database import Database
 from benchmarks.load import Target, open_loop
+from benchmarks.older_build import OLD, THIS, checked_out
 from benchmarks.options import parser
 from benchmarks.process import CHECKOUT, free_port
 from benchmarks.results import publish, table

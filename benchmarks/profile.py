@@ -4,32 +4,36 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from benchmarks.calm import Patience
-from benchmarks.load import Target, closed_loop
+from benchmarks.load import closed_loop
 from benchmarks.options import parser
+from benchmarks.ours import HEADS, OFF, contestant
 from benchmarks.results import publish, table
-from benchmarks.rounds import Contestant, Series, interleaved, others
+from benchmarks.rounds import Contestant, Series, interleaved, others, repeated, warm_up
 from benchmarks.stacks import Stack, stacks, watcher
-from benchmarks.stage import AUDIT_OFF, open_stage
+from benchmarks.stage import AUDIT_OFF, Stage, open_stage
 
 _CONNECTIONS: Final = 32
 _ROUNDS: Final = 3
 _FUNCTIONS: Final = 25
 _SMALLEST: Final = 0.005
 _ALONE_SECONDS: Final = 2
-_THREADS: Final = "the journal's threads"
-_NOTES: Final = """
+_THREADS: Final = "the recorder, and other threads"
+_ON: Final = "audit on"
+_SAME: Final = "the same head"
+_NOTES: Final = f"""
 The time of a request was measured without the profiler. How it is shared out was seen by py-spy,
 which stops the sidecar 100 times a second and follows its Python and C stacks: so the shares are
 right to about a percent, small ones less so. C code counts for the function of ours that called
 it, but for uvloop and system calls. Waiting for events (`epoll_pwait`) is left out.
 `write` and `read` are those of the sockets and take in the kernel's whole way to the other end,
-which a loopback does at once. The journal's threads, which share the core with the loop, and the
-kernel's work for them are a row of their own.
-"""
+which a loopback does at once. The recorder, which shares the core with the calls, and the kernel's
+work for it are a row of their own.
+{HEADS}"""
 
 Shares = Mapping[str, float]
 
@@ -41,17 +45,7 @@ def main() -> None:
     seconds = 3 if chosen.short else chosen.seconds
     patience = Patience(0 if chosen.short else chosen.patience)
     with open_stage() as stage:
-        database = stage.database("database")
-        on = stage.sidecar("on", database.url)
-        off = stage.sidecar("off", database.url, **AUDIT_OFF)
-        contestants = [
-            Contestant(
-                "audit on", Target(on.origin, database.token), on.process, settle=on.settle
-            ),
-            Contestant("audit off", Target(off.origin, database.token), off.process),
-        ]
-        for contestant in contestants:  # tokens are learned, connections made
-            closed_loop(contestant.target, connections=_CONNECTIONS, seconds=1)
+        contestants = _contestants(stage)
         series = interleaved(
             contestants,
             partial(closed_loop, connections=_CONNECTIONS, seconds=1 if chosen.short else 3),
@@ -59,19 +53,30 @@ def main() -> None:
             patience=patience,
         )
         seen = {each.name: _watched(each, seconds) for each in contestants}
-    functions = _by_function(series["audit on"], seen["audit on"])
+    functions = _by_function(series[_ON], seen[_ON])
     publish(
         "Where the time of a call goes",
         f"python -m benchmarks.profile --seconds {seconds}",
         "\n\n".join(
             [
                 f"### By part\n\n{_by_part(series, seen)}",
-                f"### By function, audit on\n\n{functions}",
+                f"### By function, {_ON}\n\n{functions}",
                 f"{others(series.values())}\n{_NOTES}",
             ]
         ),
         chosen.results,
     )
+
+
+def _contestants(stage: Stage) -> list[Contestant]:
+    """Start one that audits and one that does not; each takes part with heads of both kinds."""
+    database = stage.database("database")
+    on = contestant(_ON, stage.sidecar("on", database.url), database)
+    off = contestant(OFF, stage.sidecar("off", database.url, **AUDIT_OFF), database)
+    same = [replace(each, name=f"{each.name}, {_SAME}") for each in repeated([on, off])]
+    contestants = [on, off, *same]
+    warm_up(contestants, connections=_CONNECTIONS)
+    return contestants
 
 
 def _watched(contestant: Contestant, seconds: int) -> tuple[list[Stack], float]:

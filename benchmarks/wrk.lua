@@ -61,7 +61,7 @@ function init(args)
   end
   if args[1] == "varying" then
     -- Another run does not begin with the heads of this one.
-    count = os.time() % 100000 * 1000
+    count = os.time() % 10000 * 100000
     request = varying_request
   elseif #tokens > 0 then
     for number, token in ipairs(tokens) do

@@ -25,6 +25,7 @@ from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from proxy.admission import Admission, TokenPolicy
+from proxy.audit.callers import Callers
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.http.forwarding import hub_request_lines, request_lines
@@ -201,7 +202,7 @@ def _admission(
         cache=tokens.cache,
         recorder=intake,
         tally=tally,
-        instance=calls.instance,
+        callers=Callers(calls.instance),
         trusted=settings.trusted_proxies,
         mcp=McpAdmission(
             path=settings.mcp_path.rstrip("/").encode(),
