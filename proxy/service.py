@@ -82,7 +82,7 @@ async def serving(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tokens = await _tokens(stack, shared, settings, health)
-        intake = await enter(taking_in(parts, instance, limits_of(settings)))
+        intake = await enter(taking_in(parts, instance, limits_of(settings), health.tasks))
         clients = ClientLimit(files_for_connections(), tally.oddities)
         parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
