@@ -18,7 +18,7 @@ from typing import Final, cast
 from proxy.relay.flow import Flow
 from proxy.relay.sockets import acknowledge
 
-_TICKETS_SECONDS: Final = 0.02
+_TICKETS_SECONDS: Final = 0.05
 """So long tickets are waited for: a near upstream's are here by then, and some send none."""
 
 
