@@ -22,7 +22,7 @@ from proxy.http.framing import FramingError
 from proxy.relay.deadline import Deadline
 from proxy.relay.flow import Flow
 from proxy.relay.response_reader import ResponseReader, ResponseSink
-from proxy.relay.sockets import keep_alive
+from proxy.relay.sockets import acknowledge, keep_alive
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -127,6 +127,8 @@ class UpstreamConnection(asyncio.Protocol):
         if reader.sink is None:
             self._flow.cut()
             return
+        if not self._request_is_sent:  # this may be the first part of a refusal
+            acknowledge(self._flow.transport)
         try:
             has_ended = reader.feed(data)
         except (UpstreamBrokeOffError, FramingError) as error:
