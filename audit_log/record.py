@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 import msgspec
@@ -58,8 +58,6 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     token_id: UUID | None = None
     token_name: str | None = None
     """The name at the time of the call; None only while `token_hash` waits to be resolved."""
-    token_hash: str | None = None
-    """Hex SHA-256 of a token whose name was not known when the call ended. Never stored."""
     duration_ms: float | None = None
     client_ip: str | None = None
     user_agent: str | None = None
@@ -67,8 +65,48 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     invocation_id: UUID | None = None
     attribution: Attribution | None = None
     request_id: str | None = None
+    token_hash: str | None = None
+    """Hex SHA-256 of a token whose name was not known when the call ended. Never stored."""
     arrived_at: datetime | None = None
     """When PostgreSQL began to write it, by its own clock. None before, and of older rows."""
+
+    def named(self, name: str, token_id: UUID | None = None) -> Self:
+        """Return it with the name of its token, and the id if there is such a token."""
+        return msgspec.structs.replace(self, token_name=name, token_id=token_id, token_hash=None)
+
+
+class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An `AuditRecord` on its way from the journal to the store, with the same members.
+
+    Ids and words are text, as they were kept and will be written: to make objects of them would
+    cost more than the rest of the way. What they say is for the store to judge.
+    """
+
+    id: str
+    created_at: datetime
+    method: str
+    path: str
+    status_code: int
+    outcome: str
+    instance: str
+    token_id: str | None = None
+    token_name: str | None = None
+    duration_ms: float | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+    tool: str | None = None
+    invocation_id: str | None = None
+    attribution: str | None = None
+    request_id: str | None = None
+    token_hash: str | None = None
+
+    def named(self, name: str, token_id: UUID | None = None) -> Self:
+        """Return it with the name of its token, and the id if there is such a token."""
+        known = None if token_id is None else str(token_id)
+        return msgspec.structs.replace(self, token_name=name, token_id=known, token_hash=None)
+
+
+AnyRecord = AuditRecord | RecordRow
 
 
 class ToolOutcome(StrEnum):
@@ -122,6 +160,10 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     request_id: str | None = None
     arrived_at: datetime | None = None
     """As in `AuditRecord`."""
+
+    def named(self, name: str, token_id: UUID | None = None) -> Self:
+        """Return it with the name of its token, and the id if there is such a token."""
+        return msgspec.structs.replace(self, token_name=name, token_id=token_id, token_hash=None)
 
 
 Kept = AuditRecord | Invocation

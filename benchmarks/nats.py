@@ -25,7 +25,7 @@ from audit_log.nats.publisher import Publisher
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.process.settings import NatsSettings
-from audit_log.record import AuditRecord
+from audit_log.record import AnyRecord
 from audit_log.tokens import Token
 from benchmarks.calm import Patience, noticing_others
 from benchmarks.database import running_database
@@ -131,7 +131,7 @@ class _Counted:
         self.append_invocations = store.append_invocations
         self.append_gaps = store.append_gaps
 
-    async def append(self, records: Sequence[AuditRecord]) -> None:
+    async def append(self, records: Sequence[AnyRecord]) -> None:
         await self._store.append(records)
         self._missing -= len(records)
         if self._missing <= 0:

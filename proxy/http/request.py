@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from audit_log.record import MAX_USER_AGENT_CHARACTERS
 from proxy.http.errors import RefusedError
 from proxy.http.fields import (
     TOKEN_BYTE,
@@ -100,19 +99,9 @@ class RequestHead(msgspec.Struct, frozen=True):
         return NO_BODY if self.length is None else SizedBody(self.length)
 
     @property
-    def user_agent(self) -> str | None:
-        """Return the User-Agent for the audit log: printable, at most 256 characters."""
-        return self.fields.derived(_user_agent)
-
-    @property
     def request_id(self) -> str | None:
         """Return the client's X-Request-Id: kept as data, never used as a key."""
         return self.fields.derived(_request_id)
-
-
-def _user_agent(fields: Fields) -> str | None:
-    value = fields.first(b"user-agent")
-    return None if value is None else printable(value)[:MAX_USER_AGENT_CHARACTERS]
 
 
 def _request_id(fields: Fields) -> str | None:

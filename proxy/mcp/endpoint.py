@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from audit_log.record import Origin
 from audit_log.tokens import Token
-from proxy.audit.exchange import Cause, Exchange, share_of
+from proxy.audit.exchange import Cause, Exchange, standing_of
 from proxy.audit.identity import Caller, Credentials, TokenRecogniser
 from proxy.audit.shares import Standing
 from proxy.audit.tally import Tally
@@ -105,7 +105,8 @@ class McpAdmission:
         token = self.token_cache.known(token_hash)
         if token is MISSING:
             self.token_cache.look_up(token_hash)
-        standing = share_of(token_hash, token, self.now).standing
+        complaint = token.refusal(self.now) if isinstance(token, Token) else None
+        standing = standing_of(token, complaint)
         if standing is Standing.UNRESOLVED:
             # One request can carry a hundred tool calls, so its caller must be known.
             standing = Standing.UNKNOWN

@@ -59,10 +59,10 @@ def record(
 ) -> None:
     """Record, as a process of its own, until the proxy has ended, and then what it has left.
 
-    *leash* is a pipe that closes when the proxy is killed. Raise OSError when the journal cannot
-    be read.
+    *leash* is a pipe that closes when the proxy is killed. Raise OSError when the new file of a
+    ring that was removed cannot be opened.
     """
-    parts.look_again()
+    parts.go_on()
     uvloop.run(_until_ended(shared, settings, nats, parts, page, leash))
 
 
