@@ -20,6 +20,7 @@ from benchmarks.stage import AUDIT_OFF, Stage, open_stage
 _CONNECTIONS: Final = 32
 _ROUNDS: Final = 3
 _FUNCTIONS: Final = 25
+_PARTS: Final = 8
 _SMALLEST: Final = 0.005
 _ALONE_SECONDS: Final = 2
 _THREADS: Final = "the recorder, and other threads"
@@ -57,14 +58,10 @@ def main() -> None:
     publish(
         "Where the time of a call goes",
         f"python -m benchmarks.profile --seconds {seconds}",
-        "\n\n".join(
-            [
-                f"### By part\n\n{_by_part(series, seen)}",
-                f"### By function, {_ON}\n\n{functions}",
-                f"{others(series.values())}\n{_NOTES}",
-            ]
-        ),
+        _by_part(series, seen, most=_PARTS),
         chosen.results,
+        details=f"### By part\n\n{_by_part(series, seen)}\n\n"
+        f"### By function, {_ON}\n\n{functions}\n\n{others(series.values())}\n{_NOTES}",
     )
 
 
@@ -105,7 +102,11 @@ def _watched(contestant: Contestant, seconds: int) -> tuple[list[Stack], float]:
     return found, part
 
 
-def _by_part(series: Mapping[str, Series], seen: Mapping[str, tuple[list[Stack], float]]) -> str:
+def _by_part(
+    series: Mapping[str, Series],
+    seen: Mapping[str, tuple[list[Stack], float]],
+    most: int | None = None,
+) -> str:
     shares = {}
     for name, (found, loop) in seen.items():
         shares[name] = {**_shares(found, loop, lambda stack: stack.part), _THREADS: 1 - loop}
@@ -116,7 +117,7 @@ def _by_part(series: Mapping[str, Series], seen: Mapping[str, tuple[list[Stack],
     )
     rows = [
         (part, *(_cell(shares[name].get(part, 0), series[name].cpu_us) for name in names))
-        for part in parts
+        for part in parts[:most]
     ]
     whole = [("**all**", *(f"{series[name].cpu_us:.1f} µs" for name in names))]
     return table(("part", *names), [*whole, *rows])

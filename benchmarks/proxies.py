@@ -62,14 +62,20 @@ def main() -> None:
     publish(
         "Beside other proxies",
         f"python -m benchmarks.proxies --seconds {seconds:g}",
-        "\n\n".join(
+        f"{verdict(_goals(measured))}\n\n{_table(measured[_JUDGED])}",
+        chosen.results,
+        details="\n\n".join(
             [
-                verdict(_goals(measured)),
                 *(f"### {number} connections\n\n{_table(it)}" for number, it in measured.items()),
+                others(
+                    each
+                    for it in measured.values()
+                    for series in it.values()
+                    for each in series.values()
+                ),
                 f"{line}\n\n{logs}\n\n{_NOTES}{PLACES}{HEADS}",
             ]
         ),
-        chosen.results,
     )
 
 
@@ -106,8 +112,7 @@ def _table(measured: Measured) -> str:
             ]
     for row, each in zip(rows, measured[_DIFFER].values(), strict=True):
         row.append(f"{each.memory_mib:.0f}" if each.memory_mib else "")
-    every = [each for series in measured.values() for each in series.values()]
-    return f"{table([*head, 'MiB'], rows)}\n\n{others(every)}"
+    return table([*head, "MiB"], rows)
 
 
 def _goals(measured: Mapping[int, Measured]) -> Iterator[Goal]:

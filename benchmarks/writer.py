@@ -59,11 +59,12 @@ def main() -> None:
     publish(
         "How fast records get into PostgreSQL",
         f"python -m benchmarks.writer --rounds {rounds} --records {records} --drain {drain}",
-        f"{verdict(_goals(found, longest[THIS]))}\n\n{_table(found)}\n\n"
+        verdict(_goals(found, longest[THIS])),
+        chosen.results,
+        details=f"{_table(found)}\n\n"
         + "\n".join(_told(name, *each) for name, each in longest.items())
         + f"\n{_NOTES}Others used {median(bench.shares):.0%} of the machine in the median"
         f" measurement, {max(bench.shares):.0%} in the worst.",
-        chosen.results,
     )
 
 
