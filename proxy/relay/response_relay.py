@@ -87,7 +87,7 @@ class ResponseRelay:
     @property
     def may_switch(self) -> bool:
         """Say whether the request asked to change protocols, so that a 101 is a response to it."""
-        return self._head.fields.derived(upgrade_of) is not None
+        return upgrade_of(self._head.fields) is not None
 
     # The client's side
 
@@ -200,7 +200,7 @@ class ResponseRelay:
         if self._unchunks:
             lines = field_lines(unchunked_response_fields(head.fields))
         else:
-            lines = head.fields.derived(response_lines)
+            lines = response_lines(head.fields)
         if not self.keeps_alive:
             return lines + b"Connection: close\r\n\r\n"
         return lines + (b"Connection: keep-alive\r\n\r\n" if self._head.is_http_10 else b"\r\n")
