@@ -92,7 +92,8 @@ class Admission:
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
-        client_ip = client_address(peer, head.fields, self.trusted)
+        trusted = self.trusted
+        client_ip = client_address(peer, head.fields, trusted) if peer.is_trusted else peer.address
         token_hash = self.recogniser.token_hash(head.fields)
         audited = None
         if token_hash is not OTHER and self.audited_paths.cover(head.target):

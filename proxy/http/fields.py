@@ -117,7 +117,8 @@ class FieldBlock(Fields):
         if len(by_name) < len(lines):
             by_name.clear()
             self._note_all()
-        self.connection_options = _options(self.all(b"connection"))
+        named = b"connection" in by_name
+        self.connection_options = _options(self.all(b"connection")) if named else _NO_OPTIONS
 
 
 def _options(values: Sequence[bytes]) -> frozenset[bytes]:

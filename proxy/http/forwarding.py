@@ -53,16 +53,18 @@ OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
 
 def request_lines(fields: Fields, peer: Peer) -> bytes:
     """Return the lines of `request_fields`."""
-    host = fields.first(b"host")
-    if host is None or not _loses_whole_lines(fields) or fields.has_any(_MEANT_FOR_UPSTREAM):
+    host = fields.by_name.get(b"host")
+    if host is None or not _loses_whole_lines(fields):
         return field_lines(request_fields(fields, peer))
     block = fields.block
     if fields.has_any(_ENDS_HERE):
+        if fields.has_any(_MEANT_FOR_UPSTREAM):
+            return field_lines(request_fields(fields, peer))
         block = _LINES_ENDING_HERE.sub(b"", block)
         if peer.is_trusted and fields.has_any(FORWARDED):
             who = _who_the_client_is(fields, peer, host)
             return b"%b\r\n%b" % (block[2:], field_lines(who))
-    return b"%b\r\n%b" % (block[2:], _seen_lines(peer, host))
+    return b"%b\r\n%b%b\r\n" % (block[2:], peer.seen, host)
 
 
 def request_fields(fields: Fields, peer: Peer) -> FieldList:
@@ -175,15 +177,6 @@ def _still_meant(name: bytes, value: bytes, lowered: bytes, upgrade: bytes | Non
         # Trailers of the response are passed on; gRPC servers require this field.
         return [(name, b"trailers")]
     return []
-
-
-def _seen_lines(peer: Peer, host: bytes) -> bytes:
-    """Return the lines of `_who_the_client_is` when no trusted proxy said anything."""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
-        peer.address.encode(),
-        peer.scheme.encode(),
-        host,
-    )
 
 
 def _who_the_client_is(said: Fields, peer: Peer, host: bytes) -> FieldList:

@@ -80,10 +80,6 @@ class RequestHead(msgspec.Struct, frozen=True):
         """Return the first value of the field *name* (lower case), or None."""
         return self.fields.first(name)
 
-    def on_the_wire(self, lines: bytes) -> bytes:
-        """Return the head as it goes upstream, with *lines* in place of its own fields."""
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, self.target, lines)
-
     @property
     def goes_on_after_refusal(self) -> bool:
         """Say whether another request may follow our own response: its body is not awaited."""

@@ -23,6 +23,7 @@ class ResponseHead:
         "fields",
         "is_event_stream",
         "is_http_10",
+        "is_interim",
         "keeps_alive",
         "reason",
         "status",
@@ -40,6 +41,8 @@ class ResponseHead:
         kind = fields.by_name.get(b"content-type", b"")
         self.is_event_stream = kind.lower().startswith(b"text/event-stream")
         """Whether the response is a stream of server-sent events."""
+        self.is_interim = status < _FIRST_FINAL and status != SWITCHING_PROTOCOLS
+        """Whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""
         self._wire: bytes | None = None
 
     def field(self, name: bytes) -> bytes | None:
@@ -57,11 +60,6 @@ class ResponseHead:
         if self._wire is None:
             self._wire = b"%b%b\r\n" % (self.status_line, response_lines(self.fields))
         return self._wire
-
-    @property
-    def is_interim(self) -> bool:
-        """Say whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""
-        return self.status < _FIRST_FINAL and self.status != SWITCHING_PROTOCOLS
 
 
 def check_response_head(received: bytes, end: int | None) -> None:
