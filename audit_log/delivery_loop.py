@@ -40,8 +40,8 @@ from audit_log.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from audit_log.naming import FindTokens, Named, Naming
-from audit_log.record import AnyRecord, AuditRecord, Gap, Invocation, RecordRow
+from audit_log.naming import FindTokens, Naming
+from audit_log.record import AnyRecord, AuditRecord, Gap, Invocation, Named, RecordRow
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0

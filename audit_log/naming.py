@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from time import monotonic
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from audit_log.errors import StoreUnavailableError, TokenUnreadableError
-from audit_log.record import AnyRecord, Invocation, unknown_token_name
+from audit_log.record import Named, named, unknown_token_name
 from audit_log.tokens import Token
 
-Named = TypeVar("Named", AnyRecord, Invocation)
 PATIENCE_SECONDS: Final = 300.0
 """How long the database of the tokens may stay away before records go without a name."""
 TOGETHER: Final = 250
@@ -119,5 +118,5 @@ def _named(record: Named, tokens: Mapping[str, Token | None]) -> Named:
         return record
     token = tokens[record.token_hash]
     if token is None:
-        return record.named(unknown_token_name(record.token_hash))
-    return record.named(token.name, token.id)
+        return named(record, unknown_token_name(record.token_hash))
+    return named(record, token.name, token.id)

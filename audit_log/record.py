@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -70,10 +70,6 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     arrived_at: datetime | None = None
     """When PostgreSQL began to write it, by its own clock. None before, and of older rows."""
 
-    def named(self, name: str, token_id: UUID | None = None) -> Self:
-        """Return it with the name of its token, and the id if there is such a token."""
-        return msgspec.structs.replace(self, token_name=name, token_id=token_id, token_hash=None)
-
 
 class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An `AuditRecord` on its way from the journal to the store, with the same members.
@@ -99,11 +95,6 @@ class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     attribution: str | None = None
     request_id: str | None = None
     token_hash: str | None = None
-
-    def named(self, name: str, token_id: UUID | None = None) -> Self:
-        """Return it with the name of its token, and the id if there is such a token."""
-        known = None if token_id is None else str(token_id)
-        return msgspec.structs.replace(self, token_name=name, token_id=known, token_hash=None)
 
 
 AnyRecord = AuditRecord | RecordRow
@@ -161,11 +152,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     arrived_at: datetime | None = None
     """As in `AuditRecord`."""
 
-    def named(self, name: str, token_id: UUID | None = None) -> Self:
-        """Return it with the name of its token, and the id if there is such a token."""
-        return msgspec.structs.replace(self, token_name=name, token_id=token_id, token_hash=None)
 
-
+Named = TypeVar("Named", bound=AnyRecord | Invocation)
 Kept = AuditRecord | Invocation
 """What a call leaves behind: the journal keeps it until the writer has sent it to the store."""
 
@@ -191,6 +179,12 @@ def new_record_id() -> UUID:
 
 UNKNOWN_TOKEN: Final = "Unknown token ("
 """What the names of unknown tokens begin with. A client can invent any number of them."""
+
+
+def named(record: Named, name: str, token_id: UUID | None = None) -> Named:
+    """Return *record* with the name of its token, and the id if there is such a token."""
+    known = str(token_id) if token_id is not None and isinstance(record, RecordRow) else token_id
+    return msgspec.structs.replace(record, token_name=name, token_id=known, token_hash=None)
 
 
 def unknown_token_name(token_hash: str) -> str:

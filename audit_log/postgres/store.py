@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -10,7 +10,7 @@ from audit_log.errors import RecordRefusedError
 from audit_log.postgres.arrivals import CHANNEL
 from audit_log.postgres.copy_lines import COLUMNS, copy_lines
 from audit_log.postgres.database import Database
-from audit_log.record import AnyRecord, Gap, Invocation, unknown_token_name
+from audit_log.record import AnyRecord, Gap, Invocation, Named, named, unknown_token_name
 
 # The timeline is that of the write-ahead log and not that of the last checkpoint, which may be of
 # the time before a promotion. Every role may ask for these.
@@ -20,7 +20,6 @@ SELECT concat_ws(' ', system_identifier, left(pg_walfile_name(pg_current_wal_ins
 FROM pg_control_system()
 """
 _NOTHING_INSERTED: Final = "INSERT 0 0"
-Named = TypeVar("Named", AnyRecord, Invocation)
 
 # One JSON parameter that the server decodes: encoding it costs the sidecar a tenth of what arrays
 # of columns cost. ON CONFLICT has no target: then the role needs INSERT only, with any key that
@@ -153,4 +152,4 @@ def _named(record: Named) -> Named:
     """Return *record* with a name. The writer has resolved it unless the token is unknown."""
     if record.token_name is not None:
         return record
-    return record.named(unknown_token_name(record.token_hash or ""))
+    return named(record, unknown_token_name(record.token_hash or ""))
