@@ -100,7 +100,7 @@ class Health:
         try:
             if not await is_current(self.database):
                 reasons.append(
-                    "the schema is missing or out of date: run `python -m audit_log migrate`"
+                    "the schema is missing or out of date: run `podwarden-audit migrate`"
                 )
         except StoreUnavailableError as error:
             reasons.append(f"the database {why_unusable(error)}")

@@ -247,7 +247,7 @@ class ProxySettings(
     sink: Sink = Field(
         default=Sink.POSTGRES,
         description="where records go: `postgres`, or `nats`, from where"
-        " `python -m audit_log ingest` brings them to PostgreSQL",
+        " `podwarden-audit ingest` brings them to PostgreSQL",
     )
     stop_seconds: float = Field(
         default=10, gt=0, description="at stop: for calls in flight, then again for the records"

@@ -126,5 +126,5 @@ def _text_of(error: Exception, sqlstate: str) -> str:
     text = " ".join(message.split()) or type(error).__name__
     text = text[:_MAX_MESSAGE_CHARACTERS]
     if sqlstate in _UNDEFINED and " mcp_" in text.replace('"', " "):
-        text += " (the schema is missing or out of date: run `python -m audit_log migrate`)"
+        text += " (the schema is missing or out of date: run `podwarden-audit migrate`)"
     return text

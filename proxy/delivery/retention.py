@@ -102,13 +102,13 @@ class RetentionUpkeep:
         ):
             return (
                 "the new retention makes more than half of the log go: confirm it with "
-                "AUDIT_LOG_SHORTEN_RETENTION=true or `python -m audit_log purge --yes`"
+                "AUDIT_LOG_SHORTEN_RETENTION=true or `podwarden-audit purge --yes`"
             )
         try:
             await apply_retention(self._database, self._retention)
         except StoreError as error:
             return (
-                f"the retention cannot be changed ({error}): run `python -m audit_log purge` "
+                f"the retention cannot be changed ({error}): run `podwarden-audit purge` "
                 "with the same settings as the owner of the audit log"
             )
         log.info(

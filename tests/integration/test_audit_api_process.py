@@ -103,7 +103,7 @@ async def test_says_that_the_schema_is_missing_and_answers_once_it_is_there(empt
         status, answered = await asked(service, "/readyz")
         assert status == 503
         assert answered["reasons"] == [
-            "the schema is missing or out of date: run `python -m audit_log migrate`"
+            "the schema is missing or out of date: run `podwarden-audit migrate`"
         ]
         assert (await asked(service, ALL, Authorization="Bearer pwm_x"))[0] == 503
 

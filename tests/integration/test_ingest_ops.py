@@ -87,7 +87,7 @@ async def test_it_says_that_there_is_no_schema_and_recovers_when_there_is(
     stream, empty_database_url
 ):
     async with running_ingest(empty_database_url, **stream) as ingest:
-        await says(ingest, "not_ready", "run `python -m audit_log migrate`")
+        await says(ingest, "not_ready", "run `podwarden-audit migrate`")
 
         code, _, complaint = audit_log(empty_database_url, "migrate")
 

@@ -12,7 +12,7 @@ from tests.neighbours.audit_log_command import audit_log
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "operate.md").read_text()
 COMMANDS = re.findall(
-    r"^python -m audit_log (.+)$",
+    r"^podwarden-audit ((?:purge|convert).*)$",
     "".join(re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL)),
     re.MULTILINE,
 )

@@ -42,7 +42,7 @@ async def loses_nothing_on(number: int, audit_log: Database, url: str, upstream:
     async with hop_to(url) as hop, running_sidecar(upstream.url, hop.url) as sidecar:
         await _call(sidecar, "/api/v1/old")
         if number <= BEFORE_TOKENS:
-            await degraded(sidecar, because="run `python -m audit_log migrate`")
+            await degraded(sidecar, because="run `podwarden-audit migrate`")
         else:
             assert await eventually(lambda: _paths(audit_log, 1), sidecar.report)
 
@@ -95,7 +95,7 @@ async def test_the_audit_api_says_that_the_schema_is_old(
 
         status, reasons = await ready()
         assert status == 503
-        assert "run `python -m audit_log migrate`" in reasons
+        assert "run `podwarden-audit migrate`" in reasons
 
         await migrate(audit_log)
 

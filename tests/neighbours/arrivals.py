@@ -10,7 +10,7 @@ from tests.neighbours.patience import eventually
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the audit log, as far as the fault tests care."""
+    """One row of the audit log: the columns that the fault tests compare."""
 
     path: str
     status_code: int
@@ -19,12 +19,12 @@ class Entry:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether it says that nobody knows how the call ended."""
+        """Whether it is recorded as interrupted: how the call ended is unknown."""
         return (self.outcome, self.status_code) == (Outcome.INTERRUPTED, 0)
 
     @property
     def tells_the_truth(self) -> bool:
-        """Whether it says what the upstream answered."""
+        """Whether its status is the one that the upstream sent."""
         return (self.outcome, self.status_code) == (Outcome.COMPLETED, due_status(self.path))
 
 

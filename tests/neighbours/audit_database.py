@@ -1,4 +1,4 @@
-"""Databases of the fault tests: a server that may be killed, and ways of not being let in."""
+"""Databases of the fault tests: a server that may be killed, and ways to refuse connections."""
 
 import atexit
 import functools
@@ -20,7 +20,7 @@ from tests.neighbours.memory import directory_in_memory, place_in_memory
 
 @contextmanager
 def own_postgres() -> Iterator[PostgresServer]:
-    """A server that nobody else uses, to be stopped and killed. A kill loses nothing of it."""
+    """Run a server for one test, which may stop and kill it. A kill loses no committed row."""
     with directory_in_memory("postgres-") as directory:
         data = directory / "data"
         copy_made_cluster(data)
@@ -58,7 +58,7 @@ async def prepare_audit_log(database: Database) -> str:
 
 @asynccontextmanager
 async def nobody_let_in(server: PostgresServer, url: str) -> AsyncIterator[None]:
-    """Have the server let nobody into the database at *url*, and end whoever is there."""
+    """Have the server refuse connections to the database at *url*, and end those that are open."""
     name = url.rpartition("/")[2]
     async with open_database(server.url(), application="operator") as operator:
         await operator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")

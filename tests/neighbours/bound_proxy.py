@@ -1,7 +1,7 @@
 """`python -m proxy`, bound by file permissions also where the tests run as root.
 
 Root passes over them by a capability. A process that gives it up before it becomes the proxy is
-bound like everybody else.
+bound by them.
 """
 
 import ctypes

@@ -13,12 +13,12 @@ from tests.neighbours.messages import END_OF_HEAD, Message
 from tests.neighbours.upstream import Call, Upstream, never_responding
 
 HELD: Final = "/api/v1/held/"
-"""What is asked for below this path is never answered."""
+"""The upstream sends no response to a call below this path."""
 _STATUSES: Final = (200, 404, 201, 500)
 
 
 def due_status(path: str) -> int:
-    """Return the status that the upstream answers a call of *path* with."""
+    """Return the status of the upstream's response to a call of *path*."""
     return _STATUSES[int(path.split("/")[4]) % len(_STATUSES)]
 
 
@@ -32,7 +32,7 @@ def received(upstream: Upstream) -> list[str]:
 
 
 async def responding_by_path(call: Call) -> None:
-    """Answer the status that is due to the path, and the path itself."""
+    """Respond with the status that is due to the path, and with the path as the body."""
     await call.read_body()
     path = path_of(call)
     if path.startswith(HELD):
@@ -56,26 +56,26 @@ class Callers:
         """The status of every call whose complete response has come."""
 
     async def make(self, port: int, count: int) -> None:
-        """Make *count* calls one after the other, each of which must be answered as is due."""
+        """Make *count* calls in sequence; fail if one gets no response, or one that is not due."""
         async with connected(port) as client:
             for _ in range(count):
-                assert await self._call(client, "/api/v1/hosts/"), "a call was not answered"
+                assert await self._call(client, "/api/v1/hosts/"), "a call got no response"
 
     async def keep_on(self, port: int) -> None:
-        """Call over one connection as fast as responses come, until it is hung up on."""
+        """Call over one connection as fast as responses come, until the sidecar closes it."""
         async with connected(port) as client:
             while await self._call(client, "/api/v1/hosts/"):
                 pass
 
     async def roam(self, port: Callable[[], int], enough: asyncio.Event) -> None:
-        """Call until there was *enough*; when hung up on, go on at what *port* then says."""
+        """Call until *enough* is set; after a closed connection go on at what *port* returns."""
         while not enough.is_set():
             async with connected(port()) as client:
                 while not enough.is_set() and await self._call(client, "/api/v1/hosts/"):
                     pass
 
     async def hold(self, port: int) -> None:
-        """Make one call that the upstream never answers; return when hung up on."""
+        """Make one call that gets no response; return when the connection has been closed."""
         async with connected(port) as client:
             assert not await self._call(client, HELD)
 

@@ -1,4 +1,4 @@
-"""Certificates that nobody but the test trusts."""
+"""Certificates that only the test trusts."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -51,5 +51,5 @@ def key_pair_of(name: x509.GeneralName, directory: Path) -> KeyPair:
 
 
 def trusting(pair: KeyPair) -> ssl.SSLContext:
-    """Return a client's context that trusts *pair* and nobody else."""
+    """Return a client's context that trusts only *pair*."""
     return ssl.create_default_context(cafile=pair.certificate)

@@ -11,7 +11,7 @@ from typing import Final
 from tests.neighbours.messages import HEAD_LIMIT_BYTES, Message, read_response
 
 PATIENCE_SECONDS: Final = 15
-"""No peer of a test needs longer; waiting longer means that it will not come."""
+"""How long a test waits for a peer. No working peer needs longer."""
 
 
 class Client:
@@ -73,7 +73,7 @@ class Client:
         self.writer.write_eof()
 
     def hang_up(self) -> None:
-        """Be gone at once and without the courtesies of TCP."""
+        """Reset the connection."""
         reset(self.writer)
 
 
@@ -87,7 +87,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def connected(port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
-    """Be a client of the server on *port* of this machine."""
+    """Yield a client connected to *port* of this machine; close it afterwards."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", port, ssl=tls, limit=HEAD_LIMIT_BYTES
     )

@@ -1,4 +1,4 @@
-"""A PostgreSQL whose clock is wrong, beside ours: so ours is wrong, beside PostgreSQL's."""
+"""A PostgreSQL whose clock differs from the sidecar's."""
 
 from datetime import timedelta
 

@@ -34,7 +34,7 @@ class Collector:
         return self.spans
 
     async def was_asked(self) -> None:
-        """Wait until somebody has sent something."""
+        """Wait until the first request has come."""
         async with asyncio.timeout(PATIENCE_SECONDS), self._changed:
             await self._changed.wait_for(lambda: self._asked > 0)
 

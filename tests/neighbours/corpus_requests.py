@@ -1,4 +1,4 @@
-"""Requests of the corpus: each is sent as it stands and answered with a plain 200."""
+"""Requests of the corpus: each is sent as it stands, and gets a plain 200."""
 
 import gzip
 from typing import Final

@@ -1,4 +1,4 @@
-"""A stretch of network before a server, which can refuse, lose, cut, and lead elsewhere."""
+"""A TCP relay before a server that can refuse, hold back, cut and redirect connections."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ class Hop:
         self._pumps: set[asyncio.Task[None]] = set()
         self.requests_pass = asyncio.Event()
         self.replies_pass = asyncio.Event()
-        """While one of these is not set, nothing gets through that way and nobody is told."""
+        """While one of these is not set, no byte passes that way, and connections stay open."""
         self.requests_pass.set()
         self.replies_pass.set()
         self.pieces = 0
@@ -39,13 +39,13 @@ class Hop:
 
     @property
     def url(self) -> str:
-        """The PostgreSQL URL that leads through here."""
+        """The PostgreSQL URL of the server by way of this hop."""
         user = self._url.netloc.rpartition("@")[0]
         return f"postgresql://{user}@127.0.0.1:{self.port}{self._url.path}"
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self._sock.getsockname()[1])
 
     async def open(self) -> None:
@@ -53,12 +53,12 @@ class Hop:
         self._server = await asyncio.start_server(self._serve, sock=self._sock)
 
     def black_hole(self) -> None:
-        """Let nothing through any more, either way; nobody is told."""
+        """Let no byte pass either way. Connections stay open."""
         self.requests_pass.clear()
         self.replies_pass.clear()
 
     def restore(self) -> None:
-        """Let everything through again. What was on its way arrives, as TCP sends it again."""
+        """Let bytes pass again. Those held back arrive."""
         self.requests_pass.set()
         self.replies_pass.set()
 

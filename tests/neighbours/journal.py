@@ -55,7 +55,7 @@ async def everything(journal: Journal, seconds: float = 20) -> tuple[list[AuditR
 
 
 async def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for what no event tells of: what the journal's threads do on their own."""
+    """Wait for what the journal's threads do; no event tells of it."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

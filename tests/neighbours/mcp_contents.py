@@ -80,7 +80,7 @@ def _png() -> bytes:
 
 
 def _wav() -> bytes:
-    """Return no sound at all."""
+    """Return an empty sound."""
     shape = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8_000, 8_000, 1, 8)
     parts = b"WAVE" + shape + b"data" + struct.pack("<I", 0)
     return b"RIFF" + struct.pack("<I", len(parts)) + parts
@@ -106,6 +106,6 @@ def embedded(uri: str, said: str, mime_type: str = "text/plain") -> EmbeddedReso
 
 
 def audio() -> AudioContent:
-    """Return no sound."""
+    """Return an empty sound."""
     data = base64.b64encode(_wav()).decode()
     return AudioContent(type="audio", data=data, mime_type="audio/wav")

@@ -116,7 +116,7 @@ class Tools:
         return await _asked(context, "Please choose", ENUMS)
 
     async def test_reconnection(self, context: Context) -> list[Content]:
-        """Close the stream and answer when the client has come back."""
+        """Close the stream; respond when the client has come back."""
         await _tell(context, "Before the stream is closed")
         await context.close_sse_stream()
         await asyncio.sleep(2 * RETRY_MS / 1_000)

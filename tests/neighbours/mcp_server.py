@@ -111,7 +111,7 @@ class Tools:
                 assert response.status == 200
 
     async def respond_to_api(self, request: Request) -> JSONResponse:
-        """Answer an API call of any path."""
+        """Respond to an API call of any path."""
         self.api_calls[request.path_params["path"].split("/")[0]] += 1
         return JSONResponse({"path": request.path_params["path"]})
 

@@ -68,7 +68,7 @@ def field_name(line: bytes) -> bytes:
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes:
-    """Return the next head; nothing at all when the peer has no more to say."""
+    """Return the next head, or empty bytes when the peer has closed."""
     try:
         return await reader.readuntil(END_OF_HEAD)
     except asyncio.IncompleteReadError as end:

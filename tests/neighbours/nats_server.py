@@ -34,7 +34,7 @@ class NatsServer:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.sync_interval = "always"
-        """When it brings to disk what it has: before it answers, if not told otherwise."""
+        """Its `sync_interval`: when it syncs to disk. `always` syncs before it confirms."""
         self.configuration = ""
         """What it is told besides where it listens and keeps its files."""
         self.store = directory / "jetstream"
@@ -46,7 +46,7 @@ class NatsServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Run it. It may take a moment until it answers."""
+        """Start it. It may not be ready yet on return."""
         configuration = self._directory / "nats.conf"
         configuration.write_text(
             f"""
@@ -77,7 +77,7 @@ class NatsServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it hang: its connections stay, and nothing is answered."""
+        """Stop its process (SIGSTOP): its connections stay, and it sends nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         # The last of its threads has stopped when this returns; it reaps nothing.
@@ -89,7 +89,7 @@ class NatsServer:
 
 
 class NatsCluster:
-    """Three servers, and between each two of them a stretch of network each way."""
+    """Three servers, and between each two of them a hop each way."""
 
     def __init__(self, servers: Sequence[NatsServer], hops: dict[tuple[str, str], Hop]) -> None:
         self.servers = servers
@@ -100,7 +100,7 @@ class NatsCluster:
         return ",".join(server.url for server in self.servers)
 
     async def leader(self, stream: str, *, without: NatsServer | None = None) -> NatsServer:
-        """Return the server that leads *stream*, as those say who are not left out."""
+        """Return the server that leads *stream*, as the servers but *without* say."""
         client = Client()
         await client.connect([server.url for server in self.servers if server is not without])
         try:
@@ -139,7 +139,7 @@ def running_nats(configuration: str = "") -> Iterator[NatsServer]:
 
 @asynccontextmanager
 async def running_cluster() -> AsyncIterator[NatsCluster]:
-    """Run three servers that know one another by the stretches of network alone."""
+    """Run three servers that reach one another only by hops."""
     async with AsyncExitStack() as stack:
         routes = dict(zip(NAMES, free_ports(len(NAMES)), strict=True))
         hops = {

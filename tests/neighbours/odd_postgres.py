@@ -1,6 +1,6 @@
-"""A server in PostgreSQL's place that lets every client in and then makes no sense.
+"""A server in PostgreSQL's place that accepts every client and then breaks the protocol.
 
-A proxy that is broken or is being updated answers so. The driver raises for it what no document
+A proxy that is broken or is being updated replies so. The driver raises for it what no document
 lists: an AttributeError for a query that is said to be over before it has begun.
 """
 
@@ -28,7 +28,7 @@ _WELCOME: Final = (
 
 
 class OddPostgres:
-    """What was asked of it."""
+    """Its URL, and the number of messages that it got."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -49,7 +49,7 @@ class OddPostgres:
 
 @asynccontextmanager
 async def odd_postgres() -> AsyncIterator[OddPostgres]:
-    """Yield a server that answers oddly."""
+    """Run the server; close it afterwards."""
     odd = OddPostgres()
     async with await asyncio.start_server(odd.serve, "127.0.0.1", 0) as server:
         odd.url = f"postgresql://anyone@127.0.0.1:{server.sockets[0].getsockname()[1]}/any"

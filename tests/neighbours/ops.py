@@ -45,7 +45,7 @@ async def degraded(sidecar: Watched, because: str) -> None:
 
 
 async def recovered(sidecar: Watched) -> None:
-    """Wait until the sidecar has nothing to complain of."""
+    """Wait until `/readyz` reports no problem."""
 
     async def says_so() -> bool:
         return bool((await readiness(sidecar))["status"] == "ready")

@@ -1,4 +1,4 @@
-"""Waiting for what no event tells of: to look again, under a time limit."""
+"""Waiting for what no event tells of: look again and again, under a time limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -14,18 +14,18 @@ JUDGING_PATH: Final = "/api/v1/settings/mcp-tokens"
 
 @dataclass
 class PodWarden:
-    """Answers every question with `status`, once `answering` is set."""
+    """Responds to every request with `status`, once `responding` is set."""
 
     url: str = ""
     status: int = 200
     fields: Mapping[str, str] = field(default_factory=dict)
     responding: asyncio.Event = field(default_factory=asyncio.Event)
     entered: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by the first question, before it is answered."""
+    """Set by the first request, before its response."""
     asked: list[Mapping[str, str]] = field(default_factory=list)
-    """The fields of each question, oldest first."""
+    """The fields of each request, oldest first."""
     strayed: list[str] = field(default_factory=list)
-    """Paths of questions that should never have been asked."""
+    """Paths of requests that the audit API must not send."""
 
     async def judge(self, request: web.Request) -> web.Response:
         self.asked.append(request.headers)
@@ -40,7 +40,7 @@ class PodWarden:
 
 @asynccontextmanager
 async def serving_podwarden(tls: ssl.SSLContext | None = None) -> AsyncIterator[PodWarden]:
-    """Run a PodWarden that accepts everybody until told otherwise."""
+    """Run a PodWarden that accepts every credential until told otherwise."""
     judge = PodWarden()
     judge.responding.set()
     app = web.Application()

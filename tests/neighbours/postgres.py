@@ -76,7 +76,7 @@ async def make_template(server: PostgresServer) -> None:
 
 @asynccontextmanager
 async def fresh_database(server: PostgresServer, *, template: str) -> AsyncIterator[str]:
-    """Yield the URL of a copy of *template*; drop it afterwards, whoever is still connected."""
+    """Yield the URL of a copy of *template*; drop it afterwards, with clients connected or not."""
     name = _copy_name()
     await _administer(server, _copy(name, template))
     try:

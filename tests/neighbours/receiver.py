@@ -1,4 +1,4 @@
-"""A receiver of the webhook: keeps what it is sent, answers as the test plans, or not at all."""
+"""A receiver of the webhook: keeps its requests, and responds as the test plans, or not at all."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ class Sent:
 
 
 class Receiver:
-    """Answers `statuses` in turn, the last for ever, each as soon as `answering` is set."""
+    """Responds with `statuses` in turn, the last for ever, each once `responding` is set."""
 
     def __init__(self) -> None:
         self.url = ""

@@ -205,7 +205,7 @@ def running_ingest(database_url: str, **environment: str) -> AbstractAsyncContex
 
 @contextmanager
 def refusing_port() -> Iterator[int]:
-    """Keep a port of this machine where nobody listens and nobody else can begin to."""
+    """Keep a port of this machine on which no process listens or can begin to."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]

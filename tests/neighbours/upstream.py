@@ -1,4 +1,4 @@
-"""A raw upstream: it records the bytes it gets, and answers the bytes that the test gives it."""
+"""A raw upstream: it records the bytes it gets, and sends the bytes that the test gives it."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @dataclass(slots=True)
 class Call:
-    """One request as the upstream meets it, and the means to answer it."""
+    """One request as the upstream gets it, and the means to respond."""
 
     head: bytes
     reader: asyncio.StreamReader
@@ -63,7 +63,7 @@ Behaviour = Callable[[Call], Awaitable[None]]
 
 
 def responding(raw: bytes, *, then_close: bool = False) -> Behaviour:
-    """Read the request, answer *raw*; close, if so told, whether *raw* said so or not."""
+    """Read the request and send *raw*. Close if *then_close*, whatever *raw* says."""
 
     async def behave(call: Call) -> None:
         await call.read_body()
@@ -75,7 +75,7 @@ def responding(raw: bytes, *, then_close: bool = False) -> Behaviour:
 
 
 def responding_at_once(raw: bytes) -> Behaviour:
-    """Answer before the body of the request was read."""
+    """Send *raw* before the body of the request was read."""
 
     async def behave(call: Call) -> None:
         await call.send(raw)
@@ -130,7 +130,7 @@ def switching_to_echo(response: bytes) -> Behaviour:
 
 
 class _Connection(asyncio.StreamReaderProtocol):
-    """A stream that tells at once when the peer closes, whoever is reading."""
+    """A stream that sets `hung_up` when the peer closes, also while no task reads."""
 
     def __init__(self, serve: Callable[..., Awaitable[None]]) -> None:
         self.hung_up = asyncio.Event()
@@ -216,7 +216,7 @@ class Upstream:
 async def running_upstream(
     *, port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Upstream]:
-    """Be an upstream, on a free port unless one is given; everything is closed afterwards."""
+    """Run an upstream, on a free port unless one is given; close all connections afterwards."""
     sock = socket.create_server(("127.0.0.1", port))
     upstream = Upstream(sock, "https" if tls else "http")
     server = await asyncio.get_running_loop().create_server(
