@@ -283,16 +283,32 @@ async def test_refused_records_are_quarantined_as_soon_as_another_passes():
     assert owner.delays == []
 
 
-async def test_one_refused_record_with_no_other_is_quarantined_after_a_long_time():
-    record = a_record()
-    store, owner = Store(poison={record.id}), Owner()
-    await owner.loop.deliver([record], store.append)
-    owner.now = ALONE_SECONDS - 1
+@pytest.mark.parametrize("number", [1, 2, 10])
+async def test_a_few_refused_records_with_no_other_are_quarantined_after_a_long_time(number):
+    records = [a_record(each) for each in range(number)]
+    store, owner = Store(poison={record.id for record in records}), Owner()
+    await owner.loop.deliver(records[:-1], store.append)
+    owner.now = 100.0
+    await owner.loop.deliver(records[-1:], store.append)
+    owner.now += ALONE_SECONDS - 1
     await owner.loop.retry_held()
     assert owner.quarantined == []
-    owner.now = ALONE_SECONDS + 5
-    await owner.loop.retry_held()
-    assert owner.quarantined == [(record, "poison")]
+    for _ in records:
+        owner.now += 6
+        await owner.loop.retry_held()
+    assert owner.quarantined == [(record, "poison") for record in records]
+    assert owner.loop.problem is None
+
+
+async def test_many_refused_records_with_no_other_are_not_quarantined_however_long_it_takes():
+    records = [a_record(each) for each in range(11)]
+    store, owner = Store(poison={record.id for record in records}), Owner()
+    await owner.loop.deliver(records, store.append)
+    for _ in records:
+        owner.now += ALONE_SECONDS
+        await owner.loop.retry_held()
+    assert owner.quarantined == []
+    assert owner.loop.problem == "11 wait and fail: poison"
 
 
 async def test_an_item_that_fails_as_one_held_beside_others_is_held_at_once():
