@@ -41,8 +41,8 @@ from audit_log.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from audit_log.naming import FindTokens, Named, Naming
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.naming import FindTokens, Naming
+from audit_log.record import AnyRecord, AuditRecord, Gap, Invocation, Named, RecordRow
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0
@@ -59,10 +59,10 @@ _FEW: Final = 10
 TOLD_SECONDS: Final = 600.0
 """So long after a record was quarantined the service is degraded."""
 _UNLIMITED: Final = 1 << 30
-_KINDS: Final = {AuditRecord: "record", Invocation: "invocation", Gap: "gap"}
+_KINDS: Final = {AuditRecord: "record", RecordRow: "record", Invocation: "invocation", Gap: "gap"}
 _jitter = SystemRandom().uniform
-AnyItem = AuditRecord | Invocation | Gap
-Item = TypeVar("Item", AuditRecord, Invocation, Gap)
+AnyItem = AnyRecord | Invocation | Gap
+Item = TypeVar("Item", AnyRecord, Invocation, Gap)
 Append = Callable[[Sequence[Item]], Awaitable[None]]
 """Keeps all items; raises StoreUnavailableError or RecordRefusedError. Repeating is harmless."""
 Wait = Callable[[StoreUnavailableError, float], Awaitable[None]]
@@ -74,7 +74,7 @@ Quarantine = Callable[[AnyItem, RecordRefusedError], Awaitable[None]]
 class Sink(Protocol):
     """Where items end up: all that delivery needs of a store. Repeating is harmless."""
 
-    async def append(self, records: Sequence[AuditRecord]) -> None:
+    async def append(self, records: Sequence[AnyRecord]) -> None:
         """Keep all of *records*; raise StoreUnavailableError or RecordRefusedError."""
 
     async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
@@ -92,7 +92,7 @@ class NamingSink:
         self._sink = sink
         self._naming = Naming(find)
 
-    async def append(self, records: Sequence[AuditRecord]) -> None:
+    async def append(self, records: Sequence[AnyRecord]) -> None:
         """Keep all of *records*; raise StoreUnavailableError or RecordRefusedError."""
         await self._append(await self._named(records), self._sink.append)
 

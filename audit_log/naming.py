@@ -3,15 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from time import monotonic
-from typing import Final, Protocol, TypeVar
-
-from msgspec.structs import replace
+from typing import Final, Protocol
 
 from audit_log.errors import StoreUnavailableError, TokenUnreadableError
-from audit_log.record import AuditRecord, Invocation, unknown_token_name
+from audit_log.record import Named, named, unknown_token_name
 from audit_log.tokens import Token
 
-Named = TypeVar("Named", AuditRecord, Invocation)
 PATIENCE_SECONDS: Final = 300.0
 """How long the database of the tokens may stay away before records go without a name."""
 TOGETHER: Final = 250
@@ -121,5 +118,5 @@ def _named(record: Named, tokens: Mapping[str, Token | None]) -> Named:
         return record
     token = tokens[record.token_hash]
     if token is None:
-        return replace(record, token_name=unknown_token_name(record.token_hash), token_hash=None)
-    return replace(record, token_id=token.id, token_name=token.name, token_hash=None)
+        return named(record, unknown_token_name(record.token_hash))
+    return named(record, token.name, token.id)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -58,8 +58,6 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     token_id: UUID | None = None
     token_name: str | None = None
     """The name at the time of the call; None only while `token_hash` waits to be resolved."""
-    token_hash: str | None = None
-    """Hex SHA-256 of a token whose name was not known when the call ended. Never stored."""
     duration_ms: float | None = None
     client_ip: str | None = None
     user_agent: str | None = None
@@ -67,8 +65,39 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     invocation_id: UUID | None = None
     attribution: Attribution | None = None
     request_id: str | None = None
+    token_hash: str | None = None
+    """Hex SHA-256 of a token whose name was not known when the call ended. Never stored."""
     arrived_at: datetime | None = None
     """When PostgreSQL began to write it, by its own clock. None before, and of older rows."""
+
+
+class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An `AuditRecord` on its way from the journal to the store, with the same members.
+
+    Ids and words are text, as they were kept and will be written: to make objects of them would
+    cost more than the rest of the way. What they say is for the store to judge.
+    """
+
+    id: str
+    created_at: datetime
+    method: str
+    path: str
+    status_code: int
+    outcome: str
+    instance: str
+    token_id: str | None = None
+    token_name: str | None = None
+    duration_ms: float | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+    tool: str | None = None
+    invocation_id: str | None = None
+    attribution: str | None = None
+    request_id: str | None = None
+    token_hash: str | None = None
+
+
+AnyRecord = AuditRecord | RecordRow
 
 
 class ToolOutcome(StrEnum):
@@ -124,6 +153,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """As in `AuditRecord`."""
 
 
+Named = TypeVar("Named", bound=AnyRecord | Invocation)
 Kept = AuditRecord | Invocation
 """What a call leaves behind: the journal keeps it until the writer has sent it to the store."""
 
@@ -149,6 +179,12 @@ def new_record_id() -> UUID:
 
 UNKNOWN_TOKEN: Final = "Unknown token ("
 """What the names of unknown tokens begin with. A client can invent any number of them."""
+
+
+def named(record: Named, name: str, token_id: UUID | None = None) -> Named:
+    """Return *record* with the name of its token, and the id if there is such a token."""
+    known = str(token_id) if token_id is not None and isinstance(record, RecordRow) else token_id
+    return msgspec.structs.replace(record, token_name=name, token_id=known, token_hash=None)
 
 
 def unknown_token_name(token_hash: str) -> str:

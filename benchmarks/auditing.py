@@ -1,25 +1,26 @@
 """`python -m benchmarks.auditing`: what auditing costs a call, when all is well and when not."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from benchmarks.calm import Patience
-from benchmarks.load import Target, closed_loop, open_loop
+from benchmarks.load import closed_loop, open_loop
 from benchmarks.options import parser
+from benchmarks.ours import HEADS, OFF, PLACES, contestant, ours
 from benchmarks.process import free_port
 from benchmarks.results import publish, table
-from benchmarks.rounds import Contestant, Series, interleaved, others
-from benchmarks.stage import AUDIT_OFF, Stage, open_stage
+from benchmarks.rounds import Contestant, Series, interleaved, others, repeated, warm_up
+from benchmarks.stage import Stage, open_stage
 
 _RATE: Final = 2_000
-_VARIES: Final = "on, no two heads alike"
-_NOTES: Final = """
+_NOTES: Final = f"""
+{PLACES}{HEADS}\
 *Database dead*: PostgreSQL was killed with SIGKILL after the first calls, when the sidecar knew
-the token. *Never there*: it was away when the sidecar started, which thus knows no token.
+the tokens. *Never there*: it was away when the sidecar started, which thus knows no token.
 *Disk stalled*: the kernel holds up every write to the journal's file system while it is measured.
-*No two heads alike*: a field that changes with each request, so that nothing is remembered.
-While PostgreSQL is alive the recorder, with its writer, shares the proxy's core with the calls.
+These three share one core with their recorder.
 At the fixed rate times count from when a request was due, so that waiting is counted; PostgreSQL
 shares a core with the generator and the upstream, so that a part of what is added is theirs.
 """
@@ -33,87 +34,79 @@ def main() -> None:
     chosen = options.parse_args()
     rounds, seconds = (1, 1) if chosen.short else (chosen.rounds, chosen.seconds)
     patience = Patience(0 if chosen.short else chosen.patience)
-    measured = partial(interleaved, rounds=rounds, patience=patience)
+    in_turn = partial(interleaved, rounds=rounds, patience=patience)
+    full = partial(closed_loop, connections=chosen.connections, seconds=seconds)
     with open_stage() as stage:
         contestants = _contestants(stage)
-        full = measured(
-            contestants, partial(closed_loop, connections=chosen.connections, seconds=seconds)
-        )
-        steady = measured(
-            [each for each in contestants if each.name != _VARIES],
-            partial(open_loop, per_second=_RATE, seconds=seconds),
-        )
+        differ = in_turn(contestants, full)
+        same = in_turn(repeated(contestants), full)
+        steady = in_turn(contestants, partial(open_loop, per_second=_RATE, seconds=seconds))
+    every = [each for series in (differ, same, steady) for each in series.values()]
     publish(
         "What auditing costs a call",
         f"python -m benchmarks.auditing --rounds {rounds} --seconds {seconds:g}"
         f" --connections {chosen.connections}",
-        f"### As fast as it goes, {chosen.connections} connections\n\n{_saturated(full)}\n\n"
-        f"### {_RATE:,} requests a second\n\n{_at_a_fixed_rate(steady)}\n{_NOTES}"
-        f"{others([*full.values(), *steady.values()])}",
+        _saturated(differ, same),
         chosen.results,
+        details=f"### As fast as it goes, {chosen.connections} connections\n\n"
+        f"{_saturated(differ, same)}\n\n"
+        f"### {_RATE:,} calls a second, heads that differ\n\n{_at_a_fixed_rate(steady)}\n{_NOTES}"
+        f"{others(every)}",
     )
 
 
 def _contestants(stage: Stage) -> Sequence[Contestant]:
     alive, doomed = stage.database("alive"), stage.database("doomed")
     disk = stage.disk()
-    off = stage.sidecar("off", alive.url, **AUDIT_OFF)
-    on = stage.sidecar("on", alive.url)
     stalled = stage.sidecar("stalled", alive.url, PROXY_JOURNAL_DIR=str(disk.path))
     orphan = stage.sidecar("orphan", doomed.url)
     lonely = stage.sidecar("lonely", f"postgresql://nobody@127.0.0.1:{free_port()}/none")
-    token = alive.token
+    dead = contestant("on, database dead", orphan, doomed)
+    never_there = contestant("on, database never there", lonely, alive)
     contestants = [
-        Contestant("upstream alone", Target(stage.upstream, token)),
-        Contestant("off", Target(off.origin, token), off.process),
-        Contestant("on", Target(on.origin, token), on.process, settle=on.settle),
-        Contestant(_VARIES, Target(on.origin, token, varies=True), on.process),
-        Contestant("on, database dead", Target(orphan.origin, doomed.token), orphan.process),
-        Contestant("on, database never there", Target(lonely.origin, token), lonely.process),
-        Contestant(
-            "on, disk stalled",
-            Target(stalled.origin, token),
-            stalled.process,
-            disturbance=disk.stalled,
-            settle=stalled.settle,
-        ),
+        Contestant("upstream alone", alive.target(stage.upstream)),
+        *ours(stage, alive),
+        replace(dead, settle=_at_once),
+        replace(never_there, settle=_at_once),
+        replace(contestant("on, disk stalled", stalled, alive), disturbance=disk.stalled),
     ]
-    for contestant in contestants:  # tokens are learned, connections made
-        closed_loop(contestant.target, connections=8, seconds=1)
+    warm_up(contestants)
     orphan.settle()
     doomed.server.kill()
     return contestants
 
 
-def _saturated(series: Mapping[str, Series]) -> str:
-    off, on = series["off"].per_second, series["on"].per_second
+def _at_once() -> None:
+    """Wait for nothing: what is recorded cannot be written."""
+
+
+def _saturated(differ: Mapping[str, Series], same: Mapping[str, Series]) -> str:
+    head = ("", "calls/s, heads that differ", "of off", "CPU µs", "p50 ms", "p99 ms", "spread")
     return table(
-        ("auditing", "requests/s", "spread", "of off", "of on", "p50 ms", "p99 ms", "CPU µs"),
+        (*head, "calls/s, the same head", "of off", "CPU µs"),
         [
             (
                 each.name,
-                f"{each.per_second:,.0f}",
+                *(f"{each.per_second:,.0f}", f"{each.per_second / differ[OFF].per_second:.2f}"),
+                *(f"{each.cpu_us:.0f}", f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}"),
                 f"{each.spread:.0%}",
-                f"{each.per_second / off:.2f}",
-                f"{each.per_second / on:.2f}",
-                f"{each.p50_ms:.2f}",
-                f"{each.p99_ms:.2f}",
-                f"{each.cpu_us:.0f}",
+                *(f"{it.per_second:,.0f}", f"{it.per_second / same[OFF].per_second:.2f}"),
+                f"{it.cpu_us:.0f}",
             )
-            for each in series.values()
+            for each, it in zip(differ.values(), same.values(), strict=True)
         ],
     )
 
 
 def _at_a_fixed_rate(series: Mapping[str, Series]) -> str:
-    off = series["off"]
+    off = series[OFF]
     return table(
-        ("auditing", "p50 ms", "of off", "p99 ms", "of off", "p99, lowest to highest"),
+        ("", "p50 ms", "above off", "p99 ms", "above off", "p99, lowest to highest"),
         [
             (
                 each.name,
-                *(f"{each.p50_ms:.2f}", f"{each.p50_ms / off.p50_ms:.2f}"),
-                *(f"{each.p99_ms:.2f}", f"{each.p99_ms / off.p99_ms:.2f}"),
+                *(f"{each.p50_ms:.2f}", f"{each.p50_ms - off.p50_ms:.2f}"),
+                *(f"{each.p99_ms:.2f}", f"{each.p99_ms - off.p99_ms:.2f}"),
                 each.range(lambda answers: answers.p99_ms),
             )
             for each in series.values()

@@ -10,24 +10,24 @@ from benchmarks.calm import Patience
 from benchmarks.contestants import NGINX_FOR_STREAMS, PROXIES
 from benchmarks.file_upstream import FILES, large_file, running_file_upstream
 from benchmarks.idle_streams import Held, idle_streams, stream_table
-from benchmarks.load import Target, downloaded, echoed, uploaded
+from benchmarks.load import downloaded, echoed, uploaded
 from benchmarks.options import parser
+from benchmarks.ours import BOTH_CORES, ONE_CORE, PLACES, ours
 from benchmarks.results import publish, table
-from benchmarks.rounds import Contestant, Series, interleaved, others
-from benchmarks.stage import AUDIT_OFF, Stage, open_stage
+from benchmarks.rounds import Contestant, Series, interleaved, others, repeated
+from benchmarks.stage import Stage, open_stage
 from benchmarks.stream_upstream import running_stream_upstream
-from benchmarks.verdict import Goal, verdict
+from benchmarks.verdict import Goal, memory_goal, verdict
 
 _ROUNDS: Final = 5
 _MESSAGE_BYTES: Final = (64, 16_384)
 _OF_NGINX: Final = 0.7
-_MIB_WANTED: Final = 120e6 / 2**20
 _PROXIES: Final = {"nginx": NGINX_FOR_STREAMS, "haproxy": PROXIES["haproxy"]}
 _NOTES: Final = """
-The upstream of the bodies is nginx, which sends from a tmpfs and takes what is uploaded into it;
-curl asks, once a round. The nginx that is measured passes uploads on as they come
-(`proxy_request_buffering off`), and answers through 16 buffers of 64 KiB and no file
-(`proxy_max_temp_file_size 0`).
+Every head is the same here. The upstream of the bodies is nginx, which sends from a tmpfs and
+takes what is uploaded into it; curl asks, once a round. The nginx that is measured passes uploads
+on as they come (`proxy_request_buffering off`), and answers through 16 buffers of 64 KiB and no
+file (`proxy_max_temp_file_size 0`).
 The upstream of streams and messages is a small program on plain sockets. Messages go to and fro
 on 32 WebSockets, one under way on each. Client and upstream share a core, which *direct* shows
 the limit of: where a proxy comes near it, *CPU* tells more than the messages.
@@ -62,7 +62,6 @@ def main() -> None:
             for length in _MESSAGE_BYTES
         }
     parts = [
-        _verdict(down, up, streams),
         f"### Download of {size:,} MiB\n\n{_table(down, 'MB/s', 'CPU µs a MB')}",
         f"### Upload of {size:,} MiB\n\n{_table(up, 'MB/s', 'CPU µs a MB')}",
         f"### {chosen.streams:,} idle event streams\n\n{stream_table(streams, chosen.streams)}",
@@ -75,8 +74,9 @@ def main() -> None:
     publish(
         "Large bodies, streams and messages",
         f"python -m benchmarks.bodies --mebibytes {size} --streams {chosen.streams}",
-        "\n\n".join([*parts, _NOTES.strip()]),
+        _verdict(down, up, streams),
         chosen.results,
+        details="\n\n".join([*parts, f"{_NOTES.strip()}\n{PLACES}"]),
     )
 
 
@@ -98,16 +98,17 @@ def _at(contestant: Contestant, path: str) -> Contestant:
 
 def _contestants(stage: Stage) -> list[Contestant]:
     database = stage.database("database")
-    token = database.token
-    on = stage.sidecar("on", database.url)
-    off = stage.sidecar("off", database.url, **AUDIT_OFF)
     proxies = {name: stage.proxy(name, proxy) for name, proxy in _PROXIES.items()}
-    return [
-        Contestant("direct", Target(stage.upstream, token)),
-        *(Contestant(name, Target(it.origin, token), it.process) for name, it in proxies.items()),
-        Contestant("audit on", Target(on.origin, token), on.process),
-        Contestant("audit off", Target(off.origin, token), off.process),
-    ]
+    return repeated(
+        [
+            Contestant("direct", database.target(stage.upstream)),
+            *(
+                Contestant(name, database.target(it.origin), it.process)
+                for name, it in proxies.items()
+            ),
+            *ours(stage, database),
+        ]
+    )
 
 
 def _table(series: Mapping[str, Series], rate: str, cost: str) -> str:
@@ -130,21 +131,18 @@ def _table(series: Mapping[str, Series], rate: str, cost: str) -> str:
 def _verdict(down: Mapping[str, Series], up: Mapping[str, Series], streams: list[Held]) -> str:
     goals = [
         Goal(
-            f"{name} with audit on, of nginx's",
+            f"{name}, {ONE_CORE}: times nginx",
             _OF_NGINX,
-            series["audit on"].per_second / series["nginx"].per_second,
+            series[ONE_CORE].per_second / series["nginx"].per_second,
         )
         for name, series in {"download": down, "upload": up}.items()
     ]
-    [held] = [each.with_bytes / 2**20 for each in streams if each.name == "audit on"]
+    audited = (ONE_CORE, BOTH_CORES)
     memory = {
-        "large bodies": max(series["audit on"].memory_mib for series in (down, up)),
-        "idle streams": held,
+        "large bodies": max(it[place].memory_mib for it in (down, up) for place in audited),
+        "idle streams": max(it.with_bytes for it in streams if it.name in audited) / 2**20,
     }
-    limits = [
-        Goal(f"memory with {what}", _MIB_WANTED, mib, is_limit=True, unit=" MiB")
-        for what, mib in memory.items()
-    ]
+    limits = [memory_goal(f"memory with {what}", mib) for what, mib in memory.items()]
     return verdict([*goals, *limits])
 
 

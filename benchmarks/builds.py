@@ -1,40 +1,40 @@
 """`python -m benchmarks.builds`: what a call costs in this build and in an older one, in turns."""
 
-import subprocess
-import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from io import BytesIO
-from pathlib import Path
 from typing import Final
 
 from benchmarks.calm import Patience
 from benchmarks.load import Target, closed_loop
+from benchmarks.older_build import OLD, THIS, checked_out
 from benchmarks.options import parser
+from benchmarks.ours import contestant
 from benchmarks.process import CHECKOUT
 from benchmarks.results import publish, table
-from benchmarks.rounds import Contestant, Series, interleaved, others
-from benchmarks.sidecar import Sidecar
+from benchmarks.rounds import Contestant, Series, interleaved, others, warm_up
 from benchmarks.stage import Stage, open_stage
-from benchmarks.verdict import Goal, verdict
+from benchmarks.verdict import Goal, memory_goal, verdict
 
-OLD: Final = "b1612d3"
-THIS: Final = "this build"
 _BODY_BYTES: Final = 100_000
 _MANY: Final = 256
 _BODY_PATH: Final = "/api/v1/body"
+_DIFFER: Final = "GET, heads that differ"
+_AT_MANY: Final = f"{_DIFFER}, {_MANY} connections"
 _WANTED: Final[Mapping[str, float]] = {
-    "GET": 1.05,
-    "GET, no two heads alike": 1.05,
+    _DIFFER: 1 / 2.3,
     "POST of 100 kB": 0.6,
     "POST of 100 kB in chunks": 0.7,
 }
 """Processor time per call, as a share of the older build's."""
 _NOTES: Final = """
-Each call is audited and written to PostgreSQL. *CPU* is the processor time of the sidecar process
-per call, writer included; both builds run on the same core, in turns, on the same lock file.
+Each call is audited and written to PostgreSQL. *CPU* is the processor time per call of all
+processes of the sidecar, recorder and writer included; both builds run on the same core, in turns,
+on the same lock file.
 """
+
+_Request = Callable[[Target], Target]
+"""Makes of what a contestant is asked what it is to be asked."""
 
 
 def main() -> None:
@@ -45,77 +45,51 @@ def main() -> None:
     chosen = options.parse_args()
     rounds, seconds = (1, 1) if chosen.short else (chosen.rounds, chosen.seconds)
     patience = Patience(0 if chosen.short else chosen.patience)
+    requests: Mapping[str, _Request] = {
+        _DIFFER: lambda target: target,
+        "GET, the same head": lambda target: target.repeated,
+        "POST of 100 kB": partial(_with_body, "sized"),
+        "POST of 100 kB in chunks": partial(_with_body, "chunked"),
+    }
     with open_stage() as stage:
-        sidecars = _sidecars(stage, chosen.revision)
-        load = partial(closed_loop, connections=32, seconds=seconds)
+        contestants = _contestants(stage, chosen.revision)
         in_turn = partial(interleaved, patience=patience)
+        load = partial(closed_loop, connections=32, seconds=seconds)
         measured = {
-            name: in_turn(_contestants(sidecars, target), load, rounds=rounds)
-            for name, target in _targets().items()
+            name: in_turn(_asked(contestants, request), load, rounds=rounds)
+            for name, request in requests.items()
         }
-        many = in_turn(
-            _contestants(sidecars, _targets()["GET"]),
-            partial(closed_loop, connections=_MANY, seconds=seconds),
-            rounds=min(rounds, 3),
-        )
-    measured[f"GET, {_MANY} connections"] = many
+        load = partial(closed_loop, connections=_MANY, seconds=seconds)
+        measured[_AT_MANY] = in_turn(contestants, load, rounds=min(rounds, 3))
     publish(
         "Beside an older build",
         f"python -m benchmarks.builds --revision {chosen.revision} --rounds {rounds}"
         f" --seconds {seconds:g}",
-        f"{_verdict(measured, chosen.revision)}\n\n{_table(measured)}\n{_NOTES}"
-        f"{others(series for each in measured.values() for series in each.values())}",
+        _verdict(measured, chosen.revision),
         chosen.results,
+        details=f"{_table(measured)}\n{_NOTES}"
+        f"{others(series for each in measured.values() for series in each.values())}",
     )
 
 
-def _targets() -> Mapping[str, Target]:
-    get = Target("")
-    return {
-        "GET": get,
-        "GET, no two heads alike": replace(get, varies=True),
-        "POST of 100 kB": replace(get, path=_BODY_PATH, body=f"sized:{_BODY_BYTES}"),
-        "POST of 100 kB in chunks": replace(get, path=_BODY_PATH, body=f"chunked:{_BODY_BYTES}"),
-    }
-
-
-def _sidecars(stage: Stage, revision: str) -> Mapping[str, tuple[Sidecar, str]]:
-    """Start a sidecar of each build, each with a database of its own; return them with a token."""
+def _contestants(stage: Stage, revision: str) -> list[Contestant]:
+    """Start a sidecar of each build, each with a database of its own."""
     old = checked_out(revision, stage.place / "old-build")
-    builds = {revision: old, THIS: CHECKOUT}
-    sidecars = {}
-    for number, (name, build) in enumerate(builds.items()):
+    contestants = []
+    for number, (name, build) in enumerate({revision: old, THIS: CHECKOUT}.items()):
         database = stage.database(f"database-{number}")
         sidecar = stage.sidecar(f"sidecar-{number}", database.url, build=build)
-        sidecars[name] = sidecar, database.token
-    return sidecars
-
-
-def checked_out(revision: str, place: Path) -> Path:
-    packages = ("audit_log", "proxy")
-    archive = subprocess.run(
-        ["git", "archive", revision, *packages], cwd=CHECKOUT, check=True, stdout=subprocess.PIPE
-    )
-    with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
-        files.extractall(place, filter="data")
-    return place
-
-
-def _contestants(
-    sidecars: Mapping[str, tuple[Sidecar, str]], target: Target
-) -> Sequence[Contestant]:
-    contestants = [
-        Contestant(
-            name,
-            replace(target, origin=sidecar.origin, token=token),
-            sidecar.process,
-            settle=sidecar.settle,
-        )
-        for name, (sidecar, token) in sidecars.items()
-    ]
-    for contestant in contestants:  # tokens are learned, connections made
-        closed_loop(contestant.target, connections=8, seconds=1)
+        contestants.append(contestant(name, sidecar, database))
+    warm_up(contestants)
     return contestants
+
+
+def _asked(contestants: Sequence[Contestant], request: _Request) -> list[Contestant]:
+    return [replace(each, target=request(each.target)) for each in contestants]
+
+
+def _with_body(kind: str, target: Target) -> Target:
+    return replace(target.repeated, path=_BODY_PATH, body=f"{kind}:{_BODY_BYTES}")
 
 
 def _ratio(series: Mapping[str, Series]) -> float:
@@ -147,14 +121,7 @@ def _verdict(measured: Mapping[str, Mapping[str, Series]], revision: str) -> str
         )
         for what, wanted in _WANTED.items()
     ]
-    many = measured[f"GET, {_MANY} connections"]
-    memory = Goal(
-        f"memory at {_MANY} connections",
-        many[revision].memory_mib,
-        many[THIS].memory_mib,
-        is_limit=True,
-        unit=" MiB",
-    )
+    memory = memory_goal(f"memory at {_MANY} connections", measured[_AT_MANY][THIS].memory_mib)
     return verdict([*goals, memory])
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.process import family
+from benchmarks.process import family_seconds
 
 CALM_SHARE: Final = 0.07
 _SAMPLE_SECONDS: Final = 0.5
@@ -28,10 +28,10 @@ def noticing_others() -> Iterator[Disturbance]:
     The kernel's own threads count as others, and so does a host that gives us less than it says.
     """
     disturbance = Disturbance()
-    idle, own, began = _idle_seconds(), _own_seconds(), time.monotonic()
+    idle, own, began = _idle_seconds(), family_seconds(os.getpid()), time.monotonic()
     yield disturbance
     available = (time.monotonic() - began) * (os.cpu_count() or 1)
-    used = (_idle_seconds() - idle) + (_own_seconds() - own)
+    used = (_idle_seconds() - idle) + (family_seconds(os.getpid()) - own)
     disturbance.share = max(0.0, 1 - used / available)
 
 
@@ -66,17 +66,3 @@ def _idle_seconds() -> float:
     # proc_stat(5): user, nice, system, idle, iowait, … of all processors together.
     times = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     return (int(times[3]) + int(times[4])) / _TICKS_PER_SECOND
-
-
-def _own_seconds() -> float:
-    """Return what we, our descendants and those of them that have ended have used."""
-    return sum(map(_used_seconds, family(os.getpid())))
-
-
-def _used_seconds(pid: int) -> float:
-    # proc_pid_stat(5): the name in parentheses may hold spaces; 14 to 17 are the times.
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0  # it has ended, and is counted with its parent from now on
-    return sum(map(int, fields[11:15])) / _TICKS_PER_SECOND

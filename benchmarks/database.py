@@ -1,4 +1,4 @@
-"""A real PostgreSQL with our schema and one token, made as an operator makes it."""
+"""A real PostgreSQL with our schema and tokens, made as an operator makes it."""
 
 import os
 import subprocess
@@ -7,23 +7,34 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from benchmarks.cpu_group import idle_group
+from benchmarks.load import Target
+from benchmarks.many_tokens import tokens_in_files
 from benchmarks.process import CHECKOUT, CLIENT_CORE, free_port, pin
 from deploy.local.postgres import PostgresServer, running_postgres
+
+_TOKENS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A server, and the token that its table knows."""
+    """A server, and tokens that its table knows."""
 
     server: PostgresServer
     token: str
+    tokens: Path
+    """A file of 50 others."""
 
     @property
     def url(self) -> str:
         """Its address, with the password."""
         return self.server.url()
+
+    def target(self, origin: str) -> Target:
+        """Return what is asked at *origin*: heads that differ, with the 50 tokens in turn."""
+        return Target(origin, self.token, varies=True, tokens=self.tokens)
 
 
 @contextmanager
@@ -37,12 +48,13 @@ def running_database(directory: Path, *, gives_way: bool = False) -> Iterator[Da
         group = stack.enter_context(idle_group()) if gives_way else None
         server = stack.enter_context(running_postgres(directory, port=free_port()))
         pin(server.pid, CLIENT_CORE)
-        if group is not None:
-            group.take(server.pid)
         _said_by(server.url(), "migrate")
         made = _said_by(server.url(), "token", "create", "benchmark", "--role", "admin")
         [secret] = [line.split()[1] for line in made.splitlines() if line.startswith("secret")]
-        yield Database(server, secret)
+        [tokens] = tokens_in_files(server.url(), directory, (_TOKENS,)).values()
+        if group is not None:
+            group.take(server.pid)
+        yield Database(server, secret, tokens)
 
 
 def _said_by(url: str, *arguments: str) -> str:

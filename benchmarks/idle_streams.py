@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from benchmarks.heads import heads
 from benchmarks.load import Target
 from benchmarks.process import Process
 from benchmarks.results import table
@@ -61,9 +62,7 @@ def _held(name: str, process: Process, target: Target, number: int) -> Held:
 def _opened(target: Target, number: int) -> Iterator[None]:
     """Keep *number* streams open, each with its first event received."""
     where = urlsplit(target.origin)
-    lines = [f"GET {target.path} HTTP/1.1", f"Host: {where.netloc}"]
-    lines += [f"{name}: {value}" for name, value in target.fields.items()]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    request = next(heads(target))
     with ExitStack() as stack:
         streams = [
             stack.enter_context(

@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from benchmarks.process import CHECKOUT, CLIENT_CORE
 
@@ -27,12 +27,28 @@ class Target:
     origin: str
     token: str | None = None
     varies: bool = False
-    """Whether each request carries an id of its own; in the closed loop only."""
+    """Whether no two heads are alike: path, query, token, request id and trace differ."""
     path: str = PATH
     tokens: Path | None = None
-    """A file of tokens, one a line, used in turn in place of *token*; in the closed loop only."""
+    """A file of tokens, one a line, used in turn in place of *token*."""
     body: str = ""
     """`sized:N` or `chunked:N`: each request is a POST of N bytes; in the closed loop only."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what `as_json` wrote."""
+        values = json.loads(text)
+        tokens = values.pop("tokens")
+        return cls(**values, tokens=Path(tokens) if tokens else None)
+
+    def as_json(self) -> str:
+        """Return all of it, for a process that is to ask it."""
+        return json.dumps(asdict(self), default=str)
+
+    @property
+    def repeated(self) -> Self:
+        """The same, with one head each time."""
+        return replace(self, varies=False, tokens=None)
 
     @property
     def url(self) -> str:
@@ -82,7 +98,7 @@ def open_loop(target: Target, *, per_second: float, seconds: float) -> Answers:
     Times count from the moment at which a request was due, so that waiting is counted.
     """
     return _answers(
-        *(sys.executable, "-m", "benchmarks.open_loop", target.url, json.dumps(target.fields)),
+        *(sys.executable, "-m", "benchmarks.open_loop", target.as_json()),
         *(str(per_second), str(seconds)),
         seconds=seconds,
     )

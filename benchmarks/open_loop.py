@@ -1,4 +1,4 @@
-"""`python -m benchmarks.open_loop URL FIELDS RATE SECONDS`: requests at a fixed rate.
+"""`python -m benchmarks.open_loop TARGET RATE SECONDS`: requests at a fixed rate.
 
 A wait of `select` ends within microseconds of the time asked for; those of epoll and libuv are
 rounded to whole milliseconds, which is more than what is to be measured. Hence plain sockets.
@@ -10,9 +10,13 @@ import select
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
+
+from benchmarks.heads import heads
+from benchmarks.load import Target
 
 CONNECTIONS: Final = 64
 GIVE_UP_SECONDS: Final = 20
@@ -22,11 +26,10 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 class Connection:
     """One kept connection, with at most one request on its way."""
 
-    def __init__(self, address: tuple[str, int], request: bytes) -> None:
-        """Connect to *address* and ask *request* there."""
+    def __init__(self, address: tuple[str, int]) -> None:
+        """Connect to *address*."""
         self._socket = socket.create_connection(address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._request = request
         self._received = b""
         self.due = 0.0
         """When the request under way was to be sent."""
@@ -35,10 +38,10 @@ class Connection:
         """Return what `select` waits for."""
         return self._socket.fileno()
 
-    def ask(self, due: float) -> None:
-        """Send the request that was *due*."""
+    def ask(self, request: bytes, due: float) -> None:
+        """Send *request*, which was *due*."""
         self.due = due
-        self._socket.sendall(self._request)
+        self._socket.sendall(request)
 
     def answered(self) -> int | None:
         """Receive; return the status once the response is complete, 0 if it never will be."""
@@ -59,10 +62,10 @@ class Connection:
 class OpenLoop:
     """Asks when a request is due, whether or not earlier ones have their response."""
 
-    def __init__(self, address: tuple[str, int], request: bytes, rate: float) -> None:
-        """Ask *request* at *address*, *rate* times a second."""
-        self._address, self._request, self._rate = address, request, rate
-        self._idle = deque(Connection(address, request) for _ in range(CONNECTIONS))
+    def __init__(self, address: tuple[str, int], requests: Iterator[bytes], rate: float) -> None:
+        """Ask *requests* at *address*, *rate* of them a second."""
+        self._address, self._requests, self._rate = address, requests, rate
+        self._idle = deque(Connection(address) for _ in range(CONNECTIONS))
         self._busy: set[Connection] = set()
         self._asked = 0
         self.times: list[float] = []
@@ -88,7 +91,7 @@ class OpenLoop:
 
     def _ask(self, due: float) -> None:
         connection = self._idle.popleft()
-        connection.ask(due)
+        connection.ask(next(self._requests), due)
         self._busy.add(connection)
         self._asked += 1
 
@@ -101,16 +104,13 @@ class OpenLoop:
             self.times.append(perf_counter() - connection.due)
         else:
             self.bad += 1
-        self._idle.append(connection if status else Connection(self._address, self._request))
+        self._idle.append(connection if status else Connection(self._address))
 
 
-def measured(url: str, fields: dict[str, str], rate: float, seconds: float) -> dict[str, float]:
-    """Ask *url* *rate* times a second for *seconds*; return what `Answers` wants."""
-    where = urlsplit(url)
-    lines = [f"GET {where.path}?{where.query} HTTP/1.1", f"Host: {where.netloc}"]
-    lines += [f"{name}: {value}" for name, value in fields.items()]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
-    loop = OpenLoop((where.hostname or "", where.port or 80), request, rate)
+def measured(target: Target, rate: float, seconds: float) -> dict[str, float]:
+    """Ask *target* *rate* times a second for *seconds*; return what `Answers` wants."""
+    where = urlsplit(target.origin)
+    loop = OpenLoop((where.hostname or "", where.port or 80), heads(target), rate)
     took = loop.run(int(rate * seconds))
     return summary(loop.times, loop.bad, took)
 
@@ -131,5 +131,5 @@ def summary(times: list[float], bad: int, seconds: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    _, url_, fields_, rate_, seconds_ = sys.argv
-    print(json.dumps(measured(url_, json.loads(fields_), float(rate_), float(seconds_))))
+    _, target_, rate_, seconds_ = sys.argv
+    print(json.dumps(measured(Target.from_json(target_), float(rate_), float(seconds_))))

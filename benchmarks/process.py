@@ -41,13 +41,13 @@ class Process:
 
     @property
     def cpu_seconds(self) -> float:
-        """What it has used of a core so far, with its descendants."""
-        return sum(_cpu_seconds(Path(f"/proc/{each}/stat")) for each in family(self.pid))
+        """What it has used of a core so far, with its descendants, also those that have ended."""
+        return family_seconds(self.pid)
 
     @property
     def first_thread_cpu_seconds(self) -> float:
         """What its first thread has used of a core so far: where it has one, its event loop."""
-        return _cpu_seconds(Path(f"/proc/{self.pid}/task/{self.pid}/stat"))
+        return _used_seconds(Path(f"/proc/{self.pid}/task/{self.pid}"))
 
     @property
     def memory_bytes(self) -> int:
@@ -109,21 +109,34 @@ def end_in_order() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
+def children(pid: int) -> list[int]:
+    """Return the living children of *pid*."""
+    found: list[int] = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            found.extend(map(int, listed.read_text().split()))
+    return found
+
+
 def family(pid: int) -> list[int]:
     """Return *pid* and its living descendants."""
     found = [pid]
     for member in found:
-        for children in Path(f"/proc/{member}/task").glob("*/children"):
-            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
-                found.extend(map(int, children.read_text().split()))
+        found.extend(children(member))
     return found
 
 
+def family_seconds(pid: int) -> float:
+    """Return the processor time of *pid* and its descendants, also of those that have ended."""
+    return sum(_used_seconds(Path(f"/proc/{member}")) for member in family(pid))
+
+
 def pin(pid: int, core: int) -> None:
-    """Keep *pid* and its descendants, those to come as well, on *core*."""
+    """Keep *pid* and its descendants, with their threads and those to come, on *core*."""
     for member in family(pid):
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(member, {core})
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for thread in Path(f"/proc/{member}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
 
 
 def free_port() -> int:
@@ -139,14 +152,20 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _cpu_seconds(stat: Path) -> float:
-    # proc_pid_stat(5): the name in parentheses may hold spaces; fields 14 and 15 are the times.
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+def _used_seconds(task: Path) -> float:
+    # proc_pid_stat(5): the name in parentheses may hold spaces; 14 to 17 are the times.
+    try:
+        fields = (task / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # it has ended, and is counted with its parent from now on
+    return sum(map(int, fields[11:15])) / _TICKS_PER_SECOND
 
 
 def _proportional_bytes(pid: int) -> int:
     # proc(5): Pss is what is its own, and its share of what several processes have mapped.
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it has ended
     [kib] = [line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")]
     return int(kib) * 1024

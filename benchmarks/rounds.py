@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.calm import CALM_SHARE, Patience, noticing_others
-from benchmarks.load import Answers, Target
+from benchmarks.load import Answers, Target, closed_loop
 from benchmarks.process import Process
 
 _TRIES: Final = 3
@@ -74,10 +74,27 @@ class Series:
         """The most that was ever resident in a round, in MiB."""
         return max(answers.more.get("memory_mib", 0) for answers in self.rounds)
 
+    @property
+    def calm(self) -> Sequence[Answers]:
+        """The rounds that others left alone."""
+        return [answers for answers in self.rounds if answers.more["others"] <= CALM_SHARE]
+
     def range(self, value: Callable[[Answers], float]) -> str:
         """Return the lowest and the highest *value*."""
         values = [value(answers) for answers in self.rounds]
         return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def warm_up(contestants: Iterable[Contestant], *, connections: int = 8) -> None:
+    """Let each learn its tokens and make its connections."""
+    for contestant in contestants:
+        closed_loop(contestant.target, connections=connections, seconds=1)
+        contestant.settle()
+
+
+def repeated(contestants: Iterable[Contestant]) -> list[Contestant]:
+    """Return *contestants*, to be asked with one head each time."""
+    return [replace(each, target=each.target.repeated) for each in contestants]
 
 
 def interleaved(
@@ -100,6 +117,12 @@ def interleaved(
                 flush=True,
             )
     return {name: Series(name, answers) for name, answers in found.items()}
+
+
+def above(ours: Series, other: Series) -> float | None:
+    """Return by how many ms the 99th percentile of *ours* is above; None without a calm round."""
+    ours_ms, other_ms = ([answers.p99_ms for answers in each.calm] for each in (ours, other))
+    return median(ours_ms) - median(other_ms) if ours_ms and other_ms else None
 
 
 def others(series: Iterable[Series]) -> str:

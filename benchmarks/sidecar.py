@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 from benchmarks.environments import as_shipped
-from benchmarks.process import CHECKOUT, PROXY_CORE, Process, running
+from benchmarks.process import CHECKOUT, PROXY_CORE, Process, children, running
 
 _SETTLE_SECONDS: Final = 120
 _PREFIX: Final = "podwarden_audit_"
@@ -25,6 +25,11 @@ class Sidecar:
     origin: str
     ops_origins: tuple[str, ...]
     """One for each worker."""
+
+    @property
+    def keeper(self) -> int:
+        """The process that starts the recorder, which is its only child; with one worker."""
+        return children(self.process.pid)[0]
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric, such as `records_total{fate="written"}`, of all workers."""

@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp import web
 
 from audit_log.postgres.database import Database, open_database
-from benchmarks.builds import OLD, THIS, checked_out
+from benchmarks.older_build import OLD, THIS, checked_out
 from benchmarks.options import parser
 from benchmarks.process import BOTH_CORES, CHECKOUT, free_port
 from benchmarks.results import publish, table

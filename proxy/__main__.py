@@ -40,6 +40,8 @@ from proxy.workers import (
 )
 
 _RETRY_SECONDS: Final = 0.05
+_FAREWELL_SECONDS: Final = 4.0
+"""What webhook and traces may take of the recorder's end, beside the writer and the journal."""
 log = structlog.get_logger("proxy")
 
 
@@ -144,7 +146,7 @@ async def _serve(
             hub_port=addresses.hub and addresses.hub.port,
         )
         await stopped.wait()
-    await keeper.end(3 * settings.stop_seconds)
+    await keeper.end(2 * settings.stop_seconds + _FAREWELL_SECONDS)
     log.info("service.stopped")
 
 

@@ -11,15 +11,19 @@ import msgspec
 
 from audit_log.addresses import Network
 from audit_log.tokens import NOT_LOOKED_UP, UNKNOWN, Token
+from proxy.audit.callers import Callers
 from proxy.audit.exchange import (
     AuditedCall,
     AuditedExchange,
     Exchange,
     Recorder,
     UnauditedExchange,
+    standing_of,
 )
 from proxy.audit.identity import OTHER, Credentials, TokenRecogniser
+from proxy.audit.record_text import request_members
 from proxy.audit.tally import Tally
+from proxy.audit.trace_context import trace_context
 from proxy.http.errors import RefusedError, TokenRefusedError, TokenUnjudgedError
 from proxy.http.peers import Peer, client_address
 from proxy.http.request import RequestHead
@@ -78,7 +82,7 @@ class Admission:
     cache: Tokens
     recorder: Recorder
     tally: Tally
-    instance: str
+    callers: Callers
     trusted: Sequence[Network]
     mcp: McpAdmission
     now: Callable[[], datetime]
@@ -88,12 +92,14 @@ class Admission:
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
-        client_ip = client_address(peer, head.fields, self.trusted)
-        token_hash = head.fields.derived(self.recogniser.token_hash)
+        trusted = self.trusted
+        client_ip = client_address(peer, head.fields, trusted) if peer.is_trusted else peer.address
+        token_hash = self.recogniser.token_hash(head.fields)
         audited = None
         if token_hash is not OTHER and self.audited_paths.cover(head.target):
+            trace = trace_context(head) if self.is_traced else None
             audited = AuditedCall(
-                head, token_hash, client_ip, self.instance, self.now, is_traced=self.is_traced
+                token_hash, client_ip, head.field(b"user-agent"), request_members(head, trace)
             )
         return Call(head, client_ip, self.mcp.covers(head.target), audited)
 
@@ -106,7 +112,7 @@ class Admission:
             return watched
         if call.audited is None:
             return UnauditedExchange(self.tally)
-        exchange = AuditedExchange(self.recorder, self.tally, call.audited)
+        exchange = AuditedExchange(self.recorder, self.tally, self.callers, call.audited)
         token_hash = call.audited.token_hash
         if isinstance(token_hash, Credentials):
             refusal = RefusedError(AMBIGUOUS)
@@ -138,8 +144,8 @@ class Admission:
             self._judge(exchange, token)
 
     def _judge(self, exchange: AuditedExchange, token: Token | None) -> None:
-        exchange.token = token
         complaint = token.refusal(self.now) if token else UNKNOWN
+        exchange.is_made_with(token, standing_of(token, complaint))
         if complaint and self.policy is TokenPolicy.ENFORCE:
             self._refuse(exchange, complaint, TokenRefusedError(complaint))
 

@@ -10,6 +10,7 @@ from audit_log.clock import DatabaseClock
 from audit_log.tokens import EXPIRED, NOT_LOOKED_UP, REVOKED, UNKNOWN
 from proxy.audit.tally import Tally
 from proxy.journal import Intake
+from proxy.recorder.keeper import Keeper
 from proxy.recorder.record_metrics import (
     PREFIX,
     counted,
@@ -86,6 +87,21 @@ class CallCollector(Collector):
         yield "token_cache_age_seconds", "Age of the token cache", self._tokens.age_seconds
         yield "is_ready", "1 while calls are accepted", float(self._health.is_accepting)
         yield "problems", "Reasons that /readyz gives", len(self._health.report()[1])
+
+
+class KeeperCollector(Collector):
+    """How often the recorder was started again."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the number of this moment."""
+        yield CounterMetricFamily(
+            f"{PREFIX}_recorder_restarts",
+            "Times that the recorder has ended early and was started again",
+            value=self._keeper.restarts,
+        )
 
 
 class ClockCollector(Collector):

@@ -25,6 +25,7 @@ from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import KeyPair, ListenerTls, client_context, server_context
 from proxy.admission import Admission, TokenPolicy
+from proxy.audit.callers import Callers
 from proxy.audit.identity import TokenRecogniser
 from proxy.audit.tally import Tally
 from proxy.http.forwarding import hub_request_lines, request_lines
@@ -35,7 +36,7 @@ from proxy.journal import Intake, Parts, taking_in
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import CallCollector, ClockCollector
+from proxy.metrics import CallCollector, ClockCollector, KeeperCollector
 from proxy.recorder.keeper import Keeper
 from proxy.recorder.page import Page
 from proxy.recorder.record_metrics import BothCollector
@@ -81,13 +82,17 @@ async def serving(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tokens = await _tokens(stack, shared, settings, health)
-        intake = await enter(taking_in(parts, instance, limits_of(settings)))
+        intake = await enter(taking_in(parts, instance, limits_of(settings), health.tasks))
         clients = ClientLimit(files_for_connections(), tally.oddities)
         parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
-        own = [CallCollector(tally, intake, tokens.cache, health), ClockCollector(tokens.clock)]
+        own: list[Collector] = [
+            CallCollector(tally, intake, tokens.cache, health),
+            ClockCollector(tokens.clock),
+        ]
         if keeper is not None:
             health.problems.append(partial(problem_of, keeper))
+            own.append(KeeperCollector(keeper))
         ops_address = await _ops(stack, settings, health, page, keeper, BothCollector(own, page))
         calls = _tool_calls(intake, instance, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
@@ -106,9 +111,7 @@ async def _ops(
     collector: Collector,
 ) -> Address:
     def dead() -> list[str]:
-        # Without its keeper nothing would start the recorder again.
-        kept = keeper.problem if keeper else None
-        return [*health.tasks.dead, *page.dead(), *([kept] if kept else [])]
+        return [*health.tasks.dead, *page.dead(), *(keeper.dead if keeper else [])]
 
     return await stack.enter_async_context(
         serving_ops(
@@ -150,9 +153,9 @@ def check_tls_files(settings: ProxySettings) -> None:
     """Raise TlsFilesError if the sidecar could not start for a certificate or key."""
     if settings.tls is not None:
         _ = server_context(settings.tls)
-    _ = client_context(
-        settings.upstream_ca_file, settings.upstream_client, "PROXY_UPSTREAM_CA_FILE"
-    )
+    authorities, shown = settings.upstream_ca_file, settings.upstream_client
+    if authorities is not None or shown is not None:  # the system's alone take 70 ms to load
+        _ = client_context(authorities, shown, "PROXY_UPSTREAM_CA_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ def _admission(
         cache=tokens.cache,
         recorder=intake,
         tally=tally,
-        instance=calls.instance,
+        callers=Callers(calls.instance),
         trusted=settings.trusted_proxies,
         mcp=McpAdmission(
             path=settings.mcp_path.rstrip("/").encode(),

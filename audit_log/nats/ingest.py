@@ -31,7 +31,7 @@ from audit_log.nats.messages import (
     refused,
 )
 from audit_log.process.changes import LoggedState
-from audit_log.record import AuditRecord
+from audit_log.record import AnyRecord
 
 LOOK_SECONDS: Final = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -63,7 +63,7 @@ class Store(Sink, Protocol):
     async def identity(self) -> str | None:
         """Return what no other store has; None when it cannot be told."""
 
-    async def has(self, record: AuditRecord) -> bool:
+    async def has(self, record: AnyRecord) -> bool:
         """Say whether *record* is there."""
 
 
@@ -102,7 +102,7 @@ class _Identified:
         except StoreError as error:
             log.debug("audit.store_not_identified", error=str(error))
 
-    async def has(self, record: AuditRecord) -> bool | None:
+    async def has(self, record: AnyRecord) -> bool | None:
         """Say whether the store has *record*; None when that cannot be told."""
         try:
             return await self._store.has(record)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from audit_log.errors import RecordRefusedError
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.record import AnyRecord, Gap, Invocation, RecordRow
 
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 """No message is longer, unless it has a single item. NATS allows 1 MiB by default."""
@@ -17,10 +17,10 @@ INVOCATION: Final = "invocation"
 GAP: Final = "gap"
 REFUSED: Final = "refused"
 """The subject of quarantined messages; the name is kept, as streams hold such messages."""
-Items = Sequence[AuditRecord] | Sequence[Invocation] | Sequence[Gap]
+Items = Sequence[AnyRecord] | Sequence[Invocation] | Sequence[Gap]
 _encode = msgspec.json.Encoder().encode
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Items]]] = {
-    RECORD: msgspec.json.Decoder(list[AuditRecord]),
+    RECORD: msgspec.json.Decoder(list[RecordRow]),
     INVOCATION: msgspec.json.Decoder(list[Invocation]),
     GAP: msgspec.json.Decoder(list[Gap]),
 }
@@ -75,6 +75,6 @@ def refused(kind: str, id_: str, payload: bytes, error: RecordRefusedError) -> M
     )
 
 
-def payload_of(item: AuditRecord | Invocation | Gap) -> bytes:
+def payload_of(item: AnyRecord | Invocation | Gap) -> bytes:
     """Return one item as it is quarantined."""
     return _encode(item)

@@ -8,7 +8,7 @@ from audit_log.errors import StoreUnavailableError
 from audit_log.nats.jetstream import JetStream
 from audit_log.nats.messages import GAP, INVOCATION, RECORD, Items, Message, messages
 from audit_log.nats.receipts import PACE_SECONDS, Receipts
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.record import AnyRecord, Gap, Invocation
 
 _RESPONSE_SECONDS: Final = 5.0
 
@@ -26,7 +26,7 @@ class Publisher:
         self.receipts = Receipts(pace_seconds)
         jetstream.hear(self.receipts.subject, self.receipts.take)
 
-    async def append(self, records: Sequence[AuditRecord]) -> None:
+    async def append(self, records: Sequence[AnyRecord]) -> None:
         """Publish *records*. The ingest finds the names that are still unknown."""
         await self._publish(RECORD, records)
 
@@ -45,7 +45,7 @@ class Publisher:
             await self._send([probe])
         return self.receipts.store
 
-    async def has(self, record: AuditRecord) -> bool:
+    async def has(self, record: AnyRecord) -> bool:
         """Say whether *record* was in PostgreSQL; publish it."""
         [message] = messages(RECORD, [record], await self._jetstream.room())
         question, response = self.receipts.question(message)

@@ -118,6 +118,10 @@ def _text_of(error: Exception, sqlstate: str) -> str:
     # not reach the logs.
     message = getattr(error, "message", None)
     if message is None:
+        # What the driver raises for the SQLSTATE of a warning cannot be raised a second time, and
+        # becomes the context of a TypeError.
+        message = getattr(error.__context__, "message", None)
+    if message is None:
         message = str(error) if isinstance(error, _DOCUMENTED) else f"the driver failed: {error!r}"
     text = " ".join(message.split()) or type(error).__name__
     text = text[:_MAX_MESSAGE_CHARACTERS]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -10,7 +10,7 @@ from audit_log.errors import RecordRefusedError
 from audit_log.postgres.arrivals import CHANNEL
 from audit_log.postgres.copy_lines import COLUMNS, copy_lines
 from audit_log.postgres.database import Database
-from audit_log.record import AuditRecord, Gap, Invocation, unknown_token_name
+from audit_log.record import AnyRecord, Gap, Invocation, Named, named, unknown_token_name
 
 # The timeline is that of the write-ahead log and not that of the last checkpoint, which may be of
 # the time before a promotion. Every role may ask for these.
@@ -20,7 +20,6 @@ SELECT concat_ws(' ', system_identifier, left(pg_walfile_name(pg_current_wal_ins
 FROM pg_control_system()
 """
 _NOTHING_INSERTED: Final = "INSERT 0 0"
-Named = TypeVar("Named", AuditRecord, Invocation)
 
 # One JSON parameter that the server decodes: encoding it costs the sidecar a tenth of what arrays
 # of columns cost. ON CONFLICT has no target: then the role needs INSERT only, with any key that
@@ -37,12 +36,8 @@ ON CONFLICT DO NOTHING
 """
 # One per batch, for the live stream of the audit API. NOTIFY needs no right.
 _ANNOUNCE: Final = f"NOTIFY {CHANNEL}"
-_FEWEST_AT_ONCE: Final = 50
-_MOST_AT_ONCE: Final = 500
-"""How many records are encoded without yielding to the loop: 0.1 to 0.5 ms."""
-_PIECES: Final = 20
-"""How many pieces a batch is cut into, within these limits. Encoding a small batch then delays
-calls little; a large batch only comes under load, when calls are handled in groups anyway."""
+_AT_ONCE: Final = 1_000
+"""How many records are encoded without yielding to the loop: a few milliseconds."""
 _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
@@ -86,7 +81,7 @@ class Store:
         row = await self._database.fetch_row(_IDENTITY)
         return None if row is None else str(row[0])
 
-    async def has(self, record: AuditRecord) -> bool:
+    async def has(self, record: AnyRecord) -> bool:
         """Say whether *record* is there. Needs no right to read: it tries to insert it."""
         with suppress(_AbsentError):
             async with self._database.transaction() as transaction:
@@ -95,7 +90,7 @@ class Store:
             return True
         return False
 
-    async def append(self, records: Sequence[AuditRecord]) -> None:
+    async def append(self, records: Sequence[AnyRecord]) -> None:
         """Write *records*: all or none of them. Idempotent.
 
         If COPY fails, the batch is retried with INSERT … ON CONFLICT DO NOTHING; only INSERT
@@ -110,14 +105,14 @@ class Store:
             # Some records are there already, or one of them cannot pass COPY.
             await self._insert(named)
 
-    async def _copy(self, records: Sequence[AuditRecord]) -> None:
+    async def _copy(self, records: Sequence[AnyRecord]) -> None:
         """Append *records*, none of which may be there yet: twice as fast as INSERT."""
         pieces = map(copy_lines, _pieces(records))
         async with self._database.transaction() as transaction:
             await transaction.copy("mcp_audit_log", COLUMNS, pieces)
             await transaction.execute(_ANNOUNCE)
 
-    async def _insert(self, records: Sequence[AuditRecord]) -> None:
+    async def _insert(self, records: Sequence[AnyRecord]) -> None:
         async with self._database.transaction() as transaction:
             for piece in _pieces(records):
                 await transaction.execute(_APPEND, _json(piece))
@@ -141,13 +136,12 @@ def _expect(tag: str, expected: str) -> None:
         raise _AbsentError
 
 
-def _pieces(records: Sequence[AuditRecord]) -> Iterator[Sequence[AuditRecord]]:
-    at_once = min(max(len(records) // _PIECES, _FEWEST_AT_ONCE), _MOST_AT_ONCE)
-    for first in range(0, len(records), at_once):
-        yield records[first : first + at_once]
+def _pieces(records: Sequence[AnyRecord]) -> Iterator[Sequence[AnyRecord]]:
+    for first in range(0, len(records), _AT_ONCE):
+        yield records[first : first + _AT_ONCE]
 
 
-def _json(values: Sequence[AuditRecord | Invocation | Gap]) -> str:
+def _json(values: Sequence[AnyRecord | Invocation | Gap]) -> str:
     try:
         return msgspec.json.encode(values).decode()
     except UnicodeEncodeError as error:
@@ -158,4 +152,4 @@ def _named(record: Named) -> Named:
     """Return *record* with a name. The writer has resolved it unless the token is unknown."""
     if record.token_name is not None:
         return record
-    return msgspec.structs.replace(record, token_name=unknown_token_name(record.token_hash or ""))
+    return named(record, unknown_token_name(record.token_hash or ""))

@@ -4,22 +4,20 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from audit_log.record import Attribution, Kept, Outcome
 from audit_log.tokens import Token
-from proxy.audit.identity import Caller, Credentials
-from proxy.audit.record_text import Facts, RecordText, ending, opening
+from proxy.audit.callers import Callers
+from proxy.audit.identity import Credentials
+from proxy.audit.record_text import RecordText, ending, opening
 from proxy.audit.shares import Share, Standing
 from proxy.audit.tally import Tally
-from proxy.audit.trace_context import TraceContext, trace_context
 from proxy.http.framing import Payload
-from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
-from proxy.http.target import recorded_path
 from proxy.tokens.memory import MISSING, Missing
 
 STATUS_UNKNOWN: Final = 0
@@ -29,6 +27,7 @@ NOT_BEGUN: Final = -3
 # Until Python 3.12 a member of an enum is looked up by a Python function.
 _REFUSED: Final = Outcome.REFUSED
 _KNOWN: Final = Standing.KNOWN
+_UNRESOLVED: Final = Standing.UNRESOLVED
 _INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
 
 
@@ -63,14 +62,14 @@ class Exchange(Protocol):
     Raises RefusedError, after recording it."""
     added_fields: Sequence[tuple[bytes, bytes]] = ()
     """What is added to the request on its way upstream."""
-    reads_request: bool = False
+    reads_request: ClassVar[bool] = False
     """Whether `request_content` is to be told of the request's body."""
 
     def begin(self) -> None:
         """Learn that the request is about to be forwarded."""
         return
 
-    most_at_once: int = sys.maxsize
+    most_at_once: ClassVar[int] = sys.maxsize
     """How many bytes of the request's body one turn of the event loop passes on."""
 
     def request_content(self, data: bytes) -> None:  # noqa: ARG002  a default
@@ -103,85 +102,39 @@ class UnauditedExchange(Exchange):
             self._tally.unaudited[outcome] += 1
 
 
-class MadeCall(msgspec.Struct, frozen=True, gc=False):
-    """What all records of a call say when it is made with one token, and whose share they take."""
-
-    rest: bytes
-    """The end of the JSON of each record: see `RecordText`."""
-    share: Share
-
-
-class AuditedCall:
+class AuditedCall(msgspec.Struct, frozen=True, gc=False):
     """An API call of one of our tokens, as its head alone tells of it."""
 
-    __slots__ = (
-        *("_client_ip", "_instance", "_is_traced", "_made", "_now", "_token"),
-        *("head", "token_hash"),
-    )
-
-    def __init__(
-        self,
-        head: RequestHead,
-        token_hash: str | Credentials,
-        client_ip: str,
-        instance: str,
-        now: Callable[[], datetime],
-        *,
-        is_traced: bool = False,
-    ) -> None:
-        """Be made with the token of *token_hash*, or with ambiguous credentials.
-
-        *now* is the time by which tokens expire. *is_traced* says to keep the client's span.
-        """
-        self.head = head
-        self.token_hash = token_hash
-        self._client_ip = client_ip
-        self._instance = instance
-        self._now = now
-        self._is_traced = is_traced
-        self._token: Token | Missing | None = MISSING
-        self._made: MadeCall | None = None
-
-    def made_with(self, token: Token | Missing | None) -> MadeCall:
-        """Return what follows from the call being made with *token*."""
-        if self._made is None or token is not self._token:
-            self._token = token
-            share = share_of(self.token_hash, token, self._now)
-            self._made = MadeCall(self._facts(token).rest, share)
-        return self._made
-
-    def _facts(self, token: Token | Missing | None) -> Facts:
-        head, caller = self.head, Caller.of(self.token_hash, token)
-        trace = trace_context(head) if self._is_traced else TraceContext()
-        return Facts(
-            method=head.method.decode("latin-1"),
-            path=recorded_path(head.target),
-            instance=self._instance,
-            token_id=caller.token_id,
-            token_name=caller.token_name,
-            token_hash=caller.token_hash,
-            client_ip=self._client_ip,
-            user_agent=head.user_agent,
-            request_id=head.request_id,
-            traceparent=trace.traceparent,
-            tracestate=trace.tracestate,
-        )
+    token_hash: str | Credentials
+    client_ip: str
+    user_agent: bytes | None
+    members: bytes
+    """What its record says of the request: see `request_members`."""
 
 
 class AuditedExchange(Exchange):
     """An exchange that leaves exactly one record behind, however it ends."""
 
-    def __init__(self, recorder: Recorder, tally: Tally, call: AuditedCall) -> None:
+    def __init__(
+        self, recorder: Recorder, tally: Tally, callers: Callers, call: AuditedCall
+    ) -> None:
         """Record *call*, which has just arrived, to *recorder*."""
-        self.token: Token | Missing | None = MISSING
-        """With which it is made, once that is known."""
         self._started = time.perf_counter()
         self._recorder = recorder
         self._tally = tally
+        self._callers = callers
         self._call = call
         self._opening = opening(datetime.now(UTC))
+        self._token: Token | Missing | None = MISSING
+        self._standing = _UNRESOLVED
+        self._caller: bytes | None = None
+        """What its record says of the caller, once that was asked for."""
         self._slot = NOT_BEGUN
         self._has_ended = False
+
+    def is_made_with(self, token: Token | None, standing: Standing) -> None:
+        """Learn with which token it is made, None if there is no such token of ours."""
+        self._token, self._standing, self._caller = token, standing, None
 
     def is_caused_by(self, cause: Cause) -> None:
         """Learn which tool call is behind it."""
@@ -189,9 +142,7 @@ class AuditedExchange(Exchange):
 
     def begin(self) -> None:
         """Note the call, so that it is recorded as interrupted if we are killed from now on."""
-        made = self._call.made_with(self.token)
-        text = RecordText(self._opening, _INTERRUPTED, made.rest)
-        self._slot = self._recorder.begin(text, made.share)
+        self._slot = self._recorder.begin(self._text(_INTERRUPTED), self._share())
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the call, once."""
@@ -200,22 +151,29 @@ class AuditedExchange(Exchange):
         self._has_ended = True
         self._tally.audited[outcome] += 1
         duration_ms = (time.perf_counter() - self._started) * 1_000
-        made = self._call.made_with(self.token)
-        text = RecordText(self._opening, ending(outcome, status, duration_ms), made.rest)
-        share = made.share
-        if outcome is _REFUSED and share.standing is Standing.UNRESOLVED:
+        if outcome is _REFUSED and self._standing is _UNRESOLVED:
             # A flood of tokens that are not looked up must not fill the journal.
-            share = Share(share.caller, Standing.UNKNOWN)
-        self._recorder.end(self._slot, text, share)
+            self._standing = Standing.UNKNOWN
+        text = self._text(ending(outcome, status, duration_ms))
+        self._recorder.end(self._slot, text, self._share())
+
+    def _text(self, ending: bytes) -> RecordText:
+        call, caller = self._call, self._caller
+        if caller is None:
+            caller = self._caller = self._callers.members(
+                call.token_hash, self._token, call.client_ip, call.user_agent
+            )
+        return self._opening + ending + call.members + caller
+
+    def _share(self) -> Share:
+        caller = self._call.token_hash
+        if isinstance(caller, Credentials):
+            return Share(caller.value, Standing.UNKNOWN)
+        return Share(caller, self._standing)
 
 
-def share_of(
-    token_hash: str | Credentials, token: Token | Missing | None, now: Callable[[], datetime]
-) -> Share:
-    """Return the share of a caller with *token* at the time *now*, as for `Caller.of`."""
-    if isinstance(token_hash, Credentials):
-        return Share(token_hash.value, Standing.UNKNOWN)
+def standing_of(token: Token | Missing | None, complaint: str | None) -> Standing:
+    """Return what is known of a caller with *token*, of which *complaint* is what is wrong."""
     if token is MISSING:
-        return Share(token_hash, Standing.UNRESOLVED)
-    is_known = token is not None and token.refusal(now) is None
-    return Share(token_hash, _KNOWN if is_known else Standing.UNKNOWN)
+        return _UNRESOLVED
+    return Standing.UNKNOWN if token is None or complaint else _KNOWN

@@ -1,8 +1,8 @@
 """A record as the JSON it is kept as, put together from parts that repeat from call to call.
 
 To make a struct of a record and encode that, twice a call, costs more than all else that is done
-to record it. Most of a record is the same for every call with the same head and token, so that
-part is encoded once, and what differs is put before it.
+to record it. So each part is text, made as seldom as it changes: the *opening* and the *ending*
+once a call, the *request's* members once a head, and the *caller's* once for many calls.
 """
 
 from datetime import datetime
@@ -12,63 +12,48 @@ from uuid import UUID
 import msgspec
 from uuid_utils import uuid7
 
-from audit_log.record import AuditRecord, Outcome
+from audit_log.record import (
+    MAX_PATH_CHARACTERS,
+    MAX_USER_AGENT_CHARACTERS,
+    AuditRecord,
+    Outcome,
+)
+from proxy.audit.trace_context import TraceContext
+from proxy.http.request import MAX_REQUEST_ID_CHARACTERS, RequestHead
+from proxy.http.target import path_of, printable
 
+RecordText = bytes
+"""An `AuditRecord` as JSON."""
+_PLAIN: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+"""What stands for itself in JSON, and is printable."""
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(AuditRecord).decode
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What all records of calls with the same head and the same token say: see `AuditRecord`."""
+class CallerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What all records of one caller say, apart from its user agent: see `AuditRecord`."""
 
-    method: str
-    path: str
     instance: str
-    token_id: UUID | None
-    token_name: str | None
-    token_hash: str | None
     client_ip: str | None
-    user_agent: str | None
-    request_id: str | None
-    traceparent: str | None = None
-    tracestate: str | None = None
-    """The client's span, where spans are sent (W3C Trace Context): no part of the audit record."""
-
-    @property
-    def rest(self) -> bytes:
-        """Return the end of the JSON of a record: these members, and `}`."""
-        return _encode(self)[1:]
+    token_id: UUID | None = None
+    token_name: str | None = None
+    token_hash: str | None = None
 
 
 class TracedRecord(AuditRecord, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A record with the client's span, as the journal has it."""
+    """A record with the client's span (W3C Trace Context), as the journal has it."""
 
     traceparent: str | None = None
     tracestate: str | None = None
 
 
-class RecordText(msgspec.Struct, frozen=True, gc=False):
-    """What `AuditRecord` says, as JSON."""
-
-    opening: bytes
-    """`{` and the members that no other record has, with a comma at the end."""
-    ending: bytes
-    """The members that tell how the call ended, with a comma at the end."""
-    rest: bytes
-    """The members that repeat, and `}`."""
-
-    @property
-    def json(self) -> bytes:
-        """Return the whole."""
-        return self.opening + self.ending + self.rest
-
-    @property
-    def record(self) -> AuditRecord:
-        """Return the record as a struct, for code that reads its members."""
-        return msgspec.json.decode(self.json, type=AuditRecord)
+def record_of(text: RecordText) -> AuditRecord:
+    """Return *text* as a struct, for code that reads its members."""
+    return _decode(text)
 
 
 def opening(created_at: datetime) -> bytes:
-    """Return the members that only one record has, with a new id."""
+    """Return the members that only one record has, with a new id; the text begins with them."""
     # The id is never a uuid.UUID: to make one takes as long as all of this.
     return b'{"id":"%b","created_at":%b,' % (str(uuid7()).encode(), _encode(created_at))
 
@@ -82,6 +67,33 @@ def ending(outcome: Outcome, status: int, duration_ms: float | None) -> bytes:
         _OUTCOMES[outcome],
         duration_ms,
     )
+
+
+def request_members(head: RequestHead, trace: TraceContext | None = None) -> bytes:
+    """Return what *head* says of each record, and the client's span where spans are sent."""
+    path = _text(path_of(head.target), MAX_PATH_CHARACTERS)
+    members = b'"method":"%b","path":%b,' % (head.method, path)
+    if (request_id := head.field(b"x-request-id")) is not None:
+        members += b'"request_id":%b,' % _text(request_id, MAX_REQUEST_ID_CHARACTERS)
+    if trace is not None and any(trace):
+        members += _encode({name: said for name, said in trace._asdict().items() if said})[1:-1]
+        members += b","
+    return members
+
+
+def caller_members(facts: CallerFacts, user_agent: bytes | None) -> bytes:
+    """Return what *facts* say, and the User-Agent; the text ends with them."""
+    members = _encode(facts)
+    if user_agent is None:
+        return members[1:]
+    return members[1:-1] + b',"user_agent":%b}' % _text(user_agent, MAX_USER_AGENT_CHARACTERS)
+
+
+def _text(value: bytes, limit: int) -> bytes:
+    """Return *value* as JSON: printable text of at most *limit* characters."""
+    if len(value) <= limit and not value.translate(None, _PLAIN):
+        return b'"%b"' % value
+    return _encode(printable(value)[:limit])
 
 
 _OUTCOMES: Final = {outcome: outcome.value.encode() for outcome in Outcome}

@@ -12,7 +12,7 @@ import structlog
 
 from audit_log.delivery_loop import AnyItem, kind_of
 from audit_log.errors import RecordRefusedError
-from audit_log.record import Gap, Kept
+from audit_log.record import AnyRecord, Gap, Invocation
 
 REASON: Final = "record_refused"
 """The reason of the gap. It stands in databases, so it keeps its name."""
@@ -77,7 +77,7 @@ def _line(item: AnyItem, reason: str) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def _gap(record: Kept) -> Gap:
+def _gap(record: AnyRecord | Invocation) -> Gap:
     return Gap(
         # The same each time: the record may be refused again after a restart.
         id=uuid5(NAMESPACE_OID, f"refused {record.id}"),

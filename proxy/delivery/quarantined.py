@@ -8,13 +8,13 @@ import msgspec
 
 from audit_log.delivery_loop import Sink
 from audit_log.errors import RecordRefusedError
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.record import Gap, Invocation, RecordRow
 
 
 class _Line(msgspec.Struct):
     """A line of the file: one of the three is there."""
 
-    record: AuditRecord | None = None
+    record: RecordRow | None = None
     invocation: Invocation | None = None
     gap: Gap | None = None
 

@@ -30,7 +30,7 @@ from audit_log.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.record import AnyRecord, Gap, Invocation
 from proxy.delivery.arrivals import Arrivals, Receipts
 from proxy.journal import Batch, Journal, Place
 
@@ -54,7 +54,7 @@ class Destination(Sink, Protocol):
     async def identity(self) -> str | None:
         """Return what no other store has; None when it cannot be told."""
 
-    async def has(self, record: AuditRecord) -> bool:
+    async def has(self, record: AnyRecord) -> bool:
         """Say whether *record* is there."""
 
 
@@ -146,7 +146,7 @@ class ReplacedStore:
         number = begun.number or (0 if batch is None else batch.first_number)
         return Place(begun.offset, number, None)
 
-    async def _has_patiently(self, oldest: AuditRecord, patiently: Patiently) -> bool:
+    async def _has_patiently(self, oldest: AnyRecord, patiently: Patiently) -> bool:
         had, failures = True, 0
 
         async def look() -> None:
@@ -166,7 +166,7 @@ class ReplacedStore:
         await patiently(look)
         return had
 
-    def _gap(self, arrived: Place | None, oldest: AuditRecord | Invocation) -> Gap:
+    def _gap(self, arrived: Place | None, oldest: AnyRecord | Invocation) -> Gap:
         """Return the gap of what was between *arrived* and *oldest*.
 
         Its size is not known if *arrived* is not.

@@ -35,14 +35,14 @@ from audit_log.errors import StoreUnavailableError
 from audit_log.naming import FindTokens
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.record import AnyRecord, Gap, Invocation
 from proxy.delivery.quarantine import Quarantine, QuarantineFile
 from proxy.delivery.replaced_store import ReplacedStore
 from proxy.journal import MANY_BYTES, Batch
 
 TASK: Final = "audit-writer"
 """What the task of a writer is called."""
-PACE_SECONDS: Final = 0.05
+PACE_SECONDS: Final = 0.1
 """The least time between the beginnings of two batches while little waits: a batch costs more
 than its lines."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -244,7 +244,7 @@ class Writer:
             self._delivered.append((empty, mark))
         self._held.note(self._loop.problem)
 
-    async def _append(self, records: Sequence[AuditRecord]) -> None:
+    async def _append(self, records: Sequence[AnyRecord]) -> None:
         await self._sink.append(records)
         self.progress.written += len(records)
 

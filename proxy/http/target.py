@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from audit_log.record import MAX_PATH_CHARACTERS
-
 _ABSOLUTE_FORM: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SLASHES: Final = re.compile(rb"[/\\]+")
 
@@ -26,9 +24,8 @@ class AuditedPaths:
         """
         if target.startswith(self._prefixes):
             return True
-        if target.startswith(b"/") and not any(
-            mark in target for mark in (b"%", b"//", b"/.", b"\\")
-        ):
+        is_plain = not (b"%" in target or b"//" in target or b"/." in target or b"\\" in target)
+        if is_plain and target.startswith(b"/"):
             return False
         decoded = unquote_to_bytes(path_of(target))
         return decoded.startswith(self._prefixes) or _resolved(decoded).startswith(self._prefixes)
@@ -39,14 +36,6 @@ def path_of(target: bytes) -> bytes:
     if not target.startswith(b"/") and (absolute := _ABSOLUTE_FORM.match(target)):
         target = target[absolute.end() :] or b"/"
     return target.partition(b"?")[0]
-
-
-def recorded_path(target: bytes) -> str:
-    """Return the path for the audit log: printable text, at most 2,048 characters.
-
-    What is not valid UTF-8, and control characters, are percent-encoded.
-    """
-    return printable(path_of(target))[:MAX_PATH_CHARACTERS]
 
 
 def printable(value: bytes) -> str:

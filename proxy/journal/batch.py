@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from audit_log.record import AuditRecord, Gap, Invocation
+from audit_log.record import Gap, Invocation, RecordRow
 from proxy.journal.line import Line, parse_all, split
 
 DAMAGED: Final = "journal_damaged"
@@ -28,7 +28,7 @@ class Batch:
     """The offset at which the next batch begins."""
     next_number: int
     """The number of the line at `end`; 0 when it is not known."""
-    records: list[AuditRecord] = field(default_factory=list)
+    records: list[RecordRow] = field(default_factory=list)
     invocations: list[Invocation] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     damages: list[Damage] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Assembly:
         )
 
 
-def _records_in_turn(said: Sequence[Line | None], first: int) -> list[AuditRecord]:
+def _records_in_turn(said: Sequence[Line | None], first: int) -> list[RecordRow]:
     """Return the records of *said* if it holds only records, numbered in a row from *first*.
 
     Else return an empty list. This is the normal case, and far cheaper than a loop over the lines.

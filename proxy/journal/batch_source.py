@@ -11,7 +11,7 @@ from proxy.journal.reader import Reader
 from proxy.journal.ring import Ring
 
 MANY_BYTES: Final = 256 * 1024
-"""With less than this waiting, reading favours short delays of calls; with more, little work."""
+"""With less than this waiting, the writer favours short delays; with more, little work."""
 MAX_BATCH_LINES: Final = 10_000
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 """Large batches cost PostgreSQL less: there is one commit and one index look-up for each batch."""
@@ -22,7 +22,7 @@ _LOOK_SECONDS: Final = 0.02
 class BatchSource:
     """Reads batches, from memory or from disk, and keeps the committed position.
 
-    Belongs to the event loop. Disks are read in a thread, so a disk that hangs delays no call.
+    Belongs to the event loop. Disks are read in a thread, so a disk that hangs holds up no task.
     """
 
     def __init__(self, ring: Ring, reader: Reader) -> None:
@@ -77,12 +77,13 @@ class BatchSource:
                 await self._change.wait()
 
     async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
-        """Return the batch at *start*, read piece by piece: calls run between two pieces."""
+        """Return the batch at *start*, read piece by piece: other tasks run between two pieces."""
         written = self._ring.written
         batch = await self._piece(start, number, max_lines)
         while (
             batch.end < written and batch.size < max_lines and batch.end - start < MAX_BATCH_BYTES
         ):
+            await asyncio.sleep(0)
             piece = await self._piece(batch.end, batch.next_number, max_lines - batch.size)
             if piece.end <= batch.end:
                 break
@@ -90,17 +91,10 @@ class BatchSource:
         return batch
 
     async def _piece(self, start: int, number: int, max_lines: int) -> Batch:
-        """Return a small batch at *start*, without the thread if it is short and in memory.
-
-        A thread that computes holds the GIL, and so delays calls for longer than its own work.
-        """
-        piece = None
-        if self._ring.written - start < MANY_BYTES:
-            piece = self._reader.read_memory(start, number, max_lines)
+        """Return a part of the batch at *start*; a thread reads what is not in memory."""
+        piece = self._reader.read_memory(start, number, max_lines)
         if piece is None:
             piece = await self._thread.submit(self._reader.read, start, number, max_lines)
-        else:
-            await asyncio.sleep(0)
         if piece.damages:
             await self._thread.submit(self._reader.keep_damages, piece)
         return piece

@@ -35,7 +35,7 @@ class Intake:
         self._retry_timer: asyncio.TimerHandle | None = None
         self.accepted = 0
         """Records that were appended."""
-        self._find_interrupted(last.kept if last else None)
+        self._find_interrupted(str(last.kept.id) if last and last.kept else None)
         self.is_behind = not self.catch_up(at_once=True)
         """Whether something waits for room: a gap to report, or calls interrupted by a kill."""
         self._retry_if_needed()
@@ -65,11 +65,11 @@ class Intake:
         """Calls that began without a slot, and would have been lost at a kill."""
         return self.losses.unprotected
 
-    def _find_interrupted(self, last: Kept | None) -> None:
+    def _find_interrupted(self, last_id: str | None) -> None:
         for slot, record in self._calls.taken():
             # A slot is freed right after its final record is appended. After a kill between the
             # two that record is the last line of the ring.
-            if last is not None and record.id == last.id:
+            if str(record.id) == last_id:
                 self._calls.end(slot)
             else:
                 self._interrupted.append((slot, record))

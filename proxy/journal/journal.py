@@ -26,12 +26,10 @@ have ids.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import structlog
 
@@ -47,7 +45,6 @@ from proxy.journal.reader import Reader
 from proxy.journal.rings.going_back import GoingBack
 from proxy.journal.rings.memory_upkeep import MemoryUpkeep
 
-_SWITCH_SECONDS: Final = 0.0005
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -165,8 +162,6 @@ async def reading(
     parts: Parts, instance: str, limits: Limits, *, close_seconds: float
 ) -> AsyncIterator[Journal]:
     """Yield the reading side of the journal of *parts*; close both at the end."""
-    # The default is 5 ms: the loop would wait that long whenever a thread computes.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     journal = Journal(parts, instance, limits)
     try:
         yield journal
@@ -175,11 +170,16 @@ async def reading(
 
 
 @asynccontextmanager
-async def taking_in(parts: Parts, instance: str, limits: Limits) -> AsyncIterator[Intake]:
-    """Yield the side of the journal of *parts* that takes records; finish it at the end."""
+async def taking_in(
+    parts: Parts, instance: str, limits: Limits, tasks: BackgroundTasks
+) -> AsyncIterator[Intake]:
+    """Yield the side of the journal of *parts* that takes records; finish it at the end.
+
+    What looks after its memory is one of *tasks*.
+    """
     upkeep = MemoryUpkeep(parts)
     intake = Intake(parts, instance, limits, upkeep)
-    async with BackgroundTasks().running(upkeep.run, "journal-memory"):
+    async with tasks.running(upkeep.run, "journal-memory"):
         try:
             yield intake
         finally:
@@ -206,7 +206,7 @@ async def open_journal(
     parts = await _opened(opening)
     async with (
         reading(parts, instance, limits, close_seconds=close_seconds) as journal,
-        taking_in(parts, instance, limits) as intake,
+        taking_in(parts, instance, limits, BackgroundTasks()) as intake,
     ):
         yield intake, journal
 

@@ -15,8 +15,8 @@ from zlib import crc32
 
 import msgspec
 
-from audit_log.record import AuditRecord, Gap, Invocation, Kept
-from proxy.audit.record_text import RecordText
+from audit_log.record import AuditRecord, Gap, Invocation, Kept, RecordRow
+from proxy.audit.record_text import RecordText, record_of
 
 MAX_LINE_BYTES: Final = 32_768
 """The longest line: twice the size of a record in which every character is escaped."""
@@ -32,7 +32,7 @@ _TEXTS: Final = {
     )
     for kind in (AuditRecord, Invocation)
 }
-_KINDS: Final = {AuditRecord: b"record", RecordText: b"record", Invocation: b"invocation"}
+_KINDS: Final = {AuditRecord: b"record", bytes: b"record", Invocation: b"invocation"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,12 +40,12 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     """The contents of a line. Exactly one of the three kinds is not None."""
 
     n: int
-    record: AuditRecord | None = None
+    record: RecordRow | None = None
     invocation: Invocation | None = None
     gap: Gap | None = None
 
     @property
-    def kept(self) -> Kept | None:
+    def kept(self) -> RecordRow | Invocation | None:
         """The record or the invocation; None for a gap."""
         return self.record or self.invocation
 
@@ -86,11 +86,10 @@ def record_body(record: Kept | RecordText, limit: int) -> bytes:
     Texts that are too long are cut, and lone surrogates, which JSON cannot carry, are escaped: an
     altered record is worth more than a lost one.
     """
-    if isinstance(record, RecordText):
-        body = record.json
-        if len(body) <= limit:
-            return body
-        record = record.record
+    if isinstance(record, bytes):
+        if len(record) <= limit:
+            return record
+        record = record_of(record)
     try:
         body = _encode(record)
     except UnicodeEncodeError:

@@ -86,6 +86,8 @@ class Mover:
     def _pass(self, *, is_tidying: bool) -> None:
         """Do what there is to do; raise OSError when the disk fails."""
         failure: OSError | None = None
+        if not self._segments.is_listed:
+            self._segments.list_all(self._ring.moved)
         if is_tidying:
             try:
                 # First: on a full disk this makes room for the rest.

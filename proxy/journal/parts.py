@@ -71,15 +71,15 @@ class Parts:
             return TOO_SMALL.format(ring.size, self.wanted_ring_bytes)
         return None
 
-    def look_again(self) -> None:
-        """See what became of the journal since these parts were opened; raise OSError.
+    def go_on(self) -> None:
+        """Go on in another process, which has a copy of these parts; raise OSError.
 
-        For a recorder: it has a copy of them, and a recorder before it may have worked since.
+        A recorder before it may have worked since they were opened. The mover lists the segments:
+        a disk that hangs, or fails, keeps no records in memory from the store.
         """
         if self.ring.is_renewed:
             self.ring.follow()
-        self.segments.look_again()
-        self.segments.delete_from(self.ring.moved)
+        self.segments.unlist()
 
     def close(self, is_on_disk: bool) -> None:  # noqa: FBT001  see `DiskThread.submit`
         """Close everything; remove the ring and the slots when all records are elsewhere.

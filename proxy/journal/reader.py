@@ -8,16 +8,13 @@ from typing import Final
 import structlog
 
 from proxy.journal.batch import Assembly, Batch, Damage
-from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.parts import Parts
 from proxy.journal.rings.rewriting import kept_lines
 from proxy.journal.segments import Chunk
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-_PIECE_BYTES: Final = 4 * MAX_LINE_BYTES
-"""What the thread reads at once. Parsing it can delay the event loop by half a millisecond."""
-_LINES_AT_ONCE: Final = 50
-"""What the event loop reads at once: a tenth of a millisecond."""
+_PIECE_BYTES: Final = 256 * 1024
+"""What is read at once: several lines in any case. To parse it takes a few milliseconds."""
 
 
 class Reader:
@@ -42,9 +39,9 @@ class Reader:
         return self._batch(self._chunk(offset, _PIECE_BYTES), number, max_lines)
 
     def read_memory(self, offset: int, number: int, max_lines: int) -> Batch | None:
-        """Return a smaller batch than `read`, or None where that needs a disk."""
-        chunk = self._in_ring(offset, MAX_LINE_BYTES)
-        return self._batch(chunk, number, min(max_lines, _LINES_AT_ONCE)) if chunk else None
+        """Return what `read` returns, or None where that needs a disk."""
+        chunk = self._in_ring(offset, _PIECE_BYTES)
+        return self._batch(chunk, number, max_lines) if chunk else None
 
     def keep_damages(self, batch: Batch) -> None:
         """Keep the damaged bytes of *batch* for the operator, if the disk accepts them."""
@@ -73,6 +70,8 @@ class Reader:
         chunk = self._in_ring(offset, limit)
         if chunk is not None:
             return chunk
+        if not self._segments.is_listed:
+            raise OSError(f"{self._folder.path} is not listed yet")
         found = self._segments.read(offset, limit)
         if found is not None and found.offset == offset:
             return found

@@ -71,14 +71,28 @@ class Segments:
         self._lock = threading.Lock()
         self._file: SegmentFile | None = None
         self.total_bytes = 0
-        self.look_again()
+        self.is_listed = False
+        """Whether the list is that of the folder. Until then nothing is read."""
+        self.list_all()
 
-    def look_again(self) -> None:
-        """List the segments that are in the folder; raise OSError when it cannot be read."""
-        self._segments = []
+    def unlist(self) -> None:
+        """Forget what the folder holds: another process may have changed it since."""
+        self._segments, self.total_bytes, self.is_listed = [], 0, False
+
+    def list_all(self, moved: int | None = None) -> None:
+        """List the segments that are in the folder, and delete those from *moved* on.
+
+        Raise OSError when the folder cannot be read.
+        """
+        found: list[Segment] = []
         with suppress(FileNotFoundError):  # removed under a running sidecar
-            self._segments = list(_found(self._folder.path))
-        self.total_bytes = sum(segment.size for segment in self._segments)
+            found = list(_found(self._folder.path))
+        with self._lock:
+            self._segments = found
+            self.total_bytes = sum(segment.size for segment in found)
+        if moved is not None:
+            self.delete_from(moved)
+        self.is_listed = True
 
     def __iter__(self) -> Iterator[Segment]:
         with self._lock:

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from audit_log.record import Origin
 from audit_log.tokens import Token
-from proxy.audit.exchange import Cause, Exchange, share_of
+from proxy.audit.exchange import Cause, Exchange, standing_of
 from proxy.audit.identity import Caller, Credentials, TokenRecogniser
 from proxy.audit.shares import Standing
 from proxy.audit.tally import Tally
@@ -90,8 +90,8 @@ class McpAdmission:
 
     def _source(self, head: RequestHead, client_ip: str) -> Source | None:
         """Return where the tool calls of *head* come from; None if it has no known credentials."""
-        token_hash = head.fields.derived(self.tokens.token_hash)
-        hub_key = head.fields.derived(self.hub_keys.token_hash)
+        token_hash = self.tokens.token_hash(head.fields)
+        hub_key = self.hub_keys.token_hash(head.fields)
         session = head.field(b"mcp-session-id")
         given = (client_ip, head.request_id, session.decode("latin-1") if session else None)
         if Credentials.AMBIGUOUS in {token_hash, hub_key}:
@@ -105,7 +105,8 @@ class McpAdmission:
         token = self.token_cache.known(token_hash)
         if token is MISSING:
             self.token_cache.look_up(token_hash)
-        standing = share_of(token_hash, token, self.now).standing
+        complaint = token.refusal(self.now) if isinstance(token, Token) else None
+        standing = standing_of(token, complaint)
         if standing is Standing.UNRESOLVED:
             # One request can carry a hundred tool calls, so its caller must be known.
             standing = Standing.UNKNOWN

@@ -6,9 +6,12 @@ recorder and wait for it. All three share the memory of what is loaded.
 
 The proxy holds one end of a pipe, the *leash*. When it ends in whatever way, the pipe closes: the
 recorder brings what is there to the store, within `ORPHAN_SECONDS`, and the keeper ends after it.
+A keeper that is stopped (SIGSTOP) is continued then: it has the journal open, and would keep the
+next start away.
 """
 
 import asyncio
+import ctypes
 import os
 import select
 import signal
@@ -21,6 +24,7 @@ from typing import Final, NoReturn
 import structlog
 
 from proxy.recorder.page import Page
+from proxy.recorder.runs import Runs
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -34,6 +38,8 @@ LAST_SECONDS: Final = ORPHAN_SECONDS + 1.0
 """One that is still there and silent after that is killed: it keeps the next start waiting."""
 _WATCH_SECONDS: Final = 1.0
 _NICENESS: Final = 5
+_PR_SET_PDEATHSIG: Final = 1
+"""Of prctl(2): which signal a process gets when the one that forked it ends."""
 _OOM_SCORE: Final = 300
 """The recorder is the first to go when memory is short: nothing is lost with it."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger("proxy")
@@ -42,13 +48,29 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("proxy")
 class Keeper:
     """The proxy's view of the keeper."""
 
-    def __init__(self, life: int) -> None:
-        """Watch the keeper by *life*, a pipe that closes when it ends."""
+    def __init__(self, pid: int, life: int, runs: Runs) -> None:
+        """Watch the keeper *pid* by *life*, a pipe that closes when it ends."""
+        self._pid = pid
         self._life = life
+        self._runs = runs
 
     @property
     def problem(self) -> str | None:
-        """That the recorder would not be started again, or None."""
+        """That the recorder ends again and again, or would not be started again; or None."""
+        return self._end or self._runs.problem
+
+    @property
+    def dead(self) -> list[str]:
+        """What only a new sidecar mends."""
+        return list(filter(None, [self._end, self._runs.death]))
+
+    @property
+    def restarts(self) -> int:
+        """How often the recorder was started again."""
+        return self._runs.failures
+
+    @property
+    def _end(self) -> str | None:
         if _is_closed(self._life, 0):
             return "the recorder's keeper has ended: restart the sidecar"
         return None
@@ -57,6 +79,8 @@ class Keeper:
         """Wait until the recorder has done its work and ended, for *seconds* at most."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._life, ended.set)
+        if self._end is None:
+            os.kill(self._pid, signal.SIGCONT)  # it may be stopped
         try:
             async with asyncio.timeout(seconds):
                 await ended.wait()
@@ -75,19 +99,21 @@ def keeping(record: Callable[[int], None], page: Page) -> Iterator[Keeper]:
     """
     leash, held = os.pipe()
     life, lived = os.pipe()
+    runs = Runs()
     pid = os.fork()
     if not pid:
         os.close(held)
         os.close(life)
-        _exit_with(lambda: _keep(record, leash, lived, page))
+        _exit_with(lambda: _keep(record, leash, lived, page, runs))
+    # The kernel takes away what ends: a keeper that was killed, and in a container, where this is
+    # the first process, the recorder that it has left.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.close(leash)
     os.close(lived)
     try:
-        yield Keeper(life)
+        yield Keeper(pid, life, runs)
     finally:
         os.close(held)
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
         os.close(life)
 
 
@@ -103,7 +129,8 @@ def _exit_with(work: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
-def _keep(record: Callable[[int], None], leash: int, lived: int, page: Page) -> None:
+def _keep(record: Callable[[int], None], leash: int, lived: int, page: Page, runs: Runs) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # A signal to the whole group is for the proxy. The others end after it.
         signal.signal(number, signal.SIG_IGN)
@@ -119,6 +146,7 @@ def _keep(record: Callable[[int], None], leash: int, lived: int, page: Page) -> 
         code = _ended(pid, page, leash)
         if code == 0 or _is_closed(leash, 0):
             return
+        runs.note_failure(code, pause)
         log.error("recorder.ended_early", code=code, again_in_seconds=pause)
         if time.monotonic() - began > _LONG_LIFE_SECONDS:
             pause = _FIRST_PAUSE_SECONDS

@@ -31,6 +31,8 @@ from proxy.recorder.record_metrics import (
     ObserverCollector,
     PartitionCollector,
     RecordCollector,
+    added_up,
+    counters,
     families,
 )
 from proxy.settings import APPLICATION, ProxySettings
@@ -59,10 +61,10 @@ def record(
 ) -> None:
     """Record, as a process of its own, until the proxy has ended, and then what it has left.
 
-    *leash* is a pipe that closes when the proxy is killed. Raise OSError when the journal cannot
-    be read.
+    *leash* is a pipe that closes when the proxy is killed. Raise OSError when the new file of a
+    ring that was removed cannot be opened.
     """
-    parts.look_again()
+    parts.go_on()
     uvloop.run(_until_ended(shared, settings, nats, parts, page, leash))
 
 
@@ -157,13 +159,18 @@ async def _following(parts: Parts, observers: Observers, health: Health) -> Asyn
 async def _report(
     page: Page, health: Health, journal: Journal, collectors: Sequence[Collector]
 ) -> None:
-    """Show on *page* how the recorder is, for ever."""
+    """Show on *page* how the recorder is, for ever.
+
+    It counts on from where a recorder before it was killed: a sum that falls is taken for a
+    counter of the proxy that began anew.
+    """
+    earlier = counters(page.report().metrics)
 
     def tell() -> Report:
         return Report(
             problems=health.own_reasons(),
             dead=[*health.tasks.dead, *journal.dead],
-            metrics=families(collectors),
+            metrics=added_up([*families(collectors), *earlier]),
         )
 
     while True:

@@ -71,7 +71,7 @@ class UpstreamConnection(asyncio.Protocol):
     def is_reusable(self) -> bool:
         """Say whether another exchange may begin: the last one was complete on both sides."""
         reader = self._reader
-        is_free = self.is_open and reader.sink is None and not self._flow.is_closing
+        is_free = self.is_open and reader.sink is None and not self._flow.transport.is_closing()
         return is_free and self._request_is_sent and reader.keeps_alive
 
     def pause(self) -> None:
@@ -110,7 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def has_unread_news(self) -> bool:
         """Say whether something has arrived that was not read: the end, or an early response."""
-        return self._flow.is_closing or bool(self._news.poll(0))
+        return self._flow.transport.is_closing() or bool(self._news.poll(0))
 
     # Called by the transport
 
@@ -189,7 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self) -> ResponseSink | None:
         sink = self._reader.finish()
         self._deadline.clear()
-        if self.is_open and not self._flow.is_reading:
+        if not self._flow.is_reading:
             self.resume()
         return sink
 

@@ -16,7 +16,7 @@ from tests.neighbours.journal_files import empty
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import death, degraded, metric, metric_becomes, recovered
 from tests.neighbours.patience import eventually
-from tests.neighbours.processes import is_alive, keeper_of, recorder_of, stopped
+from tests.neighbours.processes import children_of, is_alive, keeper_of, recorder_of, stopped
 
 KILLS = 4
 RING_BYTES = 1024 * 1024
@@ -103,6 +103,56 @@ async def later(callers, count):
     return len(callers.answered) >= count
 
 
+async def test_a_recorder_that_ends_early_is_told(upstream, home, database_url, secret):
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        recorder = 0
+        for _ in range(2):
+            recorder = await recorder_of(sidecar, besides=recorder)
+            os.kill(recorder, signal.SIGKILL)
+        await recorder_of(sidecar, besides=recorder)
+        await degraded(sidecar, "it has ended 2 times in succession, last with exit code -9")
+        assert await metric(sidecar, "recorder_restarts_total") == 2
+
+
+async def test_counters_go_on_after_the_recorder_was_killed(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 10)
+        await metric_becomes(sidecar, 10, "records_total", fate="written")
+        former = await recorder_of(sidecar)
+        os.kill(former, signal.SIGKILL)
+        await recorder_of(sidecar, besides=former)
+        await callers.make(sidecar.port, 10)
+        await arrived(database, 20)
+        await metric_becomes(sidecar, 20, "records_total", fate="written")
+
+
+async def test_a_recorder_that_starts_while_the_disk_fails_goes_on_from_memory(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 10)
+        away = home.journal.rename(home.journal.with_suffix(".away"))
+        home.journal.write_text("no folder")
+        os.kill(await recorder_of(sidecar), signal.SIGKILL)
+        await sidecar.logged("recorder.ended_early")
+        await callers.make(sidecar.port, 10)
+        assert len(await arrived(database, 20)) == 20
+        await degraded(sidecar, "the journal disk fails")
+
+        home.journal.unlink()
+        away.rename(home.journal)
+        await sidecar.logged("journal.disk_recovered")
+        await callers.make(sidecar.port, 10)
+    assert len(await entries_in(database)) == 30
+    assert await database.fetch("SELECT FROM mcp_audit_gap") == []
+
+
 async def test_calls_go_on_while_the_recorder_is_stopped_and_are_written_afterwards(
     upstream, home, database, database_url, secret
 ):
@@ -154,6 +204,23 @@ async def gone(*pids):
     return not any(is_alive(pid) for pid in pids)
 
 
+@pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_stopped_keeper_does_not_keep_the_next_start_away(
+    upstream, home, database, database_url, secret, ends
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        keeper, recorder = keeper_of(sidecar), await recorder_of(sidecar)
+        os.kill(keeper, signal.SIGSTOP)
+        await callers.make(sidecar.port, 10)
+        await sidecar.stop(ends)
+        await eventually(lambda: gone(keeper, recorder))
+        assert not [line for line in sidecar.log if line["event"] == "recorder.end_timed_out"]
+    async with home.sidecar(upstream.url, database_url):
+        assert len(await arrived(database, 10)) == 10
+
+
 async def test_a_signal_to_all_of_its_processes_stops_a_sidecar_in_order(
     upstream, home, database, database_url, secret
 ):
@@ -181,6 +248,7 @@ async def test_without_its_keeper_a_sidecar_goes_on_and_says_so(
         await degraded(sidecar, "the recorder's keeper has ended")
         # Nothing would start the recorder again: the orchestrator is asked for a restart.
         assert "the recorder's keeper has ended" in await death(sidecar)
+        assert children_of(sidecar.pid) == []  # not even a zombie
         await callers.make(sidecar.port, 10)
         assert len(await arrived(database, 10)) == 10
         await sidecar.kill()

@@ -18,6 +18,7 @@ from tests.neighbours.journal import (
     until,
 )
 from tests.neighbours.patience import eventually
+from tests.neighbours.records import as_records
 
 
 @pytest.fixture
@@ -56,9 +57,9 @@ async def test_reading_waits_for_a_record_and_says_the_same_until_it_is_committe
         record = a_record()
         intake.offer(record)
         batch = await reading
-        assert batch.records == [record]
+        assert as_records(batch.records) == [record]
         assert journal.oldest_unwritten == record.created_at
-        assert (await journal.read()).records == [record]
+        assert as_records((await journal.read()).records) == [record]
         journal.commit(batch)
         assert journal.oldest_unwritten is None
         journal.end_reading()

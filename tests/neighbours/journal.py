@@ -12,6 +12,7 @@ from typing import Any
 
 from audit_log.record import AuditRecord, Gap, Outcome, new_record_id
 from proxy.journal import Batch, Journal, Limits
+from tests.neighbours.records import as_records
 
 SMALL = Limits(ring_bytes=128 * 1024, segment_bytes=64 * 1024, max_bytes=1024 * 1024)
 """A journal that turns over within a few hundred records."""
@@ -47,7 +48,7 @@ async def everything(journal: Journal, seconds: float = 20) -> tuple[list[AuditR
         while journal.has_unwritten:
             batch = await journal.read()
             assert isinstance(batch, Batch)
-            records += batch.records
+            records += as_records(batch.records)
             gaps += batch.gaps
             journal.commit(batch)
     return records, gaps

@@ -1,9 +1,12 @@
 """Records as a sidecar makes them; what a test does not care about is filled in."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from audit_log.record import AuditRecord, Outcome, new_record_id
+import msgspec
+
+from audit_log.record import AuditRecord, Outcome, RecordRow, new_record_id
 
 ARRIVAL = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -22,3 +25,8 @@ def a_record(**values: Any) -> AuditRecord:
             **values,
         }
     )
+
+
+def as_records(rows: Iterable[RecordRow]) -> list[AuditRecord]:
+    """Return what the writer hands on as what it says; each value must be of its type."""
+    return [msgspec.json.decode(msgspec.json.encode(row), type=AuditRecord) for row in rows]

@@ -10,7 +10,7 @@ from audit_log.tokens import Token, hash_token
 from proxy.audit.identity import Caller, Credentials, TokenRecogniser
 from proxy.http.fields import Fields
 from proxy.http.peers import Peer, client_address
-from proxy.http.target import AuditedPaths, path_of, printable, recorded_path
+from proxy.http.target import AuditedPaths, path_of, printable
 
 OURS = b"Bearer pwm_abc"
 
@@ -162,12 +162,6 @@ def test_several_prefixes_can_be_audited():
 )
 def test_the_path_is_what_stands_before_the_query(target, path):
     assert path_of(target) == path
-
-
-def test_the_recorded_path_is_raw_and_never_longer_than_the_column():
-    assert recorded_path(b"/api/%00%2F//x;y") == "/api/%00%2F//x;y"
-    assert recorded_path("/api/größe".encode()) == "/api/größe"
-    assert len(recorded_path(b"/" + b"a" * 60_000)) == 2_048
 
 
 def test_what_postgresql_cannot_hold_is_percent_encoded():

@@ -58,6 +58,7 @@ def test_a_seen_token_is_known_to_the_next_run_and_a_torn_line_costs_that_token_
         file.write(str(OTHER)[:20])
 
     again = SeenTokens(path)
+    again.load()
 
     assert not again.is_new(TOKEN)
     assert again.is_new(OTHER)

@@ -55,9 +55,10 @@ class GoingBack:
     def is_possible(self) -> bool:
         """Whether the log can be read from its oldest bytes on.
 
-        It cannot while the disk fails and the ring has lost bytes that were never moved.
+        It cannot while the disk fails and the ring has lost bytes that were never moved, or the
+        segments are not listed.
         """
-        return self._ring.peek(self._ring.moved, 0) is not None
+        return self._segments.is_listed and self._ring.peek(self._ring.moved, 0) is not None
 
     def go_back(self, place: Place | None = None) -> bool:
         """Commit no more than what lies before *place*, or before the oldest line that is here.

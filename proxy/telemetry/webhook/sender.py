@@ -65,7 +65,17 @@ class Sender:
         """Send until cancelled."""
         while True:
             for event in await self.outbox.take(1):
-                await self._deliver(event)
+                if not await self._is_old(event):
+                    await self._deliver(event)
+
+    async def _is_old(self, event: Event) -> bool:
+        """Return whether an earlier run has announced *event*, the first use of a token.
+
+        The file was not read yet when the token was used.
+        """
+        if event.type is not EventType.FIRST_USE:
+            return False
+        return await self.disk.submit(self.seen.is_kept, UUID(str(event.data["token_id"])))
 
     async def _deliver(self, event: Event) -> None:
         """Send *event*, with retries, until it is taken, refused, or there is no time left.
@@ -141,6 +151,8 @@ async def announcing(
         )
         disk = DiskThread("webhook-seen-tokens")
         stack.callback(disk.end)
+        # Not awaited: a disk that hangs holds up no other part of the recorder.
+        _ = disk.submit(seen.load)
         sender = Sender(outbox, session, url, key, seen, disk)
         async with emptied(
             outbox, sender.run, "webhook", health=health, drain_seconds=DRAIN_SECONDS

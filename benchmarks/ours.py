@@ -1,0 +1,38 @@
+"""Our sidecar as the benchmarks place it: on one core, or with its recorder on the other."""
+
+from typing import Final
+
+from benchmarks.database import Database
+from benchmarks.process import CLIENT_CORE, pin
+from benchmarks.rounds import Contestant
+from benchmarks.sidecar import Sidecar
+from benchmarks.stage import AUDIT_OFF, Stage
+
+ONE_CORE: Final = "audit on, one core"
+BOTH_CORES: Final = "audit on, both cores"
+OFF: Final = "audit off"
+PLACES: Final = """\
+*One core*: proxy and recorder share it, as every other contestant has one. *Both cores*: the proxy
+has that core for itself, and the recorder shares the other one with load, upstream and PostgreSQL.
+*CPU* and memory (PSS) count all processes of a sidecar.
+"""
+HEADS: Final = """\
+Heads that differ do so in path (5,000), query, request id, `traceparent` and token (50), as those
+of real callers do.
+"""
+
+
+def ours(stage: Stage, database: Database) -> list[Contestant]:
+    """Start a sidecar for each placement, and one that audits nothing."""
+    on = stage.sidecar("on", database.url)
+    apart = stage.sidecar("apart", database.url)
+    pin(apart.keeper, CLIENT_CORE)
+    off = stage.sidecar("off", database.url, **AUDIT_OFF)
+    sidecars = {BOTH_CORES: apart, ONE_CORE: on, OFF: off}
+    return [contestant(name, sidecar, database) for name, sidecar in sidecars.items()]
+
+
+def contestant(name: str, sidecar: Sidecar, database: Database) -> Contestant:
+    """Return *sidecar* as a contestant that is asked with heads that differ."""
+    target = database.target(sidecar.origin)
+    return Contestant(name, target, sidecar.process, settle=sidecar.settle)
