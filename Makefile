@@ -25,7 +25,9 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 run: setup ## everything on this machine, with a demo PodWarden, until Ctrl-C
 	@exec $(BIN)/python -m deploy.local
 
-check: lint types imports unit ## what to run before each commit: about a minute
+# All four at once: mypy and the contracts keep one core busy, and pytest waits at times.
+check: setup ## what to run before each commit: less than a minute
+	@$(MAKE) --no-print-directory --jobs --output-sync=target lint types imports unit
 
 test: setup lint types imports tests ## every check but those below: what CI runs
 
@@ -43,8 +45,9 @@ unit: setup ## tests/unit alone: no server, no database
 	$(BIN)/python -m pytest -n 2 tests/unit
 
 # By file: tests of a file share what they start. The longest files first, as tests/conftest.py says.
+# A third of their time is waiting: three processes keep two cores busy.
 tests: setup browser ## all tests with real neighbours
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 browser: setup
 	@$(BIN)/python tests/browser/find_browser.py
@@ -57,10 +60,9 @@ settings: setup ## write docs/settings.md from the settings' classes
 screenshots: setup browser ## take the documents' pictures anew
 	$(BIN)/python -m tests.browser.screenshots
 
-# Each writes its section of benchmarks/RESULTS.md.
-bench: setup ## measure; needs a quiet machine and root (a loop mount)
-	for what in builds strangers auditing writer nats stall proxies latency bodies growth profile gateways queries; do $(BIN)/python -m benchmarks.$$what || exit 1; done
-	$(BIN)/python -m benchmarks.outage --seconds 600
+# Each benchmark writes its section of benchmarks/RESULTS.md, which begins empty.
+bench: setup ## measure all; hours; needs a quiet machine and root (a loop mount)
+	$(BIN)/python -m benchmarks
 
 # Many kills, 1,000 early responses, tool calls of 90 s, 200 sessions, every older schema, 50 sidecars, NATS.
 test-long: setup ## proofs that take minutes each

@@ -46,11 +46,12 @@ def main() -> None:
         "What auditing costs a call",
         f"python -m benchmarks.auditing --rounds {rounds} --seconds {seconds:g}"
         f" --connections {chosen.connections}",
-        f"### As fast as it goes, {chosen.connections} connections\n\n"
+        _saturated(differ, same),
+        chosen.results,
+        details=f"### As fast as it goes, {chosen.connections} connections\n\n"
         f"{_saturated(differ, same)}\n\n"
         f"### {_RATE:,} calls a second, heads that differ\n\n{_at_a_fixed_rate(steady)}\n{_NOTES}"
         f"{others(every)}",
-        chosen.results,
     )
 
 

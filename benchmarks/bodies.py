@@ -62,7 +62,6 @@ def main() -> None:
             for length in _MESSAGE_BYTES
         }
     parts = [
-        _verdict(down, up, streams),
         f"### Download of {size:,} MiB\n\n{_table(down, 'MB/s', 'CPU µs a MB')}",
         f"### Upload of {size:,} MiB\n\n{_table(up, 'MB/s', 'CPU µs a MB')}",
         f"### {chosen.streams:,} idle event streams\n\n{stream_table(streams, chosen.streams)}",
@@ -75,8 +74,9 @@ def main() -> None:
     publish(
         "Large bodies, streams and messages",
         f"python -m benchmarks.bodies --mebibytes {size} --streams {chosen.streams}",
-        "\n\n".join([*parts, f"{_NOTES.strip()}\n{PLACES}"]),
+        _verdict(down, up, streams),
         chosen.results,
+        details="\n\n".join([*parts, f"{_NOTES.strip()}\n{PLACES}"]),
     )
 
 

@@ -65,9 +65,10 @@ def main() -> None:
         "Beside an older build",
         f"python -m benchmarks.builds --revision {chosen.revision} --rounds {rounds}"
         f" --seconds {seconds:g}",
-        f"{_verdict(measured, chosen.revision)}\n\n{_table(measured)}\n{_NOTES}"
-        f"{others(series for each in measured.values() for series in each.values())}",
+        _verdict(measured, chosen.revision),
         chosen.results,
+        details=f"{_table(measured)}\n{_NOTES}"
+        f"{others(series for each in measured.values() for series in each.values())}",
     )
 
 

@@ -8,7 +8,7 @@ the Hub's tool calls get 9,000 responses in reverse order.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,11 +142,29 @@ def main() -> None:
         "Bodies that are costly to read",
         f"python -m benchmarks.costly_bodies --revision {chosen.revision} --rounds {rounds}"
         f" --seconds {seconds:g}",
-        f"{table(('1 MB of', *paths), _in_order(requests))}\n\n"
+        _worst(tables),
+        chosen.results,
+        details=f"{table(('1 MB of', *paths), _in_order(requests))}\n\n"
         f"{table(('1 MB of, in a response', *paths), _in_order(responses))}\n\n"
         f"{table(waits, _in_order(others))}",
-        chosen.results,
     )
+
+
+def _worst(tables: Iterable[Rows]) -> str:
+    """Return the worst row of each table, for each build."""
+    kinds = ("1 MB in a request", "1 MB in a response", "a known caller's wait beside floods")
+    rows = []
+    for kind, found in zip(kinds, tables, strict=True):
+        for build in dict.fromkeys(row[1] for row in found):
+            what, _, first, *_, last = max((row for row in found if row[1] == build), key=_last)
+            rows.append((kind, build, what, first, last))
+    return table(
+        ("", "build", "worst", "MCP path or p50, ms", "times another path, or longest, ms"), rows
+    )
+
+
+def _last(row: tuple[str, ...]) -> float:
+    return float(row[-1].replace(",", ""))
 
 
 def _in_order(rows: Rows) -> Rows:

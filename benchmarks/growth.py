@@ -60,8 +60,9 @@ def main() -> None:
     publish(
         "Growth",
         f"python -m benchmarks.growth --seconds {seconds}",
-        "\n\n".join([_steps(found), *(_table(*each) for each in found.items()), _NOTES.strip()]),
+        _steps(found),
         chosen.results,
+        details="\n\n".join([*(_table(*each) for each in found.items()), _NOTES.strip()]),
     )
 
 

@@ -27,7 +27,7 @@ def heads(target: Target) -> Iterator[bytes]:
             target,
             f"/api/v1/clusters/{number * _STRIDE % _PATHS}/nodes?limit=20&page={number}",
             {
-                "Authorization": f"Bearer {tokens[number % len(tokens)]}",
+                "Authorization": f"Bearer {tokens[(number + number // _PATHS) % len(tokens)]}",
                 "X-Request-Id": f"{number:08x}-{number * _STRIDE % 65_536:04x}",
                 "traceparent": f"00-{number:032x}-{number * _STRIDE:016x}-01",
             },

@@ -16,7 +16,7 @@ from benchmarks.records import records
 from benchmarks.results import table
 from deploy.local.postgres import running_postgres
 
-ROWS: Final = 500_000
+INDEXED_ROWS: Final = 500_000
 """How long the log is before."""
 APPENDED: Final = 60_000
 BATCH: Final = 1_000
@@ -29,8 +29,8 @@ _WITHOUT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-async def index_costs(settings: Mapping[str, str]) -> str:
-    """Return a table of records a second, each way measured in turns."""
+async def index_costs(settings: Mapping[str, str], *, rows: int) -> str:
+    """Return a table of records a second beside *rows*, each way measured in turns."""
     rates: dict[str, list[float]] = {way: [] for way in _WITHOUT}
     for _ in range(ROUNDS):
         for way, dropped in _WITHOUT.items():
@@ -39,7 +39,7 @@ async def index_costs(settings: Mapping[str, str]) -> str:
                 running_postgres(Path(directory) / "postgres", settings=settings) as server,
             ):
                 async with open_database(server.url(), application="benchmark") as database:
-                    await fill(database, ROWS)
+                    await fill(database, rows)
                     for name in dropped:
                         await database.execute(f"DROP INDEX mcp_audit_log_by_{name}")
                     rates[way].append(await _append(database))

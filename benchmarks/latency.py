@@ -47,8 +47,9 @@ def main() -> None:
     publish(
         "Added latency at a fixed rate",
         f"python -m benchmarks.latency --seconds {seconds:g}",
-        "\n\n".join([verdict(_goals(measured[_JUDGED])), *parts, _NOTES.strip()]),
+        verdict(_goals(measured[_JUDGED])),
         chosen.results,
+        details="\n\n".join([*parts, _NOTES.strip()]),
     )
 
 

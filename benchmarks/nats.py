@@ -4,7 +4,6 @@ The publisher and the ingest, in this process, on the proxy's core. Three server
 they share the other core with PostgreSQL, so that a cluster of three machines can do more.
 """
 
-import argparse
 import asyncio
 import os
 import tempfile
@@ -29,6 +28,7 @@ from audit_log.record import AnyRecord
 from audit_log.tokens import Token
 from benchmarks.calm import Patience, noticing_others
 from benchmarks.database import running_database
+from benchmarks.options import parser
 from benchmarks.process import CLIENT_CORE, PROXY_CORE, end_in_order, pin
 from benchmarks.records import Passage, records
 from benchmarks.results import publish, table
@@ -44,12 +44,12 @@ _INGESTED: Final = "ingested by one process"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--records", type=int, default=100_000, help="in each round")
-    parser.add_argument("--patience", type=float, default=600, help="seconds to wait for calm")
-    options = parser.parse_args()
-    patience = Patience(options.patience)
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--records", type=int, default=100_000, help="in each round")
+    chosen = options.parse_args()
+    rounds, count = (1, 5_000) if chosen.short else (chosen.rounds, chosen.records)
+    patience = Patience(0 if chosen.short else chosen.patience)
     end_in_order()
     found: dict[str, list[Passage]] = {way: [] for way in (*_SYNCHRONISED, _INGESTED)}
     shares: list[float] = []
@@ -58,19 +58,20 @@ def main() -> None:
         place.chmod(0o711)  # PostgreSQL's account must enter it
         with running_database(place / "database") as database:
             pin(os.getpid(), PROXY_CORE)
-            for number in range(options.rounds):
+            for number in range(rounds):
                 for way, sync_interval in _SYNCHRONISED.items():
                     patience.wait_for_calm()
                     with _servers(sync_interval) as settings, noticing_others() as disturbance:
-                        passed = uvloop.run(_there(settings, database.url, options.records))
+                        passed = uvloop.run(_there(settings, database.url, count))
                     shares.append(disturbance.share)
                     for name, passage in zip((way, _INGESTED), passed, strict=True):
                         found[name].append(passage)
                         print(f"round {number + 1}: {name}: {passage.per_second:,.0f} records/s")
     publish(
         "How fast records get through NATS",
-        f"python -m benchmarks.nats --rounds {options.rounds} --records {options.records}",
+        f"python -m benchmarks.nats --rounds {rounds} --records {count}",
         f"{_table(found)}\n\nOthers used {median(shares):.0%} of the machine in the median round.",
+        chosen.results,
     )
 
 

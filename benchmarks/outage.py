@@ -1,6 +1,5 @@
 """`python -m benchmarks.outage`: memory of the sidecar while PostgreSQL is away, at full load."""
 
-import argparse
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from benchmarks.load import Target, closed_loop
+from benchmarks.options import parser
+from benchmarks.ours import HEADS
 from benchmarks.process import Process
 from benchmarks.results import publish, table
 from benchmarks.sidecar import Sidecar
@@ -21,23 +22,26 @@ _LOST: Final = 'records_total{fate="lost"}'
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--seconds", type=int, default=600)
+    chosen = options.parse_args()
+    seconds = 3 if chosen.short else chosen.seconds
     with _sidecar_without_database() as (sidecar, target):
         before = sidecar.metric(_ACCEPTED)
-        with _sampled(sidecar.process, options.seconds / _SAMPLES) as samples:
-            answers = closed_loop(target, connections=_CONNECTIONS, seconds=options.seconds)
+        with _sampled(sidecar.process, seconds / _SAMPLES) as samples:
+            answers = closed_loop(target, connections=_CONNECTIONS, seconds=seconds)
         kept, lost = sidecar.metric(_ACCEPTED) - before, sidecar.metric(_LOST)
         size = sidecar.metric("journal_unwritten_bytes") / kept
     publish(
         "Memory during an outage of PostgreSQL",
-        f"python -m benchmarks.outage --seconds {options.seconds:g}",
-        f"{_table(samples)}\n\n"
+        f"python -m benchmarks.outage --seconds {seconds}",
+        f"The sidecar took {max(mib for _, mib in samples):.0f} MiB at most.\n"
         f"{answers.requests:,} calls were answered, {answers.per_second:,.0f} a second,"
         f" p99 {answers.p99_ms:.1f} ms.\n"
         f"The journal kept {kept:,.0f} records and had no room for {lost:,.0f}."
         f" A record took {size:.0f} bytes: a GiB holds {2**30 / size:,.0f} of them.",
+        chosen.results,
+        details=f"{_table(samples)}\n\n{HEADS}",
     )
 
 
@@ -47,7 +51,7 @@ def _sidecar_without_database() -> Iterator[tuple[Sidecar, Target]]:
     with open_stage() as stage:
         database = stage.database("database")
         sidecar = stage.sidecar("sidecar", database.url)
-        target = Target(sidecar.origin, database.token)
+        target = database.target(sidecar.origin)
         closed_loop(target, connections=_CONNECTIONS, seconds=5)
         sidecar.settle()
         database.server.kill()
@@ -56,7 +60,7 @@ def _sidecar_without_database() -> Iterator[tuple[Sidecar, Target]]:
 
 @contextmanager
 def _sampled(process: Process, interval: float) -> Iterator[list[tuple[float, float]]]:
-    """Yield a list that fills with seconds and MiB resident, while the block runs."""
+    """Yield a list that fills with seconds and MiB (PSS), while the block runs."""
     samples: list[tuple[float, float]] = []
     ended = threading.Event()
 
@@ -79,7 +83,7 @@ def _table(samples: Sequence[tuple[float, float]]) -> str:
     size = max(1, len(samples) // _ROWS)
     parts = [samples[first : first + size] for first in range(0, len(samples), size)]
     return table(
-        ("until", "most MiB resident"),
+        ("until", "most MiB (PSS)"),
         [(f"{part[-1][0]:.0f} s", f"{max(mib for _, mib in part):.1f}") for part in parts],
     )
 

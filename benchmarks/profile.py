@@ -1,7 +1,5 @@
 """`python -m benchmarks.profile`: where the time of a call goes."""
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,14 +12,15 @@ from benchmarks.options import parser
 from benchmarks.ours import HEADS, OFF, contestant
 from benchmarks.results import publish, table
 from benchmarks.rounds import Contestant, Series, interleaved, others, repeated, warm_up
-from benchmarks.stacks import Stack, stacks, watcher
+from benchmarks.stacks import Stack
 from benchmarks.stage import AUDIT_OFF, Stage, open_stage
+from benchmarks.watched import Watched, watched
 
 _CONNECTIONS: Final = 32
 _ROUNDS: Final = 3
 _FUNCTIONS: Final = 25
+_PARTS: Final = 8
 _SMALLEST: Final = 0.005
-_ALONE_SECONDS: Final = 2
 _THREADS: Final = "the recorder, and other threads"
 _ON: Final = "audit on"
 _SAME: Final = "the same head"
@@ -52,19 +51,17 @@ def main() -> None:
             rounds=1 if chosen.short else _ROUNDS,
             patience=patience,
         )
-        seen = {each.name: _watched(each, seconds) for each in contestants}
-    functions = _by_function(series[_ON], seen[_ON])
+        seen = {each.name: watched(each, _CONNECTIONS, seconds) for each in contestants}
+    cost, on = series[_ON], seen[_ON]
     publish(
         "Where the time of a call goes",
         f"python -m benchmarks.profile --seconds {seconds}",
-        "\n\n".join(
-            [
-                f"### By part\n\n{_by_part(series, seen)}",
-                f"### By function, {_ON}\n\n{functions}",
-                f"{others(series.values())}\n{_NOTES}",
-            ]
-        ),
+        _by_part(series, seen, most=_PARTS),
         chosen.results,
+        details=f"### By part\n\n{_by_part(series, seen)}\n\n"
+        f"### By function, {_ON}\n\n{_by_function(cost, on.loop, on.part)}\n\n"
+        f"### By function, the recorder\n\n{_by_function(cost, on.recorder, 1 - on.part)}\n\n"
+        f"{others(series.values())}\n{_NOTES}",
     )
 
 
@@ -79,36 +76,15 @@ def _contestants(stage: Stage) -> list[Contestant]:
     return contestants
 
 
-def _watched(contestant: Contestant, seconds: int) -> tuple[list[Stack], float]:
-    """Return stacks seen under load, and which part of the time the loop's thread used."""
-    assert contestant.process is not None
-    process = contestant.process
-    program = watcher()
-    load = threading.Thread(
-        target=partial(
-            closed_loop,
-            contestant.target,
-            connections=_CONNECTIONS,
-            seconds=seconds + 2 * _ALONE_SECONDS,
-        ),
-        name="load",
-    )
-    load.start()
-    try:
-        # Before it is watched: being stopped costs all threads, and the idle ones most.
-        whole, loop = process.cpu_seconds, process.first_thread_cpu_seconds
-        time.sleep(_ALONE_SECONDS)
-        part = (process.first_thread_cpu_seconds - loop) / (process.cpu_seconds - whole)
-        found = stacks(program, process.pid, seconds)
-    finally:
-        load.join()
-    return found, part
-
-
-def _by_part(series: Mapping[str, Series], seen: Mapping[str, tuple[list[Stack], float]]) -> str:
+def _by_part(
+    series: Mapping[str, Series],
+    seen: Mapping[str, Watched],
+    most: int | None = None,
+) -> str:
     shares = {}
-    for name, (found, loop) in seen.items():
-        shares[name] = {**_shares(found, loop, lambda stack: stack.part), _THREADS: 1 - loop}
+    for name, each in seen.items():
+        found = _shares(each.loop, each.part, lambda stack: stack.part)
+        shares[name] = {**found, _THREADS: 1 - each.part}
     names = list(series)
     parts = sorted(
         {part for each in shares.values() for part, share in each.items() if share > _SMALLEST},
@@ -116,14 +92,14 @@ def _by_part(series: Mapping[str, Series], seen: Mapping[str, tuple[list[Stack],
     )
     rows = [
         (part, *(_cell(shares[name].get(part, 0), series[name].cpu_us) for name in names))
-        for part in parts
+        for part in parts[:most]
     ]
     whole = [("**all**", *(f"{series[name].cpu_us:.1f} µs" for name in names))]
     return table(("part", *names), [*whole, *rows])
 
 
-def _by_function(series: Series, seen: tuple[list[Stack], float]) -> str:
-    shares = _shares(*seen, lambda stack: stack.function or "none of ours")
+def _by_function(series: Series, found: list[Stack], part: float) -> str:
+    shares = _shares(found, part, lambda stack: stack.function or "none of ours")
     most = sorted(shares.items(), key=lambda each: -each[1])[:_FUNCTIONS]
     return table(
         ("function, with all that it calls outside our code", "of a call"),

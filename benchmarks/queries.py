@@ -3,7 +3,6 @@
 Also what the indexes cost the writer: they are there for the filters, and each append pays.
 """
 
-import argparse
 import asyncio
 import tempfile
 import time
@@ -15,7 +14,8 @@ from typing import Final
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.search import RecordQuery, search, search_statement
 from benchmarks.calm import Patience
-from benchmarks.index_cost import index_costs
+from benchmarks.index_cost import INDEXED_ROWS, index_costs
+from benchmarks.options import parser
 from benchmarks.query_cases import CASES, DOCUMENTED, UNINDEXED
 from benchmarks.query_data import fill
 from benchmarks.results import publish, table
@@ -29,33 +29,37 @@ ASKED: Final = 200
 ASKED_OF_UNINDEXED: Final = 5
 MAX_GROWTH: Final = 1.5
 MAX_MS: Final = 50.0
-PATIENCE_SECONDS: Final = 240.0
 SETTINGS: Final = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 """What an installation of this size would have. All else is as PostgreSQL comes."""
 
 Times = Mapping[str, Sequence[float]]
+_Measured = Mapping[int, Times]
 
 
 def main() -> None:
     """Measure, and publish the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
-    arguments = parser.parse_args()
-    asyncio.run(_run(arguments.rows))
-
-
-async def _run(sizes: Sequence[int]) -> None:
-    plans: list[str] = []
-    measured = {rows: await _measured(rows, plans) for rows in sizes}
-    costs = await index_costs(SETTINGS)
+    options = parser(__doc__)
+    options.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    chosen = options.parse_args()
+    sizes = ROWS[:1] if chosen.short else chosen.rows
+    patience = Patience(0 if chosen.short else chosen.patience)
+    measured, plans, costs = asyncio.run(_run(sizes, patience))
     publish(
         "How long a question takes",
         f"python -m benchmarks.queries --rows {' '.join(map(str, sizes))}",
-        "\n\n".join([_times_table(measured), _verdict(measured), costs, _plans(plans)]),
+        _verdict(measured),
+        chosen.results,
+        details="\n\n".join([_times_table(measured), costs, _plans(plans)]),
     )
 
 
-async def _measured(rows: int, plans: list[str]) -> Times:
+async def _run(sizes: Sequence[int], patience: Patience) -> tuple[_Measured, list[str], str]:
+    plans: list[str] = []
+    measured = {rows: await _measured(rows, plans, patience) for rows in sizes}
+    return measured, plans, await index_costs(SETTINGS, rows=min(INDEXED_ROWS, max(sizes)))
+
+
+async def _measured(rows: int, plans: list[str], patience: Patience) -> Times:
     """Return the times over a log of *rows*; leave the plans of the longest one in *plans*."""
     with (
         tempfile.TemporaryDirectory(prefix="queries-") as directory,
@@ -63,7 +67,6 @@ async def _measured(rows: int, plans: list[str]) -> Times:
     ):
         async with open_database(server.url(), application="benchmark") as database:
             print(f"{rows:,} rows made in {await fill(database, rows):.0f} s", flush=True)
-            patience = Patience(PATIENCE_SECONDS)
             times = {case: await _times(database, case, patience) for case in CASES}
             plans[:] = [await _plan(database, case) for case in CASES]
             return times
@@ -91,7 +94,7 @@ async def _plan(database: Database, case: str) -> str:
     return "\n".join([f"-- {case}", *(row[0] for row in rows)])
 
 
-def _times_table(measured: Mapping[int, Times]) -> str:
+def _times_table(measured: _Measured) -> str:
     return (
         "Median / 99th percentile of the first page of 100, in ms; the calmer of two rounds:\n\n"
         + table(
@@ -109,7 +112,7 @@ def _p99(times: Sequence[float]) -> float:
     return max(times) if len(times) < ASKED else quantiles(times, n=100)[98]
 
 
-def _verdict(measured: Mapping[int, Times]) -> str:
+def _verdict(measured: _Measured) -> str:
     smallest, largest = measured[min(measured)], measured[max(measured)]
     growth = [
         f"{case} {median(largest[case]) / median(smallest[case]):.2f}" for case in DOCUMENTED

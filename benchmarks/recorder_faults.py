@@ -55,9 +55,9 @@ def main() -> None:
         "Calls while the recorder is stopped or killed",
         f"python -m benchmarks.recorder_faults --rounds {rounds} --rate {rate:g}"
         f" --seconds {seconds:g} --killed {killed:g}",
-        f"{verdict(_goals(series, found))}\n\n{_table(series, found)}\n{_NOTES}"
-        f"{others(series.values())}",
+        verdict(_goals(series, found)),
         chosen.results,
+        details=f"{_table(series, found)}\n{_NOTES}{others(series.values())}",
     )
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+_DETAILS: Final = "details"
+"""The folder beside it for what is long."""
 _SECTION: Final = re.compile(r"^## (.*?)$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _INTRODUCTION: Final = """\
 # Results
 
-Each section was written by the program named in it, and is replaced when that runs again.
+Each section was written by the program named in it; `make bench` runs all and begins with none.
 What is compared was measured in turns within one run (A B C, A B C, …): compare within a table,
 by the ratios; not between tables, whose runs met the machine in other moods.
 The proxy has one core for itself. The load, the upstream (nginx, one fixed JSON answer)
@@ -24,15 +26,36 @@ and PostgreSQL share the other one. All traffic stays on loopback.
 """
 
 
-def publish(title: str, command: str, text: str, results: Path = RESULTS) -> None:
-    """Write the section *title*, measured by *command*, in place of the one from before."""
-    section = f"## {title}\n\n`{command}`, {_circumstances()}\n\n{text.strip()}\n"
-    print(section)
+def begin_anew(results: Path) -> None:
+    """Leave nothing of an earlier run: no section, and no file beside."""
+    for file in (results.parent / _DETAILS).glob("*.md"):
+        file.unlink()
+    results.write_text(_INTRODUCTION)
+
+
+def publish(
+    title: str, command: str, text: str, results: Path = RESULTS, *, details: str = ""
+) -> None:
+    """Write the section *title*, measured by *command*, in place of the one from before.
+
+    *Details* go into a file beside *results*.
+    """
+    source = f"`{command}`, {_circumstances()}"
+    if details:
+        name = f"{_DETAILS}/{re.sub('[^a-z0-9]+', '-', title.lower())}.md"
+        _write(results.parent / name, f"# {title}\n\n{source}\n\n{details.strip()}\n")
+        source += f" · [details]({name})"
+    section = f"## {title}\n{source}\n\n{text.strip()}\n"
     before = results.read_text() if results.exists() else ""
     sections = {found[1]: found[0] for found in _SECTION.finditer(before)}
     sections[title] = section
-    parts = [_INTRODUCTION, *(each.strip() + "\n" for each in sections.values())]
-    results.write_text("\n".join(parts))
+    _write(results, "\n".join([_INTRODUCTION, *(it.strip() + "\n" for it in sections.values())]))
+    print(f"{section}\n{details}")
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

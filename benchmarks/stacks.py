@@ -15,13 +15,17 @@ _PER_SECOND: Final = 100
 """More would leave the sidecar, stopped for each, no time to work."""
 _SYSTEM_CALL: Final = re.compile(r"^_*(write|writev|read|recv|send|epoll_ctl|getpid) \(")
 _OURS: Final = re.compile(r"^(?P<function>\S+) \((?P<file>(?:proxy|audit_log)/\S+?\.py)")
-_WAITING: Final = "epoll_pwait ("
+_WAITING: Final = re.compile(
+    r"^(epoll_pwait|poll|clock_nanosleep|PyThread_acquire_lock_timed|take_gil) \("
+)
+_INNERMOST: Final = 4
+"""How many frames tell that a thread waits: those inside a lock's have no names."""
 _UVLOOP: Final = "(loop.c:"
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Frames of the event loop's thread, outermost first, and how often they were seen so."""
+    """Frames of a thread, outermost first, and how often they were seen so."""
 
     frames: tuple[str, ...]
     seen: int
@@ -53,10 +57,11 @@ def watcher() -> Path:
     return installed("py-spy==0.4.3") / "bin" / "py-spy"
 
 
-def stacks(program: Path, pid: int, seconds: int) -> list[Stack]:
+def stacks(program: Path, pid: int, seconds: int, *, every_thread: bool = False) -> list[Stack]:
     """Watch the process *pid* with *program* for *seconds*; return what its event loop was at.
 
-    Waiting for events is left out: it cannot be told from having nothing to do.
+    With *every_thread*, what each of its threads was at.
+    Waiting is left out: it cannot be told from having nothing to do.
     """
     with tempfile.NamedTemporaryFile() as file:
         subprocess.run(
@@ -70,12 +75,13 @@ def stacks(program: Path, pid: int, seconds: int) -> list[Stack]:
             stderr=subprocess.DEVNULL,
             timeout=seconds + 60,
         )
-        return list(_read(Path(file.name)))
+        return list(_read(Path(file.name), every_thread=every_thread))
 
 
-def _read(raw: Path) -> Iterator[Stack]:
+def _read(raw: Path, *, every_thread: bool) -> Iterator[Stack]:
     for line in raw.read_text().splitlines():
         frames, _, seen = line.rpartition(" ")
         thread, *inside = frames.split(";")
-        if thread.endswith("MainThread") and not inside[-1].startswith(_WAITING):
+        waits = any(map(_WAITING.match, inside[-_INNERMOST:]))
+        if (every_thread or thread.endswith("MainThread")) and not waits:
             yield Stack(tuple(inside), int(seen))

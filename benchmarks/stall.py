@@ -1,14 +1,15 @@
 """`python -m benchmarks.stall`: calls at a fixed rate while the journal's disk stands still."""
 
-import argparse
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from benchmarks.calm import Patience
-from benchmarks.load import Target, open_loop
+from benchmarks.load import open_loop
+from benchmarks.options import parser
+from benchmarks.ours import HEADS, contestant
 from benchmarks.results import publish, table
-from benchmarks.rounds import Contestant, Series, interleaved, others
+from benchmarks.rounds import Contestant, Series, interleaved, others, warm_up
 from benchmarks.stage import Stage, open_stage
 
 _NOTES: Final = """
@@ -19,34 +20,37 @@ at the 99th percentile.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rate", type=float, default=500)
-    parser.add_argument("--patience", type=float, default=600, help="seconds to wait for calm")
-    options = parser.parse_args()
-    patience = Patience(options.patience)
-    load = partial(open_loop, per_second=options.rate, seconds=options.seconds)
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=10)
+    options.add_argument("--rate", type=float, default=500)
+    chosen = options.parse_args()
+    rounds, seconds = (1, 2) if chosen.short else (chosen.rounds, chosen.seconds)
+    patience = Patience(0 if chosen.short else chosen.patience)
+    load = partial(open_loop, per_second=chosen.rate, seconds=seconds)
     with open_stage() as stage:
-        series = interleaved(_contestants(stage), load, rounds=options.rounds, patience=patience)
+        series = interleaved(_contestants(stage), load, rounds=rounds, patience=patience)
     publish(
         "Calls while the journal's disk stands still",
-        f"python -m benchmarks.stall --rounds {options.rounds} --seconds {options.seconds:g}"
-        f" --rate {options.rate:g}",
-        f"{_table(series)}\n{_NOTES}{others(series.values())}",
+        f"python -m benchmarks.stall --rounds {rounds} --seconds {seconds:g}"
+        f" --rate {chosen.rate:g}",
+        _table(series),
+        chosen.results,
+        details=f"{_table(series)}\n{_NOTES}{HEADS}{others(series.values())}",
     )
 
 
 def _contestants(stage: Stage) -> list[Contestant]:
     database, disk = stage.database("database"), stage.disk()
     sidecar = stage.sidecar("sidecar", database.url, PROXY_JOURNAL_DIR=str(disk.path))
-    target = Target(sidecar.origin, database.token)
-    undisturbed = Contestant("undisturbed", target, sidecar.process, settle=sidecar.settle)
-    return [
-        Contestant("upstream alone", Target(stage.upstream, database.token)),
+    undisturbed = contestant("undisturbed", sidecar, database)
+    contestants = [
+        Contestant("upstream alone", database.target(stage.upstream)),
         undisturbed,
         replace(undisturbed, name="disk stalled", disturbance=disk.stalled),
     ]
+    warm_up(contestants[:2])
+    return contestants
 
 
 def _table(series: dict[str, Series]) -> str:

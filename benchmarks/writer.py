@@ -1,109 +1,134 @@
-"""`python -m benchmarks.writer`: how fast the journal gets into PostgreSQL.
+"""`python -m benchmarks.writer`: what a recorder needs for a record, and how fast it is.
 
-The writer, journal and store of the sidecar, in this process, on the proxy's core.
+PostgreSQL is stopped while calls are recorded, and started again; then the same rows go into it by
+plain COPY.
 """
 
-import argparse
-import asyncio
-import io
-import os
-import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import islice
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from statistics import median
-from time import monotonic, process_time
 from typing import Final
 
-import asyncpg
-import uvloop
-
-from audit_log.postgres.database import open_database
-from audit_log.postgres.store import Store
-from audit_log.record import AuditRecord
-from audit_log.tokens import Token
-from benchmarks.calm import Patience, noticing_others
-from benchmarks.database import running_database
-from benchmarks.process import PROXY_CORE, end_in_order, pin
-from benchmarks.records import Passage, records
+from benchmarks.calm import Patience
+from benchmarks.database import Database
+from benchmarks.older_build import OLD, THIS, checked_out
+from benchmarks.options import parser
+from benchmarks.ours import HEADS, contestant
+from benchmarks.plain_copy import PlainCopy
+from benchmarks.process import CHECKOUT
+from benchmarks.recorders import Bench, Recorder
+from benchmarks.records import Passage
 from benchmarks.results import publish, table
-from proxy.delivery.writer import Writer
-from proxy.journal import Intake, Limits, open_journal
+from benchmarks.rounds import warm_up
+from benchmarks.stage import Stage, open_stage
+from benchmarks.verdict import Goal, verdict
 
-_COLUMNS: Final = (
-    "id, token_id, token_name, method, path, status_code, created_at, outcome, duration_ms,"
-    " client_ip, user_agent, instance"
-)
-_TMPFS: Final = Path("/dev/shm")  # noqa: S108  a tmpfs is what is wanted
-_RING_BYTES: Final = 32 * 2**20
-_MAX_BYTES: Final = 2**31
-_ONE_BY_ONE: Final = 2_000
-"""Records written with an INSERT each: they take long."""
+_COPY: Final = "COPY of the same rows"
+_LIVE: Final = "written while calls come"
+_CPU_US: Final = 4
+_OF_COPY: Final = 0.85
+_TIMES_COPY: Final = 1.25
+_NOTES: Final = f"""
+*Drained*: the records of an outage, from the first batch on. *CPU* is that of the recorder, in
+{OLD} that of the whole sidecar; while calls come it covers everything up to PostgreSQL. Recorder
+and COPY have the proxy's core, PostgreSQL the other one.
+{HEADS}"""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--records", type=int, default=200_000, help="in each round")
-    parser.add_argument("--drain", type=int, default=1_000_000, help="records to drain at last")
-    parser.add_argument("--patience", type=float, default=600, help="seconds to wait for calm")
-    options = parser.parse_args()
-    patience = Patience(options.patience)
-    end_in_order()
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-        place = Path(directory)
-        place.chmod(0o711)  # PostgreSQL's account must enter it
-        with running_database(place / "database") as database:
-            pin(os.getpid(), PROXY_CORE)
-            found = uvloop.run(_measured(database.url, place, options, patience))
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--records", type=int, default=200_000, help="in each round")
+    options.add_argument("--drain", type=int, default=1_000_000, help="records to drain at last")
+    chosen = options.parse_args()
+    rounds, records = (1, 5_000) if chosen.short else (chosen.rounds, chosen.records)
+    drain = 10_000 if chosen.short else chosen.drain
+    found = defaultdict[str, list[Passage]](list)
+    with open_stage() as stage:
+        database = stage.database("database")
+        plain = PlainCopy(database.server, stage.place / "rows")
+        bench = Bench(database, plain, Patience(0 if chosen.short else chosen.patience))
+        recorders = _recorders(stage, database)
+        for _ in range(rounds):
+            found[_LIVE].append(bench.live(recorders[0], records))
+            bench.copied()
+            for each in recorders:
+                found[_drained(each.name)].append(bench.drained(each, records))
+                found[_COPY].append(bench.copied())
+        longest = {each.name: (bench.drained(each, drain), bench.copied()) for each in recorders}
     publish(
         "How fast records get into PostgreSQL",
-        f"python -m benchmarks.writer --rounds {options.rounds} --records {options.records}"
-        f" --drain {options.drain}",
-        found,
+        f"python -m benchmarks.writer --rounds {rounds} --records {records} --drain {drain}",
+        verdict(_goals(found, longest[THIS])),
+        chosen.results,
+        details=f"{_table(found)}\n\n"
+        + "\n".join(_told(name, *each) for name, each in longest.items())
+        + f"\n{_NOTES}Others used {median(bench.shares):.0%} of the machine in the median"
+        f" measurement, {max(bench.shares):.0%} in the worst.",
     )
 
 
-async def _measured(url: str, place: Path, options: argparse.Namespace, patience: Patience) -> str:
-    endless = records()
-    ways: dict[str, Callable[[Sequence[AuditRecord]], Awaitable[Passage]]] = {
-        "COPY": lambda taken: _copied(url, taken),
-        "journal, writer, store": lambda taken: _written(url, place, taken),
-        "store alone, 2,000 a call": lambda taken: _appended(url, taken, 2_000),
-        "one INSERT each": lambda taken: _appended(url, taken[:_ONE_BY_ONE], 1),
-    }
-    found: dict[str, list[Passage]] = {name: [] for name in ways}
-    shares: list[float] = []
-    for number in range(options.rounds):
-        for name, way in ways.items():
-            taken = list(islice(endless, options.records))
-            await asyncio.to_thread(patience.wait_for_calm)
-            with noticing_others() as disturbance:
-                writing = await way(taken)
-            found[name].append(writing)
-            shares.append(disturbance.share)
-            print(f"round {number + 1}: {name}: {writing.per_second:,.0f} records/s", flush=True)
-    drained = await _written(url, place, islice(endless, options.drain))
-    return (
-        f"{_table(found)}\n\nA journal of {drained.records:,} records is drained in"
-        f" {drained.seconds:.1f} s ({drained.per_second:,.0f} records/s).\n"
-        f"Others used {median(shares):.0%} of the machine in the median round."
-    )
+def _recorders(stage: Stage, database: Database) -> list[Recorder]:
+    """Start this build, and an older one that has no recorder of its own."""
+    builds = {THIS: CHECKOUT, OLD: checked_out(OLD, stage.place / "old-build")}
+    recorders = []
+    for number, (name, build) in enumerate(builds.items()):
+        sidecar = stage.sidecar(f"sidecar-{number}", database.url, build=build)
+        pid = sidecar.keeper if name == THIS else sidecar.process.pid
+        recorders.append(Recorder(name, sidecar, database.target(sidecar.origin), pid))
+    warm_up(contestant(each.name, each.sidecar, database) for each in recorders)
+    return recorders
 
 
-def _table(found: dict[str, list[Passage]]) -> str:
-    rates = {name: median(way.per_second for way in ways) for name, ways in found.items()}
+def _drained(name: str) -> str:
+    return f"{name}, drained"
+
+
+def _rate(passages: Sequence[Passage]) -> float:
+    return median(each.per_second for each in passages)
+
+
+def _cpu_us(passages: Sequence[Passage]) -> float:
+    return median(each.cpu_seconds / each.records for each in passages) * 1e6
+
+
+def _goals(found: Mapping[str, Sequence[Passage]], longest: tuple[Passage, Passage]) -> list[Goal]:
+    drained, copied = longest
+    return [
+        *(
+            Goal(
+                f"recorder: CPU of a record, {name}",
+                _CPU_US,
+                _cpu_us(found[name]),
+                is_limit=True,
+                unit=" µs",
+            )
+            for name in (_LIVE, _drained(THIS))
+        ),
+        Goal(
+            "drained: of plain COPY", _OF_COPY, _rate(found[_drained(THIS)]) / _rate(found[_COPY])
+        ),
+        Goal(
+            f"{drained.records:,} records drained: times COPY",
+            _TIMES_COPY,
+            drained.seconds / copied.seconds,
+            is_limit=True,
+        ),
+    ]
+
+
+def _table(found: Mapping[str, Sequence[Passage]]) -> str:
     return table(
-        ("way", "records/s", "spread", "of COPY", "our CPU µs a record"),
+        ("", "records/s", "spread", "of COPY", "CPU µs a record"),
         [
             (
                 name,
-                f"{rates[name]:,.0f}",
-                f"{_spread([way.per_second for way in ways]):.0%}",
-                f"{rates[name] / rates['COPY']:.3f}",
-                f"{median(way.cpu_seconds / way.records for way in ways) * 1e6:.1f}",
+                f"{_rate(passages):,.0f}",
+                f"{_spread([each.per_second for each in passages]):.0%}",
+                "" if name == _LIVE else f"{_rate(passages) / _rate(found[_COPY]):.2f}",
+                f"{_cpu_us(passages):.1f}",
             )
-            for name, ways in found.items()
+            for name, passages in found.items()
         ],
     )
 
@@ -112,60 +137,11 @@ def _spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / median(values)
 
 
-async def _copied(url: str, taken: Sequence[AuditRecord]) -> Passage:
-    """Copy lines that were made before: the server's lower bound."""
-    lines = "".join(map(_copy_line, taken)).encode()
-    connection = await asyncpg.connect(url)
-    began, cpu = monotonic(), process_time()
-    await connection.copy_to_table(
-        "mcp_audit_log", source=io.BytesIO(lines), columns=_COLUMNS.split(", ")
+def _told(name: str, drained: Passage, copied: Passage) -> str:
+    return (
+        f"{drained.records:,} records were drained by {name} in {drained.seconds:.1f} s,"
+        f" {drained.seconds / copied.seconds:.2f} times the {copied.seconds:.1f} s of COPY."
     )
-    writing = Passage(len(taken), monotonic() - began, process_time() - cpu)
-    await connection.close()
-    return writing
-
-
-def _copy_line(record: AuditRecord) -> str:
-    fields = [getattr(record, column.strip()) for column in _COLUMNS.split(",")]
-    return "\t".join(r"\N" if field is None else str(field) for field in fields) + "\n"
-
-
-async def _appended(url: str, taken: Sequence[AuditRecord], at_once: int) -> Passage:
-    async with open_database(url, application="benchmark") as database:
-        store = Store(database)
-        began, cpu = monotonic(), process_time()
-        for first in range(0, len(taken), at_once):
-            await store.append(taken[first : first + at_once])
-        return Passage(len(taken), monotonic() - began, process_time() - cpu)
-
-
-async def _written(url: str, place: Path, taken: Iterable[AuditRecord]) -> Passage:
-    limits = Limits(ring_bytes=_RING_BYTES, max_bytes=_MAX_BYTES)
-    async with (
-        open_database(url, application="benchmark") as database,
-        open_journal(
-            place / "journal", instance="sidecar-1", ring_directory=_TMPFS, limits=limits
-        ) as (intake, journal),
-    ):
-        for record in taken:
-            await _moved(intake, at_most=_RING_BYTES // 2)
-            intake.offer(record)
-        await _moved(intake, at_most=0)
-        writer = Writer(journal, Store(database), _nobody)
-        writer.drain()
-        began, cpu = monotonic(), process_time()
-        await writer.run()
-        return Passage(writer.progress.written, monotonic() - began, process_time() - cpu)
-
-
-async def _moved(intake: Intake, *, at_most: int) -> None:
-    """Wait until all but *at_most* bytes of the journal are on the disk."""
-    while intake.ring_bytes_in_use > at_most:  # noqa: ASYNC110  no event announces it
-        await asyncio.sleep(0.01)
-
-
-async def _nobody(hashes: Sequence[str]) -> dict[str, Token | None]:
-    return dict.fromkeys(hashes)
 
 
 if __name__ == "__main__":

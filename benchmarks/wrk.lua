@@ -9,7 +9,9 @@ local STRIDE = 2741
 local function varying_request()
   count = count + 1
   if #tokens > 0 then
-    wrk.headers["Authorization"] = "Bearer " .. tokens[count % #tokens + 1]
+    -- Each path comes with each token in the end.
+    local turn = count + math.floor(count / PATHS)
+    wrk.headers["Authorization"] = "Bearer " .. tokens[turn % #tokens + 1]
   end
   wrk.headers["X-Request-Id"] = string.format("%08x-%04x", count, count * STRIDE % 65536)
   wrk.headers["traceparent"] = string.format("00-%032x-%016x-01", count, count * STRIDE)

@@ -8,6 +8,7 @@ import pytest
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from benchmarks.__main__ import PROGRAMS
 from deploy.settings_table import KINDS as SECTIONS
 from deploy.settings_table import document, old_names, variables
 
@@ -135,6 +136,7 @@ def test_each_benchmark_is_told_with_its_section():
     programs = {path.stem: path.read_text() for path in (CHECKOUT / "benchmarks").glob("*.py")}
 
     assert set(told) == {name for name, code in programs.items() if "    publish(" in code}
+    assert set(told) == set(PROGRAMS)
     assert [name for name, title in told.items() if f'"{title}"' not in programs[name]] == []
 
 
