@@ -12,7 +12,9 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGES = ("audit_log", "proxy", "audit_api", "deploy")
-PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+COMPILED = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
 SECRETS = ("deploy/.env", "deploy/podwarden.env")
 
 
@@ -75,6 +77,10 @@ def test_the_wheel_has_every_file_that_is_needed(package, pattern, names):
 
     assert wanted
     assert wanted <= names
+
+
+def test_the_modules_that_are_compiled_where_that_can_be_done_are_there(names):
+    assert set(COMPILED) <= names
 
 
 def test_the_packages_say_that_they_are_typed(names):
