@@ -12,7 +12,8 @@ Theory of operation. A store rejects in two ways (`audit_log.errors`):
   halved until the one item is found that is refused. Finding one among n costs about 2 log2(n)
   attempts. It is held until another item passes, tried once more, and then quarantined. While
   nothing passes, the store is to blame (a new NOT NULL column, for example), and nothing is
-  quarantined; only one item alone is, after `ALONE_SECONDS`: an idle sidecar has no other.
+  quarantined; only a few items are that no other has followed for `ALONE_SECONDS`: an idle
+  sidecar has no other.
 
 - "Not now", and for one item alone: a trigger may reject it with a SQLSTATE that blames no data.
   It is held, and others are appended meanwhile. Held items are tried again; one that failed
@@ -53,7 +54,8 @@ _MOST_HELD: Final = 100
 _MOST_BLAMED: Final = 1_000
 """So many items in a row hold up no other, if an error blames them."""
 ALONE_SECONDS: Final = 600.0
-"""So long one item is tried again that the store refuses, if none passes or fails beside it."""
+"""So long a few items are tried again that the store refuses, if no other comes after them."""
+_FEW: Final = 10
 TOLD_SECONDS: Final = 600.0
 """So long after a record was quarantined the service is degraded."""
 _UNLIMITED: Final = 1 << 30
@@ -248,6 +250,12 @@ class DeliveryLoop:
         is_passing = not first or first[0].failures > 0 or first[0].passed < self._passed
         return self._held if is_passing else first
 
+    @property
+    def _are_few_alone(self) -> bool:
+        """Say whether a few items are held, and none was added for a long time."""
+        is_long = self._clock() - self._held[-1].since >= ALONE_SECONDS
+        return len(self._held) <= _FEW and is_long
+
     async def _retry(self, tried: Sequence[_Held]) -> None:
         """Try again *tried*, in order, up to the first failure while nothing passes."""
         for held in list(tried):
@@ -258,8 +266,7 @@ class DeliveryLoop:
                 return
             except (RecordRefusedError, StoreUnavailableError) as error:
                 held.fail(error, self._passed, self._clock())
-                is_alone = self._held == [held] and self._clock() - held.since >= ALONE_SECONDS
-                if not held.failures and not is_alone:
+                if not held.failures and not self._are_few_alone:
                     return
                 if isinstance(error, RecordRefusedError):
                     await self._give_up(held, error)

@@ -1,13 +1,15 @@
 """`python -m benchmarks.partition_move`: how long others wait while a month is moved.
 
 Rows wait in the default partition, as after a month whose partition could not be made. They are
-moved into their month while one writer appends and one reader asks for the newest page.
+moved into their month while one writer appends and one reader asks for the newest page. Printed
+are how long a batch and a page took at most, and how much of that was waiting for a lock; the
+rest is work, and waiting for processor and disk (write-ahead log, checkpoints).
 """
 
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +30,7 @@ _BATCH_RECORDS: Final = 100
 _PAUSE_SECONDS: Final = 0.05
 _SAY_SECONDS: Final = 60.0
 _PREPARING_SECONDS: Final = 3_600.0
+_LOOK_SECONDS: Final = 0.005
 # Filled without indexes, which are built when the table becomes the default partition.
 _EMPTY: Final = """
 SET LOCAL maintenance_work_mem = '512MB';
@@ -42,6 +45,12 @@ SELECT gen_random_uuid(), 'token ' || n % 50, 'GET', '/api/v1/hosts/' || n, 200,
     date_trunc('month', now()) + n * interval '100 milliseconds', 'completed', 'benchmark',
     '10.0.0.1'
 FROM generate_series(1, $1::integer) AS n
+"""
+
+_WAITING: Final = """
+SELECT application_name, extract(epoch FROM clock_timestamp() - waitstart)::float AS seconds
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE waitstart IS NOT NULL AND application_name = ANY ($1)
 """
 
 
@@ -61,6 +70,7 @@ async def _measure(url: str, rows: int) -> None:
         open_database(url, application="move") as moving,
         open_database(url, application="writer") as writing,
         open_database(url, application="reader") as reading,
+        open_database(url, application="looking") as looking,
     ):
         await migrate(moving)
         await _prepare(moving, rows)
@@ -69,11 +79,16 @@ async def _measure(url: str, rows: int) -> None:
         store = Store(writing)
         writer = Longest(lambda: store.append(_batch()))
         page = Longest(lambda: search(reading, RecordQuery()))
-        waiting = [asyncio.create_task(each.until(is_over)) for each in (writer, page)]
+        locks = LockWaits(looking, ("writer", "reader"))
+        waiting = [asyncio.create_task(each.until(is_over)) for each in (writer, page, locks)]
 
         def say(so_far: str) -> None:
-            waits = f"writer {writer.seconds:.3f} s, page {page.seconds:.3f} s"
-            print(f"{so_far} after {monotonic() - began:.0f} s; longest wait: {waits}", flush=True)
+            took = f"batch {writer.seconds:.3f} s, page {page.seconds:.3f} s"
+            held = ", ".join(f"{who} {seconds:.3f} s" for who, seconds in locks.seconds.items())
+            print(
+                f"{so_far} after {monotonic() - began:.0f} s; longest: {took}; for a lock: {held}",
+                flush=True,
+            )
 
         longest_step = await _move(moving, say)
         is_over.set()
@@ -124,6 +139,22 @@ class Longest:
             await self._work()
             self.seconds = max(self.seconds, monotonic() - began)
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+class LockWaits:
+    """How long sessions wait for a lock at most, as PostgreSQL says every few milliseconds."""
+
+    def __init__(self, database: Database, applications: Sequence[str]) -> None:
+        self._database = database
+        self.seconds = dict.fromkeys(applications, 0.0)
+
+    async def until(self, is_over: asyncio.Event) -> None:
+        """Look until *is_over*."""
+        while not is_over.is_set():
+            for row in await self._database.fetch(_WAITING, list(self.seconds)):
+                who = row["application_name"]
+                self.seconds[who] = max(self.seconds[who], row["seconds"])
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _batch() -> list[AuditRecord]:

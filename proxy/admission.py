@@ -92,8 +92,9 @@ class Admission:
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
-        client_ip = client_address(peer, head.fields, self.trusted)
-        token_hash = head.fields.derived(self.recogniser.token_hash)
+        trusted = self.trusted
+        client_ip = client_address(peer, head.fields, trusted) if peer.is_trusted else peer.address
+        token_hash = self.recogniser.token_hash(head.fields)
         audited = None
         if token_hash is not OTHER and self.audited_paths.cover(head.target):
             trace = trace_context(head) if self.is_traced else None

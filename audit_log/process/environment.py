@@ -55,8 +55,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  called by these names
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources of values; the first that has a value wins."""
         # Not pydantic's AliasChoices: those ignore env_prefix, and errors would not name the
@@ -71,13 +71,8 @@ class Settings(BaseSettings):
             for field, name in _former_names(settings_cls)
             if name in environment
         }
-        return (
-            init_settings,
-            env_settings,
-            dotenv_settings,
-            file_secret_settings,
-            InitSettingsSource(settings_cls, init_kwargs=old),
-        )
+        # Without the sources of files: no settings have any, and each visits all fields.
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=old))
 
 
 def variable_of(kind: type[BaseSettings], field: str) -> str:

@@ -45,8 +45,9 @@ def is_news(record: logging.LogRecord) -> bool:
     """Say whether *record* of asyncio's logger tells what no other line tells.
 
     A connection that is lost during a COPY on uvloop's loop leaves a future of asyncpg 0.32 behind
-    that nothing reads, and asyncio logs it with a traceback. The loss itself is logged by the part
-    that was writing.
+    that nothing reads, and asyncio logs it with a traceback. So does uvloop for a server whose
+    reply makes no sense to asyncpg. The loss of the connection is logged by the part that used it.
     """
     error = record.exc_info[1] if record.exc_info else None
-    return type(error).__module__ != "asyncpg.exceptions"
+    is_of_a_connection = "<asyncpg.protocol." in record.getMessage()
+    return not is_of_a_connection and type(error).__module__ != "asyncpg.exceptions"

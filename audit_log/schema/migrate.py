@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS mcp_audit_schema (
 
 
 _MOVE: Final = "SELECT copied, total FROM mcp_audit_move"
+_PARTITIONS: Final = """
+SELECT count(*) AS partitions FROM pg_inherits WHERE inhparent = to_regclass('mcp_audit_log')
+"""
 Result = TypeVar("Result")
 
 
@@ -118,18 +121,25 @@ async def is_current(database: Database) -> bool:
 async def ensure_partitions(database: Database, now: datetime) -> Move | None:
     """Make the missing partitions for the month of *now* and the next three.
 
-    Does nothing to an adopted table, which has no partitions. If many records of those months are
-    in the default partition, this takes one step of moving them: then the move is returned, and
-    further calls go on with it. Raises `LockTimeoutError` if a lock cannot be had.
+    Six are made at once (migration 0014), again and again until none is missing. Does nothing to
+    an adopted table, which has no partitions. If many records of those months are in the default
+    partition, this takes one step of moving them: then the move is returned, and further calls go
+    on with it. Raises `LockTimeoutError` if a lock cannot be had.
     """
-    await _retried(
-        lambda: database.execute(
-            "SELECT mcp_audit_log_ensure_partitions($1, $2)", now, MONTHS_AHEAD
-        ),
-        _PARTITION_TRIES,
-    )
-    row = await database.fetch_row(_MOVE)
-    return None if row is None else Move(**dict(row))
+    makes_some = True
+    while makes_some:
+        before = await database.fetch_row(_PARTITIONS)
+        await _retried(
+            lambda: database.execute(
+                "SELECT mcp_audit_log_ensure_partitions($1, $2)", now, MONTHS_AHEAD
+            ),
+            _PARTITION_TRIES,
+        )
+        row = await database.fetch_row(_MOVE)
+        if row is not None:
+            return Move(**dict(row))
+        makes_some = await database.fetch_row(_PARTITIONS) != before
+    return None
 
 
 async def _retried(step: Callable[[], Awaitable[Result]], tries: int) -> Result:

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -62,14 +62,14 @@ class Exchange(Protocol):
     Raises RefusedError, after recording it."""
     added_fields: Sequence[tuple[bytes, bytes]] = ()
     """What is added to the request on its way upstream."""
-    reads_request: bool = False
+    reads_request: ClassVar[bool] = False
     """Whether `request_content` is to be told of the request's body."""
 
     def begin(self) -> None:
         """Learn that the request is about to be forwarded."""
         return
 
-    most_at_once: int = sys.maxsize
+    most_at_once: ClassVar[int] = sys.maxsize
     """How many bytes of the request's body one turn of the event loop passes on."""
 
     def request_content(self, data: bytes) -> None:  # noqa: ARG002  a default

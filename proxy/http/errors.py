@@ -1,7 +1,7 @@
 """Errors that end an exchange early. Each carries the response that the client is sent."""
 
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 
 from audit_log.record import Outcome
 
@@ -12,9 +12,9 @@ INVALID_TOKEN_CHALLENGE = (b"WWW-Authenticate", b'Bearer error="invalid_token"')
 class ExchangeError(Exception):
     """The exchange ends early. The message is the `detail` of the client's response."""
 
-    status: HTTPStatus
-    outcome: Outcome
-    fields: tuple[tuple[bytes, bytes], ...] = ()
+    status: ClassVar[HTTPStatus]
+    outcome: ClassVar[Outcome]
+    fields: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()
 
 
 class RefusedError(ExchangeError):

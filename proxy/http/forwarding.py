@@ -8,7 +8,7 @@ anew from the list of their fields, by the same policy.
 import re
 from typing import Final
 
-from proxy.http.fields import FieldList, Fields, any_name, field_lines
+from proxy.http.fields import FieldList, Fields, field_lines
 from proxy.http.peers import Peer
 
 HOP_BY_HOP: Final = frozenset(
@@ -36,14 +36,12 @@ _ENDS_HERE: Final = HOP_BY_HOP | FORWARDED | _TRAILER
 """What is dropped of a request, or passed on in part."""
 _MEANT_FOR_UPSTREAM: Final = frozenset({b"upgrade", b"te"})
 """What may be passed on in part."""
-_CONNECTION: Final = frozenset({b"connection"})
-_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 _ABOUT_THE_CONNECTION: Final = frozenset({b"", b"close", b"keep-alive"})
 """Options of Connection that name no field, or one that is dropped anyway."""
 
 
 def _lines(names: frozenset[bytes]) -> re.Pattern[bytes]:
-    return re.compile(rb"\r\n(?:%b):[^\r]*" % any_name(names))
+    return re.compile(rb"\r\n(?i:%b):[^\r]*" % b"|".join(map(re.escape, sorted(names))))
 
 
 _LINES_ENDING_HERE: Final = _lines(_ENDS_HERE)
@@ -55,16 +53,18 @@ OPAQUE_UPGRADES: Final = frozenset({b"h2c"})
 
 def request_lines(fields: Fields, peer: Peer) -> bytes:
     """Return the lines of `request_fields`."""
-    host = fields.first(b"host")
-    if host is None or not _loses_whole_lines(fields) or fields.has_any(_MEANT_FOR_UPSTREAM):
+    host = fields.by_name.get(b"host")
+    if host is None or not _loses_whole_lines(fields):
         return field_lines(request_fields(fields, peer))
     block = fields.block
     if fields.has_any(_ENDS_HERE):
+        if fields.has_any(_MEANT_FOR_UPSTREAM):
+            return field_lines(request_fields(fields, peer))
         block = _LINES_ENDING_HERE.sub(b"", block)
         if peer.is_trusted and fields.has_any(FORWARDED):
             who = _who_the_client_is(fields, peer, host)
             return b"%b\r\n%b" % (block[2:], field_lines(who))
-    return b"%b\r\n%b" % (block[2:], _seen_lines(peer, host))
+    return b"%b\r\n%b%b\r\n" % (block[2:], peer.seen, host)
 
 
 def request_fields(fields: Fields, peer: Peer) -> FieldList:
@@ -130,32 +130,21 @@ def switched_fields(fields: Fields) -> FieldList:
 def upgrade_of(fields: Fields) -> bytes | None:
     """Return the protocol that a request asks to change to, or None if it may not."""
     wanted = fields.all(b"upgrade")
-    if len(wanted) != 1 or b"upgrade" not in connection_options(fields):
+    if len(wanted) != 1 or b"upgrade" not in fields.connection_options:
         return None
     protocols = {part.strip().lower() for part in wanted[0].split(b",")}
     return None if protocols & OPAQUE_UPGRADES else wanted[0]
 
 
-def connection_options(fields: Fields) -> frozenset[bytes]:
-    """Return the options of all Connection fields, in lower case."""
-    if not fields.has_any(_CONNECTION):
-        return _NO_OPTIONS
-    return frozenset(
-        option.strip().lower()
-        for value in fields.all(b"connection")
-        for option in value.split(b",")
-    )
-
-
 def keeps_alive(fields: Fields, *, is_http_10: bool) -> bool:
     """Say whether the sender keeps its connection open (RFC 9112 section 9.3)."""
-    options = fields.derived(connection_options)
+    options = fields.connection_options
     return b"close" not in options and (not is_http_10 or b"keep-alive" in options)
 
 
 def _loses_whole_lines(fields: Fields) -> bool:
     """Say whether the block of *fields* can be forwarded, but for whole lines of known names."""
-    return fields.is_canonical and fields.derived(connection_options) <= _ABOUT_THE_CONNECTION
+    return fields.is_canonical and fields.connection_options <= _ABOUT_THE_CONNECTION
 
 
 def _end_to_end(fields: Fields, without: frozenset[bytes] = frozenset()) -> FieldList:
@@ -164,7 +153,7 @@ def _end_to_end(fields: Fields, without: frozenset[bytes] = frozenset()) -> Fiel
     `Trailer` does not, because trailers of a request do not (RFC 9110 section 6.5.1).
     """
     dropped = without | _named_by_connection(fields) | {b"trailer"}
-    upgrade = fields.derived(upgrade_of)
+    upgrade = upgrade_of(fields)
     kept: FieldList = []
     for lowered, field in fields.with_lowered:
         if lowered in HOP_BY_HOP:
@@ -175,7 +164,7 @@ def _end_to_end(fields: Fields, without: frozenset[bytes] = frozenset()) -> Fiel
 
 
 def _named_by_connection(fields: Fields) -> frozenset[bytes]:
-    return fields.derived(connection_options) - NEVER_DROPPED
+    return fields.connection_options - NEVER_DROPPED
 
 
 def _still_meant(name: bytes, value: bytes, lowered: bytes, upgrade: bytes | None) -> FieldList:
@@ -188,15 +177,6 @@ def _still_meant(name: bytes, value: bytes, lowered: bytes, upgrade: bytes | Non
         # Trailers of the response are passed on; gRPC servers require this field.
         return [(name, b"trailers")]
     return []
-
-
-def _seen_lines(peer: Peer, host: bytes) -> bytes:
-    """Return the lines of `_who_the_client_is` when no trusted proxy said anything."""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
-        peer.address.encode(),
-        peer.scheme.encode(),
-        host,
-    )
 
 
 def _who_the_client_is(said: Fields, peer: Peer, host: bytes) -> FieldList:

@@ -192,7 +192,7 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 def response_body(request_method: bytes, status: int, fields: Fields, *, is_http_10: bool) -> Body:
     """Return how the body of a response is framed (RFC 9112 section 6.3). Raises FramingError."""
-    is_chunked, length = fields.derived(_announced)
+    is_chunked, length = _announced(fields)
     if is_chunked and is_http_10:
         raise FramingError("a response of HTTP/1.0 cannot be chunked")
     if request_method == b"HEAD" or status < 200 or status in {204, 304}:  # noqa: PLR2004
@@ -204,9 +204,15 @@ def response_body(request_method: bytes, status: int, fields: Fields, *, is_http
 
 def _announced(fields: Fields) -> tuple[bool, int | None]:
     """Return whether the body is chunked, and its Content-Length."""
-    codings, lengths = fields.all(b"transfer-encoding"), fields.all(b"content-length")
-    if codings and (lengths or len(codings) > 1 or codings[0].lower() != b"chunked"):
-        raise FramingError("the response's Transfer-Encoding is not `chunked` alone")
-    if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
+    by_name, repeated = fields.by_name, fields.repeated
+    coding, length = by_name.get(b"transfer-encoding"), by_name.get(b"content-length")
+    if coding is not None:
+        is_alone = length is None and b"transfer-encoding" not in repeated
+        if not is_alone or coding.lower() != b"chunked":
+            raise FramingError("the response's Transfer-Encoding is not `chunked` alone")
+        return True, None
+    if length is None:
+        return False, None
+    if b"content-length" in repeated or not CONTENT_LENGTH.fullmatch(length):
         raise FramingError("the response's Content-Length is not one number")
-    return bool(codings), int(lengths[0]) if lengths else None
+    return False, int(length)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from audit_log.addresses import Address, Network, read_address
@@ -21,6 +21,17 @@ class Peer:
     address: str
     scheme: str
     is_trusted: bool
+    seen: bytes = field(init=False, repr=False, compare=False)
+    """The lines of the X-Forwarded fields that say so, up to the value of X-Forwarded-Host."""
+
+    def __post_init__(self) -> None:
+        """Write the lines, once for all requests of a connection."""
+        seen = (
+            f"X-Forwarded-For: {self.address}\r\n"
+            f"X-Forwarded-Proto: {self.scheme}\r\n"
+            "X-Forwarded-Host: "
+        )
+        object.__setattr__(self, "seen", seen.encode())
 
     @classmethod
     def at(cls, address: str, scheme: str, trusted: Sequence[Network]) -> "Peer":

@@ -26,12 +26,14 @@ MAX_TARGET_BYTES: Final = 32_768
 MAX_FIELD_BYTES: Final = 65_536
 MAX_FIELDS: Final = 256
 MAX_HEAD_BYTES: Final = 262_144
+_SHORT_BYTES: Final = 4 * MAX_FIELDS
+"""A shorter head can have neither too many fields nor one that is too long."""
 MAX_REQUEST_ID_CHARACTERS: Final = 256
 
 MAX_METHOD_BYTES: Final = 64
 
 _LINE: Final = re.compile(
-    rb"(%b{1,%d}) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)" % (TOKEN_BYTE, MAX_METHOD_BYTES)
+    rb"(%b{1,%d}) ([\x21-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)(?=\r\n)" % (TOKEN_BYTE, MAX_METHOD_BYTES)
 )
 _TARGET: Final = re.compile(rb"\*\Z|[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
@@ -78,10 +80,6 @@ class RequestHead(msgspec.Struct, frozen=True):
         """Return the first value of the field *name* (lower case), or None."""
         return self.fields.first(name)
 
-    def on_the_wire(self, lines: bytes) -> bytes:
-        """Return the head as it goes upstream, with *lines* in place of its own fields."""
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method, self.target, lines)
-
     @property
     def goes_on_after_refusal(self) -> bool:
         """Say whether another request may follow our own response: its body is not awaited."""
@@ -101,12 +99,8 @@ class RequestHead(msgspec.Struct, frozen=True):
     @property
     def request_id(self) -> str | None:
         """Return the client's X-Request-Id: kept as data, never used as a key."""
-        return self.fields.derived(_request_id)
-
-
-def _request_id(fields: Fields) -> str | None:
-    value = fields.first(b"x-request-id")
-    return None if value is None else printable(value)[:MAX_REQUEST_ID_CHARACTERS]
+        value = self.fields.first(b"x-request-id")
+        return None if value is None else printable(value)[:MAX_REQUEST_ID_CHARACTERS]
 
 
 def check_head(received: bytes, end: int | None) -> None:
@@ -123,14 +117,14 @@ def check_head(received: bytes, end: int | None) -> None:
         raise HeadTooLongError(f"the header is longer than {MAX_HEAD_BYTES} bytes")
     if end is None:
         line, newline, _ = received.partition(b"\n")
-        if newline and not _LINE.fullmatch(line.removesuffix(b"\r")):
+        if newline and not _LINE.match(line.removesuffix(b"\r") + b"\r\n"):
             raise _not_http()
 
 
 def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
     """Return the head that *head*, which ends with an empty line, says. Raises RefusedError."""
     found = _LINE.match(head)
-    if not found or not head.startswith(b"\r\n", found.end()):
+    if not found:
         raise _not_http()
     if not head.endswith(b"\r\n\r\n"):
         raise RefusedError("malformed request: a line does not end in CRLF")
@@ -142,14 +136,13 @@ def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
         fields = (parser or FieldParser()).parse(head[found.end() : -4])
     except MalformedFieldsError as error:
         raise RefusedError(f"malformed request: {error}") from error
-    is_chunked, length = fields.derived(_announced)
-    if len(head) > MAX_FIELD_BYTES and any(len(n) + len(v) > MAX_FIELD_BYTES for n, v in fields):
-        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
     is_http_10 = minor == b"0"
-    if is_http_10 and is_chunked:
-        raise RefusedError("malformed request: HTTP/1.0 knows no chunks")
-    if not is_http_10 and fields.first(b"host") is None:
-        raise RefusedError("malformed request: there must be one Host field")
+    if len(head) > _SHORT_BYTES:
+        _check_sizes(fields)
+    _check_host(fields, is_http_10=is_http_10)
+    is_chunked, length = False, None
+    if not FRAMING.isdisjoint(fields.by_name):
+        is_chunked, length = _announced(fields, is_http_10=is_http_10)
     goes_on = keeps_alive(fields, is_http_10=is_http_10)
     return RequestHead(method, target, fields, is_http_10, goes_on, is_chunked, length)
 
@@ -167,18 +160,27 @@ def _check_target(method: bytes, target: bytes) -> None:
         raise RefusedError("malformed request: the target contains `#`; send it as `%23`")
 
 
-def _announced(fields: Fields) -> tuple[bool, int | None]:
+def _check_sizes(fields: Fields) -> None:
+    if len(fields) > MAX_FIELDS:
+        raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
+    if any(len(name) + len(value) > MAX_FIELD_BYTES for name, value in fields):
+        raise HeadTooLongError(f"a header field is longer than {MAX_FIELD_BYTES} bytes")
+
+
+def _check_host(fields: Fields, *, is_http_10: bool) -> None:
+    host = fields.by_name.get(b"host")
+    if host is None:
+        if not is_http_10:
+            raise RefusedError("malformed request: there must be one Host field")
+    elif b"host" in fields.repeated or not _HOST.fullmatch(host):
+        raise RefusedError("malformed request: Host is not one host")
+
+
+def _announced(fields: Fields, *, is_http_10: bool) -> tuple[bool, int | None]:
     """Return whether the body is chunked, and its Content-Length.
 
     Raises RefusedError if *fields* could not be passed on without misunderstanding.
     """
-    if len(fields) > MAX_FIELDS:
-        raise HeadTooLongError(f"there are more than {MAX_FIELDS} header fields")
-    hosts = fields.all(b"host")
-    if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
-        raise RefusedError("malformed request: Host is not one host")
-    if not fields.has_any(FRAMING):
-        return False, None
     lengths = fields.all(b"content-length")
     if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         raise RefusedError("malformed request: Content-Length is not one number")
@@ -188,6 +190,8 @@ def _announced(fields: Fields) -> tuple[bool, int | None]:
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
         # RFC 9112 section 6.1: a server responds with 501 to a coding that it does not understand.
         raise UnsupportedRequestError("the only transfer coding understood here is `chunked`")
+    if codings and is_http_10:
+        raise RefusedError("malformed request: HTTP/1.0 knows no chunks")
     return bool(codings), int(lengths[0]) if lengths else None
 
 

@@ -10,7 +10,9 @@ from proxy.http.forwarding import keeps_alive, response_lines
 SWITCHING_PROTOCOLS: Final = 101
 MAX_HEAD_BYTES: Final = 131_072
 _FIRST_FINAL: Final = 200
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_STATUS_LINE: Final = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?(?=\r\n)"
+)
 
 
 class ResponseHead:
@@ -21,6 +23,7 @@ class ResponseHead:
         "fields",
         "is_event_stream",
         "is_http_10",
+        "is_interim",
         "keeps_alive",
         "reason",
         "status",
@@ -35,8 +38,11 @@ class ResponseHead:
         self.is_http_10 = is_http_10
         self.keeps_alive = keeps_alive(fields, is_http_10=is_http_10)
         """Whether the upstream takes another request on this connection."""
-        self.is_event_stream = fields.derived(_is_event_stream)
+        kind = fields.by_name.get(b"content-type", b"")
+        self.is_event_stream = kind.lower().startswith(b"text/event-stream")
         """Whether the response is a stream of server-sent events."""
+        self.is_interim = status < _FIRST_FINAL and status != SWITCHING_PROTOCOLS
+        """Whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""
         self._wire: bytes | None = None
 
     def field(self, name: bytes) -> bytes | None:
@@ -52,17 +58,8 @@ class ResponseHead:
     def wire(self) -> bytes:
         """The head, as a client of HTTP/1.1 is sent it that keeps its connection."""
         if self._wire is None:
-            self._wire = b"%b%b\r\n" % (self.status_line, self.fields.derived(response_lines))
+            self._wire = b"%b%b\r\n" % (self.status_line, response_lines(self.fields))
         return self._wire
-
-    @property
-    def is_interim(self) -> bool:
-        """Say whether another head follows (RFC 9110 section 15.2). 101 is a final one here."""
-        return self.status < _FIRST_FINAL and self.status != SWITCHING_PROTOCOLS
-
-
-def _is_event_stream(fields: Fields) -> bool:
-    return (fields.first(b"content-type") or b"").lower().startswith(b"text/event-stream")
 
 
 def check_response_head(received: bytes, end: int | None) -> None:
@@ -77,7 +74,7 @@ def parsed_response_head(head: bytes, parser: FieldParser) -> ResponseHead:
     Raises UpstreamBrokeOffError.
     """
     found = _STATUS_LINE.match(head)
-    if not found or not head.startswith(b"\r\n", found.end()):
+    if not found:
         raise UpstreamBrokeOffError("the response does not begin as one of HTTP/1.1 does")
     if not head.endswith(b"\r\n\r\n"):
         raise UpstreamBrokeOffError("the response is malformed: a line does not end in CRLF")

@@ -24,9 +24,8 @@ class AuditedPaths:
         """
         if target.startswith(self._prefixes):
             return True
-        if target.startswith(b"/") and not any(
-            mark in target for mark in (b"%", b"//", b"/.", b"\\")
-        ):
+        is_plain = not (b"%" in target or b"//" in target or b"/." in target or b"\\" in target)
+        if is_plain and target.startswith(b"/"):
             return False
         decoded = unquote_to_bytes(path_of(target))
         return decoded.startswith(self._prefixes) or _resolved(decoded).startswith(self._prefixes)

@@ -170,11 +170,16 @@ async def reading(
 
 
 @asynccontextmanager
-async def taking_in(parts: Parts, instance: str, limits: Limits) -> AsyncIterator[Intake]:
-    """Yield the side of the journal of *parts* that takes records; finish it at the end."""
+async def taking_in(
+    parts: Parts, instance: str, limits: Limits, tasks: BackgroundTasks
+) -> AsyncIterator[Intake]:
+    """Yield the side of the journal of *parts* that takes records; finish it at the end.
+
+    What looks after its memory is one of *tasks*.
+    """
     upkeep = MemoryUpkeep(parts)
     intake = Intake(parts, instance, limits, upkeep)
-    async with BackgroundTasks().running(upkeep.run, "journal-memory"):
+    async with tasks.running(upkeep.run, "journal-memory"):
         try:
             yield intake
         finally:
@@ -201,7 +206,7 @@ async def open_journal(
     parts = await _opened(opening)
     async with (
         reading(parts, instance, limits, close_seconds=close_seconds) as journal,
-        taking_in(parts, instance, limits) as intake,
+        taking_in(parts, instance, limits, BackgroundTasks()) as intake,
     ):
         yield intake, journal
 

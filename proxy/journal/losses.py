@@ -4,7 +4,8 @@ Theory of operation. Each reason has a count, which survives a kill:
 
 - *No room.* A record found the ring full.
 - *Beyond the share.* A record of a caller that is not known came while a quarter of the journal
-  was in use. The rest is for known callers: strangers can send a hundred tool calls at once.
+  was in use, or three quarters while the tokens cannot be looked up. The rest is for known
+  callers: strangers can send a hundred tool calls at once.
 - *Unprotected.* A call began without a slot. It is counted while it is in flight, because only a
   kill, or a stop that does not wait for it, loses its record.
 - *Unreadable.* A message of the Hub could not be read. It may have been a tool call.
@@ -34,8 +35,9 @@ KNOWN_WITHOUT_SLOT: Final = -1
 STRANGER_WITHOUT_SLOT: Final = -2
 """Stand for the slot of a call that found none. A call that was not begun has NOT_BEGUN."""
 GATHER_SECONDS: Final = 10.0
-_STRANGERS_PART: Final = 4
-_UNKNOWN: Final = Standing.UNKNOWN
+_KNOWN: Final = Standing.KNOWN
+_QUARTERS: Final = {Standing.UNKNOWN: 1, Standing.UNRESOLVED: 3}
+"""How many quarters of the journal may be in use when a record of such a caller comes."""
 _REMINDER_SECONDS: Final = 60.0
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -48,7 +50,7 @@ class Losses:
         """Count in *ring*, for gaps of *instance*; *max_bytes* may wait in the journal."""
         self._ring = ring
         self._instance = instance
-        self._strangers_bytes = max_bytes // _STRANGERS_PART
+        self._max_bytes = max_bytes
         self._in_flight = {
             KNOWN_WITHOUT_SLOT: ring.counts.known_in_flight,
             STRANGER_WITHOUT_SLOT: ring.counts.strangers_in_flight,
@@ -101,12 +103,12 @@ class Losses:
 
     def is_beyond_share(self, share: Share | None) -> bool:
         """Count a record of *share*, and return True, if the journal has no room for strangers."""
-        if share is None or share.standing is not _UNKNOWN:
+        if share is None or share.standing is _KNOWN:
             return False
-        ring = self._ring
+        ring, quarters = self._ring, _QUARTERS[share.standing]
         has_room = (
-            ring.written - ring.committed < self._strangers_bytes
-            and ring.written - ring.floor < ring.size // _STRANGERS_PART
+            ring.written - ring.committed < self._max_bytes * quarters // 4
+            and ring.written - ring.floor < ring.size * quarters // 4
         )
         if not has_room:
             if not self.beyond_share:

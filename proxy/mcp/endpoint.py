@@ -90,8 +90,8 @@ class McpAdmission:
 
     def _source(self, head: RequestHead, client_ip: str) -> Source | None:
         """Return where the tool calls of *head* come from; None if it has no known credentials."""
-        token_hash = head.fields.derived(self.tokens.token_hash)
-        hub_key = head.fields.derived(self.hub_keys.token_hash)
+        token_hash = self.tokens.token_hash(head.fields)
+        hub_key = self.hub_keys.token_hash(head.fields)
         session = head.field(b"mcp-session-id")
         given = (client_ip, head.request_id, session.decode("latin-1") if session else None)
         if Credentials.AMBIGUOUS in {token_hash, hub_key}:

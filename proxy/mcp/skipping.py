@@ -131,12 +131,15 @@ class Skipped:
         """Return the brackets outside of strings, and whether the window ends in a string."""
         if self._is_in_string:
             marks = b'"' + marks
-        marks = marks.replace(b'""""', b"").replace(b'""', b"")
-        if b'"' not in marks:
-            return marks, False
-        parts = marks.split(b'"')
+        quotes = marks.count(b'"')
+        if ends_in_string := quotes % 2 == 1:
+            marks = marks[: marks.rindex(b'"')]
+        # Two quotes side by side are a string without brackets. Where all are, they just go.
+        if marks.count(b'""') == quotes // 2:
+            return marks.translate(None, b'"'), ends_in_string
+        parts = marks.replace(b'""""', b"").replace(b'""', b"").split(b'"')
         self._budget.left -= len(parts) // _PARTS_PER_STEP
-        return b"".join(parts[::2]), len(parts) % 2 == 0
+        return b"".join(parts[::2]), ends_in_string
 
     def _count(self, braces: bytes) -> bool:
         """Count *braces* into the depth, unless they may close the container."""

@@ -146,11 +146,22 @@ def families(collectors: Sequence[Collector]) -> list[Family]:
     ]
 
 
-class BothCollector(Collector):
-    """The metrics of both processes, as those of one.
+def counters(given: Sequence[Family]) -> list[Family]:
+    """Return those of *given* that only grow."""
+    return [family for family in given if family.kind == "counter"]
 
-    Both count some things under one name. Values with the same labels are added.
-    """
+
+def added_up(given: Iterable[Family]) -> list[Family]:
+    """Return *given* with one family of each name: values with the same labels are added."""
+    merged: dict[str, Family] = {}
+    for family in given:
+        known = merged.get(family.name)
+        merged[family.name] = family if known is None else _sum(known, family)
+    return list(merged.values())
+
+
+class BothCollector(Collector):
+    """The metrics of both processes, as those of one: both count some things under one name."""
 
     def __init__(self, own: Sequence[Collector], page: Page) -> None:
         self._own = own
@@ -158,11 +169,7 @@ class BothCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the numbers of this moment, the recorder's as of its last report."""
-        merged: dict[str, Family] = {}
-        for family in [*families(self._own), *self._page.report().metrics]:
-            known = merged.get(family.name)
-            merged[family.name] = family if known is None else _sum(known, family)
-        for family in merged.values():
+        for family in added_up([*families(self._own), *self._page.report().metrics]):
             metric = Metric(family.name, family.documentation, family.kind)
             for sample in family.samples:
                 metric.add_sample(sample.name, sample.labels, sample.value)

@@ -31,6 +31,8 @@ from proxy.recorder.record_metrics import (
     ObserverCollector,
     PartitionCollector,
     RecordCollector,
+    added_up,
+    counters,
     families,
 )
 from proxy.settings import APPLICATION, ProxySettings
@@ -157,13 +159,18 @@ async def _following(parts: Parts, observers: Observers, health: Health) -> Asyn
 async def _report(
     page: Page, health: Health, journal: Journal, collectors: Sequence[Collector]
 ) -> None:
-    """Show on *page* how the recorder is, for ever."""
+    """Show on *page* how the recorder is, for ever.
+
+    It counts on from where a recorder before it was killed: a sum that falls is taken for a
+    counter of the proxy that began anew.
+    """
+    earlier = counters(page.report().metrics)
 
     def tell() -> Report:
         return Report(
             problems=health.own_reasons(),
             dead=[*health.tasks.dead, *journal.dead],
-            metrics=families(collectors),
+            metrics=added_up([*families(collectors), *earlier]),
         )
 
     while True:

@@ -24,6 +24,7 @@ from proxy.http.framing import FramingError
 from proxy.http.head import HeadReader
 from proxy.http.own_response import response_to
 from proxy.http.request import check_head, parsed_head
+from proxy.relay.client_limit import ClientLimit
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
 from proxy.relay.request_relay import RequestRelay
@@ -53,16 +54,11 @@ class Port(Protocol):
     """The connections of one port, as far as one of them needs the others."""
 
     service: Service
+    clients: ClientLimit
     is_stopping: bool
 
     def made(self, connection: "ClientConnection") -> None:
         """Learn of a new connection."""
-
-    def begun(self, connection: "ClientConnection") -> None:
-        """Learn that a connection has sent a request."""
-
-    def served(self, connection: "ClientConnection") -> None:
-        """Learn that a connection has had a response."""
 
     def lost(self, connection: "ClientConnection") -> None:
         """Learn that a connection has ended."""
@@ -166,7 +162,7 @@ class ClientConnection(asyncio.Protocol):
         """Go on to the next request, or end the connection if it does not *keeps_alive*."""
         assert self._request is not None
         self.idle_since = self._loop.time()
-        self._port.served(self)
+        self._port.clients.served(self)
         if not keeps_alive or self._port.is_stopping:
             self._say_farewell()
             return
@@ -210,7 +206,8 @@ class ClientConnection(asyncio.Protocol):
         """Take a head or content off what was received; say whether there was any."""
         if self._state in READS_HEADS:
             # A client that does not read its responses gets no more of them.
-            return self.flow.may_write and not self.flow.is_closing and self._takes_head()
+            flow = self.flow
+            return flow.may_write and not flow.transport.is_closing() and self._takes_head()
         if self._state not in READS_CONTENT or self._request is None:
             return False
         try:
@@ -241,7 +238,7 @@ class ClientConnection(asyncio.Protocol):
         plan, end = read
         self.received = self.received[end:]
         self.enter(WAITING)
-        self._port.begun(self)
+        self._port.clients.begun(self)
         self._request = RequestRelay(plan, self, self._port.service)
         self._request.begin()
         return True

@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     def wire(self, added: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Return the head as it goes upstream, with the fields *added* to its own."""
         lines = self.lines + field_lines(added) if added else self.lines
-        return self.head.on_the_wire(lines)
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.head.method, self.head.target, lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,8 @@ class RequestRelay:
         response, self.response = self.response, None
         assert response is not None
         self.upstream_is_slow = False
-        self._end_patience()
+        if self._patience is not None:
+            self._end_patience()
         self.plan.upstream.give_back(response.connection)
         if error is None:
             self._client.finish(keeps_alive=response.keeps_alive)

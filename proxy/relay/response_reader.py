@@ -1,5 +1,6 @@
 """Reads the responses of one upstream connection and hands them to a sink. Does no I/O."""
 
+from functools import partial
 from typing import Protocol
 
 from proxy.http.errors import ExchangeError, UpstreamBrokeOffError
@@ -59,9 +60,8 @@ class ResponseReader:
         self._method = b""
         self._received = b""
         self._payload: Payload | None = None
-        fields = FieldParser()
         self._heads = HeadReader(
-            lambda raw: parsed_response_head(raw, fields), check_response_head
+            partial(parsed_response_head, parser=FieldParser()), check_response_head
         )
 
     @property

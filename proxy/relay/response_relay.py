@@ -87,7 +87,7 @@ class ResponseRelay:
     @property
     def may_switch(self) -> bool:
         """Say whether the request asked to change protocols, so that a 101 is a response to it."""
-        return self._head.fields.derived(upgrade_of) is not None
+        return upgrade_of(self._head.fields) is not None
 
     # The client's side
 
@@ -131,7 +131,8 @@ class ResponseRelay:
             self.exchange.end(Outcome.STREAMING, head.status)
         elif body.is_complete:
             self.exchange.end(_COMPLETED, head.status)
-        start = self._start(head)
+        plain = self.keeps_alive and not self._is_tunnel and not self._head.is_http_10
+        start = head.wire if plain else self._other_start(head)
         if more_is_here and not self._unchunks:
             self._held = start
         else:
@@ -140,7 +141,7 @@ class ResponseRelay:
             self._request.switch()
         elif body.is_complete:
             self._finish()
-        return self._content(observer)
+        return self._content(observer) if self._unchunks else observer
 
     def piece(self, data: bytes, body: Body) -> None:
         """Pass a piece of the body on, in the framing it came in."""
@@ -175,10 +176,8 @@ class ResponseRelay:
             self._client.cut(by_reset=self._ends_at_close)
         self._finish()
 
-    def _content(self, observer: Payload | None) -> Payload | None:
-        """Return what the content of the response is to be handed to."""
-        if not self._unchunks:
-            return observer
+    def _content(self, observer: Payload | None) -> Payload:
+        """Return what the content of an unchunked response is to be handed to."""
         if observer is None:
             return self._client.write
 
@@ -188,10 +187,8 @@ class ResponseRelay:
 
         return observed
 
-    def _start(self, head: ResponseHead) -> bytes:
-        """Return the head as the client is sent it."""
-        if self.keeps_alive and not self._is_tunnel and not self._head.is_http_10:
-            return head.wire
+    def _other_start(self, head: ResponseHead) -> bytes:
+        """Return the head as a client is sent it that does not just keep its connection."""
         return head.status_line + self._field_lines(head)
 
     def _field_lines(self, head: ResponseHead) -> bytes:
@@ -200,7 +197,7 @@ class ResponseRelay:
         if self._unchunks:
             lines = field_lines(unchunked_response_fields(head.fields))
         else:
-            lines = head.fields.derived(response_lines)
+            lines = response_lines(head.fields)
         if not self.keeps_alive:
             return lines + b"Connection: close\r\n\r\n"
         return lines + (b"Connection: keep-alive\r\n\r\n" if self._head.is_http_10 else b"\r\n")

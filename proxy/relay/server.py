@@ -33,7 +33,7 @@ class RelayServer:
         """
         self.service = service
         self.is_stopping = False
-        self._clients = clients
+        self.clients = clients
         self._idle_seconds = idle_seconds
         self._tls = tls
         self._handshakes: set[Handshake] = set()
@@ -50,7 +50,7 @@ class RelayServer:
     def handshake_began(self, handshake: Handshake) -> None:
         """Learn of a new connection that is not secured yet."""
         self._handshakes.add(handshake)
-        if self.is_stopping or not self._clients.admit(handshake):
+        if self.is_stopping or not self.clients.admit(handshake):
             handshake.make_room()
 
     def handshake_ended(
@@ -58,7 +58,7 @@ class RelayServer:
     ) -> None:
         """Serve the client of *transport*, which has sent *decrypted*; None if it failed."""
         self._handshakes.discard(handshake)
-        self._clients.leave(handshake)
+        self.clients.leave(handshake)
         if transport is None:
             return
         connection = ClientConnection(self)
@@ -70,24 +70,16 @@ class RelayServer:
     def made(self, connection: ClientConnection) -> None:
         """Learn of a new connection."""
         self._connections.add(connection)
-        if not self._clients.admit(connection):
+        if not self.clients.admit(connection):
             refusal = TooManyClientsError("too many clients are connected: try again")
             connection.flow.write(response_to(refusal, keeps_alive=False))
             connection.flow.transport.close()
         elif self.is_stopping:  # accepted in the last moment
             connection.stop()
 
-    def begun(self, connection: ClientConnection) -> None:
-        """Learn that a connection has sent a request."""
-        self._clients.begun(connection)
-
-    def served(self, connection: ClientConnection) -> None:
-        """Learn that a connection has had a response."""
-        self._clients.served(connection)
-
     def lost(self, connection: ClientConnection) -> None:
         """Learn that a connection has ended."""
-        self._clients.leave(connection)
+        self.clients.leave(connection)
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()

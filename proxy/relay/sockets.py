@@ -28,3 +28,12 @@ def keep_alive(transport: asyncio.BaseTransport) -> None:
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+def acknowledge(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel acknowledge at once what has arrived, and not with the next data.
+
+    A peer with Nagle's algorithm (RFC 9293 section 3.7.4) sends nothing more until then, and
+    loses it if it closes meanwhile.
+    """
+    transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -22,7 +22,7 @@ from proxy.http.framing import FramingError
 from proxy.relay.deadline import Deadline
 from proxy.relay.flow import Flow
 from proxy.relay.response_reader import ResponseReader, ResponseSink
-from proxy.relay.sockets import keep_alive
+from proxy.relay.sockets import acknowledge, keep_alive
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -71,7 +71,7 @@ class UpstreamConnection(asyncio.Protocol):
     def is_reusable(self) -> bool:
         """Say whether another exchange may begin: the last one was complete on both sides."""
         reader = self._reader
-        is_free = self.is_open and reader.sink is None and not self._flow.is_closing
+        is_free = self.is_open and reader.sink is None and not self._flow.transport.is_closing()
         return is_free and self._request_is_sent and reader.keeps_alive
 
     def pause(self) -> None:
@@ -110,7 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def has_unread_news(self) -> bool:
         """Say whether something has arrived that was not read: the end, or an early response."""
-        return self._flow.is_closing or bool(self._news.poll(0))
+        return self._flow.transport.is_closing() or bool(self._news.poll(0))
 
     # Called by the transport
 
@@ -127,6 +127,8 @@ class UpstreamConnection(asyncio.Protocol):
         if reader.sink is None:
             self._flow.cut()
             return
+        if not self._request_is_sent:  # this may be the first part of a refusal
+            acknowledge(self._flow.transport)
         try:
             has_ended = reader.feed(data)
         except (UpstreamBrokeOffError, FramingError) as error:
@@ -187,7 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self) -> ResponseSink | None:
         sink = self._reader.finish()
         self._deadline.clear()
-        if self.is_open and not self._flow.is_reading:
+        if not self._flow.is_reading:
             self.resume()
         return sink
 

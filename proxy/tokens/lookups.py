@@ -1,7 +1,7 @@
 """Look-ups of tokens seen for the first time: many in one query, each in its turn.
 
 Theory of operation. Tokens wait in the order of their arrival, and callers with the same token
-share one turn. One query at a time takes as many as the database answers quickly (`Portion`). So a
+share one turn. One query at a time takes as many as cost little time (`Portion`). So a
 flood of invented tokens becomes few queries, and an honest token among them waits briefly.
 
 A query that gives no result in time means that the database is away: all turns then end without a
@@ -12,7 +12,7 @@ asked for no more, so that a flood holds up nothing once it has ended.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -28,9 +28,10 @@ Turn: TypeAlias = asyncio.Future[Found]
 Query = Callable[[Sequence[str]], Awaitable[Mapping[str, Token | None] | None]]
 """Asks the database for many tokens; returns None if it cannot be asked now."""
 QUICK_SECONDS: Final = 0.05
-"""A query should not take longer: callers wait for it, and for the one before it."""
+"""The tokens of a query should cost no more: callers wait for it, and for the one before it."""
 SLOW_SECONDS: Final = 0.1
-_FIRST_PORTION: Final = 16
+_FIRST_PORTION: Final = 64
+_REMEMBERED: Final = 32
 _LOOKS: Final = 5
 """In how many parts the wait for a query is divided. A loop that was busy meanwhile ends one part
 at a time, and reads the result in between: it is not the database that was late."""
@@ -41,17 +42,24 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Portion:
-    """How many tokens one query asks for: as many as the database answers in QUICK_SECONDS."""
+    """How many tokens one query asks for: as many as cost no more than QUICK_SECONDS.
+
+    What a query costs beside its tokens is taken from the quickest of the last ones: a database
+    that is far away does not come nearer when it is asked for less.
+    """
 
     def __init__(self, at_most: int) -> None:
         self._at_most = at_most
+        self._lately: deque[float] = deque(maxlen=_REMEMBERED)
         self.size = min(_FIRST_PORTION, at_most)
 
     def note(self, asked: int, seconds: float) -> None:
         """Learn that a query for *asked* tokens took that long."""
-        if seconds > SLOW_SECONDS:
+        self._lately.append(seconds)
+        cost = seconds - min(self._lately)
+        if cost > SLOW_SECONDS:
             self.size = max(1, self.size // 2)
-        elif seconds < QUICK_SECONDS and asked >= self.size:
+        elif cost < QUICK_SECONDS and asked >= self.size:
             self.size = min(2 * self.size, self._at_most)
 
 

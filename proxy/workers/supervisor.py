@@ -29,6 +29,7 @@ _HUNG_BEATS: Final = 10
 """A worker that misses so many beats in a row is killed. Counted by the supervisor's own clock: a
 machine that was suspended has stopped both."""
 _START_BEATS: Final = 60
+_LAST_PORT: Final = 65_535
 log = structlog.get_logger("proxy")
 
 
@@ -51,6 +52,11 @@ def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:
     """
     ports = ops_ports(settings)
     _check_free("PROXY_HOST, PROXY_PORT", settings.host, settings.port)
+    if max(ports) > _LAST_PORT:
+        raise CannotListenError(
+            f"PROXY_OPS_PORT: each worker needs a port of its own from {settings.ops_port} on, "
+            f"and the last port is {_LAST_PORT}; begin with a lower one"
+        )
     for port in ports:
         _check_free("PROXY_OPS_HOST, PROXY_OPS_PORT", settings.ops_host, port)
     if settings.hub_url is not None:

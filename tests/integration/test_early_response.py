@@ -5,8 +5,8 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +91,50 @@ async def test_a_refusal_during_an_upload_is_what_the_client_reads(upstream_and_
     ]
 
     assert seen == [start] * ROUNDS
+
+
+@contextmanager
+def refusing_at_once(tls: ssl.SSLContext) -> Iterator[int]:
+    """Yield the port of an upstream that refuses each request after its head, and closes.
+
+    It has plain sockets in threads, so that Nagle's algorithm keeps the refusal back until the
+    session tickets are acknowledged.
+    """
+
+    def refuse(connection: socket.socket) -> None:
+        with suppress(OSError), tls.wrap_socket(connection, server_side=True) as secured:
+            while b"\r\n\r\n" not in secured.recv(4_096):
+                pass
+            secured.sendall(REFUSAL)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                refuse(listening.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        serving.join()
+
+
+async def test_a_refusal_waits_for_no_acknowledgement_of_session_tickets(tmp_path):
+    tls, trusted = self_signed(LOOPBACK, tmp_path)
+    head = request(b"POST /", b"Content-Length: %d" % len(BODY))
+    start = REFUSAL.partition(b"\r\n")[0]
+    with refusing_at_once(tls) as port:
+        url = f"https://127.0.0.1:{port}"
+        async with running_sidecar(url, PROXY_UPSTREAM_CA_FILE=str(trusted)) as sidecar:
+            seen = [
+                await asyncio.to_thread(uploaded, sidecar.port, head, BODY, len(start))
+                for _ in range(20)
+            ]
+
+    # On a busy machine tickets may come later than they are waited for. Without waiting none was
+    # in time.
+    assert seen.count(start) > 15
 
 
 async def test_the_last_words_of_an_upstream_reach_the_client_of_a_tunnel(upstream_and_sidecar):

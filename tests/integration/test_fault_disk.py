@@ -43,12 +43,22 @@ def first_segment(home):
     return HangingDisk(home.journal / f"{0:020d}.ndjson")
 
 
+async def has_begun(sidecar, home):
+    """Wait until the recorder has looked at the folder: it would remove a pipe that it finds."""
+
+    async def has_saved_its_position():
+        return (home.journal / "position.json").exists()
+
+    assert await eventually(has_saved_its_position, sidecar.report)
+
+
 async def test_records_go_from_memory_straight_to_the_database(
     home, first_segment, upstream, callers, database, database_url
 ):
     # Less memory than the records need: only what is in the database makes room for them.
     small = {"PROXY_JOURNAL_RING_BYTES": str(1024 * 1024)}
     async with home.sidecar(upstream.url, database_url, **small) as sidecar:
+        await has_begun(sidecar, home)
         first_segment.hang()
         # The disk is to come first: what is in the database already is never brought to it.
         async with database.transaction() as transaction:
@@ -72,6 +82,7 @@ async def test_with_the_database_away_as_well_records_wait_in_memory(
     home, first_segment, upstream, callers, database, database_url, store, postgres
 ):
     async with home.sidecar(upstream.url, database_url) as sidecar:
+        await has_begun(sidecar, home)
         first_segment.hang()
         async with nobody_let_in(postgres, database_url):
             await callers.make(sidecar.port, CALLS)
@@ -118,6 +129,7 @@ async def test_a_stop_does_not_wait_for_it_and_nothing_is_lost(
     home, first_segment, upstream, callers, database, database_url, store
 ):
     async with home.sidecar(upstream.url, PROXY_STOP_SECONDS="1") as sidecar:
+        await has_begun(sidecar, home)
         first_segment.hang()
         await callers.make(sidecar.port, CALLS)
         assert await sidecar.stop() == 0

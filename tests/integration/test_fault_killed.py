@@ -1,8 +1,12 @@
-"""A stopped or killed sidecar: each call that the upstream received has one entry, a true one."""
+"""A stopped or killed sidecar: each call that the upstream received has one entry, a true one.
+
+Either of its processes is killed, or both.
+"""
 
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from enum import StrEnum
 from random import SystemRandom
 from signal import SIGKILL
@@ -12,6 +16,7 @@ import pytest
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import HELD, Callers, answering_by_path, received
+from tests.neighbours.processes import recorder_of
 
 ROUNDS = int(os.environ.get("FAULT_KILL_ROUNDS", "6"))
 """Six: each end with and without a database. `make test-long` asks for many more."""
@@ -36,6 +41,16 @@ async def secret(database):
     return await prepare_audit_log(database)
 
 
+async def kill_the_recorder(sidecar):
+    """Kill it at a random moment of each of its lives, until cancelled; it is started again."""
+    killed = 0
+    with suppress(asyncio.CancelledError):
+        while True:
+            killed = await recorder_of(sidecar, besides=killed)
+            await asyncio.sleep(chance.uniform(0, LONGEST_LIFE_SECONDS / 2))
+            os.kill(killed, SIGKILL)
+
+
 async def end(sidecar, how):
     if how is End.KILL:
         await sidecar.kill()
@@ -53,7 +68,12 @@ async def ended_under_load(running, callers, how):
     async with running as sidecar:
         load = [asyncio.create_task(callers.keep_on(sidecar.port)) for _ in range(CLIENTS)]
         load.append(asyncio.create_task(callers.hold(sidecar.port)))
+        kills = asyncio.create_task(kill_the_recorder(sidecar)) if chance.random() < 0.5 else None
         await asyncio.wait(load, timeout=chance.uniform(0, LONGEST_LIFE_SECONDS))
+        if kills is not None:
+            # In some lives the last one right before the end: both are killed at once.
+            kills.cancel()
+            await kills
         await end(sidecar, how)
         assert sidecar.noise == []
         await asyncio.gather(*load)

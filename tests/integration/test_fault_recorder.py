@@ -114,6 +114,22 @@ async def test_a_recorder_that_ends_early_is_told(upstream, home, database_url, 
         assert await metric(sidecar, "recorder_restarts_total") == 2
 
 
+async def test_counters_go_on_after_the_recorder_was_killed(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers = Callers(secret)
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 10)
+        await metric_becomes(sidecar, 10, "records_total", fate="written")
+        former = await recorder_of(sidecar)
+        os.kill(former, signal.SIGKILL)
+        await recorder_of(sidecar, besides=former)
+        await callers.make(sidecar.port, 10)
+        await arrived(database, 20)
+        await metric_becomes(sidecar, 20, "records_total", fate="written")
+
+
 async def test_a_recorder_that_starts_while_the_disk_fails_goes_on_from_memory(
     upstream, home, database, database_url, secret
 ):

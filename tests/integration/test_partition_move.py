@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -223,6 +224,32 @@ async def test_many_rows_of_a_far_year_get_a_partition_and_few_do_not(database):
 
     assert "mcp_audit_log_2040_01" in await partitions(database)
     assert len(await paths_in(database, DEFAULT)) == 10
+
+
+async def test_rows_of_many_months_are_moved_a_few_months_at_a_time(database):
+    months = "$2::timestamptz - (n % 20) * interval '1 month'"
+    await database.execute(FILL.replace("$2::timestamptz", months), ROWS, ARRIVAL)
+    before = await paths_in(database)
+    numbers = [len(await partitions(database))]
+
+    while await ensure_partitions(database, ARRIVAL) is not None:
+        numbers.append(len(await partitions(database)))
+    numbers.append(len(await partitions(database)))
+
+    assert max(later - earlier for earlier, later in pairwise(numbers)) == 6
+    assert numbers[-1] == 20 + 3 + len([DEFAULT])
+    assert await paths_in(database, DEFAULT) == []
+    assert await paths_in(database) == before
+
+
+async def test_months_of_few_rows_are_all_made_by_one_call(database):
+    months = "$2::timestamptz - (n % 20) * interval '1 month'"
+    await database.execute(FILL.replace("$2::timestamptz", months), 100, ARRIVAL)
+
+    await ensure_partitions(database, ARRIVAL)
+
+    assert len(await partitions(database)) == 20 + 3 + len([DEFAULT])
+    assert await paths_in(database, DEFAULT) == []
 
 
 async def test_the_upkeep_says_how_far_it_is(database):

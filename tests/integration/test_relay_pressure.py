@@ -27,7 +27,8 @@ MEMORY_BYTES = 24 * MEBIBYTE
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_sidecar(shared_upstream: Upstream) -> AsyncIterator[Service]:
     """A sidecar in a process of its own, whose memory can be told from the test's."""
-    async with running_sidecar(shared_upstream.url) as service:
+    # Exchanges that hold each other up are left at the end: it is not to wait for them long.
+    async with running_sidecar(shared_upstream.url, PROXY_STOP_SECONDS="1") as service:
         yield service
 
 

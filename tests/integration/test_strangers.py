@@ -10,6 +10,7 @@ from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, answering_by_path, path_of
 from tests.neighbours.client import connected
+from tests.neighbours.hop import hop_to
 from tests.neighbours.ops import metric, readiness
 from tests.neighbours.patience import eventually
 
@@ -130,3 +131,32 @@ async def test_a_flood_of_tool_calls_leaves_known_callers_their_room_in_the_jour
     assert {gap["reason"] for gap in gaps} == {"unknown_callers"}
     assert sum(gap["count"] for gap in gaps) == beyond
     assert kept["count"] + beyond == flooded * BATCH
+
+
+async def test_a_flood_in_an_outage_leaves_known_callers_their_room_in_the_journal(
+    upstream, home, database, database_url, secret
+):
+    upstream.plan(answering_by_path)
+    callers, strangers = Callers(secret), Callers(INVENTED, padding=2_000)
+    small = {
+        "PROXY_JOURNAL_MAX_BYTES": str(MEBIBYTE),
+        "PROXY_JOURNAL_RING_BYTES": str(MEBIBYTE),
+    }
+    async with (
+        hop_to(database_url) as hop,
+        home.sidecar(upstream.url, hop.url, **small) as sidecar,
+    ):
+        await callers.make(sidecar.port, 1)
+        hop.black_hole()
+        # Without the database nothing tells them from honest callers, and they are forwarded.
+        await strangers.make(sidecar.port, 1_000)
+        await callers.make(sidecar.port, 100)
+        beyond = await metric(sidecar, "records_total", fate="beyond_share")
+        assert 0 < beyond < 1_000
+        assert await metric(sidecar, "records_total", fate="lost") == 0
+        hop.restore()
+
+    assert len(await entries_in(database)) == 1_101 - beyond
+    gaps = await database.fetch("SELECT reason, count FROM mcp_audit_gap")
+    assert {gap["reason"] for gap in gaps} == {"unknown_callers"}
+    assert sum(gap["count"] for gap in gaps) == beyond

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from aiohttp import ClientSession
 
+from audit_log.postgres.token_table import TokenTable
 from audit_log.tokens import new_secret
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.client import connected
@@ -102,3 +103,21 @@ async def test_names_of_a_flood_do_not_hold_up_an_honest_record(upstream, databa
         await written(database, FLOOD + 1)
         # Each name for itself would take three round trips.
         assert far.pieces - pieces < FLOOD
+
+
+async def test_callers_that_all_come_at_once_are_served_by_a_database_far_away(
+    upstream, database, far, secret
+):
+    far.seconds_away = 4 * SECONDS_AWAY
+    tokens = TokenTable(database)
+    secrets = [(await tokens.create(f"token {n}", "viewer", 90))[1] for n in range(60)]
+    async with serving_sidecar(upstream.url, far.url) as sidecar:
+        await sidecar.logged("token_cache.became_available")
+
+        async def first_call(secret):
+            async with connected(sidecar.port) as client:
+                return (await client.ask(call(secret))).status
+
+        statuses = await asyncio.gather(*map(first_call, secrets))
+        assert Counter(statuses) == {200: 60}
+        await written(database, 60)

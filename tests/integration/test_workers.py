@@ -221,6 +221,13 @@ def test_the_ops_port_of_a_later_worker_is_found_taken_before_the_start():
     assert f"cannot listen on 127.0.0.1 port {port}: " in said
 
 
+def test_ops_ports_beyond_the_last_one_stop_the_start():
+    [said] = complaint(PROXY_OPS_PORT="65535")
+
+    assert said.startswith("PROXY_OPS_PORT: ")
+    assert "begin with a lower one" in said
+
+
 def test_a_worker_that_cannot_start_stops_all_with_the_reason(tmp_path):
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "worker-1").write_text("no folder")

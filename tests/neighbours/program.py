@@ -130,7 +130,7 @@ def _context(environment: Mapping[str, str]) -> ForkServerContext | SpawnContext
     if read_on_import or environment.get("PYTHONPATH", str(CHECKOUT)) != str(CHECKOUT):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_LOADED))
+    context.set_forkserver_preload([*_LOADED, "tests.neighbours.loaded"])
     return context
 
 

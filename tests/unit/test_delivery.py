@@ -1,7 +1,6 @@
 """The delivery loop by itself: what is tried again, what is halved, what is quarantined."""
 
 import asyncio
-from time import monotonic
 
 import pytest
 
@@ -39,16 +38,17 @@ class Store:
 
 
 class Owner:
-    """What the loop tells its owner, and what it does without waiting."""
+    """What the loop tells its owner, and what it does without waiting. The clock is a test's."""
 
-    def __init__(self, clock=monotonic, *, gives_up=False):
+    def __init__(self, *, gives_up=False):
+        self.now = 0.0
         self.delays, self.quarantined, self.recoveries = [], [], 0
         self.gives_up = gives_up
         self.loop = DeliveryLoop(
             wait=self.wait,
             recovered=self.recovered,
             quarantine=self.quarantine,
-            clock=clock,
+            clock=lambda: self.now,
         )
 
     async def wait(self, error, seconds):
@@ -104,11 +104,14 @@ async def test_a_store_that_is_away_does_not_make_pieces_smaller():
     assert store.attempts == 6
 
 
-async def settle(loop):
+async def settle(owner):
+    """Let time pass until nothing is held any more; return the seconds."""
+    began = owner.now
     async with asyncio.timeout(20):
-        while loop.seconds_to_retry is not None:
-            await asyncio.sleep(loop.seconds_to_retry)
-            await loop.retry_held()
+        while (seconds := owner.loop.seconds_to_retry) is not None:
+            owner.now += seconds
+            await owner.loop.retry_held()
+    return owner.now - began
 
 
 async def test_an_item_that_alone_fails_waits_apart_and_is_quarantined_in_the_end():
@@ -119,7 +122,7 @@ async def test_an_item_that_alone_fails_waits_apart_and_is_quarantined_in_the_en
     assert store.kept == [record for record in records if record is not odd]
     assert not owner.loop.has_settled(owner.loop.holds)
     assert owner.quarantined == []
-    await settle(owner.loop)
+    assert await settle(owner) >= 6
     [(item, reason)] = owner.quarantined
     assert item is odd
     assert "while others were written: odd" in reason
@@ -133,7 +136,7 @@ async def test_an_item_that_failed_for_a_while_is_appended_when_it_can_be():
     await owner.loop.deliver(records, store.append)
     await owner.loop.retry_held()
     store.doubtful.clear()
-    await settle(owner.loop)
+    await settle(owner)
     assert store.kept == [records[1], records[2], records[0]]
     assert owner.quarantined == []
 
@@ -249,7 +252,7 @@ async def test_while_every_record_is_refused_the_store_is_to_blame_and_nothing_i
     assert owner.quarantined == []
     assert owner.loop.problem == "40 wait and fail: poison"
     store.poison.clear()
-    await settle(owner.loop)
+    await settle(owner)
     assert store.kept == records
     assert owner.quarantined == []
 
@@ -280,17 +283,32 @@ async def test_refused_records_are_quarantined_as_soon_as_another_passes():
     assert owner.delays == []
 
 
-async def test_one_refused_record_with_no_other_is_quarantined_after_a_long_time():
-    now = 0.0
-    record = a_record()
-    store, owner = Store(poison={record.id}), Owner(lambda: now)
-    await owner.loop.deliver([record], store.append)
-    now = ALONE_SECONDS - 1
+@pytest.mark.parametrize("number", [1, 2, 10])
+async def test_a_few_refused_records_with_no_other_are_quarantined_after_a_long_time(number):
+    records = [a_record(each) for each in range(number)]
+    store, owner = Store(poison={record.id for record in records}), Owner()
+    await owner.loop.deliver(records[:-1], store.append)
+    owner.now = 100.0
+    await owner.loop.deliver(records[-1:], store.append)
+    owner.now += ALONE_SECONDS - 1
     await owner.loop.retry_held()
     assert owner.quarantined == []
-    now = ALONE_SECONDS + 5
-    await owner.loop.retry_held()
-    assert owner.quarantined == [(record, "poison")]
+    for _ in records:
+        owner.now += 6
+        await owner.loop.retry_held()
+    assert owner.quarantined == [(record, "poison") for record in records]
+    assert owner.loop.problem is None
+
+
+async def test_many_refused_records_with_no_other_are_not_quarantined_however_long_it_takes():
+    records = [a_record(each) for each in range(11)]
+    store, owner = Store(poison={record.id for record in records}), Owner()
+    await owner.loop.deliver(records, store.append)
+    for _ in records:
+        owner.now += ALONE_SECONDS
+        await owner.loop.retry_held()
+    assert owner.quarantined == []
+    assert owner.loop.problem == "11 wait and fail: poison"
 
 
 async def test_an_item_that_fails_as_one_held_beside_others_is_held_at_once():
@@ -299,7 +317,7 @@ async def test_an_item_that_fails_as_one_held_beside_others_is_held_at_once():
     store, owner = Store(doubtful={record.id for record in odd}), Owner()
     await owner.loop.deliver(records[:10], store.append)
     while "while others are written" not in str(owner.loop.problem):
-        await asyncio.sleep(owner.loop.seconds_to_retry or 0)
+        owner.now += owner.loop.seconds_to_retry or 0
         await owner.loop.retry_held()
     owner.delays.clear()
     await owner.loop.deliver(records[10:], store.append)

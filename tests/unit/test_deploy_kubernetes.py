@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ RULES = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
 Manifest = dict[str, Any]
 
 
+@cache
 def rendered(directory: str) -> dict[tuple[str, str], Manifest]:
     """Return what `kubectl kustomize` makes of *directory*, by kind and name."""
     done = subprocess.run(
@@ -28,9 +30,8 @@ def rendered(directory: str) -> dict[tuple[str, str], Manifest]:
         capture_output=True,
         text=True,
     )
-    return {
-        (made["kind"], made["metadata"]["name"]): made for made in yaml.safe_load_all(done.stdout)
-    }
+    made = yaml.load_all(done.stdout, yaml.CSafeLoader)
+    return {(each["kind"], each["metadata"]["name"]): each for each in made}
 
 
 @pytest.fixture(scope="module", params=RENDERED)

@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,14 @@ def modules(package: str) -> list[Path]:
     return sorted((CHECKOUT / package).rglob("*.py"))
 
 
+@cache
+def nodes(module: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(module.read_text())))
+
+
 def classes(package: str) -> Iterator[tuple[str, ast.ClassDef]]:
     for module in modules(package):
-        for node in ast.walk(ast.parse(module.read_text())):
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 yield f"{module.relative_to(CHECKOUT)}:{node.name}", node
 
@@ -119,10 +125,10 @@ def test_no_function_is_longer_than_a_screen(package):
     long = {}
     for module in modules(package):
         source = module.read_text().splitlines()
-        for node in ast.walk(ast.parse(module.read_text())):
+        for node in nodes(module):
             if not isinstance(node, Function) or is_listing(node):
                 continue
-            if code_lines(node, source) > MAX_LINES:
-                long[f"{module.relative_to(CHECKOUT)}:{node.name}"] = code_lines(node, source)
+            if (lines := code_lines(node, source)) > MAX_LINES:
+                long[f"{module.relative_to(CHECKOUT)}:{node.name}"] = lines
 
     assert long == {}

@@ -5,6 +5,11 @@ import pytest
 from audit_log.errors import RecordRefusedError
 from audit_log.nats.messages import MAX_PAYLOAD_BYTES, items_of, messages
 from tests.neighbours.journal import a_record
+from tests.neighbours.records import as_records
+
+
+def unpacked(message):
+    return as_records(items_of("record", message.payload))
 
 
 def test_what_was_packed_is_unpacked_as_it_was():
@@ -12,7 +17,7 @@ def test_what_was_packed_is_unpacked_as_it_was():
 
     [message] = messages("record", records)
 
-    assert items_of("record", message.payload) == records
+    assert unpacked(message) == records
 
 
 def test_nothing_is_no_message():
@@ -26,7 +31,7 @@ def test_a_large_batch_becomes_several_messages_none_of_which_is_too_large():
 
     assert len(packed) > 1
     assert all(len(message.payload) <= MAX_PAYLOAD_BYTES for message in packed)
-    assert [r for m in packed for r in items_of("record", m.payload)] == records
+    assert [record for message in packed for record in unpacked(message)] == records
 
 
 def test_a_message_carries_the_id_of_its_first_record():

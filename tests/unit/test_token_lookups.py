@@ -31,11 +31,18 @@ def test_a_query_for_less_says_nothing_of_a_larger_one(portion):
 
 def test_a_query_asks_for_less_while_the_database_answers_slowly_but_for_one_at_least(portion):
     first = portion.size
+    portion.note(1, 0.0)
     portion.note(first, 2 * SLOW_SECONDS)
     assert portion.size == first // 2
     for _ in range(10):
         portion.note(1, 2 * SLOW_SECONDS)
     assert portion.size == 1
+
+
+def test_a_database_that_is_far_away_is_not_asked_for_less(portion):
+    for _ in range(10):
+        portion.note(portion.size, 2 * SLOW_SECONDS)
+    assert portion.size == 250
 
 
 async def test_what_no_caller_waits_for_any_more_is_not_asked_for():
