@@ -15,7 +15,7 @@ SESSION: Final = f"{PAGE}/session"
 WIDE: Final = {"width": 1440, "height": 900}
 NARROW: Final = {"width": 360, "height": 800}
 
-# Chromium says this of each answer that is an error; the tests expect some.
+# Chromium says this of each response that is an error; the tests expect some.
 _BAD_ANSWER: Final = "Failed to load resource: the server responded with a status of"
 _NO_ANSWER: Final = "Failed to load resource: net::ERR_"
 
@@ -52,12 +52,12 @@ class Activity:
 
     async def sign_in(self, page: Page) -> None:
         """Give the browser of *page* a session."""
-        answer = await page.request.post(
+        response = await page.request.post(
             f"{self.api_url}{SESSION}",
             data={"token": await self.secret()},
             headers={"X-Requested-With": "activity-log"},
         )
-        assert answer.status == 204, await answer.text()
+        assert response.status == 204, await response.text()
 
     async def blank(self, **options: Any) -> Page:
         """Return an empty page in a browser of its own, which knows no session."""

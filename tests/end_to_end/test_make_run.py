@@ -107,8 +107,8 @@ async def typed(line: str) -> Any:
         shell = await asyncio.create_subprocess_exec(
             *("sh", "-c", line), stdout=asyncio.subprocess.PIPE
         )
-        answer, _ = await shell.communicate()
-        return json.loads(answer)
+        output, _ = await shell.communicate()
+        return json.loads(output)
     _, _, _, header, url = shlex.split(line)
     request = urllib.request.Request(url, headers=dict([header.split(": ")]))
     with await asyncio.to_thread(urllib.request.urlopen, request) as response:

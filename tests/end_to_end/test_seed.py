@@ -133,11 +133,11 @@ async def test_a_tool_that_fails_leaves_the_refusal_it_met(installation):
     async with mcp_client(
         installation.proxy_url, installation.secret("operator"), "legacy"
     ) as client:
-        answer = await client.call_tool("restart_host", {"host_id": "edge-03"})
+        response = await client.call_tool("restart_host", {"host_id": "edge-03"})
 
     [entry] = await installation.entries(1)
 
-    assert answer.is_error
+    assert response.is_error
     assert (entry["path"], entry["status_code"]) == ("/api/v1/hosts/edge-03/restart", 409)
 
 

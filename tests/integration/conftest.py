@@ -7,7 +7,7 @@ import pytest
 from audit_log.postgres.database import Database
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_database import own_postgres, prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.journal_home import JournalHome, journal_home
 from tests.neighbours.replica import replica_of
 from tests.neighbours.upstream import Upstream
@@ -28,7 +28,7 @@ async def callers(
 
     Each path is longer by the module's `PADDING`, if it has one.
     """
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     padding = getattr(request.module, "PADDING", 0)
     return Callers(await prepare_audit_log(database), padding=padding)
 

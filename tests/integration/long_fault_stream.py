@@ -16,7 +16,7 @@ from audit_log.process.settings import NatsSettings
 from tests.integration.test_nats import client_of
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import make_audit_log, own_postgres
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.nats_server import running_cluster, running_nats
 from tests.neighbours.ops import recovered
@@ -43,7 +43,7 @@ def server():
 
 @pytest.fixture
 async def callers(server, upstream):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     async with open_database(server.url(), application="test") as database:
         return Callers(await make_audit_log(database))
 

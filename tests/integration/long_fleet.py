@@ -14,7 +14,7 @@ from yarl import URL
 from audit_log.postgres.database import Database, open_database
 from deploy.local.postgres import PostgresServer, running_postgres
 from tests.neighbours.audit_database import make_audit_log
-from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.callers import Callers, received, responding_by_path
 from tests.neighbours.patience import eventually
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.upstream import Upstream
@@ -65,7 +65,7 @@ async def connections_watched(database: Database) -> AsyncIterator[Counter[str]]
 async def test_fifty_sidecars_write_each_call_once_over_two_connections_each(
     server: PostgresServer, upstream: Upstream
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     async with (
         open_database(server.url(), application="test") as database,
         AsyncExitStack() as stack,

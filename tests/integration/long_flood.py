@@ -16,7 +16,7 @@ from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
 from tests.neighbours.few_files import sidecar_with_files
 from tests.neighbours.hop import hop_to
-from tests.neighbours.upstream import OK, answering
+from tests.neighbours.upstream import OK, responding
 
 CONNECTIONS = 500
 CALLS_EACH = 8
@@ -52,7 +52,7 @@ async def test_a_flood_of_invented_tokens_passes_nowhere_and_holds_up_nobody(
     upstream, database, database_url
 ):
     build = os.environ.get("FLOOD_BUILD")
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     secret = await prepare_audit_log(database)
     async with hop_to(database_url) as far:
         far.seconds_away = SECONDS_AWAY

@@ -11,7 +11,7 @@ from tests.neighbours.services import (
     running_ingest,
     running_sidecar,
 )
-from tests.neighbours.upstream import OK, answering
+from tests.neighbours.upstream import OK, responding
 
 PATIENCE_SECONDS = 120
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
@@ -45,7 +45,7 @@ async def all_end(port: int) -> None:
 
 @pytest.mark.parametrize("service", ["sidecar", "audit API", "ingest"])
 async def test_whoever_stops_sending_is_let_go(service, upstream, database_url):
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     body = {"PROXY_BODY_TIMEOUT_SECONDS": "20"}
     with refusing_port() as nobody:
         nats = {"AUDIT_LOG_NATS_URLS": f"nats://127.0.0.1:{nobody}"}

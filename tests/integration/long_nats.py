@@ -14,7 +14,7 @@ from nats.errors import Error
 from audit_log.postgres.database import open_database
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_database import make_audit_log, own_postgres
-from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.callers import Callers, received, responding_by_path
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.nats_server import running_cluster
 from tests.neighbours.patience import eventually
@@ -26,7 +26,7 @@ INGESTS = 2
 CALLS = 1_000
 """How many calls are made before, during and after a fault, at least."""
 OUTAGE_SECONDS = 15
-"""Longer than the servers take to elect a leader, and than a publish waits for its answer."""
+"""Longer than the servers take to elect a leader, and than a publish waits for its response."""
 PATIENCE_SECONDS = 150
 """What a killed ingest had in hand is delivered again after half a minute."""
 said = logging.getLogger(__name__)
@@ -81,10 +81,10 @@ class Fleet:
 
     async def calls_go_on(self):
         """Wait until a further thousand calls are answered."""
-        goal = len(self.callers.answered) + CALLS
+        goal = len(self.callers.responses) + CALLS
 
         async def look():
-            return len(self.callers.answered) >= goal
+            return len(self.callers.responses) >= goal
 
         await self.wait_for(look)
 
@@ -126,7 +126,7 @@ class Fleet:
 
 @pytest.fixture
 async def fleet(upstream):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     with own_postgres() as server:
         async with AsyncExitStack() as stack:
             cluster = await stack.enter_async_context(running_cluster())
@@ -145,7 +145,7 @@ async def each_call_is_there_once(fleet):
     assert len(by_path) == len(entries), "twice"
     assert set(log) <= set(by_path), "missing"
     assert set(by_path) <= set(fleet.callers.sent), "invented"
-    assert [path for path in fleet.callers.answered if not by_path[path].tells_the_truth] == []
+    assert [path for path in fleet.callers.responses if not by_path[path].tells_the_truth] == []
     assert {entry.token_name for entry in entries} == {"laptop"}
     said.info("%d calls received, %d entries", len(log), len(entries))
 

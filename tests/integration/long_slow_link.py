@@ -4,7 +4,7 @@ import asyncio
 
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.ops import records
 from tests.neighbours.sidecar import serving_sidecar
@@ -15,7 +15,7 @@ PADDING = 2_000
 
 
 async def test_records_pass_over_a_slow_link_in_smaller_batches(upstream, database, database_url):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database), padding=PADDING)
     async with hop_to(database_url) as hop, serving_sidecar(upstream.url, hop.url) as sidecar:
         await callers.make(sidecar.port, 1)

@@ -64,7 +64,7 @@ async def each_once(database, upstream, callers):
     assert len(entries) == len(by_path)
     assert set(received(upstream)) - set(by_path) == set()
     assert await database.fetch("SELECT * FROM mcp_audit_gap") == []
-    assert [path for path in callers.answered if not by_path[path].tells_the_truth] == []
+    assert [path for path in callers.responses if not by_path[path].tells_the_truth] == []
 
 
 async def lived(sidecar, callers, how):

@@ -68,13 +68,13 @@ async def test_an_older_version_goes_on_with_the_new_schema(
         running_sidecar(upstream.url, database_url, **old) as sidecar,
         running_audit_api(database_url, **old) as audit_api,
     ):
-        async with client.get(f"{sidecar.url}/api/v1/clusters") as answer:
-            assert answer.status == 200
+        async with client.get(f"{sidecar.url}/api/v1/clusters") as response:
+            assert response.status == 200
 
         async def entries() -> list[dict[str, object]]:
-            async with client.get(f"{audit_api.url}/api/v1/settings/mcp-audit") as answer:
-                assert answer.status == 200
-                return list(await answer.json())
+            async with client.get(f"{audit_api.url}/api/v1/settings/mcp-audit") as response:
+                assert response.status == 200
+                return list(await response.json())
 
         [entry] = await eventually(entries, sidecar.report)
     assert entry["token_name"] == "laptop"

@@ -24,26 +24,26 @@ async def client(module_database_url: str) -> AsyncIterator[ClientSession]:
 
 
 async def test_the_page_is_served_to_anyone_as_it_holds_nothing(client: ClientSession) -> None:
-    async with client.get(PAGE) as answer:
-        assert answer.status == 200
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert '<noscript><p class="banner">This page needs JavaScript.' in await answer.text()
+    async with client.get(PAGE) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert '<noscript><p class="banner">This page needs JavaScript.' in await response.text()
 
 
 async def test_every_asset_that_the_page_and_its_modules_name_is_there(
     client: ClientSession,
 ) -> None:
-    async with client.get(PAGE) as answer:
-        waiting = re.findall(r'(?:src|href)="activity/assets/([^"]+)"', await answer.text())
+    async with client.get(PAGE) as response:
+        waiting = re.findall(r'(?:src|href)="activity/assets/([^"]+)"', await response.text())
     seen = set()
     while waiting:
         name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
-        async with client.get(f"{PAGE}/assets/{name}") as answer:
-            assert answer.status == 200, name
-            waiting += re.findall(r'from "\./([^"]+)"', await answer.text())
+        async with client.get(f"{PAGE}/assets/{name}") as response:
+            assert response.status == 200, name
+            waiting += re.findall(r'from "\./([^"]+)"', await response.text())
 
     assert len(seen) > 20
 
@@ -52,19 +52,19 @@ async def test_every_asset_that_the_page_and_its_modules_name_is_there(
 async def test_a_browser_may_run_nothing_but_our_own_files(
     client: ClientSession, path: str
 ) -> None:
-    async with client.get(path) as answer:
-        policy = answer.headers["Content-Security-Policy"]
+    async with client.get(path) as response:
+        policy = response.headers["Content-Security-Policy"]
 
         assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
         assert "unsafe" not in policy
         assert "require-trusted-types-for 'script'" in policy
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
 async def test_nothing_in_the_page_runs_or_looks_inline(client: ClientSession) -> None:
-    async with client.get(PAGE) as answer:
-        page = await answer.text()
+    async with client.get(PAGE) as response:
+        page = await response.text()
 
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
     assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
@@ -88,11 +88,11 @@ async def test_what_a_browser_has_is_not_sent_again(client: ClientSession) -> No
     "name", ["nothing.js", "..%2factivity.py", "%2e%2e%2factivity.html", "page.js/"]
 )
 async def test_what_is_no_asset_is_not_found(client: ClientSession, name: str) -> None:
-    async with client.get(URL(f"{PAGE}/assets/{name}", encoded=True)) as answer:
-        assert answer.status == 404
+    async with client.get(URL(f"{PAGE}/assets/{name}", encoded=True)) as response:
+        assert response.status == 404
 
 
 async def test_a_slash_too_many_leads_to_the_page(client: ClientSession) -> None:
-    async with client.get(f"{PAGE}/") as answer:
-        assert answer.url.path == PAGE
-        assert answer.status == 200
+    async with client.get(f"{PAGE}/") as response:
+        assert response.url.path == PAGE
+        assert response.status == 200

@@ -40,11 +40,11 @@ async def api(database_url, database):
 
 
 async def asked(api, path, **query):
-    """Return the ids in the answer, and how many are left out for their time."""
-    async with api.get(path, params=query) as answer:
-        assert answer.status == 200, await answer.text()
-        entries = await answer.json()
-        return [entry["id"] for entry in entries], answer.headers.get("X-Audit-Future")
+    """Return the ids in the response, and how many are left out for their time."""
+    async with api.get(path, params=query) as response:
+        assert response.status == 200, await response.text()
+        entries = await response.json()
+        return [entry["id"] for entry in entries], response.headers.get("X-Audit-Future")
 
 
 def ids(*records):
@@ -72,10 +72,10 @@ async def test_what_a_late_sidecar_brings_is_found_by_its_arrival(api, store):
         assert (await asked(api, path, since=HOUR_AGO))[0] == []
         assert (await asked(api, path, arrived_since=HOUR_AGO))[0] == ids(late)
         assert (await asked(api, path, arrived_until=HOUR_AGO))[0] == []
-    async with api.get(f"{ALL}/stats", params={"arrived_since": HOUR_AGO}) as answer:
-        assert sum(bucket["2xx"] for bucket in await answer.json()) == 1
-    async with api.get(f"{ALL}/export", params={"arrived_since": HOUR_AGO}) as answer:
-        assert json.loads(await answer.text())["id"] == str(late.id)
+    async with api.get(f"{ALL}/stats", params={"arrived_since": HOUR_AGO}) as response:
+        assert sum(bucket["2xx"] for bucket in await response.json()) == 1
+    async with api.get(f"{ALL}/export", params={"arrived_since": HOUR_AGO}) as response:
+        assert json.loads(await response.text())["id"] == str(late.id)
 
 
 async def test_a_tool_call_of_a_late_sidecar_is_found_by_its_arrival(api, store):
@@ -98,13 +98,13 @@ async def test_each_way_to_read_an_entry_tells_when_it_arrived(api, store, datab
 
     assert event is not None
     assert event.data["arrived_at"] == arrived_at
-    async with api.get(f"{ALL}/entries/{kept.id}") as answer:
-        assert (await answer.json())["arrived_at"] == arrived_at
-    async with api.get(f"{ALL}/export?format=csv") as answer:
-        head, cells = csv.reader((await answer.text()).splitlines())
+    async with api.get(f"{ALL}/entries/{kept.id}") as response:
+        assert (await response.json())["arrived_at"] == arrived_at
+    async with api.get(f"{ALL}/export?format=csv") as response:
+        head, cells = csv.reader((await response.text()).splitlines())
     assert (head[-1], cells[-1]) == ("arrived_at", arrived_at)  # last: no column has moved
-    async with api.get(f"{ALL}/export?format=ocsf") as answer:
-        logged = json.loads(await answer.text())["metadata"]["logged_time"]
+    async with api.get(f"{ALL}/export?format=ocsf") as response:
+        logged = json.loads(await response.text())["metadata"]["logged_time"]
     assert logged == row["arrived_at"].timestamp() * 1_000 // 1
 
 
@@ -143,10 +143,10 @@ async def test_pages_go_on_below_what_is_dated_in_the_future(api, store):
 
     met, fields, target = [], [], f"{ALL}?limit=1"
     while target:
-        async with api.get(target) as answer:
-            met += [entry["id"] for entry in await answer.json()]
-            fields.append(answer.headers.get("X-Audit-Future"))
-            following = answer.links.get("next")
+        async with api.get(target) as response:
+            met += [entry["id"] for entry in await response.json()]
+            fields.append(response.headers.get("X-Audit-Future"))
+            following = response.links.get("next")
             target = str(following["url"]) if following else ""
     assert met == ids(*calls)
     assert fields == ["1", None, None]
@@ -155,8 +155,8 @@ async def test_pages_go_on_below_what_is_dated_in_the_future(api, store):
 async def test_exports_hold_what_is_dated_in_the_future(api, store):
     await store.append([record(created_at=LONG_AGO), record(created_at=IN_2040)])
 
-    async with api.get(f"{ALL}/export") as answer:
-        assert len((await answer.text()).splitlines()) == 2
+    async with api.get(f"{ALL}/export") as response:
+        assert len((await response.text()).splitlines()) == 2
 
 
 async def test_a_clock_that_is_a_little_ahead_hides_nothing(api, store):
@@ -178,8 +178,8 @@ async def test_a_token_was_last_used_when_its_call_arrived_and_not_in_the_future
         ]
     )
 
-    async with api.get(f"{ALL}/tokens") as answer:
-        used = {token["token_name"]: token["last_used"] for token in await answer.json()}
+    async with api.get(f"{ALL}/tokens") as response:
+        used = {token["token_name"]: token["last_used"] for token in await response.json()}
     assert used.keys() == {"ahead", "hub", "other"}
     assert used["other"] == LONG_AGO.isoformat()
     assert NOW.isoformat() < max(used.values()) < datetime.now(UTC).isoformat()

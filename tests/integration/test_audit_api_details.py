@@ -35,9 +35,9 @@ async def api(database_url, database):
 
 
 async def asked(api, path, status=200):
-    async with api.get(path) as answer:
-        assert answer.status == status, await answer.text()
-        return await answer.json()
+    async with api.get(path) as response:
+        assert response.status == status, await response.text()
+        return await response.json()
 
 
 def invocation(**fields) -> Invocation:
@@ -180,8 +180,8 @@ async def test_gaps_that_touch_the_span_are_told(api, store):
             "since": (NOON + timedelta(minutes=since)).isoformat(),
             "until": (NOON + timedelta(minutes=until)).isoformat(),
         }
-        async with api.get(GAPS, params=query) as answer:
-            assert len(await answer.json()) == count, (since, until)
+        async with api.get(GAPS, params=query) as response:
+            assert len(await response.json()) == count, (since, until)
 
 
 async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api, store):

@@ -57,10 +57,10 @@ async def api(database_url, database):
 
 async def exported(api, query: str = "") -> tuple[list[str], str]:
     """Return the ids of an export, and its mark."""
-    async with api.get(EXPORT + query) as answer:
-        assert answer.status == 200, await answer.text()
-        lines = (await answer.text()).splitlines()
-        return [json.loads(line)["id"] for line in lines], answer.headers["X-Audit-Mark"]
+    async with api.get(EXPORT + query) as response:
+        assert response.status == 200, await response.text()
+        lines = (await response.text()).splitlines()
+        return [json.loads(line)["id"] for line in lines], response.headers["X-Audit-Mark"]
 
 
 def ids(records) -> list[str]:
@@ -72,22 +72,24 @@ async def test_everything_comes_oldest_first_in_every_format(api, store):
     second = record(created_at=first.created_at + timedelta(seconds=1))
     await store.append([second, first])
 
-    async with api.get(EXPORT + "?format=csv") as answer:
-        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-        assert answer.headers["Content-Disposition"].startswith('attachment; filename="mcp-audit-')
-        rows = list(csv.DictReader(io.StringIO(await answer.text(), newline="")))
+    async with api.get(EXPORT + "?format=csv") as response:
+        assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert response.headers["Content-Disposition"].startswith(
+            'attachment; filename="mcp-audit-'
+        )
+        rows = list(csv.DictReader(io.StringIO(await response.text(), newline="")))
     assert [row["id"] for row in rows] == ids([first, second])
     assert rows[0]["token_name"] == "'=HYPERLINK(1)"
 
-    async with api.get(ALL + "?expand=details") as answer:
-        entries = await answer.json()
-    async with api.get(EXPORT + "?format=ndjson") as answer:
-        assert answer.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
-        lines = [json.loads(line) for line in (await answer.text()).splitlines()]
+    async with api.get(ALL + "?expand=details") as response:
+        entries = await response.json()
+    async with api.get(EXPORT + "?format=ndjson") as response:
+        assert response.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
+        lines = [json.loads(line) for line in (await response.text()).splitlines()]
     assert lines == entries[::-1]
 
-    async with api.get(EXPORT + "?format=ocsf") as answer:
-        events = [json.loads(line) for line in (await answer.text()).splitlines()]
+    async with api.get(EXPORT + "?format=ocsf") as response:
+        events = [json.loads(line) for line in (await response.text()).splitlines()]
     assert [event["metadata"]["uid"] for event in events] == ids([first, second])
 
 
@@ -96,8 +98,8 @@ async def test_csv_is_loaded_by_postgresql_as_it_was(api, store, database_url):
     bare = record(duration_ms=None, user_agent=None, tool=None)
     await store.append([full, bare])
 
-    async with api.get(EXPORT + "?format=csv") as answer:
-        text = await answer.read()
+    async with api.get(EXPORT + "?format=csv") as response:
+        text = await response.read()
     names = next(csv.reader(io.StringIO(text.decode())))
     kinds = {
         "duration_ms": "float8",
@@ -121,9 +123,9 @@ async def test_csv_is_loaded_by_postgresql_as_it_was(api, store, database_url):
 
 async def test_an_export_of_nothing_is_empty_save_for_the_head(api):
     assert (await exported(api))[0] == []
-    async with api.get(EXPORT + "?format=csv") as answer:
-        assert (await answer.text()).startswith('"id","token_name"')
-        assert len((await answer.text()).splitlines()) == 1
+    async with api.get(EXPORT + "?format=csv") as response:
+        assert (await response.text()).startswith('"id","token_name"')
+        assert len((await response.text()).splitlines()) == 1
 
 
 async def test_filters_hold(api, store):
@@ -180,17 +182,17 @@ async def test_what_is_no_mark_of_an_export_is_refused(api, store):
         of_an_event = events.last_id
     overlong = forged(b'[["7000","1:%b:"]]' % (b"9" * 5_000))
     for after in ("", "nonsense", of_an_event, overlong, forged(b"\xff")):
-        async with api.get(EXPORT, params={"after": after}) as answer:
-            assert answer.status == 422
-            [complaint] = (await answer.json())["detail"]
+        async with api.get(EXPORT, params={"after": after}) as response:
+            assert response.status == 422
+            [complaint] = (await response.json())["detail"]
             assert complaint["loc"] == ["query", "after"]
 
 
 async def test_head_tells_the_mark_and_sends_nothing(api, store):
     await store.append([record()])
-    async with api.head(EXPORT) as answer:
-        assert answer.status == 200
-        mark = answer.headers["X-Audit-Mark"]
+    async with api.head(EXPORT) as response:
+        assert response.status == 200
+        mark = response.headers["X-Audit-Mark"]
     assert (await exported(api, f"?after={mark}"))[0] == []
 
 
@@ -212,8 +214,8 @@ async def test_memory_stays_flat_and_questions_are_answered_while_much_is_export
                 async for piece in quick.content.iter_any():
                     size += len(piece)
                     lines += piece.count(b"\n")
-            async with api.get(ALL) as answer:
-                assert len(await answer.json()) == 100
+            async with api.get(ALL) as response:
+                assert len(await response.json()) == 100
             slow.close()
         assert lines == 40_001
         assert service.peak_bytes - before < 24 * 2**20 < size
@@ -231,10 +233,10 @@ async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete
             ClientSession(service.url, headers=fields) as api,
         ):
             with pytest.raises(ClientPayloadError):
-                async with api.get(EXPORT) as answer:
-                    await answer.content.read(1)
+                async with api.get(EXPORT) as response:
+                    await response.content.read(1)
                     await asyncio.to_thread(postgres.kill)
-                    await answer.read()
+                    await response.read()
             await service.logged("response.broke_off")
 
 

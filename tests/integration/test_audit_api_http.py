@@ -53,10 +53,10 @@ async def sent(api, raw: bytes) -> tuple[bytes, bytes]:
     ],
 )
 async def test_what_is_not_there_is_not_found_whoever_asks(api, path):
-    async with api.get(path) as answer:
-        assert answer.status == 404
-        assert await answer.json() == {"detail": "Not Found"}
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    async with api.get(path) as response:
+        assert response.status == 404
+        assert await response.json() == {"detail": "Not Found"}
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("path", [ALL, of_token("x"), "/healthz"])
@@ -64,10 +64,10 @@ async def test_what_is_not_there_is_not_found_whoever_asks(api, path):
     "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 )
 async def test_other_methods_are_refused_and_the_right_ones_named(api, path, method):
-    async with api.request(method, path) as answer:
-        assert answer.status == 405
-        assert await answer.json() == {"detail": "Method Not Allowed"}
-        assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
+    async with api.request(method, path) as response:
+        assert response.status == 405
+        assert await response.json() == {"detail": "Method Not Allowed"}
+        assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD"}
 
 
 async def test_head_answers_like_get_without_the_body(api, module_database_url):
@@ -83,9 +83,9 @@ async def test_head_answers_like_get_without_the_body(api, module_database_url):
 
 
 async def test_an_expectation_that_nobody_can_meet_is_refused_in_json(api):
-    async with api.get(ALL, headers={"Expect": "miracles"}) as answer:
-        assert answer.status == 417
-        assert await answer.json() == {"detail": "Expectation Failed"}
+    async with api.get(ALL, headers={"Expect": "miracles"}) as response:
+        assert response.status == 417
+        assert await response.json() == {"detail": "Expectation Failed"}
 
 
 @pytest.mark.parametrize(
@@ -138,27 +138,30 @@ async def test_a_broken_body_that_nobody_wants_leaves_no_traceback(api, caplog, 
 
 
 async def test_health_is_told_without_credentials(api):
-    async with api.get("/healthz") as answer:
-        assert (answer.status, await answer.json()) == (200, {"status": "alive"})
-    async with api.get("/readyz") as answer:
-        assert (answer.status, await answer.json()) == (200, {"status": "ready", "reasons": []})
+    async with api.get("/healthz") as response:
+        assert (response.status, await response.json()) == (200, {"status": "alive"})
+    async with api.get("/readyz") as response:
+        assert (response.status, await response.json()) == (
+            200,
+            {"status": "ready", "reasons": []},
+        )
 
 
 async def test_not_ready_while_the_database_is_out_of_reach():
     with refusing_port() as port:
         async with serving_audit_api(f"postgresql://nobody@127.0.0.1:{port}/none") as api:
-            async with api.get("/healthz") as answer:
-                assert answer.status == 200
-            async with api.get("/readyz") as answer:
-                assert answer.status == 503
-                assert await answer.json() == {
+            async with api.get("/healthz") as response:
+                assert response.status == 200
+            async with api.get("/readyz") as response:
+                assert response.status == 503
+                assert await response.json() == {
                     "status": "not ready",
                     "reasons": ["the database is out of reach: connection refused"],
                 }
-            async with api.get(ALL, headers={"Authorization": "Bearer pwm_x"}) as answer:
-                assert answer.status == 503
-                assert int(answer.headers["Retry-After"]) > 0
-                assert await answer.json() == {"detail": "The audit log is out of reach"}
+            async with api.get(ALL, headers={"Authorization": "Bearer pwm_x"}) as response:
+                assert response.status == 503
+                assert int(response.headers["Retry-After"]) > 0
+                assert await response.json() == {"detail": "The audit log is out of reach"}
 
 
 async def test_not_ready_while_the_token_database_is_out_of_reach(module_database_url):
@@ -166,18 +169,18 @@ async def test_not_ready_while_the_token_database_is_out_of_reach(module_databas
         away = f"postgresql://nobody@127.0.0.1:{port}/none"
         async with (
             serving_audit_api(module_database_url, token_database_url=away) as api,
-            api.get("/readyz") as answer,
+            api.get("/readyz") as response,
         ):
-            assert answer.status == 503
-            [reason] = (await answer.json())["reasons"]
+            assert response.status == 503
+            [reason] = (await response.json())["reasons"]
             assert reason == "the token database is out of reach: connection refused"
 
 
 async def test_a_caller_without_credentials_is_refused_even_while_the_database_is_away():
     with refusing_port() as port:
         away = f"postgresql://nobody@127.0.0.1:{port}/none"
-        async with serving_audit_api(away) as api, api.get(ALL) as answer:
-            assert answer.status == 401
+        async with serving_audit_api(away) as api, api.get(ALL) as response:
+            assert response.status == 401
 
 
 async def test_a_caller_that_hangs_up_ends_its_query(api, module_database_url):

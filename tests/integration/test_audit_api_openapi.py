@@ -34,9 +34,9 @@ async def api(database_url, database):
 
 
 async def document(api) -> dict[str, Any]:
-    async with api.get(ALL + "/openapi.json") as answer:
-        assert answer.status == 200
-        described: dict[str, Any] = await answer.json()
+    async with api.get(ALL + "/openapi.json") as response:
+        assert response.status == 200
+        described: dict[str, Any] = await response.json()
         return described
 
 
@@ -51,19 +51,19 @@ async def test_every_parameter_that_is_described_is_taken_and_no_other(api):
         address = path
         for name in names & {"token_id", "entry_id", "invocation_id"}:
             address = address.replace(f"{{{name}}}", str(uuid4()))
-        async with api.get(address, params={"colour": "red"}) as answer:
-            assert answer.status == 422, path
-            [complaint] = (await answer.json())["detail"]
+        async with api.get(address, params={"colour": "red"}) as response:
+            assert response.status == 422, path
+            [complaint] = (await response.json())["detail"]
             assert complaint["loc"] == ["query", "colour"]
 
 
 async def test_the_page_shows_every_question_and_runs_nothing(api):
     described = await document(api)
-    async with api.get(ALL + "/docs") as answer:
-        assert answer.status == 200
-        assert answer.headers["Content-Type"].startswith("text/html")
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        page = await answer.text()
+    async with api.get(ALL + "/docs") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        page = await response.text()
     assert "<script" not in page
     for path in described["paths"]:
         assert f"GET {path}" in page

@@ -27,10 +27,10 @@ async def api(database_url, database):
 
 async def page(api, path) -> tuple[list[str], URL | None]:
     """Return the ids of one page, and where the next one is."""
-    async with api.get(path) as answer:
-        assert answer.status == 200
-        following = answer.links.get("next")
-        ids = [entry["id"] for entry in await answer.json()]
+    async with api.get(path) as response:
+        assert response.status == 200
+        following = response.links.get("next")
+        ids = [entry["id"] for entry in await response.json()]
         return ids, following["url"] if following else None
 
 
@@ -105,12 +105,12 @@ async def test_a_cursor_that_was_altered_or_belongs_elsewhere_is_refused(api, st
         {"cursor": cursor},
         {"cursor": cursor, "method": "POST"},
     ):
-        async with api.get(ALL, params=query) as answer:
-            assert answer.status == 422, query
-            [complaint] = (await answer.json())["detail"]
+        async with api.get(ALL, params=query) as response:
+            assert response.status == 422, query
+            [complaint] = (await response.json())["detail"]
             assert complaint["loc"] == ["query", "cursor"]
-    async with api.get(of_token(uuid4()), params={"cursor": cursor, "method": "GET"}) as answer:
-        assert answer.status == 422
+    async with api.get(of_token(uuid4()), params={"cursor": cursor, "method": "GET"}) as response:
+        assert response.status == 422
 
 
 async def test_a_cursor_survives_a_restart_and_is_taken_by_every_replica(

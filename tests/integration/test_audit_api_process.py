@@ -38,9 +38,9 @@ async def podwarden():
 async def asked(service: Service, path: str, **fields: str) -> tuple[int, Any]:
     async with (
         ClientSession() as client,
-        client.get(service.url + path, headers=fields) as answer,
+        client.get(service.url + path, headers=fields) as response,
     ):
-        return answer.status, await answer.json()
+        return response.status, await response.json()
 
 
 async def becoming(expected: int, ask: Callable[[], Awaitable[tuple[int, Any]]]) -> Any:
@@ -127,13 +127,13 @@ async def test_a_defect_costs_one_answer_and_leaves_one_line(database_url):
 
 
 async def test_stopping_waits_for_the_question_under_way(database_url, podwarden):
-    podwarden.answering.clear()
+    podwarden.responding.clear()
     async with running_audit_api(database_url, AUDIT_API_AUTH_URL=podwarden.url) as service:
         question = asyncio.create_task(asked(service, ALL, Cookie="session=abc"))
         await podwarden.entered.wait()
         stop = asyncio.create_task(service.stop())
         await refused(service.port)
-        podwarden.answering.set()
+        podwarden.responding.set()
 
         assert await question == (200, [])
         assert await stop == 0
@@ -176,8 +176,8 @@ async def test_credentials_never_reach_the_log_even_when_nothing_works():
                     f"GET {ALL}?key=s3cret HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
                     f"Authorization: {credentials}\r\nCookie: session=s3cret\r\n\r\n"
                 )
-                answer = await sent(service.port, head.encode("utf-8", "surrogateescape"))
-                assert b"s3cret" not in answer
+                response = await sent(service.port, head.encode("utf-8", "surrogateescape"))
+                assert b"s3cret" not in response
             malformed = b"GET / HTTP/1.1\r\nAuthorization: s3cret\x00\r\n\r\n"
             assert b" 400 " in await sent(service.port, malformed)
             await service.stop()
@@ -197,10 +197,10 @@ async def sent(port: int, raw: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(raw)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        answer = await reader.read()
+        response = await reader.read()
     writer.close()
     await writer.wait_closed()
-    return answer
+    return response
 
 
 def started(**environment: str) -> subprocess.CompletedProcess[str]:

@@ -33,9 +33,9 @@ async def shared_api(module_database_url):
 
 
 async def asked(api: ClientSession, path: str) -> Any:
-    async with api.get(path) as answer:
-        assert answer.status == 200
-        return await answer.json()
+    async with api.get(path) as response:
+        assert response.status == 200
+        return await response.json()
 
 
 async def test_the_answer_is_the_documented_one_to_the_byte(api, store):
@@ -55,13 +55,13 @@ async def test_the_answer_is_the_documented_one_to_the_byte(api, store):
         '"path":"/mcp/tool/list_clusters","status_code":200,'
         '"created_at":"2026-02-28T03:42:00+00:00"}'
     )
-    async with api.get(ALL) as answer:
-        assert await answer.text() == f"[{call_json},{hub_json}]"
-        assert answer.headers["Content-Type"] == "application/json"
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    async with api.get(of_token(token_id)) as answer:
-        assert await answer.text() == f"[{call_json}]"
+    async with api.get(ALL) as response:
+        assert await response.text() == f"[{call_json},{hub_json}]"
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    async with api.get(of_token(token_id)) as response:
+        assert await response.text() == f"[{call_json}]"
 
 
 async def test_entries_come_newest_first_and_by_id_where_times_are_equal(api, store):
@@ -127,9 +127,9 @@ async def test_the_limit_decides_how_many_come(api, store, query, count):
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_wrong_limit_is_refused_in_fastapis_shape(shared_api, path, query, kind):
-    async with shared_api.get(path + query) as answer:
-        assert answer.status == 422
-        [complaint] = (await answer.json())["detail"]
+    async with shared_api.get(path + query) as response:
+        assert response.status == 422
+        [complaint] = (await response.json())["detail"]
     assert list(complaint) == ["loc", "msg", "type"]
     assert complaint["loc"] == ["query", "limit"]
     assert complaint["type"] == kind
@@ -141,9 +141,9 @@ async def test_a_wrong_limit_is_refused_in_fastapis_shape(shared_api, path, quer
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_token_id_that_is_no_uuid_is_refused_in_fastapis_shape(shared_api, token_id):
-    async with shared_api.get(of_token(token_id)) as answer:
-        assert answer.status == 422
-        assert await answer.json() == {
+    async with shared_api.get(of_token(token_id)) as response:
+        assert response.status == 422
+        assert await response.json() == {
             "detail": [
                 {
                     "loc": ["path", "token_id"],

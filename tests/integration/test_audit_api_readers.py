@@ -46,7 +46,7 @@ class Case:
     status: int
     fields: tuple[tuple[str, str], ...] = ()
     podwarden: int | None = None
-    """The status of PodWarden's answer; None when it is not set up."""
+    """The status of PodWarden's response; None when it is not set up."""
     asked: bool = False
     """Whether PodWarden is asked at all."""
     away: bool = False
@@ -193,14 +193,14 @@ async def test_every_endpoint_lets_in_readers_only(database_url, shown, podwarde
         ) as api:
             for path, answered in ENDPOINTS.items():
                 for method in ("GET", "HEAD"):
-                    async with api.request(method, path, headers=fields) as answer:
+                    async with api.request(method, path, headers=fields) as response:
                         expected = answered if case.status == 200 else case.status
-                        assert answer.status == expected, (method, path)
-                        challenge = answer.headers.get("WWW-Authenticate")
+                        assert response.status == expected, (method, path)
+                        challenge = response.headers.get("WWW-Authenticate")
                         assert challenge == ("Bearer" if expected == 401 else None)
-                        assert ("Retry-After" in answer.headers) == (expected == 503)
+                        assert ("Retry-After" in response.headers) == (expected == 503)
                         if method == "GET" and expected != 200:
-                            assert list(await answer.json()) == ["detail"]
+                            assert list(await response.json()) == ["detail"]
 
     assert len(podwarden.asked) == (2 * len(PATHS) if case.asked else 0)
     assert podwarden.strayed == []
@@ -210,9 +210,9 @@ async def test_every_endpoint_lets_in_readers_only(database_url, shown, podwarde
 async def test_the_table_names_every_endpoint(database_url, tokens):
     async with (
         serving_audit_api(database_url) as api,
-        api.get(f"{ALL}/openapi.json", headers=bearer(tokens["admin"])) as answer,
+        api.get(f"{ALL}/openapi.json", headers=bearer(tokens["admin"])) as response,
     ):
-        described = (await answer.json())["paths"]
+        described = (await response.json())["paths"]
     answered = {re.sub(r"\{[a-z_]+\}", str(NOBODY), path) for path in described}
     assert answered | {SESSION_PATH} == set(ENDPOINTS)
 
@@ -229,9 +229,9 @@ async def test_podwarden_is_asked_with_the_credentials_and_nothing_else_of_the_c
     ]
     async with (
         serving_audit_api(database_url, auth_url=podwarden.url) as api,
-        api.get(ALL, headers=fields) as answer,
+        api.get(ALL, headers=fields) as response,
     ):
-        assert answer.status == 200
+        assert response.status == 200
 
     [asked] = podwarden.asked
     assert asked["Authorization"] == "Bearer abc"
@@ -251,9 +251,9 @@ async def test_podwardens_cookies_for_one_caller_never_reach_another(
     auth_url = podwarden.url.replace("127.0.0.1", "localhost")
     async with serving_audit_api(database_url, auth_url=auth_url) as api:
         for _ in range(2):
-            async with api.get(ALL, headers=JWT) as answer:
-                assert answer.status == 200
-                assert "Set-Cookie" not in answer.headers
+            async with api.get(ALL, headers=JWT) as response:
+                assert response.status == 200
+                assert "Set-Cookie" not in response.headers
 
     assert [asked.get("Cookie") for asked in podwarden.asked] == [None, None]
 
@@ -262,20 +262,20 @@ async def test_answers_503_when_podwarden_is_out_of_reach(database_url, database
     with refusing_port() as port:
         async with (
             serving_audit_api(database_url, auth_url=f"http://127.0.0.1:{port}/") as api,
-            api.get(ALL, headers=JWT) as answer,
+            api.get(ALL, headers=JWT) as response,
         ):
-            assert answer.status == 503
-            assert int(answer.headers["Retry-After"]) > 0
-            assert await answer.json() == {"detail": "PodWarden is out of reach"}
+            assert response.status == 503
+            assert int(response.headers["Retry-After"]) > 0
+            assert await response.json() == {"detail": "PodWarden is out of reach"}
 
 
 async def test_answers_503_when_podwarden_is_slow(database_url, database, podwarden):
-    podwarden.answering.clear()
+    podwarden.responding.clear()
     async with serving_audit_api(database_url, auth_url=podwarden.url) as api:
 
         async def ask(path: str) -> int:
-            async with api.get(path, headers=JWT) as answer:
-                return answer.status
+            async with api.get(path, headers=JWT) as response:
+                return response.status
 
         async with asyncio.timeout(15):
             assert await asyncio.gather(*map(ask, PATHS)) == [503] * len(PATHS)
@@ -288,18 +288,18 @@ async def test_a_token_revoked_between_two_questions_is_refused_at_the_second(
     token, secret = await table.create("claude", "admin", 90)
     headers = {"Authorization": f"Bearer {secret}"}
     async with serving_audit_api(database_url) as api:
-        async with api.get(ALL, headers=headers) as answer:
-            assert answer.status == 200
+        async with api.get(ALL, headers=headers) as response:
+            assert response.status == 200
         await table.revoke(token.id)
-        async with api.get(ALL, headers=headers) as answer:
-            assert answer.status == 401
+        async with api.get(ALL, headers=headers) as response:
+            assert response.status == 401
 
 
 async def test_the_roles_that_may_read_are_a_setting(database_url, tokens):
     async with serving_audit_api(database_url, reader_roles="viewer, operator") as api:
         for role, status in {"viewer": 200, "operator": 200, "admin": 403}.items():
-            async with api.get(ALL, headers=bearer(tokens[role])) as answer:
-                assert answer.status == status, role
+            async with api.get(ALL, headers=bearer(tokens[role])) as response:
+                assert response.status == status, role
 
 
 async def test_a_token_table_may_live_elsewhere_and_look_different(database_url, database):
@@ -308,10 +308,10 @@ async def test_a_token_table_may_live_elsewhere_and_look_different(database_url,
     async with serving_audit_api(
         database_url, token_database_url=database_url, token_query=query, token_prefix="key_"
     ) as api:
-        async with api.get(ALL, headers=bearer(secret)) as answer:
-            assert answer.status == 200
-        async with api.get(ALL, headers=bearer("pwm_x")) as answer:
-            assert answer.status == 401
+        async with api.get(ALL, headers=bearer(secret)) as response:
+            assert response.status == 200
+        async with api.get(ALL, headers=bearer("pwm_x")) as response:
+            assert response.status == 401
 
 
 async def test_a_database_role_that_may_only_select_is_enough(database_url, database, tokens):
@@ -323,8 +323,8 @@ async def test_a_database_role_that_may_only_select_is_enough(database_url, data
     try:
         async with serving_audit_api(url) as api:
             for path, status in (ENDPOINTS | {"/readyz": 200}).items():
-                async with api.get(path, headers=bearer(tokens["admin"])) as answer:
-                    assert answer.status == status, path
+                async with api.get(path, headers=bearer(tokens["admin"])) as response:
+                    assert response.status == status, path
     finally:
         await database.execute("DROP OWNED BY selecting; DROP ROLE selecting")
 

@@ -36,14 +36,16 @@ async def token(database):
 
 
 async def signed_in(browser, secret: str, status: int = 204, **fields: str):
-    async with browser.post(SESSION, json={"token": secret}, headers=OUR_PAGE | fields) as answer:
-        assert answer.status == status, await answer.text()
-        return answer.cookies.get(COOKIE)
+    async with browser.post(
+        SESSION, json={"token": secret}, headers=OUR_PAGE | fields
+    ) as response:
+        assert response.status == status, await response.text()
+        return response.cookies.get(COOKIE)
 
 
 async def status_of(client, path: str = ALL, **options) -> int:
-    async with client.get(path, **options) as answer:
-        return int(answer.status)
+    async with client.get(path, **options) as response:
+        return int(response.status)
 
 
 async def test_a_token_is_traded_for_a_cookie_that_no_script_can_read(browser, token):
@@ -57,8 +59,8 @@ async def test_a_token_is_traded_for_a_cookie_that_no_script_can_read(browser, t
     assert token[1] not in cookie.value
 
     assert await status_of(browser) == 200
-    async with browser.get(SESSION) as answer:
-        assert await answer.json() == {"name": "laptop", "role": "admin"}
+    async with browser.get(SESSION) as response:
+        assert await response.json() == {"name": "laptop", "role": "admin"}
 
 
 @pytest.mark.parametrize(
@@ -91,9 +93,9 @@ async def test_an_unknown_or_revoked_token_gets_no_cookie(api, database, token):
     "body", [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "a", "b": 1}', b"\xff", b"x" * 5_000]
 )
 async def test_a_body_that_is_no_sign_in_is_refused(api, body):
-    async with api.post(SESSION, data=body, headers=OUR_PAGE) as answer:
-        assert answer.status == 422
-        [complaint] = (await answer.json())["detail"]
+    async with api.post(SESSION, data=body, headers=OUR_PAGE) as response:
+        assert response.status == 422
+        [complaint] = (await response.json())["detail"]
         assert complaint["loc"] == ["body", "token"]
 
 
@@ -112,9 +114,9 @@ async def test_no_other_site_can_sign_anybody_in_or_out(browser, token, method, 
     await signed_in(browser, token[1])
     async with browser.request(
         method, SESSION, json={"token": token[1]}, headers=fields
-    ) as answer:
-        assert answer.status == 403
-        assert COOKIE not in answer.cookies
+    ) as response:
+        assert response.status == 403
+        assert COOKIE not in response.cookies
     assert await status_of(browser) == 200
 
 
@@ -130,16 +132,16 @@ async def test_signing_out_ends_the_session_also_for_whoever_has_copied_it(brows
     copy = {"Cookie": f"{COOKIE}={cookie.value}"}
     assert await status_of(api, headers=copy) == 200
 
-    async with browser.delete(SESSION, headers=OUR_PAGE) as answer:
-        assert answer.status == 204
+    async with browser.delete(SESSION, headers=OUR_PAGE) as response:
+        assert response.status == 204
     assert browser.cookie_jar.filter_cookies(URL(api._base_url)) == {}
     assert await status_of(api, headers=copy) == 401
     assert await status_of(browser, SESSION) == 401
 
 
 async def test_signing_out_without_a_session_is_nothing(api):
-    async with api.delete(SESSION, headers=OUR_PAGE) as answer:
-        assert answer.status == 204
+    async with api.delete(SESSION, headers=OUR_PAGE) as response:
+        assert response.status == 204
 
 
 async def test_a_session_is_over_with_its_token(browser, database, token):
@@ -161,5 +163,5 @@ async def test_a_session_survives_a_restart_and_holds_at_every_replica_with_a_se
 
 
 async def test_the_answer_to_a_sign_in_is_not_kept_anywhere(api, token):
-    async with api.post(SESSION, json={"token": token[1]}, headers=OUR_PAGE) as answer:
-        assert answer.headers["Cache-Control"] == "no-store"
+    async with api.post(SESSION, json={"token": token[1]}, headers=OUR_PAGE) as response:
+        assert response.headers["Cache-Control"] == "no-store"

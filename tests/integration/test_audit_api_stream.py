@@ -44,8 +44,8 @@ async def test_an_entry_is_told_when_it_arrives_with_all_its_details(api, store)
         event = await events.next()
     assert event is not None
     assert event.kind == "entry"
-    async with api.get(f"{ALL}/entries/{kept.id}") as answer:
-        assert event.data == await answer.json()
+    async with api.get(f"{ALL}/entries/{kept.id}") as response:
+        assert event.data == await response.json()
 
 
 async def test_a_filter_lets_through_what_it_says(api, store):
@@ -242,9 +242,9 @@ async def test_a_stop_ends_the_streams_at_once(database_url, database):
     ],
 )
 async def test_an_id_that_is_none_of_ours_is_refused(api, last_id, kind):
-    async with api.get(STREAM, headers={"Last-Event-ID": last_id}) as answer:
-        assert answer.status == 422
-        [complaint] = (await answer.json())["detail"]
+    async with api.get(STREAM, headers={"Last-Event-ID": last_id}) as response:
+        assert response.status == 422
+        [complaint] = (await response.json())["detail"]
         assert (complaint["loc"], complaint["type"]) == (["header", "Last-Event-ID"], kind)
 
 
@@ -257,14 +257,14 @@ async def test_an_id_of_another_database_is_refused(api, store):
                 listening(other) as events,
             ):
                 foreign = events.last_id
-    async with api.get(f"{STREAM}?after={foreign}") as answer:
-        assert answer.status == 422
-        [complaint] = (await answer.json())["detail"]
+    async with api.get(f"{STREAM}?after={foreign}") as response:
+        assert response.status == 422
+        [complaint] = (await response.json())["detail"]
         assert complaint["loc"] == ["query", "after"]
         assert complaint["type"] == "mark_of_another_history"
 
 
 async def test_head_tells_the_type_and_opens_no_stream(api):
-    async with api.head(STREAM) as answer:
-        assert answer.status == 200
-        assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    async with api.head(STREAM) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"

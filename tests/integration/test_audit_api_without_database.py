@@ -25,9 +25,9 @@ async def told(url, **settings):
         serving(shared, AuditApiSettings(port=0, **settings)) as address,
         ClientSession(f"http://127.0.0.1:{address.port}") as client,
     ):
-        async with client.get("/readyz") as answer:
-            assert answer.status == 503
-            reasons = (await answer.json())["reasons"]
+        async with client.get("/readyz") as response:
+            assert response.status == 503
+            reasons = (await response.json())["reasons"]
 
         async def logged():
             return [line["reason"] for line in log if line["event"] == "service.not_ready"]

@@ -9,7 +9,7 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.process.sockets import Address, CannotListenError, listening
 from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.trail import recorded
-from tests.neighbours.upstream import OK, answering
+from tests.neighbours.upstream import OK, responding
 
 LOOPBACKS = ["127.0.0.1", "[::1]"]
 
@@ -32,8 +32,8 @@ async def test_the_unspecified_address_of_ipv6_is_that_of_ipv4_too(runner, host,
     async with listening(runner, wanted, "HOST", is_shared=is_shared) as address:
         async with ClientSession() as client:
             for loopback in LOOPBACKS:
-                async with client.get(f"http://{loopback}:{address.port}/") as answer:
-                    assert await answer.text() == "hello"
+                async with client.get(f"http://{loopback}:{address.port}/") as response:
+                    assert await response.text() == "hello"
         assert address.host == "::"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("::1", address.port))
@@ -59,7 +59,7 @@ async def test_a_port_that_is_taken_in_one_family_is_told(runner):
 
 async def test_each_port_of_a_sidecar_takes_both_families(upstream, database_url, database, store):
     _, secret = await TokenTable(database).create("laptop", "operator", 90)
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     everywhere = {"host": "[::]", "ops_host": "::", "hub_host": "::"}
     async with (
         serving_sidecar(
@@ -69,8 +69,8 @@ async def test_each_port_of_a_sidecar_takes_both_families(upstream, database_url
     ):
         for loopback in LOOPBACKS:
             for port in (sidecar.port, sidecar.ops_port, sidecar.hub_port):
-                async with client.get(f"http://{loopback}:{port}/api/v1/hosts") as answer:
-                    assert answer.status in {200, 404}
+                async with client.get(f"http://{loopback}:{port}/api/v1/hosts") as response:
+                    assert response.status in {200, 404}
 
         records = await recorded(store, 2)
     assert {record.client_ip for record in records} == {"127.0.0.1", "::1"}

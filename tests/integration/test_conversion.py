@@ -25,7 +25,7 @@ from tests.neighbours.adopted import PODWARDENS, adopt
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.audit_log_command import audit_log, environment
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.patience import eventually
 from tests.neighbours.records import a_record
@@ -90,7 +90,7 @@ async def kill_half_way(url: str, database) -> None:
 @asynccontextmanager
 async def in_use(url, database, upstream):
     """Have a sidecar write and a reader page meanwhile; yield the calls that are made."""
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     known = set(await ids(database))
     enough = asyncio.Event()

@@ -209,7 +209,7 @@ async def test_a_server_that_answers_oddly_is_away_and_its_connection_is_given_u
         assert await answers(database)
         with pytest.raises(StoreUnavailableError):
             async with database.transaction(statement_seconds=1) as transaction:
-                hop.answers_pass.clear()
+                hop.replies_pass.clear()
                 hop.say(said)
                 await transaction.fetch("SELECT 1")
         hop.restore()

@@ -6,7 +6,7 @@ from audit_log.schema.migrate import ensure_partitions
 from proxy.journal.line import record_line
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.journal import a_record
 
 NOW = datetime.now(UTC)
@@ -30,7 +30,7 @@ async def default_partition(database):
 async def test_the_records_of_a_clock_gone_astray_arrive_in_the_order_of_the_journal(
     home, upstream, database, database_url
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     told = [a_record(number, created_at=time) for number, time in enumerate(CLOCK)]
     home.journal.mkdir()

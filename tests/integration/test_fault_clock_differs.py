@@ -95,13 +95,13 @@ async def test_readers_of_the_audit_api_expire_by_the_clock_of_postgresql_too(
     async with serving_audit_api(database_url, reader_roles={"operator"}) as client:
 
         async def told():
-            async with client.get("/readyz") as answer:
-                said = await answer.json()
+            async with client.get("/readyz") as response:
+                said = await response.json()
                 return said if said["status"] == "degraded" else None
 
         said = await eventually(told)
-        async with client.get(ALL, headers={"Authorization": f"Bearer {secret}"}) as answer:
-            assert answer.status == status
+        async with client.get(ALL, headers={"Authorization": f"Bearer {secret}"}) as response:
+            assert response.status == status
     assert "3600 s" in said["reasons"][0]
 
 

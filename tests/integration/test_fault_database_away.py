@@ -9,7 +9,7 @@ from audit_log.errors import StoreUnavailableError
 from audit_log.postgres.database import open_database
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import make_audit_log, own_postgres
-from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.callers import Callers, received, responding_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.ops import degraded, records, recovered
 from tests.neighbours.patience import eventually
@@ -38,7 +38,7 @@ async def audit_log(server):
 
 @pytest.fixture
 async def callers(audit_log, upstream):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     return Callers(await make_audit_log(audit_log))
 
 
@@ -125,7 +125,7 @@ async def test_a_batch_that_was_written_and_whose_answer_was_lost(
             await transaction.execute("SELECT pg_advisory_xact_lock(1)")
             await callers.make(sidecar.port, MEANWHILE)
             await in_mid_statement(audit_log, "COMMIT")
-            hop.answers_pass.clear()
+            hop.replies_pass.clear()
 
         async def is_written():
             return len(await entries_in(audit_log)) > BEFORE
@@ -140,7 +140,7 @@ async def test_a_batch_that_was_written_and_whose_answer_was_lost(
 
 
 async def test_refused_from_the_start_and_then_without_a_schema(home, server, upstream):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     async with (
         open_database(server.url(), application="test") as audit_log,
         hop_to(server.url(), is_open=False) as hop,
@@ -274,7 +274,7 @@ async def become_a_replica(database, url, tokens):
 
 
 async def test_memory_does_not_grow_with_what_waits(home, upstream):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     # Each record is as large as it can be, and the ring turns over more than twice: it holds what
     # a disk that others use as well may keep waiting for most of a second.
     callers = Callers("pwm_unknown", padding=2_000)

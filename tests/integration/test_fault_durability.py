@@ -5,14 +5,14 @@ import asyncpg
 from audit_log.postgres.database import open_database
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import make_audit_log, own_postgres
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.sidecar import serving_sidecar
 
 CALLS = 300
 
 
 async def test_records_outlive_a_kill_where_commits_need_not_be_durable(upstream):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     with own_postgres() as server:
         # Not through the door of the audit log: ALTER SYSTEM stands in no transaction.
         operator = await asyncpg.connect(server.url())

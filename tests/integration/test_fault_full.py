@@ -125,8 +125,8 @@ async def test_what_found_no_room_is_a_gap_of_exactly_that_size(
 async def the_audit_api_tells_of(gaps, database, database_url):
     _, secret = await TokenTable(database).create("operator", "admin", 1)
     async with serving_audit_api(database_url) as client:
-        answer = await client.get(GAPS, headers={"Authorization": f"Bearer {secret}"})
-        told = await answer.json()
+        response = await client.get(GAPS, headers={"Authorization": f"Bearer {secret}"})
+        told = await response.json()
     assert [(gap["id"], gap["count"], gap["reason"], gap["instance"]) for gap in told] == [
         (str(gap.id), gap.count, gap.reason, gap.instance) for gap in gaps
     ]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import HELD, Callers, answering_by_path, received
+from tests.neighbours.callers import HELD, Callers, received, responding_by_path
 from tests.neighbours.processes import recorder_of
 
 ROUNDS = int(os.environ.get("FAULT_KILL_ROUNDS", "6"))
@@ -82,7 +82,7 @@ async def ended_under_load(running, callers, how):
 async def test_every_call_the_upstream_received_has_one_entry_after_kills_at_random_moments(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     ends = list(End)
     for number in range(ROUNDS):
@@ -99,7 +99,7 @@ async def test_every_call_the_upstream_received_has_one_entry_after_kills_at_ran
     missing, double = set(log) - set(by_path), len(entries) - len(by_path)
     said.info(
         "%d ends, %d calls received, %d answered, %d interrupted, %d missing, %d double",
-        ROUNDS, len(log), len(callers.answered), sum(entry.is_interrupted for entry in entries),
+        ROUNDS, len(log), len(callers.responses), sum(entry.is_interrupted for entry in entries),
         len(missing), double,
     )  # fmt: skip
     assert len(set(log)) == len(log)
@@ -109,10 +109,10 @@ async def test_every_call_the_upstream_received_has_one_entry_after_kills_at_ran
     assert await database.fetch("SELECT * FROM mcp_audit_gap") == [], "nothing was lost"
     assert {entry.token_name for entry in entries} == {"laptop"}
 
-    assert [path for path in callers.answered if not by_path[path].tells_the_truth] == []
-    unanswered = [entry for entry in entries if entry.path not in callers.answered]
+    assert [path for path in callers.responses if not by_path[path].tells_the_truth] == []
+    unanswered = [entry for entry in entries if entry.path not in callers.responses]
     early = [entry for entry in unanswered if not entry.is_interrupted]
-    # A record is made right before the last bytes of the answer are sent, so that a call whose
+    # A record is made right before the last bytes of the response are sent, so that a call whose
     # caller has been answered is never without one. A kill between these two steps leaves the
     # upstream's true answer in the log of a call that its caller got no answer to.
     assert [entry for entry in early if not entry.tells_the_truth] == []
@@ -124,7 +124,7 @@ async def test_every_call_the_upstream_received_has_one_entry_after_kills_at_ran
 async def test_a_sidecar_killed_before_it_wrote_anything_is_made_up_for_by_the_next_alone(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url) as sidecar:
         await callers.make(sidecar.port, 100)

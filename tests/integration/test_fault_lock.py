@@ -4,13 +4,13 @@ import os
 
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.program import run
 
 
 async def test_the_second_sidecar_says_so_and_the_first_goes_on(upstream, database, database_url):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     with journal_home() as home:
         async with home.sidecar(upstream.url, database_url) as first:

@@ -16,7 +16,7 @@ from tests.neighbours.hop import hop_to
 from tests.neighbours.odd_postgres import odd_postgres
 from tests.neighbours.patience import eventually
 from tests.neighbours.sidecar import serving_sidecar
-from tests.neighbours.upstream import OK, answering
+from tests.neighbours.upstream import OK, responding
 
 WARNS = """
 CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -41,7 +41,7 @@ AS $$ BEGIN RAISE EXCEPTION 'no data' USING ERRCODE = '02000'; END $$
 @pytest.fixture
 async def secret(database, upstream):
     """A token; the only one in the database."""
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     return await prepare_audit_log(database)
 
 
@@ -94,8 +94,8 @@ async def test_a_server_that_answers_oddly_for_a_while_ends_no_task(
 
         calls = 2 + await refused(sidecar, secret)
         assert await arrived(database, calls)
-        async with ClientSession(sidecar.ops_url) as client, client.get("/healthz") as answer:
-            assert answer.status == 200
+        async with ClientSession(sidecar.ops_url) as client, client.get("/healthz") as response:
+            assert response.status == 200
 
 
 async def test_a_trigger_that_raises_a_warning_does_not_end_the_writer(
@@ -106,8 +106,8 @@ async def test_a_trigger_that_raises_a_warning_does_not_end_the_writer(
         assert await called(sidecar, secret) == 200
 
         async def is_told():
-            async with ClientSession(sidecar.ops_url) as client, client.get("/readyz") as answer:
-                return "not as it should be" in " ".join((await answer.json())["reasons"])
+            async with ClientSession(sidecar.ops_url) as client, client.get("/readyz") as response:
+                return "not as it should be" in " ".join((await response.json())["reasons"])
 
         assert await eventually(is_told, sidecar.report)
         await database.execute(WARNS_NO_MORE)
@@ -125,8 +125,8 @@ async def test_a_token_query_that_raises_a_warning_does_not_end_the_token_cache(
         await revoke(database)  # announced, so the token is read again
 
         async def is_told():
-            async with ClientSession(sidecar.ops_url) as client, client.get("/readyz") as answer:
-                return "token" in " ".join((await answer.json())["reasons"])
+            async with ClientSession(sidecar.ops_url) as client, client.get("/readyz") as response:
+                return "token" in " ".join((await response.json())["reasons"])
 
         assert await eventually(is_told, sidecar.report)
         assert await called(sidecar, secret) == 200
@@ -157,5 +157,5 @@ async def test_a_live_stream_goes_on_after_a_server_that_answered_oddly(
         await store.append([second])
         async with asyncio.timeout(20):
             assert await events.entries(1) == [str(second.id)]
-        async with api.get("/healthz") as answer:
-            assert answer.status == 200
+        async with api.get("/healthz") as response:
+            assert response.status == 200

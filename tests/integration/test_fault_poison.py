@@ -8,7 +8,7 @@ from audit_log.postgres.database import open_database
 from audit_log.schema.migrate import migrate
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path, due_status
+from tests.neighbours.callers import Callers, due_status, responding_by_path
 from tests.neighbours.ops import degraded, records, recovered
 
 CALLS = 300
@@ -53,7 +53,7 @@ async def each_but_one_arrives(callers, database, sidecar, home, poison):
 async def test_a_rule_of_the_operators_refuses_one_record(
     home, upstream, database, database_url, rule, reason
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     await database.execute(rule)
     async with home.sidecar(upstream.url, database_url) as sidecar:
@@ -65,7 +65,7 @@ async def test_a_rule_of_the_operators_refuses_one_record(
 async def test_a_record_that_waits_apart_is_told_and_written_when_it_can_be(
     home, upstream, database, database_url
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     # Nothing follows it: no other record shows by itself whether the store works.
     await database.execute(ODD_STATE.replace("%/117/%", f"%/{CALLS - 1}/%"))
@@ -82,7 +82,7 @@ async def test_a_record_that_waits_apart_is_told_and_written_when_it_can_be(
 async def test_a_new_column_that_refuses_every_record_quarantines_none(
     home, upstream, database, database_url
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     await database.execute("ALTER TABLE mcp_audit_log ADD COLUMN site text NOT NULL")
     async with home.sidecar(upstream.url, database_url) as sidecar:
@@ -97,7 +97,7 @@ async def test_a_new_column_that_refuses_every_record_quarantines_none(
 async def test_several_records_in_a_row_that_wait_apart_hold_up_no_other(
     home, upstream, database, database_url
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     callers.sent = [""] * 8  # the calls have numbers from 8 on
     await database.execute(ODD_STATE.replace("%/117/%", "%/_/%"))  # 8 and 9
@@ -111,7 +111,7 @@ async def test_several_records_in_a_row_that_wait_apart_hold_up_no_other(
 async def test_an_adopted_table_with_narrow_columns_takes_a_long_path_all_the_same(
     home, upstream, empty_database_url
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     async with open_database(empty_database_url, application="test") as database:
         await database.execute(
             "CREATE TABLE mcp_audit_log (id uuid PRIMARY KEY DEFAULT gen_random_uuid(),"

@@ -7,7 +7,7 @@ import pytest
 from audit_log.postgres.database import open_database
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import make_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
@@ -19,7 +19,7 @@ MANY_SEGMENTS = 5
 
 @pytest.fixture
 async def callers(primary, upstream):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     async with open_database(primary.url(), application="test") as audit_log:
         return Callers(await make_audit_log(audit_log))
 

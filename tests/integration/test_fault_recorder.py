@@ -10,7 +10,7 @@ import pytest
 
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path, received
+from tests.neighbours.callers import Callers, received, responding_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal_files import empty
 from tests.neighbours.journal_home import journal_home
@@ -39,14 +39,14 @@ async def secret(database):
 async def test_a_recorder_that_is_killed_again_and_again_loses_nothing(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers, enough = Callers(secret), asyncio.Event()
     async with home.sidecar(upstream.url, database_url) as sidecar:
         load = [asyncio.create_task(callers.roam(lambda: sidecar.port, enough)) for _ in range(4)]
         recorder = 0
         for _ in range(KILLS):
             recorder = await recorder_of(sidecar, besides=recorder)
-            written = len(callers.answered)
+            written = len(callers.responses)
             await eventually(partial(later, callers, written + 20))
             os.kill(recorder, signal.SIGKILL)
         enough.set()
@@ -60,7 +60,7 @@ async def test_a_recorder_that_is_killed_again_and_again_loses_nothing(
 async def test_a_recorder_that_is_killed_in_an_outage_leaves_its_segments_to_the_next_one(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret, padding=PADDING)
     async with (
         hop_to(database_url, is_open=False) as hop,
@@ -82,7 +82,7 @@ async def test_a_recorder_that_is_killed_in_an_outage_leaves_its_segments_to_the
 async def test_a_recorder_that_is_killed_after_the_ring_was_removed_goes_on_where_it_was(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret, padding=PADDING)
     async with home.sidecar(upstream.url, database_url, **SMALL_RING) as sidecar:
         empty(home.ring)
@@ -100,7 +100,7 @@ async def test_a_recorder_that_is_killed_after_the_ring_was_removed_goes_on_wher
 
 
 async def later(callers, count):
-    return len(callers.answered) >= count
+    return len(callers.responses) >= count
 
 
 async def test_a_recorder_that_ends_early_is_told(upstream, home, database_url, secret):
@@ -117,7 +117,7 @@ async def test_a_recorder_that_ends_early_is_told(upstream, home, database_url, 
 async def test_counters_go_on_after_the_recorder_was_killed(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 10)
@@ -133,7 +133,7 @@ async def test_counters_go_on_after_the_recorder_was_killed(
 async def test_a_recorder_that_starts_while_the_disk_fails_goes_on_from_memory(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 10)
@@ -156,7 +156,7 @@ async def test_a_recorder_that_starts_while_the_disk_fails_goes_on_from_memory(
 async def test_calls_go_on_while_the_recorder_is_stopped_and_are_written_afterwards(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         with stopped(await recorder_of(sidecar)):
@@ -171,7 +171,7 @@ async def test_calls_go_on_while_the_recorder_is_stopped_and_are_written_afterwa
 async def test_the_recorder_of_a_killed_proxy_writes_what_is_there_and_ends(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         keeper, recorder = keeper_of(sidecar), await recorder_of(sidecar)
@@ -188,7 +188,7 @@ async def test_the_recorder_of_a_killed_proxy_writes_what_is_there_and_ends(
 async def test_a_stopped_recorder_of_a_killed_proxy_does_not_keep_the_next_start_away(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         keeper, recorder = keeper_of(sidecar), await recorder_of(sidecar)
@@ -208,7 +208,7 @@ async def gone(*pids):
 async def test_a_stopped_keeper_does_not_keep_the_next_start_away(
     upstream, home, database, database_url, secret, ends
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         keeper, recorder = keeper_of(sidecar), await recorder_of(sidecar)
@@ -224,7 +224,7 @@ async def test_a_stopped_keeper_does_not_keep_the_next_start_away(
 async def test_a_signal_to_all_of_its_processes_stops_a_sidecar_in_order(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         processes = [keeper_of(sidecar), await recorder_of(sidecar)]
@@ -240,7 +240,7 @@ async def test_a_signal_to_all_of_its_processes_stops_a_sidecar_in_order(
 async def test_without_its_keeper_a_sidecar_goes_on_and_says_so(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(secret)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         recorder = await recorder_of(sidecar)

@@ -47,10 +47,10 @@ async def stopped_under_load(sidecar, callers, upstream):
     return took
 
 
-def each_call_was_answered_and_has_a_true_entry(callers, upstream, entries):
+def each_call_has_a_response_and_a_true_entry(callers, upstream, entries):
     paths = [entry.path for entry in entries]
     assert sorted(paths) == sorted(received(upstream))
-    assert set(paths) == set(callers.answered)
+    assert set(paths) == set(callers.responses)
     assert [entry for entry in entries if not entry.tells_the_truth] == []
     assert {entry.token_name for entry in entries} == {"laptop"}
 
@@ -61,7 +61,7 @@ async def test_with_the_database_there_everything_is_written_at_the_end(
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await stopped_under_load(sidecar, callers, upstream)
 
-    each_call_was_answered_and_has_a_true_entry(callers, upstream, await entries_in(database))
+    each_call_has_a_response_and_a_true_entry(callers, upstream, await entries_in(database))
     assert await store.gaps() == []
     assert list(home.ring.iterdir()) == []
 
@@ -79,7 +79,7 @@ async def test_with_the_database_away_the_next_start_writes_the_rest(
 
     async with home.sidecar(upstream.url, database_url):
         pass
-    each_call_was_answered_and_has_a_true_entry(callers, upstream, await entries_in(database))
+    each_call_has_a_response_and_a_true_entry(callers, upstream, await entries_in(database))
     assert await store.gaps() == []
 
 
@@ -98,7 +98,7 @@ async def test_a_database_behind_a_network_that_swallows_everything_does_not_del
 
     async with home.sidecar(upstream.url, database_url):
         pass
-    each_call_was_answered_and_has_a_true_entry(callers, upstream, await entries_in(database))
+    each_call_has_a_response_and_a_true_entry(callers, upstream, await entries_in(database))
     assert await store.gaps() == []
 
 
@@ -124,7 +124,7 @@ async def test_a_rolling_restart_leaves_no_gap_and_no_duplicate(
                 await asyncio.wait_for(asyncio.gather(*load), STOP_SECONDS)
                 assert await records(new, "lost") == 0
 
-    each_call_was_answered_and_has_a_true_entry(callers, upstream, await entries_in(database))
+    each_call_has_a_response_and_a_true_entry(callers, upstream, await entries_in(database))
     assert await store.gaps() == []
     rows = await database.fetch("SELECT DISTINCT instance FROM mcp_audit_log")
     assert {row["instance"] for row in rows} == {home.instance, second_home.instance}

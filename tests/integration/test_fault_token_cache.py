@@ -8,7 +8,7 @@ from audit_log.postgres.token_table import TokenTable
 from proxy.tokens.cache import TokenCacheLimits
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.ops import degraded, recovered
 
@@ -19,7 +19,7 @@ CALLS = 40
 @pytest.fixture
 async def secrets(database, upstream):
     """Two tokens; the sidecar will meet one while all is well, and one when it is not."""
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     _, second = await TokenTable(database).create("nightly", "viewer", 90)
     return await prepare_audit_log(database), second
 

@@ -13,7 +13,7 @@ from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
 from tests.neighbours.few_files import sidecar_with_files
 from tests.neighbours.ops import metric, readiness
-from tests.neighbours.upstream import OK, answering, never_answering
+from tests.neighbours.upstream import OK, never_responding, responding
 
 FILES = 200
 STRANGERS = 2 * FILES
@@ -29,7 +29,7 @@ def open_files(sidecar):
 async def test_those_who_only_connect_take_nothing_from_calls_and_health(
     upstream, database, database_url, begun
 ):
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     secret = await prepare_audit_log(database)
     call = request(b"GET /api/v1/hosts/0/", b"Authorization: Bearer " + secret.encode())
     async with (
@@ -55,7 +55,7 @@ async def test_those_who_only_connect_take_nothing_from_calls_and_health(
 async def test_clients_whose_calls_are_in_flight_are_kept_and_more_are_refused(
     upstream, database_url
 ):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with (
         sidecar_with_files(FILES, upstream.url, database_url) as sidecar,
         AsyncExitStack() as stack,
@@ -65,15 +65,15 @@ async def test_clients_whose_calls_are_in_flight_are_kept_and_more_are_refused(
             await client.send(request(b"GET /"))
             await upstream.entered()
         async with connected(sidecar.port) as refused:
-            answer = await refused.answer()
-        assert (answer.status, answer.values(b"Retry-After")) == (503, [b"1"])
+            response = await refused.response()
+        assert (response.status, response.values(b"Retry-After")) == (503, [b"1"])
         assert await metric(sidecar, "oddities_total", kind="client_refused") == 1
 
 
 async def test_many_calls_in_flight_do_not_protect_those_who_only_connect(upstream, database_url):
     files = 600
     in_flight = 80
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with (
         sidecar_with_files(files, upstream.url, database_url) as sidecar,
         AsyncExitStack() as stack,
@@ -82,7 +82,7 @@ async def test_many_calls_in_flight_do_not_protect_those_who_only_connect(upstre
             client = await stack.enter_async_context(connected(sidecar.port))
             await client.send(request(b"GET /"))
             await upstream.entered()
-        upstream.plan(answering(OK))
+        upstream.plan(responding(OK))
         kept = await stack.enter_async_context(connected(sidecar.port))
         assert (await kept.ask(request(b"GET /"))).status == 200
         for _ in range(files // 3):
@@ -96,7 +96,7 @@ async def test_many_calls_in_flight_do_not_protect_those_who_only_connect(upstre
 async def test_handshakes_that_do_not_end_take_nothing_from_calls_over_tls(
     upstream, database_url, tmp_path
 ):
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     pair = key_pair_of(LOOPBACK, tmp_path)
     tls = client_context(pair.certificate, None)
     files = {

@@ -90,7 +90,7 @@ async def ask(hub, podwarden, message):
         return json.loads((await podwarden.receive()).data)
 
 
-async def answer(hub, podwarden, message):
+async def respond(hub, podwarden, message):
     """Let PodWarden send *message*; return it as the Hub heard it."""
     await podwarden.send_str(json.dumps(message))
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -102,7 +102,7 @@ async def test_a_tool_call_of_the_hub_is_one_entry_as_documented(sidecar, hub, p
     result = {"jsonrpc": "2.0", "id": 1, "result": {"content": [], "isError": False}}
 
     assert await ask(hub, podwarden, call) == call
-    assert await answer(hub, podwarden, result) == result
+    assert await respond(hub, podwarden, result) == result
 
     [record] = await recorded(store, 1)
     assert (record.token_name, record.method) == ("Hub Tunnel (hub)", "TOOL")
@@ -123,7 +123,7 @@ async def test_the_status_tells_how_the_tool_call_ended(
     ending, status, outcome, sidecar, hub, podwarden, store
 ):
     await ask(hub, podwarden, {"type": "rpc", "payload": tool_call("a")})
-    await answer(hub, podwarden, {"payload": {"jsonrpc": "2.0", "id": "a", **ending}})
+    await respond(hub, podwarden, {"payload": {"jsonrpc": "2.0", "id": "a", **ending}})
 
     [record] = await recorded(store, 1)
     assert (record.status_code, record.outcome) == (status, outcome)
@@ -146,13 +146,13 @@ async def test_a_tunnel_that_ends_leaves_its_open_tool_calls_as_the_caller_gone(
 async def test_everything_else_passes_and_leaves_nothing(sidecar, hub, podwarden, store):
     for message in ({"type": "hello"}, [1, 2], {"jsonrpc": "2.0", "method": "ping", "id": 9}):
         assert await ask(hub, podwarden, message) == message
-        assert await answer(hub, podwarden, message) == message
+        assert await respond(hub, podwarden, message) == message
     await (await hub.tunnel).send_bytes(b"\x00\xff" * 50_000)
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await podwarden.receive()).data == b"\x00\xff" * 50_000
 
     await ask(hub, podwarden, tool_call(1))
-    await answer(hub, podwarden, {"jsonrpc": "2.0", "id": 1, "result": {}})
+    await respond(hub, podwarden, {"jsonrpc": "2.0", "id": 1, "result": {}})
     await recorded(store, 1)
 
 
@@ -177,7 +177,7 @@ async def test_plain_http_to_the_hub_is_relayed_too(sidecar, hub):
 
 async def test_an_invocation_is_kept_beside_the_entry(sidecar, hub, podwarden, store, database):
     await ask(hub, podwarden, tool_call(1))
-    await answer(hub, podwarden, {"jsonrpc": "2.0", "id": 1, "result": {"isError": True}})
+    await respond(hub, podwarden, {"jsonrpc": "2.0", "id": 1, "result": {"isError": True}})
     [record] = await recorded(store, 1)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not (rows := await database.fetch("SELECT * FROM mcp_tool_invocation")):
@@ -206,7 +206,7 @@ async def test_a_message_that_costs_too_much_is_a_gap_and_the_next_one_is_read(
     costly = {"x": {str(number): number for number in range(5_000)}, **tool_call(1)}
     await ask(hub, podwarden, costly)
     await ask(hub, podwarden, tool_call(2))
-    await answer(hub, podwarden, {"jsonrpc": "2.0", "id": 2, "result": {}})
+    await respond(hub, podwarden, {"jsonrpc": "2.0", "id": 2, "result": {}})
 
     [record] = await recorded(store, 1)
     assert record.status_code == 200

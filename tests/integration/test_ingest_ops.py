@@ -36,9 +36,9 @@ def stream(nats, request):
 
 
 async def readiness(ingest):
-    async with ClientSession() as client, client.get(f"{ingest.ops_url}/readyz") as answer:
-        said = await answer.json()
-        return answer.status, said["status"], " ".join(said["reasons"])
+    async with ClientSession() as client, client.get(f"{ingest.ops_url}/readyz") as response:
+        said = await response.json()
+        return response.status, said["status"], " ".join(said["reasons"])
 
 
 async def says(ingest, status, because=""):
@@ -65,8 +65,8 @@ async def test_it_is_ready_when_it_can_bring_records_and_counts_them(
 ):
     async with running_ingest(database_url, **stream) as ingest:
         async with ClientSession() as client:
-            answer = await client.get(f"{ingest.ops_url}/healthz")
-        assert answer.status == 200
+            response = await client.get(f"{ingest.ops_url}/healthz")
+        assert response.status == 200
         await says(ingest, "ready")
         assert await metric(ingest, "ingest_is_ready") == 1
 
@@ -146,5 +146,5 @@ async def test_it_goes_on_after_a_database_that_answered_oddly(stream, database,
         hop.lead_to(database_url)
 
         await metric_becomes(ingest, 1, "ingest_records_total", fate="written")
-        async with ClientSession() as client, client.get(f"{ingest.ops_url}/healthz") as answer:
-            assert answer.status == 200
+        async with ClientSession() as client, client.get(f"{ingest.ops_url}/healthz") as response:
+            assert response.status == 200

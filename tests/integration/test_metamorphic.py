@@ -36,7 +36,7 @@ methods = st.sampled_from([b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"FROB",
 targets = st.sampled_from(
     [b"/api/v1/x", b"/api/%2F//y?q", b"/api/\xff", b"/mcp/x", b"/", b"//api", b"*", b"a", b"/ x"]
 )
-answers = st.sampled_from([b"/sized", b"/chunked", b"/until-close", b"/204", b"/304", b"/early"])
+responses = st.sampled_from([b"/sized", b"/chunked", b"/until-close", b"/204", b"/304", b"/early"])
 odd_fields = st.lists(
     st.sampled_from(
         [
@@ -83,7 +83,7 @@ tokens = st.sampled_from([b"", b"Authorization: Bearer %(ours)b", b"authorizatio
 
 @st.composite
 def raw_requests(draw):
-    target = draw(targets) if draw(st.booleans()) else b"/api/v1" + draw(answers)
+    target = draw(targets) if draw(st.booleans()) else b"/api/v1" + draw(responses)
     framing, body = draw(bodies)
     fields = [b"Host: a", draw(tokens), *draw(odd_fields), framing]
     lines = [draw(methods) + b" " + target + b" HTTP/" + draw(versions), *filter(None, fields)]
@@ -97,7 +97,7 @@ cuts = st.lists(st.integers(min_value=1, max_value=2_000), max_size=6)
 EARLY_HINTS: Final = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 
 
-async def answer(call):
+async def respond(call):
     """Answer so that the client learns what arrived, in the framing that the target names."""
     kind = call.request.start_line.split(b" ")[1].rpartition(b"/")[2]
     if kind == b"early":
@@ -149,7 +149,7 @@ async def through(sidecar, upstream, wire, at):
     A request whose body is malformed may have reached the upstream in part, or not at all: that
     depends on how much of it was here when its head was. The responses are the same.
     """
-    upstream.plan(answer)
+    upstream.plan(respond)
     async with connected(sidecar.port) as client:
         client.writer.get_extra_info("socket").setsockopt(
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1

@@ -29,8 +29,8 @@ def documented():
 
 async def exposed(service):
     """Return the samples of /metrics: names without the prefix, with their labels."""
-    async with ClientSession() as client, client.get(f"{service.ops_url}/metrics") as answer:
-        families = list(text_string_to_metric_families(await answer.text()))
+    async with ClientSession() as client, client.get(f"{service.ops_url}/metrics") as response:
+        families = list(text_string_to_metric_families(await response.text()))
     samples = [sample for family in families for sample in family.samples]
     assert all(sample.name.startswith(PREFIX) for sample in samples)
     return [(sample.name.removeprefix(PREFIX), sample.labels) for sample in samples]

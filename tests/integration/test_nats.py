@@ -20,7 +20,7 @@ from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from tests.mcp.invocations import invocations
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.journal import BEGINNING, a_record
 from tests.neighbours.journal_home import journal_home
@@ -117,7 +117,7 @@ async def stored(store, count):
 async def test_each_call_arrives_once_whoever_is_killed_on_the_way(
     upstream, database, database_url, tmp_path
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     with running_nats() as nats, journal_home() as home:
         stream = {"AUDIT_LOG_NATS_URLS": nats.url, "AUDIT_LOG_NATS_REPLICAS": "1"}
@@ -261,7 +261,7 @@ async def test_servers_are_verified_and_passwords_are_not_said(tmp_path):
         authorization {{ user: audit, password: right }}
     """
 
-    async def answer(user, **changes):
+    async def response(user, **changes):
         url = server.url.replace("nats://", f"tls://{user}@")
         settings = NatsSettings(urls=url, replicas=1, **changes)
         async with open_jetstream(settings) as jetstream:
@@ -271,13 +271,13 @@ async def test_servers_are_verified_and_passwords_are_not_said(tmp_path):
 
     with running_nats(configuration) as server:
         await eventually(
-            lambda: says(answer("audit:right", ca_file=ca_file), "no server responds")
+            lambda: says(response("audit:right", ca_file=ca_file), "no server responds")
         )
-        assert "certificate verify failed" in await answer("audit:right")
-        refused = await answer("audit:wrong", ca_file=ca_file)
+        assert "certificate verify failed" in await response("audit:right")
+        refused = await response("audit:wrong", ca_file=ca_file)
         assert "uthorization" in refused
         assert "wrong" not in refused
 
 
-async def says(answer, words):
-    return words in await answer
+async def says(response, words):
+    return words in await response

@@ -13,7 +13,7 @@ from audit_log.process.settings import NatsSettings
 from proxy.settings import APPLICATION as PROXY
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.nats_server import BINARY, running_nats
 from tests.neighbours.ops import recovered
 from tests.neighbours.patience import eventually
@@ -76,7 +76,7 @@ def test_the_server_understands_what_it_is_told(file, passwords, monkeypatch):
 async def test_records_pass_from_the_sidecars_user_to_the_ingests(
     nats, upstream, database, database_url
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers = Callers(await prepare_audit_log(database))
     async with (
         running_ingest(database_url, **settings_of(nats, "ingest")),

@@ -35,8 +35,8 @@ async def ops(tasks):
 
 
 async def asked(ops):
-    async with ops.get("/healthz") as answer:
-        return answer.status, await answer.json()
+    async with ops.get("/healthz") as response:
+        return response.status, await response.json()
 
 
 async def test_a_task_that_cannot_live_makes_healthz_fail(ops, tasks):
@@ -97,6 +97,6 @@ async def test_connections_that_say_nothing_do_not_keep_health_from_being_asked_
             await strangers.enter_async_context(connected(address.port))
         async with (
             ClientSession(f"http://{address.host}:{address.port}") as client,
-            client.get("/healthz") as answer,
+            client.get("/healthz") as response,
         ):
-            assert answer.status == 200
+            assert response.status == 200

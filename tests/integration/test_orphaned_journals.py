@@ -10,7 +10,7 @@ from proxy.journal import open_journal
 from proxy.workers import Place
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path
+from tests.neighbours.callers import Callers, responding_by_path
 from tests.neighbours.journal import a_record
 from tests.neighbours.ops import degraded, recovered
 from tests.neighbours.patience import eventually
@@ -69,8 +69,8 @@ async def test_a_journal_that_somebody_has_open_is_left_alone(
         ClientSession() as client,
     ):
         said = await sidecar.logged("journal.orphaned_not_opened")
-        async with client.get(f"{sidecar.ops_url}/readyz") as answer:
-            assert "worker-1 is not written" in await answer.text()
+        async with client.get(f"{sidecar.ops_url}/readyz") as response:
+            assert "worker-1 is not written" in await response.text()
     assert "another process keeps its journal here" in said["error"]
 
 
@@ -109,7 +109,7 @@ async def test_a_disk_that_hangs_holds_up_neither_calls_nor_the_next_journal(
     home, upstream, database, database_url
 ):
     callers = Callers(await prepare_audit_log(database))
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     await leave(home, "worker-1", "worker-2")
     mark = home.journal / "worker-1" / "running"
     mark.unlink(missing_ok=True)

@@ -14,10 +14,10 @@ from tests.neighbours.sidecar import serving_sidecar
 from tests.neighbours.trail import recorded
 from tests.neighbours.upstream import (
     OK,
-    answering,
-    answering_at_once,
     in_pieces,
-    never_answering,
+    never_responding,
+    responding,
+    responding_at_once,
     switching_to_echo,
 )
 
@@ -122,7 +122,7 @@ async def test_a_path_in_disguise_is_recorded(sidecar, store, secret):
 
 
 async def test_an_error_of_the_api_is_a_completed_call(sidecar, upstream, store, secret):
-    upstream.plan(answering(NOT_FOUND))
+    upstream.plan(responding(NOT_FOUND))
     async with connected(sidecar.port) as client:
         await client.ask(asking(secret))
 
@@ -134,11 +134,11 @@ async def test_an_unknown_token_gets_401_from_us_and_is_recorded_by_its_hash(
     sidecar, upstream, store
 ):
     async with connected(sidecar.port) as client:
-        answer = await client.ask(asking("pwm_stolen"))
+        response = await client.ask(asking("pwm_stolen"))
 
     [record] = await recorded(store, 1)
-    assert answer.status == 401
-    assert answer.values(b"WWW-Authenticate") == [b'Bearer error="invalid_token"']
+    assert response.status == 401
+    assert response.values(b"WWW-Authenticate") == [b'Bearer error="invalid_token"']
     assert (record.status_code, record.outcome) == (401, Outcome.REFUSED)
     assert record.token_name == f"Unknown token ({hash_token('pwm_stolen')[:8]})"
     assert record.token_id is None
@@ -153,11 +153,11 @@ async def test_a_revoked_token_gets_401_on_its_next_request(
         await TokenTable(database).revoke(token[0].id)
         # The notification is on its way; the poll every few seconds stands behind it.
         async with asyncio.timeout(10):
-            while (answer := await client.ask(asking(secret))).status == 200:
+            while (response := await client.ask(asking(secret))).status == 200:
                 await asyncio.sleep(0.05)
 
-    assert answer.status == 401
-    assert b"revoked" in answer.content
+    assert response.status == 401
+    assert b"revoked" in response.content
     records = await recorded(store, len(upstream.calls) + 1)
     assert (records[-1].outcome, records[-1].token_name) == (Outcome.REFUSED, "laptop")
 
@@ -165,11 +165,11 @@ async def test_a_revoked_token_gets_401_on_its_next_request(
 async def test_an_expired_token_gets_401(sidecar, store, database, token, secret):
     await database.execute("UPDATE mcp_tokens SET expires_at = now() - interval '1 s'")
     async with connected(sidecar.port) as client:
-        answer = await client.ask(asking(secret))
+        response = await client.ask(asking(secret))
 
     [record] = await recorded(store, 1)
-    assert answer.status == 401
-    assert b"expired" in answer.content
+    assert response.status == 401
+    assert b"expired" in response.content
     assert (record.outcome, record.token_id) == (Outcome.REFUSED, token[0].id)
 
 
@@ -203,10 +203,10 @@ async def test_several_authorization_fields_are_refused_and_recorded(
     fields, sidecar, upstream, store, secret
 ):
     async with connected(sidecar.port) as client:
-        answer = await client.ask(asking(secret, b"GET", b"/api/v1", *fields))
+        response = await client.ask(asking(secret, b"GET", b"/api/v1", *fields))
 
     [record] = await recorded(store, 1)
-    assert answer.status == 400
+    assert response.status == 400
     assert (record.status_code, record.outcome) == (400, Outcome.REFUSED)
     assert upstream.calls == []
 
@@ -224,7 +224,7 @@ async def test_an_unreachable_upstream_is_502(database_url, store, secret):
 
 
 async def test_a_slow_upstream_is_504(upstream, database_url, store, secret):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with (
         serving_sidecar(upstream.url, database_url, response_timeout_seconds=0.2) as sidecar,
         connected(sidecar.port) as client,
@@ -237,7 +237,7 @@ async def test_a_slow_upstream_is_504(upstream, database_url, store, secret):
 
 async def test_an_answer_that_breaks_off_keeps_its_status(sidecar, upstream, store, secret):
     upstream.plan(
-        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", then_close=True)
+        responding(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", then_close=True)
     )
     async with connected(sidecar.port) as client:
         await client.send(asking(secret))
@@ -248,7 +248,7 @@ async def test_an_answer_that_breaks_off_keeps_its_status(sidecar, upstream, sto
 
 
 async def test_a_client_that_hangs_up_before_the_answer_is_499(sidecar, upstream, store, secret):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with connected(sidecar.port) as client:
         await client.send(asking(secret))
         call = await upstream.entered()
@@ -275,7 +275,7 @@ async def test_a_client_that_hangs_up_during_the_answer_keeps_what_it_was_sent(
 
 
 async def test_a_client_that_hangs_up_in_its_own_body_is_499(sidecar, upstream, store, secret):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with connected(sidecar.port) as client:
         await client.send(asking(secret, b"POST", b"/api/v1", b"Content-Length: 100") + b"half")
         call = await upstream.entered()
@@ -287,18 +287,18 @@ async def test_a_client_that_hangs_up_in_its_own_body_is_499(sidecar, upstream, 
 
 
 async def test_a_body_that_breaks_its_framing_is_400(sidecar, upstream, store, secret):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with connected(sidecar.port) as client:
         head = asking(secret, b"POST", b"/api/v1", b"Transfer-Encoding: chunked")
-        answer = await client.ask(head + b"nonsense\r\n")
+        response = await client.ask(head + b"nonsense\r\n")
 
     [record] = await recorded(store, 1)
-    assert answer.status == 400
+    assert response.status == 400
     assert (record.status_code, record.outcome) == (400, Outcome.REFUSED)
 
 
 async def test_an_answer_before_the_end_of_the_body_is_complete(sidecar, upstream, store, secret):
-    upstream.plan(answering_at_once(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"))
+    upstream.plan(responding_at_once(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"))
     async with connected(sidecar.port) as client:
         request = asking(secret, b"POST", b"/api/v1", b"Content-Length: 100000")
         assert (await client.ask(request + b"the beginning")).status == 413
@@ -342,18 +342,18 @@ async def test_stopping_waits_for_the_call_in_flight_and_keeps_its_record(
         stopping = asyncio.create_task(sidecar.stop())
         await _refuses_connections(sidecar.port)
         release.set()
-        answer = await client.answer()
+        response = await client.response()
         assert await stopping == 0
 
     [record] = await recorded(store, 1)
-    assert answer.content == b"ok"
+    assert response.content == b"ok"
     assert (record.status_code, record.outcome) == (200, Outcome.COMPLETED)
 
 
 async def test_a_call_that_outlives_the_time_to_stop_is_interrupted(
     upstream, database_url, store, secret
 ):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with (
         running_sidecar(upstream.url, database_url, PROXY_STOP_SECONDS="0.3") as sidecar,
         connected(sidecar.port) as client,

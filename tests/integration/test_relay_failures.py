@@ -17,9 +17,9 @@ from tests.neighbours.upstream import (
     OK,
     Call,
     Upstream,
-    answering,
     in_pieces,
-    never_answering,
+    never_responding,
+    responding,
     running_upstream,
 )
 
@@ -88,11 +88,11 @@ def _full_port() -> Iterator[int]:
 async def test_an_upstream_that_does_not_answer_is_504_and_let_go(
     impatient_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(never_answering)
+    shared_upstream.plan(never_responding)
     async with connected(impatient_sidecar.port) as client:
         assert _is_our_error(await client.ask(sized(b"POST /", b"body")), 504)
         await (await shared_upstream.entered()).gone()
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(impatient_sidecar.port) as client:
         assert (await client.ask(request(b"GET /"))).status == 200
 
@@ -108,12 +108,12 @@ async def test_interim_answers_do_not_count_as_the_answer(
 async def test_an_upload_has_no_time_limit_while_it_goes_on(
     impatient_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(impatient_sidecar.port) as client:
         await client.send(request(b"POST /", b"Content-Length: 4") + b"bo")
         assert await client.hears_nothing_for(0.6)
         await client.send(b"dy")
-        assert (await client.answer()).content == b"ok"
+        assert (await client.response()).content == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_an_upload_has_no_time_limit_while_it_goes_on(
 async def test_an_answer_that_is_none_is_502(
     raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(raw, then_close=True))
+    shared_upstream.plan(responding(raw, then_close=True))
     async with connected(shared_sidecar.port) as client:
         assert _is_our_error(await client.ask(sized(b"POST /", b"body")), 502)
 
@@ -158,7 +158,7 @@ async def test_a_broken_chunk_breaks_the_answer_off(
     shared_upstream.plan(in_pieces(begun, broken + b"0\r\n\r\n"))
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"GET /"))
-        seen = await client.answer()
+        seen = await client.response()
         assert (seen.status, seen.complete) == (200, False)
 
 
@@ -172,5 +172,5 @@ async def test_many_failures_leave_the_sidecar_sound(
     async with connected(shared_sidecar.port) as client:
         for _ in range(30):
             assert (await client.ask(request(b"POST /"))).status == 502
-        shared_upstream.plan(answering(OK))
+        shared_upstream.plan(responding(OK))
         assert (await client.ask(sized(b"POST /", b"body"))).status == 200

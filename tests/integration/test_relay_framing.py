@@ -6,7 +6,7 @@ from tests.neighbours.client import connected
 from tests.neighbours.corpus import AUTHORITY, chunked, request, sized
 from tests.neighbours.messages import Message
 from tests.neighbours.sidecar import Sidecar
-from tests.neighbours.upstream import OK, Upstream, answering
+from tests.neighbours.upstream import OK, Upstream, responding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -118,10 +118,10 @@ BROKEN_CHUNKS = {
 
 
 async def _refusal(sidecar: Sidecar, raw: bytes) -> Message:
-    """Return the answer to *raw*, after which the connection must have ended."""
+    """Return the response to *raw*, after which the connection must have ended."""
     async with connected(sidecar.port) as client:
         await client.send(raw)
-        seen = await client.answer()
+        seen = await client.response()
         assert await client.read_to_the_end() == b""
     assert isinstance(seen.detail, str)
     assert seen.values(b"Connection") == [b"close"]
@@ -139,7 +139,7 @@ async def _targets_that_arrived(sidecar: Sidecar, upstream: Upstream) -> list[by
 async def test_an_ambiguous_request_is_400_and_never_forwarded(
     raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     assert (await _refusal(shared_sidecar, raw)).status == 400
     assert await _targets_that_arrived(shared_sidecar, shared_upstream) == [b"/afterwards"]
 
@@ -152,7 +152,7 @@ async def test_an_ambiguous_request_is_400_and_never_forwarded(
 async def test_what_is_no_request_for_us_is_refused(
     raw: bytes, statuses: set[int], shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     assert (await _refusal(shared_sidecar, raw)).status in statuses
     assert await _targets_that_arrived(shared_sidecar, shared_upstream) == [b"/afterwards"]
 
@@ -161,7 +161,7 @@ async def test_what_is_no_request_for_us_is_refused(
 async def test_a_coding_other_than_chunked_is_refused_and_never_forwarded(
     raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     # RFC 9112, 6.1: 501 for a coding that is not understood, 400 for one that makes no sense.
     assert (await _refusal(shared_sidecar, raw)).status in {400, 501}
     assert await _targets_that_arrived(shared_sidecar, shared_upstream) == [b"/afterwards"]
@@ -171,12 +171,12 @@ async def test_a_coding_other_than_chunked_is_refused_and_never_forwarded(
 async def test_a_broken_chunk_is_400_and_the_upstream_sees_no_whole_request(
     broken: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"POST /broken", CHUNKED, body=b"2\r\nok\r\n"))
         call = await shared_upstream.entered()
         client.writer.write(broken)
-        seen = await client.answer()
+        seen = await client.response()
         await call.gone()
     assert (seen.status, isinstance(seen.detail, str)) == (400, True)
     assert not call.request.complete
@@ -189,11 +189,11 @@ async def test_a_broken_chunk_is_400_and_the_upstream_sees_no_whole_request(
 async def test_a_refused_request_does_not_spoil_those_before_it(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(sized(b"POST /good", b"body") + REFUSED["length and chunks"])
-        assert (await client.answer()).content == b"ok"
-        assert (await client.answer()).status == 400
+        assert (await client.response()).content == b"ok"
+        assert (await client.response()).status == 400
         assert await client.read_to_the_end() == b""
     assert await _targets_that_arrived(shared_sidecar, shared_upstream) == [
         b"/good",

@@ -6,16 +6,16 @@ from collections.abc import Callable
 import pytest
 
 from tests.neighbours.client import Client, connected
-from tests.neighbours.corpus import answer, chunked, request, sized
+from tests.neighbours.corpus import chunked, request, response, sized
 from tests.neighbours.sidecar import Sidecar
 from tests.neighbours.upstream import (
     OK,
     Call,
     Upstream,
-    answering,
     endlessly,
     in_pieces,
-    never_answering,
+    never_responding,
+    responding,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,7 +33,7 @@ Leave = Callable[[Client], None]
 async def test_a_client_that_leaves_before_the_answer_ends_the_upstream_request(
     leave: Leave, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(never_answering)
+    shared_upstream.plan(never_responding)
     async with connected(shared_sidecar.port) as client:
         await client.send(sized(b"POST /", b"body"))
         call = await shared_upstream.entered()
@@ -81,7 +81,7 @@ async def test_a_client_that_leaves_in_mid_answer_ends_the_upstream_request(
 async def test_a_client_that_leaves_in_mid_upload_leaves_an_incomplete_request(
     leave: Leave, begun: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(begun)
         call = await shared_upstream.entered()
@@ -94,8 +94,8 @@ async def test_the_answer_to_a_client_that_left_goes_to_nobody_else(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
-    first = answer(b"200 OK", body=b"for the first")
-    shared_upstream.plan(in_pieces(gate, first), answering(OK))
+    first = response(b"200 OK", body=b"for the first")
+    shared_upstream.plan(in_pieces(gate, first), responding(OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"GET /first"))
         call = await shared_upstream.entered()
@@ -170,7 +170,7 @@ async def test_an_upload_that_the_upstream_cuts_off_is_answered(
     shared_upstream.plan(cut)
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"POST /", b"Content-Length: 1000000") + b"the beginning")
-        seen = await client.answer()
+        seen = await client.response()
     assert seen.status == 502
     assert isinstance(seen.detail, str)
 
@@ -187,20 +187,20 @@ async def test_an_answer_given_before_the_upload_is_cut_off_is_not_lost(
     shared_upstream.plan(refuse)
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"POST /", b"Content-Length: 1000000") + b"x" * 1000)
-        assert (await client.answer()).status == 413
+        assert (await client.response()).status == 413
 
 
 async def test_a_client_that_left_does_no_harm_to_the_next(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     for _ in range(20):
-        shared_upstream.plan(never_answering)
+        shared_upstream.plan(never_responding)
         async with connected(shared_sidecar.port) as client:
             body = chunked(b"body")
             await client.send(request(b"POST /", b"Transfer-Encoding: chunked", body=body))
             call = await shared_upstream.entered()
             client.hang_up()
             await call.gone()
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(request(b"GET /"))).content == b"ok"

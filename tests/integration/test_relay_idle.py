@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
 from tests.neighbours.sidecar import Sidecar, serving_sidecar
-from tests.neighbours.upstream import OK, Upstream, answering, answering_at_once, in_pieces
+from tests.neighbours.upstream import OK, Upstream, in_pieces, responding, responding_at_once
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,7 +39,7 @@ async def test_a_client_that_never_finishes_its_first_head_is_let_go(
 async def test_a_client_that_never_finishes_its_second_head_is_let_go(
     begun: bytes, strict_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(strict_sidecar.port) as client:
         assert (await client.ask(request(b"GET /"))).status == 200
         await client.send(begun)
@@ -68,24 +68,24 @@ async def test_a_call_may_take_longer_than_a_client_may_be_idle(
         await client.send(request(b"GET /"))
         assert await client.hears_nothing_for(1)
         gate.set()
-        assert (await client.answer()).content == b"ok"
+        assert (await client.response()).content == b"ok"
 
 
 async def test_a_body_may_pause_for_longer_than_a_client_may_be_idle(
     strict_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(strict_sidecar.port) as client:
         await client.send(request(b"POST /", b"Content-Length: 4") + b"bo")
         assert await client.hears_nothing_for(1)
         await client.send(b"dy")
-        assert (await client.answer()).content == b"ok"
+        assert (await client.response()).content == b"ok"
 
 
 async def test_a_client_is_idle_from_the_end_of_its_body_and_not_from_an_early_response(
     shared_upstream: Upstream,
 ) -> None:
-    shared_upstream.plan(answering_at_once(OK))
+    shared_upstream.plan(responding_at_once(OK))
     async with (
         serving_sidecar(shared_upstream.url, client_idle_seconds=2) as sidecar,
         connected(sidecar.port) as client,
@@ -100,7 +100,7 @@ async def test_a_client_is_idle_from_the_end_of_its_body_and_not_from_an_early_r
 async def test_an_upstream_connection_is_not_kept_for_ever(
     strict_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(strict_sidecar.port) as client:
         await client.ask(request(b"GET /"))
     await (await shared_upstream.entered()).gone()

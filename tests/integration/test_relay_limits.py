@@ -5,10 +5,10 @@ import hashlib
 import pytest
 
 from tests.neighbours.client import connected
-from tests.neighbours.corpus import answer, request
+from tests.neighbours.corpus import request, response
 from tests.neighbours.messages import Message
 from tests.neighbours.sidecar import Sidecar
-from tests.neighbours.upstream import OK, Call, Upstream, answering
+from tests.neighbours.upstream import OK, Call, Upstream, responding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,7 +19,7 @@ async def _answer(sidecar: Sidecar, raw: bytes) -> Message:
     async with connected(sidecar.port) as client:
         # The sidecar may answer and close before it has taken all of it.
         client.writer.write(raw)
-        return await client.answer()
+        return await client.response()
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ async def _answer(sidecar: Sidecar, raw: bytes) -> Message:
 async def test_a_head_that_is_too_large_is_refused_by_name(
     raw: bytes, status: int, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     seen = await _answer(shared_sidecar, raw)
     assert (seen.status, isinstance(seen.detail, str)) == (status, True)
     assert shared_upstream.calls == []
@@ -46,7 +46,7 @@ async def test_a_head_that_is_too_large_is_refused_by_name(
 async def test_a_path_of_64_kilobytes_gets_a_clear_answer(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     seen = await _answer(shared_sidecar, request(b"GET /" + b"p" * 65_536))
     assert seen.status == 414
     assert isinstance(seen.detail, str)
@@ -55,7 +55,7 @@ async def test_a_path_of_64_kilobytes_gets_a_clear_answer(
 async def test_a_token_of_100_kilobytes_gets_a_clear_answer(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     token = b"Authorization: Bearer pwm_" + b"t" * 100_000
     seen = await _answer(shared_sidecar, request(b"GET /api/v1/hosts", token))
     assert seen.status == 431
@@ -68,7 +68,7 @@ async def test_several_authorizations_on_an_audited_path_are_refused(
     first: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # Which of them the API would believe, nobody can know.
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     fields = (b"Authorization: " + first, b"authorization: Bearer pwm_b")
     seen = await _answer(shared_sidecar, request(b"GET /api/v1/hosts", *fields))
     assert (seen.status, isinstance(seen.detail, str)) == (400, True)
@@ -78,7 +78,7 @@ async def test_several_authorizations_on_an_audited_path_are_refused(
 async def test_several_authorizations_that_are_none_of_ours_pass(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     fields = (b"Authorization: Basic eDp5", b"Authorization: Bearer other")
     assert (await _answer(shared_sidecar, request(b"GET /api/v1", *fields))).status == 200
     seen = (await shared_upstream.entered()).request
@@ -95,7 +95,7 @@ async def test_several_authorizations_that_are_none_of_ours_pass(
 async def test_an_authorization_that_only_contains_our_prefix_is_refused(
     value: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     raw = request(b"GET /api/v1/hosts", b"Authorization: " + value)
     seen = await _answer(shared_sidecar, raw)
     assert (seen.status, isinstance(seen.detail, str)) == (400, True)
@@ -112,7 +112,7 @@ async def test_an_authorization_that_only_contains_our_prefix_is_refused(
 async def test_odd_authorizations_reach_the_upstream_while_nobody_can_judge_them(
     value: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     raw = request(b"GET /api/v1/hosts", b"Authorization: " + value)
     assert (await _answer(shared_sidecar, raw)).status == 200
     seen = (await shared_upstream.entered()).request
@@ -129,7 +129,7 @@ async def test_bodies_have_no_limit(shared_sidecar: Sidecar, shared_upstream: Up
             data = await call.reader.read(min(left, MEBIBYTE))
             left -= len(data)
             seen.update(data)
-        await call.send(answer(b"200 OK", body=seen.hexdigest().encode()))
+        await call.send(response(b"200 OK", body=seen.hexdigest().encode()))
 
     shared_upstream.plan(digest)
     piece = bytes(range(256)) * 4096
@@ -139,4 +139,4 @@ async def test_bodies_have_no_limit(shared_sidecar: Sidecar, shared_upstream: Up
         for _ in range(size // len(piece)):
             await client.send(piece)
             sent.update(piece)
-        assert (await client.answer()).content == sent.hexdigest().encode()
+        assert (await client.response()).content == sent.hexdigest().encode()

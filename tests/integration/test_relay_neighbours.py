@@ -5,7 +5,7 @@ import asyncio
 from tests.neighbours.client import connected
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.sidecar import serving_sidecar
-from tests.neighbours.upstream import OK, answering, never_answering
+from tests.neighbours.upstream import OK, never_responding, responding
 
 BIG = 4 * 1024 * 1024
 QUICK = b"GET /quick HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -20,25 +20,25 @@ async def test_a_client_that_does_not_read_holds_nobody_else_up(sidecar, upstrea
         await call.send(head + bytes(BIG))
         sent.set()
 
-    upstream.plan(send_much, answering(OK))
+    upstream.plan(send_much, responding(OK))
     async with connected(sidecar.port) as lazy, connected(sidecar.port) as quick:
         await lazy.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
         await lazy.read_until(b"\r\n\r\n")
         for _ in range(5):
             assert (await quick.ask(QUICK)).content == b"ok"
-        # It reads at last, and its answer is whole.
+        # It reads at last, and its response is whole.
         assert len(await lazy.read_exactly(BIG)) == BIG
         await sent.wait()
         assert (await quick.ask(QUICK)).content == b"ok"
 
 
 async def test_bytes_that_nobody_asked_for_are_nobodys_answer(sidecar, upstream):
-    async def answer_twice(call):
+    async def respond_twice(call):
         await call.read_body()
         await call.send(OK)
         await call.send(OK.replace(b"ok", b"no"))
 
-    upstream.plan(answer_twice)
+    upstream.plan(respond_twice)
     async with connected(sidecar.port) as client:
         for _ in range(30):
             assert (await client.ask(QUICK)).content == b"ok"
@@ -71,15 +71,15 @@ async def _send_until_blocked(client, piece, limit):
 
 
 async def test_a_body_that_does_not_come_is_408_and_ends_the_upstream_request(upstream):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     async with (
         serving_sidecar(upstream.url, body_timeout_seconds=0.5) as sidecar,
         connected(sidecar.port) as client,
     ):
         await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
-        answer = await client.answer()
+        response = await client.response()
         call = await upstream.entered()
         await call.gone()
 
-    assert answer.status == 408
-    assert isinstance(answer.detail, str)
+    assert response.status == 408
+    assert isinstance(response.detail, str)

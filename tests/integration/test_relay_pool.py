@@ -5,14 +5,14 @@ import asyncio
 import pytest
 
 from tests.neighbours.client import connected
-from tests.neighbours.corpus import answer, chunked, request, sized
+from tests.neighbours.corpus import chunked, request, response, sized
 from tests.neighbours.services import Service, running_sidecar
 from tests.neighbours.sidecar import Sidecar
-from tests.neighbours.upstream import OK, Behaviour, Call, Upstream, answering, answering_at_once
+from tests.neighbours.upstream import OK, Behaviour, Call, Upstream, responding, responding_at_once
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EVIL = answer(b"200 OK", body=b"evil")
+EVIL = response(b"200 OK", body=b"evil")
 
 
 async def _vanish(call: Call) -> None:
@@ -28,7 +28,7 @@ async def _reset(call: Call) -> None:
 
 async def _warm_up(sidecar: Sidecar | Service, upstream: Upstream) -> Call:
     """Leave one connection in the pool and return the call that was made over it."""
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     async with connected(sidecar.port) as client:
         assert (await client.ask(request(b"GET /warm"))).content == b"ok"
     return await upstream.entered()
@@ -47,15 +47,15 @@ async def test_one_connection_serves_many_clients_in_turn(
 @pytest.mark.parametrize(
     "last",
     [
-        answering(answer(b"200 OK", b"Connection: close")),
-        answering(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        responding(response(b"200 OK", b"Connection: close")),
+        responding(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
     ],
     ids=["close", "HTTP/1.0"],
 )
 async def test_a_connection_that_the_upstream_will_close_is_not_used_again(
     last: Behaviour, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(last, answering(OK))
+    shared_upstream.plan(last, responding(OK))
     async with connected(shared_sidecar.port) as client:
         await client.ask(request(b"GET /1"))
         await client.ask(sized(b"POST /2", b"body"))
@@ -84,7 +84,7 @@ async def test_a_post_that_finds_the_end_of_its_connection_unread_gets_a_fresh_o
             with sidecar.frozen():
                 await client.send(sized(b"POST /", b"body"))
                 warm.writer.write_eof()
-            assert (await client.answer()).content == b"ok"
+            assert (await client.response()).content == b"ok"
     assert [call.request.content for call in shared_upstream.calls] == [b"", b"", b"body"]
 
 
@@ -94,7 +94,7 @@ async def test_an_idempotent_request_on_a_dying_connection_is_sent_again(
     method: bytes, leave: Behaviour, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     warm = await _warm_up(shared_sidecar, shared_upstream)
-    shared_upstream.plan(leave, answering(answer(b"200 OK", body=b"")))
+    shared_upstream.plan(leave, responding(response(b"200 OK", body=b"")))
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(request(method + b" /again"), method)).status == 200
     first, second = shared_upstream.calls
@@ -119,7 +119,7 @@ async def test_a_request_that_may_have_had_an_effect_is_never_sent_twice(
     raw: bytes, leave: Behaviour, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     warm = await _warm_up(shared_sidecar, shared_upstream)
-    shared_upstream.plan(leave, answering(OK))
+    shared_upstream.plan(leave, responding(OK))
     async with connected(shared_sidecar.port) as client:
         seen = await client.ask(raw)
     assert (seen.status, isinstance(seen.detail, str)) == (502, True)
@@ -132,7 +132,7 @@ async def test_a_request_whose_answer_began_is_never_sent_twice(
 ) -> None:
     await _warm_up(shared_sidecar, shared_upstream)
     half = b"HTTP/1.1 200 OK\r\nContent-"
-    shared_upstream.plan(answering(half, then_close=True), answering(OK))
+    shared_upstream.plan(responding(half, then_close=True), responding(OK))
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(request(b"GET /once"))).status == 502
     assert len(shared_upstream.calls) == 1
@@ -169,16 +169,16 @@ async def test_several_dying_connections_are_no_obstacle_to_a_get(
             await shared_upstream.entered()
         gate.set()
         for client in clients:
-            await client.answer()
+            await client.response()
         # Three connections are in the pool now. Only one of them may cost an attempt.
-        shared_upstream.plan(_vanish, answering(OK))
+        shared_upstream.plan(_vanish, responding(OK))
         assert (await one.ask(request(b"GET /"))).content == b"ok"
 
 
 async def test_bytes_behind_an_answer_are_never_taken_for_the_next_one(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK + EVIL), answering(OK))
+    shared_upstream.plan(responding(OK + EVIL), responding(OK))
     for _ in range(5):
         async with connected(shared_sidecar.port) as client:
             assert (await client.ask(request(b"GET /"))).content == b"ok"
@@ -187,11 +187,11 @@ async def test_bytes_behind_an_answer_are_never_taken_for_the_next_one(
 async def test_bytes_behind_an_answer_do_no_harm_to_a_pipelined_request(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK + EVIL), answering(OK))
+    shared_upstream.plan(responding(OK + EVIL), responding(OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"GET /1") + sized(b"POST /2", b"body"))
-        assert (await client.answer()).content == b"ok"
-        assert (await client.answer()).content == b"ok"
+        assert (await client.response()).content == b"ok"
+        assert (await client.response()).content == b"ok"
 
 
 async def test_bytes_on_an_idle_connection_are_never_taken_for_an_answer(
@@ -208,11 +208,11 @@ async def test_the_rest_of_an_upload_is_never_taken_for_the_next_request(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     smuggled = request(b"GET /smuggled")
-    shared_upstream.plan(answering_at_once(answer(b"401 Unauthorized")), answering(OK))
+    shared_upstream.plan(responding_at_once(response(b"401 Unauthorized")), responding(OK))
     raw = request(b"POST /", b"Content-Length: %d" % (len(smuggled) + 4))
     async with connected(shared_sidecar.port) as client:
         await client.send(raw)
-        assert (await client.answer()).status == 401
+        assert (await client.response()).status == 401
         await client.send(b"body" + smuggled)
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(request(b"GET /next"))).content == b"ok"
@@ -226,7 +226,7 @@ async def test_a_length_that_a_head_answer_announces_is_not_waited_for(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-    shared_upstream.plan(answering(head), answering(OK))
+    shared_upstream.plan(responding(head), responding(OK))
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(request(b"HEAD /"), b"HEAD")).status == 200
         assert (await client.ask(request(b"GET /"))).content == b"ok"

@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.neighbours.client import PATIENCE_SECONDS, connected
 from tests.neighbours.corpus import request
 from tests.neighbours.services import Service, running_sidecar
-from tests.neighbours.upstream import OK, Call, Upstream, never_answering
+from tests.neighbours.upstream import OK, Call, Upstream, never_responding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,7 +105,7 @@ async def test_an_upstream_that_does_not_read_holds_the_client_up(
         assert sent < IN_TRANSIT_BYTES
         may_read.set()
         await _send_the_rest(client.writer, sent)
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
     assert await got == BODY_BYTES
     assert shared_sidecar.peak_bytes - before < MEMORY_BYTES
 
@@ -142,7 +142,7 @@ async def test_a_tunnel_holds_the_client_up_while_the_upstream_does_not_read(
     before = shared_sidecar.peak_bytes
     async with connected(shared_sidecar.port) as client:
         await client.send(SWITCH)
-        await client.answer()
+        await client.response()
         assert await _send_until_blocked(client.writer, BODY_BYTES) < IN_TRANSIT_BYTES
         client.hang_up()
     assert shared_sidecar.peak_bytes - before < MEMORY_BYTES
@@ -161,7 +161,7 @@ async def test_a_tunnel_holds_the_upstream_up_while_the_client_does_not_read(
     before = shared_sidecar.peak_bytes
     async with connected(shared_sidecar.port) as client:
         await client.send(SWITCH)
-        await client.answer()
+        await client.response()
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await blocked < IN_TRANSIT_BYTES
     assert shared_sidecar.peak_bytes - before < MEMORY_BYTES
@@ -171,7 +171,7 @@ async def test_a_tunnel_holds_the_upstream_up_while_the_client_does_not_read(
 async def test_a_client_that_goes_on_without_waiting_for_the_answer_is_held_up(
     begun: bytes, shared_sidecar: Service, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(never_answering)
+    shared_upstream.plan(never_responding)
     before = shared_sidecar.peak_bytes
     async with connected(shared_sidecar.port) as client:
         await client.send(begun)
@@ -184,7 +184,7 @@ async def test_a_client_that_goes_on_without_waiting_for_the_answer_is_held_up(
 async def test_requests_sent_ahead_are_held_up_too(
     shared_sidecar: Service, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(never_answering)
+    shared_upstream.plan(never_responding)
     before = shared_sidecar.peak_bytes
     ahead = request(b"GET /ahead") * 5_000
     async with connected(shared_sidecar.port) as client:

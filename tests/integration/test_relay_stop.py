@@ -11,7 +11,7 @@ from audit_log.postgres.database import Database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Outcome
 from tests.neighbours.client import connected
-from tests.neighbours.corpus import answer, chunked, request, sized
+from tests.neighbours.corpus import chunked, request, response, sized
 from tests.neighbours.journal_home import journal_home
 from tests.neighbours.readable_store import ReadableStore
 from tests.neighbours.services import Service, running_sidecar
@@ -19,8 +19,8 @@ from tests.neighbours.trail import recorded
 from tests.neighbours.upstream import (
     Call,
     Upstream,
-    answering_at_once,
     in_pieces,
+    responding_at_once,
     switching_to_echo,
 )
 
@@ -67,14 +67,14 @@ async def test_a_call_that_waits_for_its_answer_gets_it(
     sidecar: Service, upstream: Upstream
 ) -> None:
     gate = asyncio.Event()
-    upstream.plan(in_pieces(gate, answer(b"200 OK", body=b"late")))
+    upstream.plan(in_pieces(gate, response(b"200 OK", body=b"late")))
     async with connected(sidecar.port) as client:
         await client.send(request(b"GET /"))
         await upstream.entered()
         stop = asyncio.create_task(sidecar.stop())
         await _refuses_connections(sidecar)
         gate.set()
-        assert (await client.answer()).content == b"late"
+        assert (await client.response()).content == b"late"
     assert await stop == 0
 
 
@@ -91,7 +91,7 @@ async def test_a_response_that_ended_before_its_request_arrives_whole_and_is_rec
 ) -> None:
     _, secret = await TokenTable(database).create("laptop", "operator", 90)
     content = b"x" * size
-    upstream.plan(answering_at_once(answer(b"200 OK", body=content)))
+    upstream.plan(responding_at_once(response(b"200 OK", body=content)))
     head = request(
         b"POST /api/v1/hosts",
         b"Authorization: Bearer " + secret.encode(),
@@ -103,9 +103,9 @@ async def test_a_response_that_ended_before_its_request_arrives_whole_and_is_rec
             connected(sidecar.port) as client,
         ):
             await client.send(head + b"half of")
-            response = await client.answer()
-            assert response.content == content
-            assert response.values(b"Connection") == []  # the request may go on
+            early = await client.response()
+            assert early.content == content
+            assert early.values(b"Connection") == []  # the request may go on
             await recorded(store, 1)
             if is_killed:
                 await sidecar.kill()
@@ -125,7 +125,7 @@ async def test_a_stop_lets_a_client_read_the_rest_of_a_response_that_ended_early
     sidecar: Service, upstream: Upstream
 ) -> None:
     content = b"x" * 200_000
-    upstream.plan(answering_at_once(answer(b"200 OK", body=content)))
+    upstream.plan(responding_at_once(response(b"200 OK", body=content)))
     async with connected(sidecar.port) as client:
         await client.send(request(b"POST /", b"Content-Length: 1000000") + b"half of")
         await client.read_until(b"\r\n\r\n")
@@ -166,7 +166,7 @@ async def test_streams_are_cut_when_the_time_to_stop_is_over(upstream: Upstream)
         await stream.send(request(b"GET /events"))
         await stream.read_until(b"\r\n\r\n")
         await tunnel.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
-        await tunnel.answer()
+        await tunnel.response()
         began = monotonic()
         assert await sidecar.stop() == 0
         assert monotonic() - began < 5

@@ -7,7 +7,7 @@ import pytest
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import chunked, request
 from tests.neighbours.sidecar import Sidecar, serving_sidecar
-from tests.neighbours.upstream import OK, Call, Upstream, answering_at_once, in_pieces
+from tests.neighbours.upstream import OK, Call, Upstream, in_pieces, responding_at_once
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,7 +74,7 @@ async def test_the_head_of_a_request_is_forwarded_before_its_body(
         call = await shared_upstream.entered()
         assert not call.read.is_set()
         await client.send(b"body")
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
     assert call.request.content == b"body"
 
 
@@ -99,7 +99,7 @@ async def test_pieces_of_a_request_are_forwarded_one_by_one(
             async with asyncio.timeout(5):
                 assert await pieces.get() == letter
         await client.send(LAST_CHUNK if b"chunked" in coding else b"")
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
 
 
 async def test_request_and_answer_stream_at_the_same_time(
@@ -126,21 +126,21 @@ async def test_an_answer_that_comes_before_the_body_was_sent_is_relayed_at_once(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     too_large = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
-    shared_upstream.plan(answering_at_once(too_large))
+    shared_upstream.plan(responding_at_once(too_large))
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"POST /", b"Content-Length: 1000000") + b"only the beginning")
-        assert (await client.answer()).status == 413
+        assert (await client.response()).status == 413
 
 
 async def test_a_refused_expectation_is_relayed_without_asking_for_the_body(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     refusal = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n"
-    shared_upstream.plan(answering_at_once(refusal))
+    shared_upstream.plan(responding_at_once(refusal))
     raw = request(b"POST /", b"Expect: 100-continue", b"Content-Length: 1000")
     async with connected(shared_sidecar.port) as client:
         await client.send(raw)
-        assert (await client.answer()).status == 417
+        assert (await client.response()).status == 417
 
 
 async def test_a_body_is_asked_for_when_the_upstream_asks(
@@ -161,9 +161,9 @@ async def test_a_body_is_asked_for_when_the_upstream_asks(
         assert call.request.values(b"Expect") == [b"100-continue"]
         assert await client.hears_nothing_for(0.3)
         gate.set()
-        assert (await client.answer()).status == 100
+        assert (await client.response()).status == 100
         await client.send(b"body")
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
     assert call.request.content == b"body"
 
 
@@ -175,9 +175,9 @@ async def test_early_hints_come_before_the_answer(
     shared_upstream.plan(in_pieces(hints, gate, OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"GET /"))
-        assert (await client.answer()).head == hints
+        assert (await client.response()).head == hints
         gate.set()
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
 
 
 async def test_any_number_of_interim_answers_may_come_at_once(
@@ -187,8 +187,8 @@ async def test_any_number_of_interim_answers_may_come_at_once(
     shared_upstream.plan(in_pieces(interim * 2000 + OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(request(b"GET /"))
-        answers = await client.answers()
-    assert [answer.status for answer in answers] == [102] * 2000 + [200]
+        responses = await client.responses()
+    assert [response.status for response in responses] == [102] * 2000 + [200]
 
 
 async def test_a_silent_stream_outlives_the_time_limit_for_answers(

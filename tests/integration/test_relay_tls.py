@@ -51,7 +51,7 @@ async def tunnel(upstream: Upstream, trusted: Path) -> AsyncIterator[Client]:
         connected(sidecar.port) as client,
     ):
         await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
-        assert (await client.answer()).head == accepted
+        assert (await client.response()).head == accepted
         yield client
 
 
@@ -142,7 +142,7 @@ async def test_a_body_until_close_is_complete_only_with_a_close_notify(
     ):
         await client.send(request(b"GET /"))
         if ends_well:
-            assert (await client.answer()).content == b"as far as it goes"
+            assert (await client.response()).content == b"as far as it goes"
         else:
             with pytest.raises(ConnectionResetError):
                 await client.reader.read(-1)
@@ -162,7 +162,7 @@ def cut_off_after(raw: bytes) -> Behaviour:
 async def sees_a_cut(client: Client) -> bool:
     """Say whether the next response is cut off; one until close is, by a reset alone."""
     try:
-        return not (await client.answer()).complete
+        return not (await client.response()).complete
     except ConnectionResetError:
         return True
 

@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.neighbours.client import PATIENCE_SECONDS, connected
-from tests.neighbours.corpus import answer, request
+from tests.neighbours.corpus import request, response
 from tests.neighbours.sidecar import Sidecar, serving_sidecar
-from tests.neighbours.upstream import OK, Call, Upstream, answering, switching_to_echo
+from tests.neighbours.upstream import OK, Call, Upstream, responding, switching_to_echo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,7 +46,7 @@ async def test_a_websocket_is_relayed_frame_by_frame_with_its_closing(
     shared_upstream.plan(switching_to_echo(WEBSOCKET_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
         await client.send(WEBSOCKET)
-        assert (await client.answer()).head == WEBSOCKET_ACCEPTED
+        assert (await client.response()).head == WEBSOCKET_ACCEPTED
         for frame in (TEXT, PING, CLOSE_4001):
             await client.send(frame)
             assert await client.read_exactly(len(frame)) == frame
@@ -67,7 +67,7 @@ async def test_another_protocol_is_relayed_byte_by_byte(
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB)
-        assert (await client.answer()).head == FROB_ACCEPTED
+        assert (await client.response()).head == FROB_ACCEPTED
         for byte in bytes(range(256)) + b"GET / HTTP/1.1\r\n\r\n":
             await client.send(bytes([byte]))
             assert await client.read_exactly(1) == bytes([byte])
@@ -79,7 +79,7 @@ async def test_the_upstream_may_speak_first(
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED + b"welcome"))
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB)
-        assert (await client.answer()).status == 101
+        assert (await client.response()).status == 101
         assert await client.read_exactly(7) == b"welcome"
 
 
@@ -89,7 +89,7 @@ async def test_bytes_that_a_hasty_client_sends_behind_its_request_are_kept(
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB + b"hasty")
-        assert (await client.answer()).status == 101
+        assert (await client.response()).status == 101
         assert await client.read_exactly(5) == b"hasty"
 
 
@@ -100,7 +100,7 @@ async def test_much_may_pass_in_both_directions(
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB)
-        await client.answer()
+        await client.response()
         echo = asyncio.ensure_future(client.read_exactly(len(much)))
         await client.send(much)
         assert await echo == much
@@ -109,16 +109,16 @@ async def test_much_may_pass_in_both_directions(
 async def test_the_end_of_one_direction_leaves_the_other_open(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    async def answer_at_the_end(call: Call) -> None:
+    async def respond_at_the_end(call: Call) -> None:
         await call.send(FROB_ACCEPTED)
         heard = await call.reader.read()
         await call.send(b"heard " + heard)
         call.close()
 
-    shared_upstream.plan(answer_at_the_end)
+    shared_upstream.plan(respond_at_the_end)
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB)
-        await client.answer()
+        await client.response()
         await client.send(b"all")
         client.end_sending()
         assert await client.read_to_the_end() == b"heard all"
@@ -130,7 +130,7 @@ async def test_a_client_that_vanishes_ends_the_upgrade(
     shared_upstream.plan(switching_to_echo(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB)
-        await client.answer()
+        await client.response()
         client.hang_up()
         await (await shared_upstream.entered()).gone()
 
@@ -146,7 +146,7 @@ async def test_an_upstream_that_vanishes_ends_the_upgrade(
     shared_upstream.plan(vanish)
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB)
-        await client.answer()
+        await client.response()
         await client.send(b"x")
         assert await client.read_to_the_end() == b""
 
@@ -154,16 +154,16 @@ async def test_an_upstream_that_vanishes_ends_the_upgrade(
 @pytest.mark.parametrize(
     "refusal",
     [
-        answer(b"426 Upgrade Required", body=b"no"),
-        answer(b"403 Forbidden", body=b"no"),
-        answer(b"200 OK", body=b"no"),
+        response(b"426 Upgrade Required", body=b"no"),
+        response(b"403 Forbidden", body=b"no"),
+        response(b"200 OK", body=b"no"),
     ],
     ids=["426", "403", "200"],
 )
 async def test_an_upgrade_that_is_refused_is_an_ordinary_exchange(
     refusal: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(refusal), answering(OK))
+    shared_upstream.plan(responding(refusal), responding(OK))
     async with connected(shared_sidecar.port) as client:
         refused = await client.ask(WEBSOCKET)
         assert refused.head + refused.body == refusal
@@ -174,7 +174,7 @@ async def test_a_switch_that_nobody_asked_for_is_the_upstreams_fault(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # RFC 9110, 7.8: a server must not switch to a protocol that the client did not name.
-    shared_upstream.plan(answering(FROB_ACCEPTED))
+    shared_upstream.plan(responding(FROB_ACCEPTED))
     async with connected(shared_sidecar.port) as client:
         seen = await client.ask(request(b"GET /"))
     assert seen.status == 502
@@ -184,7 +184,7 @@ async def test_h2c_is_never_offered_to_the_upstream(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # Inside an h2c connection calls could pass unseen.
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     fields = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk")
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(request(b"GET /", *fields))).status == 200
@@ -251,7 +251,7 @@ async def test_all_that_a_client_sent_through_a_tunnel_arrives_though_the_upstre
     shared_upstream.plan(read_late)
     async with connected(shared_sidecar.port) as client:
         await client.send(FROB)
-        await client.answer()
+        await client.response()
         client.writer.write(body)
         if leave == "closes":
             client.writer.close()

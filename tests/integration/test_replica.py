@@ -48,8 +48,8 @@ async def replicated(
 
 
 async def readiness(client: ClientSession) -> tuple[int, dict[str, Any]]:
-    async with client.get("/readyz") as answer:
-        return answer.status, await answer.json()
+    async with client.get("/readyz") as response:
+        return response.status, await response.json()
 
 
 async def test_questions_are_answered_from_the_replica_and_its_lag_is_told(
@@ -62,9 +62,9 @@ async def test_questions_are_answered_from_the_replica_and_its_lag_is_told(
             client.headers["Authorization"] = f"Bearer {secret}"
 
             async def entries() -> list[Any]:
-                async with client.get(ALL) as answer:
-                    assert answer.status == 200
-                    return list(await answer.json())
+                async with client.get(ALL) as response:
+                    assert response.status == 200
+                    return list(await response.json())
 
             async def is_ready() -> bool:
                 return await readiness(client) == (
@@ -138,10 +138,10 @@ VALUES ($1, 'ci', 'GET', $2, 200, $3, 'completed', 'x')
 async def exported(client: ClientSession, after: str | None) -> tuple[list[str], str]:
     """Return the paths of an export from *after*, and its mark."""
     query = {"after": after} if after else {}
-    async with client.get(ALL + "/export", params=query) as answer:
-        assert answer.status == 200, await answer.text()
-        lines = (await answer.text()).splitlines()
-        return [json.loads(line)["path"] for line in lines], answer.headers["X-Audit-Mark"]
+    async with client.get(ALL + "/export", params=query) as response:
+        assert response.status == 200, await response.text()
+        lines = (await response.text()).splitlines()
+        return [json.loads(line)["path"] for line in lines], response.headers["X-Audit-Mark"]
 
 
 async def test_exports_of_a_replica_repeat_nothing_though_a_transaction_stays_open(

@@ -101,13 +101,13 @@ async def test_both_services_do_their_work_with_their_roles(urls: Urls, upstream
         running_audit_api(urls.audit_api) as audit_api,
         ClientSession(headers={"Authorization": f"Bearer {secret}"}) as client,
     ):
-        async with client.get(f"{sidecar.url}/api/v1/clusters") as answer:
-            assert answer.status == 200
+        async with client.get(f"{sidecar.url}/api/v1/clusters") as response:
+            assert response.status == 200
 
         async def entries() -> list[dict[str, object]]:
-            async with client.get(f"{audit_api.url}{ALL}") as answer:
-                assert answer.status == 200, await answer.text()
-                return list(await answer.json())
+            async with client.get(f"{audit_api.url}{ALL}") as response:
+                assert response.status == 200, await response.text()
+                return list(await response.json())
 
         [entry] = await eventually(entries, sidecar.report)
         assert (entry["token_name"], entry["path"]) == ("laptop", "/api/v1/clusters")
@@ -115,8 +115,8 @@ async def test_both_services_do_their_work_with_their_roles(urls: Urls, upstream
         for url in (f"{sidecar.ops_url}/readyz", f"{audit_api.url}/readyz"):
 
             async def is_ready(url: str = url) -> bool:
-                async with client.get(url) as answer:
-                    return bool((await answer.json())["status"] == "ready")
+                async with client.get(url) as response:
+                    return bool((await response.json())["status"] == "ready")
 
             assert await eventually(is_ready, sidecar.report)
         await _made_partitions(urls.superuser)
@@ -194,7 +194,7 @@ async def test_the_sidecar_appends_everything_and_the_reader_hears_of_it(urls: U
         reader.notifications(CHANNEL) as heard,
     ):
         store = Store(proxy)
-        for _ in range(2):  # twice, as after an answer that was lost
+        for _ in range(2):  # twice, as after a response that was lost
             await store.append([a_record()])
             await store.append_invocations([_CALL])
             await store.append_gaps([_GAP])

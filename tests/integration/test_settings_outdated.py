@@ -56,6 +56,6 @@ async def test_parameters_of_a_url_that_have_no_effect_are_named_at_the_start(
 
         async with ClientSession() as client:
             fields = {"Authorization": "Bearer pwm_invented"}
-            async with client.get(f"{sidecar.url}/api/v1/hosts", headers=fields) as answer:
-                assert answer.status == 401
+            async with client.get(f"{sidecar.url}/api/v1/hosts", headers=fields) as response:
+                assert response.status == 401
         await recorded(store, 1)

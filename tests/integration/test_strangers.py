@@ -5,10 +5,10 @@ import contextlib
 
 import pytest
 
-from tests.mcp.tool_requests import answer, body_calling, posting
+from tests.mcp.tool_requests import body_calling, posting, response
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.audit_database import prepare_audit_log
-from tests.neighbours.callers import Callers, answering_by_path, path_of
+from tests.neighbours.callers import Callers, path_of, responding_by_path
 from tests.neighbours.client import connected
 from tests.neighbours.hop import hop_to
 from tests.neighbours.ops import metric, readiness
@@ -37,7 +37,7 @@ async def holding_tool_calls(call):
         await call.read_body()
         await call.hung_up.wait()
     else:
-        await answering_by_path(call)
+        await responding_by_path(call)
 
 
 async def arrivals_at(upstream, condition, count):
@@ -99,9 +99,9 @@ async def test_a_flood_of_tool_calls_leaves_known_callers_their_room_in_the_jour
     async def refusing_tool_calls(call):
         if call.head.startswith(b"POST"):
             await call.read_body()
-            await call.send(answer(b"", status=b"401 No"))
+            await call.send(response(b"", status=b"401 No"))
         else:
-            await answering_by_path(call)
+            await responding_by_path(call)
 
     upstream.plan(refusing_tool_calls)
     callers = Callers(secret)
@@ -116,8 +116,8 @@ async def test_a_flood_of_tool_calls_leaves_known_callers_their_room_in_the_jour
         await callers.make(sidecar.port, 1)
         async with connected(sidecar.port) as client:
             for _ in range(flooded):
-                response = await client.ask(posting(INVENTED, batch_of(BATCH)), b"POST")
-                assert response.status == 401
+                refusal = await client.ask(posting(INVENTED, batch_of(BATCH)), b"POST")
+                assert refusal.status == 401
         await callers.make(sidecar.port, 1_000)
         beyond = await metric(sidecar, "records_total", fate="beyond_share")
         assert await metric(sidecar, "records_total", fate="lost") == 0
@@ -136,7 +136,7 @@ async def test_a_flood_of_tool_calls_leaves_known_callers_their_room_in_the_jour
 async def test_a_flood_in_an_outage_leaves_known_callers_their_room_in_the_journal(
     upstream, home, database, database_url, secret
 ):
-    upstream.plan(answering_by_path)
+    upstream.plan(responding_by_path)
     callers, strangers = Callers(secret), Callers(INVENTED, padding=2_000)
     small = {
         "PROXY_JOURNAL_MAX_BYTES": str(MEBIBYTE),

@@ -57,7 +57,7 @@ async def test_calls_over_tls_are_relayed_as_they_are_without(pair: KeyPair, ups
         upstream.plan(switching_to_echo(accepted))
         async with connected(sidecar.port, tls=trusting(pair)) as client:
             await client.send(request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob"))
-            assert (await client.answer()).head == accepted
+            assert (await client.response()).head == accepted
             await client.send(b"echo")
             assert await client.read_exactly(4) == b"echo"
 
@@ -138,8 +138,8 @@ async def test_a_certificate_that_could_not_be_renewed_shows_in_readyz_of_both_s
             (audit_api, f"https://127.0.0.1:{audit_api.port}"),
         ):
             await service.logged("tls.certificate_kept")
-            async with client.get(f"{url}/readyz", ssl=trust) as answer:
-                said = await answer.json()
+            async with client.get(f"{url}/readyz", ssl=trust) as response:
+                said = await response.json()
             assert KEPT in said["reasons"]
             assert str(pair.key) not in str(said)
 
@@ -161,8 +161,8 @@ async def test_the_audit_api_answers_over_tls_also_through_the_sidecar(
     ):
         for port in (audit_api.port, sidecar.port):
             url = f"https://127.0.0.1:{port}{ALL}"
-            async with client.get(url, ssl=trusting(pair)) as answer:
-                assert answer.status == 200
+            async with client.get(url, ssl=trusting(pair)) as response:
+                assert response.status == 200
 
 
 async def test_an_upstream_that_asks_who_we_are_is_shown_our_certificate(

@@ -29,8 +29,8 @@ async def kept_up_to_date(
         await asyncio.gather(running, return_exceptions=True)
 
 
-def is_revoked(answer: Token | Missing | None) -> bool:
-    return isinstance(answer, Token) and answer.revoked_at is not None
+def is_revoked(response: Token | Missing | None) -> bool:
+    return isinstance(response, Token) and response.revoked_at is not None
 
 
 async def test_a_revoked_token_is_noticed_at_once(database):

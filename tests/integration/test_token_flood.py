@@ -14,7 +14,7 @@ from tests.neighbours.corpus import request
 from tests.neighbours.hop import hop_to
 from tests.neighbours.patience import eventually
 from tests.neighbours.sidecar import serving_sidecar
-from tests.neighbours.upstream import OK, answering
+from tests.neighbours.upstream import OK, responding
 
 CONNECTIONS = 100
 CALLS_EACH = 4
@@ -32,7 +32,7 @@ async def far(database_url):
 
 @pytest.fixture
 async def secret(database, upstream):
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     return await prepare_audit_log(database)
 
 
@@ -52,8 +52,8 @@ async def flood(port, met):
 
 
 async def of_metrics(sidecar, name):
-    async with ClientSession(sidecar.ops_url) as client, client.get("/metrics") as answer:
-        text = await answer.text()
+    async with ClientSession(sidecar.ops_url) as client, client.get("/metrics") as response:
+        text = await response.text()
     values = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(name)]
     return sum(map(float, values))
 

@@ -11,7 +11,7 @@ from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
 from tests.neighbours.program import CHECKOUT, run
 from tests.neighbours.services import running_sidecar
-from tests.neighbours.upstream import answering
+from tests.neighbours.upstream import responding
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_ID = "00f067aa0ba902b7"
@@ -59,7 +59,7 @@ async def collector():
 async def test_a_span_is_the_child_of_the_clients_and_says_what_the_record_says(
     upstream, database_url, secret, collector
 ):
-    upstream.plan(answering(FAILED))
+    upstream.plan(responding(FAILED))
     async with traced(upstream, database_url, collector) as sidecar:
         async with connected(sidecar.port) as client:
             await client.ask(asking(secret, b"traceparent: " + TRACEPARENT))

@@ -6,15 +6,15 @@ import pytest
 
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import Case
-from tests.neighbours.corpus_answers import ANSWERS
 from tests.neighbours.corpus_requests import REQUESTS
+from tests.neighbours.corpus_responses import RESPONSES
 from tests.neighbours.messages import Message, field_name
 from tests.neighbours.sidecar import Sidecar
-from tests.neighbours.upstream import Behaviour, Call, Upstream, answering
+from tests.neighbours.upstream import Behaviour, Call, Upstream, responding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CORPUS: Final = (*REQUESTS, *ANSWERS)
+CORPUS: Final = (*REQUESTS, *RESPONSES)
 
 REQUEST_FIELDS_THAT_DIFFER: Final = {
     b"connection": "hop-by-hop (RFC 9110, 7.6.1): each of the two connections has its own",
@@ -63,22 +63,22 @@ async def _exchange(case: Case, port: int, upstream: Upstream) -> tuple[Message,
         interim = []
         if case.interim:
             await client.send(case.head)
-            interim = [await client.answer()]
+            interim = [await client.response()]
             await client.send(case.body)
         else:
             await client.send(case.request)
-        answers = [*interim, *await client.answers(case.method)]
-    assert len(upstream.calls) == 1, f"not forwarded; the answer was {answers}"
+        responses = [*interim, *await client.responses(case.method)]
+    assert len(upstream.calls) == 1, f"not forwarded; the client got {responses}"
     [call] = upstream.calls
-    return call.request, answers
+    return call.request, responses
 
 
 def _behaviour(case: Case) -> Behaviour:
-    answer = answering(case.answer, then_close=case.closes)
+    response = responding(case.response, then_close=case.closes)
 
     async def behave(call: Call) -> None:
         await call.send(case.interim)
-        await answer(call)
+        await response(call)
 
     return behave
 

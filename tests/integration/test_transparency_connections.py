@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from tests.neighbours.client import connected
-from tests.neighbours.corpus import AUTHORITY, answer, chunked, request, sized
+from tests.neighbours.corpus import AUTHORITY, chunked, request, response, sized
 from tests.neighbours.sidecar import Sidecar
-from tests.neighbours.upstream import OK, Call, Upstream, answering, in_pieces
+from tests.neighbours.upstream import OK, Call, Upstream, in_pieces, responding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,7 +16,7 @@ CHUNKED_ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chun
 
 async def _echo_target(call: Call) -> None:
     seen = await call.read_body()
-    whole = answer(b"200 OK", body=seen.start_line + b"|" + seen.content)
+    whole = response(b"200 OK", body=seen.start_line + b"|" + seen.content)
     is_head = seen.start_line.startswith(b"HEAD ")
     await call.send(whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if is_head else whole)
 
@@ -36,7 +36,7 @@ async def test_pipelined_requests_are_answered_in_order(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     first = asyncio.Event()
-    shared_upstream.plan(in_pieces(first, answer(b"200 OK", body=b"first")), _echo_target)
+    shared_upstream.plan(in_pieces(first, response(b"200 OK", body=b"first")), _echo_target)
     async with connected(shared_sidecar.port) as client:
         await client.send(
             request(b"GET /1")
@@ -47,7 +47,7 @@ async def test_pipelined_requests_are_answered_in_order(
         )
         await shared_upstream.entered()
         first.set()
-        bodies = [(await client.answer(method)).content for method in _METHODS_OF_FIVE]
+        bodies = [(await client.response(method)).content for method in _METHODS_OF_FIVE]
     assert bodies == [
         b"first",
         b"POST /2 HTTP/1.1|two",
@@ -67,7 +67,7 @@ async def test_a_head_may_come_byte_by_byte(
     async with connected(shared_sidecar.port) as client:
         for byte in sized(b"POST /slow", b"body"):
             await client.send(bytes([byte]))
-        assert (await client.answer()).content == b"POST /slow HTTP/1.1|body"
+        assert (await client.response()).content == b"POST /slow HTTP/1.1|body"
 
 
 async def test_empty_lines_before_a_request_are_ignored(
@@ -93,7 +93,7 @@ async def test_empty_lines_before_a_request_are_ignored(
 async def test_a_client_that_asks_for_an_end_gets_it_after_the_answer(
     raw: bytes, shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(raw)).content == b"ok"
         assert await client.read_to_the_end() == b""
@@ -102,7 +102,7 @@ async def test_a_client_that_asks_for_an_end_gets_it_after_the_answer(
 async def test_an_http_1_0_client_may_keep_the_connection(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     raw = b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
     async with connected(shared_sidecar.port) as client:
         first = await client.ask(raw)
@@ -113,7 +113,7 @@ async def test_an_http_1_0_client_may_keep_the_connection(
 async def test_an_http_1_0_client_gets_no_chunks(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(CHUNKED_ANSWER))
+    shared_upstream.plan(responding(CHUNKED_ANSWER))
     async with connected(shared_sidecar.port) as client:
         seen = await client.ask(b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
     assert (seen.is_chunked, seen.body) == (False, b"hello")
@@ -123,16 +123,16 @@ async def test_an_http_1_0_client_gets_no_interim_answers(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     # RFC 9110, 15.2: HTTP/1.0 knows no 1xx.
-    shared_upstream.plan(answering(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK))
+    shared_upstream.plan(responding(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK))
     async with connected(shared_sidecar.port) as client:
         await client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
 
 
 async def test_an_http_1_0_request_without_host_becomes_a_valid_one(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(shared_sidecar.port) as client:
         assert (await client.ask(b"GET / HTTP/1.0\r\n\r\n")).content == b"ok"
     seen = (await shared_upstream.entered()).request
@@ -144,7 +144,7 @@ async def test_an_http_1_0_request_without_host_becomes_a_valid_one(
 async def test_the_answer_says_when_the_connection_ends(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(answer(b"200 OK", body=None) + b"all", then_close=True))
+    shared_upstream.plan(responding(response(b"200 OK", body=None) + b"all", then_close=True))
     async with connected(shared_sidecar.port) as client:
         seen = await client.ask(request(b"GET /"))
     assert seen.is_chunked or seen.values(b"Connection") == [b"close"]
@@ -154,8 +154,8 @@ async def test_the_answer_says_when_the_connection_ends(
 async def test_the_end_of_an_upstream_connection_does_not_end_the_clients(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    closing = answer(b"200 OK", b"Connection: close")
-    shared_upstream.plan(answering(closing, then_close=True))
+    closing = response(b"200 OK", b"Connection: close")
+    shared_upstream.plan(responding(closing, then_close=True))
     async with connected(shared_sidecar.port) as client:
         for _ in range(3):
             seen = await client.ask(request(b"GET /"))
@@ -165,7 +165,7 @@ async def test_the_end_of_an_upstream_connection_does_not_end_the_clients(
 async def test_the_authority_reaches_the_upstream_as_the_client_wrote_it(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
-    shared_upstream.plan(answering(OK))
+    shared_upstream.plan(responding(OK))
     async with connected(shared_sidecar.port) as client:
         await client.ask(request(b"GET /"))
     assert (await shared_upstream.entered()).request.values(b"Host") == [AUTHORITY]

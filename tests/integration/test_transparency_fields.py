@@ -6,10 +6,10 @@ import pytest
 import pytest_asyncio
 
 from tests.neighbours.client import connected
-from tests.neighbours.corpus import AUTHORITY, answer, chunked, request
+from tests.neighbours.corpus import AUTHORITY, chunked, request, response
 from tests.neighbours.messages import Message, field_name
 from tests.neighbours.sidecar import Sidecar, serving_sidecar
-from tests.neighbours.upstream import OK, Upstream, answering
+from tests.neighbours.upstream import OK, Upstream, responding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,7 +29,7 @@ async def trusting_sidecar(shared_upstream: Upstream) -> AsyncIterator[Sidecar]:
 
 async def _forwarded(sidecar: Sidecar, upstream: Upstream, raw: bytes) -> Message:
     """Return what the upstream receives when *raw* is sent to the sidecar."""
-    upstream.plan(answering(OK))
+    upstream.plan(responding(OK))
     async with connected(sidecar.port) as client:
         assert (await client.ask(raw)).status == 200
     return await (await upstream.entered()).read_body()
@@ -37,7 +37,7 @@ async def _forwarded(sidecar: Sidecar, upstream: Upstream, raw: bytes) -> Messag
 
 async def _relayed(sidecar: Sidecar, upstream: Upstream, raw: bytes) -> Message:
     """Return what the client receives when the upstream answers *raw*."""
-    upstream.plan(answering(raw))
+    upstream.plan(responding(raw))
     async with connected(sidecar.port) as client:
         return await client.ask(request(b"GET /"))
 
@@ -94,7 +94,7 @@ async def test_hop_by_hop_fields_of_an_answer_end_at_the_sidecar(
     shared_sidecar: Sidecar, shared_upstream: Upstream
 ) -> None:
     hop = (b"Keep-Alive: timeout=5", b"Connection: X-Hop", b"X-Hop: 1", b"Upgrade: h2c")
-    seen = await _relayed(shared_sidecar, shared_upstream, answer(b"200 OK", *hop, b"X-End: 2"))
+    seen = await _relayed(shared_sidecar, shared_upstream, response(b"200 OK", *hop, b"X-End: 2"))
     assert seen.field_lines == [b"X-End: 2", b"Content-Length: 2"]
 
 

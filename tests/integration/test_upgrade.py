@@ -79,8 +79,8 @@ async def _add_token(audit_log: Database) -> None:
 
 async def _call(sidecar: Service, path: str) -> None:
     fields = {"Authorization": f"Bearer {SECRET}"}
-    async with ClientSession(headers=fields) as client, client.get(sidecar.url + path) as answer:
-        assert answer.status == 200
+    async with ClientSession(headers=fields) as client, client.get(sidecar.url + path) as response:
+        assert response.status == 200
 
 
 async def test_the_audit_api_says_that_the_schema_is_old(
@@ -90,8 +90,8 @@ async def test_the_audit_api_says_that_the_schema_is_old(
     async with running_audit_api(empty_database_url) as audit_api, ClientSession() as client:
 
         async def ready() -> tuple[int, str]:
-            async with client.get(f"{audit_api.url}/readyz") as answer:
-                return answer.status, " ".join((await answer.json())["reasons"])
+            async with client.get(f"{audit_api.url}/readyz") as response:
+                return response.status, " ".join((await response.json())["reasons"])
 
         status, reasons = await ready()
         assert status == 503

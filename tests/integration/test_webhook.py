@@ -38,11 +38,11 @@ async def call(sidecar, secret, count=1):
     status = 0
     async with connected(sidecar.port) as client:
         for _ in range(count):
-            answer = await client.ask(
+            response = await client.ask(
                 b"GET /api/v1/hosts HTTP/1.1\r\nHost: podwarden\r\n"
                 b"Authorization: Bearer " + secret.encode() + b"\r\n\r\n"
             )
-            status = answer.status
+            status = response.status
     return status
 
 
@@ -114,13 +114,13 @@ async def test_an_event_is_sent_again_under_its_id_until_the_receiver_has_it(
 async def test_a_burst_of_refused_tokens_is_told_once_and_no_call_waits_for_a_slow_receiver(
     home, upstream, database_url, receiver, laptop
 ):
-    receiver.answering.clear()
+    receiver.responding.clear()
     async with hooked(home, upstream, database_url, receiver.url) as sidecar:
         await call(sidecar, laptop[1])
-        await receiver.received(1)  # which now waits for its answer
+        await receiver.received(1)  # which now waits for its response
         assert await call(sidecar, "pwm_invented", 2 * BURST) == 401
         assert await metric(sidecar, "refused_tokens_total", reason="unknown token") == 2 * BURST
-        receiver.answering.set()
+        receiver.responding.set()
         _, burst = await receiver.received(2)
 
     assert len(receiver.sent) == 2

@@ -10,7 +10,7 @@ import pytest
 
 from audit_log.postgres.token_table import TokenTable
 from tests.mcp.invocations import entries, invocations
-from tests.mcp.tool_requests import OK, answer, body_calling, posting
+from tests.mcp.tool_requests import OK, body_calling, posting, response
 from tests.neighbours.client import connected
 from tests.neighbours.sidecar import serving_sidecar
 
@@ -38,7 +38,7 @@ class Stage:
         message = await call.read_body()
         if message.start_line.startswith(b"POST"):
             await self._release.wait()
-        await call.send(answer(OK))
+        await call.send(response(OK))
 
     async def call_tool(self, secret, tool, *fields, **params):
         """Have a tool call in flight; return the fields that the MCP server was sent."""
@@ -60,7 +60,7 @@ class Stage:
         """Have all tool calls answered."""
         self._release.set()
         for client in self._callers:
-            assert (await client.answer(b"POST")).status == 200
+            assert (await client.response(b"POST")).status == 200
 
 
 @pytest.fixture

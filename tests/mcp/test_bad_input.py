@@ -10,12 +10,12 @@ import pytest
 
 from audit_log.record import ToolOutcome
 from tests.mcp.invocations import invocations
-from tests.mcp.tool_requests import MODERN, OK, answer, body_calling, head_posting, posting
+from tests.mcp.tool_requests import MODERN, OK, body_calling, head_posting, posting, response
 from tests.neighbours.client import connected
 from tests.neighbours.ops import metric
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.sidecar import serving_sidecar
-from tests.neighbours.upstream import answering, in_pieces, never_answering
+from tests.neighbours.upstream import in_pieces, never_responding, responding
 
 MIB = 2**20
 
@@ -50,7 +50,7 @@ NO_TOOL_CALLS = [
 
 
 async def test_a_body_that_is_no_tool_call_passes_unchanged(sidecar, upstream, database, secret):
-    upstream.plan(answering(answer(OK)))
+    upstream.plan(responding(response(OK)))
     async with connected(sidecar.port) as client:
         for body in NO_TOOL_CALLS:
             assert (await client.ask(posting(secret, body), b"POST")).content == OK
@@ -73,7 +73,7 @@ ODD_TOOL_CALLS = {
 async def test_an_odd_tool_call_is_recorded_by_what_a_server_reads(
     sidecar, upstream, database, secret
 ):
-    upstream.plan(answering(answer(OK)))
+    upstream.plan(responding(response(OK)))
     async with connected(sidecar.port) as client:
         for body in ODD_TOOL_CALLS:
             await client.ask(posting(secret, body), b"POST")
@@ -87,7 +87,7 @@ async def test_an_odd_tool_call_is_recorded_by_what_a_server_reads(
 async def test_the_field_that_names_the_tool_counts_where_the_body_cannot_be_read(
     sidecar, upstream, database, secret
 ):
-    upstream.plan(answering(answer(OK)))
+    upstream.plan(responding(response(OK)))
     zipped = gzip.compress(body_calling("x"), mtime=0)
     async with connected(sidecar.port) as client:
         for name, body in (
@@ -118,7 +118,7 @@ async def test_an_argument_of_100_mb_is_neither_held_nor_delayed(
         arrived.set()
         while received < length:
             received += len(await call.reader.read(MIB))
-        await call.send(answer(OK))
+        await call.send(response(OK))
 
     length = len(begin) + 100 * len(piece) + len(end)
     upstream.plan(behave)
@@ -137,7 +137,7 @@ async def test_an_argument_of_100_mb_is_neither_held_nor_delayed(
 
 
 async def test_a_body_that_is_cut_half_way_was_no_tool_call(sidecar, upstream, database, secret):
-    upstream.plan(never_answering, answering(answer(OK)))
+    upstream.plan(never_responding, responding(response(OK)))
     async with connected(sidecar.port) as client:
         await client.send(posting(secret, body_calling("half"))[:-5])
         call = await upstream.entered()
@@ -153,7 +153,7 @@ async def test_a_body_that_is_cut_half_way_was_no_tool_call(sidecar, upstream, d
 async def test_1_000_tool_calls_that_are_never_answered_are_all_recorded_as_cancelled(
     sidecar_process, upstream, database, secret
 ):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     before = sidecar_process.peak_bytes
     async with contextlib.AsyncExitStack() as stack:
         clients = []
@@ -193,48 +193,48 @@ async def test_a_stream_that_comes_byte_by_byte_is_read(sidecar, upstream, datab
 
 
 def failing(code, message=""):
-    return answer(json.dumps({"id": 1, "error": {"code": code, "message": message}}).encode())
+    return response(json.dumps({"id": 1, "error": {"code": code, "message": message}}).encode())
 
 
 FAILED = b'{"id":1,"result":{"isError":true}}'
-ANSWERS = [
-    (answer(OK), ToolOutcome.OK, 200, None),
-    (answer(FAILED), ToolOutcome.TOOL_ERROR, 500, None),
+RESPONSES = [
+    (response(OK), ToolOutcome.OK, 200, None),
+    (response(FAILED), ToolOutcome.TOOL_ERROR, 500, None),
     (failing(-32602, "Unknown tool: x"), ToolOutcome.PROTOCOL_ERROR, 404, -32602),
     (failing(-32603), ToolOutcome.PROTOCOL_ERROR, 400, -32603),
     (failing(10**10), ToolOutcome.PROTOCOL_ERROR, 400, None),
-    (answer(b'{"error":{}}', status=b"400 Bad"), ToolOutcome.PROTOCOL_ERROR, 400, None),
-    (answer(b"nope", status=b"503 Away"), ToolOutcome.PROTOCOL_ERROR, 503, None),
-    (answer(b"", status=b"202 Accepted"), ToolOutcome.UNKNOWN, 202, None),
-    (answer(b"nope"), ToolOutcome.UNKNOWN, 200, None),
+    (response(b'{"error":{}}', status=b"400 Bad"), ToolOutcome.PROTOCOL_ERROR, 400, None),
+    (response(b"nope", status=b"503 Away"), ToolOutcome.PROTOCOL_ERROR, 503, None),
+    (response(b"", status=b"202 Accepted"), ToolOutcome.UNKNOWN, 202, None),
+    (response(b"nope"), ToolOutcome.UNKNOWN, 200, None),
     (
-        answer(gzip.compress(FAILED, mtime=0), b"Content-Encoding: gzip"),
+        response(gzip.compress(FAILED, mtime=0), b"Content-Encoding: gzip"),
         *(ToolOutcome.TOOL_ERROR, 500, None),
     ),
     (
-        answer(gzip.compress(FAILED[:9]) + gzip.compress(FAILED[9:]), b"Content-Encoding: gzip"),
+        response(gzip.compress(FAILED[:9]) + gzip.compress(FAILED[9:]), b"Content-Encoding: gzip"),
         *(ToolOutcome.TOOL_ERROR, 500, None),
     ),
     (
-        answer(zlib.compress(FAILED)[2:-4], b"Content-Encoding: identity, deflate"),
+        response(zlib.compress(FAILED)[2:-4], b"Content-Encoding: identity, deflate"),
         *(ToolOutcome.TOOL_ERROR, 500, None),
     ),
     (
-        answer(b"\xef\xbb\xbfdata: " + FAILED + b"\n\n", b"Content-Type: text/event-stream"),
+        response(b"\xef\xbb\xbfdata: " + FAILED + b"\n\n", b"Content-Type: text/event-stream"),
         *(ToolOutcome.TOOL_ERROR, 500, None),
     ),
 ]
 
 
 async def test_each_kind_of_answer_has_its_outcome(sidecar, upstream, database, secret):
-    upstream.plan(*(answering(raw) for raw, *_ in ANSWERS))
+    upstream.plan(*(responding(raw) for raw, *_ in RESPONSES))
     async with connected(sidecar.port) as client:
-        for _ in ANSWERS:
+        for _ in RESPONSES:
             await client.ask(posting(secret, body_calling("x")), b"POST")
 
-    rows = await invocations(database, len(ANSWERS))
+    rows = await invocations(database, len(RESPONSES))
     assert [(row.outcome, row.status_code, row.error_code) for row in rows] == [
-        (outcome, status, code) for _, outcome, status, code in ANSWERS
+        (outcome, status, code) for _, outcome, status, code in RESPONSES
     ]
 
 
@@ -248,7 +248,7 @@ async def test_an_unreachable_mcp_server_is_a_protocol_error(upstream, database,
 
 
 async def test_the_mcp_path_in_disguise_hides_no_tool_call(sidecar, upstream, database, secret):
-    upstream.plan(answering(answer(OK)))
+    upstream.plan(responding(response(OK)))
     targets = [b"/%6dcp", b"//mcp", b"/mcp/", b"/mcp?x=1", b"http://h/mcp"]
     async with connected(sidecar.port) as client:
         for target in targets:
@@ -260,7 +260,7 @@ async def test_the_mcp_path_in_disguise_hides_no_tool_call(sidecar, upstream, da
 
 
 async def test_several_credentials_hide_no_tool_call(sidecar, upstream, database, secret):
-    upstream.plan(answering(answer(OK)))
+    upstream.plan(responding(response(OK)))
     async with connected(sidecar.port) as client:
         request = posting(secret, body_calling("seen"), b"Authorization: Basic eA==")
         assert (await client.ask(request, b"POST")).status == 200

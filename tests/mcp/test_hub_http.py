@@ -6,18 +6,18 @@ import pytest
 
 from audit_log.record import Outcome, ToolOutcome
 from tests.mcp.invocations import entries, invocations
-from tests.mcp.tool_requests import OK, answer, body_calling, posting
+from tests.mcp.tool_requests import OK, body_calling, posting, response
 from tests.neighbours.client import connected
 from tests.neighbours.mcp_client import ERAS, mcp_client
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.sidecar import serving_sidecar
-from tests.neighbours.upstream import answering, never_answering
+from tests.neighbours.upstream import never_responding, responding
 
 HUB = "pwc_hub"
 
 
 def failing(code, message=""):
-    return answer(json.dumps({"id": 1, "error": {"code": code, "message": message}}).encode())
+    return response(json.dumps({"id": 1, "error": {"code": code, "message": message}}).encode())
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -39,36 +39,36 @@ async def test_each_tool_call_of_the_hub_is_one_entry(era, mcp_server, mcp_sidec
 async def test_the_status_of_an_entry_tells_how_the_tool_call_ended(
     upstream, database_url, database
 ):
-    answers = {
-        answer(OK): 200,
-        answer(b'{"id":1,"result":{"isError":true}}'): 500,
+    responses = {
+        response(OK): 200,
+        response(b'{"id":1,"result":{"isError":true}}'): 500,
         failing(-32602, "Unknown tool: x"): 404,
         failing(-32601): 404,
         failing(-32602): 400,
-        answer(b"", status=b"401 No"): 401,
-        answer(b"", status=b"503 Away"): 503,
+        response(b"", status=b"401 No"): 401,
+        response(b"", status=b"503 Away"): 503,
     }
-    upstream.plan(*map(answering, answers), never_answering)
+    upstream.plan(*map(responding, responses), never_responding)
     async with serving_sidecar(upstream.url, database_url) as sidecar:
         async with connected(sidecar.port) as client:
-            for _ in answers:
+            for _ in responses:
                 await client.ask(posting(HUB, body_calling("x")), b"POST")
             await client.send(posting(HUB, body_calling("x")))
-            for _ in range(len(answers)):
+            for _ in range(len(responses)):
                 await upstream.entered()
             call = await upstream.entered()
             client.hang_up()
             await call.gone()
 
-        rows = await entries(database, len(answers) + 1)
-    assert [row["status_code"] for row in rows] == [*answers.values(), 499]
-    assert [row["outcome"] for row in rows] == [Outcome.COMPLETED] * len(answers) + [
+        rows = await entries(database, len(responses) + 1)
+    assert [row["status_code"] for row in rows] == [*responses.values(), 499]
+    assert [row["outcome"] for row in rows] == [Outcome.COMPLETED] * len(responses) + [
         Outcome.CLIENT_CLOSED
     ]
 
 
 async def test_a_tool_name_is_escaped_in_the_path(upstream, database_url, database):
-    upstream.plan(answering(answer(OK)))
+    upstream.plan(responding(response(OK)))
     async with (
         serving_sidecar(upstream.url, database_url) as sidecar,
         connected(sidecar.port) as client,
@@ -105,7 +105,7 @@ async def test_api_calls_of_the_hubs_tool_call_are_recorded_and_tied_to_it(
 async def test_a_kill_in_mid_call_leaves_both_as_interrupted(
     upstream, database_url, database, tmp_path
 ):
-    upstream.plan(never_answering)
+    upstream.plan(never_responding)
     places = {
         "PROXY_JOURNAL_DIR": str(tmp_path / "journal"),
         "PROXY_JOURNAL_RING_DIR": str(tmp_path),

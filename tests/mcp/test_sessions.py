@@ -36,9 +36,9 @@ async def http(mcp_sidecar, secret):
 
 async def opened(http):
     """Open a session; from now on *http* is in it."""
-    answer = await http.post("/mcp", json=INITIALIZE)
-    assert answer.status_code == 200
-    http.headers["Mcp-Session-Id"] = answer.headers["Mcp-Session-Id"]
+    response = await http.post("/mcp", json=INITIALIZE)
+    assert response.status_code == 200
+    http.headers["Mcp-Session-Id"] = response.headers["Mcp-Session-Id"]
     http.headers["MCP-Protocol-Version"] = "2025-11-25"
     await http.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
 
@@ -54,8 +54,8 @@ async def test_a_tool_may_take_its_time(era, mcp_server, mcp_sidecar, database, 
 
 async def test_a_session_is_kept_and_can_be_ended(http, database):
     await opened(http)
-    answer = await http.post("/mcp", content=body_calling("both.a"))
-    assert answer.status_code == 200
+    response = await http.post("/mcp", content=body_calling("both.a"))
+    assert response.status_code == 200
     assert (await http.delete("/mcp")).status_code == 200
     assert (await http.post("/mcp", content=body_calling("both.b"))).status_code == 404
 
@@ -78,10 +78,10 @@ async def test_a_stream_that_the_client_lost_is_resumed_after_its_last_event(
     await opened(http)
     meta = {"progressToken": "p"}
     request = http.build_request("POST", "/mcp", content=body_calling("progress", 7, _meta=meta))
-    answer = await http.send(request, stream=True)
-    lines = answer.aiter_lines()
+    response = await http.send(request, stream=True)
+    lines = response.aiter_lines()
     last_id = [await _next_id(lines) for _ in range(3)][-1]
-    await answer.aclose()
+    await response.aclose()
 
     mcp_server.tools.release.set()
     async with http.stream("GET", "/mcp", headers={"Last-Event-ID": last_id}) as stream:

@@ -29,7 +29,7 @@ def posting(secret: str, body: bytes, *fields: bytes) -> bytes:
     return head_posting(secret, len(body), *fields) + body
 
 
-def answer(body: bytes, *fields: bytes, status: bytes = b"200 OK") -> bytes:
-    """Return an answer with *body*."""
+def response(body: bytes, *fields: bytes, status: bytes = b"200 OK") -> bytes:
+    """Return a response with *body*."""
     lines = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), *fields]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.neighbours.client import PATIENCE_SECONDS, Client, connected
 from tests.neighbours.messages import END_OF_HEAD, Message
-from tests.neighbours.upstream import Call, Upstream, never_answering
+from tests.neighbours.upstream import Call, Upstream, never_responding
 
 HELD: Final = "/api/v1/held/"
 """What is asked for below this path is never answered."""
@@ -31,12 +31,12 @@ def received(upstream: Upstream) -> list[str]:
     return [path_of(call) for call in upstream.calls]
 
 
-async def answering_by_path(call: Call) -> None:
+async def responding_by_path(call: Call) -> None:
     """Answer the status that is due to the path, and the path itself."""
     await call.read_body()
     path = path_of(call)
     if path.startswith(HELD):
-        await never_answering(call)
+        await never_responding(call)
     else:
         head = f"HTTP/1.1 {due_status(path)} So\r\nContent-Length: {len(path)}\r\n\r\n"
         await call.send((head + path).encode())
@@ -52,7 +52,7 @@ class Callers:
         self._secret = secret
         self.padding = padding
         self.sent: list[str] = []
-        self.answered: dict[str, int] = {}
+        self.responses: dict[str, int] = {}
         """The status of every call whose complete response has come."""
 
     async def make(self, port: int, count: int) -> None:
@@ -90,7 +90,7 @@ class Callers:
         except (ConnectionError, asyncio.IncompleteReadError):
             return False
         assert (response.status, response.body) == (due_status(path), path.encode())
-        self.answered[path] = response.status
+        self.responses[path] = response.status
         return True
 
 

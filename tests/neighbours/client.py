@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from tests.neighbours.messages import HEAD_LIMIT_BYTES, Message, read_answer
+from tests.neighbours.messages import HEAD_LIMIT_BYTES, Message, read_response
 
 PATIENCE_SECONDS: Final = 15
 """No peer of a test needs longer; waiting longer means that it will not come."""
@@ -26,22 +26,22 @@ class Client:
             self.writer.write(raw)
             await self.writer.drain()
 
-    async def answer(self, method: bytes = b"GET") -> Message:
+    async def response(self, method: bytes = b"GET") -> Message:
         """Return the next response, which may be an interim one."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await read_answer(self.reader, method)
+            return await read_response(self.reader, method)
 
-    async def answers(self, method: bytes = b"GET") -> list[Message]:
+    async def responses(self, method: bytes = b"GET") -> list[Message]:
         """Return the interim responses and the final one to a request."""
-        responses = [await self.answer(method)]
+        responses = [await self.response(method)]
         while responses[-1].status < 200:
-            responses.append(await self.answer(method))
+            responses.append(await self.response(method))
         return responses
 
     async def ask(self, raw: bytes, method: bytes = b"GET") -> Message:
         """Send *raw* and return the final response."""
         await self.send(raw)
-        return (await self.answers(method))[-1]
+        return (await self.responses(method))[-1]
 
     async def read_until(self, end: bytes) -> bytes:
         async with asyncio.timeout(PATIENCE_SECONDS):

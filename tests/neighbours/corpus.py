@@ -14,7 +14,7 @@ class Case:
 
     name: str
     request: bytes
-    answer: bytes
+    response: bytes
     closes: bool = False
     """Whether the upstream ends the connection after the response."""
     interim: bytes = b""
@@ -44,7 +44,7 @@ def sized(start: bytes, body: bytes, *fields: bytes) -> bytes:
     return request(start, *fields, b"Content-Length: %d" % len(body), body=body)
 
 
-def answer(status: bytes, *fields: bytes, body: bytes | None = b"ok") -> bytes:
+def response(status: bytes, *fields: bytes, body: bytes | None = b"ok") -> bytes:
     """Return a response with a Content-Length, or without one if *body* is None."""
     length = [] if body is None else [b"Content-Length: %d" % len(body)]
     return b"\r\n".join([b"HTTP/1.1 " + status, *fields, *length]) + END_OF_HEAD + (body or b"")

@@ -3,9 +3,9 @@
 import gzip
 from typing import Final
 
-from tests.neighbours.corpus import AUTHORITY, Case, answer, chunked, request, sized
+from tests.neighbours.corpus import AUTHORITY, Case, chunked, request, response, sized
 
-_OK: Final = answer(b"200 OK", b"Content-Type: text/plain")
+_OK: Final = response(b"200 OK", b"Content-Type: text/plain")
 _OK_TO_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
 _JSON: Final = b"Content-Type: application/json"
 _CHUNKED: Final = b"Transfer-Encoding: chunked"

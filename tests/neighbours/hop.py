@@ -26,10 +26,10 @@ class Hop:
         self._to_last_client: asyncio.StreamWriter | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self.requests_pass = asyncio.Event()
-        self.answers_pass = asyncio.Event()
+        self.replies_pass = asyncio.Event()
         """While one of these is not set, nothing gets through that way and nobody is told."""
         self.requests_pass.set()
-        self.answers_pass.set()
+        self.replies_pass.set()
         self.pieces = 0
         """How many pieces of the clients and of the server have come through."""
         self.seconds_away = 0.0
@@ -55,12 +55,12 @@ class Hop:
     def black_hole(self) -> None:
         """Let nothing through any more, either way; nobody is told."""
         self.requests_pass.clear()
-        self.answers_pass.clear()
+        self.replies_pass.clear()
 
     def restore(self) -> None:
         """Let everything through again. What was on its way arrives, as TCP sends it again."""
         self.requests_pass.set()
-        self.answers_pass.set()
+        self.replies_pass.set()
 
     def cut(self) -> None:
         """End every connection by a reset, and throw away what was on its way."""
@@ -109,7 +109,7 @@ class Hop:
         self._writers.add(to_server)
         for reader, writer, passes, seconds in (
             (from_client, to_server, self.requests_pass, 0.0),
-            (from_server, to_client, self.answers_pass, self.seconds_away),
+            (from_server, to_client, self.replies_pass, self.seconds_away),
         ):
             pump = asyncio.create_task(self._pump(reader, writer, passes, seconds))
             self._pumps.add(pump)

@@ -95,13 +95,13 @@ class Tools:
 
     async def test_sampling(self, prompt: str, context: Context) -> list[Content]:
         """Ask the client's model."""
-        answer = await context.session.create_message(
+        response = await context.session.create_message(
             [SamplingMessage(role="user", content=text(prompt))],
             max_tokens=100,
             related_request_id=context.request_id,
         )
-        assert isinstance(answer.content, TextContent)
-        return [text(f"LLM response: {answer.content.text}")]
+        assert isinstance(response.content, TextContent)
+        return [text(f"LLM response: {response.content.text}")]
 
     async def test_elicitation(self, message: str, context: Context) -> list[Content]:
         """Ask the user."""
@@ -133,8 +133,8 @@ async def _tell(context: Context, message: str) -> None:
 
 
 async def _asked(context: Context, message: str, schema: dict[str, Any]) -> list[Content]:
-    answer = await context.session.elicit_form(message, schema, context.request_id)
-    return [text(f"Elicitation completed: action={answer.action}, content={answer.content}")]
+    response = await context.session.elicit_form(message, schema, context.request_id)
+    return [text(f"Elicitation completed: action={response.action}, content={response.content}")]
 
 
 class Prompts:

@@ -110,7 +110,7 @@ class Tools:
             async with self.http.get(url, headers=headers) as response:
                 assert response.status == 200
 
-    async def answer_api(self, request: Request) -> JSONResponse:
+    async def respond_to_api(self, request: Request) -> JSONResponse:
         """Answer an API call of any path."""
         self.api_calls[request.path_params["path"].split("/")[0]] += 1
         return JSONResponse({"path": request.path_params["path"]})
@@ -141,7 +141,7 @@ async def running_mcp_server(*, json_response: bool = False) -> AsyncIterator[Mc
         event_store=Events(), retry_interval=RETRY_MS, json_response=json_response
     )
     app = Starlette(
-        routes=[Route("/api/v1/{path:path}", tools.answer_api), *mcp.routes],
+        routes=[Route("/api/v1/{path:path}", tools.respond_to_api), *mcp.routes],
         lifespan=lambda _: server.session_manager.run(),
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -81,7 +81,7 @@ async def read_request_body(reader: asyncio.StreamReader, head: bytes) -> Messag
     return await _read_framed(reader, head)
 
 
-async def read_answer(reader: asyncio.StreamReader, method: bytes = b"GET") -> Message:
+async def read_response(reader: asyncio.StreamReader, method: bytes = b"GET") -> Message:
     """Return the next response, interim ones included, to a request made with *method*."""
     head = await read_head(reader)
     assert head, "the connection ended where a response was expected"

@@ -19,7 +19,7 @@ class PodWarden:
     url: str = ""
     status: int = 200
     fields: Mapping[str, str] = field(default_factory=dict)
-    answering: asyncio.Event = field(default_factory=asyncio.Event)
+    responding: asyncio.Event = field(default_factory=asyncio.Event)
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first question, before it is answered."""
     asked: list[Mapping[str, str]] = field(default_factory=list)
@@ -30,7 +30,7 @@ class PodWarden:
     async def judge(self, request: web.Request) -> web.Response:
         self.asked.append(request.headers)
         self.entered.set()
-        await self.answering.wait()
+        await self.responding.wait()
         return web.Response(status=self.status, headers=self.fields, body=b"x" * 100_000)
 
     async def stray(self, request: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ class PodWarden:
 async def serving_podwarden(tls: ssl.SSLContext | None = None) -> AsyncIterator[PodWarden]:
     """Run a PodWarden that accepts everybody until told otherwise."""
     judge = PodWarden()
-    judge.answering.set()
+    judge.responding.set()
     app = web.Application()
     app.router.add_get(JUDGING_PATH, judge.judge)
     app.router.add_route("*", "/{elsewhere:.*}", judge.stray)
@@ -52,5 +52,5 @@ async def serving_podwarden(tls: ssl.SSLContext | None = None) -> AsyncIterator[
         judge.url = str(server.make_url(JUDGING_PATH))
         yield judge
     finally:
-        judge.answering.set()
+        judge.responding.set()
         await server.close()

@@ -17,7 +17,7 @@ class ReadableStore(Store):
         self._records = database
 
     async def search(self, query: RecordQuery) -> list[AuditRecord]:
-        """Return the newest records that answer *query*, as they were written, newest first."""
+        """Return the newest records that response *query*, as they were written, newest first."""
         found = await search(self._records, query)
         return [msgspec.structs.replace(record, arrived_at=None) for record in found]
 

@@ -38,8 +38,8 @@ class Receiver:
     def __init__(self) -> None:
         self.url = ""
         self.statuses = deque([204])
-        self.answering = asyncio.Event()
-        self.answering.set()
+        self.responding = asyncio.Event()
+        self.responding.set()
         self.sent: list[Sent] = []
         self._changed = asyncio.Condition()
 
@@ -53,7 +53,7 @@ class Receiver:
         self.sent.append(Sent(request.path, dict(request.headers), await request.read()))
         async with self._changed:
             self._changed.notify_all()
-        await self.answering.wait()
+        await self.responding.wait()
         status = self.statuses.popleft() if len(self.statuses) > 1 else self.statuses[0]
         return web.Response(status=status, headers={"Location": "/elsewhere"})
 
@@ -70,5 +70,5 @@ async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver
         receiver.url = str(server.make_url("/hook"))
         yield receiver
     finally:
-        receiver.answering.set()
+        receiver.responding.set()
         await server.close()

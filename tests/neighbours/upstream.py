@@ -62,7 +62,7 @@ Behaviour = Callable[[Call], Awaitable[None]]
 """What the upstream does with one request. Afterwards it reads on, unless it closed."""
 
 
-def answering(raw: bytes, *, then_close: bool = False) -> Behaviour:
+def responding(raw: bytes, *, then_close: bool = False) -> Behaviour:
     """Read the request, answer *raw*; close, if so told, whether *raw* said so or not."""
 
     async def behave(call: Call) -> None:
@@ -74,7 +74,7 @@ def answering(raw: bytes, *, then_close: bool = False) -> Behaviour:
     return behave
 
 
-def answering_at_once(raw: bytes) -> Behaviour:
+def responding_at_once(raw: bytes) -> Behaviour:
     """Answer before the body of the request was read."""
 
     async def behave(call: Call) -> None:
@@ -98,7 +98,7 @@ def in_pieces(*pieces: bytes | asyncio.Event) -> Behaviour:
     return behave
 
 
-async def never_answering(call: Call) -> None:
+async def never_responding(call: Call) -> None:
     """Read the request and wait until the peer has given up."""
     await call.read_body()
     await call.hung_up.wait()
@@ -158,7 +158,7 @@ class Upstream:
         self._entered: asyncio.Queue[Call] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._defects: list[Exception] = []
-        self.plan(answering(OK))
+        self.plan(responding(OK))
 
     def plan(self, *behaviours: Behaviour) -> None:
         """Forget what was seen; treat the next requests so in turn, the last for ever."""

@@ -85,13 +85,13 @@ async def test_a_call_through_the_image_is_recorded_and_can_be_read(
         reader as audit_api,
         aiohttp.ClientSession(headers=bearer) as http,
     ):
-        async with http.get(f"{sidecar.url}/api/v1/clusters") as answer:
-            assert (answer.status, await answer.text()) == (200, "ok")
+        async with http.get(f"{sidecar.url}/api/v1/clusters") as response:
+            assert (response.status, await response.text()) == (200, "ok")
 
         async def entries() -> list[dict[str, object]]:
-            async with http.get(f"{audit_api.url}/api/v1/settings/mcp-audit") as answer:
-                assert answer.status == 200
-                return list(await answer.json())
+            async with http.get(f"{audit_api.url}/api/v1/settings/mcp-audit") as response:
+                assert response.status == 200
+                return list(await response.json())
 
         [entry] = await eventually(entries, sidecar.report)
         assert (entry["path"], entry["token_name"]) == ("/api/v1/clusters", "t")

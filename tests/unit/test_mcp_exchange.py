@@ -83,7 +83,7 @@ def calling(name="x", rpc_id=1, **params):
     return {"jsonrpc": "2.0", "id": rpc_id, "method": "tools/call", "params": params}
 
 
-def answered(exchange, *messages, status=200, fields=None, raw=None):
+def respond(exchange, *messages, status=200, fields=None, raw=None):
     feed = exchange.response_opened(response_with(status, **(fields or {})))
     if feed is not None:
         feed(raw if raw is not None else b"".join(json.dumps(each).encode() for each in messages))
@@ -100,7 +100,7 @@ def streamed(exchange, *messages, ids=False, outcome=Outcome.COMPLETED):
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         (OK, (ToolOutcome.OK, 200)),
         ({"id": 1, "result": {"isError": True}}, (ToolOutcome.TOOL_ERROR, 500)),
@@ -111,8 +111,8 @@ def streamed(exchange, *messages, ids=False, outcome=Outcome.COMPLETED):
         ({"id": "1", "result": {}}, (ToolOutcome.UNKNOWN, 200)),
     ],
 )
-def test_the_answer_ends_the_tool_call(bench, answer, expected):
-    answered(bench.post(calling()), answer)
+def test_the_answer_ends_the_tool_call(bench, response, expected):
+    respond(bench.post(calling()), response)
 
     assert bench.outcomes() == [expected]
     assert bench.recorded.begun == {}
@@ -120,8 +120,8 @@ def test_the_answer_ends_the_tool_call(bench, answer, expected):
 
 @pytest.mark.parametrize("status", [400, 401, 404, 421, 500, 503])
 def test_the_status_of_http_counts_when_it_is_an_error(bench, status):
-    answered(bench.post(calling()), {"id": 1, "error": {"code": -32000}}, status=status)
-    answered(bench.post(calling()), raw=b"<html>", status=status)
+    respond(bench.post(calling()), {"id": 1, "error": {"code": -32000}}, status=status)
+    respond(bench.post(calling()), raw=b"<html>", status=status)
 
     assert bench.outcomes() == [(ToolOutcome.PROTOCOL_ERROR, status)] * 2
 
@@ -162,7 +162,7 @@ def test_what_is_no_tool_call_leaves_nothing(bench):
 
 def test_each_tool_call_of_a_batch_has_its_own_ending(bench):
     exchange = bench.post([calling("a", 1), {"method": "ping", "id": 2}, calling("b", 3)])
-    answered(exchange, [{"id": 3, "error": {"code": -32601}}, {"id": 2, "result": {}}, OK])
+    respond(exchange, [{"id": 3, "error": {"code": -32601}}, {"id": 2, "result": {}}, OK])
 
     assert {(each.tool, each.outcome) for each in bench.recorded.invocations} == {
         ("a", ToolOutcome.OK),
@@ -172,7 +172,7 @@ def test_each_tool_call_of_a_batch_has_its_own_ending(bench):
 
 def test_an_error_without_an_id_ends_none_of_several_tool_calls(bench):
     exchange = bench.post([calling("a", 1), calling("b", 2)])
-    answered(exchange, {"error": {"code": -32700}})
+    respond(exchange, {"error": {"code": -32700}})
 
     assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)] * 2
 
@@ -210,7 +210,7 @@ def test_the_body_wins_over_the_field_that_contradicts_it(bench):
     ],
 )
 def test_the_head_is_believed_where_the_body_cannot_be_read(bench, raw):
-    answered(bench.post(raw=raw, fields={**MODERN, "Mcp-Name": "named"}), {"id": 7, "result": {}})
+    respond(bench.post(raw=raw, fields={**MODERN, "Mcp-Name": "named"}), {"id": 7, "result": {}})
     bench.post(raw=raw).end(Outcome.COMPLETED, 200)
     bench.post(raw=raw, fields={"Mcp-Name": "named"}).end(Outcome.COMPLETED, 200)
 
@@ -254,21 +254,21 @@ def test_a_name_of_half_a_character_is_still_a_tool_call(bench):
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP"])
 def test_an_answer_that_is_compressed_is_read_all_the_same(bench, coding):
     raw = gzip.compress(json.dumps({"id": 1, "result": {"isError": True}}).encode(), mtime=0)
-    answered(bench.post(calling()), raw=raw, fields={"Content-Encoding": coding})
+    respond(bench.post(calling()), raw=raw, fields={"Content-Encoding": coding})
 
     assert bench.outcomes() == [(ToolOutcome.TOOL_ERROR, 500)]
 
 
 def test_an_answer_in_a_coding_that_we_do_not_know_is_unknown(bench):
-    answered(bench.post(calling()), raw=b"...", fields={"Content-Encoding": "br"})
-    answered(bench.post(calling()), raw=b"no gzip", fields={"Content-Encoding": "gzip"})
+    respond(bench.post(calling()), raw=b"...", fields={"Content-Encoding": "br"})
+    respond(bench.post(calling()), raw=b"no gzip", fields={"Content-Encoding": "gzip"})
 
     assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)] * 2
 
 
 def test_a_tool_call_through_the_hub_leaves_one_entry_as_well(bench):
     exchange = bench.post(calling("a/b"), source=bench.source(HUB_KEY, Origin.HUB))
-    answered(exchange, {"id": 1, "result": {"isError": True}})
+    respond(exchange, {"id": 1, "result": {"isError": True}})
 
     invocation, entry = bench.recorded.ended
     assert isinstance(entry, AuditRecord)
@@ -327,14 +327,14 @@ def test_a_cancellation_ends_the_tool_call_of_its_own_session_alone(bench):
     assert bench.outcomes() == []
 
     bench.post(cancelling)
-    answered(exchange, {"id": 1, "error": {"code": 0}})
+    respond(exchange, {"id": 1, "error": {"code": 0}})
     assert bench.outcomes() == [(ToolOutcome.CANCELLED, 499)]
 
 
 def test_a_body_that_costs_too_much_is_recorded_as_unreadable(bench):
     raw = b"[{" + b'"x":[],' * 10_000
-    answered(bench.post(calling("seen"), raw=raw), OK)
-    answered(bench.post(raw=raw, fields={**MODERN, "Mcp-Name": "named"}), {"id": 7, "result": {}})
+    respond(bench.post(calling("seen"), raw=raw), OK)
+    respond(bench.post(raw=raw, fields={**MODERN, "Mcp-Name": "named"}), {"id": 7, "result": {}})
 
     assert sorted(record.tool for record in bench.recorded.invocations) == [
         "(unreadable)",
@@ -345,7 +345,7 @@ def test_a_body_that_costs_too_much_is_recorded_as_unreadable(bench):
 
 
 def test_a_response_that_costs_too_much_is_counted(bench):
-    answered(bench.post(calling("x")), raw=b'{"result":{' + b'"x":[],' * 10_000)
+    respond(bench.post(calling("x")), raw=b'{"result":{' + b'"x":[],' * 10_000)
 
     assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)]
     assert bench.tally.oddities == {"mcp_response_unreadable": 1}

@@ -71,9 +71,9 @@ def test_requests_and_notifications_are_no_answers():
 
 def test_a_code_that_no_column_holds_is_left_out():
     for code in (1e400, -(2**31) - 1, 2**31, float("nan")):
-        answer = tool_response_of({("error",): True, ("error", "code"): code})
-        assert answer is not None
-        assert answer.error_code is None
+        response = tool_response_of({("error",): True, ("error", "code"): code})
+        assert response is not None
+        assert response.error_code is None
 
 
 def test_a_cancellation_names_a_request():

@@ -20,7 +20,7 @@ from proxy.hub.shapes import wanted_paths
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.inflated import FREE_BYTES, MAX_RATIO, Inflated
 from proxy.mcp.tool_exchange import MAX_TOOL_CALLS
-from tests.unit.test_mcp_exchange import OK, Bench, answered, calling
+from tests.unit.test_mcp_exchange import OK, Bench, calling, respond
 
 MEGABYTE = 1_000_000
 PIECE = 65_536
@@ -335,7 +335,7 @@ def test_the_responses_to_a_batch_are_read():
     bench = Bench()
     exchange = bench.post([calling("x", rpc_id=number) for number in range(MAX_TOOL_CALLS)])
     responses = [OK | {"id": number} for number in range(MAX_TOOL_CALLS)]
-    answered(exchange, responses)
+    respond(exchange, responses)
 
     assert bench.outcomes() == [("ok", 200)] * MAX_TOOL_CALLS
 

@@ -32,8 +32,8 @@ class Tokens:
         self.asked: list[str] = []
         self.unreadable: set[str] = set()
         self.is_away = False
-        self.answering = asyncio.Event()
-        self.answering.set()
+        self.responding = asyncio.Event()
+        self.responding.set()
 
     async def find_together(self, hashes):
         self.asked.append("+".join(sorted(hashes)))
@@ -42,7 +42,7 @@ class Tokens:
 
     async def answers(self, hashes):
         answers = {key: self.by_hash.get(key) for key in hashes}  # as it is when asked
-        await self.answering.wait()
+        await self.responding.wait()
         if self.is_away:
             raise StoreUnavailableError("away")
         return answers
@@ -102,22 +102,22 @@ async def test_nobodys_token_is_known_to_be_nobodys(cache, tokens):
 
 
 async def test_who_asks_for_the_same_token_shares_the_look_up(cache, tokens):
-    tokens.answering.clear()
+    tokens.responding.clear()
     callers = [asyncio.create_task(cache.identify("a")) for _ in range(10)]
     await until(lambda: tokens.asked)
-    tokens.answering.set()
+    tokens.responding.set()
 
     assert await asyncio.gather(*callers) == [TOKEN] * 10
     assert tokens.asked == ["a"]
 
 
 async def test_a_caller_who_leaves_does_not_take_the_answer_from_the_others(cache, tokens):
-    tokens.answering.clear()
+    tokens.responding.clear()
     leaves = asyncio.create_task(cache.identify("a"))
     stays = asyncio.create_task(cache.identify("a"))
     await until(lambda: tokens.asked)
     leaves.cancel()
-    tokens.answering.set()
+    tokens.responding.set()
 
     assert await stays == TOKEN
 
@@ -125,10 +125,10 @@ async def test_a_caller_who_leaves_does_not_take_the_answer_from_the_others(cach
 async def test_tokens_that_wait_are_looked_up_together_in_the_order_of_their_arrival(
     cache, tokens
 ):
-    tokens.answering.clear()
+    tokens.responding.clear()
     callers = [asyncio.create_task(cache.identify(name)) for name in "abcde"]
     await until(lambda: tokens.asked)
-    tokens.answering.set()
+    tokens.responding.set()
 
     assert await asyncio.gather(*callers) == [TOKEN, None, None, None, None]
     assert tokens.asked == ["a+b+c", "d+e"]
@@ -138,7 +138,7 @@ async def test_more_than_may_wait_are_refused_at_once_while_the_database_respond
     cache = TokenCache(tokens, limits=TokenCacheLimits(max_waiting=2, tokens_at_once=1))
     await cache.refresh()
     tokens.asked.clear()
-    tokens.answering.clear()
+    tokens.responding.clear()
     asked = asyncio.create_task(cache.identify("a"))
     await until(lambda: tokens.asked)
     waiting = [asyncio.create_task(cache.identify(name)) for name in ("b", "c")]
@@ -147,7 +147,7 @@ async def test_more_than_may_wait_are_refused_at_once_while_the_database_respond
     with pytest.raises(TokenCacheBusyError):
         await cache.identify("d")
 
-    tokens.answering.set()
+    tokens.responding.set()
     assert await asyncio.gather(asked, *waiting) == [TOKEN, None, None]
     assert await cache.identify("d") is None
 
@@ -155,13 +155,13 @@ async def test_more_than_may_wait_are_refused_at_once_while_the_database_respond
 async def test_whose_turn_does_not_come_in_time_is_not_taken_for_an_outage(tokens):
     limits = TokenCacheLimits(turn_seconds=0.05, lookup_seconds=30)
     cache = TokenCache(tokens, limits=limits)
-    tokens.answering.clear()
+    tokens.responding.clear()
 
     with pytest.raises(TokenCacheBusyError):
         await cache.identify("a")
     assert not cache.is_out_of_reach
 
-    tokens.answering.set()
+    tokens.responding.set()
     await until(lambda: cache.known("a") is not MISSING)
     assert cache.is_reachable
 
@@ -178,12 +178,12 @@ async def test_a_defect_of_the_look_up_refuses_and_the_next_call_begins_anew(cac
 
 async def test_a_slow_answer_is_not_waited_for_but_serves_the_next_call(tokens):
     cache = TokenCache(tokens, limits=IMPATIENT)
-    tokens.answering.clear()
+    tokens.responding.clear()
 
     with pytest.raises(TokenCacheUnavailableError):
         await cache.identify("a")
     await until(lambda: tokens.asked)
-    tokens.answering.set()
+    tokens.responding.set()
     await until(lambda: cache.known("a") is not MISSING)
 
     assert cache.known("a") == TOKEN
@@ -207,13 +207,13 @@ async def test_nobody_waits_for_a_database_that_failed_but_it_is_asked_behind_th
     tokens.is_away = True
     await cache.refresh()
     tokens.is_away = False
-    tokens.answering.clear()
+    tokens.responding.clear()
 
     # PATIENT: it would wait for half a minute.
     with pytest.raises(TokenCacheUnavailableError, match="away"):
         await cache.identify("a")
     await until(lambda: "a" in tokens.asked)
-    tokens.answering.set()
+    tokens.responding.set()
     await until(lambda: cache.is_reachable)
 
     assert cache.known("a") == TOKEN
@@ -222,7 +222,7 @@ async def test_nobody_waits_for_a_database_that_failed_but_it_is_asked_behind_th
 async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens):
     cache = TokenCache(tokens, limits=TokenCacheLimits(lookup_seconds=0.25))
     await cache.refresh()
-    tokens.answering.clear()
+    tokens.responding.clear()
     with pytest.raises(TokenCacheUnavailableError, match="no response in time"):
         await cache.identify("a")
     assert not cache.is_reachable
@@ -233,7 +233,7 @@ async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens
             await cache.identify(token_hash)
     assert time.monotonic() - began < 0.25
 
-    tokens.answering.set()
+    tokens.responding.set()
     await until(lambda: cache.is_reachable)
     assert await cache.identify("never seen") is None
 
@@ -241,12 +241,12 @@ async def test_one_caller_alone_waits_for_a_database_that_does_not_answer(tokens
 async def test_an_answer_that_comes_late_ends_the_waiting_in_vain(tokens):
     late = TokenCache(tokens, limits=IMPATIENT)
     await late.refresh()
-    tokens.answering.clear()
+    tokens.responding.clear()
     with pytest.raises(TokenCacheUnavailableError):
         await late.identify("a")
     assert not late.is_reachable
 
-    tokens.answering.set()
+    tokens.responding.set()
     await until(lambda: late.is_reachable)
     assert await late.identify("a") == TOKEN
 
@@ -315,11 +315,11 @@ async def test_one_question_without_an_answer_ends_a_refresh_and_the_next_goes_o
 async def test_a_token_that_is_pushed_out_while_it_is_asked_for_stays_out(tokens, clock):
     cache = TokenCache(tokens, limits=TokenCacheLimits(max_known=1), clock=clock)
     await know(cache, tokens, "a")
-    tokens.answering.clear()
+    tokens.responding.clear()
     refreshing = asyncio.create_task(cache.refresh())
     await until(lambda: tokens.asked)
-    asked_first, tokens.answering = tokens.answering, asyncio.Event()
-    tokens.answering.set()
+    asked_first, tokens.responding = tokens.responding, asyncio.Event()
+    tokens.responding.set()
     tokens.by_hash["b"] = REVOKED
     await cache.identify("b")
 
@@ -342,7 +342,7 @@ async def test_a_refresh_without_tokens_in_use_still_learns_whether_the_database
 
 
 async def test_ending_the_cache_ends_its_look_ups(cache, tokens):
-    tokens.answering.clear()
+    tokens.responding.clear()
     running = asyncio.create_task(cache.run())
     caller = asyncio.create_task(cache.identify("a"))
     await until(lambda: "a" in tokens.asked)
@@ -361,15 +361,15 @@ async def test_the_answer_to_a_refresh_does_not_replace_that_to_a_later_announce
     await know(cache, tokens, "a")
     async with listening(cache) as announcements:
         tokens.asked.clear()
-        tokens.answering.clear()
+        tokens.responding.clear()
         refreshing = asyncio.create_task(cache.refresh())
         await until(lambda: tokens.asked == ["a"])
-        asked_first, tokens.answering = tokens.answering, asyncio.Event()
+        asked_first, tokens.responding = tokens.responding, asyncio.Event()
         tokens.by_hash["a"] = REVOKED
         clock.seconds = 1
         announcements.waiting.put_nowait("a")
         await until(lambda: tokens.asked == ["a", "a"])
-        tokens.answering.set()
+        tokens.responding.set()
         await until(lambda: cache.known("a") == REVOKED)
 
         asked_first.set()
@@ -384,14 +384,14 @@ async def test_what_is_announced_while_one_question_goes_on_is_asked_for_in_the_
     await know(cache, tokens, "abcd")
     async with listening(cache) as announcements:
         tokens.asked.clear()
-        tokens.answering.clear()
+        tokens.responding.clear()
         announcements.waiting.put_nowait("a")
         await until(lambda: tokens.asked == ["a"])
         for key in ("b", "c", "b", "nobody's", "d"):
             announcements.waiting.put_nowait(key)
         tokens.by_hash = dict.fromkeys("abcd", REVOKED)
         await until(announcements.waiting.empty)
-        tokens.answering.set()
+        tokens.responding.set()
         await until(lambda: cache.known("d") == REVOKED)
 
     assert tokens.asked == ["a", "b+c+d"]
