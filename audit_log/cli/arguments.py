@@ -46,12 +46,17 @@ def _add_token_actions(
     actions: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> None:
     create = _add(actions, "create", "make a token; its secret is shown once")
-    create.add_argument("name", type=_token_name)
-    create.add_argument("--role", choices=ROLES, required=True)
-    create.add_argument("--expiry-days", type=_expiry_days, default=_DEFAULT_EXPIRY_DAYS)
+    create.add_argument("name", type=_token_name, help="what the log calls it")
+    create.add_argument("--role", choices=ROLES, required=True, help="what it may do")
+    create.add_argument(
+        "--expiry-days",
+        type=_expiry_days,
+        default=_DEFAULT_EXPIRY_DAYS,
+        help=f"days until it expires ({_DEFAULT_EXPIRY_DAYS})",
+    )
     _add(actions, "list", "list all tokens, without their secrets")
     revoke = _add(actions, "revoke", "make a token invalid from now on")
-    revoke.add_argument("id", type=_token_id)
+    revoke.add_argument("id", type=_token_id, help="as `token list` shows it")
 
 
 def _add(

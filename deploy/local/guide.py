@@ -32,6 +32,7 @@ Everything runs; Ctrl-C stops it.
 
   proxy       {places.proxy}  (MCP at {places.proxy}/mcp, health at {places.ops}/healthz)
   audit API   {places.audit_api}
+  page        {places.audit_api}/settings/mcp/activity  (sign in with an admin's token)
   upstream    {places.upstream}
   data        {places.data}  (the services' own words in logs/)
 

@@ -21,7 +21,7 @@ from audit_log.tokens import DEFAULT_TOKEN_QUERY
 from proxy.delivery.quarantined import replay_quarantined
 from proxy.delivery.writer import Writer
 from proxy.journal.folder import quarantine_of
-from proxy.journal.journal_error import JournalError
+from proxy.journal.journal_error import JournalError, JournalLockedError
 from proxy.journal.kept_journal import Finding, KeptJournal
 from proxy.journal.placement import SHARED_MEMORY
 from proxy.journal.rings.orphaned_rings import (
@@ -45,12 +45,12 @@ def main(given: Sequence[str], program: str = "python -m proxy.journal") -> int:
     """
     arguments = _arguments(given, program)
     set_up_logs("console", "warning")
-    if arguments.command == "rings":
-        return _list_rings(arguments.directory)
     if arguments.command == "remove-ring":
         return _remove_rings(arguments.rings, discard=arguments.discard)
     if not arguments.directory.is_dir():
         return _failed(f"{arguments.directory} is not a directory")
+    if arguments.command == "rings":
+        return _list_rings(arguments.directory)
     if arguments.command == "replay" and arguments.quarantined:
         return asyncio.run(_replay_quarantined(arguments.directory, arguments.to))
     return _on_journal(arguments)
@@ -59,6 +59,10 @@ def main(given: Sequence[str], program: str = "python -m proxy.journal") -> int:
 def _on_journal(arguments: argparse.Namespace) -> int:
     try:
         journal = KeptJournal(arguments.directory)
+    except JournalLockedError:
+        return _failed(
+            f"{arguments.directory}: another process keeps its journal here; stop it first"
+        )
     except JournalError as error:
         return _failed(str(error))
     with closing(journal):

@@ -119,8 +119,10 @@ async def test_a_journal_in_use_and_a_directory_that_is_none_are_one_line_each(t
     async with open_journal(kept, instance="a", ring_directory=tmp_path / "ring", limits=SMALL):
         code, output = await command("list", kept)
     assert code == 1
-    assert "another process keeps its journal here" in output
+    assert output == f"{kept}: another process keeps its journal here; stop it first\n"
     code, output = await command("list", tmp_path / "nothing")
+    assert (code, output) == (1, f"{tmp_path / 'nothing'} is not a directory\n")
+    code, output = await command("rings", tmp_path / "nothing")
     assert (code, output) == (1, f"{tmp_path / 'nothing'} is not a directory\n")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from audit_log.record import AuditRecord, Outcome, RecordRow, new_record_id
+from audit_log.record import AuditRecord, Outcome, new_record_id
 
 ARRIVAL = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -27,6 +27,6 @@ def a_record(**values: Any) -> AuditRecord:
     )
 
 
-def as_records(rows: Iterable[RecordRow]) -> list[AuditRecord]:
+def as_records(rows: Iterable[object]) -> list[AuditRecord]:
     """Return what the writer hands on as what it says; each value must be of its type."""
     return [msgspec.json.decode(msgspec.json.encode(row), type=AuditRecord) for row in rows]

@@ -69,6 +69,10 @@ def test_the_guide_calls_as_viewer_and_reads_as_admin():
     ]
 
 
+def test_the_guide_says_where_the_page_is():
+    assert f"{PLACES.audit_api}/settings/mcp/activity" in guide(PLACES, {})
+
+
 def test_without_tokens_of_ours_the_guide_leaves_them_to_be_filled_in():
     text = guide(PLACES, {})
 
