@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 
 from audit_api.access.gate import Gate
+from audit_api.access.looked_up_together import LookedUpTogether
 from audit_api.access.podwarden import open_podwarden
 from audit_api.access.sessions import Sessions
 from audit_api.access.sign_in import SignIn
@@ -113,7 +114,7 @@ async def _gate(
     if settings.session_secret is not None:
         secret = settings.session_secret.get_secret_value().encode()
     return Gate(
-        tokens=TokenTable(token_database, settings.token_query),
+        tokens=LookedUpTogether(TokenTable(token_database, settings.token_query)),
         judge=judge,
         sessions=Sessions(secret, clock.now),
         token_prefix=settings.token_prefix,

@@ -19,7 +19,7 @@ from benchmarks.heads import heads
 from benchmarks.load import Target
 
 CONNECTIONS: Final = 64
-GIVE_UP_SECONDS: Final = 20
+GIVE_UP_SECONDS: Final = 60
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 

@@ -21,7 +21,7 @@ class Reader:
 
 
 class TokenFinder(Protocol):
-    """What the gate needs of a token table."""
+    """What the gate needs to find tokens."""
 
     async def find(self, token_hash: str) -> Token | None:
         """Return the token with *token_hash*, or None."""

@@ -16,8 +16,12 @@ from audit_log.postgres.driver_errors import translated, translated_as_away
 Row = asyncpg.Record
 # Whatever the server, the database or the role set as defaults, in one round trip and for this
 # transaction only, so that a connection pooler may be in between. Under REPEATABLE READ a
-# statement that waited for a lock would not see what the lock protects, and months begin in UTC.
-_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone TO 'UTC'"
+# statement that waited for a lock would not see what the lock protects. Months begin in UTC. What
+# PostgreSQL tells of columns and indexes is compared and changed as text.
+_BEGIN: Final = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone TO 'UTC';"
+    " SET LOCAL quote_all_identifiers TO off; SET LOCAL standard_conforming_strings TO on"
+)
 # A commit that PostgreSQL may still lose is no commit: with "off", records that are confirmed here
 # would be gone after a crash. Other values are kept. It is the last statement and not the first,
 # because a block may still choose its isolation, which no query may precede.

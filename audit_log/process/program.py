@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Final
 
 PROGRAM: Final = "podwarden-audit"
@@ -25,6 +26,12 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
 
 
+def is_compiled() -> bool:
+    """Say whether the modules that each call passes are compiled: see `hatch_build.py`."""
+    found = find_spec("audit_log.clock")  # one of them, and it is not imported
+    return found is not None and not str(found.origin).endswith(".py")
+
+
 class _Version(argparse.Action):
     """Prints the version of this distribution, which is looked up only then."""
 
@@ -35,5 +42,7 @@ class _Version(argparse.Action):
             found = version(DISTRIBUTION)
         except PackageNotFoundError:
             found = "(a checkout that is not installed)"
+        if is_compiled():
+            found += " (compiled)"
         sys.stdout.write(f"{PROGRAM} {found}\n")
         parser.exit()

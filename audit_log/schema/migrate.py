@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS mcp_audit_schema (
 
 _MOVE: Final = "SELECT copied, total FROM mcp_audit_move"
 _PARTITIONS: Final = """
-SELECT count(*) AS partitions FROM pg_inherits WHERE inhparent = to_regclass('mcp_audit_log')
+SELECT count(*) AS partitions FROM pg_inherits WHERE inhparent = to_regclass('mcp_audit_log')::oid
 """
 Result = TypeVar("Result")
 

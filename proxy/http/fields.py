@@ -27,6 +27,7 @@ _BLOCK: Final = re.compile(rb"(?:\r\n%b)*+" % _LINE)
 _CANONICAL: Final = re.compile(rb"(?:\r\n%b: (?![\t ])%b+(?<![\t ]))*+" % (_NAME, _VALUE))
 _NONE: Final[Sequence[bytes]] = ()
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+_KEEP_ALIVE: Final = frozenset({b"keep-alive"})
 
 MAX_REMEMBERED_BYTES: Final = 4_096
 """Of a head, in case it comes again on its connection."""
@@ -124,6 +125,8 @@ class FieldBlock(Fields):
 def _options(values: Sequence[bytes]) -> frozenset[bytes]:
     if not values:
         return _NO_OPTIONS
+    if len(values) == 1 and values[0].lower() == b"keep-alive":  # most say this, or nothing
+        return _KEEP_ALIVE
     return frozenset([option.strip().lower() for option in b",".join(values).split(b",")])
 
 

@@ -57,7 +57,7 @@ def request_lines(fields: Fields, peer: Peer) -> bytes:
     if host is None or not _loses_whole_lines(fields):
         return field_lines(request_fields(fields, peer))
     block = fields.block
-    if fields.has_any(_ENDS_HERE):
+    if not _ENDS_HERE.isdisjoint(fields.by_name):
         if fields.has_any(_MEANT_FOR_UPSTREAM):
             return field_lines(request_fields(fields, peer))
         block = _LINES_ENDING_HERE.sub(b"", block)
@@ -101,7 +101,7 @@ def response_lines(fields: Fields) -> bytes:
     if not _loses_whole_lines(fields):
         return field_lines(response_fields(fields))
     block = fields.block
-    if fields.has_any(HOP_BY_HOP):
+    if not HOP_BY_HOP.isdisjoint(fields.by_name):
         block = _HOP_BY_HOP_LINES.sub(b"", block)
     return b"%b\r\n" % block[2:] if block else b""
 

@@ -40,17 +40,18 @@ class HeadReader(Generic[Parsed]):
         While it goes on, the next call must begin with the same bytes. Raises as *parse* and
         *check* do.
         """
-        if self._last is not None and received.startswith(self._last[0]):
+        last = self._last
+        if last is not None and received.startswith(last[0]):
             # It ends with its first empty line, so what begins with it has no other head.
             self._searched = 0
-            return self._last[1], len(self._last[0])
-        searched = max(0, self._searched - _LONGEST_END_BYTES + 1)
-        found = _END_OF_HEAD.search(received, searched)
+            return last[1], len(last[0])
+        found = _END_OF_HEAD.search(received, self._searched)
         end = found.end() if found else None
         if end is None or end > MAX_REMEMBERED_BYTES:
             self._check(received, end)
         if end is None:
-            self._searched = len(received)
+            # The end may have begun.
+            self._searched = max(0, len(received) - _LONGEST_END_BYTES + 1)
             return None
         self._searched = 0
         raw = received[:end]

@@ -78,7 +78,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
-        return self.fields.first(name)
+        return self.fields.by_name.get(name)
 
     @property
     def goes_on_after_refusal(self) -> bool:

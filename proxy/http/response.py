@@ -47,7 +47,7 @@ class ResponseHead:
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
-        return self.fields.first(name)
+        return self.fields.by_name.get(name)
 
     @property
     def status_line(self) -> bytes:

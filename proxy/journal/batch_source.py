@@ -1,7 +1,6 @@
 """The journal's reading side: batches of the log in its order, for the one writer."""
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -29,7 +28,6 @@ class BatchSource:
         self._ring = ring
         self._reader = reader
         self._thread = DiskThread("journal-reader")
-        self._change = asyncio.Event()
         self._is_ending = False
         self._waiting_since = datetime.now(UTC)
         self._ahead: Batch | None = None
@@ -42,7 +40,6 @@ class BatchSource:
     def end(self) -> None:
         """Let `read` return None as soon as everything is committed."""
         self._is_ending = True
-        self._change.set()
 
     async def read(self, after: Batch | None, max_lines: int) -> Batch | None:
         """Return the batch after *after*, or after the committed position; wait for one.
@@ -54,7 +51,8 @@ class BatchSource:
             if not self.bytes_after(after):
                 if self._is_ending:
                     return None
-                await self._wait()
+                # Another process appends, and between the two is only memory, which wakes no one.
+                await asyncio.sleep(_LOOK_SECONDS)
                 continue
             try:
                 batch = await self._gather(*self._place(after), max_lines)
@@ -68,13 +66,6 @@ class BatchSource:
             else:
                 self._ahead = batch
             return batch
-
-    async def _wait(self) -> None:
-        """Wait until there may be something to read. Another process appends, and tells no one."""
-        self._change.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
-                await self._change.wait()
 
     async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
         """Return the batch at *start*, read piece by piece: other tasks run between two pieces."""
@@ -126,7 +117,6 @@ class BatchSource:
         self._ring.commit(offset, number or (0 if offset else 1))
         self._ahead = None
         self._waiting_since = datetime.now(UTC)
-        self._change.set()
 
     def bytes_after(self, batch: Batch | None) -> int:
         """Return how many bytes of the log follow *batch*, or the committed position."""

@@ -73,9 +73,13 @@ class Mover:
         return self._error is None
 
     def _tick(self) -> None:
-        began = self._busy_since = monotonic()
+        began = monotonic()
+        is_tidying = began - self._tidied_at >= _TIDY_SECONDS
+        if not is_tidying and self._error is None and self._ring.moved == self._ring.written:
+            return  # an idle sidecar takes next to no CPU
+        self._busy_since = began
         try:
-            self._pass(is_tidying=began - self._tidied_at >= _TIDY_SECONDS)
+            self._pass(is_tidying=is_tidying)
         except Exception as error:  # noqa: BLE001  without the mover the ring would fill up
             self._failed(error)
         else:

@@ -80,7 +80,8 @@ class Keeper:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._life, ended.set)
         if self._end is None:
-            os.kill(self._pid, signal.SIGCONT)  # it may be stopped
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGCONT)  # it may be stopped
         try:
             async with asyncio.timeout(seconds):
                 await ended.wait()

@@ -14,7 +14,9 @@ from zlib import crc32
 import msgspec
 
 BEAT_SECONDS: Final = 0.5
-_LOOK_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 0.05
+"""How often the recorder looks whether a report is asked for."""
+_WAIT_SECONDS: Final = 0.01
 _PATIENCE_SECONDS: Final = 0.25
 """How long a fresh report is waited for."""
 SILENT_SECONDS: Final = 3.0
@@ -89,8 +91,8 @@ class Page:
     async def refresh(self) -> None:
         """Ask for a report of this moment and wait for it, for `_PATIENCE_SECONDS` at most."""
         asked = self._words[_ASKED] = self._words[_ASKED] + 1
-        for _ in range(int(_PATIENCE_SECONDS / _LOOK_SECONDS)):
-            await asyncio.sleep(_LOOK_SECONDS)
+        for _ in range(int(_PATIENCE_SECONDS / _WAIT_SECONDS)):
+            await asyncio.sleep(_WAIT_SECONDS)
             if self._words[_TOLD] >= asked:
                 return
 

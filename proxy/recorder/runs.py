@@ -5,6 +5,7 @@ notes each end. Failures that follow closely on one another are a series, as for
 """
 
 import mmap
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -18,13 +19,14 @@ _FAILURES, _SERIES, _CODE, _SERIES_BEGAN, _RUN_BEGINS = range(5)
 class Runs:
     """The runs of a recorder. The keeper writes, the proxy reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """Make the memory; it is shared with the processes that are forked from this one."""
+        self._clock = clock
         self._words = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
 
     def note_failure(self, code: int, again_in_seconds: float) -> None:
         """Note that the recorder has ended with *code*, and when it is begun again."""
-        words, now = self._words, monotonic()
+        words, now = self._words, self._clock()
         if not self._goes_on:
             words[_SERIES], words[_SERIES_BEGAN] = 0, now
         words[_FAILURES] += 1
@@ -47,13 +49,13 @@ class Runs:
     @property
     def death(self) -> str | None:
         """That it ends again and again, or None."""
-        if not self._goes_on or monotonic() - self._words[_SERIES_BEGAN] < DEAD_SECONDS:
+        if not self._goes_on or self._clock() - self._words[_SERIES_BEGAN] < DEAD_SECONDS:
             return None
         return f"the recorder cannot live: {self._told}"
 
     @property
     def _goes_on(self) -> bool:
-        since = monotonic() - self._words[_RUN_BEGINS]
+        since = self._clock() - self._words[_RUN_BEGINS]
         return self._words[_SERIES] > 0 and since < STEADY_SECONDS
 
     @property

@@ -137,6 +137,11 @@ async def proved(*arguments: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(PROOF_SECONDS):
-        said, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(PROOF_SECONDS):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return process.returncode or 0, said.decode()

@@ -12,8 +12,9 @@ import pytest
 from audit_api.access.sessions import COOKIE, Sessions
 from audit_api.access.sign_in import SESSION_PATH
 from audit_log.postgres.token_table import TokenTable
-from audit_log.tokens import hash_token
+from audit_log.tokens import hash_token, new_secret
 from tests.neighbours.audit_api import ALL, GAPS, NOBODY, of_token, serving_audit_api
+from tests.neighbours.hop import hop_to
 from tests.neighbours.podwarden import serving_podwarden
 from tests.neighbours.services import refusing_port
 
@@ -326,3 +327,19 @@ async def test_a_database_role_that_may_only_select_is_enough(database_url, data
                     assert response.status == status, path
     finally:
         await database.execute("DROP OWNED BY selecting; DROP ROLE selecting")
+
+
+async def test_a_flood_of_invented_tokens_is_looked_up_together(database, database_url):
+    async with hop_to(database_url) as hop, serving_audit_api(hop.url) as api:
+
+        async def refused():
+            fields = {"Authorization": f"Bearer {new_secret()}"}
+            async with api.get(ALL, headers=fields) as response:
+                return response.status
+
+        assert await refused() == 401
+        hop.seconds_away = 0.005
+        pieces = hop.pieces
+        assert set(await asyncio.gather(*(refused() for _ in range(100)))) == {401}
+        # Each for itself would take two round trips or more, and readers would wait for all.
+        assert hop.pieces - pieces < 100

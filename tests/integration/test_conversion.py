@@ -187,14 +187,24 @@ async def test_a_converted_table_is_as_one_that_was_made_partitioned(
     )
 
 
-@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
-async def test_a_conversion_ends_wherever_the_database_lives(empty_database_url, database, zone):
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "timezone = 'America/New_York'",
+        "timezone = 'Pacific/Kiritimati'",
+        "quote_all_identifiers = on",
+        "standard_conforming_strings = off",
+    ],
+)
+async def test_a_conversion_ends_wherever_the_database_lives(
+    empty_database_url, database, setting
+):
     name = empty_database_url.rpartition("/")[2]
     await adopt(database, 300)
     await Store(database).append(
         [a_record(created_at=datetime(2025, month, 1, tzinfo=UTC)) for month in range(1, 13)]
     )
-    await database.execute(f"ALTER DATABASE {name} SET timezone = '{zone}'")
+    await database.execute(f"ALTER DATABASE {name} SET {setting}")
 
     code, said, complaint = audit_log(empty_database_url, "convert")
 
@@ -203,6 +213,17 @@ async def test_a_conversion_ends_wherever_the_database_lives(empty_database_url,
     for month in range(1, 13):
         [row] = await database.fetch(f"SELECT count(*) FROM mcp_audit_log_2025_{month:02}")
         assert row[0] == 1
+
+
+async def test_a_table_is_adopted_where_all_names_are_quoted(empty_database_url, database):
+    name = empty_database_url.rpartition("/")[2]
+    await database.execute(PODWARDENS)
+    await database.execute(f"ALTER DATABASE {name} SET quote_all_identifiers = on")
+
+    code, said, complaint = audit_log(empty_database_url, "migrate")
+
+    assert (code, complaint) == (0, "")
+    assert said.startswith("applied 0001_audit_log.sql\n")
 
 
 async def test_who_may_write_and_read_the_table_may_still(empty_database_url, database):

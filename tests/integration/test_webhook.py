@@ -1,11 +1,14 @@
 """The webhook: a real receiver that fails, dawdles, is dead, or is somebody else."""
 
+import os
 from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
 
 from audit_log.postgres.token_table import TokenTable
+from proxy.telemetry.observers import SEEN_TOKENS_FILE
+from tests.neighbours.arrivals import arrived, number_arrivals
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.client import connected
 from tests.neighbours.documents import python_example
@@ -78,6 +81,18 @@ async def test_the_first_use_of_a_token_is_told_once_signed_and_without_the_toke
     assert verified(SECRET, sent.fields, sent.body)
     assert not verified(SECRET, sent.fields, sent.body + b" ")
     assert not verified(SECRET, {**sent.fields, "webhook-timestamp": "1"}, sent.body)
+
+
+async def test_records_are_written_while_the_file_of_seen_tokens_hangs(
+    home, upstream, database, database_url, receiver, laptop
+):
+    home.journal.mkdir()
+    # Opening a pipe to read waits until somebody opens it to write.
+    os.mkfifo(home.journal / SEEN_TOKENS_FILE)
+    await number_arrivals(database)
+    async with hooked(home, upstream, database_url, receiver.url) as sidecar:
+        await call(sidecar, laptop[1], 3)
+        assert len(await arrived(database, 3)) == 3
 
 
 async def test_an_event_is_sent_again_under_its_id_until_the_receiver_has_it(

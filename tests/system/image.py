@@ -160,7 +160,8 @@ def built_image(directory: Path) -> Iterator[Image]:
     store = [f"--root={directory / 'store'}", f"--runroot={directory / 'run'}"]
     buildah = ["buildah", "--storage-driver=vfs", *store]
     empty = run(*buildah, "from", "scratch").strip()
-    debian_root(Path(run(*buildah, "mount", empty).strip()))
+    # With the compiler that the Dockerfile asks for, and the headers that its own base has.
+    debian_root(Path(run(*buildah, "mount", empty).strip()), "gcc", "libc6-dev", "python3-dev")
     run(*buildah, "commit", "--quiet", "--rm", empty, BASE)
     offline = directory / "pip.conf"
     offline.write_text("[install]\nno-index = true\nfind-links = /wheels\n")

@@ -95,6 +95,7 @@ async def test_a_call_through_the_image_is_recorded_and_can_be_read(
 
         [entry] = await eventually(entries, sidecar.report)
         assert (entry["path"], entry["token_name"]) == ("/api/v1/clusters", "t")
+        assert sidecar.execute("podwarden-audit", "--version").stdout.endswith(" (compiled)\n")
         for service in (sidecar, audit_api):
             its = identity(service.pid)
             assert (its["Uid"], its["NSpid"], its["NoNewPrivs"]) == (str(USER), "1", "1")

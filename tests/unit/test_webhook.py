@@ -127,6 +127,20 @@ async def test_a_budget_that_nears_is_told(tmp_path):
     }
 
 
+async def test_credentials_in_the_address_are_sent_as_basic(tmp_path):
+    outbox: Outbox[Event] = Outbox(3, Counter())
+    disk = DiskThread("disk")
+    async with receiving() as receiver, ClientSession() as session:
+        url = receiver.url.replace("//", "//user:p%40w@")
+        delivery = Sender(outbox, session, url, b"key", SeenTokens(tmp_path / "seen"), disk)
+        outbox.offer(Event("an-id", EventType.GAP, datetime.now(UTC), {}))
+        async with emptied(outbox, delivery.run, "webhook", health=Health(), drain_seconds=5):
+            [sent] = await receiver.received(1)
+    disk.end()
+
+    assert sent.fields["Authorization"] == "Basic dXNlcjpwQHc="
+
+
 async def test_an_event_that_always_meets_an_error_is_refused_after_an_hour_of_answers(tmp_path):
     outbox: Outbox[Event] = Outbox(3, Counter())
     clock = count(step=PATIENCE_SECONDS)
