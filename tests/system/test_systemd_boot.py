@@ -11,7 +11,7 @@ from tests.system.debian import debian_root, fetched_wheels, need, run
 
 PLACE = "opt/podwarden-audit"
 DATABASE = "AUDIT_LOG_DATABASE_URL=postgresql://nobody@127.0.0.1:1/none\n"
-# As docs/deploy.md says; only that pip finds its packages in a directory.
+# As docs/deploy.md says, without `podwarden-audit`; pip finds its packages in a directory.
 INSTALL = f"""
 cd /{PLACE}
 python3 -m venv .venv
