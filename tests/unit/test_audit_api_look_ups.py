@@ -13,12 +13,12 @@ class Table:
 
     def __init__(self):
         self.asked: list[list[str]] = []
-        self.responses = asyncio.Event()
+        self.answers = asyncio.Event()
         self.error: Exception | None = None
 
     async def find_together(self, hashes):
         self.asked.append(sorted(hashes))
-        await self.responses.wait()
+        await self.answers.wait()
         if self.error is not None:
             raise self.error
         return {token_hash: None for token_hash in hashes if token_hash != "odd"}
@@ -39,7 +39,7 @@ async def test_what_comes_while_a_query_runs_is_asked_for_in_the_next_one(table)
     finder = LookedUpTogether(table)
     first = await begun(finder, "a")
     others = await begun(finder, "b", "c", "b", "a")
-    table.responses.set()
+    table.answers.set()
 
     assert await asyncio.gather(*first, *others) == [None] * 5
     assert table.asked == [["a"], ["a", "b", "c"]]
@@ -47,7 +47,7 @@ async def test_what_comes_while_a_query_runs_is_asked_for_in_the_next_one(table)
 
 async def test_no_query_asks_for_more_than_a_bounded_number(table):
     finder = LookedUpTogether(table)
-    table.responses.set()
+    table.answers.set()
     await asyncio.gather(*await begun(finder, *map(str, range(2 * AT_ONCE))))
 
     assert max(map(len, table.asked)) <= AT_ONCE
@@ -56,7 +56,7 @@ async def test_no_query_asks_for_more_than_a_bounded_number(table):
 async def test_all_of_a_query_learn_that_the_database_is_away_and_the_next_asks_again(table):
     finder = LookedUpTogether(table)
     table.error = StoreUnavailableError("away")
-    table.responses.set()
+    table.answers.set()
     found = await asyncio.gather(
         *await begun(finder, "a"), *await begun(finder, "b", "c"), return_exceptions=True
     )
@@ -70,7 +70,7 @@ async def test_all_of_a_query_learn_that_the_database_is_away_and_the_next_asks_
 
 async def test_a_row_that_is_no_token_fails_its_own_request_alone(table):
     finder = LookedUpTogether(table)
-    table.responses.set()
+    table.answers.set()
     _, [odd, other] = await begun(finder, "a"), await begun(finder, "odd", "b")
 
     with pytest.raises(TokenUnreadableError):
@@ -85,6 +85,6 @@ async def test_a_request_that_is_cancelled_leaves_its_query_to_the_others(table)
     first.cancel()
     await asyncio.sleep(0)
     second.cancel()
-    table.responses.set()
+    table.answers.set()
 
     assert await third is None
