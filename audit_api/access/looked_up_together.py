@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from audit_log.errors import StoreError, TokenUnreadableError
+from audit_log.errors import StoreError
 from audit_log.tokens import Token
 
 AT_ONCE: Final = 250
@@ -19,6 +19,9 @@ AT_ONCE: Final = 250
 
 class TokenTable(Protocol):
     """What is needed of the token table."""
+
+    async def find(self, token_hash: str, /) -> Token | None:
+        """Return the token of *token_hash*, or None. Raise StoreError."""
 
     async def find_together(self, hashes: Sequence[str], /) -> Mapping[str, Token | None]:
         """Return the token of each hash, or None; omit those whose row cannot be read.
@@ -57,7 +60,7 @@ class LookedUpTogether:
         if batch.error is not None:
             raise batch.error
         if batch.found is None or token_hash not in batch.found:
-            raise TokenUnreadableError("the token query returns a row that is no token")
+            return await self._table.find(token_hash)  # alone it raises what is wrong with it
         return batch.found[token_hash]
 
     async def _ask(self, batch: _Batch) -> None:
