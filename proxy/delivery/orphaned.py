@@ -184,7 +184,10 @@ async def _is_drained(
             instance=place.instance,
             ring_directory=settings.journal_ring_dir,
             limits=Limits(
-                ring_bytes=settings.journal_ring_bytes, max_bytes=settings.journal_max_bytes
+                ring_bytes=settings.journal_ring_bytes,
+                max_bytes=settings.journal_max_bytes,
+                # Until the store was looked at: it may lack what was confirmed by another one.
+                kept_seconds=settings.journal_kept_seconds,
             ),
             close_seconds=settings.stop_seconds,
         ) as (_, journal):
@@ -193,6 +196,7 @@ async def _is_drained(
             replaced = ReplacedStore(store, journal)
             writer = Writer(journal, store, find, progress.announce, replaced)
             await writer.run()
+            journal.keep_no_longer()
     except (JournalError, OSError) as error:
         # A sidecar of the former number of workers may hold it, while it stops or for long.
         problem = f"the orphaned journal in {path} is not written: {error}"

@@ -82,6 +82,10 @@ class Journal:
         """Keep *line*, which the store refuses, in a readable file; raise OSError if it fails."""
         return await self._quarantining.submit(self._parts.folder.quarantine, line)
 
+    def keep_no_longer(self) -> None:
+        """Let what is stored be deleted: no store that lacks it is to be expected."""
+        self._mover.kept_seconds = 0.0
+
     def end_reading(self) -> None:
         """Let `read` return None as soon as everything is committed."""
         self._source.end()

@@ -37,6 +37,8 @@ class Mover:
         self._folder = parts.folder
         self._rewriting = Rewriting(parts, loop)
         self._limits = limits
+        self.kept_seconds = limits.kept_seconds
+        """How long segments stay after all of them is stored."""
         self._stopping = threading.Event()
         self._busy_since: float | None = None
         self._error: str | None = None
@@ -137,7 +139,7 @@ class Mover:
         moved, floor = ring.moved, ring.floor
         # The log goes on without a hole if the ring still has the bytes. After a failure, and
         # where nothing is kept, a new segment begins with what is not in PostgreSQL.
-        is_kept = self._limits.kept_seconds > 0 and self._error is None
+        is_kept = self.kept_seconds > 0 and self._error is None
         if self._segments.is_open or is_kept:
             data = ring.peek(moved, limit)
             if data is not None:
@@ -172,7 +174,7 @@ class Mover:
         self._segments.delete_before(
             position.offset,
             arrived=position.offset if place is None else place.offset,
-            keep_seconds=0.0 if self._error else self._limits.kept_seconds,
+            keep_seconds=0.0 if self._error else self.kept_seconds,
             keep_bytes=self._limits.max_bytes // _KEPT_PART,
             seen_at=ring.moments.store_seen_at,
         )

@@ -15,6 +15,7 @@ from tests.neighbours.ports import free_port
 BEFORE, ON_THE_PRIMARY_ALONE, AFTER = 50, 200, 20
 MORE_THAN_IS_KEPT = 800
 MANY_SEGMENTS = 5
+SECONDS_AWAY = 0.05
 
 
 @pytest.fixture
@@ -83,6 +84,8 @@ async def test_a_sidecar_that_was_away_meanwhile_sends_them_again_too(
         standby.start()
         await promote(standby)
         hop.lead_to(standby.url())
+        # Time for the journal's mover to look before the writer has found out which store it is.
+        hop.seconds_away = SECONDS_AWAY
         async with home.sidecar(upstream.url, hop.url, **several(later, port)):
             await each_record_is_there_once(standby, callers)
 
