@@ -16,6 +16,9 @@ class Table:
         self.answers = asyncio.Event()
         self.error: Exception | None = None
 
+    async def find(self, token_hash):
+        raise TokenUnreadableError(f"{token_hash} is no token")
+
     async def find_together(self, hashes):
         self.asked.append(sorted(hashes))
         await self.answers.wait()
