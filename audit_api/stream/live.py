@@ -103,7 +103,7 @@ class Live:
                 return
             elif subscriber.offered_up_to is not None:
                 await streamed.send(heartbeat(mark(Standpoint(subscriber.offered_up_to))))
-            # A timer may be early by a moment: quiet for that long is a heartbeat, by any clock.
+            # At each heartbeat, too: the timer of the loop may fire a moment early.
             if not events or monotonic() - checked >= HEARTBEAT_SECONDS:
                 checked = monotonic()
                 if (reason := await self._reason_to_end(asked)) is not None:
