@@ -25,7 +25,7 @@ class Callers:
     def __init__(self, instance: str) -> None:
         """Make records of *instance*."""
         self._instance = instance
-        self._remembered: dict[tuple[str, str, bytes | None], _Remembered] = {}
+        self._remembered: dict[tuple[str | Credentials, str, bytes | None], _Remembered] = {}
 
     def members(
         self,
@@ -35,8 +35,6 @@ class Callers:
         user_agent: bytes | None,
     ) -> bytes:
         """Return what the records say of a caller with *token*: see `Caller.of`."""
-        if isinstance(token_hash, Credentials):
-            return self._made(token_hash, token, client_ip, user_agent)
         key = (token_hash, client_ip, user_agent)
         known = self._remembered.get(key)
         if known is not None and known.token is token:
