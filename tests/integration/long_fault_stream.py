@@ -17,7 +17,6 @@ from tests.integration.test_nats import client_of
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import make_audit_log, own_postgres
 from tests.neighbours.callers import Callers, responding_by_path
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.nats_server import running_cluster, running_nats
 from tests.neighbours.ops import recovered
 from tests.neighbours.patience import eventually
@@ -27,12 +26,6 @@ from tests.neighbours.services import running_ingest
 STREAM = "podwarden_audit"
 READ, UNREAD = 50, 500
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture

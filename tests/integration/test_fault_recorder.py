@@ -13,7 +13,6 @@ from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, received, responding_by_path
 from tests.neighbours.hop import hop_to
 from tests.neighbours.journal_files import empty
-from tests.neighbours.journal_home import journal_home
 from tests.neighbours.ops import death, degraded, metric, metric_becomes, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.processes import children_of, is_alive, keeper_of, recorder_of, stopped
@@ -23,12 +22,6 @@ RING_BYTES = 1024 * 1024
 SMALL_RING = {"PROXY_JOURNAL_RING_BYTES": str(RING_BYTES)}
 PADDING = 2_000
 TWO_RINGS = 2 * RING_BYTES // PADDING
-
-
-@pytest.fixture
-def home():
-    with journal_home() as home:
-        yield home
 
 
 @pytest.fixture
