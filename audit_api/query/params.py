@@ -133,6 +133,15 @@ class InvocationsParams(Newest):
         description="`true`: only calls with unknown tokens; `false`: only others",
     )
     outcome: ToolOutcome | None = Field(default=None, description="how the tool call ended")
+    session: Id | None = Field(default=None, description="the agent's session")
+    client_name: Text | None = Field(
+        default=None, description="the MCP client's name, as it introduced itself"
+    )
+    user_agent: Text | None = Field(
+        default=None,
+        description="a prefix of the agent's User-Agent; with `*` (any text), a pattern "
+        "for the whole text",
+    )
 
 
 class GapsParams(Span):

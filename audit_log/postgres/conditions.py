@@ -56,7 +56,7 @@ def conditions_of(wanted: RecordFilter, arguments: Arguments) -> list[str]:
     """Return the SQL conditions of *wanted*; append their values to *arguments*."""
     given = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
     if wanted.path is not None:
-        given["path"] = _like(wanted.path)
+        given["path"] = like(wanted.path)
     return [
         *(
             condition.format(arguments.add(given[name]))
@@ -78,6 +78,7 @@ def _status_conditions(status: range | None, arguments: Arguments) -> list[str]:
     return [f"status_code >= {first} AND status_code < {end}"]
 
 
-def _like(path: str) -> str:
-    literal = re.sub(r"([\\%_])", r"\\\1", path)
-    return literal.replace(WILDCARD, "%") if WILDCARD in path else literal + "%"
+def like(text: str) -> str:
+    """Return the LIKE pattern of *text*: a prefix, or with wildcards the whole."""
+    literal = re.sub(r"([\\%_])", r"\\\1", text)
+    return literal.replace(WILDCARD, "%") if WILDCARD in text else literal + "%"

@@ -9,6 +9,7 @@ from audit_log.postgres.conditions import (
     CLOCK_AHEAD_CONDITIONS,
     UNKNOWN_TOKEN_CONDITIONS,
     Arguments,
+    like,
 )
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import Place, in_words_of, plain_uuid
@@ -17,7 +18,7 @@ from audit_log.record import Invocation, Origin, ToolOutcome
 
 _COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code,
     error_code, api_calls, origin, host(client_ip) AS client_ip, request_id, instance,
-    arrived_at"""
+    session, protocol_version, client_name, client_version, user_agent, arrived_at"""
 _SEARCH: Final = """
 SELECT {columns} FROM mcp_tool_invocation
 WHERE {conditions}
@@ -40,6 +41,10 @@ class InvocationQuery:
     token_id: UUID | None = None
     unknown_tokens: bool | None = None
     outcome: ToolOutcome | None = None
+    session: UUID | None = None
+    client_name: str | None = None
+    user_agent: str | None = None
+    """A prefix; with a `*` in it a pattern for the whole text, `*` standing for any text."""
     since: datetime | None = None
     until: datetime | None = None
     arrived_since: datetime | None = None
@@ -76,6 +81,9 @@ def _conditions(query: InvocationQuery, arguments: Arguments) -> list[str]:
         "token_name = {}": query.token_name,
         "token_id = {}::uuid": query.token_id,
         "outcome = {}": query.outcome,
+        "session = {}::uuid": query.session,
+        "client_name = {}": query.client_name,
+        "user_agent LIKE {}": query.user_agent and like(query.user_agent),
         "created_at >= {}::timestamptz": query.since,
         "created_at < {}::timestamptz": query.until,
         "arrived_at >= {}::timestamptz": query.arrived_since,
@@ -117,5 +125,10 @@ def _invocation(row: Row) -> Invocation:
         error_code=row["error_code"],
         client_ip=row["client_ip"],
         request_id=row["request_id"],
+        session=row["session"] and plain_uuid(row["session"]),
+        protocol_version=row["protocol_version"],
+        client_name=row["client_name"],
+        client_version=row["client_version"],
+        user_agent=row["user_agent"],
         arrived_at=row["arrived_at"],
     )
