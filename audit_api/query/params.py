@@ -1,9 +1,10 @@
 """The parameters of each endpoint: one model that parses, validates and describes them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from itertools import groupby
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from audit_api.errors import InvalidParametersError
 from audit_api.formats.export_formats import ExportFormat
 from audit_api.query.values import ClientNetwork, Flag, Id, Limit, Moment, Status, Text
-from audit_log.filters import RecordFilter
+from audit_log.filters import RecordFilter, StoredFilter
 from audit_log.postgres.search import DEFAULT_LIMIT
 from audit_log.record import Outcome, ToolOutcome
 
@@ -81,6 +82,8 @@ class Newest(Page, Times):
 class Filters(Times):
     """Filters of entries. An entry must match all that are given."""
 
+    kind: ClassVar[type[RecordFilter]] = RecordFilter
+
     token_name: Text | None = Field(
         default=None, description="the token's name at the time of the call"
     )
@@ -106,13 +109,26 @@ class Filters(Times):
 
     def filter(self, token_id: UUID | None = None) -> RecordFilter:
         """Return the filters for the store; *token_id*, if the path names one, goes first."""
-        values = {name: getattr(self, name) for name in Filters.model_fields}
+        values = {each.name: getattr(self, each.name) for each in fields(self.kind)}
         if token_id is not None:
             values["token_id"] = token_id
-        return RecordFilter(**values)
+        return self.kind(**values)
 
 
-class EntriesParams(Newest, Filters):
+class StoredFilters(Filters):
+    """Filters of entries that have been stored for a while: also by what called their tool."""
+
+    kind = StoredFilter
+
+    session: Id | None = Field(
+        default=None, description="the agent's session: calls of its tool calls"
+    )
+    client_name: Text | None = Field(
+        default=None, description="the MCP client's name: calls of its tool calls"
+    )
+
+
+class EntriesParams(Newest, StoredFilters):
     """The parameters of a list of entries, newest first."""
 
     expand: Literal["details"] | None = Field(
@@ -120,8 +136,8 @@ class EntriesParams(Newest, Filters):
     )
 
 
-class InvocationsParams(Newest):
-    """The parameters of a list of tool calls, newest first."""
+class ToolCallFilters(Params):
+    """Filters of tool calls. A tool call must match all that are given."""
 
     tool: Text | None = Field(default=None, description="the MCP tool")
     token_name: Text | None = Field(
@@ -133,7 +149,6 @@ class InvocationsParams(Newest):
         description="`true`: only calls with unknown tokens; `false`: only others",
     )
     outcome: ToolOutcome | None = Field(default=None, description="how the tool call ended")
-    session: Id | None = Field(default=None, description="the agent's session")
     client_name: Text | None = Field(
         default=None, description="the MCP client's name, as it introduced itself"
     )
@@ -144,13 +159,23 @@ class InvocationsParams(Newest):
     )
 
 
+class InvocationsParams(Newest, ToolCallFilters):
+    """The parameters of a list of tool calls, newest first."""
+
+    session: Id | None = Field(default=None, description="the agent's session")
+
+
+class SessionsParams(Page, Span, ToolCallFilters):
+    """The parameters of a list of agents' sessions: those with a tool call that matches."""
+
+
 class GapsParams(Span):
     """The parameters of a list of gaps, newest first: those that overlap the span."""
 
     limit: Limit = DEFAULT_LIMIT
 
 
-class ExportParams(Filters):
+class ExportParams(StoredFilters):
     """The parameters of an export: all matching entries, oldest first."""
 
     format: ExportFormat = Field(
@@ -182,6 +207,12 @@ class EntryPath(Params):
     """The id of an entry, in the path."""
 
     entry_id: Id
+
+
+class SessionPath(Params):
+    """The id of an agent's session, in the path."""
+
+    session: Id
 
 
 class InvocationPath(Params):

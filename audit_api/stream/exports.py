@@ -14,6 +14,7 @@ from audit_api.query.params import ExportParams, Nothing
 from audit_api.responses import streamed_response
 from audit_api.stream.completeness import require_complete
 from audit_api.stream.streaming import streaming
+from audit_log.filters import StoredFilter
 from audit_log.postgres.arrivals import Snapshot, Standpoint, snapshot_now
 from audit_log.postgres.database import Database
 from audit_log.postgres.export import exporting
@@ -33,9 +34,12 @@ class Exports:
     async def export(self, asked: Asked[ExportParams, Nothing]) -> web.StreamResponse:
         """Stream all matching entries, oldest first, in the requested format."""
         await require_complete(self.subscription)
+        wanted = asked.query.filter()
+        if asked.query.after is not None and isinstance(wanted, StoredFilter):
+            _check_that_none_is_missed(wanted)
         after = await self._after(asked.query.after)
         kind = FORMATS[asked.query.format]
-        async with exporting(self.database, asked.query.filter(), after) as export:
+        async with exporting(self.database, wanted, after) as export:
             moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             name = f"mcp-audit-{moment}.{kind.suffix}"
             fields = {
@@ -60,3 +64,17 @@ class Exports:
             )
         check_standpoint(standpoint, await snapshot_now(self.database), "query", "after")
         return standpoint.seen
+
+
+def _check_that_none_is_missed(wanted: StoredFilter) -> None:
+    """Raise InvalidParametersError if an export that continues could leave records out.
+
+    An API call is stored before the tool call that it is found by: the earlier export has not
+    told of it, and this one would take it for told.
+    """
+    if wanted.asks_for_agent:
+        raise InvalidParametersError.of(
+            "after",
+            "An export by `session` or `client_name` is always whole: leave out `after`, or them",
+            "not_continued",
+        )

@@ -40,6 +40,8 @@ _CONDITIONS: Final = {
     "until": "created_at < {}::timestamptz",
     "arrived_since": "arrived_at >= {}::timestamptz",
     "arrived_until": "arrived_at < {}::timestamptz",
+    "session": "invocation_id IN (SELECT id FROM mcp_tool_invocation WHERE session = {}::uuid)",
+    "client_name": "invocation_id IN (SELECT id FROM mcp_tool_invocation WHERE client_name = {})",
 }
 
 
@@ -59,9 +61,9 @@ def conditions_of(wanted: RecordFilter, arguments: Arguments) -> list[str]:
         given["path"] = like(wanted.path)
     return [
         *(
-            condition.format(arguments.add(given[name]))
+            condition.format(arguments.add(value))
             for name, condition in _CONDITIONS.items()
-            if given[name] is not None
+            if (value := given.get(name)) is not None
         ),
         *_status_conditions(wanted.status, arguments),
         *UNKNOWN_TOKEN_CONDITIONS[wanted.unknown_tokens],
