@@ -202,11 +202,12 @@ def _streams(exports: Exports, live: Live) -> Sequence[Endpoint]:
         Endpoint(
             name="export",
             path="/mcp-audit/export",
-            summary="All entries as a file, oldest first",
+            summary="All entries as a file, oldest first; or a part of them",
             query=ExportParams,
             responses={"application/x-ndjson": None, "text/csv": None},
             fields={
-                MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue"
+                MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue",
+                "Link": 'the next part, `rel="next"` (RFC 8288), where `limit` left some out',
             },
             serve=exports.export,
         ),

@@ -11,7 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_api.errors import InvalidParametersError
 from audit_api.formats.export_formats import ExportFormat
-from audit_api.query.values import ClientNetwork, Flag, Id, Limit, Moment, Status, Text
+from audit_api.query.values import (
+    MAX_PART,
+    ClientNetwork,
+    Flag,
+    Id,
+    Limit,
+    Moment,
+    PartLimit,
+    Status,
+    Text,
+)
 from audit_log.filters import RecordFilter, StoredFilter
 from audit_log.postgres.search import DEFAULT_LIMIT
 from audit_log.record import Outcome, ToolOutcome
@@ -184,6 +194,11 @@ class ExportParams(StoredFilters):
     after: str | None = Field(
         default=None,
         description="the `X-Audit-Mark` of an earlier export: only entries that were not in it",
+    )
+    limit: PartLimit | None = Field(
+        default=None,
+        description="only a part of so many entries, whose mark continues behind the last; "
+        f"more than {MAX_PART:,} means {MAX_PART:,}",
     )
 
 

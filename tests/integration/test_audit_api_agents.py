@@ -174,9 +174,10 @@ async def test_entries_are_found_by_the_agent_of_their_tool_call(api, store, cal
             [line] = (await response.text()).splitlines()
             assert str(expected.id) in line
             mark = response.headers["X-Audit-Mark"]
-        # Its tool call arrives later, and an export that goes on would leave the entry out.
-        refused = await asked(api, f"{ALL}/export?{query}&after={mark}", 422)
-        assert refused["detail"][0]["loc"] == ["query", "after"]
+        # Its tool call arrives later, and an export in parts would leave the entry out.
+        for name, value in (("after", mark), ("limit", 10)):
+            refused = await asked(api, f"{ALL}/export?{query}&{name}={value}", 422)
+            assert refused["detail"][0]["loc"] == ["query", name]
     assert await asked(api, f"{ALL}?client_name=cursor&session={FIRST}") == []
     # The live stream tells of an entry before its tool call is there.
     await asked(api, f"{ALL}/stream?session={FIRST}", 422)

@@ -203,8 +203,10 @@ def test_a_parameter_given_twice_is_refused_rather_than_half_ignored():
     ]
 
 
-def test_an_export_has_no_limit():
-    assert complaints(ExportParams, [("limit", "5")]) == [(["query", "limit"], "extra_forbidden")]
+def test_an_export_is_whole_unless_a_limit_asks_for_a_part():
+    assert read_query(ExportParams, []).limit is None
+    assert read_query(ExportParams, [("limit", "5")]).limit == 5
+    assert read_query(ExportParams, [("limit", "999999")]).limit == 10_000
 
 
 def span(**query: str):
