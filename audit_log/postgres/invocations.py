@@ -16,7 +16,7 @@ from audit_log.postgres.transaction import Row
 from audit_log.record import Invocation, Origin, ToolOutcome
 
 _COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code,
-    error_code, api_calls, origin, host(client_ip) AS client_ip, request_id, instance,
+    error_code, api_calls, rounds, origin, host(client_ip) AS client_ip, request_id, instance,
     arrived_at"""
 _SEARCH: Final = """
 SELECT {columns} FROM mcp_tool_invocation
@@ -115,6 +115,7 @@ def _invocation(row: Row) -> Invocation:
         duration_ms=row["duration_ms"],
         api_calls=row["api_calls"],
         error_code=row["error_code"],
+        rounds=row["rounds"],
         client_ip=row["client_ip"],
         request_id=row["request_id"],
         arrived_at=row["arrived_at"],

@@ -17,8 +17,8 @@ const ENTRY_FIELDS = [
 ];
 const TOOL_FIELDS = [
   ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
-  ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["duration_ms", "Duration", false],
-  ["origin", "Came by", false], ["client_ip", "Client", false], ["request_id", "Request id", false],
+  ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["rounds", "Requests", false],
+  ["duration_ms", "Duration", false], ["origin", "Came by", false], ["client_ip", "Client", false], ["request_id", "Request id", false],
   ["instance", "Sidecar", false], ["id", "Tool call id", false],
 ];
 
