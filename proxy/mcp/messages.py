@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from audit_log.record import ToolOutcome
 from proxy.http.target import printable
+from proxy.mcp.agents.agent import AGENT_PATHS, NEGOTIATION_PATHS, Client, client_in_meta
 from proxy.mcp.json_stream import ANY, Path, Scalar, Values
 
 MAX_TOOL_CHARACTERS: Final = 128
@@ -26,10 +27,12 @@ _STATE: Final[Path] = ("params", "requestState")
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
     | {("params", "requestId"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
+    | AGENT_PATHS
 )
 RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
     | {("error", "message"), ("result", "resultType"), ("result", "requestState")}
+    | NEGOTIATION_PATHS
 )
 RESPONSE_WORDS: Final = (b'"result"', b'"error":', b'"error" ', b'"error"\t')
 """Each response holds one of them. A log message may say `"level":"error"`, and none of them."""
@@ -63,6 +66,9 @@ class ToolCall:
         """Whether it is a further round of a tool call (MCP 2026-07-28, multi round-trip)."""
         return self.has_answers or self.state is not None
 
+    client: Client | None = None
+    """What the message itself says of the client."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolResponse:
@@ -90,6 +96,7 @@ def tool_call_of(values: Values) -> ToolCall | None:
         state=_digest(values.get(_STATE)),
         has_answers=_ANSWERS in values and values[_ANSWERS] is True,
         is_declined=_is_declined(values),
+        client=client_in_meta(values),
     )
 
 

@@ -7,10 +7,12 @@ sidecar were killed now.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
+
+import msgspec
 
 from audit_log.record import (
     AuditRecord,
@@ -24,6 +26,8 @@ from audit_log.record import (
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
 from proxy.audit.shares import Share, Standing
+from proxy.mcp.agents.agent import NOBODY, Agent
+from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
@@ -73,6 +77,7 @@ class Source:
     theirs: TravelIds = NO_IDS
     """Ids that the client chose: see `ToolCallInFlight`."""
     standing: Standing = Standing.UNKNOWN
+    agent: Agent = NOBODY
 
 
 class ToolCalls:
@@ -83,6 +88,8 @@ class ToolCalls:
         in_flight: ToolCallsInFlight,
         recorder: InvocationRecorder,
         instance: str,
+        clients: SessionClients | None = None,
+        *,
         later: Later = later,
     ) -> None:
         """Tie API calls with *in_flight*; record to *recorder* as *instance*."""
@@ -90,16 +97,19 @@ class ToolCalls:
         self.later = later
         self.sessions = Sessions(later)
         self.waiting = Waiting[OpenToolCall]()
+        self.clients = clients or SessionClients()
         self.recorder = recorder
         self.instance = instance
 
     def begin(self, said: ToolCall, source: Source) -> "Round":
         """Open the tool call *said*, or its next round, which is about to be forwarded."""
         call = self.waiting.find(source.key, said)
-        if call is None:
-            call = OpenToolCall(self, said, source)
-        else:
+        if call is not None:
             call.go_on(said, source)
+        else:
+            client = said.client or self.clients.client_of(source.agent.session)
+            source = replace(source, agent=source.agent.introduced_as(client))
+            call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
 
 
@@ -249,6 +259,7 @@ class OpenToolCall:
             rounds=self._rounds,
             client_ip=source.client_ip,
             request_id=source.request_id,
+            **msgspec.structs.asdict(source.agent),
         )
 
     def _entry(self, invocation: Invocation) -> AuditRecord:

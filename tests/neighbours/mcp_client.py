@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx2
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import ElicitResult
+from mcp.types import ElicitResult, Implementation
 
 MODERN: Final = "2026-07-28"
 ERAS: Final = ("legacy", MODERN)
@@ -18,11 +18,18 @@ _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @asynccontextmanager
 async def mcp_client(
-    url: str, secret: str, era: str, *, answer: Any = "accept", **fields: str
+    url: str,
+    secret: str,
+    era: str,
+    info: Implementation | None = None,
+    *,
+    answer: Any = "accept",
+    **fields: str,
 ) -> AsyncIterator[Client]:
-    """Speak MCP at *url* with the token *secret*; *fields* have `_` for `-` in their names.
+    """Speak MCP at *url* with the token *secret*; the client says *info* of itself.
 
-    Questions get the *answer*: an action of MCP's elicitation.
+    Questions get the *answer*: an action of MCP's elicitation. *fields* have `_` for `-` in their
+    names.
     """
 
     async def elicited(*_: Any) -> ElicitResult:
@@ -37,6 +44,7 @@ async def mcp_client(
         Client(
             streamable_http_client(f"{url}/mcp", http_client=http),
             mode=era,
+            client_info=info,
             elicitation_callback=elicited,
         ) as client,
     ):

@@ -87,7 +87,7 @@ class Bench:
         self.recorded = Recorded()
         self.tally = Tally()
         self.timers = Timers()
-        self.calls = ToolCalls(ToolCallsInFlight(), self.recorded, "here", self.timers)
+        self.calls = ToolCalls(ToolCallsInFlight(), self.recorded, "here", later=self.timers)
 
     def source(self, key="anna", origin=Origin.MCP, session="s1"):
         caller = HUB if origin is Origin.HUB else Caller(token_name=key)
