@@ -22,7 +22,7 @@ from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.codings import PIECE_BYTES
 from proxy.mcp.inflated import FREE_BYTES, MAX_RATIO, Inflated
 from proxy.mcp.tool_exchange import MAX_TOOL_CALLS
-from tests.unit.test_mcp_exchange import OK, Bench, calling, respond
+from tests.unit.mcp_bench import OK, Bench, calling, respond
 
 if sys.version_info >= (3, 14):
     from compression import zstd
