@@ -98,7 +98,7 @@ async def serving(
             health.problems.append(partial(problem_of, keeper))
             own.append(KeeperCollector(keeper))
         ops_address = await _ops(stack, settings, health, page, keeper, BothCollector(own, page))
-        calls = _tool_calls(intake, instance, member)
+        calls = _tool_calls(settings, intake, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, tokens, intake, calls, tally)
         address = await _calls(stack, settings, clients, admission, health)
@@ -129,13 +129,17 @@ async def _ops(
     )
 
 
-def _tool_calls(intake: Intake, instance: str, member: Member | None) -> ToolCalls:
+def _tool_calls(settings: ProxySettings, intake: Intake, member: Member | None) -> ToolCalls:
     if MISSING:
         log.warning("mcp.codings_missing", reason=WHAT_IS_MISSING)
-    if member is None:
-        return ToolCalls(ToolCallsInFlight(), intake, instance)
-    others = member.other_workers
-    return ToolCalls(ToolCallsInFlight(others), intake, instance, others.clients)
+    others = None if member is None else member.other_workers
+    return ToolCalls(
+        ToolCallsInFlight(others),
+        intake,
+        settings.instance_name,
+        None if others is None else others.clients,
+        is_traced=settings.tracing,
+    )
 
 
 def _health(member: Member | None, page: Page) -> Health:

@@ -56,6 +56,8 @@ class ToolCallInFlight:
     standing: Standing = Standing.KNOWN
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
+    traceparent: str | None = None
+    """The client's span, where spans are sent. Other workers are not told of it."""
     is_tracked: bool = False
     """Whether API calls can be tied to it. Set when it is added."""
     is_paused: bool = False

@@ -26,6 +26,8 @@ from audit_log.record import (
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
 from proxy.audit.shares import Share, Standing
+from proxy.audit.tool_span import NO_SPAN, ToolSpan, TracedInvocation, tool_span
+from proxy.audit.trace_context import NO_TRACE, TraceContext
 from proxy.mcp.agents.agent import NOBODY, Agent
 from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
@@ -33,7 +35,7 @@ from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
 from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import SessionKey, Sessions
-from proxy.mcp.trace import NO_IDS, TravelIds
+from proxy.mcp.trace import NO_IDS, TravelIds, trace_id_of
 
 HUB: Final = Caller(token_name="Hub Tunnel (hub)")
 HUB_METHOD: Final = "TOOL"
@@ -78,6 +80,8 @@ class Source:
     """Ids that the client chose: see `ToolCallInFlight`."""
     standing: Standing = Standing.UNKNOWN
     agent: Agent = NOBODY
+    trace: TraceContext = NO_TRACE
+    """The client's span, as the head names it."""
 
 
 class ToolCalls:
@@ -90,9 +94,14 @@ class ToolCalls:
         instance: str,
         clients: SessionClients | None = None,
         *,
+        is_traced: bool = False,
         later: Later = later,
     ) -> None:
-        """Tie API calls with *in_flight*; record to *recorder* as *instance*."""
+        """Tie API calls with *in_flight*; record to *recorder* as *instance*.
+
+        If they are *is_traced*, the journal keeps what their spans are made of.
+        """
+        self.is_traced = is_traced
         self.in_flight = in_flight
         self.later = later
         self.sessions = Sessions(later)
@@ -168,8 +177,14 @@ class OpenToolCall:
         self.calls = calls
         self.may_have_gone_on = False
         self._source = source
+        self._span = _span_of(said, source) if calls.is_traced else NO_SPAN
         self._in_flight = ToolCallInFlight(
-            said.tool, source.key, source.ours, source.theirs, source.standing
+            said.tool,
+            source.key,
+            source.ours,
+            source.theirs,
+            source.standing,
+            traceparent=self._span.traceparent,
         )
         self._rounds = 1
         self._is_declined = said.is_declined or False
@@ -242,7 +257,7 @@ class OpenToolCall:
 
     def _invocation(self, response: ToolResponse, duration_ms: float | None) -> Invocation:
         source, call = self._source, self._in_flight
-        return Invocation(
+        return TracedInvocation(
             id=call.id,
             created_at=self._begun.created_at,
             tool=call.tool,
@@ -260,6 +275,7 @@ class OpenToolCall:
             client_ip=source.client_ip,
             request_id=source.request_id,
             **msgspec.structs.asdict(source.agent),
+            **self._span._asdict(),
         )
 
     def _entry(self, invocation: Invocation) -> AuditRecord:
@@ -279,6 +295,12 @@ class OpenToolCall:
             invocation_id=invocation.id,
             request_id=invocation.request_id,
         )
+
+
+def _span_of(said: ToolCall, source: Source) -> ToolSpan:
+    is_named = said.traceparent is not None and trace_id_of(said.traceparent) is not None
+    meta = TraceContext(said.traceparent, said.tracestate) if is_named else None
+    return tool_span(meta, source.trace, said.rpc_id)
 
 
 def _declined(response: ToolResponse) -> ToolResponse:
