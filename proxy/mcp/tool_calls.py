@@ -36,6 +36,7 @@ from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
 from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import SessionKey, Sessions
 from proxy.mcp.trace import NO_IDS, TravelIds, trace_id_of
+from proxy.telemetry.tool_durations import ToolDurations
 
 HUB: Final = Caller(token_name="Hub Tunnel (hub)")
 HUB_METHOD: Final = "TOOL"
@@ -102,6 +103,7 @@ class ToolCalls:
         If they are *is_traced*, the journal keeps what their spans are made of.
         """
         self.is_traced = is_traced
+        self.durations = ToolDurations()
         self.in_flight = in_flight
         self.later = later
         self.sessions = Sessions(later)
@@ -249,6 +251,8 @@ class OpenToolCall:
         records = self._records(response, duration_ms)
         for slot, record in zip(self._slots, records, strict=True):
             self.calls.recorder.end(slot, record, self._in_flight.share)
+            if isinstance(record, Invocation):
+                self.calls.durations.note(record)
 
     def _records(self, response: ToolResponse, duration_ms: float | None) -> list[Kept]:
         invocation = self._invocation(response, duration_ms)

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from aiohttp import ClientSession
 from mcp.shared.exceptions import MCPError
 
 from audit_log.postgres.token_table import TokenTable
@@ -153,22 +154,29 @@ async def test_a_tool_call_has_the_attributes_of_the_conventions(database_url, s
             await client.call_tool("unheard_of")
         await client.call_tool("nothing.a")
         await collector.received(4)
+        async with ClientSession() as http, http.get(f"{sidecar.ops_url}/metrics") as response:
+            page = await response.text()
 
+    assert "mcp_server_operation_duration_seconds_bucket{" in page
+    assert 'gen_ai_tool_name="nothing.a",le="300.0"' in page
     failed, unknown, *rest = collector.spans
     [tool] = [span for span in rest if span.name == "tools/call nothing.a"]
     [caused] = [span for span in rest if span.name == "GET"]
     said = values(failed)
     assert failed.name == "tools/call fail"
     assert (failed.kind, failed.status.code) == (failed.SPAN_KIND_SERVER, 2)
-    assert said.items() >= {
-        "mcp.method.name": "tools/call",
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": "fail",
-        "error.type": "tool_error",
-        "network.transport": "tcp",
-        "network.protocol.name": "http",
-        "podwarden.audit.token_name": "laptop",
-    }.items()
+    assert (
+        said.items()
+        >= {
+            "mcp.method.name": "tools/call",
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": "fail",
+            "error.type": "tool_error",
+            "network.transport": "tcp",
+            "network.protocol.name": "http",
+            "podwarden.audit.token_name": "laptop",
+        }.items()
+    )
     assert {"mcp.session.id", "mcp.protocol.version", "jsonrpc.request.id"} <= said.keys()
     # A client can invent names of tools without limit: they are no names of spans.
     assert unknown.name == "tools/call"
