@@ -14,6 +14,7 @@ from tests.neighbours.mcp_server import running_mcp_server
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
 from tests.neighbours.program import CHECKOUT, run
+from tests.neighbours.rotel import rotel_before
 from tests.neighbours.services import running_sidecar
 from tests.neighbours.upstream import responding
 
@@ -30,12 +31,12 @@ def asking(secret, *fields, target=b"/api/v1/hosts?key=hidden"):
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def traced(upstream, database_url, collector, **environment):
+def traced(upstream, database_url, collector, *, url=None, **environment):
     return running_sidecar(
         upstream.url,
         database_url,
         PROXY_TRACING="on",
-        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector.url,
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=url or collector.url,
         PROXY_INSTANCE="sidecar-7",
         **environment,
     )
@@ -120,7 +121,8 @@ async def test_a_tool_call_and_the_api_calls_that_it_causes_form_one_trace(
 ):
     async with (
         running_mcp_server() as server,
-        traced(server, database_url, collector) as sidecar,
+        rotel_before(collector) as url,
+        traced(server, database_url, collector, url=url) as sidecar,
         mcp_client(sidecar.url, secret, MODERN, traceparent=OF_THE_HEAD) as client,
     ):
         server.tools.api_url = sidecar.url
