@@ -134,6 +134,7 @@ async def test_a_tool_call_is_told_with_its_calls_oldest_first(api, store):
         "duration_ms": 40.0,
         "error_code": -32000,
         "api_calls": 2,
+        "rounds": 1,
         "origin": "mcp",
         "client_ip": None,
         "request_id": "7",

@@ -20,7 +20,7 @@ from proxy.hub.shapes import wanted_paths
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.inflated import FREE_BYTES, MAX_RATIO, Inflated
 from proxy.mcp.tool_exchange import MAX_TOOL_CALLS
-from tests.unit.test_mcp_exchange import OK, Bench, calling, respond
+from tests.unit.mcp_bench import OK, Bench, calling, respond
 
 MEGABYTE = 1_000_000
 PIECE = 65_536
