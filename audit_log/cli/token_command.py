@@ -32,9 +32,8 @@ async def list_all(tokens: TokenTable, directory: TokenDirectory) -> None:
         owner = details.get(token.id, NO_DETAILS).owner
         expiry = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
         state = token.refusal(now) or expiry
-        say(
-            f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}{owner and f'  ({owner})' or ''}"
-        )
+        has_it = f"  ({owner})" if owner else ""
+        say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}{has_it}")
 
 
 async def revoke(tokens: TokenTable, token_id: UUID) -> None:
