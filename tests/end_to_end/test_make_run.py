@@ -54,10 +54,10 @@ class Run:
         return dict(line.split() for line in self.printed if line.startswith("    "))
 
     async def ready(self) -> None:
-        """Wait until the last of the three lines has been printed."""
+        """Wait until the last of the four lines has been printed."""
         assert self.process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
-            while len(self.curls) < 3:
+            while len(self.curls) < 4:
                 line = await self.process.stdout.readline()
                 assert line, await self.complaint()
                 self.printed.append(line.decode().rstrip("\n"))
@@ -114,8 +114,17 @@ async def typed(line: str) -> Any:
         )
         output, _ = await shell.communicate()
         return json.loads(output)
-    _, _, _, header, url = shlex.split(line)
-    request = urllib.request.Request(url, headers=dict([header.split(": ")]))
+    words = iter(shlex.split(line)[2:])
+    fields, url, body = {}, "", None
+    for word in words:
+        if word == "-H":
+            name, _, value = next(words).partition(": ")
+            fields[name] = value
+        elif word == "-d":
+            body = next(words).encode()
+        else:
+            url = word
+    request = urllib.request.Request(url, body, fields)
     with await asyncio.to_thread(urllib.request.urlopen, request) as response:
         return json.load(response)
 
@@ -150,15 +159,17 @@ def child_of(pid: int, module: str) -> int:
     return found
 
 
-async def test_the_three_lines_work_as_typed_and_later_runs_go_on_though_one_was_killed(place):
+async def test_the_four_lines_work_as_typed_and_later_runs_go_on_though_one_was_killed(place):
     async with local_run(place, **ANY_PORTS) as first:
         await first.ready()
-        call, newest, of_token = first.curls
+        call, newest, of_token, tool_call = first.curls
 
         assert [cluster["id"] for cluster in await typed(call)] == ["edge", "core"]
         await typed_until_there(newest, "/api/v1/clusters")
         [entry] = await typed_until_there(of_token, "/api/v1/clusters")
         assert (entry["token_name"], entry["status_code"]) == ("demo-viewer", 200)
+        assert (await typed(tool_call))["result"]["isError"] is False
+        await typed_until_there(of_token, "/api/v1/clusters", times=2)
         assert list(first.tokens) == ["viewer", "operator", "admin"]
 
         assert await first.stop(signal.SIGINT) == (0, "")
@@ -177,7 +188,7 @@ async def test_the_three_lines_work_as_typed_and_later_runs_go_on_though_one_was
         await third.ready()
 
         assert third.tokens == second.tokens
-        await typed_until_there(third.curls[2], "/api/v1/clusters", times=2)
+        await typed_until_there(third.curls[2], "/api/v1/clusters", times=3)
 
         # A service that dies ends the run, with one line.
         os.kill(child_of(third.process.pid, "proxy"), signal.SIGKILL)
