@@ -35,6 +35,10 @@ _PR_SET_PDEATHSIG: Final = 1
 _OF_THE_SUPERVISOR: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+class WorkerFailedError(Exception):
+    """A worker could not be started at all. The message says what to do."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """Fork the worker *number* of *workers*, with *environment* beside the supervisor's."""
 
@@ -127,8 +131,16 @@ async def _readable(file: int) -> None:
 def begin_nursery() -> Nursery | Leash:
     """Fork the nursery and return it; return its leash in each worker that it forks.
 
-    To be called before this process has an event loop or a thread.
+    To be called before this process has an event loop or a thread. Raises WorkerFailedError if the
+    kernel has no pidfds.
     """
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        raise WorkerFailedError(
+            "PROXY_WORKERS: several workers need pidfd_open(2), of Linux 5.3 or later, and here it"
+            f" fails: {error.strerror}; allow it, or run one worker"
+        ) from error
     orders, received = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     # No collection visits what is loaded by now: it would write to the memory that is shared.
     gc.collect()

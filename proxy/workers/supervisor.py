@@ -17,7 +17,7 @@ from audit_log.process.sockets import CannotListenError
 from proxy.mcp.shared_memory import SharedMemory
 from proxy.settings import ProxySettings
 from proxy.workers.beats import BEAT_SECONDS, State, States
-from proxy.workers.nursery import Nursery, Order, Process
+from proxy.workers.nursery import Nursery, Order, Process, WorkerFailedError
 from proxy.workers.places import ops_ports, place_of
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
@@ -37,10 +37,6 @@ class Worker:
 
     number: int
     environment: Mapping[str, str]
-
-
-class WorkerFailedError(Exception):
-    """A worker could not be started at all. The message says what to do."""
 
 
 def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:

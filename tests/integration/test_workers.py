@@ -136,12 +136,17 @@ async def test_workers_are_stopped_in_order_though_what_forks_them_is_stopped(
     assert sum(line["event"] == "service.stopped" for line in supervisor.log) == 2
 
 
-async def test_stopping_ends_all_of_them_in_order(upstream, module_database_url):
+@pytest.mark.parametrize("is_for_all", [False, True])
+async def test_stopping_ends_all_of_them_in_order(upstream, module_database_url, is_for_all):
     async with two_workers(upstream, module_database_url) as supervisor:
-        children = workers_of(supervisor)
+        [nursery] = children_of(supervisor.pid)
+        workers = children_of(nursery)
+        for pid in [nursery, *workers] if is_for_all else []:  # as systemd and Ctrl-C do
+            os.kill(pid, signal.SIGTERM)
         assert await supervisor.stop() == 0
 
-    assert await _are_gone(children)
+    assert await _are_gone([nursery, *workers])
+    assert sum(line["event"] == "service.stopped" for line in supervisor.log) == 2
 
 
 async def readiness_of(ops_port):
