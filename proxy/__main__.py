@@ -31,11 +31,11 @@ from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.observers import span_export
 from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import (
+    ForkServer,
     Leash,
-    Nursery,
     WorkerFailedError,
     as_member,
-    begin_nursery,
+    begin_fork_server,
     supervise,
     workers_of,
 )
@@ -98,22 +98,24 @@ def _check(settings: ProxySettings, nats: NatsSettings | None) -> None:
 
 def _run_workers(shared: AuditLogSettings, settings: ProxySettings) -> None:
     """Run the supervisor; in each process that is forked for it, run a worker."""
-    nursery = begin_nursery()
-    if isinstance(nursery, Leash):
+    fork_server = begin_fork_server()
+    if isinstance(fork_server, Leash):
         # Its environment differs, and what files say may have changed since.
         shared, settings, nats = _read(SettingsReading())
         _check(settings, nats)
-        _run(shared, settings, nats, nursery)
+        _run(shared, settings, nats, fork_server)
     else:
-        with nursery:
-            uvloop.run(_supervise(shared, settings, nursery))
+        with fork_server:
+            uvloop.run(_supervise(shared, settings, fork_server))
 
 
-async def _supervise(shared: AuditLogSettings, settings: ProxySettings, nursery: Nursery) -> None:
+async def _supervise(
+    shared: AuditLogSettings, settings: ProxySettings, fork_server: ForkServer
+) -> None:
     instance = settings.instance_name
     workers, tasks = workers_of(settings, instance), BackgroundTasks()
     async with draining_orphaned(shared, settings, instance, tasks) as orphaned:
-        await supervise(workers, nursery, tasks, lambda: orphaned.problem)
+        await supervise(workers, fork_server, tasks, lambda: orphaned.problem)
 
 
 def _run(

@@ -6,20 +6,20 @@ shared, both in memory that outlives none of them: which tool calls are in fligh
 """
 
 from proxy.workers.beats import State
+from proxy.workers.fork_server import ForkServer, WorkerFailedError, begin_fork_server
 from proxy.workers.member import Leash, Member, as_member
-from proxy.workers.nursery import Nursery, WorkerFailedError, begin_nursery
 from proxy.workers.places import Place, known_places, place_of
 from proxy.workers.supervisor import supervise, workers_of
 
 __all__ = [
+    "ForkServer",
     "Leash",
     "Member",
-    "Nursery",
     "Place",
     "State",
     "WorkerFailedError",
     "as_member",
-    "begin_nursery",
+    "begin_fork_server",
     "known_places",
     "place_of",
     "supervise",

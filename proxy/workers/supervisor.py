@@ -17,7 +17,7 @@ from audit_log.process.sockets import CannotListenError
 from proxy.mcp.shared_memory import SharedMemory
 from proxy.settings import ProxySettings
 from proxy.workers.beats import BEAT_SECONDS, State, States
-from proxy.workers.nursery import Nursery, Order, Process, WorkerFailedError
+from proxy.workers.fork_server import ForkServer, Order, Process, WorkerFailedError
 from proxy.workers.places import ops_ports, place_of
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
@@ -93,7 +93,7 @@ def _check_free(setting: str, host: str, port: int) -> None:
 
 async def supervise(
     workers: list[Worker],
-    nursery: Nursery,
+    fork_server: ForkServer,
     tasks: BackgroundTasks,
     problem: Callable[[], str | None],
 ) -> None:
@@ -101,17 +101,17 @@ async def supervise(
 
     Every worker reports *problem*, and what is wrong with *tasks*.
 
-    Raise WorkerFailedError if a worker fails at its first start, or *nursery* has ended.
+    Raise WorkerFailedError if a worker fails at its first start, or *fork_server* has ended.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with _pipe() as pipe:
-        supervisor = Supervisor(nursery, len(workers), pipe, stop, tasks)
+        supervisor = Supervisor(fork_server, len(workers), pipe, stop, tasks)
         show = partial(supervisor.keep_showing, problem)
         async with (
             tasks.running(show, "supervisor-state"),
-            tasks.running(supervisor.stop_without_nursery, "nursery-watch"),
+            tasks.running(supervisor.stop_without_fork_server, "fork-server-watch"),
         ):
             await supervisor.run(workers)
 
@@ -121,13 +121,13 @@ class Supervisor:
 
     def __init__(
         self,
-        nursery: Nursery,
+        fork_server: ForkServer,
         workers: int,
         pipe: int,
         stop: asyncio.Event,
         tasks: BackgroundTasks,
     ) -> None:
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._states = States.create(workers)
         self._tool_calls = SharedMemory.create(workers)
         self._pipe = pipe
@@ -175,9 +175,9 @@ class Supervisor:
             await self._wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    async def stop_without_nursery(self) -> None:
-        """Stop all when the nursery ends: a worker that ended could not be replaced."""
-        await self._nursery.lost()
+    async def stop_without_fork_server(self) -> None:
+        """Stop all when the fork server ends: a worker that ended could not be replaced."""
+        await self._fork_server.lost()
         if not self._stop.is_set():
             self._fail("the process that forks the workers has ended: start the sidecar again")
 
@@ -186,7 +186,7 @@ class Supervisor:
         self._stop.set()
 
     async def _run(self, worker: Worker) -> int | None:
-        process = await self._nursery.start(
+        process = await self._fork_server.start(
             Order(worker.number, self._states.workers, worker.environment),
             (self._pipe, self._states.file, self._tool_calls.file),
         )

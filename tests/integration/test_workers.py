@@ -51,8 +51,8 @@ async def _both_started(supervisor):
 
 
 def workers_of(supervisor):
-    [nursery] = children_of(supervisor.pid)
-    return children_of(nursery)
+    [fork_server] = children_of(supervisor.pid)
+    return children_of(fork_server)
 
 
 async def token_of(database, name):
@@ -114,9 +114,9 @@ async def _are_gone(pids):
 
 async def test_all_end_with_the_reason_when_none_could_be_replaced(upstream, module_database_url):
     async with two_workers(upstream, module_database_url) as supervisor:
-        [nursery] = children_of(supervisor.pid)
-        workers = children_of(nursery)
-        os.kill(nursery, signal.SIGKILL)
+        [fork_server] = children_of(supervisor.pid)
+        workers = children_of(fork_server)
+        os.kill(fork_server, signal.SIGKILL)
         await eventually(lambda: _are_gone([supervisor.pid, *workers]))
 
     [reason] = supervisor.noise
@@ -127,25 +127,25 @@ async def test_workers_are_stopped_in_order_though_what_forks_them_is_stopped(
     upstream, module_database_url
 ):
     async with two_workers(upstream, module_database_url) as supervisor:
-        [nursery] = children_of(supervisor.pid)
-        workers = children_of(nursery)
-        os.kill(nursery, signal.SIGSTOP)
+        [fork_server] = children_of(supervisor.pid)
+        workers = children_of(fork_server)
+        os.kill(fork_server, signal.SIGSTOP)
         assert await supervisor.stop() == 0
 
-    assert await _are_gone([nursery, *workers])
+    assert await _are_gone([fork_server, *workers])
     assert sum(line["event"] == "service.stopped" for line in supervisor.log) == 2
 
 
 @pytest.mark.parametrize("is_for_all", [False, True])
 async def test_stopping_ends_all_of_them_in_order(upstream, module_database_url, is_for_all):
     async with two_workers(upstream, module_database_url) as supervisor:
-        [nursery] = children_of(supervisor.pid)
-        workers = children_of(nursery)
-        for pid in [nursery, *workers] if is_for_all else []:  # as systemd and Ctrl-C do
+        [fork_server] = children_of(supervisor.pid)
+        workers = children_of(fork_server)
+        for pid in [fork_server, *workers] if is_for_all else []:  # as systemd and Ctrl-C do
             os.kill(pid, signal.SIGTERM)
         assert await supervisor.stop() == 0
 
-    assert await _are_gone([nursery, *workers])
+    assert await _are_gone([fork_server, *workers])
     assert sum(line["event"] == "service.stopped" for line in supervisor.log) == 2
 
 

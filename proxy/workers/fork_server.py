@@ -1,12 +1,12 @@
-"""The nursery: a process that forks the workers, which so share the memory of what is loaded.
+"""The fork server: a process that forks the workers, which so share the memory of what is loaded.
 
 Theory of operation. The supervisor has an event loop, connections and threads, so it cannot fork
-itself. The nursery is forked from it before it has any of them, and does nothing but fork workers
-and wait for them. Each worker has a *line*, a socket on which the nursery sends the worker's pidfd
-and at last its exit code. Signals go through the pidfd, and it says that the worker has ended:
-both work also while the nursery is stopped, or has ended.
+itself. The fork server is forked from it before it has any of them, and does nothing but fork
+workers and wait for them. Each worker has a *line*, a socket on which the fork server sends the
+worker's pidfd and at last its exit code. Signals go through the pidfd, and it says that the worker
+has ended: both work also while the fork server is stopped, or has ended.
 
-The nursery ends when its supervisor does, in whatever way, since the socket for orders closes
+The fork server ends when its supervisor does, in whatever way, since the socket for orders closes
 then. Workers end by a pipe of their own (`member.Leash`).
 """
 
@@ -26,7 +26,7 @@ import msgspec
 from proxy.workers.member import Leash
 
 _REPLY_SECONDS: Final = 10.0
-"""A fork takes milliseconds; a nursery that is silent for longer is stopped."""
+"""A fork takes milliseconds; a fork server that is silent for longer is stopped."""
 _CODE_SECONDS: Final = 1.0
 _MOST_BYTES: Final = 65_536
 _LINE_AND_LEASH: Final = 4
@@ -68,15 +68,15 @@ class Process:
             async with asyncio.timeout(_CODE_SECONDS):
                 await _readable(self._line.fileno())
             return int(self._line.recv(_MOST_BYTES))
-        except (TimeoutError, ValueError):  # the nursery is stopped, or has ended
+        except (TimeoutError, ValueError):  # the fork server is stopped, or has ended
             return None
         finally:
             self._line.close()
             os.close(self._pidfd)
 
 
-class Nursery:
-    """The nursery, as its supervisor sees it."""
+class ForkServer:
+    """The fork server, as its supervisor sees it."""
 
     def __init__(self, pid: int, orders: socket.socket) -> None:
         self._pid = pid
@@ -105,14 +105,14 @@ class Nursery:
         return Process(pidfds[0], line)
 
     async def lost(self) -> None:
-        """Return when the nursery has ended, which it does not do by itself."""
+        """Return when the fork server has ended, which it does not do by itself."""
         await _readable(self._orders.fileno())
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the nursery. The workers have ended before, or end by their leash."""
+        """End it. The workers have ended before, or end by their leash."""
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
         self._orders.close()
@@ -128,8 +128,8 @@ async def _readable(file: int) -> None:
         loop.remove_reader(file)
 
 
-def begin_nursery() -> Nursery | Leash:
-    """Fork the nursery and return it; return its leash in each worker that it forks.
+def begin_fork_server() -> ForkServer | Leash:
+    """Fork the fork server and return it; return its leash in each worker that it forks.
 
     To be called before this process has an event loop or a thread. Raises WorkerFailedError if the
     kernel has no pidfds.
@@ -149,13 +149,13 @@ def begin_nursery() -> Nursery | Leash:
     if pid:
         received.close()
         orders.settimeout(0)
-        return Nursery(pid, orders)
+        return ForkServer(pid, orders)
     orders.close()
     return _Forking(received).run()
 
 
 class _Forking:
-    """What the nursery does."""
+    """What the fork server does."""
 
     def __init__(self, orders: socket.socket) -> None:
         self._orders = orders
@@ -219,7 +219,7 @@ class _Forking:
             line.send(str(os.waitstatus_to_exitcode(status)).encode())
 
     def _leave(self) -> None:
-        """Let go, in a worker, of what is the nursery's."""
+        """Let go, in a worker, of what is the fork server's."""
         self._orders.close()
         for pidfd, (_, line) in self._lines.items():
             os.close(pidfd)
