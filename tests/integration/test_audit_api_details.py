@@ -36,6 +36,10 @@ AGENT: dict[str, Any] = {
 }
 
 
+UNKNOWN = dict.fromkeys(("owner", "description", "role", "created_at", "expires_at", "revoked_at"))
+"""Of a token that the token query does not find."""
+
+
 @pytest.fixture
 async def api(database_url, database):
     async with asking_as_admin(database, database_url) as client:
@@ -261,6 +265,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "calls_30d": 3,
             "refused_30d": 2,
             "unknown_tokens": None,
+            **UNKNOWN,
         },
         {
             "token_name": "Hub Tunnel (hub)",
@@ -269,6 +274,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "calls_30d": 1,
             "refused_30d": 0,
             "unknown_tokens": None,
+            **UNKNOWN,
         },
         {
             "token_name": "old",
@@ -277,6 +283,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "calls_30d": 0,
             "refused_30d": 0,
             "unknown_tokens": None,
+            **UNKNOWN,
         },
     ]
 
@@ -308,6 +315,7 @@ async def test_unknown_tokens_are_one_and_displace_no_other(api, store):
         "calls_30d": 2_501,
         "refused_30d": 2_501,
         "unknown_tokens": 2_500,
+        **UNKNOWN,
     }
     assert (hub["token_name"], hub["unknown_tokens"]) == ("Hub Tunnel (hub)", None)
     assert {token["token_id"] for token in known} == {str(id_) for id_ in real}

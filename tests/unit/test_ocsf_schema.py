@@ -64,7 +64,7 @@ TOOL_CALLS: dict[str, Invocation] = {
     ),
     "little": a_tool_call(),
     "through the Hub": a_tool_call(origin=Origin.HUB),
-    **{outcome: a_tool_call(outcome=outcome) for outcome in ToolOutcome},
+    **{outcome.value: a_tool_call(outcome=outcome) for outcome in ToolOutcome},
 }
 GAPS = [
     Gap(
