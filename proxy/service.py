@@ -33,6 +33,7 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Intake, Parts, taking_in
+from proxy.mcp.agents.claims import Claims
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
@@ -94,7 +95,7 @@ async def serving(
             health.problems.append(partial(problem_of, keeper))
             own.append(KeeperCollector(keeper))
         ops_address = await _ops(stack, settings, health, page, keeper, BothCollector(own, page))
-        calls = _tool_calls(intake, instance, member)
+        calls = _tool_calls(intake, settings, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, tokens, intake, calls, tally)
         address = await _calls(stack, settings, clients, admission, health)
@@ -125,11 +126,15 @@ async def _ops(
     )
 
 
-def _tool_calls(intake: Intake, instance: str, member: Member | None) -> ToolCalls:
-    if member is None:
-        return ToolCalls(ToolCallsInFlight(), intake, instance)
-    others = member.other_workers
-    return ToolCalls(ToolCallsInFlight(others), intake, instance, others.clients)
+def _tool_calls(intake: Intake, settings: ProxySettings, member: Member | None) -> ToolCalls:
+    others = None if member is None else member.other_workers
+    return ToolCalls(
+        ToolCallsInFlight(others),
+        intake,
+        settings.instance_name,
+        None if others is None else others.clients,
+        Claims(settings.mcp_claims),
+    )
 
 
 def _health(member: Member | None, page: Page) -> Health:
@@ -217,6 +222,7 @@ def _admission(
         ),
         now=tokens.clock.now,
         is_traced=settings.tracing,
+        principal_field=(settings.principal_header or "").lower().encode() or None,
     )
 
 
@@ -265,7 +271,7 @@ async def _hub(
         return None
     authority = URL(settings.hub_url).authority.encode()
     service = Service(
-        HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
+        HubAdmission(wanted_paths(settings.hub_envelope_field, calls.claims.paths), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_lines(fields, authority),
         body_patience_seconds=settings.body_timeout_seconds,

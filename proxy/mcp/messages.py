@@ -3,13 +3,15 @@
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from audit_log.record import ToolOutcome
+from audit_log.record import Claim, ToolOutcome
 from proxy.http.target import printable
 from proxy.mcp.agents.agent import AGENT_PATHS, NEGOTIATION_PATHS, Client, client_in_meta
+from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.json_stream import Path, Scalar, Values
 
 MAX_TOOL_CHARACTERS: Final = 128
@@ -46,6 +48,7 @@ class ToolCall:
     traceparent: str | None = None
     client: Client | None = None
     """What the message itself says of the client."""
+    claims: Mapping[str, Claim] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class ToolResponse:
     error_code: int | None = None
 
 
-def tool_call_of(values: Values) -> ToolCall | None:
-    """Return the tool call in a message, or None if it is another message."""
+def tool_call_of(values: Values, claims: Claims = NO_CLAIMS) -> ToolCall | None:
+    """Return the tool call in a message with its *claims*, or None if it is another message."""
     if values.get(("method",)) != "tools/call":
         return None
     name = values.get(("params", "name"))
@@ -70,6 +73,7 @@ def tool_call_of(values: Values) -> ToolCall | None:
         rpc_id=_id_at(("id",), values),
         traceparent=traceparent if isinstance(traceparent, str) else None,
         client=client_in_meta(values),
+        claims=claims.of(values),
     )
 
 

@@ -20,9 +20,10 @@ from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
 from proxy.audit.shares import Share, Standing
 from proxy.mcp.agents.agent import NOBODY, Agent
+from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
-from proxy.mcp.messages import ToolCall, ToolResponse, tool_path
+from proxy.mcp.messages import REQUEST_PATHS, ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import Sessions
 from proxy.mcp.trace import NO_IDS, TravelIds
 
@@ -71,18 +72,24 @@ class ToolCalls:
         recorder: InvocationRecorder,
         instance: str,
         clients: SessionClients | None = None,
+        claims: Claims = NO_CLAIMS,
     ) -> None:
-        """Tie API calls with *in_flight*; record to *recorder* as *instance*."""
+        """Tie API calls with *in_flight*; record to *recorder* as *instance*.
+
+        *clients* are shared with other workers. *claims* are read of each tool call.
+        """
         self.in_flight = in_flight
         self.sessions = Sessions()
         self.clients = clients or SessionClients()
+        self.claims = claims
+        self.request_paths = REQUEST_PATHS | claims.paths
         self.recorder = recorder
         self.instance = instance
 
     def begin(self, said: ToolCall, source: Source) -> "OpenToolCall":
         """Open the tool call *said*, which is about to be forwarded."""
         client = said.client or self.clients.client_of(source.agent.session)
-        source = replace(source, agent=source.agent.introduced_as(client))
+        source = replace(source, agent=source.agent.introduced_as(client, said.claims))
         call = ToolCallInFlight(said.tool, source.key, source.ours, source.theirs, source.standing)
         self.in_flight.add(call)
         opened = OpenToolCall(self, said, source, call)

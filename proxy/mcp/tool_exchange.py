@@ -29,7 +29,6 @@ from proxy.mcp.budget import REQUEST, TOOL_CALL_STEPS, Budget
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.json_stream import JsonStream, Trouble, Values
 from proxy.mcp.messages import (
-    REQUEST_PATHS,
     JsonRpcId,
     ToolCall,
     ToolResponse,
@@ -58,14 +57,13 @@ class McpExchange(Exchange):
         """Observe the exchange of *head*, whose tool calls come from *source*."""
         self._counted = UnauditedExchange(tally)
         ours, self.added_fields = ids_to_add(head)
-        self._source = replace(
-            source, ours=ours, theirs=travel_ids_of(head), agent=agent_of(head, source.key)
-        )
+        agent = agent_of(head, source.key, source.agent.principal)
+        self._source = replace(source, ours=ours, theirs=travel_ids_of(head), agent=agent)
         self._introduction = Introduction(calls.clients, source.key)
         self._calls = calls
         self._named = _named_by_head(head)
         self._budget = Budget(REQUEST)
-        self._request = JsonStream(REQUEST_PATHS, self._message_sent, self._budget)
+        self._request = JsonStream(calls.request_paths, self._message_sent, self._budget)
         self._open = CallsByKey[JsonRpcId | None, OpenToolCall]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
@@ -124,7 +122,7 @@ class McpExchange(Exchange):
         )
 
     def _message_sent(self, values: Values) -> None:
-        said = tool_call_of(values)
+        said = tool_call_of(values, self._calls.claims)
         if said is None:
             self._cancel(cancelled_id(values))
             self._introduction.message_sent(values)
