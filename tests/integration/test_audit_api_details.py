@@ -1,5 +1,6 @@
 """Single entries, tool calls, gaps, tokens and numbers, answered from a real table."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -140,6 +141,7 @@ async def test_a_tool_call_is_told_with_its_calls_oldest_first(api, store):
         "duration_ms": 40.0,
         "error_code": -32000,
         "api_calls": 2,
+        "rounds": 1,
         "origin": "mcp",
         "client_ip": None,
         "request_id": "7",
@@ -183,6 +185,41 @@ async def test_tool_calls_are_filtered(api, store):
         [told] = await asked(api, f"{ALL}/invocations?{query}")
         assert told["id"] == str(expected.id), query
     await asked(api, f"{ALL}/invocations?outcome=completed", 422)
+
+
+async def test_tool_calls_and_gaps_are_told_as_events_page_by_page(api, store):
+    older, newer = invocation(tool="older"), invocation(tool="newer")
+    await store.append_invocations([older, newer])
+    await store.append_gaps(
+        [
+            Gap(
+                id=new_record_id(),
+                started_at=older.created_at,
+                ended_at=older.created_at,
+                count=25_000,
+                reason="journal_full",
+                instance="sidecar-1",
+            )
+        ]
+    )
+
+    async def events(address):
+        async with api.get(address) as response:
+            assert response.content_type == "application/x-ndjson"
+            following = response.links.get("next")
+            told = list(map(json.loads, (await response.text()).splitlines()))
+        return told, following and following["url"]
+
+    [first], following = await events(f"{ALL}/invocations?format=ocsf&limit=1")
+    [second], end = await events(following)
+    [gap], _ = await events(f"{ALL}/gaps?format=ocsf")
+
+    assert {first["api"]["operation"], second["api"]["operation"]} == {
+        "tools/call older",
+        "tools/call newer",
+    }
+    assert end is None
+    assert (gap["class_uid"], gap["count"], gap["status_detail"]) == (1008, 25_000, "journal_full")
 
 
 async def test_gaps_that_touch_the_span_are_told(api, store):

@@ -9,6 +9,7 @@ import random
 import sys
 import zlib
 
+import brotli
 import pytest
 
 from proxy.audit.tally import Tally
@@ -18,9 +19,15 @@ from proxy.hub.direction import TunnelMessages
 from proxy.hub.frames import FrameReader
 from proxy.hub.shapes import wanted_paths
 from proxy.mcp.by_id import CallsByKey
+from proxy.mcp.codings import PIECE_BYTES
 from proxy.mcp.inflated import FREE_BYTES, MAX_RATIO, Inflated
 from proxy.mcp.tool_exchange import MAX_TOOL_CALLS
-from tests.unit.test_mcp_exchange import OK, Bench, calling, respond
+from tests.unit.mcp_bench import OK, Bench, calling, respond
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 MEGABYTE = 1_000_000
 PIECE = 65_536
@@ -341,15 +348,24 @@ def test_the_responses_to_a_batch_are_read():
 
 
 @pytest.mark.parametrize(
-    "wire", [zlib.compress(b"a" * 100 * MEGABYTE), gzip.compress(b"", mtime=0) * 50_000]
+    ("coding", "wire"),
+    [
+        (b"gzip", zlib.compress(b"a" * 100 * MEGABYTE)),
+        (b"gzip", gzip.compress(b"", mtime=0) * 50_000),
+        (b"br", brotli.compress(b"a" * 100 * MEGABYTE, quality=1)),
+        (b"zstd", zstd.compress(b"a" * 100 * MEGABYTE)),
+        (b"zstd", zstd.compress(b"") * 50_000),
+    ],
+    ids=["gzip", "members", "br", "zstd", "frames"],
 )
-def test_content_that_expands_is_read_in_proportion_to_what_came(wire):
+def test_content_that_expands_is_read_in_proportion_to_what_came(coding, wire):
     sizes = []
-    inflated = Inflated(b"gzip", lambda data: sizes.append(len(data)))
+    inflated = Inflated(coding, lambda data: sizes.append(len(data)))
     for piece in cut(wire):
         inflated.feed(piece)
 
-    assert sum(sizes) <= FREE_BYTES + MAX_RATIO * len(wire)
+    assert sum(sizes) <= FREE_BYTES + MAX_RATIO * len(wire) + PIECE_BYTES
+    assert max(sizes) <= PIECE_BYTES
     assert len(sizes) <= 4_000
     assert inflated.is_broken
 

@@ -18,7 +18,8 @@ const ENTRY_FIELDS = [
 ];
 const TOOL_FIELDS = [
   ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
-  ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["duration_ms", "Duration", false],
+  ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["rounds", "Requests", false],
+  ["duration_ms", "Duration", false],
   ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
   ["principal", "On behalf of", true], ["claims", "Client's claims", false],
   ["origin", "Came by", false], ["client_ip", "Client", false], ["user_agent", "User agent", true],
