@@ -1,6 +1,7 @@
 """Spans of audited calls: a real sidecar, and a collector in another process than it."""
 
 import os
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -126,8 +127,9 @@ async def test_a_tool_call_and_the_api_calls_that_it_causes_form_one_trace(
         mcp_client(sidecar.url, secret, MODERN, traceparent=OF_THE_HEAD) as client,
     ):
         server.tools.api_url = sidecar.url
-        await client.call_tool("nothing.a", meta={"traceparent": TRACEPARENT.decode()})
-        await client.call_tool("both.b", meta={"traceparent": TRACEPARENT.decode()})
+        meta: Any = {"traceparent": TRACEPARENT.decode()}
+        await client.call_tool("nothing.a", meta=meta)
+        await client.call_tool("both.b", meta=meta)
         await collector.received(4)
 
     spans = {(span.name, values(span).get("url.path")): span for span in collector.spans}
