@@ -39,7 +39,7 @@ from proxy.mcp.codings import MISSING, WHAT_IS_MISSING
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import CallCollector, ClockCollector, KeeperCollector
+from proxy.metrics import CallCollector, ClockCollector, KeeperCollector, ToolCallCollector
 from proxy.recorder.keeper import Keeper
 from proxy.recorder.page import Page
 from proxy.recorder.record_metrics import BothCollector
@@ -91,7 +91,9 @@ async def serving(
         clients = ClientLimit(files_for_connections(), tally.oddities)
         parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
+        calls = _tool_calls(settings, intake, member)
         own: list[Collector] = [
+            ToolCallCollector(calls.durations),
             CallCollector(tally, intake, tokens.cache, health),
             ClockCollector(tokens.clock),
         ]
@@ -99,7 +101,6 @@ async def serving(
             health.problems.append(partial(problem_of, keeper))
             own.append(KeeperCollector(keeper))
         ops_address = await _ops(stack, settings, health, page, keeper, BothCollector(own, page))
-        calls = _tool_calls(intake, settings, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, tokens, intake, calls, tally)
         address = await _calls(stack, settings, clients, admission, health)
@@ -130,7 +131,7 @@ async def _ops(
     )
 
 
-def _tool_calls(intake: Intake, settings: ProxySettings, member: Member | None) -> ToolCalls:
+def _tool_calls(settings: ProxySettings, intake: Intake, member: Member | None) -> ToolCalls:
     if MISSING:
         log.warning("mcp.codings_missing", reason=WHAT_IS_MISSING)
     others = None if member is None else member.other_workers
@@ -138,8 +139,8 @@ def _tool_calls(intake: Intake, settings: ProxySettings, member: Member | None) 
         ToolCallsInFlight(others),
         intake,
         settings.instance_name,
-        None if others is None else others.clients,
         Claims(settings.mcp_claims),
+        is_traced=settings.tracing,
     )
 
 

@@ -78,7 +78,10 @@ class McpAdmission:
         if not in_flight.knows_any:
             return None
         found = in_flight.cause_of(token_hash, travel_ids_of(head))
-        return found and Cause(found[0].tool, found[0].id, found[1])
+        if found is None:
+            return None
+        call, attribution = found
+        return Cause(call.tool, call.id, attribution, call.traceparent)
 
     def covers(self, target: bytes) -> bool:
         """Return whether *target* is the MCP path, in any spelling that servers accept.

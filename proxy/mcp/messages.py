@@ -24,10 +24,12 @@ INVALID_PARAMS: Final = -32602
 _TOO_LARGE_CODE: Final = 2**31
 """JSON-RPC does not bound error codes; the column in the table is an integer of 4 bytes."""
 
+_TRACESTATE: Final[Path] = ("params", "_meta", "tracestate")
 _ANSWERS: Final[Path] = ("params", "inputResponses")
 _STATE: Final[Path] = ("params", "requestState")
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
+    | {_TRACESTATE}
     | {("params", "requestId"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
     | AGENT_PATHS
 )
@@ -56,6 +58,7 @@ class ToolCall:
     tool: str
     rpc_id: JsonRpcId | None
     traceparent: str | None = None
+    tracestate: str | None = None
     state: StateDigest | None = None
     """Of the `requestState` that the server sent with its questions."""
     has_answers: bool = False
@@ -91,10 +94,12 @@ def tool_call_of(values: Values, claims: Claims = NO_CLAIMS) -> ToolCall | None:
         return None
     name = values.get(("params", "name"))
     traceparent = values.get(("params", "_meta", "traceparent"))
+    tracestate = values.get(_TRACESTATE)
     return ToolCall(
         tool=tool_name(name if isinstance(name, str) else ""),
         rpc_id=_id_at(("id",), values),
         traceparent=traceparent if isinstance(traceparent, str) else None,
+        tracestate=tracestate if isinstance(tracestate, str) else None,
         state=_digest(values.get(_STATE)),
         has_answers=_ANSWERS in values and values[_ANSWERS] is True,
         is_declined=_is_declined(values),

@@ -20,6 +20,7 @@ from typing import Final
 from audit_log.record import Outcome, ToolOutcome
 from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, UnauditedExchange
 from proxy.audit.tally import Tally
+from proxy.audit.trace_context import trace_context
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
@@ -57,8 +58,13 @@ class McpExchange(Exchange):
         """Observe the exchange of *head*, whose tool calls come from *source*."""
         self._counted = UnauditedExchange(tally)
         ours, self.added_fields = ids_to_add(head)
-        agent = agent_of(head, source.key, source.agent.principal)
-        self._source = replace(source, ours=ours, theirs=travel_ids_of(head), agent=agent)
+        self._source = replace(
+            source,
+            ours=ours,
+            theirs=travel_ids_of(head),
+            agent=agent_of(head, source.key, source.agent.principal),
+            trace=trace_context(head) if calls.is_traced else source.trace,
+        )
         self._introduction = Introduction(calls.clients, source.key)
         self._calls = calls
         self._named = _named_by_head(head)
