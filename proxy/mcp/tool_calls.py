@@ -26,14 +26,17 @@ from audit_log.record import (
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
 from proxy.audit.shares import Share, Standing
+from proxy.audit.tool_span import NO_SPAN, ToolSpan, TracedInvocation, tool_span
+from proxy.audit.trace_context import NO_TRACE, TraceContext
 from proxy.mcp.agents.agent import NOBODY, Agent
-from proxy.mcp.agents.session_clients import SessionClients
+from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
-from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse, tool_path
+from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import SessionKey, Sessions
-from proxy.mcp.trace import NO_IDS, TravelIds
+from proxy.mcp.trace import NO_IDS, TravelIds, trace_id_of
+from proxy.telemetry.tool_durations import ToolDurations
 
 HUB: Final = Caller(token_name="Hub Tunnel (hub)")
 HUB_METHOD: Final = "TOOL"
@@ -78,6 +81,8 @@ class Source:
     """Ids that the client chose: see `ToolCallInFlight`."""
     standing: Standing = Standing.UNKNOWN
     agent: Agent = NOBODY
+    trace: TraceContext = NO_TRACE
+    """The client's span, as the head names it."""
 
 
 class ToolCalls:
@@ -88,16 +93,25 @@ class ToolCalls:
         in_flight: ToolCallsInFlight,
         recorder: InvocationRecorder,
         instance: str,
-        clients: SessionClients | None = None,
+        claims: Claims = NO_CLAIMS,
         *,
+        is_traced: bool = False,
         later: Later = later,
     ) -> None:
-        """Tie API calls with *in_flight*; record to *recorder* as *instance*."""
+        """Tie API calls with *in_flight*; record to *recorder* as *instance*.
+
+        *claims* are read of each tool call. If they are *is_traced*, the journal keeps what their
+        spans are made of.
+        """
+        self.is_traced = is_traced
+        self.durations = ToolDurations()
         self.in_flight = in_flight
         self.later = later
         self.sessions = Sessions(later)
         self.waiting = Waiting[OpenToolCall]()
-        self.clients = clients or SessionClients()
+        self.clients = in_flight.clients
+        self.claims = claims
+        self.request_paths = REQUEST_PATHS | claims.paths
         self.recorder = recorder
         self.instance = instance
 
@@ -108,7 +122,7 @@ class ToolCalls:
             call.go_on(said, source)
         else:
             client = said.client or self.clients.client_of(source.agent.session)
-            source = replace(source, agent=source.agent.introduced_as(client))
+            source = replace(source, agent=source.agent.introduced_as(client, said.claims))
             call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
 
@@ -168,8 +182,14 @@ class OpenToolCall:
         self.calls = calls
         self.may_have_gone_on = False
         self._source = source
+        self._span = _span_of(said, source) if calls.is_traced else NO_SPAN
         self._in_flight = ToolCallInFlight(
-            said.tool, source.key, source.ours, source.theirs, source.standing
+            said.tool,
+            source.key,
+            source.ours,
+            source.theirs,
+            source.standing,
+            traceparent=self._span.traceparent,
         )
         self._rounds = 1
         self._is_declined = said.is_declined or False
@@ -234,6 +254,8 @@ class OpenToolCall:
         records = self._records(response, duration_ms)
         for slot, record in zip(self._slots, records, strict=True):
             self.calls.recorder.end(slot, record, self._in_flight.share)
+            if isinstance(record, Invocation):
+                self.calls.durations.note(record)
 
     def _records(self, response: ToolResponse, duration_ms: float | None) -> list[Kept]:
         invocation = self._invocation(response, duration_ms)
@@ -242,7 +264,7 @@ class OpenToolCall:
 
     def _invocation(self, response: ToolResponse, duration_ms: float | None) -> Invocation:
         source, call = self._source, self._in_flight
-        return Invocation(
+        return TracedInvocation(
             id=call.id,
             created_at=self._begun.created_at,
             tool=call.tool,
@@ -260,6 +282,7 @@ class OpenToolCall:
             client_ip=source.client_ip,
             request_id=source.request_id,
             **msgspec.structs.asdict(source.agent),
+            **self._span._asdict(),
         )
 
     def _entry(self, invocation: Invocation) -> AuditRecord:
@@ -279,6 +302,12 @@ class OpenToolCall:
             invocation_id=invocation.id,
             request_id=invocation.request_id,
         )
+
+
+def _span_of(said: ToolCall, source: Source) -> ToolSpan:
+    is_named = said.traceparent is not None and trace_id_of(said.traceparent) is not None
+    meta = TraceContext(said.traceparent, said.tracestate) if is_named else None
+    return tool_span(meta, source.trace, said.rpc_id)
 
 
 def _declined(response: ToolResponse) -> ToolResponse:
