@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 import structlog
 
-from proxy.audit.record_text import TracedRecord
 from proxy.journal.line import is_whole, split
 from proxy.journal.ring import Ring
 from proxy.telemetry.observers import Observer
+from proxy.telemetry.tracing import TracedRecord
 
 _LOOK_SECONDS: Final = 0.02
 _PIECE_BYTES: Final = 128 * 1024

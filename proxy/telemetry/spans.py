@@ -21,9 +21,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from audit_log.record import AuditRecord
-from proxy.audit.record_text import TracedRecord
 from proxy.telemetry.outbox import DELIVERED, DROPPED
-from proxy.telemetry.tracing import UNSAMPLED
+from proxy.telemetry.tracing import UNSAMPLED, TracedRecord
 
 SERVICE: Final = "podwarden-audit-proxy"
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans: the methods of RFC 9110 and PATCH.

@@ -13,7 +13,7 @@ import structlog
 
 from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
-from proxy.audit.record_text import TracedRecord
+from audit_log.record import AuditRecord
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
 
@@ -30,6 +30,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 class TracingUnavailableError(Exception):
     """Spans cannot be made. The message says what the operator can do."""
+
+
+class TracedRecord(AuditRecord, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A record with the client's span (W3C Trace Context), as the journal has it."""
+
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class Export(Protocol):
