@@ -16,6 +16,7 @@ setup: $(VENV)/.installed ## make .venv with all that is needed, podwarden-audit
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or later is needed; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing into $(VENV), about a minute."
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt-get install python3-venv)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
@@ -105,9 +106,9 @@ COMPILE := UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: ## write requirements/*.lock; needs uv (pip install uv)
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) pyproject.toml -o requirements/runtime.lock
-	$(COMPILE) pyproject.toml --extra otel -o requirements/otel.lock
-	$(COMPILE) pyproject.toml --extra otel --group dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra codings -o requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra codings --extra otel -o requirements/otel.lock
+	$(COMPILE) pyproject.toml --extra codings --extra otel --group dev -o requirements/dev.lock
 
 clean: ## remove .venv, dist and caches
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache

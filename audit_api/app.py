@@ -18,12 +18,14 @@ from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
+from audit_api.query.session_questions import SessionQuestions
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
-from audit_api.stream.exports import Exports
+from audit_api.stream.exports import AT_ONCE, Exports
 from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
 from audit_log.clock import DatabaseClock
+from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.replica import OpenTransaction
 from audit_log.postgres.token_table import TokenTable
@@ -50,7 +52,9 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         open_ = stack.enter_async_context
         database = await open_(open_database(url, connections=4, application=_APPLICATION))
         # Pools of their own: an export holds a connection for minutes, the tail holds one always.
-        for_exports = await open_(open_database(url, connections=2, application=_APPLICATION))
+        for_exports = await open_(
+            open_database(url, connections=AT_ONCE + 1, application=_APPLICATION)
+        )
         for_tail = await open_(open_database(url, connections=3, application=_APPLICATION))
         # A pool of its own, so that slow queries do not delay authentication; and always on the
         # primary, because a revoked token must not stay valid while a replica lags.
@@ -68,7 +72,8 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         subscription = Subscription(for_tail, for_gate)
         services = Services(
             Questions(database, Future(clock.now)),
-            Counts(database, clock.now),
+            SessionQuestions(database),
+            Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
             Exports(for_exports, subscription),
             Live(database, tail, gate, open_transaction, subscription),
         )

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from audit_api.formats.agent_sessions import SessionOfAgent, SessionWithToolCalls
 from audit_api.formats.entries import (
     DetailedEntry,
     Entry,
     MissingEntries,
     UsedToken,
 )
+from audit_api.formats.export_formats import NDJSON
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.buckets import StatsParams
 from audit_api.query.counts import Counted, Counts
@@ -24,18 +26,25 @@ from audit_api.query.params import (
     GapsParams,
     InvocationPath,
     InvocationsParams,
+    Page,
+    SessionPath,
+    SessionsParams,
     StreamParams,
     TokenPath,
 )
 from audit_api.query.questions import Questions
+from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import MARK_FIELD, Exports
 from audit_api.stream.live import Live
 
 JSON: Final = "application/json"
+_PAGED: Final = MappingProxyType(
+    {"Link": 'the next page, `rel="next"` (RFC 8288), if there is one'}
+)
 _OF_A_LIST: Final = MappingProxyType(
     {
-        "Link": 'the next page, `rel="next"` (RFC 8288), if there is one',
+        **_PAGED,
         FUTURE_FIELD: "how many more match and are left out, as they are dated over 5 minutes "
         f"ahead ({MOST_COUNTED}: or more): `clock_ahead=true` shows them",
     }
@@ -48,6 +57,7 @@ class Services:
     """The objects whose methods serve the endpoints."""
 
     questions: Questions
+    sessions: SessionQuestions
     counts: Counts
     exports: Exports
     live: Live
@@ -58,6 +68,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
     return (
         *_entries(services.questions),
         *_tool_calls(services.questions),
+        *_sessions(services.sessions),
         *_numbers(services.counts),
         *_gaps(services.questions),
         *_streams(services.exports, services.live),
@@ -104,7 +115,7 @@ def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
             path="/mcp-audit/invocations",
             summary="The newest tool calls",
             query=InvocationsParams,
-            responses={JSON: list[ToolCall]},
+            responses={JSON: list[ToolCall], NDJSON: None},
             fields=_OF_A_LIST,
             serve=questions.invocations,
         ),
@@ -116,6 +127,32 @@ def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
             can_miss=True,
             responses={JSON: ToolCallWithCalls},
             serve=questions.invocation,
+        ),
+    )
+
+
+def _sessions(sessions: SessionQuestions) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="sessions",
+            path="/mcp-audit/sessions",
+            summary="The agents' MCP sessions with a tool call that matches, last used first",
+            query=SessionsParams,
+            responses={JSON: list[SessionOfAgent]},
+            fields=_PAGED,
+            serve=sessions.sessions,
+        ),
+        Endpoint(
+            name="session",
+            path="/mcp-audit/sessions/{session}",
+            summary="One session with its tool calls, oldest first, "
+            f"each with its first {CALLS_OF_EACH} API calls",
+            query=Page,
+            place=SessionPath,
+            can_miss=True,
+            responses={JSON: SessionWithToolCalls},
+            fields=_PAGED,
+            serve=sessions.session,
         ),
     )
 
@@ -155,7 +192,7 @@ def _gaps(questions: Questions) -> Sequence[Endpoint]:
             path="/mcp-audit/gaps",
             summary="The gaps: spans with records known to be missing, newest first",
             query=GapsParams,
-            responses={JSON: list[MissingEntries]},
+            responses={JSON: list[MissingEntries], NDJSON: None},
             serve=questions.gaps,
         ),
     )
@@ -166,11 +203,12 @@ def _streams(exports: Exports, live: Live) -> Sequence[Endpoint]:
         Endpoint(
             name="export",
             path="/mcp-audit/export",
-            summary="All entries as a file, oldest first",
+            summary="All entries as a file, oldest first; or a part of them",
             query=ExportParams,
-            responses={"application/x-ndjson": None, "text/csv": None},
+            responses={NDJSON: None, "text/csv": None},
             fields={
-                MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue"
+                MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue",
+                "Link": 'the next part, `rel="next"` (RFC 8288), where `limit` left some out',
             },
             serve=exports.export,
         ),

@@ -43,6 +43,13 @@ def empty_response(status: int) -> web.Response:
     return web.Response(status=status, headers=_FIELDS)
 
 
+def whole_response(body: bytes, content_type: str, fields: Mapping[str, str]) -> web.Response:
+    """Return a response with *body*, text in UTF-8."""
+    return web.Response(
+        body=body, headers={**_FIELDS, **fields}, content_type=content_type, charset="utf-8"
+    )
+
+
 def streamed_response(content_type: str, fields: Mapping[str, str]) -> web.StreamResponse:
     """Return a response whose body is sent later."""
     response = web.StreamResponse(headers={**_FIELDS, **fields})

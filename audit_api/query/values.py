@@ -5,6 +5,7 @@ Each type below holds both its parser and its schema. Parsers raise PydanticCust
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from audit_log.postgres.rows import EARLIEST, LATEST
 from audit_log.postgres.search import DEFAULT_LIMIT
 
 MAX_LIMIT: Final = 500
+MAX_PART: Final = 10_000
+"""How many entries a part of an export holds at most: they are kept in memory."""
 MAX_TEXT_CHARACTERS: Final = 2_048
 
 _INTEGER: Final = re.compile(r"(?P<minus>-?)0*(?P<digits>[0-9]+)", re.ASCII)
@@ -30,8 +33,8 @@ _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _LOST_PLUS: Final = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")
 
 
-def read_limit(text: str) -> int:
-    """Return the limit in *text*; more than 500 means 500.
+def read_limit(text: str, most: int = MAX_LIMIT) -> int:
+    """Return the limit in *text*; more than *most* means *most*.
 
     Less than 1 and anything but an integer is refused, with pydantic's messages.
     """
@@ -44,7 +47,7 @@ def read_limit(text: str) -> int:
         raise PydanticCustomError(
             "greater_than_equal", "Input should be greater than or equal to 1"
         )
-    return min(limit, MAX_LIMIT)
+    return min(limit, most)
 
 
 def read_uuid(text: str) -> UUID:
@@ -116,6 +119,11 @@ Limit = Annotated[
     PlainValidator(read_limit),
     _described(type="integer", minimum=1, default=DEFAULT_LIMIT),
     Field(description=f"how many at most; more than {MAX_LIMIT} means {MAX_LIMIT}"),
+]
+PartLimit = Annotated[
+    int,
+    PlainValidator(partial(read_limit, most=MAX_PART)),
+    _described(type="integer", minimum=1),
 ]
 Id = Annotated[UUID, PlainValidator(read_uuid), _described(type="string", format="uuid")]
 Status = Annotated[range, PlainValidator(read_status), _described(type="string", pattern=_STATUS)]

@@ -10,8 +10,12 @@ from aiohttp import web
 
 from audit_api.responses import streamed_response
 
-STALL_SECONDS: Final = 30.0
-"""How long a client may accept no byte before its connection is closed."""
+STALL_SECONDS: Final = 600.0
+"""How long a client may accept no byte before its connection is closed.
+
+A client that reads 10 kB/s without a pause accepts none for minutes: its kernel reports room only
+when half of a buffer of several MiB is free (RFC 9293, section 3.8.6.2.2).
+"""
 log = structlog.get_logger("audit_api")
 
 
@@ -22,20 +26,26 @@ class StreamedResponse:
         self.response = response
 
     async def send(self, piece: bytes) -> None:
-        """Send *piece*, waiting for a slow client; TimeoutError if it accepts nothing for 30 s."""
+        """Send *piece*, waiting for a slow client; TimeoutError after `STALL_SECONDS`."""
         async with asyncio.timeout(STALL_SECONDS):
             await self.response.write(piece)
 
 
 @asynccontextmanager
 async def streaming(
-    request: web.Request, content_type: str, fields: Mapping[str, str]
+    request: web.Request,
+    content_type: str,
+    fields: Mapping[str, str],
+    *,
+    coding: web.ContentCoding | None = None,
 ) -> AsyncIterator[StreamedResponse]:
     """Yield a response whose head is sent. If the block fails, the connection is aborted.
 
     The status can no longer change by then, and a response that ends in order would look complete.
     """
     response = streamed_response(content_type, fields)
+    if coding is not None:
+        response.enable_compression(coding)
     await response.prepare(request)
     try:
         yield StreamedResponse(response)

@@ -47,6 +47,8 @@ LIMIT {limit}
 
 _ID: Final = "[1-9][0-9]{0,18}"
 """A transaction's number: 64 bits, and not 0."""
+_NOTHING: Final = "1:1:"
+"""The text of a snapshot in which nothing was visible. PostgreSQL's own first number is 3."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +69,11 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
         if int(first) > int(end):
             raise ValueError("the snapshot ends before it begins")
 
+    @classmethod
+    def before_all(cls, cluster: str) -> "Snapshot":
+        """Return the snapshot in which nothing was visible: a reader begins with it."""
+        return cls(cluster, _NOTHING)
+
     @property
     def end(self) -> int:
         """The first transaction that had not begun at that moment."""
@@ -77,6 +84,8 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
         Written without a function, so that the index on `appended_in` can be used.
         """
+        if self.text == _NOTHING:
+            return "true"
         in_progress = self.text.split(":")[2]
         first_unbegun = arguments.add(str(self.end))
         unfinished = arguments.add(in_progress.split(",") if in_progress else [])
@@ -94,9 +103,14 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
         return f"(appended_in IS NULL OR appended_in < {arguments.add(str(self.end))}::text::xid8)"
 
     def seen(self, arguments: Arguments) -> str:
-        """Return the SQL condition that a record was visible in this snapshot."""
-        snapshot = arguments.add(self.text)
-        return f"pg_visible_in_snapshot(appended_in, {snapshot}::text::pg_snapshot)"
+        """Return the SQL condition that a record was visible in this snapshot.
+
+        One that no transaction is known of was there before all that are.
+        """
+        visible = (
+            f"pg_visible_in_snapshot(appended_in, {arguments.add(self.text)}::text::pg_snapshot)"
+        )
+        return f"(appended_in IS NULL OR {visible})"
 
 
 class Standpoint(msgspec.Struct, frozen=True, array_like=True):
@@ -153,7 +167,7 @@ async def snapshot_now(source: Database | Transaction) -> Snapshot:
 
 
 async def read_on(
-    database: Database,
+    source: Database | Transaction,
     standpoint: Standpoint,
     *,
     wanted: RecordFilter = EVERYTHING,
@@ -164,7 +178,7 @@ async def read_on(
 
     Nothing beyond *until* is read if that is given. *standpoint* must be of this cluster.
     """
-    reading = standpoint.reading or until or await snapshot_now(database)
+    reading = standpoint.reading or until or await snapshot_now(source)
     arguments = Arguments()
     conditions = [
         standpoint.seen.unseen(arguments),
@@ -179,5 +193,5 @@ async def read_on(
         conditions=" AND ".join(conditions),
         limit=arguments.add(limit),
     )
-    records = records_of(await database.fetch(sql, *arguments))
+    records = records_of(await source.fetch(sql, *arguments))
     return Step(records, standpoint.seen, reading, is_last=len(records) < limit)

@@ -14,7 +14,7 @@ from audit_log.postgres.transaction import Transaction
 from audit_log.record import AuditRecord
 
 BATCH_RECORDS: Final = 1_000
-_FETCH_SECONDS: Final = 300.0  # the next match of a rare value may be far away
+FETCH_SECONDS: Final = 300.0  # the next match of a rare value may be far away
 
 # A cursor declared in SQL, not the driver's: that leaves named statements behind, and a connection
 # pooler would give them to another client.
@@ -48,7 +48,7 @@ async def exporting(
     They are no more than the export's snapshot covers. One transaction lasts as long as the block;
     PostgreSQL keeps rows deleted in that time.
     """
-    async with database.transaction(statement_seconds=_FETCH_SECONDS) as transaction:
+    async with database.transaction(statement_seconds=FETCH_SECONDS) as transaction:
         await transaction.execute(_ISOLATION)
         await transaction.execute(_LOCK)
         snapshot = await snapshot_now(transaction)

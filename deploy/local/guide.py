@@ -1,5 +1,6 @@
 """What is printed once everything runs: where it is, and what to try."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,13 @@ The entry it left, among the newest of all tokens:
 
 The log of that token alone:
 {_curl(reader, f"{places.proxy}/api/v1/settings/mcp-tokens/{caller.id}/audit?limit=100")}
+
+A tool call, as an assistant makes it; it appears under "Tool calls" while you look:
+{_tool_call(caller, places.proxy, "list_clusters")}
+
+An assistant of your own, here Claude Code:
+claude mcp add --transport http podwarden {places.proxy}/mcp \\
+  --header 'Authorization: Bearer {caller.secret}'
 """
 
 
@@ -54,6 +62,27 @@ def _token_lines(tokens: Mapping[str, DemoToken]) -> str:
         return "  tokens      those of PodWarden, as PROXY_TOKEN_QUERY finds them"
     lines = [f"    {token.role:<9} {token.secret}" for token in tokens.values()]
     return "\n".join(["  demo tokens", *lines])
+
+
+def _tool_call(token: DemoToken, proxy: str, tool: str) -> str:
+    """Return a `tools/call` that needs no session (MCP 2026-07-28, transports)."""
+    version, prefix = "2026-07-28", "io.modelcontextprotocol/"
+    meta = {
+        f"{prefix}protocolVersion": version,
+        f"{prefix}clientInfo": {"name": "curl", "version": "1"},
+        f"{prefix}clientCapabilities": {},
+    }
+    params = {"name": tool, "arguments": {}, "_meta": meta}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    fields = (
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        f"MCP-Protocol-Version: {version}",
+        "Mcp-Method: tools/call",
+        f"Mcp-Name: {tool}",
+    )
+    given = " ".join(f"-H '{field}'" for field in fields)
+    return f"{_curl(token, f'{proxy}/mcp')} {given} -d '{body}'"
 
 
 def _curl(token: DemoToken, url: str) -> str:

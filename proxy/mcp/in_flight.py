@@ -14,10 +14,14 @@ tie such an API call to the tool call, two kinds of evidence are used:
 A tool call is indexed by caller, by the ids that the sidecar made and by the ids that the client
 chose. At its end it leaves the first and the third index. It stays in the second for a while,
 because servers may make API calls after their response.
+
+A tool call whose request has ended and that has not ended itself *pauses*: it is found by its ids
+only. If work may go on unseen, it *hides*: an API call without ids may be its own or not, so no
+tool call of its token is inferred. With its next round it *resumes*, with further ids.
 """
 
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -52,6 +56,11 @@ class ToolCallInFlight:
     standing: Standing = Standing.KNOWN
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
+    is_tracked: bool = False
+    """Whether API calls can be tied to it. Set when it is added."""
+    is_paused: bool = False
+    hides: bool = False
+    """Whether it may make API calls that are not inferred to be its own."""
 
     @property
     def share(self) -> Share:
@@ -95,11 +104,67 @@ class ToolCallsInFlight:
             return True
         return self._other_workers is not None and self._other_workers.knows_any
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other worker takes calls."""
+        return self._other_workers is None
+
     def add(self, call: ToolCallInFlight) -> None:
         """Tie API calls to *call* from now on."""
-        if not self._is_tracked(call):
+        call.is_tracked = self._takes(call)
+        if not call.is_tracked:
             self._count_beyond(call.caller, 1)
             return
+        self._index(call)
+
+    def pause(self, call: ToolCallInFlight, *, works: bool) -> None:
+        """Find *call* by its ids only, until it resumes or is removed.
+
+        *works* says whether the MCP server may go on with it.
+        """
+        if not call.is_tracked:
+            return
+        if not call.is_paused:
+            self._end_inference(call)
+        call.is_paused = True
+        self._hide(call, hides=works)
+
+    def _end_inference(self, call: ToolCallInFlight) -> None:
+        _take_out(self._by_caller, call.caller, call)
+        if self._other_workers is not None:
+            self._other_workers.end(call)
+
+    def _hide(self, call: ToolCallInFlight, *, hides: bool) -> None:
+        if call.hides != hides:
+            call.hides = hides
+            self._count_beyond(call.caller, 1 if hides else -1)
+
+    def resume(self, call: ToolCallInFlight, ours: TravelIds, theirs: TravelIds) -> None:
+        """Note that a further round of *call* was sent with these ids, if it paused."""
+        if not call.is_paused:
+            return
+        self._hide(call, hides=False)
+        call.is_paused = False
+        if self._other_workers is not None:
+            # They see the ids of the last round: a place in the shared memory is small.
+            self._other_workers.forget(call)
+            if not self._other_workers.add(replace(call, ours=ours, theirs=theirs)):
+                self._no_longer_track(call)
+                return
+        call.ours |= ours
+        call.theirs |= theirs
+        self._index(call)
+
+    def _no_longer_track(self, call: ToolCallInFlight) -> None:
+        call.is_tracked = False
+        self._shares.give_back(call.share)
+        for our_id in call.ours:
+            _take_out(self._by_our_id, our_id, call)
+        for their_id in call.theirs:
+            _take_out(self._by_their_id, (call.caller, their_id), call)
+        self._count_beyond(call.caller, 1)
+
+    def _index(self, call: ToolCallInFlight) -> None:
         self._by_caller[call.caller][call.id] = call
         for our_id in call.ours:
             self._by_our_id[our_id][call.id] = call
@@ -108,13 +173,15 @@ class ToolCallsInFlight:
 
     def remove(self, call: ToolCallInFlight) -> None:
         """Note that *call* has ended. Must be called once for each that was added."""
-        if call.id not in self._by_caller.get(call.caller, {}):
+        if not call.is_tracked:
             self._count_beyond(call.caller, -1)
             return
         self._shares.give_back(call.share)
-        if self._other_workers is not None:
-            self._other_workers.end(call)
-        _take_out(self._by_caller, call.caller, call)
+        if not call.is_paused:
+            self._end_inference(call)
+        elif self._other_workers is not None:
+            self._other_workers.add_ties(call)
+        self._hide(call, hides=False)
         for their_id in call.theirs:
             _take_out(self._by_their_id, (call.caller, their_id), call)
         self._ended.append(call)
@@ -145,7 +212,7 @@ class ToolCallsInFlight:
         call.note_api_call()
         return call, attribution
 
-    def _is_tracked(self, call: ToolCallInFlight) -> bool:
+    def _takes(self, call: ToolCallInFlight) -> bool:
         """Return whether *call* is within its share, and shown to the other workers."""
         if not self._shares.take(call.share):
             return False

@@ -73,6 +73,8 @@ class OtherWorkers:
     def __init__(self, memory: SharedMemory, number: int) -> None:
         """Be worker *number*; what an earlier one with this number showed is forgotten."""
         self._memory = memory
+        self.clients = memory.clients
+        """The clients of sessions, shared by all workers."""
         self._number = number
         self._own = memory.parts[number]
         self._others = [
@@ -112,9 +114,16 @@ class OtherWorkers:
 
     def end(self, call: Shareable) -> None:
         """Note that *call* has ended: only ids of ours still lead to it. Add others' ties."""
+        self.add_ties(call)
         shown = self._shown[call.id]
-        call.api_calls += max(0, self._ties_to(shown.slot) - shown.ties_before)
         self._take_out([shown.caller, *shown.theirs], shown.slot)
+
+    def add_ties(self, call: Shareable) -> None:
+        """Add to *call*, which is shown, what others have tied to it."""
+        shown = self._shown[call.id]
+        ties = self._ties_to(shown.slot)
+        call.api_calls += max(0, ties - shown.ties_before)
+        shown.ties_before = ties
 
     def forget(self, call: Shareable) -> None:
         """Show *call*, which has ended, no more."""

@@ -4,7 +4,8 @@ import asyncio
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -174,6 +175,82 @@ async def test_exports_one_after_another_hold_everything_once_while_several_writ
     assert sorted(found) == sorted(ids(records))
 
 
+async def part(api, query: str) -> tuple[list[str], str, bool]:
+    """Return the ids of a part, its mark, and whether there are more."""
+    async with api.get(EXPORT + query) as response:
+        assert response.status == 200, await response.text()
+        assert response.content_length is not None
+        lines = (await response.text()).splitlines()
+        found = [json.loads(line)["id"] for line in lines]
+        return (
+            found,
+            response.headers["X-Audit-Mark"],
+            'rel="next"' in response.headers.get("Link", ""),
+        )
+
+
+async def test_parts_hold_together_what_a_whole_export_holds(api, store, database):
+    await database.execute(
+        INSERT.replace("instance)", "instance, appended_in)").replace(
+            "'podwarden')", "'podwarden', NULL)"
+        ),
+        UUID(int=7),
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    records = [record(path=f"/{number}") for number in range(2_500)]
+    await store.append(records)
+    whole, _ = await exported(api)
+    assert len(whole) == 2_501
+    found, mark, more = await part(api, "?limit=1100")
+    assert (len(found), more) == (1_100, True)
+    while more:
+        ids_, mark, more = await part(api, f"?limit=1100&after={mark}")
+        found += ids_
+    assert found == whole
+    assert await part(api, f"?limit=1100&after={mark}") == ([], mark, False)
+
+
+async def test_what_arrives_between_two_parts_comes_once_though_it_is_dated_earlier(api, store):
+    await store.append([record(path=f"/{number}") for number in range(4)])
+    first, mark, _ = await part(api, "?limit=2")
+    late = record(created_at=record().created_at - timedelta(days=1))
+    await store.append([late])
+    second, mark, more = await part(api, f"?limit=2&after={mark}")
+    third, mark, more = await part(api, f"?limit=2&after={mark}")
+    assert (len({*first, *second}), third, more) == (4, ids([late]), False)
+
+
+async def test_a_stream_and_a_whole_export_continue_behind_the_last_part(api, store):
+    await store.append([record(path=f"/{number}") for number in range(3)])
+    _, mark, more = await part(api, "?limit=5")
+    assert not more
+    new = record()
+    await store.append([new])
+    assert (await exported(api, f"?after={mark}"))[0] == ids([new])
+    async with listening(api, last_id=mark) as events:
+        assert await events.entries(1) == ids([new])
+
+
+async def test_a_client_that_accepts_gzip_gets_it_and_no_other_does(api, store):
+    await store.append([record(path=f"/{number}") for number in range(3)])
+    for query in ("?format=csv", "?format=csv&limit=10"):
+        plain = gzipped = b""
+        async with api.get(EXPORT + query, headers={"Accept-Encoding": "gzip;q=0"}) as response:
+            assert "Content-Encoding" not in response.headers
+            plain = await response.read()
+        async with api.get(EXPORT + query, headers={"Accept-Encoding": "br, gzip"}) as response:
+            assert response.headers["Content-Encoding"] == "gzip"
+            gzipped = await response.read()  # undone by the client
+        assert plain == gzipped != b""
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many", ""])
+async def test_what_is_no_limit_of_a_part_is_refused(api, limit):
+    async with api.get(EXPORT, params={"limit": limit}) as response:
+        assert response.status == 422
+        assert (await response.json())["detail"][0]["loc"] == ["query", "limit"]
+
+
 async def test_what_is_no_mark_of_an_export_is_refused(api, store):
     await store.append([record()])
     async with listening(api) as events:
@@ -248,7 +325,9 @@ async def test_a_third_export_at_once_is_told_to_come_back(api, database):
         async with api.get(EXPORT) as third, api.get(ALL) as question:
             assert third.status == 503
             assert int(third.headers["Retry-After"]) > 0
+            assert "try again when one of them has ended" in await third.text()
             assert question.status == 200
+            assert len((await part(api, "?limit=3"))[0]) == 3
     assert len((await exported(api, "?status=4xx"))[0]) == 0
 
 

@@ -62,11 +62,14 @@ def test_the_guide_calls_as_viewer_and_reads_as_admin():
 
     viewer = "curl -sS -H 'Authorization: Bearer pwm_viewer' 'http://127.0.0.1:8100/api/v1"
     admin = "curl -sS -H 'Authorization: Bearer pwm_admin' 'http://127.0.0.1:8100/api/v1"
-    assert curls == [
+    assert curls[:3] == [
         f"{viewer}/clusters'",
         f"{admin}/settings/mcp-audit?limit=5'",
         f"{admin}/settings/mcp-tokens/id-of-viewer/audit?limit=100'",
     ]
+    [tool_call] = curls[3:]
+    assert tool_call.startswith("curl -sS -H 'Authorization: Bearer pwm_viewer' ")
+    assert "'http://127.0.0.1:8100/mcp'" in tool_call
 
 
 def test_the_guide_says_where_the_page_is():
@@ -78,4 +81,4 @@ def test_without_tokens_of_ours_the_guide_leaves_them_to_be_filled_in():
 
     assert "demo tokens" not in text
     assert "PROXY_TOKEN_QUERY" in text
-    assert text.count("Bearer pwm_YOUR_TOKEN") == 3
+    assert text.count("Bearer pwm_YOUR_TOKEN") == 5
