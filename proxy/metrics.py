@@ -68,7 +68,8 @@ class CallCollector(Collector):
         )
         for audited, counts in (("yes", self._tally.audited), ("no", self._tally.unaudited)):
             for outcome, count in counts.items():
-                calls.add_metric([audited, outcome], count)
+                if count:
+                    calls.add_metric([audited, outcome], count)
         return calls
 
     def _oddities(self) -> Metric:

@@ -6,8 +6,8 @@ from pathlib import Path
 from deploy.checks.check import Check, CheckFailedError, blocking
 from proxy.journal import JournalError
 from proxy.journal.folder import JournalFolder
-from proxy.journal.placement import ring_directories
 from proxy.journal.rings.orphaned_rings import orphaned_rings
+from proxy.journal.rings.placement import ring_directories
 
 
 def folder_check(path: Path) -> Check:

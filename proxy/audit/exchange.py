@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
@@ -104,14 +103,24 @@ class UnauditedExchange(Exchange):
             self.tally.unaudited[outcome] += 1
 
 
-class AuditedCall(msgspec.Struct, frozen=True, gc=False):
-    """An API call of one of our tokens, as its head alone tells of it."""
+class AuditedCall:
+    """An API call of one of our tokens, as its head alone tells of it.
 
-    token_hash: str | Credentials
-    client_ip: str
-    user_agent: bytes | None
-    members: bytes
-    """What its record says of the request: see `request_members`."""
+    No struct, for the reason that `Share` is none.
+    """
+
+    def __init__(
+        self,
+        token_hash: str | Credentials,
+        client_ip: str,
+        user_agent: bytes | None,
+        members: bytes,
+    ) -> None:
+        """*members* is what its record says of the request: see `request_members`."""
+        self.token_hash: Final = token_hash
+        self.client_ip: Final = client_ip
+        self.user_agent: Final = user_agent
+        self.members: Final = members
 
 
 class AuditedExchange(Exchange):
@@ -126,17 +135,17 @@ class AuditedExchange(Exchange):
         self._tally = tally
         self._callers = callers
         self._call = call
-        self._opening = opening(datetime.now(UTC))
+        self._opening = opening(time.time_ns())
         self._token: Token | Missing | None = MISSING
         self._standing = _UNRESOLVED
-        self._caller: bytes | None = None
-        """What its record says of the caller, once that was asked for."""
+        self._facts: bytes | None = None
+        """What its record says of the request and the caller, once that was asked for."""
         self._slot = NOT_BEGUN
         self._has_ended = False
 
     def is_made_with(self, token: Token | None, standing: Standing) -> None:
         """Learn with which token it is made, None if there is no such token of ours."""
-        self._token, self._standing, self._caller = token, standing, None
+        self._token, self._standing, self._facts = token, standing, None
 
     def is_caused_by(self, cause: Cause) -> None:
         """Learn which tool call is behind it."""
@@ -160,18 +169,19 @@ class AuditedExchange(Exchange):
         self._recorder.end(self._slot, text, self._share())
 
     def _text(self, ending: bytes) -> RecordText:
-        call, caller = self._call, self._caller
-        if caller is None:
-            caller = self._caller = self._callers.members(
+        facts = self._facts
+        if facts is None:
+            call = self._call
+            facts = self._facts = call.members + self._callers.members(
                 call.token_hash, self._token, call.client_ip, call.user_agent
             )
-        return self._opening + ending + call.members + caller
+        return self._opening + ending + facts
 
     def _share(self) -> Share:
         caller = self._call.token_hash
-        if isinstance(caller, Credentials):
-            return Share(caller.value, Standing.UNKNOWN)
-        return Share(caller, self._standing)
+        if isinstance(caller, str):
+            return Share(caller, self._standing)
+        return Share(caller.value, Standing.UNKNOWN)
 
 
 def standing_of(token: Token | Missing | None, complaint: str | None) -> Standing:

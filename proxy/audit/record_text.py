@@ -5,7 +5,8 @@ to record it. So each part is text, made as seldom as it changes: the *opening* 
 once a call, the *request's* members once a head, and the *caller's* once for many calls.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -40,43 +41,43 @@ class CallerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     token_hash: str | None = None
 
 
-class TracedRecord(AuditRecord, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A record with the client's span (W3C Trace Context), as the journal has it."""
-
-    traceparent: str | None = None
-    tracestate: str | None = None
-    tool_traceparent: str | None = None
-    """The `traceparent` of the tool call that caused it, if its client sent one."""
-
-
 def record_of(text: RecordText) -> AuditRecord:
     """Return *text* as a struct, for code that reads its members."""
     return _decode(text)
 
 
-def opening(created_at: datetime) -> bytes:
-    """Return the members that only one record has, with a new id; the text begins with them."""
+def opening(time_ns: int) -> bytes:
+    """Return the members that only one record has, with a new id; the text begins with them.
+
+    *time_ns* is when the call came, in nanoseconds since 1970.
+    """
+    us = time_ns // 1_000
     # The id is never a uuid.UUID: to make one takes as long as all of this.
-    return b'{"id":"%b","created_at":%b,' % (str(uuid7()).encode(), _encode(created_at))
+    new_id = str(uuid7()).encode()
+    # Joined, here and below, because `%` takes twice as long. Of 1000042 the 1 goes.
+    fraction = str(1_000_000 + us % 1_000_000).encode()[1:]
+    return b"".join((b'{"id":"', new_id, _in_second(us // 1_000_000), fraction, b'Z",'))
+
+
+@lru_cache(maxsize=2)
+def _in_second(second: int) -> bytes:
+    """Return the part of an opening that all calls of one *second* have in common."""
+    moment = datetime.fromtimestamp(second, UTC)
+    return f'","created_at":"{moment:%Y-%m-%dT%H:%M:%S}.'.encode()
 
 
 def ending(outcome: Outcome, status: int, duration_ms: float | None) -> bytes:
     """Return the members that tell how the call ended; *duration_ms* is None if unknown."""
-    if duration_ms is None:
-        return b'"status_code":%d,"outcome":"%b",' % (status, _OUTCOMES[outcome])
-    return b'"status_code":%d,"outcome":"%b","duration_ms":%.4f,' % (
-        status,
-        _OUTCOMES[outcome],
-        duration_ms,
-    )
+    duration = b"" if duration_ms is None else b'"duration_ms":%.4f,' % duration_ms
+    return b"".join((b'"status_code":', str(status).encode(), b",", _OUTCOMES[outcome], duration))
 
 
 def request_members(head: RequestHead, trace: TraceContext | None = None) -> bytes:
     """Return what *head* says of each record, and the client's span where spans are sent."""
     path = _text(path_of(head.target), MAX_PATH_CHARACTERS)
-    members = b'"method":"%b","path":%b,' % (head.method, path)
+    members = b"".join((b'"method":"', head.method, b'","path":', path, b","))
     if (request_id := head.field(b"x-request-id")) is not None:
-        members += b'"request_id":%b,' % _text(request_id, MAX_REQUEST_ID_CHARACTERS)
+        members += b'"request_id":' + _text(request_id, MAX_REQUEST_ID_CHARACTERS) + b","
     if trace is not None and any(trace):
         members += _encode({name: said for name, said in trace._asdict().items() if said})[1:-1]
         members += b","
@@ -94,8 +95,8 @@ def caller_members(facts: CallerFacts, user_agent: bytes | None) -> bytes:
 def _text(value: bytes, limit: int) -> bytes:
     """Return *value* as JSON: printable text of at most *limit* characters."""
     if len(value) <= limit and not value.translate(None, _PLAIN):
-        return b'"%b"' % value
+        return b'"' + value + b'"'
     return _encode(printable(value)[:limit])
 
 
-_OUTCOMES: Final = {outcome: outcome.value.encode() for outcome in Outcome}
+_OUTCOMES: Final = {outcome: f'"outcome":"{outcome.value}",'.encode() for outcome in Outcome}

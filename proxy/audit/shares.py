@@ -10,8 +10,6 @@ Any client can invent tokens, so a place that all callers share is divided:
 from enum import Enum
 from typing import Final
 
-import msgspec
-
 
 class Standing(Enum):
     """What is known of a caller."""
@@ -28,12 +26,16 @@ class Standing(Enum):
 _KNOWN: Final = Standing.KNOWN
 
 
-class Share(msgspec.Struct, frozen=True, gc=False):
-    """A caller, as far as it matters for what is kept for it."""
+class Share:
+    """A caller, as far as it matters for what is kept for it.
 
-    caller: str
-    """The hash of its token, or another key."""
-    standing: Standing
+    No struct: each call reads it often, and of a compiled class that takes no look-up.
+    """
+
+    def __init__(self, caller: str, standing: Standing) -> None:
+        """*caller* is the hash of its token, or another key."""
+        self.caller: Final = caller
+        self.standing: Final = standing
 
 
 class Shares:

@@ -9,8 +9,9 @@ class Tally:
     """How many exchanges have ended, by kind and outcome."""
 
     def __init__(self) -> None:
-        self.audited: Counter[Outcome] = Counter()
-        self.unaudited: Counter[Outcome] = Counter()
+        # No Counter: each call counts, and in a dictionary that takes a third of the time.
+        self.audited = dict.fromkeys(Outcome, 0)
+        self.unaudited = dict.fromkeys(Outcome, 0)
         self.oddities: Counter[str] = Counter()
         """Unexpected messages of clients, by kind."""
         self.refused_tokens: Counter[str] = Counter()

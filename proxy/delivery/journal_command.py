@@ -23,7 +23,6 @@ from proxy.delivery.writer import Writer
 from proxy.journal.folder import quarantine_of
 from proxy.journal.journal_error import JournalError, JournalLockedError
 from proxy.journal.kept_journal import Finding, KeptJournal
-from proxy.journal.placement import SHARED_MEMORY
 from proxy.journal.rings.orphaned_rings import (
     ListedRing,
     RingNotRemovedError,
@@ -31,6 +30,7 @@ from proxy.journal.rings.orphaned_rings import (
     listed_rings,
     remove_ring,
 )
+from proxy.journal.rings.placement import SHARED_MEMORY
 
 _DATABASE_VARIABLE = "AUDIT_LOG_DATABASE_URL"
 _QUERY_VARIABLE = "PROXY_TOKEN_QUERY"

@@ -23,7 +23,7 @@ from audit_log.record import AuditRecord, Invocation, Kept
 from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share, Shares, Standing
 from proxy.journal.journal_error import RingDamagedError
-from proxy.journal.line import record_body
+from proxy.journal.line_text import is_invocation, record_body
 from proxy.journal.mapped import MappedFile, or_closed
 
 SLOT_BYTES: Final = 4_096
@@ -112,15 +112,15 @@ class Calls:
 
     def _fill(self, slot: int, record: Kept | RecordText) -> None:
         body = record_body(record, _BODY_BYTES)
-        region, index = divmod(slot, SLOTS_PER_REGION)
+        region, index = slot // SLOTS_PER_REGION, slot % SLOTS_PER_REGION
         at = index * SLOT_BYTES + _MARK_BYTES
         self._bodies[region][at : at + len(body)] = body
-        length = len(body) | (_INVOCATION if isinstance(record, Invocation) else 0)
+        length = len(body) | (_INVOCATION if is_invocation(record) else 0)
         self._marks[region][index * _MARKS_PER_SLOT] = length << 32 | zlib.crc32(body)
 
     def end(self, slot: int) -> None:
         """Free *slot*."""
-        region, index = divmod(slot, SLOTS_PER_REGION)
+        region, index = slot // SLOTS_PER_REGION, slot % SLOTS_PER_REGION
         self._marks[region][index * _MARKS_PER_SLOT] = 0
         self._free.append(slot)
         share = self._holders[slot]

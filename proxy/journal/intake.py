@@ -7,7 +7,7 @@ from audit_log.record import UNFINISHED, Gap, Kept
 from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share
-from proxy.journal.line import gap_line, record_line
+from proxy.journal.line_text import gap_line, record_line
 from proxy.journal.losses import Losses
 from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.memory_upkeep import MemoryUpkeep

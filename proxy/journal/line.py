@@ -1,45 +1,26 @@
-"""Journal lines: one JSON object in each line, numbered and checksummed, readable with jq.
+"""Reads journal lines: one JSON object in each, numbered and checksummed, readable with jq.
 
     {"crc":"89abcdef","n":17,"record":{…}}
 
 `crc` is the CRC-32 of everything after its value, up to the end of the line. `n` grows by one with
-each line, so that missing lines can be counted. The third key names the kind.
+each line, so that missing lines can be counted. The third key names the kind. `line_text` writes
+them.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Final
 from zlib import crc32
 
 import msgspec
 
-from audit_log.record import AuditRecord, Gap, Invocation, Kept, RecordRow
-from proxy.audit.record_text import RecordText, record_of
-from proxy.audit.tool_span import TracedInvocation
+from audit_log.record import Gap, Invocation, RecordRow
 
 MAX_LINE_BYTES: Final = 32_768
 """The longest line: twice the size of a record in which every character is escaped."""
 
 _CRC_AT: Final = len(b'{"crc":"')
 _REST_AT: Final = _CRC_AT + 8 + len(b'"')
-_ENVELOPE_BYTES: Final = 128
-_TEXTS: Final = {
-    kind: tuple(
-        field.name
-        for field in msgspec.structs.fields(kind)
-        if field.type is str or field.type == str | None
-    )
-    for kind in (AuditRecord, Invocation, TracedInvocation)
-}
-_KINDS: Final = {
-    AuditRecord: b"record",
-    bytes: b"record",
-    Invocation: b"invocation",
-    TracedInvocation: b"invocation",
-}
-_encode = msgspec.json.Encoder().encode
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -73,39 +54,6 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 _decode = msgspec.json.Decoder(Line).decode
 _decode_lines = msgspec.json.Decoder(Line).decode_lines
-
-
-def record_line(number: int, record: Kept | RecordText) -> bytes:
-    """Return the line of *record*, whatever its texts are: see `record_body`."""
-    body = record_body(record, MAX_LINE_BYTES - _ENVELOPE_BYTES)
-    return _line(number, _KINDS[type(record)], body)
-
-
-def gap_line(number: int, gap: Gap) -> bytes:
-    """Return the line of *gap*."""
-    return _line(number, b"gap", _encode(gap))
-
-
-def record_body(record: Kept | RecordText, limit: int) -> bytes:
-    """Return the JSON of *record* in at most *limit* bytes (4,000 are always enough).
-
-    Texts that are too long are cut, and lone surrogates, which JSON cannot carry, are escaped: an
-    altered record is worth more than a lost one.
-    """
-    if isinstance(record, bytes):
-        if len(record) <= limit:
-            return record
-        record = record_of(record)
-    try:
-        body = _encode(record)
-    except UnicodeEncodeError:
-        record = _changed(record, _escaped)
-        body = _encode(record)
-    for characters in (1_024, 256, 64):
-        if len(body) <= limit:
-            break
-        body = _encode(_changed(record, itemgetter(slice(characters))))
-    return body
 
 
 def parse(line: bytes) -> Line | None:
@@ -147,19 +95,3 @@ def split(data: bytes, count: int) -> list[bytes]:
     if len(lines) > count or not lines[-1]:
         lines.pop()
     return lines
-
-
-def _line(number: int, kind: bytes, body: bytes) -> bytes:
-    rest = b',"n":%d,"%b":%b}' % (number, kind, body)
-    return b'{"crc":"%08x"%b\n' % (crc32(rest), rest)
-
-
-def _changed(record: Kept, change: Callable[[str], str]) -> Kept:
-    texts = {
-        name: text for name in _TEXTS[type(record)] if (text := getattr(record, name)) is not None
-    }
-    return msgspec.structs.replace(record, **{name: change(text) for name, text in texts.items()})
-
-
-def _escaped(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

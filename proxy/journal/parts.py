@@ -11,9 +11,9 @@ import structlog
 from proxy.journal.calls import Calls
 from proxy.journal.folder import JournalFolder
 from proxy.journal.marks import Position
-from proxy.journal.placement import ring_directories
 from proxy.journal.ring import MIN_RING_BYTES, Ring
 from proxy.journal.rings.new_ring import open_calls
+from proxy.journal.rings.placement import ring_directories
 from proxy.journal.rings.recovery import open_ring
 from proxy.journal.segments import Segments
 

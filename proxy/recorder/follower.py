@@ -11,11 +11,11 @@ import msgspec
 import structlog
 
 from audit_log.record import UNFINISHED
-from proxy.audit.record_text import TracedRecord
 from proxy.audit.tool_span import TracedInvocation
 from proxy.journal.line import is_whole, split
 from proxy.journal.ring import Ring
 from proxy.telemetry.observers import Observers
+from proxy.telemetry.tracing import TracedRecord
 
 _LOOK_SECONDS: Final = 0.02
 _PIECE_BYTES: Final = 128 * 1024

@@ -21,8 +21,8 @@ from proxy.delivery.replaced_store import Destination, ReplacedStore
 from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import Writer, writing
 from proxy.journal import Journal, Limits, Parts, reading
-from proxy.journal.placement import ring_directories
 from proxy.journal.rings.orphaned_rings import name_orphaned_rings
+from proxy.journal.rings.placement import ring_directories
 from proxy.recorder.follower import Follower
 from proxy.recorder.keeper import ORPHAN_SECONDS
 from proxy.recorder.page import Page, Report

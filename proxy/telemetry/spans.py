@@ -32,7 +32,6 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import AttributeValue
 
 from audit_log.record import AuditRecord, Invocation
-from proxy.audit.record_text import TracedRecord
 from proxy.audit.tool_span import TracedInvocation
 from proxy.telemetry.outbox import DELIVERED, DROPPED
 from proxy.telemetry.tool_errors import error_type_of
@@ -45,7 +44,7 @@ from proxy.telemetry.tool_spans import (
     span_id_of,
     tool_call_attributes,
 )
-from proxy.telemetry.tracing import UNSAMPLED, Traced
+from proxy.telemetry.tracing import UNSAMPLED, Traced, TracedRecord
 
 SERVICE: Final = "podwarden-audit-proxy"
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans: the methods of RFC 9110 and PATCH.

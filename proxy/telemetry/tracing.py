@@ -13,7 +13,7 @@ import structlog
 
 from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
-from proxy.audit.record_text import TracedRecord
+from audit_log.record import AuditRecord
 from proxy.audit.tool_span import TracedInvocation
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
@@ -26,12 +26,23 @@ PACE_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 2.0
 UNSAMPLED: Final = "unsampled"
 """The fate of a span that the sampler of `OTEL_TRACES_SAMPLER` leaves out."""
-Traced = TracedRecord | TracedInvocation
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class TracingUnavailableError(Exception):
     """Spans cannot be made. The message says what the operator can do."""
+
+
+class TracedRecord(AuditRecord, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A record with the client's span (W3C Trace Context), as the journal has it."""
+
+    traceparent: str | None = None
+    tracestate: str | None = None
+    tool_traceparent: str | None = None
+    """The `traceparent` of the tool call that caused it, if its client sent one."""
+
+
+Traced = TracedRecord | TracedInvocation
 
 
 class Export(Protocol):

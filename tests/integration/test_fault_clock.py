@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from audit_log.schema.migrate import ensure_partitions
-from proxy.journal.line import record_line
+from proxy.journal.line_text import record_line
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, responding_by_path

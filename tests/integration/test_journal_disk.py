@@ -9,7 +9,7 @@ import pytest
 from audit_log.record import AuditRecord, Outcome
 from proxy.journal import Limits, open_journal
 from proxy.journal.folder import MAX_DAMAGED_BYTES, JournalFolder
-from proxy.journal.line import record_line
+from proxy.journal.line_text import record_line
 from proxy.journal.segments import Segments
 from tests.neighbours.journal import (
     SMALL,

@@ -7,7 +7,7 @@ import pytest
 
 from audit_log.record import Invocation, Origin, Outcome, ToolOutcome, new_record_id
 from proxy.journal import DEFAULT_LIMITS, Limits, open_journal
-from proxy.journal.line import record_line
+from proxy.journal.line_text import record_line
 from proxy.journal.ring import Ring
 from tests.neighbours.journal import (
     BEGINNING,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from audit_log.record import AuditRecord
 from proxy.journal import Intake, Journal, Limits, open_journal
-from proxy.journal.placement import old_ring_name
 from proxy.journal.ring_header import FOLDER_ID, HEADER_BYTES
+from proxy.journal.rings.placement import old_ring_name
 from tests.neighbours.journal import SMALL, a_record, until
 
 NOTHING_MOVES = Limits(ring_bytes=SMALL.ring_bytes, segment_bytes=1, max_bytes=1)

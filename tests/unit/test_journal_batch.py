@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.journal.batch import DAMAGED, Assembly, Batch
-from proxy.journal.line import record_line
+from proxy.journal.line_text import record_line
 from tests.neighbours.journal import a_record
 from tests.neighbours.records import as_records
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
-from proxy.journal.line import MAX_LINE_BYTES, gap_line, parse, record_body, record_line, split
+from proxy.journal.line import MAX_LINE_BYTES, parse, split
+from proxy.journal.line_text import gap_line, record_body, record_line
 from proxy.mcp.agents.claims import MAX_CLAIM_BYTES
 from tests.neighbours.journal import BEGINNING, a_record
 from tests.neighbours.records import as_records
@@ -47,6 +48,15 @@ def test_a_line_is_one_json_object_that_any_tool_reads():
     assert line.count(b"\n") == 1
     said = json.loads(line)
     assert (said["n"], said["record"]["path"]) == (5, "/api/\n\u2028é")
+
+
+@given(number=st.integers(min_value=1), path=texts)
+def test_the_checksum_is_of_all_behind_it_in_eight_digits(number, path):
+    line = record_line(number, a_record(path=path)).removesuffix(b"\n")
+    digits, rest = line[8:16], line[17:]
+    assert line == b'{"crc":"%b"%b' % (digits, rest)
+    assert (digits, rest[:5]) == (b"%08x" % crc32(rest), b',"n":')
+    assert json.loads(line)["n"] == number
 
 
 @given(position=st.integers(min_value=0), value=st.integers(0, 255))

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from proxy.journal.journal_error import RingDamagedError
-from proxy.journal.line import MAX_LINE_BYTES, record_line
+from proxy.journal.line import MAX_LINE_BYTES
+from proxy.journal.line_text import record_line
 from proxy.journal.ring import MIN_RING_BYTES, Ring
 from proxy.journal.ring_header import COUNTS, Beginning
 from tests.neighbours.journal import a_record

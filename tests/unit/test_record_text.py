@@ -1,6 +1,6 @@
 """The record as text: what is put together must read as if it had been encoded whole."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from hypothesis import given
@@ -13,11 +13,13 @@ from proxy.audit.exchange import Cause
 from proxy.audit.identity import Credentials
 from proxy.audit.record_text import ending, opening, record_of, request_members
 from proxy.http.request import parsed_head
-from proxy.journal.line import parse, record_body, record_line
+from proxy.journal.line import parse
+from proxy.journal.line_text import record_body, record_line
 from proxy.tokens.memory import MISSING
 from tests.neighbours.records import as_records
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, UTC)
+NOW_NS = 1_795_521_600_123_456_789
 HASH = hash_token("pwm_x")
 TOKEN = Token(id=uuid4(), name='lap"top\\ é', role="admin")
 
@@ -34,9 +36,17 @@ def of_caller(token=TOKEN, *, callers=None, token_hash=HASH, user_agent=b'a"b\\\
     return (callers or Callers("here")).members(token_hash, token, "::1", user_agent)
 
 
-def said(*, request=None, caller=None, outcome=Outcome.COMPLETED, duration=1.25, cause=b""):
+def said(
+    *,
+    time_ns=NOW_NS,
+    request=None,
+    caller=None,
+    outcome=Outcome.COMPLETED,
+    duration=1.25,
+    cause=b"",
+):
     return record_of(
-        opening(NOW)
+        opening(time_ns)
         + cause
         + ending(outcome, 200, duration)
         + (request or of_request())
@@ -141,7 +151,7 @@ def test_whatever_the_client_sends_it_makes_a_line_and_fits_into_a_slot(
     path: list[int], user_agent: bytes
 ) -> None:
     text = (
-        opening(NOW)
+        opening(NOW_NS)
         + ending(Outcome.COMPLETED, 200, 0.1)
         + of_request(b"/" + bytes(path))
         + of_caller(user_agent=user_agent)
@@ -151,3 +161,15 @@ def test_whatever_the_client_sends_it_makes_a_line_and_fits_into_a_slot(
     assert line.record is not None
     assert as_records([line.record]) == [record_of(text)]
     assert len(record_body(text, 4_000)) <= 4_000
+
+
+@given(st.integers(min_value=0, max_value=4_102_444_800_000_000_000))
+def test_the_time_of_a_call_is_said_to_the_microsecond(time_ns: int) -> None:
+    since = said(time_ns=time_ns).created_at - datetime.fromtimestamp(0, UTC)
+    assert since // timedelta(microseconds=1) == time_ns // 1_000
+
+
+def test_the_time_is_right_when_the_clock_is_set_back() -> None:
+    for seconds in (0, 1, 0, -86_400, 2):
+        record = said(time_ns=NOW_NS + seconds * 1_000_000_000)
+        assert record.created_at == NOW + timedelta(seconds=seconds)

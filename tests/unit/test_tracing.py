@@ -6,12 +6,11 @@ from collections import Counter
 from opentelemetry.trace import get_current_span
 
 from audit_log.record import AuditRecord
-from proxy.audit.record_text import TracedRecord
 from proxy.audit.trace_context import MAX_CONTEXT_BYTES, trace_context
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED
 from proxy.telemetry.tool_spans import context_in
-from proxy.telemetry.tracing import tracing
+from proxy.telemetry.tracing import TracedRecord, tracing
 from tests.neighbours.journal import a_record
 from tests.unit.heads import head_with
 

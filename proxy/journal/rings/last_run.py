@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from proxy.journal.marks import Position, id_of
-from proxy.journal.placement import old_ring_name, ring_names
 from proxy.journal.ring_header import Owner
+from proxy.journal.rings.placement import old_ring_name, ring_names
 from proxy.journal.rings.ring_file import RingFile
 
 

@@ -12,10 +12,10 @@ from proxy.journal.calls import Calls
 from proxy.journal.folder import JournalFolder
 from proxy.journal.journal_error import JournalError, RingDamagedError
 from proxy.journal.mapped import is_in_use
-from proxy.journal.placement import old_ring_name, ring_names
 from proxy.journal.ring import MIN_RING_BYTES, Ring
 from proxy.journal.ring_header import Beginning, Owner, Place
 from proxy.journal.rings.last_run import LastRun
+from proxy.journal.rings.placement import old_ring_name, ring_names
 from proxy.journal.segments import Segments
 
 MAX_SPARE_BYTES: Final = 16 * 1024 * 1024

@@ -13,8 +13,8 @@ from pathlib import Path
 import structlog
 
 from proxy.journal.marks import id_of
-from proxy.journal.placement import place_of
 from proxy.journal.ring_header import Owner
+from proxy.journal.rings.placement import place_of
 from proxy.journal.rings.ring_file import RingFile, ring_file, rings_in
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

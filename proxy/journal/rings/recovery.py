@@ -26,13 +26,13 @@ import structlog
 from audit_log.record import Gap, new_record_id
 from proxy.journal.folder import JournalFolder
 from proxy.journal.journal_error import RingDamagedError
-from proxy.journal.line import gap_line
+from proxy.journal.line_text import gap_line
 from proxy.journal.mapped import LOOK_SECONDS, LOOKS
-from proxy.journal.placement import place_of
 from proxy.journal.ring import Ring
 from proxy.journal.ring_header import Owner
 from proxy.journal.rings.last_run import LastRun
 from proxy.journal.rings.new_ring import begin_ring
+from proxy.journal.rings.placement import place_of
 from proxy.journal.rings.ring_file import RingFile, Unmoved, rings_in
 from proxy.journal.segments import Segments
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from proxy.journal.line import parse
 from proxy.journal.mapped import is_in_use
-from proxy.journal.placement import RING_PATTERN
 from proxy.journal.ring_header import (
     COMMITTED,
     COUNTS,
@@ -28,6 +27,7 @@ from proxy.journal.ring_header import (
     Owner,
     moment_of,
 )
+from proxy.journal.rings.placement import RING_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
