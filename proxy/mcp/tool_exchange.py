@@ -27,7 +27,9 @@ from proxy.mcp.agents.agent import MODERN, agent_of
 from proxy.mcp.agents.introduction import Introduction
 from proxy.mcp.budget import REQUEST, TOOL_CALL_STEPS, Budget
 from proxy.mcp.by_id import CallsByKey
+from proxy.mcp.call_record import GONE, Source
 from proxy.mcp.json_stream import JsonStream, Trouble, Values
+from proxy.mcp.lasting.tasks import TaskRequests
 from proxy.mcp.messages import (
     REQUEST_PATHS,
     JsonRpcId,
@@ -39,7 +41,7 @@ from proxy.mcp.messages import (
     tool_response_of,
 )
 from proxy.mcp.reading import ResponseReading
-from proxy.mcp.tool_calls import GONE, Round, Source, ToolCalls
+from proxy.mcp.tool_calls import Round, ToolCalls
 from proxy.mcp.trace import ids_to_add, trace_id_of, travel_ids_of
 
 MAX_TOOL_CALLS: Final = 100
@@ -69,7 +71,7 @@ class McpExchange(Exchange):
         self._open = CallsByKey[JsonRpcId | None, Round]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
-        self._has_ended = False
+        self._tasks = TaskRequests(calls.tasks, source.key)
 
     def request_content(self, data: bytes) -> None:
         """Read a piece of the request's body before it goes to the MCP server.
@@ -93,21 +95,23 @@ class McpExchange(Exchange):
         """Return the reader of the response's content; None if no tool call is open."""
         self._status = head.status
         self._introduction.response_opened(head)
-        if not self._open and not self._introduction.opens_session:
+        if not (self._open or self._introduction.opens_session or self._tasks.wants_response):
             return None
-        self._reading = ResponseReading(head, self._message_received)
+        self._reading = ResponseReading(
+            head, self._message_received, listens=self._tasks.wants_response
+        )
         return self._reading.feed
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the tool calls without a response, unless the client may still fetch it."""
         self._counted.end(outcome, status)
-        if outcome is Outcome.STREAMING or self._has_ended:
+        if outcome is Outcome.STREAMING:
             return
-        self._has_ended = True
         if self._reading is not None and self._reading.unreadable:
             self._counted.tally.oddities["mcp_response_unreadable"] += self._reading.unreadable
         may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
-        for call in self._open:
+        rounds, self._open, self._reading = self._open, CallsByKey(), None
+        for call in rounds:
             if may_resume and not call.has_ended:
                 call.leave(_without_response(outcome, status))
             else:
@@ -128,6 +132,7 @@ class McpExchange(Exchange):
         if said is None:
             self._cancel(cancelled_id(values))
             self._introduction.message_sent(values)
+            self._tasks.message_sent(values)
             return
         if len(self._open) >= MAX_TOOL_CALLS:
             self._counted.tally.oddities["mcp_tool_call_beyond_limit"] += 1
@@ -156,6 +161,7 @@ class McpExchange(Exchange):
 
     def _message_received(self, values: Values) -> None:
         self._introduction.message_received(values)
+        self._tasks.message_received(values)
         response = tool_response_of(values)
         if response is None:
             return

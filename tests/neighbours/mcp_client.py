@@ -32,7 +32,7 @@ async def mcp_client(
     names.
     """
 
-    async def elicited(*_: Any) -> ElicitResult:
+    async def elicited(context: Any, params: Any) -> ElicitResult:
         return ElicitResult(action=answer, content={} if answer == "accept" else None)
 
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
