@@ -139,7 +139,7 @@ class CallRecord:
             method=HUB_METHOD,
             path=tool_path(invocation.tool),
             status_code=invocation.status_code,
-            outcome=_OUTCOMES.get(invocation.outcome, Outcome.COMPLETED),
+            outcome=_outcome_of(invocation),
             instance=invocation.instance,
             duration_ms=invocation.duration_ms,
             client_ip=invocation.client_ip,
@@ -149,13 +149,16 @@ class CallRecord:
         )
 
 
-_OUTCOMES: Final = {
-    ToolOutcome.CANCELLED: Outcome.CLIENT_CLOSED,
-    ToolOutcome.ABANDONED: Outcome.CLIENT_CLOSED,
-    ToolOutcome.INTERRUPTED: Outcome.INTERRUPTED,
-}
+def _outcome_of(invocation: Invocation) -> Outcome:
+    if invocation.status_code == STATUS_CLIENT_CLOSED:
+        return Outcome.CLIENT_CLOSED
+    is_interrupted = invocation.outcome is ToolOutcome.INTERRUPTED
+    return Outcome.INTERRUPTED if is_interrupted else Outcome.COMPLETED
+
 
 GONE: Final = ToolResponse(None, ToolOutcome.CANCELLED, STATUS_CLIENT_CLOSED)
 INTERRUPTED: Final = ToolResponse(None, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
+LEFT: Final = ToolResponse(None, ToolOutcome.UNKNOWN, STATUS_CLIENT_CLOSED)
+"""The client is gone, and the tool works on."""
 UNSEEN: Final = ToolResponse(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)
 ABANDONED: Final = ToolResponse(None, ToolOutcome.ABANDONED, STATUS_CLIENT_CLOSED)

@@ -17,6 +17,7 @@ from proxy.http.request import RequestHead
 from proxy.http.target import path_of
 from proxy.mcp.call_record import HUB, Source
 from proxy.mcp.in_flight import HUB_KEY
+from proxy.mcp.lasting.session_end import SessionEnd
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.mcp.tool_exchange import McpExchange
@@ -66,6 +67,8 @@ class McpAdmission:
             return McpExchange(head, source, self.calls, self.tally)
         if head.method == b"GET" and source.session:
             return Resumption((source.key, source.session), self.calls, self.tally)
+        if head.method == b"DELETE" and source.session:
+            return SessionEnd((source.key, source.session), self.calls.sessions, self.tally)
         return None
 
     def cause_of(self, token_hash: str, head: RequestHead) -> Cause | None:

@@ -32,7 +32,7 @@ _ANSWERS: Final[Path] = ("params", "inputResponses")
 _STATE: Final[Path] = ("params", "requestState")
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
-    | {("params", "requestId"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
+    | {("params", "requestId"), ("result", "action"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
     | AGENT_PATHS
     | TASK_REQUEST_PATHS
 )
@@ -42,8 +42,12 @@ RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     | NEGOTIATION_PATHS
     | TASK_RESPONSE_PATHS
 )
-RESPONSE_WORDS: Final = (b'"result"', b'"error":', b'"error" ', b'"error"\t')
-"""Each response holds one of them. A log message may say `"level":"error"`, and none of them."""
+RESPONSE_WORDS: Final = (
+    *(b'"result"', b'"error":', b'"error" ', b'"error"\t'),
+    b"elicitation",
+)
+"""Each response, and each question, holds one of them. A log message may say `"level":"error"`,
+and none of them."""
 _ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
 
 
@@ -120,6 +124,18 @@ def declines(values: Values) -> bool | None:
     if not actions:
         return None
     return len(actions) <= _MAX_ANSWERS and all(action in _REFUSALS for action in actions)
+
+
+def asks_client(values: Values) -> bool:
+    """Return whether a message of the server asks the client (MCP before 2026-07-28)."""
+    return values.get(("method",)) == "elicitation/create" and rpc_id_of(values) is not None
+
+
+def answer_of(values: Values) -> bool | None:
+    """Return whether the response of a client declines what it was asked; None without one."""
+    if ("method",) in values or ("result", "action") not in values:
+        return None
+    return values[("result", "action")] in _REFUSALS
 
 
 def cancelled_id(values: Values) -> JsonRpcId | None:

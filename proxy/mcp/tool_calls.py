@@ -12,10 +12,13 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from audit_log.record import ToolOutcome
+from proxy.mcp.agents.agent import MODERN
 from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.call_record import (
     ABANDONED,
+    GONE,
     INTERRUPTED,
+    LEFT,
     UNSEEN,
     CallRecord,
     InvocationRecorder,
@@ -27,11 +30,13 @@ from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest
 from proxy.mcp.lasting.tasks import Tasks, followed_seconds
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
 from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse
-from proxy.mcp.sessions import SessionKey, Sessions
+from proxy.mcp.sessions import LEFT_SECONDS, SessionKey, Sessions
 
 MAX_ROUNDS: Final = 1_000
 """A tool call that asks more often is recorded without its ending."""
 _STATUS_DECLINED: Final = 403
+CANCELLED_SECONDS: Final = 60.0
+"""So long a tool may go on that was told to stop. No message says when it has stopped."""
 _INVALID_PARAMS: Final = -32602
 
 
@@ -59,12 +64,12 @@ class ToolCalls:
 
     def begin(self, said: ToolCall, source: Source) -> "Round":
         """Open the tool call *said*, or its next round, which is about to be forwarded."""
+        client = said.client or self.clients.client_of(source.agent.session)
+        source = replace(source, agent=source.agent.introduced_as(client))
         call = self.waiting.find(source.key, said)
         if call is not None:
             call.go_on(said, source)
         else:
-            client = said.client or self.clients.client_of(source.agent.session)
-            source = replace(source, agent=source.agent.introduced_as(client))
             call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
 
@@ -75,17 +80,37 @@ class Round:
     def __init__(self, call: "OpenToolCall", rpc_id: JsonRpcId | None, source: Source) -> None:
         """Make it findable if it belongs to the session of *source*."""
         self.rpc_id = rpc_id
+        self.questions: set[JsonRpcId] = set()
         self.has_ended = False
         self._call = call
+        self._is_modern = (source.agent.protocol_version or "") >= MODERN.decode()
         self._session: SessionKey | None = None
         self._left: tuple[ToolResponse, float] | None = None
         if source.session is not None:
             self._session = (source.key, source.session)
             call.calls.sessions.add(self._session, self)
 
+    def hang_up(self, *, may_resume: bool) -> None:
+        """Note that its client has closed the connection: a cancellation from 2026-07-28 on."""
+        if not self._is_modern:
+            self.leave(LEFT)
+        elif may_resume:
+            self.leave(GONE)
+        else:
+            self.cancel()
+
     def leave(self, response: ToolResponse) -> None:
-        """Note that its stream has ended; record *response* unless a better one is fetched."""
+        """Note that its stream has ended; record *response* unless a better one is fetched.
+
+        Without a session none can be fetched.
+        """
+        if self.has_ended:
+            return
+        if self._session is None:
+            self._end(response, time.perf_counter(), LEFT_SECONDS)
+            return
         self._left = (response, time.perf_counter())
+        self._call.leave(response)
         self._call.calls.sessions.leave(self)
 
     def give_up(self) -> None:
@@ -93,17 +118,27 @@ class Round:
         if self._left is not None:
             self._end(*self._left)
 
+    def cancel(self) -> None:
+        """Record that its client has cancelled it. The tool may not heed that at once."""
+        self._end(GONE, time.perf_counter(), CANCELLED_SECONDS)
+
+    def answer(self, *, is_declined: bool) -> None:
+        """Note that the client has answered what it was asked by a request of the server."""
+        self._call.is_declined = is_declined
+
     def end(self, response: ToolResponse) -> None:
         """Record the tool call with its *response*. Only the first call counts."""
+        if self.has_ended:
+            self._call.settle()
         self._end(response, time.perf_counter())
 
-    def _end(self, response: ToolResponse, ended: float) -> None:
+    def _end(self, response: ToolResponse, ended: float, works_seconds: float = 0.0) -> None:
         if self.has_ended:
             return
         self.has_ended = True
         if self._session is not None:
             self._call.calls.sessions.remove(self)
-        self._call.respond(response, ended)
+        self._call.respond(response, ended, works_seconds)
 
 
 class _Registry(Protocol):
@@ -125,20 +160,36 @@ class OpenToolCall:
         )
         calls.in_flight.add(self._in_flight)
         self._record = CallRecord(calls.recorder, calls.instance, source, self._in_flight)
-        self._is_declined = said.is_declined or False
+        self.is_declined = said.is_declined or False
+        """Whether its client declined what it was last asked for."""
+        self._is_recorded = False
         self._registry: _Registry | None = None
         self._timer: Timer | None = None
         self._last = (UNSEEN, 0.0)
         """What was last heard of it, and when."""
 
-    def respond(self, response: ToolResponse, moment: float) -> None:
-        """Note the *response* to the last round, which came at *moment*."""
+    def respond(self, response: ToolResponse, moment: float, works_seconds: float = 0.0) -> None:
+        """Note the *response* to the last round, which came at *moment*.
+
+        If it did not come, the tool may be at work for *works_seconds*.
+        """
         if response.outcome.is_ending:
-            self._end(response, moment)
+            self._end(response, moment, works_seconds)
         elif self._in_flight.is_tracked and self._record.rounds < MAX_ROUNDS:
             self._last_on(response, moment)
         else:
             self._end(UNSEEN, moment)  # there is no room for it
+
+    def leave(self, response: ToolResponse) -> None:
+        """Note that nobody listens while the tool works; *response* is what is known by now."""
+        self.calls.in_flight.pause(self._in_flight, works=True)
+        self._record.keep(response)
+
+    def settle(self) -> None:
+        """Note that nothing works on it any more, though it was recorded before."""
+        if self._timer is not None and self._is_recorded:
+            self._timer.cancel()
+            self._settled()
 
     def go_on(self, said: ToolCall, source: Source) -> None:
         """Begin the next round, which *said* describes."""
@@ -198,7 +249,7 @@ class OpenToolCall:
     def _answer(self, said: ToolCall | TaskRequest | None) -> None:
         self._record.rounds += 1
         if said is not None and said.is_declined is not None:
-            self._is_declined = said.is_declined
+            self.is_declined = said.is_declined
 
     def _follow_for(self, seconds: float) -> None:
         if self._timer is not None:
@@ -211,11 +262,21 @@ class OpenToolCall:
             self._registry = None
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
-    def _end(self, response: ToolResponse, moment: float) -> None:
+    def _end(self, response: ToolResponse, moment: float, works_seconds: float = 0.0) -> None:
         self._be_found_no_more()
+        if works_seconds and self._in_flight.is_tracked:
+            self.calls.in_flight.pause(self._in_flight, works=True)
+            self._timer = self.calls.later(works_seconds, self._settled)
+        else:
+            self.calls.in_flight.remove(self._in_flight)
+        self._is_recorded = True
+        self._record.end(_declined(response) if self.is_declined else response, moment)
+
+    def _settled(self) -> None:
+        self._timer = None
         self.calls.in_flight.remove(self._in_flight)
-        self._record.end(_declined(response) if self._is_declined else response, moment)
 
 
 def _is_of_another(news: TaskNews, asked: TaskRequest | None, last: ToolResponse) -> bool:
