@@ -273,8 +273,6 @@ _NOT_FOR_ANY = (
     "DELETE FROM mcp_audit_gap",
     "UPDATE mcp_tool_invocation SET outcome = 'completed'",
     "DELETE FROM mcp_tool_invocation",
-    "SELECT created_at FROM mcp_tokens",
-    "SELECT * FROM mcp_tokens",
     "INSERT INTO mcp_tokens (id) VALUES (gen_random_uuid())",
     "UPDATE mcp_tokens SET role = 'admin'",
     "DELETE FROM mcp_tokens",
@@ -290,6 +288,9 @@ _NOT_FOR_ANY = (
 )
 _NOT_FOR_THE_PROXY = (
     "SELECT path FROM mcp_audit_log",
+    "SELECT created_at FROM mcp_tokens",
+    "SELECT owner FROM mcp_tokens",
+    "SELECT * FROM mcp_tokens",
     "SELECT id FROM mcp_audit_gap",
     "SELECT id FROM mcp_tool_invocation",
     "SELECT name FROM mcp_audit_schema",

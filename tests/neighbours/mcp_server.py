@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from tests.neighbours.mcp_events import Events
 
@@ -153,8 +154,13 @@ class McpServer:
 
 
 @asynccontextmanager
-async def running_mcp_server(*, json_response: bool = False) -> AsyncIterator[McpServer]:
-    """Serve API and MCP on a free port; tell the tools where the sidecar is by `api_url`."""
+async def running_mcp_server(
+    *, json_response: bool = False, around: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> AsyncIterator[McpServer]:
+    """Serve API and MCP on a free port, with the middleware *around* them.
+
+    Tell the tools where the sidecar is by `api_url`.
+    """
     tools = Tools()
 
     async def list_tools(*_: Any) -> ListToolsResult:
@@ -170,7 +176,9 @@ async def running_mcp_server(*, json_response: bool = False) -> AsyncIterator[Mc
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         web = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+            uvicorn.Config(
+                around(app), log_config=None, access_log=False, timeout_graceful_shutdown=1
+            )
         )
         serving = asyncio.create_task(web.serve(sockets=[listener]), name="mcp server")
         async with ClientSession() as tools.http:

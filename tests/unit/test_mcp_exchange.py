@@ -177,10 +177,11 @@ def test_an_answer_that_is_compressed_is_read_all_the_same(bench, coding):
 
 
 def test_an_answer_in_a_coding_that_we_do_not_know_is_unknown(bench):
-    respond(bench.post(calling()), raw=b"...", fields={"Content-Encoding": "br"})
+    respond(bench.post(calling()), raw=b"...", fields={"Content-Encoding": "dcb"})
     respond(bench.post(calling()), raw=b"no gzip", fields={"Content-Encoding": "gzip"})
 
     assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)] * 2
+    assert bench.tally.oddities == {"mcp_response_unreadable": 2}
 
 
 def test_a_tool_call_through_the_hub_leaves_one_entry_as_well(bench):
