@@ -206,7 +206,9 @@ class OpenToolCall:
             if _is_of_another(news, asked, last):
                 return
             has_ended = last.outcome in {ToolOutcome.OK, ToolOutcome.TOOL_ERROR}
-            self._end(response, moment if has_ended else now)
+            is_told_to_stop = news.outcome is ToolOutcome.CANCELLED
+            works_seconds = CANCELLED_SECONDS if is_told_to_stop else 0.0
+            self._end(response, moment if has_ended else now, works_seconds)
             return
         if last.outcome.is_ending:
             return  # what is more can only be its result
