@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
 from proxy.mcp.shared_memory import SLOTS, Part, SharedMemory, Shown
@@ -34,6 +34,7 @@ class OtherWorkersCall:
     worker: int = field(compare=False)
     slot: int = field(compare=False)
     own: Part = field(compare=False)
+    traceparent: ClassVar[None] = None
 
     def note_api_call(self) -> None:
         """Count an API call that is tied to it."""
