@@ -1,6 +1,7 @@
 """Spans of audited calls: a real sidecar, and a collector in another process than it."""
 
 import os
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -119,6 +120,7 @@ async def test_without_a_traceparent_a_trace_begins_and_what_is_not_sampled_is_n
 async def test_a_tool_call_and_the_api_calls_that_it_causes_form_one_trace(
     database_url, secret, collector
 ):
+    of_the_message: Any = {"traceparent": TRACEPARENT.decode()}
     async with (
         running_mcp_server() as server,
         rotel_before(collector) as url,
@@ -126,8 +128,8 @@ async def test_a_tool_call_and_the_api_calls_that_it_causes_form_one_trace(
         mcp_client(sidecar.url, secret, MODERN, traceparent=OF_THE_HEAD) as client,
     ):
         server.tools.api_url = sidecar.url
-        await client.call_tool("nothing.a", meta={"traceparent": TRACEPARENT.decode()})
-        await client.call_tool("both.b", meta={"traceparent": TRACEPARENT.decode()})
+        await client.call_tool("nothing.a", meta=of_the_message)
+        await client.call_tool("both.b", meta=of_the_message)
         await collector.received(4)
 
     spans = {(span.name, values(span).get("url.path")): span for span in collector.spans}
