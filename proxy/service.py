@@ -34,6 +34,7 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Intake, Parts, taking_in
+from proxy.mcp.agents.claims import Claims
 from proxy.mcp.codings import MISSING, WHAT_IS_MISSING
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
@@ -138,7 +139,7 @@ def _tool_calls(settings: ProxySettings, intake: Intake, member: Member | None) 
         ToolCallsInFlight(others),
         intake,
         settings.instance_name,
-        None if others is None else others.clients,
+        Claims(settings.mcp_claims),
         is_traced=settings.tracing,
     )
 
@@ -228,6 +229,7 @@ def _admission(
         ),
         now=tokens.clock.now,
         is_traced=settings.tracing,
+        principal_field=(settings.principal_header or "").lower().encode() or None,
     )
 
 
@@ -276,7 +278,7 @@ async def _hub(
         return None
     authority = URL(settings.hub_url).authority.encode()
     service = Service(
-        HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
+        HubAdmission(wanted_paths(settings.hub_envelope_field, calls.claims.paths), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_lines(fields, authority),
         body_patience_seconds=settings.body_timeout_seconds,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
@@ -15,6 +15,7 @@ from proxy.audit.shares import Standing
 from proxy.audit.tally import Tally
 from proxy.http.request import RequestHead
 from proxy.http.target import path_of
+from proxy.mcp.agents.agent import Agent
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import HUB, Source, ToolCalls
@@ -53,8 +54,10 @@ class McpAdmission:
     now: Callable[[], datetime]
     """Returns the time by which tokens expire: PostgreSQL's."""
 
-    def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
-        """Return the exchange of *head*, a request to the MCP server.
+    def exchange_of(
+        self, head: RequestHead, client_ip: str, principal: str | None
+    ) -> Exchange | None:
+        """Return the exchange of *head*, a request to the MCP server on behalf of *principal*.
 
         Return None if it can carry neither tool calls nor their responses.
         """
@@ -62,6 +65,8 @@ class McpAdmission:
         if source is None:
             return None
         if head.method == b"POST":
+            if principal is not None:
+                source = replace(source, agent=Agent(principal=principal))
             return McpExchange(head, source, self.calls, self.tally)
         if head.method == b"GET" and source.session and head.field(b"last-event-id") is not None:
             return Resumption((source.key, source.session), self.calls.sessions, self.tally)

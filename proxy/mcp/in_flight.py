@@ -27,6 +27,7 @@ from uuid import UUID
 
 from audit_log.record import Attribution, new_record_id
 from proxy.audit.shares import Share, Shares, Standing
+from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.other_workers import OtherWorkers, OtherWorkersCall, Several
 from proxy.mcp.trace import TravelIds
 
@@ -84,6 +85,8 @@ class ToolCallsInFlight:
 
     def __init__(self, other_workers: OtherWorkers | None = None) -> None:
         """Share what is in flight with other workers by *other_workers*, if there are any."""
+        self.clients = SessionClients() if other_workers is None else other_workers.clients
+        """The clients of sessions, whichever worker they were opened in."""
         self._other_workers = other_workers
         self._by_caller: defaultdict[str, Calls] = defaultdict(dict)
         self._by_our_id: defaultdict[str, Calls] = defaultdict(dict)

@@ -4,13 +4,15 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from audit_log.record import ToolOutcome
+from audit_log.record import Claim, ToolOutcome
 from proxy.http.target import printable
 from proxy.mcp.agents.agent import AGENT_PATHS, NEGOTIATION_PATHS, Client, client_in_meta
+from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.json_stream import ANY, Path, Scalar, Values
 
 MAX_TOOL_CHARACTERS: Final = 128
@@ -63,14 +65,14 @@ class ToolCall:
     """Whether it answers what the tool asked, so that it is a further round of a tool call."""
     is_declined: bool | None = None
     """Whether each elicitation that it answers was declined; None if it answers none."""
+    client: Client | None = None
+    """What the message itself says of the client."""
+    claims: Mapping[str, Claim] | None = None
 
     @property
     def continues(self) -> bool:
         """Whether it is a further round of a tool call (MCP 2026-07-28, multi round-trip)."""
         return self.has_answers or self.state is not None
-
-    client: Client | None = None
-    """What the message itself says of the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class ToolResponse:
     """Of the `requestState` that the next round will bring, if it is ASKED."""
 
 
-def tool_call_of(values: Values) -> ToolCall | None:
-    """Return the tool call in a message, or None if it is another message."""
+def tool_call_of(values: Values, claims: Claims = NO_CLAIMS) -> ToolCall | None:
+    """Return the tool call in a message with its *claims*, or None if it is another message."""
     if values.get(("method",)) != "tools/call":
         return None
     name = values.get(("params", "name"))
@@ -102,6 +104,7 @@ def tool_call_of(values: Values) -> ToolCall | None:
         has_answers=_ANSWERS in values and values[_ANSWERS] is True,
         is_declined=_is_declined(values),
         client=client_in_meta(values),
+        claims=claims.of(values),
     )
 
 

@@ -29,11 +29,11 @@ from proxy.audit.shares import Share, Standing
 from proxy.audit.tool_span import NO_SPAN, ToolSpan, TracedInvocation, tool_span
 from proxy.audit.trace_context import NO_TRACE, TraceContext
 from proxy.mcp.agents.agent import NOBODY, Agent
-from proxy.mcp.agents.session_clients import SessionClients
+from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
-from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse, tool_path
+from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import SessionKey, Sessions
 from proxy.mcp.trace import NO_IDS, TravelIds, trace_id_of
 from proxy.telemetry.tool_durations import ToolDurations
@@ -93,14 +93,15 @@ class ToolCalls:
         in_flight: ToolCallsInFlight,
         recorder: InvocationRecorder,
         instance: str,
-        clients: SessionClients | None = None,
+        claims: Claims = NO_CLAIMS,
         *,
         is_traced: bool = False,
         later: Later = later,
     ) -> None:
         """Tie API calls with *in_flight*; record to *recorder* as *instance*.
 
-        If they are *is_traced*, the journal keeps what their spans are made of.
+        *claims* are read of each tool call. If they are *is_traced*, the journal keeps what their
+        spans are made of.
         """
         self.is_traced = is_traced
         self.durations = ToolDurations()
@@ -108,7 +109,9 @@ class ToolCalls:
         self.later = later
         self.sessions = Sessions(later)
         self.waiting = Waiting[OpenToolCall]()
-        self.clients = clients or SessionClients()
+        self.clients = in_flight.clients
+        self.claims = claims
+        self.request_paths = REQUEST_PATHS | claims.paths
         self.recorder = recorder
         self.instance = instance
 
@@ -119,7 +122,7 @@ class ToolCalls:
             call.go_on(said, source)
         else:
             client = said.client or self.clients.client_of(source.agent.session)
-            source = replace(source, agent=source.agent.introduced_as(client))
+            source = replace(source, agent=source.agent.introduced_as(client, said.claims))
             call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
 

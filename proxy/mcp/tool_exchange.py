@@ -30,7 +30,6 @@ from proxy.mcp.budget import REQUEST, TOOL_CALL_STEPS, Budget
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.json_stream import JsonStream, Trouble, Values
 from proxy.mcp.messages import (
-    REQUEST_PATHS,
     JsonRpcId,
     ToolCall,
     ToolResponse,
@@ -63,14 +62,14 @@ class McpExchange(Exchange):
             source,
             ours=ours,
             theirs=travel_ids_of(head),
-            agent=agent_of(head, source.key),
+            agent=agent_of(head, source.key, source.agent.principal),
             trace=trace_context(head) if calls.is_traced else source.trace,
         )
         self._introduction = Introduction(calls.clients, source.key)
         self._calls = calls
         self._named = _named_by_head(head)
         self._budget = Budget(REQUEST)
-        self._request = JsonStream(REQUEST_PATHS, self._message_sent, self._budget)
+        self._request = JsonStream(calls.request_paths, self._message_sent, self._budget)
         self._open = CallsByKey[JsonRpcId | None, Round]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
@@ -129,7 +128,7 @@ class McpExchange(Exchange):
         )
 
     def _message_sent(self, values: Values) -> None:
-        said = tool_call_of(values)
+        said = tool_call_of(values, self._calls.claims)
         if said is None:
             self._cancel(cancelled_id(values))
             self._introduction.message_sent(values)

@@ -120,7 +120,6 @@ async def test_without_a_traceparent_a_trace_begins_and_what_is_not_sampled_is_n
 async def test_a_tool_call_and_the_api_calls_that_it_causes_form_one_trace(
     database_url, secret, collector
 ):
-    of_the_message: Any = {"traceparent": TRACEPARENT.decode()}
     async with (
         running_mcp_server() as server,
         rotel_before(collector) as url,
@@ -128,8 +127,9 @@ async def test_a_tool_call_and_the_api_calls_that_it_causes_form_one_trace(
         mcp_client(sidecar.url, secret, MODERN, traceparent=OF_THE_HEAD) as client,
     ):
         server.tools.api_url = sidecar.url
-        await client.call_tool("nothing.a", meta=of_the_message)
-        await client.call_tool("both.b", meta=of_the_message)
+        meta: Any = {"traceparent": TRACEPARENT.decode()}
+        await client.call_tool("nothing.a", meta=meta)
+        await client.call_tool("both.b", meta=meta)
         await collector.received(4)
 
     spans = {(span.name, values(span).get("url.path")): span for span in collector.spans}

@@ -3,6 +3,7 @@
 import mmap
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from proxy.mcp.agents.agent import (
@@ -15,6 +16,13 @@ from proxy.mcp.agents.agent import (
     client_in_meta,
     introduced_by,
     session_id,
+)
+from proxy.mcp.agents.claims import (
+    MAX_CLAIM_BYTES,
+    MAX_CLAIM_CHARACTERS,
+    MAX_CLAIMS,
+    NO_CLAIMS,
+    Claims,
 )
 from proxy.mcp.agents.session_clients import BUCKETS, SIZE_BYTES, SLOT_BYTES, WAYS, SessionClients
 from tests.unit.heads import head_with
@@ -100,7 +108,8 @@ def test_the_client_of_a_session_is_known_to_all_workers():
     memory = mmap.mmap(-1, SIZE_BYTES)
     here, there = SessionClients(memory), SessionClients(memory)
     session = uuid4()
-    longest = Client("é" * MAX_NAME_CHARACTERS, "😀" * MAX_VERSION_CHARACTERS, "😀" * 64)
+    version = "😀" * MAX_VERSION_CHARACTERS
+    longest = Client("😀" * MAX_NAME_CHARACTERS, version, version)
     here.note(session, longest)
     assert there.client_of(session) == longest
     there.note(session, Client("a", "2"))
@@ -124,6 +133,18 @@ def test_the_session_that_was_used_the_longest_ago_makes_room(clients):
     assert all(clients.client_of(each) == Client(str(each)) for each in (first, *others))
 
 
+def test_the_longest_text_of_a_client_stays_within_its_slot(clients):
+    version = "😀" * MAX_VERSION_CHARACTERS
+    longest = Client("😀" * MAX_NAME_CHARACTERS, version, version)
+    last_bucket = [
+        UUID(int=(BUCKETS - 1 + number) << 96 | number)
+        for number in range(0, WAYS * BUCKETS, BUCKETS)
+    ]
+    for session in last_bucket:
+        clients.note(session, longest)
+    assert all(clients.client_of(session) == longest for session in last_bucket)
+
+
 def test_what_two_writers_have_torn_is_not_believed():
     memory = mmap.mmap(-1, SIZE_BYTES)
     clients = SessionClients(memory)
@@ -137,3 +158,34 @@ def test_what_two_writers_have_torn_is_not_believed():
         assert clients.client_of(session) in {UNKNOWN_CLIENT, Client("claude-code")}
         memory[at] = kept
     assert clients.client_of(session) == Client("claude-code")
+
+
+META_NAMES = ("com.example/user", "run")
+
+
+def meta(**values):
+    return {("params", "_meta", name.replace("__", "/")): value for name, value in values.items()}
+
+
+def test_claims_are_the_texts_and_numbers_that_the_operator_has_named():
+    claims = Claims(META_NAMES)
+    assert claims.paths == {("params", "_meta", name) for name in META_NAMES}
+    said = {("params", "_meta", "com.example/user"): "anna\x1b", **meta(run=7, secret="s")}
+    assert claims.of(said) == {"com.example/user": "anna%1B", "run": 7}
+    assert claims.of(meta(other="x")) is NO_CLAIMS.of(said) is None
+
+
+@pytest.mark.parametrize("value", [True, False, None, float("nan"), float("inf"), 2**53, -1e300])
+def test_what_is_neither_text_nor_a_number_that_json_keeps_is_no_claim(value):
+    assert Claims(META_NAMES).of(meta(run=value)) is None
+
+
+def test_claims_are_bounded_in_number_and_bytes():
+    names = [f"n{number}" for number in range(MAX_CLAIMS)]
+    said = meta(**dict.fromkeys(names, "\U0001f600" * 10_000))
+    claims = Claims(names).of({**said, **meta(n7="short")})
+    assert claims is not None
+    assert claims["n0"] == "\U0001f600" * MAX_CLAIM_CHARACTERS
+    # The first ones have filled the room; a short one still finds some.
+    assert list(claims) == ["n0", "n7"]
+    assert len(msgspec.json.encode(claims)) <= MAX_CLAIM_BYTES
