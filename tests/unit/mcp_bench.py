@@ -6,9 +6,10 @@ from itertools import count
 from audit_log.record import Invocation, Origin, Outcome
 from proxy.audit.identity import Caller
 from proxy.audit.tally import Tally
+from proxy.mcp.call_record import HUB, Source
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.resumption import Resumption
-from proxy.mcp.tool_calls import HUB, Source, ToolCalls
+from proxy.mcp.tool_calls import ToolCalls
 from proxy.mcp.tool_exchange import McpExchange
 from tests.unit.heads import head_with, response_with
 
@@ -105,7 +106,7 @@ class Bench:
         return exchange
 
     def get(self, key="anna", session="s1"):
-        return Resumption((key, session), self.calls.sessions, self.tally)
+        return Resumption((key, session), self.calls, self.tally)
 
     def outcomes(self):
         return [(record.outcome, record.status_code) for record in self.recorded.invocations]
