@@ -121,6 +121,22 @@ async def test_sessions_are_paged(api, calls):
     assert [[session["id"] for session in page] for page in pages] == [[str(SECOND)], [str(FIRST)]]
 
 
+@pytest.mark.parametrize(("query", "expected"), [("", [4, 3, 2, 1, 0]), ("&tool=deploy", [3, 1])])
+async def test_each_session_is_on_one_page_however_its_calls_lie_among_others(
+    api, store, query, expected
+):
+    sessions = [uuid4() for _ in range(5)]
+    await store.append_invocations(
+        [
+            call(minute, session=sessions[minute % 5], tool=("list", "deploy")[minute % 5 % 2])
+            for minute in range(50)
+        ]
+    )
+    pages = await walked(api, f"{ALL}/sessions?limit=2{query}")
+    found = [session["id"] for page in pages for session in page]
+    assert found == [str(sessions[number]) for number in expected]
+
+
 async def test_a_session_is_told_from_its_first_call_to_its_last(api, store, calls):
     first, _, failed, last, *_ = calls
     api_calls = [
