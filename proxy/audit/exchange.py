@@ -30,7 +30,7 @@ _UNRESOLVED: Final = Standing.UNRESOLVED
 _INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
 
 
-class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+class Cause(msgspec.Struct, frozen=True):
     """The tool call that caused an API call, and how sure we are of that."""
 
     tool: str
@@ -42,7 +42,12 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def members(self) -> bytes:
         """Return what a record says of it, as members of JSON with a comma behind each."""
-        return msgspec.json.encode(self)[1:-1] + b","
+        # Compiled by mypyc, a struct does not leave out its defaults.
+        said = msgspec.structs.asdict(self).items()
+        return (
+            msgspec.json.encode({name: each for name, each in said if each is not None})[1:-1]
+            + b","
+        )
 
 
 class Recorder(Protocol):
