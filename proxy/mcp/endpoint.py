@@ -52,6 +52,8 @@ class McpAdmission:
     tally: Tally
     now: Callable[[], datetime]
     """Returns the time by which tokens expire: PostgreSQL's."""
+    with_traceparent: bool = False
+    """Whether tool calls are sent along a `traceparent` of ours."""
 
     def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
         """Return the exchange of *head*, a request to the MCP server.
@@ -62,7 +64,9 @@ class McpAdmission:
         if source is None:
             return None
         if head.method == b"POST":
-            return McpExchange(head, source, self.calls, self.tally)
+            return McpExchange(
+                head, source, self.calls, self.tally, with_traceparent=self.with_traceparent
+            )
         if head.method == b"GET" and source.session and head.field(b"last-event-id") is not None:
             return Resumption((source.key, source.session), self.calls.sessions, self.tally)
         return None

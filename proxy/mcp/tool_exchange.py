@@ -37,7 +37,7 @@ from proxy.mcp.messages import (
 )
 from proxy.mcp.reading import ResponseReading
 from proxy.mcp.tool_calls import GONE, OpenToolCall, Source, ToolCalls
-from proxy.mcp.trace import ids_to_add, trace_id_of, travel_ids_of
+from proxy.mcp.trace import ids_of_the_client, ids_to_add, names_a_call, trace_id_of
 
 MODERN: Final = b"2026-07-28"
 """From this version on `Mcp-Name` names the tool. Versions are dates, so they compare as text."""
@@ -53,13 +53,26 @@ class McpExchange(Exchange):
 
     reads_request = True
 
-    def __init__(self, head: RequestHead, source: Source, calls: ToolCalls, tally: Tally) -> None:
-        """Observe the exchange of *head*, whose tool calls come from *source*."""
+    def __init__(
+        self,
+        head: RequestHead,
+        source: Source,
+        calls: ToolCalls,
+        tally: Tally,
+        *,
+        with_traceparent: bool = False,
+    ) -> None:
+        """Observe the exchange of *head*, whose tool calls come from *source*.
+
+        *with_traceparent* has a `traceparent` sent along too, where the client sent none.
+        """
         self._counted = UnauditedExchange(tally)
-        ours, self.added_fields = ids_to_add(head)
-        self._source = replace(source, ours=ours, theirs=travel_ids_of(head))
+        ours, self.added_fields = ids_to_add(head, with_traceparent=with_traceparent)
+        self._source = replace(source, ours=ours, theirs=ids_of_the_client(head))
         self._calls = calls
         self._tally = tally
+        if not names_a_call(ours):
+            tally.oddities["mcp_baggage_full"] += 1
         self._named = _named_by_head(head)
         self._budget = Budget(REQUEST)
         self._request = JsonStream(REQUEST_PATHS, self._message_sent, self._budget)

@@ -64,9 +64,9 @@ async def attribution_is_right(
         assert by_id[entry["invocation_id"]].tool == truth
         tied[entry["invocation_id"]] += 1
     assert all(row.api_calls == tied[row.id] for row in rows)
-    for behaviour in ("both", "trace", "request"):
+    for behaviour in ("both", "baggage", "request"):
         assert given[behaviour, "inferred"] == given[behaviour, "none"] == 0
-    assert given["nothing", "exact"] == 0
+    assert given["nothing", "exact"] == given["trace", "exact"] == 0
     assert given["nothing", "inferred"] > 0
     return {f"{passed_on}, {said}": count for (passed_on, said), count in sorted(given.items())}
 

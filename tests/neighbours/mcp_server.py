@@ -34,7 +34,8 @@ from tests.neighbours.mcp_events import Events
 
 RETRY_MS: Final = 50
 PASSED_ON: Final = {
-    "both": ("traceparent", "x-request-id"),
+    "both": ("baggage", "x-request-id"),
+    "baggage": ("baggage",),
     "trace": ("traceparent",),
     "request": ("x-request-id",),
     "nothing": (),
