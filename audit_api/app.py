@@ -18,6 +18,7 @@ from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
+from audit_api.query.session_questions import SessionQuestions
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import AT_ONCE, Exports
@@ -70,6 +71,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         subscription = Subscription(for_tail, for_gate)
         services = Services(
             Questions(database, Future(clock.now)),
+            SessionQuestions(database),
             Counts(database, clock.now),
             Exports(for_exports, subscription),
             Live(database, tail, gate, open_transaction, subscription),

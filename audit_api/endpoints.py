@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from audit_api.formats.agent_sessions import SessionOfAgent, SessionWithToolCalls
 from audit_api.formats.entries import (
     DetailedEntry,
     Entry,
@@ -24,18 +25,25 @@ from audit_api.query.params import (
     GapsParams,
     InvocationPath,
     InvocationsParams,
+    Page,
+    SessionPath,
+    SessionsParams,
     StreamParams,
     TokenPath,
 )
 from audit_api.query.questions import Questions
+from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import MARK_FIELD, Exports
 from audit_api.stream.live import Live
 
 JSON: Final = "application/json"
+_PAGED: Final = MappingProxyType(
+    {"Link": 'the next page, `rel="next"` (RFC 8288), if there is one'}
+)
 _OF_A_LIST: Final = MappingProxyType(
     {
-        "Link": 'the next page, `rel="next"` (RFC 8288), if there is one',
+        **_PAGED,
         FUTURE_FIELD: "how many more match and are left out, as they are dated over 5 minutes "
         f"ahead ({MOST_COUNTED}: or more): `clock_ahead=true` shows them",
     }
@@ -48,6 +56,7 @@ class Services:
     """The objects whose methods serve the endpoints."""
 
     questions: Questions
+    sessions: SessionQuestions
     counts: Counts
     exports: Exports
     live: Live
@@ -58,6 +67,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
     return (
         *_entries(services.questions),
         *_tool_calls(services.questions),
+        *_sessions(services.sessions),
         *_numbers(services.counts),
         *_gaps(services.questions),
         *_streams(services.exports, services.live),
@@ -116,6 +126,32 @@ def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
             can_miss=True,
             responses={JSON: ToolCallWithCalls},
             serve=questions.invocation,
+        ),
+    )
+
+
+def _sessions(sessions: SessionQuestions) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="sessions",
+            path="/mcp-audit/sessions",
+            summary="The agents' MCP sessions with a tool call that matches, last used first",
+            query=SessionsParams,
+            responses={JSON: list[SessionOfAgent]},
+            fields=_PAGED,
+            serve=sessions.sessions,
+        ),
+        Endpoint(
+            name="session",
+            path="/mcp-audit/sessions/{session}",
+            summary="One session with its tool calls, oldest first, "
+            f"each with its first {CALLS_OF_EACH} API calls",
+            query=Page,
+            place=SessionPath,
+            can_miss=True,
+            responses={JSON: SessionWithToolCalls},
+            fields=_PAGED,
+            serve=sessions.session,
         ),
     )
 

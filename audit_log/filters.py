@@ -85,6 +85,23 @@ class RecordFilter(TimeFilter):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFilter(RecordFilter):
+    """Conditions that only the store can judge, too: on the tool call that caused a record.
+
+    That is written when it has ended, and so later than its API calls.
+    """
+
+    session: UUID | None = None
+    """Of the agent."""
+    client_name: str | None = None
+
+    @property
+    def asks_for_agent(self) -> bool:
+        """Whether the tool call behind a record must be looked at."""
+        return self.session is not None or self.client_name is not None
+
+
 EVERYTHING: Final = RecordFilter()
 
 

@@ -126,7 +126,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """One MCP tool call, as it is kept in `mcp_tool_invocation`.
 
     Not an entry of the audit log: the API calls that it caused are, and name it by its id.
-    The caller chooses `tool` and `request_id`.
+    The client chooses `tool`, `request_id`, and all that is said of it from `protocol_version` on.
     """
 
     id: UUID
@@ -149,6 +149,13 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """Of a JSON-RPC error."""
     client_ip: str | None = None
     request_id: str | None = None
+    session: UUID | None = None
+    """Stands for the `Mcp-Session-Id` of one token; None where the protocol has no sessions."""
+    protocol_version: str | None = None
+    client_name: str | None = None
+    client_version: str | None = None
+    """As the MCP client introduced itself."""
+    user_agent: str | None = None
     arrived_at: datetime | None = None
     """As in `AuditRecord`."""
 

@@ -126,8 +126,10 @@ async def _ops(
 
 
 def _tool_calls(intake: Intake, instance: str, member: Member | None) -> ToolCalls:
-    other_workers = None if member is None else member.other_workers
-    return ToolCalls(ToolCallsInFlight(other_workers), intake, instance)
+    if member is None:
+        return ToolCalls(ToolCallsInFlight(), intake, instance)
+    others = member.other_workers
+    return ToolCalls(ToolCallsInFlight(others), intake, instance, others.clients)
 
 
 def _health(member: Member | None, page: Page) -> Health:

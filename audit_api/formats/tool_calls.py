@@ -32,6 +32,13 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     origin: str | None
     client_ip: str | None
     request_id: str | None
+    session: UUID | None
+    """The agent's session; null where the protocol has none, as from 2026-07-28 on."""
+    protocol_version: str | None
+    client_name: str | None
+    """As the MCP client introduced itself, like its version."""
+    client_version: str | None
+    user_agent: str | None
     instance: str
     arrived_at: Moment | None
     """As in an entry."""
@@ -70,6 +77,11 @@ class ToolCallWithCalls(ToolCall, frozen=True, gc=False, forbid_unknown_fields=T
             origin=None,
             client_ip=None,
             request_id=None,
+            session=None,
+            protocol_version=None,
+            client_name=None,
+            client_version=None,
+            user_agent=None,
             instance=first.instance,
             arrived_at=known_timestamp(first.arrived_at),
             calls=list(map(DetailedEntry.of, records)),

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from audit_api.errors import InvalidParametersError
-from audit_api.query.params import Filters
+from audit_api.query.params import StoredFilters
 
 MAX_BUCKETS: Final = 1_500
 MAX_COUNTED: Final = timedelta(days=31)
@@ -32,7 +32,7 @@ class Bucket(StrEnum):
         return epoch + (moment - epoch) // self.length * self.length
 
 
-class StatsParams(Filters):
+class StatsParams(StoredFilters):
     """The parameters of a count: filters and the length of the buckets."""
 
     bucket: Bucket = Field(

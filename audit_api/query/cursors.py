@@ -9,6 +9,7 @@ import hashlib
 from typing import Final, TypeVar
 
 import msgspec
+from aiohttp import web
 
 from audit_api.base64url import as_text, from_text
 from audit_api.errors import InvalidParametersError
@@ -32,6 +33,13 @@ class _PageEnd(msgspec.Struct, frozen=True, array_like=True):
 def page_cursor(query: object, place: Place) -> str:
     """Return the cursor of the page of *query* that begins after *place*."""
     return _sealed(_PageEnd(_digest(query), place))
+
+
+def next_page(request: web.Request, query: object, place: Place) -> dict[str, str]:
+    """Return the response field that leads to the page of *query* after *place* (RFC 8288)."""
+    # Relative, because the public name of this service is not known here.
+    url = request.rel_url.update_query(cursor=page_cursor(query, place))
+    return {"Link": f'<{url}>; rel="next"'}
 
 
 def read_page_cursor(text: str, query: object) -> Place:

@@ -1,9 +1,10 @@
 """The parameters of each endpoint: one model that parses, validates and describes them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from itertools import groupby
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,7 +22,7 @@ from audit_api.query.values import (
     Status,
     Text,
 )
-from audit_log.filters import RecordFilter
+from audit_log.filters import RecordFilter, StoredFilter
 from audit_log.postgres.search import DEFAULT_LIMIT
 from audit_log.record import Outcome, ToolOutcome
 
@@ -91,6 +92,8 @@ class Newest(Page, Times):
 class Filters(Times):
     """Filters of entries. An entry must match all that are given."""
 
+    kind: ClassVar[type[RecordFilter]] = RecordFilter
+
     token_name: Text | None = Field(
         default=None, description="the token's name at the time of the call"
     )
@@ -116,13 +119,26 @@ class Filters(Times):
 
     def filter(self, token_id: UUID | None = None) -> RecordFilter:
         """Return the filters for the store; *token_id*, if the path names one, goes first."""
-        values = {name: getattr(self, name) for name in Filters.model_fields}
+        values = {each.name: getattr(self, each.name) for each in fields(self.kind)}
         if token_id is not None:
             values["token_id"] = token_id
-        return RecordFilter(**values)
+        return self.kind(**values)
 
 
-class EntriesParams(Newest, Filters):
+class StoredFilters(Filters):
+    """Filters of entries that have been stored for a while: also by what called their tool."""
+
+    kind = StoredFilter
+
+    session: Id | None = Field(
+        default=None, description="the agent's session: calls of its tool calls"
+    )
+    client_name: Text | None = Field(
+        default=None, description="the MCP client's name: calls of its tool calls"
+    )
+
+
+class EntriesParams(Newest, StoredFilters):
     """The parameters of a list of entries, newest first."""
 
     expand: Literal["details"] | None = Field(
@@ -130,8 +146,8 @@ class EntriesParams(Newest, Filters):
     )
 
 
-class InvocationsParams(Newest):
-    """The parameters of a list of tool calls, newest first."""
+class ToolCallFilters(Params):
+    """Filters of tool calls. A tool call must match all that are given."""
 
     tool: Text | None = Field(default=None, description="the MCP tool")
     token_name: Text | None = Field(
@@ -143,6 +159,24 @@ class InvocationsParams(Newest):
         description="`true`: only calls with unknown tokens; `false`: only others",
     )
     outcome: ToolOutcome | None = Field(default=None, description="how the tool call ended")
+    client_name: Text | None = Field(
+        default=None, description="the MCP client's name, as it introduced itself"
+    )
+    user_agent: Text | None = Field(
+        default=None,
+        description="a prefix of the agent's User-Agent; with `*` (any text), a pattern "
+        "for the whole text",
+    )
+
+
+class InvocationsParams(Newest, ToolCallFilters):
+    """The parameters of a list of tool calls, newest first."""
+
+    session: Id | None = Field(default=None, description="the agent's session")
+
+
+class SessionsParams(Page, Span, ToolCallFilters):
+    """The parameters of a list of agents' sessions: those with a tool call that matches."""
 
 
 class GapsParams(Span):
@@ -151,7 +185,7 @@ class GapsParams(Span):
     limit: Limit = DEFAULT_LIMIT
 
 
-class ExportParams(Filters):
+class ExportParams(StoredFilters):
     """The parameters of an export: all matching entries, oldest first."""
 
     format: ExportFormat = Field(
@@ -188,6 +222,12 @@ class EntryPath(Params):
     """The id of an entry, in the path."""
 
     entry_id: Id
+
+
+class SessionPath(Params):
+    """The id of an agent's session, in the path."""
+
+    session: Id
 
 
 class InvocationPath(Params):

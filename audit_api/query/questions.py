@@ -17,7 +17,7 @@ from audit_api.formats.entries import (
     MissingEntries,
 )
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
-from audit_api.query.cursors import page_cursor
+from audit_api.query.cursors import next_page
 from audit_api.query.endpoint import Asked
 from audit_api.query.future import Future
 from audit_api.query.params import (
@@ -125,7 +125,6 @@ def _page(
     shown = found[: asked.query.limit]
     fields = dict(fields)
     if len(found) > len(shown):
-        cursor = page_cursor(query, Place(shown[-1].created_at, shown[-1].id))
-        # RFC 8288. Relative, because the public name of this service is not known here.
-        fields["Link"] = f'<{asked.request.rel_url.update_query(cursor=cursor)}>; rel="next"'
+        place = Place(shown[-1].created_at, shown[-1].id)
+        fields |= next_page(asked.request, query, place)
     return json_response(list(map(shape, shown)), fields=fields)

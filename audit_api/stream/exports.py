@@ -16,6 +16,7 @@ from audit_api.responses import streamed_response, whole_response
 from audit_api.stream.codings import coding_for
 from audit_api.stream.completeness import require_complete
 from audit_api.stream.streaming import streaming
+from audit_log.filters import StoredFilter
 from audit_log.postgres.arrivals import Snapshot, Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database
 from audit_log.postgres.export import BATCH_RECORDS, FETCH_SECONDS, exporting
@@ -38,6 +39,7 @@ class Exports:
     async def export(self, asked: Asked[ExportParams, Nothing]) -> web.StreamResponse:
         """Respond with matching entries in the requested format; NotNowError without a turn."""
         await require_complete(self.subscription)
+        _check_that_none_is_missed(asked.query)
         if asked.query.limit is not None:
             return await self._part(asked, asked.query.limit)
         if self.turns.locked():
@@ -118,3 +120,21 @@ def _fields(kind: Format, end: Standpoint) -> dict[str, str]:
         hdrs.VARY: hdrs.ACCEPT_ENCODING,
         MARK_FIELD: mark(end),
     }
+
+
+def _check_that_none_is_missed(query: ExportParams) -> None:
+    """Raise InvalidParametersError if an export in parts could leave records out.
+
+    An API call is stored before the tool call that it is found by: the earlier part has not told
+    of it, and the later one would take it for told.
+    """
+    wanted = query.filter()
+    if not isinstance(wanted, StoredFilter) or not wanted.asks_for_agent:
+        return
+    for name in ("after", "limit"):
+        if getattr(query, name) is not None:
+            raise InvalidParametersError.of(
+                name,
+                f"An export by `session` or `client_name` is whole: leave out `{name}`, or them",
+                "not_in_parts",
+            )

@@ -40,6 +40,8 @@ _CONDITIONS: Final = {
     "until": "created_at < {}::timestamptz",
     "arrived_since": "arrived_at >= {}::timestamptz",
     "arrived_until": "arrived_at < {}::timestamptz",
+    "session": "invocation_id IN (SELECT id FROM mcp_tool_invocation WHERE session = {}::uuid)",
+    "client_name": "invocation_id IN (SELECT id FROM mcp_tool_invocation WHERE client_name = {})",
 }
 
 
@@ -56,12 +58,12 @@ def conditions_of(wanted: RecordFilter, arguments: Arguments) -> list[str]:
     """Return the SQL conditions of *wanted*; append their values to *arguments*."""
     given = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
     if wanted.path is not None:
-        given["path"] = _like(wanted.path)
+        given["path"] = like(wanted.path)
     return [
         *(
-            condition.format(arguments.add(given[name]))
+            condition.format(arguments.add(value))
             for name, condition in _CONDITIONS.items()
-            if given[name] is not None
+            if (value := given.get(name)) is not None
         ),
         *_status_conditions(wanted.status, arguments),
         *UNKNOWN_TOKEN_CONDITIONS[wanted.unknown_tokens],
@@ -78,6 +80,7 @@ def _status_conditions(status: range | None, arguments: Arguments) -> list[str]:
     return [f"status_code >= {first} AND status_code < {end}"]
 
 
-def _like(path: str) -> str:
-    literal = re.sub(r"([\\%_])", r"\\\1", path)
-    return literal.replace(WILDCARD, "%") if WILDCARD in path else literal + "%"
+def like(text: str) -> str:
+    """Return the LIKE pattern of *text*: a prefix, or with wildcards the whole."""
+    literal = re.sub(r"([\\%_])", r"\\\1", text)
+    return literal.replace(WILDCARD, "%") if WILDCARD in text else literal + "%"

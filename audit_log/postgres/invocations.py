@@ -9,14 +9,16 @@ from audit_log.postgres.conditions import (
     CLOCK_AHEAD_CONDITIONS,
     UNKNOWN_TOKEN_CONDITIONS,
     Arguments,
+    like,
 )
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import Place, in_words_of, plain_uuid
 from audit_log.postgres.transaction import Row
 from audit_log.record import Invocation, Origin, ToolOutcome
 
-_COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code,
-    error_code, api_calls, origin, host(client_ip) AS client_ip, request_id, instance,
+INVOCATION_COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms,
+    outcome, status_code, error_code, api_calls, origin, host(client_ip) AS client_ip,
+    request_id, instance, session, protocol_version, client_name, client_version, user_agent,
     arrived_at"""
 _SEARCH: Final = """
 SELECT {columns} FROM mcp_tool_invocation
@@ -40,6 +42,10 @@ class InvocationQuery:
     token_id: UUID | None = None
     unknown_tokens: bool | None = None
     outcome: ToolOutcome | None = None
+    session: UUID | None = None
+    client_name: str | None = None
+    user_agent: str | None = None
+    """A prefix; with a `*` in it a pattern for the whole text, `*` standing for any text."""
     since: datetime | None = None
     until: datetime | None = None
     arrived_since: datetime | None = None
@@ -52,30 +58,34 @@ async def search_invocations(database: Database, query: InvocationQuery) -> list
     """Return the newest tool calls that match *query*, newest first."""
     arguments = Arguments()
     sql = _SEARCH.format(
-        columns=_COLUMNS,
-        conditions=" AND ".join(_conditions(query, arguments)) or "true",
+        columns=INVOCATION_COLUMNS,
+        conditions=" AND ".join(conditions_of_calls(query, arguments)) or "true",
         limit=arguments.add(query.limit),
     )
-    return [_invocation(row) for row in await database.fetch(sql, *arguments)]
+    return [invocation_of(row) for row in await database.fetch(sql, *arguments)]
 
 
 async def count_invocations(database: Database, query: InvocationQuery) -> int:
     """Return how many tool calls match *query*; no more than its limit are counted."""
     arguments = Arguments()
     sql = _COUNT.format(
-        conditions=" AND ".join(_conditions(query, arguments)) or "true",
+        conditions=" AND ".join(conditions_of_calls(query, arguments)) or "true",
         limit=arguments.add(query.limit),
     )
     row = await database.fetch_row(sql, *arguments)
     return 0 if row is None else int(row["invocations"])
 
 
-def _conditions(query: InvocationQuery, arguments: Arguments) -> list[str]:
+def conditions_of_calls(query: InvocationQuery, arguments: Arguments) -> list[str]:
+    """Return the SQL conditions of *query*; append their values to *arguments*."""
     wanted = {
         "tool = {}": query.tool,
         "token_name = {}": query.token_name,
         "token_id = {}::uuid": query.token_id,
         "outcome = {}": query.outcome,
+        "session = {}::uuid": query.session,
+        "client_name = {}": query.client_name,
+        "user_agent LIKE {}": query.user_agent and like(query.user_agent),
         "created_at >= {}::timestamptz": query.since,
         "created_at < {}::timestamptz": query.until,
         "arrived_at >= {}::timestamptz": query.arrived_since,
@@ -96,12 +106,13 @@ def _conditions(query: InvocationQuery, arguments: Arguments) -> list[str]:
 
 async def find_invocation(database: Database, invocation_id: UUID) -> Invocation | None:
     """Return the tool call with *invocation_id*, or None."""
-    sql = _SEARCH.format(columns=_COLUMNS, conditions="id = $1", limit=1)
+    sql = _SEARCH.format(columns=INVOCATION_COLUMNS, conditions="id = $1", limit=1)
     row = await database.fetch_row(sql, invocation_id)
-    return _invocation(row) if row else None
+    return invocation_of(row) if row else None
 
 
-def _invocation(row: Row) -> Invocation:
+def invocation_of(row: Row) -> Invocation:
+    """Return the tool call in *row*, which has the columns `INVOCATION_COLUMNS`."""
     return Invocation(
         id=plain_uuid(row["id"]),
         created_at=row["created_at"],
@@ -117,5 +128,10 @@ def _invocation(row: Row) -> Invocation:
         error_code=row["error_code"],
         client_ip=row["client_ip"],
         request_id=row["request_id"],
+        session=row["session"] and plain_uuid(row["session"]),
+        protocol_version=row["protocol_version"],
+        client_name=row["client_name"],
+        client_version=row["client_version"],
+        user_agent=row["user_agent"],
         arrived_at=row["arrived_at"],
     )

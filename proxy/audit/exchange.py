@@ -92,14 +92,14 @@ class UnauditedExchange(Exchange):
     """An exchange that leaves no record behind, and is only counted."""
 
     def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+        self.tally = tally
         self._has_ended = False
 
     def end(self, outcome: Outcome, _status: int) -> None:
         """Count it, once."""
         if not self._has_ended:
             self._has_ended = True
-            self._tally.unaudited[outcome] += 1
+            self.tally.unaudited[outcome] += 1
 
 
 class AuditedCall(msgspec.Struct, frozen=True, gc=False):

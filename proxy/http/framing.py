@@ -79,7 +79,7 @@ class BodyUntilClose:
 
     def take(self, data: bytes, payload: Payload | None = None) -> int:
         """Return the length of *data*."""
-        if payload:
+        if payload and data:
             payload(data)
         return len(data)
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from audit_log.record import ToolOutcome
 from proxy.http.target import printable
+from proxy.mcp.agents.agent import AGENT_PATHS, NEGOTIATION_PATHS, Client, client_in_meta
 from proxy.mcp.json_stream import Path, Scalar, Values
 
 MAX_TOOL_CHARACTERS: Final = 128
@@ -21,10 +22,12 @@ _TOO_LARGE_CODE: Final = 2**31
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
     | {("params", "requestId")}
+    | AGENT_PATHS
 )
 RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
     | {("error", "message")}
+    | NEGOTIATION_PATHS
 )
 RESPONSE_WORDS: Final = (b'"result"', b'"error":', b'"error" ', b'"error"\t')
 """Each response holds one of them. A log message may say `"level":"error"`, and none of them."""
@@ -41,6 +44,8 @@ class ToolCall:
     tool: str
     rpc_id: JsonRpcId | None
     traceparent: str | None = None
+    client: Client | None = None
+    """What the message itself says of the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ def tool_call_of(values: Values) -> ToolCall | None:
         tool=tool_name(name if isinstance(name, str) else ""),
         rpc_id=_id_at(("id",), values),
         traceparent=traceparent if isinstance(traceparent, str) else None,
+        client=client_in_meta(values),
     )
 
 

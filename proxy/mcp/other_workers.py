@@ -83,6 +83,8 @@ class OtherWorkers:
     def __init__(self, memory: SharedMemory, number: int) -> None:
         """Be worker *number*; what an earlier one with this number showed is forgotten."""
         self._memory = memory
+        self.clients = memory.clients
+        """The clients of sessions, shared by all workers."""
         self._number = number
         self._own = memory.parts[number]
         self._others = [

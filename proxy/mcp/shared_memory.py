@@ -1,4 +1,4 @@
-"""The memory in which workers show each other their tool calls in flight.
+"""The memory in which workers show each other their tool calls in flight, and their sessions.
 
 Theory of operation. Each worker has a *part*, in which it alone writes and the others read. No
 lock is needed, so a worker that hangs or is killed in the middle of a change holds up no other:
@@ -9,6 +9,8 @@ lock is needed, so a worker that hangs or is killed in the middle of a change ho
 - The *table* finds slots by a key: a hash of a caller or of an id. A key lies in one of the WAYS
   of its bucket, with the number of its slots and one of them.
 - The hash is keyed with a secret of this run, so that no client can fill a bucket on purpose.
+
+Behind the parts is the memory of `SessionClients`, in which all workers write.
 """
 
 import mmap
@@ -20,6 +22,8 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+
+from proxy.mcp.agents.session_clients import SIZE_BYTES, SessionClients
 
 SLOTS: Final = 4_096
 WAYS: Final = 8
@@ -167,12 +171,15 @@ class SharedMemory:
             Part(mmap.mmap(file, size, offset=mmap.PAGESIZE + number * size), workers)
             for number in range(workers)
         ]
+        behind = mmap.PAGESIZE + workers * size
+        self.clients = SessionClients(mmap.mmap(file, SIZE_BYTES, offset=behind))
+        """The clients of sessions, whichever worker they were opened in."""
 
     @classmethod
     def create(cls, workers: int) -> "SharedMemory":
         """Make the memory of *workers*."""
         file = os.memfd_create("tool-calls", os.MFD_CLOEXEC)
-        os.ftruncate(file, mmap.PAGESIZE + workers * _part_bytes(workers))
+        os.ftruncate(file, mmap.PAGESIZE + workers * _part_bytes(workers) + SIZE_BYTES)
         os.pwrite(file, secrets.token_bytes(_SECRET_BYTES), 0)
         return cls(file, workers)
 

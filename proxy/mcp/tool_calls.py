@@ -1,9 +1,11 @@
 """Tool calls from MCP and from the Hub: tied to API calls while open, recorded once."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
+
+import msgspec
 
 from audit_log.record import (
     AuditRecord,
@@ -17,6 +19,8 @@ from audit_log.record import (
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
 from proxy.audit.shares import Share, Standing
+from proxy.mcp.agents.agent import NOBODY, Agent
+from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.messages import ToolCall, ToolResponse, tool_path
 from proxy.mcp.sessions import Sessions
@@ -55,22 +59,30 @@ class Source:
     theirs: TravelIds = NO_IDS
     """Ids that the client chose: see `ToolCallInFlight`."""
     standing: Standing = Standing.UNKNOWN
+    agent: Agent = NOBODY
 
 
 class ToolCalls:
     """Begins tool calls."""
 
     def __init__(
-        self, in_flight: ToolCallsInFlight, recorder: InvocationRecorder, instance: str
+        self,
+        in_flight: ToolCallsInFlight,
+        recorder: InvocationRecorder,
+        instance: str,
+        clients: SessionClients | None = None,
     ) -> None:
         """Tie API calls with *in_flight*; record to *recorder* as *instance*."""
         self.in_flight = in_flight
         self.sessions = Sessions()
+        self.clients = clients or SessionClients()
         self.recorder = recorder
         self.instance = instance
 
     def begin(self, said: ToolCall, source: Source) -> "OpenToolCall":
         """Open the tool call *said*, which is about to be forwarded."""
+        client = said.client or self.clients.client_of(source.agent.session)
+        source = replace(source, agent=source.agent.introduced_as(client))
         call = ToolCallInFlight(said.tool, source.key, source.ours, source.theirs, source.standing)
         self.in_flight.add(call)
         opened = OpenToolCall(self, said, source, call)
@@ -143,6 +155,7 @@ class OpenToolCall:
             error_code=response.error_code,
             client_ip=source.client_ip,
             request_id=source.request_id,
+            **msgspec.structs.asdict(source.agent),
         )
         return [invocation, *([self._entry(invocation)] if source.origin is Origin.HUB else [])]
 

@@ -6,7 +6,8 @@ Theory of operation. Both bodies pass unchanged; the exchange reads a copy of ea
   piece is forwarded, so that a kill cannot lose it. If the body is invalid, the tool that the
   head names (`Mcp-Name`) is opened instead. If the body costs too much to read, that tool or
   UNREADABLE is opened, because the server may run what was not read. A
-  `notifications/cancelled` ends a tool call of the same session.
+  `notifications/cancelled` ends a tool call of the same session. An `initialize` tells which
+  client it is; the session that the response begins is that client's.
 - *Response.* Each JSON-RPC response in the response's body ends the tool call with its id.
 - *End.* A tool call that is still open is recorded by how the exchange ended. An event stream
   with ids is an exception: the client may resume it (`Resumption`), so its tool calls are left to
@@ -22,6 +23,8 @@ from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
+from proxy.mcp.agents.agent import MODERN, agent_of
+from proxy.mcp.agents.introduction import Introduction
 from proxy.mcp.budget import REQUEST, TOOL_CALL_STEPS, Budget
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.json_stream import JsonStream, Trouble, Values
@@ -39,8 +42,6 @@ from proxy.mcp.reading import ResponseReading
 from proxy.mcp.tool_calls import GONE, OpenToolCall, Source, ToolCalls
 from proxy.mcp.trace import ids_of_the_client, ids_to_add, names_a_call, trace_id_of
 
-MODERN: Final = b"2026-07-28"
-"""From this version on `Mcp-Name` names the tool. Versions are dates, so they compare as text."""
 MAX_TOOL_CALLS: Final = 100
 """In one request, which before MCP 2025-06-18 could be a batch. More are only counted."""
 UNREADABLE: Final = "(unreadable)"
@@ -68,11 +69,12 @@ class McpExchange(Exchange):
         """
         self._counted = UnauditedExchange(tally)
         ours, self.added_fields = ids_to_add(head, with_traceparent=with_traceparent)
-        self._source = replace(source, ours=ours, theirs=ids_of_the_client(head))
-        self._calls = calls
-        self._tally = tally
         if not names_a_call(ours):
             tally.oddities["mcp_baggage_full"] += 1
+        theirs, agent = ids_of_the_client(head), agent_of(head, source.key)
+        self._source = replace(source, ours=ours, theirs=theirs, agent=agent)
+        self._introduction = Introduction(calls.clients, source.key)
+        self._calls = calls
         self._named = _named_by_head(head)
         self._budget = Budget(REQUEST)
         self._request = JsonStream(REQUEST_PATHS, self._message_sent, self._budget)
@@ -93,7 +95,7 @@ class McpExchange(Exchange):
         trouble = self._request.trouble
         if trouble is before:
             return
-        self._tally.oddities["mcp_request_unreadable"] += 1
+        self._counted.tally.oddities["mcp_request_unreadable"] += 1
         if trouble is Trouble.TOO_COSTLY:
             self._begin_call(ToolCall(self._named or UNREADABLE, rpc_id=None))
         elif self._named is not None and not self._open:
@@ -102,7 +104,8 @@ class McpExchange(Exchange):
     def response_opened(self, head: ResponseHead) -> Payload | None:
         """Return the reader of the response's content; None if no tool call is open."""
         self._status = head.status
-        if not self._open:
+        self._introduction.response_opened(head)
+        if not self._open and not self._introduction.opens_session:
             return None
         self._reading = ResponseReading(head, self._message_received)
         return self._reading.feed
@@ -114,7 +117,7 @@ class McpExchange(Exchange):
             return
         self._has_ended = True
         if self._reading is not None and self._reading.unreadable:
-            self._tally.oddities["mcp_response_unreadable"] += self._reading.unreadable
+            self._counted.tally.oddities["mcp_response_unreadable"] += self._reading.unreadable
         may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
         for call in self._open:
             if may_resume and not call.has_ended:
@@ -136,13 +139,14 @@ class McpExchange(Exchange):
         said = tool_call_of(values)
         if said is None:
             self._cancel(cancelled_id(values))
+            self._introduction.message_sent(values)
             return
         if len(self._open) >= MAX_TOOL_CALLS:
-            self._tally.oddities["mcp_tool_call_beyond_limit"] += 1
+            self._counted.tally.oddities["mcp_tool_call_beyond_limit"] += 1
             return
         if self._named not in {None, said.tool}:
             # The body counts: the MCP server acts on it.
-            self._tally.oddities["mcp_name_contradicts_body"] += 1
+            self._counted.tally.oddities["mcp_name_contradicts_body"] += 1
         self._begin_call(said)
 
     def _cancel(self, rpc_id: JsonRpcId | None) -> None:
@@ -163,6 +167,7 @@ class McpExchange(Exchange):
         self._open.add(call.rpc_id, call)
 
     def _message_received(self, values: Values) -> None:
+        self._introduction.message_received(values)
         response = tool_response_of(values)
         if response is None:
             return

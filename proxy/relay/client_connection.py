@@ -7,9 +7,7 @@ a `RequestRelay`, which owns the exchange until it calls `respond` or `finish`. 
 paused while the upstream is slower, and while more than MAX_AHEAD_BYTES wait, so memory stays
 bounded. `states.py` says what may follow what; `enter` alone changes the state.
 
-A connection that takes no further request says FAREWELL: it sends the end of its stream and
-discards what still comes for LINGER_SECONDS. To close on unread bytes would reset the connection,
-and the client could lose the response.
+A connection that takes no further request says FAREWELL (`Flow.say_farewell`).
 """
 
 import asyncio
@@ -46,7 +44,6 @@ from proxy.relay.states import (
 
 MAX_AHEAD_BYTES: Final = 65_536
 """What a client may send before it can be passed on; then it is paused."""
-LINGER_SECONDS: Final = 2.0
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
 
 
@@ -78,7 +75,6 @@ class ClientConnection(asyncio.Protocol):
         self._heads: HeadReader[Plan]
         self._state = IDLE
         self._request: RequestRelay | None = None
-        self._farewell: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -114,8 +110,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange at once: its client has hung up."""
-        if self._farewell is not None:
-            self._farewell.cancel()
+        self.flow.ended()
         if exc is not None and self._state is TUNNEL:
             self.received += self.flow.rest()
         self._give_up(Outcome.CLIENT_CLOSED, STATUS_CLIENT_CLOSED)
@@ -244,14 +239,10 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def _say_farewell(self) -> None:
-        """Send nothing more; close when the client had time to read what it was sent."""
+        """Send nothing more, and discard what still comes."""
         self.enter(FAREWELL)
         self.received, self._request = b"", None
-        self.flow.read(on=True)
-        if self.flow.end():
-            self._farewell = self._loop.call_later(LINGER_SECONDS, self.flow.transport.close)
-        else:
-            self.flow.transport.close()
+        self.flow.say_farewell()
 
     def _give_up(self, outcome: Outcome, status: int) -> None:
         """End the exchange, and with it what the upstream does for it."""

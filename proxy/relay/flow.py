@@ -10,6 +10,8 @@ from typing import Final
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time at all: the connection ends by a reset."""
 _PIECE_BYTES: Final = 65_536
+LINGER_SECONDS: Final = 2.0
+"""How long a peer that was sent its last response may take to read it."""
 
 
 class Flow:
@@ -20,13 +22,14 @@ class Flow:
     `may_write`. Each method has no effect once the transport is closing.
     """
 
-    __slots__ = ("is_reading", "may_write", "transport")
+    __slots__ = ("_farewell", "is_reading", "may_write", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         """Begin with a transport that is read from and takes what is written."""
         self.transport = transport
         self.is_reading = True
         self.may_write = True
+        self._farewell: asyncio.TimerHandle | None = None
 
     @property
     def is_closing(self) -> bool:
@@ -77,6 +80,24 @@ class Flow:
             return False
         self.transport.write_eof()
         return True
+
+    def say_farewell(self) -> None:
+        """Send the end of our stream, and close LINGER_SECONDS later.
+
+        What the peer still sends is read meanwhile: to close on unread bytes would reset the
+        connection, and the peer could lose what it was sent.
+        """
+        self.read(on=True)
+        if self.end():
+            loop = asyncio.get_running_loop()
+            self._farewell = loop.call_later(LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
+
+    def ended(self) -> None:
+        """Learn that the connection is lost."""
+        if self._farewell is not None:
+            self._farewell.cancel()
 
     def cut(self, *, by_reset: bool = False) -> None:
         """End the connection at once; *by_reset* where a plain end would look complete."""

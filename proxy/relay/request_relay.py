@@ -10,7 +10,7 @@ is shown to the exchange before it is sent: after a kill in between, its tool ca
 import asyncio
 from collections.abc import Coroutine
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -25,6 +25,7 @@ from proxy.http.errors import (
     UpstreamUnreachableError,
 )
 from proxy.http.framing import BodyUntilClose, FramingError, chunks, joined
+from proxy.relay.deadline import Deadline
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
 from proxy.relay.response_relay import ResponseRelay
@@ -32,8 +33,6 @@ from proxy.relay.states import FORWARDING, TUNNEL, WAITING, State
 from proxy.relay.upstream_connection import UpstreamConnection
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-TURNS_TO_READ: Final = 2
-"""uvloop runs what was called soon before it polls: the sockets are read in the turn between."""
 
 
 class Client(Protocol):
@@ -64,12 +63,11 @@ class RequestRelay:
     __slots__ = (
         "_client",
         "_exchange",
-        "_heard_at",
         "_is_chunked",
         "_patience",
         "_service",
-        "_turns_waited",
-        "_waiting",
+        "_task",
+        "_turn",
         "body",
         "plan",
         "response",
@@ -87,10 +85,11 @@ class RequestRelay:
         self._service = service
         self._exchange: Exchange | None = None
         self._is_chunked = plan.head.body_is_chunked
-        self._waiting: asyncio.Task[None] | asyncio.Handle | None = None
-        self._turns_waited = 0
-        self._heard_at = 0.0
-        self._patience: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._turn: asyncio.Handle | None = None
+        """Takes more content in the next turn of the loop: others come first."""
+        self._patience: Deadline | None = None
+        """With a client that stops in the middle of a body."""
 
     def begin(self) -> None:
         """Have the call decided, and forward it."""
@@ -111,46 +110,28 @@ class RequestRelay:
 
         Raises FramingError if the body is malformed behind the end of the response.
         """
-        if self.upstream_is_slow or self.body.is_complete:
+        if self.upstream_is_slow or self._turn is not None or self.body.is_complete:
             return False
-        if not isinstance(self._waiting, asyncio.Task | None):  # the next turn of the loop
-            return False
-        if self._waits_for_a_response():
-            return False
-
-        def go_on() -> None:
-            self._waiting = None
-            self._client.go_on()
-
-        received = self._client.received
-        if self.response is None:
-            taken = self.body.take(received)
+        response = self.response
+        if response is None:
+            taken = self.body.take(self._client.received)
+            self._client.received = self._client.received[taken:]
+        elif response.connection.unread.comes_first():
+            taken = 0
+            self._wait_a_turn()
         else:
-            most = self.response.exchange.most_at_once
-            taken = self._pass_on(self.response, received[:most])
-            if taken == most:  # others have their turn before the rest
-                self._client.received = received[taken:]
-                self._waiting = asyncio.get_running_loop().call_soon(go_on)
-                return False
-        if taken:
-            self._client.received = received[taken:]
+            most = response.exchange.most_at_once
+            taken = self._pass_on(response, at_most=most)
+            if taken == most:
+                self._wait_a_turn()
         return taken > 0
 
-    def _waits_for_a_response(self) -> bool:
-        """Say whether to wait, so that the loop reads what the upstream has sent.
+    def _wait_a_turn(self) -> None:
+        def go_on() -> None:
+            self._turn = None
+            self._client.go_on()
 
-        It may be a response before the request's end, with the connection closed behind it. To
-        write on would fail, and end the transport before that response was read. The loop has
-        read after TURNS_TO_READ; to wait for longer would let an upstream that never stops
-        sending starve the request.
-        """
-        response, turns = self.response, self._turns_waited
-        self._turns_waited = 0
-        if response is None or turns == TURNS_TO_READ or not response.connection.has_unread_news():
-            return False
-        self._turns_waited = turns + 1
-        asyncio.get_running_loop().call_soon(self._client.go_on)
-        return True
+        self._turn = asyncio.get_running_loop().call_soon(go_on)
 
     def note_client(self, *, is_slow: bool) -> None:
         """Pause the response while the client takes in less than it is sent."""
@@ -159,8 +140,8 @@ class RequestRelay:
 
     def end_sending(self) -> None:
         """Pass on that the client sends nothing more through a tunnel, but still listens."""
-        self._pass_on_the_rest()
         if self.response is not None:
+            self._pass_on(self.response)
             self.response.exchange.request_ended()
             self.response.connection.end_sending()
 
@@ -169,12 +150,13 @@ class RequestRelay:
 
         The upstream learns at once; *after_sent*, when what was sent to it has gone out.
         """
-        if self._waiting is not None:
-            self._waiting.cancel()
-        self._end_patience()
-        if after_sent:
-            self._pass_on_the_rest()
+        if self._task is not None:
+            self._task.cancel()
+        if self._patience is not None:
+            self._patience.end()
         response, self.response = self.response, None
+        if response is not None and after_sent:
+            self._pass_on(response)
         if self._exchange is not None:
             self._exchange.end(outcome, (response and response.status) or status)
         if response is not None:
@@ -187,8 +169,11 @@ class RequestRelay:
     def note_upstream(self, *, is_slow: bool) -> None:
         """Learn whether the upstream takes in less than it is sent."""
         self.upstream_is_slow = is_slow
-        if not is_slow and self._patience is not None:
-            self._heard_at = asyncio.get_running_loop().time()
+        if self._patience is not None:
+            if is_slow:  # it is the upstream that is waited for
+                self._patience.clear()
+            else:
+                self._patience.start()
         self._client.go_on()
 
     def switch(self) -> None:
@@ -206,7 +191,7 @@ class RequestRelay:
         assert response is not None
         self.upstream_is_slow = False
         if self._patience is not None:
-            self._end_patience()
+            self._patience.end()
         self.plan.upstream.give_back(response.connection)
         if error is None:
             self._client.finish(keeps_alive=response.keeps_alive)
@@ -221,8 +206,8 @@ class RequestRelay:
     # To the upstream
 
     def _wait_for(self, work: Coroutine[object, object, None]) -> None:
-        self._waiting = asyncio.get_running_loop().create_task(work, name="request-waits")
-        self._waiting.add_done_callback(partial(_end_if_it_failed, self._client))
+        self._task = asyncio.get_running_loop().create_task(work, name="request-waits")
+        self._task.add_done_callback(partial(_end_if_it_failed, self._client))
 
     async def _identify(self, exchange: Exchange) -> None:
         assert exchange.identification is not None
@@ -252,7 +237,7 @@ class RequestRelay:
             self._client.go_on()
 
     def _forward(self, exchange: Exchange, connection: UpstreamConnection) -> None:
-        self._waiting = None
+        self._task = None
         self._client.enter(FORWARDING)
         self.response = response = ResponseRelay(
             self.plan.head, exchange, self._client.flow, connection, self
@@ -263,22 +248,27 @@ class RequestRelay:
             connection.send(wire)
             connection.request_was_sent()
             return
-        if taken := self._pass_on(response, self._client.received, wire):
-            self._client.received = self._client.received[taken:]
-        if not self.body.is_complete:
-            self._heard_at = asyncio.get_running_loop().time()
-            self._look_after_body()
+        self._pass_on(response, wire)
+        if self.response is response and not self.body.is_complete:
+            self._patience = Deadline(self._service.body_patience_seconds, self._give_up_body)
+            if not self.upstream_is_slow:
+                self._patience.start()
 
-    def _pass_on(self, response: ResponseRelay, received: bytes, wire: bytes = b"") -> int:
-        """Send *wire*, and what of *received* belongs to the body; return how much that is."""
+    def _pass_on(
+        self, response: ResponseRelay, wire: bytes = b"", *, at_most: int | None = None
+    ) -> int:
+        """Send *wire*, and what the client has sent of the body; return how much that is."""
         contents: list[bytes] = []
+        received = self._client.received
         try:
-            taken = self.body.take(received, contents.append)
+            taken = self.body.take(received[:at_most], contents.append)
         except FramingError:
             response.failed(MalformedBodyError("the body of the request is malformed"))
             return 0
+        # Before it is sent: the upstream may pause within `send`, and `go_on` be called again.
+        self._client.received = received[taken:]
         if self._patience is not None:
-            self._heard_at = asyncio.get_running_loop().time()
+            self._patience.start()
         if contents and response.exchange.reads_request:
             # Together: what many small chunks cost must not grow with their number.
             response.exchange.request_content(joined(contents))
@@ -290,31 +280,11 @@ class RequestRelay:
             response.connection.request_was_sent()
         return taken
 
-    def _pass_on_the_rest(self) -> None:
-        """Pass on what waits, whatever it waits for: it is the last of a tunnel."""
-        # Taken first: the upstream may pause within `send`, and `go_on` be called again.
-        rest, self._client.received = self._client.received, b""
-        if rest and self.response is not None:
-            self._pass_on(self.response, rest)
-
-    def _look_after_body(self) -> None:
+    def _give_up_body(self) -> None:
         """Give up a client that stops in the middle of a body before the response has begun."""
-        self._patience = None
-        if self.body.is_complete or self.response is None or self.response.status is not None:
-            return
-        loop, patience = asyncio.get_running_loop(), self._service.body_patience_seconds
-        due = self._heard_at + patience
-        if self.upstream_is_slow:  # it is the upstream that is waited for
-            due = loop.time() + patience
-        elif due <= loop.time():
-            self.response.failed(BodyTimedOutError("the body of the request does not come"))
-            return
-        self._patience = loop.call_at(due, self._look_after_body)
-
-    def _end_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        response = self.response
+        if response is not None and response.status is None and not self.body.is_complete:
+            response.failed(BodyTimedOutError("the body of the request does not come"))
 
     def _fail(self, exchange: Exchange, error: ExchangeError) -> None:
         exchange.end(error.outcome, error.status)

@@ -9,7 +9,6 @@ owes the beginning of a response, and while it does not read the request.
 """
 
 import asyncio
-import select
 from typing import cast
 
 from proxy.http.errors import (
@@ -23,6 +22,7 @@ from proxy.relay.deadline import Deadline
 from proxy.relay.flow import Flow
 from proxy.relay.response_reader import ResponseReader, ResponseSink
 from proxy.relay.sockets import acknowledge, keep_alive
+from proxy.relay.unread import Unread
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -36,8 +36,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Give the upstream *response_timeout_seconds* to begin a response, or to read on."""
         self.idle_since = 0.0
         self.is_open = False
+        self.unread: Unread
         self._flow: Flow
-        self._news = select.poll()
         self._reader = ResponseReader()
         self._deadline = Deadline(response_timeout_seconds, self._give_up)
         self._exchanges = 0
@@ -108,16 +108,12 @@ class UpstreamConnection(asyncio.Protocol):
         if self.is_open:
             self._flow.transport.close()
 
-    def has_unread_news(self) -> bool:
-        """Say whether something has arrived that was not read: the end, or an early response."""
-        return self._flow.transport.is_closing() or bool(self._news.poll(0))
-
     # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._flow = Flow(cast("asyncio.Transport", transport))
-        self._news.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self.unread = Unread(self._flow.transport)
         keep_alive(transport)
         self.is_open = True
 

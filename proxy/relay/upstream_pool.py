@@ -55,7 +55,7 @@ class Upstream:
         """
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open and not connection.has_unread_news():
+            if connection.is_open and not connection.unread.is_there():
                 return connection
             connection.abort()
         return None

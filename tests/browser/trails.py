@@ -22,6 +22,22 @@ from audit_log.record import (
 CLAUDE: Final = {"token_name": "claude-desktop", "token_id": UUID(int=0xC1)}
 CI: Final = {"token_name": "ci-pipeline", "token_id": UUID(int=0xC2)}
 
+_AGENTS: Final[dict[Any, dict[str, Any]]] = {
+    "claude-desktop": {
+        "session": UUID(int=0x5E551),
+        "client_name": "claude-code",
+        "client_version": "2.1.7",
+        "protocol_version": "2025-11-25",
+        "user_agent": "claude-code/2.1.7 (cli)",
+    },
+    "ci-pipeline": {
+        "client_name": "deploy-bot",
+        "client_version": "0.9.0",
+        "protocol_version": "2026-07-28",
+        "user_agent": "python-httpx2/2.16.2",
+    },
+}
+"""By token. The one speaks of sessions, the other a version of MCP that has none."""
 _TOOLS: Final = {
     "list_clusters": ["/api/v1/clusters"],
     "deploy_workload": ["/api/v1/workloads/deploy"],
@@ -258,6 +274,7 @@ def _add_tool_call(
         api_calls=len(_TOOLS[tool]),
         duration_ms=round(dice.expovariate(1 / 150) + 20, 1),
         **token,
+        **_AGENTS[token["token_name"]],
     )
     trail.invocations.append(invocation)
     trail.records += calls_of(

@@ -26,6 +26,13 @@ ONE_BY_ONE = [
     *("duration_ms", "client_ip", "user_agent", "tool", "invocation_id", "attribution"),
     *("request_id", "instance", "arrived_at"),
 ]
+AGENT: dict[str, Any] = {
+    "session": uuid4(),
+    "protocol_version": "2025-11-25",
+    "client_name": "claude-code",
+    "client_version": "2.1.7",
+    "user_agent": "claude-code/2.1.7 (cli)",
+}
 
 
 @pytest.fixture
@@ -102,7 +109,7 @@ async def test_an_entry_is_found_by_its_id_however_the_clock_stood(api, store):
 
 
 async def test_a_tool_call_is_told_with_its_calls_oldest_first(api, store):
-    call = invocation(api_calls=2, duration_ms=40.0, error_code=-32000, request_id="7")
+    call = invocation(api_calls=2, duration_ms=40.0, error_code=-32000, request_id="7", **AGENT)
     first, second = (
         record(created_at=NOON + timedelta(seconds=second), invocation_id=call.id)
         for second in range(2)
@@ -130,6 +137,8 @@ async def test_a_tool_call_is_told_with_its_calls_oldest_first(api, store):
         "origin": "mcp",
         "client_ip": None,
         "request_id": "7",
+        **AGENT,
+        "session": str(AGENT["session"]),
         "instance": "test",
     }
 
@@ -147,7 +156,7 @@ async def test_a_tool_call_that_is_not_stored_yet_is_told_from_its_calls(api, st
 
 async def test_tool_calls_are_filtered(api, store):
     failed = invocation(
-        tool="deploy", outcome=ToolOutcome.TOOL_ERROR, token_name="ci", token_id=NOBODY
+        tool="deploy", outcome=ToolOutcome.TOOL_ERROR, token_name="ci", token_id=NOBODY, **AGENT
     )
     late = invocation(created_at=NOON + timedelta(hours=1))
     await store.append_invocations([failed, late])
@@ -157,6 +166,10 @@ async def test_tool_calls_are_filtered(api, store):
         "outcome=tool_error": failed,
         "token_name=ci": failed,
         f"token_id={NOBODY}": failed,
+        f"session={AGENT['session']}": failed,
+        "client_name=claude-code": failed,
+        "user_agent=claude-code/2": failed,
+        "user_agent=*(cli)": failed,
         "until=2026-02-28T12:30:00Z": failed,
         "since=2026-02-28T12:30:00Z": late,
     }.items():

@@ -8,6 +8,7 @@ from typing import Final
 import httpx2
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import Implementation
 
 MODERN: Final = "2026-07-28"
 ERAS: Final = ("legacy", MODERN)
@@ -16,14 +17,21 @@ _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @asynccontextmanager
-async def mcp_client(url: str, secret: str, era: str, **fields: str) -> AsyncIterator[Client]:
-    """Speak MCP at *url* with the token *secret*; *fields* have `_` for `-` in their names."""
+async def mcp_client(
+    url: str, secret: str, era: str, info: Implementation | None = None, **fields: str
+) -> AsyncIterator[Client]:
+    """Speak MCP at *url* with the token *secret*; the client says *info* of itself.
+
+    *fields* have `_` for `-` in their names.
+    """
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
     async with (
         # Streams may stay silent for as long as they like.
         httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {secret}", **headers}, timeout=None, verify=_NO_TLS
         ) as http,
-        Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=era) as client,
+        Client(
+            streamable_http_client(f"{url}/mcp", http_client=http), mode=era, client_info=info
+        ) as client,
     ):
         yield client

@@ -16,7 +16,7 @@ from audit_api.query.params import (
     read_path,
     read_query,
 )
-from audit_log.filters import RecordFilter
+from audit_log.filters import StoredFilter
 from audit_log.record import Outcome
 
 TOKEN_ID = UUID("0198d5b0-6f00-7c3e-8a52-0123456789ab")
@@ -120,8 +120,10 @@ def test_all_filters_are_read():
         client_ip="10.0.0.0/8",
         since="2026-02-28T12:00:00+00:00",
         until="2026-02-28T13:00:00Z",
+        session=TOKEN_ID.hex,
+        client_name="claude-code",
     )
-    assert query.filter() == RecordFilter(
+    assert query.filter() == StoredFilter(
         token_name="claude",
         token_id=TOKEN_ID,
         method="GET",
@@ -133,6 +135,8 @@ def test_all_filters_are_read():
         client_ip=ip_network("10.0.0.0/8"),
         since=NOON,
         until=NOON + timedelta(hours=1),
+        session=TOKEN_ID,
+        client_name="claude-code",
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_log.record import Gap, new_record_id
+from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from proxy.journal.line import MAX_LINE_BYTES, gap_line, parse, record_body, record_line, split
 from tests.neighbours.journal import BEGINNING, a_record
 from tests.neighbours.records import as_records
@@ -107,3 +107,28 @@ def test_splitting_loses_no_byte(data):
 @given(st.binary(max_size=200), st.integers(min_value=1, max_value=5))
 def test_of_many_lines_the_first_are_split_off(data, count):
     assert split(data, count) == split(data, 1_000)[:count]
+
+
+@pytest.mark.parametrize("character", ["a", '"', "\U0001f600"])
+def test_every_tool_call_fits_into_a_slot_whatever_its_texts_are(character):
+    text = character * 4_000
+    call = Invocation(
+        id=new_record_id(),
+        created_at=BEGINNING,
+        tool=text,
+        outcome=ToolOutcome.INTERRUPTED,
+        status_code=0,
+        origin=Origin.MCP,
+        instance=text,
+        token_id=new_record_id(),
+        token_name=text,
+        token_hash="f" * 64,
+        client_ip="2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+        request_id=text,
+        session=new_record_id(),
+        protocol_version=text,
+        client_name=text,
+        client_version=text,
+        user_agent=text,
+    )
+    assert len(record_body(call, 4_000)) <= 4_000

@@ -349,3 +349,69 @@ def test_a_response_that_costs_too_much_is_counted(bench):
 
     assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)]
     assert bench.tally.oddities == {"mcp_response_unreadable": 1}
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "clientInfo": {"name": "claude-code", "version": "2.1"},
+    },
+}
+NEGOTIATED = {"jsonrpc": "2.0", "id": 0, "result": {"protocolVersion": "2025-06-18"}}
+AGENT = ("client_name", "client_version", "protocol_version", "user_agent")
+
+
+def agents(bench):
+    return [tuple(getattr(call, name) for name in AGENT) for call in bench.recorded.invocations]
+
+
+def test_the_client_that_opened_a_session_is_that_of_its_tool_calls(bench):
+    respond(bench.post(INITIALIZE), NEGOTIATED, fields=SESSION)
+    respond(bench.post(calling(), fields={**SESSION, "User-Agent": "node"}), OK)
+    other = bench.source(key="bob")
+    respond(bench.post(calling(), fields=SESSION, source=other), OK)
+
+    assert agents(bench) == [
+        ("claude-code", "2.1", "2025-06-18", "node"),
+        (None, None, None, None),
+    ]
+    mine, theirs = (call.session for call in bench.recorded.invocations)
+    assert None not in {mine, theirs}
+    assert mine != theirs
+
+
+@pytest.mark.parametrize(("status", "fields"), [(400, SESSION), (200, {})])
+def test_an_initialize_that_opens_no_session_introduces_nobody(bench, status, fields):
+    respond(bench.post(INITIALIZE), NEGOTIATED, fields=fields, status=status)
+    respond(bench.post(calling(), fields=SESSION), OK)
+
+    assert agents(bench) == [(None,) * 4]
+
+
+def test_a_client_is_known_though_the_response_to_initialize_cannot_be_read(bench):
+    respond(bench.post(INITIALIZE), raw=b"?", fields={**SESSION, "Content-Encoding": "br"})
+    respond(bench.post(calling(), fields=SESSION), OK)
+
+    assert agents(bench) == [("claude-code", "2.1", None, None)]
+
+
+def test_a_modern_request_says_itself_who_its_client_is(bench):
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "agent", "version": "7", "title": "A"},
+    }
+    respond(bench.post(calling(_meta=meta), fields={**MODERN, **SESSION}), OK)
+
+    assert agents(bench) == [("agent", "7", "2026-07-28", None)]
+    assert bench.recorded.invocations[0].session is None
+
+
+def test_a_tool_call_that_a_kill_would_interrupt_tells_its_agent_too(bench):
+    respond(bench.post(INITIALIZE), NEGOTIATED, fields=SESSION)
+    bench.post(calling(), fields=SESSION)
+
+    [interrupted] = bench.recorded.begun.values()
+    assert (interrupted.client_name, interrupted.outcome) == ("claude-code", "interrupted")

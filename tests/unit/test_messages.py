@@ -22,6 +22,13 @@ def test_what_was_packed_is_unpacked_as_it_was():
     assert unpacked(message) == records
 
 
+def test_what_a_newer_sidecar_adds_is_no_obstacle():
+    [message] = messages("record", [a_record()])
+    newer = message.payload.replace(b"[{", b'[{"of_tomorrow":{"a":1},')
+
+    assert len(items_of("record", newer)) == 1
+
+
 def test_nothing_is_no_message():
     assert messages("gap", []) == []
 

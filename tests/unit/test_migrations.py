@@ -17,6 +17,7 @@ LANDED = {
     "0012_arrived_at.sql": "288a64ab4460b030f3c0d955d391a248684218ce2c18e1e8afc1553e44c004f0",
     "0013_subscriber.sql": "dc7b4fe332e3c6738f0cecbe378f7149d61c1627c1e76e824ccb36a1bbf846d0",
     "0014_few_months.sql": "26dc98e4532b5e2984d9f5c7222c37d081db482d6ef7fdf5e5b37882bed899bb",
+    "0015_agents.sql": "2b178b9baf89b91f796a31114c9ee2120c7fcfa1e69dfe65038cb1b03d9d2bcb",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

@@ -1,8 +1,11 @@
 """Tool calls in flight in several workers: what each of them finds of the others'."""
 
+from uuid import uuid4
+
 import pytest
 
 from audit_log.record import Attribution
+from proxy.mcp.agents.agent import Client
 from proxy.mcp.in_flight import (
     HUB_KEY,
     MAX_ENDED,
@@ -48,6 +51,16 @@ def test_a_tool_call_of_another_worker_is_inferred_when_it_is_the_only_one(worke
     assert here.knows_any
     assert cause(here) == is_tied(only, INFERRED)
     assert cause(here, caller="bob") is None
+
+
+def test_the_client_of_a_session_is_known_in_each_worker(memory):
+    here = OtherWorkers(memory, 0)
+    there = OtherWorkers(SharedMemory(memory.file, 3), 2)
+    session = uuid4()
+    here.clients.note(session, Client("claude-code", "2.1"))
+
+    assert there.clients.client_of(session) == Client("claude-code", "2.1")
+    assert not here.of("anna")
 
 
 def test_nothing_is_inferred_between_two_workers(workers):

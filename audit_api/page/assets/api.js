@@ -39,6 +39,16 @@ export function invocation(id, signal) {
   return json(`mcp-audit/invocations/${encodeURIComponent(id)}`, {}, signal);
 }
 
+/** Return an agent's session, or null if it has no tool call. */
+export async function session(id, signal) {
+  try {
+    return await json(`mcp-audit/sessions/${encodeURIComponent(id)}`, { limit: 1 }, signal);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
 /** Return the gaps that overlap a span of time. */
 export function gaps({ since, until }, signal) {
   return json("mcp-audit/gaps", { since, until, limit: PAGE_LENGTH }, signal);

@@ -1,5 +1,6 @@
 // The details of one call: beside the table, or as a modal dialog on narrow screens.
 
+import { agentName } from "./agent.js";
 import { element } from "./elements.js";
 import { aheadBy } from "./future.js";
 import { OUTCOMES, TOOL_OUTCOMES, badge, meaning, toolMeaning } from "./statuses.js";
@@ -18,7 +19,9 @@ const ENTRY_FIELDS = [
 const TOOL_FIELDS = [
   ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
   ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["duration_ms", "Duration", false],
-  ["origin", "Came by", false], ["client_ip", "Client", false], ["request_id", "Request id", false],
+  ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
+  ["origin", "Came by", false], ["client_ip", "Client", false], ["user_agent", "User agent", true],
+  ["request_id", "Request id", false],
   ["instance", "Sidecar", false], ["id", "Tool call id", false],
 ];
 
@@ -61,6 +64,13 @@ export class Details {
     }
   }
 
+  /** Say which agent is behind the API call that is shown: that of its tool call. */
+  showAgent(call, invocation) {
+    if (this.#id !== call.id || !this.isOpen || invocation.session === undefined) return;
+    const agent = TOOL_FIELDS.filter(([name]) => ["client_name", "session"].includes(name));
+    this.#dialog.querySelector(".detail-attribution").after(...this.#fields(invocation, agent));
+  }
+
   /** Close, and return the id of the call that was shown. */
   close() {
     this.#dialog.close();
@@ -69,7 +79,7 @@ export class Details {
 
   #fields(call, fields) {
     return fields.flatMap(([name, words, isFilter]) => {
-      const value = textOf(name, call[name]);
+      const value = name === "client_name" && agentName(call) || textOf(name, call[name]);
       const isKnown = call[name] !== null && call[name] !== undefined;
       const shown = !isFilter || !isKnown
         ? element("bdi", { class: isKnown ? null : "hint" }, value)
@@ -139,7 +149,12 @@ function asText(call) {
   const known = fields.filter(([name]) => call[name] !== null && call[name] !== undefined);
   const arrived = call.arrived_at ? [`Arrived: ${call.arrived_at}`] : [];
   return [`Time: ${call.created_at}`, ...arrived, `Status: ${call.status_code ?? "not known"}`,
-    ...known.map(([name, words]) => `${words}: ${name === "outcome" ? call[name] : textOf(name, call[name])}`)].join("\n");
+    ...known.map(([name, words]) => `${words}: ${asWords(name, call)}`)].join("\n");
+}
+
+function asWords(name, call) {
+  if (name === "outcome") return call[name];
+  return name === "client_name" ? agentName(call) : textOf(name, call[name]);
 }
 
 async function copied(text) {

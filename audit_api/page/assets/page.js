@@ -1,6 +1,7 @@
 // Assembles the page. The view in the URL decides what is loaded and shown.
 
 import { Address } from "./address.js";
+import { asksForAgent, showSession, withoutAgent } from "./agent.js";
 import * as api from "./api.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
@@ -133,17 +134,23 @@ function listenLive() {
   }
   const isPast = Boolean(until || query.arrived_until);
   liveButton.tell(isPast ? "past" : "waiting");
-  if (!isPast) stream.start(query);
+  // The API tells of a call before it knows the agent behind it: an arrival is a reason to ask.
+  if (!isPast) stream.start(withoutAgent(query));
 }
 
 async function loadBesides(signal) {
-  await Promise.all([chart.load(aboutCalls(address.view, loader.query), loader.log.newest, signal), tokens.load(signal)]);
+  await Promise.all([chart.load(aboutCalls(address.view, loader.query), loader.log.newest, signal), tokens.load(signal), loadSession(signal)]);
   showTokens();
   showChart();
 }
 
+async function loadSession(signal) {
+  const { session: id } = loader.query;
+  showSession(id === undefined ? null : await api.session(id, signal));
+}
+
 function showArrivals(entries, { isAsked }) {
-  if (entries === null || address.view.byTool) {
+  if (entries === null || address.view.byTool || asksForAgent(loader.query)) {
     if (isAsked) {
       loader.refresh({ isAsked });
       return;
@@ -193,7 +200,10 @@ async function showDetails() {
   }
   try {
     const call = loader.log?.lines().find((line) => line.value.id === id)?.value ?? await api.call(id);
-    if (address.view.entry === id) details.show(call);
+    if (address.view.entry !== id) return;
+    details.show(call);
+    // Stored when it has ended: until then the agent is not known.
+    if (call.invocation_id) details.showAgent(call, await api.invocation(call.invocation_id));
   } catch (error) {
     showFailure(error);
   }
@@ -237,6 +247,7 @@ function forget() {
   sheet.clear();
   notice.clear();
   showFuture(0);
+  showSession(null);
   byId("chart").hidden = true;
 }
 

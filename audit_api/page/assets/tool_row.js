@@ -1,5 +1,6 @@
 // The rows of tool calls: one for the tool call, and one for each of its API calls.
 
+import { agentName } from "./agent.js";
 import { element } from "./elements.js";
 import { filterButton, inferredMark, timeCell } from "./cells.js";
 import { opensRow, tokenCell } from "./entry_row.js";
@@ -9,7 +10,7 @@ import { count, duration, visible } from "./texts.js";
 
 export const TOOL_COLUMNS = [
   ["time", "Time"], ["token", "Token"], ["tool-name", "Tool"], ["calls-made", "API calls"],
-  ["status", "Outcome"], ["duration", "Duration"],
+  ["status", "Outcome"], ["agent", "Agent"], ["duration", "Duration"],
 ];
 
 const UNKNOWN = "unknown tool";
@@ -31,6 +32,7 @@ export function toolRow({ value: invocation, isOpen }, { narrow, open, toggle })
     }, element("span", { class: "chevron", "aria-hidden": "true" }), count(invocation.api_calls, "call"))),
     cell("status", badge(status), element("span", { class: "meaning" },
       visible(toolMeaning(outcome, invocation.error_code)))),
+    agentCell(invocation, narrow),
     cell("duration", duration(invocation.duration_ms)));
 }
 
@@ -45,7 +47,18 @@ export function callRow(call, { open }) {
     cell("calls-made", inferredMark(call.attribution)),
     cell("status", badge(call.status_code), element("span", { class: "meaning" },
       visible(meaning(call.status_code, call.outcome)))),
+    cell("agent"),
     cell("duration", duration(call.duration_ms)));
+}
+
+/** Return the cell of the agent. It filters by the session, or by the client where there is none. */
+function agentCell(invocation, narrow) {
+  const { session, client_name: name } = invocation;
+  const shown = agentName(invocation);
+  if (session !== null) {
+    return cell("agent", filterButton(shown ?? "not known", "session", () => narrow("session", session)));
+  }
+  return shown === null ? cell("agent") : cell("agent", filterButton(shown, "client", () => narrow("client_name", name)));
 }
 
 /** Return the row of an expanded tool call without API calls. */
@@ -53,5 +66,5 @@ export function noCallsRow() {
   return tableRow({ class: "made-call" },
     cell("time"), cell("token"),
     element("td", { class: "tool-name hint", colspan: 3, role: "cell" }, "The audit log has no API calls of this tool call."),
-    cell("duration"));
+    cell("agent"), cell("duration"));
 }

@@ -14,7 +14,7 @@ export const SPANS = {
 export const TOKEN_FILTERS = ["token_id", "token_name", "unknown_tokens"];
 
 /** The filters that tool calls have as well. */
-export const TOOL_FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "invocation_id", "since", "until",
+export const TOOL_FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "invocation_id", "session", "client_name", "since", "until",
   "arrived_since", "arrived_until", "clock_ahead"];
 
 const TOOLS = "tools";
@@ -84,6 +84,6 @@ export function queryOf(view, now = Date.now()) {
 /** Return the parameters for API calls, without those that only tool calls have. */
 export function aboutCalls(view, query) {
   if (!view.byTool) return query;
-  const { outcome: _ofTheTool, ...others } = query;
+  const { outcome: _ofTheTool, user_agent: _ofTheAgent, ...others } = query;
   return others;
 }

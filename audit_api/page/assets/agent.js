@@ -1,0 +1,37 @@
+// Agents: what calls a tool, and the session that it is in. All of it is the client's claim.
+
+import { byId, element } from "./elements.js";
+import { count, visible } from "./texts.js";
+import { between } from "./times.js";
+
+/** The filters of API calls by the tool call behind them: arrivals cannot be held against them. */
+const OF_THE_AGENT = ["session", "client_name"];
+
+/** Return the client of a tool call or a session as text, or null if it is not known. */
+export function agentName({ client_name: name, client_version: version }) {
+  if (name === null || name === undefined) return null;
+  return visible(version === null ? name : `${name} ${version}`);
+}
+
+/** Whether a query asks for the calls of an agent. */
+export function asksForAgent(query) {
+  return OF_THE_AGENT.some((name) => query[name] !== undefined);
+}
+
+/** Return the query without these filters. */
+export function withoutAgent(query) {
+  return Object.fromEntries(Object.entries(query).filter(([name]) => !OF_THE_AGENT.includes(name)));
+}
+
+/** Say in one line what a session was; null hides the line. */
+export function showSession(session) {
+  const line = byId("agent-session");
+  line.hidden = session === null;
+  if (session === null) return;
+  const span = between(new Date(session.first_call), new Date(session.last_call));
+  line.replaceChildren(
+    element("b", {}, "Session"), " of ",
+    element("bdi", {}, agentName(session) ?? "a client that is not known"), ", token ",
+    element("bdi", {}, visible(session.token_name)), `, between ${span}: `,
+    `${count(session.tool_calls, "tool call")} (${session.failures} failed), ${count(session.api_calls, "API call")}`);
+}

@@ -1,0 +1,1 @@
+"""Agents: their sessions, as the tool calls tell of them."""

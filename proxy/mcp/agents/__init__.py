@@ -1,0 +1,1 @@
+"""Who calls a tool: the agent, its session and its MCP client."""

@@ -1,0 +1,68 @@
+"""Agents on the page: who called a tool, and one session from its first call to its last."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.activity import Activity
+from tests.browser.trails import a_call, a_tool_call, ago, calls_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+SESSION = uuid4()
+SHOWN = "claude-code\\u202e 2.1.7"
+MINE: dict[str, Any] = {
+    "session": SESSION,
+    "client_name": "claude-code\u202e",
+    "client_version": "2.1.7",
+    "protocol_version": "2025-11-25",
+    "user_agent": "claude-code/2.1.7 (cli)",
+}
+
+
+async def test_an_agent_is_told_and_leads_to_its_session(activity: Activity) -> None:
+    first = a_tool_call("list_clusters", api_calls=1, created_at=ago(minutes=9), **MINE)
+    last = a_tool_call("list_hosts", created_at=ago(minutes=1), **MINE)
+    other = a_tool_call("list_hosts", client_name="cursor", session=uuid4())
+    modern = a_tool_call("list_hosts", client_name="agent")
+    await activity.store.append_invocations([first, last, other, modern])
+    await activity.store.append([*calls_of(first, "/api/v1/clusters"), a_call(path="/alone")])
+    page = await activity.open("?show=tools")
+    agents = page.locator("#table tbody td.agent")
+    await expect(agents).to_have_text(["agent", "cursor", SHOWN, SHOWN])
+
+    await agents.get_by_role("button", name=SHOWN).first.click()
+    await expect(agents).to_have_text([SHOWN, SHOWN])
+    line = page.locator("#agent-session")
+    await expect(line).to_contain_text(f"Session of {SHOWN}, token claude-desktop, between")
+    await expect(line).to_contain_text("2 tool calls (0 failed), 1 API call")
+
+    await page.get_by_role("button", name="API calls", exact=True).click()
+    rows = page.locator("#table tbody tr")
+    await expect(rows).to_have_count(1)
+    await expect(line).to_be_visible()
+    await page.locator("td.duration").click()
+    await expect(page.locator("#details .detail-client_name")).to_have_text(SHOWN)
+    await expect(page.locator("#details .detail-session")).to_have_text(str(SESSION))
+
+
+async def test_calls_of_a_session_appear_when_their_tool_call_is_known(activity: Activity) -> None:
+    await activity.store.append_invocations([a_tool_call("list_clusters", **MINE)])
+    page = await activity.open(f"?session={SESSION}")
+    await expect(page.locator("#agent-session")).to_contain_text("1 tool call (0 failed)")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+
+    call = a_tool_call("deploy", api_calls=1, **MINE)
+    await activity.store.append_invocations([call])
+    await activity.store.append([*calls_of(call, "/api/v1/workloads"), a_call(path="/alone")])
+
+    rows = page.locator("#table tbody tr")
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text("/api/v1/workloads")
+    await expect(page.locator("#agent-session")).to_contain_text("2 tool calls")
+    await page.get_by_role("button", name="Remove filter: session").click()
+    await expect(page.locator("#agent-session")).to_be_hidden()
+    await expect(rows).to_have_count(2)
