@@ -34,7 +34,10 @@ RESPONSE_WORDS: Final = (b'"result"', b'"error":', b'"error" ', b'"error"\t')
 _ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
 
 
+_WHOLE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,64}\s*", re.ASCII)
+
 JsonRpcId = str | int | float
+"""As `one_id` returns it: a whole number is never text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,17 @@ class ToolResponse:
     status: int
     """As an HTTP status, for entries whose method is TOOL."""
     error_code: int | None = None
+
+
+def one_id(given: Scalar) -> JsonRpcId | None:
+    """Return a JSON-RPC id as the key that stands for it; None if *given* is no id.
+
+    `"7"`, `7` and `7.0` are one id. The SDKs take them for one: Python's for `int()`, those in
+    TypeScript for `Number()`; both read white space, a sign and zeros before the digits as well.
+    """
+    if isinstance(given, str):
+        return int(given) if _WHOLE_NUMBER.fullmatch(given) else given
+    return given if isinstance(given, (int, float)) and not isinstance(given, bool) else None
 
 
 def tool_call_of(values: Values) -> ToolCall | None:
@@ -118,8 +132,7 @@ def tool_path(tool: str) -> str:
 
 
 def _id_at(path: Path, values: Values) -> JsonRpcId | None:
-    rpc_id = values.get(path)
-    return rpc_id if isinstance(rpc_id, (str, int, float)) else None
+    return one_id(values.get(path))
 
 
 def _code_of(values: Values) -> int | None:
