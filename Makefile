@@ -106,9 +106,9 @@ COMPILE := UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: ## write requirements/*.lock; needs uv (pip install uv)
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) pyproject.toml -o requirements/runtime.lock
-	$(COMPILE) pyproject.toml --extra otel -o requirements/otel.lock
-	$(COMPILE) pyproject.toml --extra otel --group dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra codings -o requirements/runtime.lock
+	$(COMPILE) pyproject.toml --extra codings --extra otel -o requirements/otel.lock
+	$(COMPILE) pyproject.toml --extra codings --extra otel --group dev -o requirements/dev.lock
 
 clean: ## remove .venv, dist and caches
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache

@@ -25,6 +25,7 @@ from audit_api.stream.exports import AT_ONCE, Exports
 from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
 from audit_log.clock import DatabaseClock
+from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.replica import OpenTransaction
 from audit_log.postgres.token_table import TokenTable
@@ -72,7 +73,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         services = Services(
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
-            Counts(database, clock.now),
+            Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
             Exports(for_exports, subscription),
             Live(database, tail, gate, open_transaction, subscription),
         )

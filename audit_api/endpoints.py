@@ -12,6 +12,7 @@ from audit_api.formats.entries import (
     MissingEntries,
     UsedToken,
 )
+from audit_api.formats.export_formats import NDJSON
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.buckets import StatsParams
 from audit_api.query.counts import Counted, Counts
@@ -114,7 +115,7 @@ def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
             path="/mcp-audit/invocations",
             summary="The newest tool calls",
             query=InvocationsParams,
-            responses={JSON: list[ToolCall]},
+            responses={JSON: list[ToolCall], NDJSON: None},
             fields=_OF_A_LIST,
             serve=questions.invocations,
         ),
@@ -191,7 +192,7 @@ def _gaps(questions: Questions) -> Sequence[Endpoint]:
             path="/mcp-audit/gaps",
             summary="The gaps: spans with records known to be missing, newest first",
             query=GapsParams,
-            responses={JSON: list[MissingEntries]},
+            responses={JSON: list[MissingEntries], NDJSON: None},
             serve=questions.gaps,
         ),
     )
@@ -204,7 +205,7 @@ def _streams(exports: Exports, live: Live) -> Sequence[Endpoint]:
             path="/mcp-audit/export",
             summary="All entries as a file, oldest first; or a part of them",
             query=ExportParams,
-            responses={"application/x-ndjson": None, "text/csv": None},
+            responses={NDJSON: None, "text/csv": None},
             fields={
                 MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue",
                 "Link": 'the next part, `rel="next"` (RFC 8288), where `limit` left some out',

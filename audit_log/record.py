@@ -101,7 +101,7 @@ AnyRecord = AuditRecord | RecordRow
 
 
 class ToolOutcome(StrEnum):
-    """How a tool call ended."""
+    """How a tool call ended, or what it waits for."""
 
     OK = "ok"
     TOOL_ERROR = "tool_error"
@@ -110,9 +110,21 @@ class ToolOutcome(StrEnum):
     CANCELLED = "cancelled"
     """The caller was gone before the response."""
     UNKNOWN = "unknown"
-    """The response could not be read."""
+    """The response could not be read, or the ending was not seen."""
     INTERRUPTED = "interrupted"
     """The sidecar was killed during the call."""
+    ASKED = "asked"
+    """It has asked its client for something, and waits for the next round. Not an ending."""
+    WORKING = "working"
+    """It has become a task, which goes on. Not an ending."""
+    DECLINED = "declined"
+    """It has ended after its client declined what it was asked for."""
+    ABANDONED = "abandoned"
+    """It had asked its client, and no further round came in time."""
+
+
+UNFINISHED: Final = frozenset({ToolOutcome.ASKED, ToolOutcome.WORKING})
+"""Recorded while the tool call goes on, and again under the same id when it has ended."""
 
 
 class Origin(StrEnum):
@@ -135,7 +147,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     tool: str
     outcome: ToolOutcome
     status_code: int
-    """An HTTP status: 200, 500 for `isError`, 404 unknown tool, 499 caller gone, …"""
+    """An HTTP status: 200, 500 for `isError`, 404 unknown tool, 499 caller gone, 202 goes on, …"""
     origin: Origin
     instance: str
     token_id: UUID | None = None
@@ -147,6 +159,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """How many audited API calls were attributed to it in this process."""
     error_code: int | None = None
     """Of a JSON-RPC error."""
+    rounds: int = 1
+    """How many requests the client made for it. Each after the first answers what it asked."""
     client_ip: str | None = None
     request_id: str | None = None
     session: UUID | None = None

@@ -37,7 +37,9 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public
     FROM podwarden_audit_proxy, podwarden_audit_ingest, podwarden_audit_api;
 
 SELECT to_regclass('public.mcp_audit_schema') IS NOT NULL AS is_migrated,
-       to_regprocedure('public.mcp_tokens_announce()') IS NOT NULL AS has_own_tokens \gset
+       to_regprocedure('public.mcp_tokens_announce()') IS NOT NULL AS has_own_tokens,
+       EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.mcp_tokens')
+           AND attname = 'owner') AS has_token_owners \gset
 
 \if :is_migrated
 -- Another role may have migrated so far: from now on the owner has every object, partitions too.
@@ -63,7 +65,7 @@ WHERE pronamespace = 'public'::regnamespace AND proname IN (
     'mcp_audit_free_name', 'mcp_audit_log_is_taken', 'mcp_audit_log_missing', 'mcp_audit_log_move',
     'mcp_audit_move_columns', 'mcp_audit_move_begin', 'mcp_audit_move_forget',
     'mcp_audit_move_fits', 'mcp_audit_move_batch', 'mcp_audit_move_switch',
-    'mcp_audit_move_at_once')
+    'mcp_audit_move_at_once', 'mcp_tool_invocation_goes_on')
 ORDER BY proname \gexec
 
 -- INSERT alone is enough: sidecar and ingest append with `ON CONFLICT DO NOTHING` without a target, or
@@ -85,6 +87,10 @@ GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invo
 \if :has_own_tokens
 GRANT SELECT (id, name, role, token_hash, expires_at, revoked_at) ON public.mcp_tokens
     TO podwarden_audit_proxy, podwarden_audit_ingest, podwarden_audit_api;
+\if :has_token_owners
+-- Shown to readers of the audit log; no call needs them.
+GRANT SELECT (created_at, owner, description) ON public.mcp_tokens TO podwarden_audit_api;
+\endif
 \elif :is_migrated
 \echo 'The tokens are PodWarden\'s: grant SELECT on what PROXY_TOKEN_QUERY and AUDIT_API_TOKEN_QUERY read.'
 \endif

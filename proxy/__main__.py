@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -32,9 +31,11 @@ from proxy.settings import ProxySettings, Sink
 from proxy.telemetry.observers import span_export
 from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import (
-    LEASH_VARIABLE,
+    ForkServer,
+    Leash,
     WorkerFailedError,
     as_member,
+    begin_fork_server,
     supervise,
     workers_of,
 )
@@ -49,20 +50,15 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
     """Serve until SIGTERM or SIGINT; exit with one line if the start fails."""
     parse_no_arguments(arguments, program, "Forward calls and record them, until stopped.")
     reading = SettingsReading()
-    shared, settings = reading.read(AuditLogSettings), reading.read(ProxySettings)
-    needs_nats = settings is not None and settings.sink is Sink.NATS
-    nats = reading.read(NatsSettings) if needs_nats else None
-    if shared is None or settings is None or reading.complaints():
-        stop(reading.complaints())
+    shared, settings, nats = _read(reading)
     set_up_logs(shared.log_format, shared.log_level)
     raise_file_limit()
-    if LEASH_VARIABLE not in os.environ:  # a worker's supervisor has logged it
-        reading.log_advice()
+    reading.log_advice()
     try:
         # Before anything starts: each worker would report the same error at each restart.
         _check(settings, nats)
         if settings.workers > 1:
-            uvloop.run(_supervise(shared, settings))
+            _run_workers(shared, settings)
         else:
             _run(shared, settings, nats)
     except (TlsFilesError, CredentialsFileError) as error:
@@ -74,6 +70,18 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m proxy
     except TracingUnavailableError as error:
         raise SystemExit(f"PROXY_TRACING: {error}") from None
     return 0
+
+
+def _read(
+    reading: SettingsReading,
+) -> tuple[AuditLogSettings, ProxySettings, NatsSettings | None]:
+    """Return the settings; exit with readable lines if any is missing or wrong."""
+    shared, settings = reading.read(AuditLogSettings), reading.read(ProxySettings)
+    needs_nats = settings is not None and settings.sink is Sink.NATS
+    nats = reading.read(NatsSettings) if needs_nats else None
+    if shared is None or settings is None or reading.complaints():
+        stop(reading.complaints())
+    return shared, settings, nats
 
 
 def _check(settings: ProxySettings, nats: NatsSettings | None) -> None:
@@ -88,14 +96,34 @@ def _check(settings: ProxySettings, nats: NatsSettings | None) -> None:
         check_files(nats)
 
 
-async def _supervise(shared: AuditLogSettings, settings: ProxySettings) -> None:
+def _run_workers(shared: AuditLogSettings, settings: ProxySettings) -> None:
+    """Run the supervisor; in each process that is forked for it, run a worker."""
+    fork_server = begin_fork_server()
+    if isinstance(fork_server, Leash):
+        # Its environment differs, and what files say may have changed since.
+        shared, settings, nats = _read(SettingsReading())
+        _check(settings, nats)
+        _run(shared, settings, nats, fork_server)
+    else:
+        with fork_server:
+            uvloop.run(_supervise(shared, settings, fork_server))
+
+
+async def _supervise(
+    shared: AuditLogSettings, settings: ProxySettings, fork_server: ForkServer
+) -> None:
     instance = settings.instance_name
     workers, tasks = workers_of(settings, instance), BackgroundTasks()
     async with draining_orphaned(shared, settings, instance, tasks) as orphaned:
-        await supervise(workers, tasks, lambda: orphaned.problem)
+        await supervise(workers, fork_server, tasks, lambda: orphaned.problem)
 
 
-def _run(shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings | None) -> None:
+def _run(
+    shared: AuditLogSettings,
+    settings: ProxySettings,
+    nats: NatsSettings | None,
+    leash: Leash | None = None,
+) -> None:
     """Run the two processes of a sidecar; this one takes calls."""
     parts, page = _opened_parts(settings), Page()
     # What is loaded by now stays: collections that visit it take 50 ms, and calls would wait. The
@@ -103,7 +131,7 @@ def _run(shared: AuditLogSettings, settings: ProxySettings, nats: NatsSettings |
     gc.collect()
     gc.freeze()
     with keeping(partial(record, shared, settings, nats, parts, page), page) as keeper:
-        uvloop.run(_serve(shared, settings, parts, page, keeper))
+        uvloop.run(_serve(shared, settings, parts, page, keeper, leash))
 
 
 def _opened_parts(settings: ProxySettings) -> Parts:
@@ -129,12 +157,13 @@ async def _serve(
     parts: Parts,
     page: Page,
     keeper: Keeper,
+    leash: Leash | None,
 ) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
-        as_member(stopped) as member,
+        as_member(leash, stopped) as member,
         serving(shared, settings, parts, page, member, keeper) as addresses,
     ):
         log.info(

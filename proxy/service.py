@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+import structlog
 from aiohttp import web
 from prometheus_client.registry import Collector
 from yarl import URL
@@ -33,6 +34,7 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Intake, Parts, taking_in
+from proxy.mcp.codings import MISSING, WHAT_IS_MISSING
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
@@ -50,6 +52,8 @@ from proxy.settings import APPLICATION, ProxySettings
 from proxy.telemetry.health import Health, Part, problem_of
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
 from proxy.workers import Member, State
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ async def _ops(
 
 
 def _tool_calls(intake: Intake, instance: str, member: Member | None) -> ToolCalls:
+    if MISSING:
+        log.warning("mcp.codings_missing", reason=WHAT_IS_MISSING)
     if member is None:
         return ToolCalls(ToolCallsInFlight(), intake, instance)
     others = member.other_workers

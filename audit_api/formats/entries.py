@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDetails
 from audit_log.postgres.usage import TokenUse
 from audit_log.record import AuditRecord, Gap
 
@@ -77,10 +78,17 @@ class UsedToken(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     refused_30d: int
     unknown_tokens: int | None
     """How many unknown tokens these are; null for one token."""
+    owner: str | None
+    """What the token query says of it now, like the rest; null where it has no such column."""
+    description: str | None
+    role: str | None
+    created_at: Moment | None
+    expires_at: Moment | None
+    revoked_at: Moment | None
 
     @classmethod
-    def of(cls, use: TokenUse) -> Self:
-        """Return *use* as callers get it."""
+    def of(cls, use: TokenUse, details: TokenDetails = NO_DETAILS) -> Self:
+        """Return *use* as callers get it, with *details* of the token."""
         return cls(
             use.token_name,
             use.token_id,
@@ -88,6 +96,12 @@ class UsedToken(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
             use.calls,
             use.refused,
             use.unknown_tokens,
+            details.owner,
+            details.description,
+            details.role,
+            known_timestamp(details.created_at),
+            known_timestamp(details.expires_at),
+            known_timestamp(details.revoked_at),
         )
 
 

@@ -7,9 +7,11 @@ from types import MappingProxyType
 from typing import Final
 
 from audit_api.formats.lines import json_lines
-from audit_api.formats.ocsf import ocsf_lines
+from audit_api.formats.ocsf_calls import ocsf_lines
 from audit_api.formats.table import HEADER, csv_rows
 from audit_log.record import AuditRecord
+
+NDJSON: Final = "application/x-ndjson"
 
 
 class ExportFormat(StrEnum):
@@ -17,6 +19,13 @@ class ExportFormat(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    OCSF = "ocsf"
+
+
+class ListFormat(StrEnum):
+    """The name of a format of a list of tool calls or gaps, as callers give it."""
+
+    JSON = "json"
     OCSF = "ocsf"
 
 
@@ -34,7 +43,7 @@ class Format:
 FORMATS: Final[Mapping[ExportFormat, Format]] = MappingProxyType(
     {
         ExportFormat.CSV: Format("text/csv", "csv", csv_rows, HEADER),
-        ExportFormat.NDJSON: Format("application/x-ndjson", "ndjson", json_lines),
-        ExportFormat.OCSF: Format("application/x-ndjson", "ocsf.ndjson", ocsf_lines),
+        ExportFormat.NDJSON: Format(NDJSON, "ndjson", json_lines),
+        ExportFormat.OCSF: Format(NDJSON, "ocsf.ndjson", ocsf_lines),
     }
 )

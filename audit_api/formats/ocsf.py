@@ -1,126 +1,73 @@
-"""OCSF: records as API Activity (class 6003) of the Open Cybersecurity Schema Framework 1.6."""
+"""OCSF: what all events of the Open Cybersecurity Schema Framework 1.8 have in common.
 
-from collections.abc import Sequence
+`ocsf_calls` and `ocsf_gaps` make the events. A value that is not known is left out.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
-from audit_log.record import AuditRecord, Outcome
-
-VERSION: Final = "1.6.0"
-CLASS_UID: Final = 6003
-_OTHER: Final = (99, "Other")
-_ACTIVITIES: Final = MappingProxyType(
-    {
-        "POST": (1, "Create"),
-        "GET": (2, "Read"),
-        "HEAD": (2, "Read"),
-        "OPTIONS": (2, "Read"),
-        "PUT": (3, "Update"),
-        "PATCH": (3, "Update"),
-        "DELETE": (4, "Delete"),
-    }
-)
-_TOOL: Final = "TOOL"
-_HTTP_METHODS: Final = frozenset({*_ACTIVITIES, "CONNECT", "TRACE"})
-"""The methods in OCSF's enumeration."""
+VERSION: Final = "1.8.0"
+Event = dict[str, Any]
+_OTHER: Final = 99
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def ocsf_lines(records: Sequence[AuditRecord]) -> bytes:
-    """Return *records* as OCSF events, one JSON object on each line."""
-    return b"".join([msgspec.json.encode(ocsf_event(record)) + b"\n" for record in records])
+@dataclass(frozen=True, slots=True)
+class EventClass:
+    """A class of events, with the category that it belongs to."""
 
+    uid: int
+    name: str
+    category_uid: int
+    category_name: str
 
-def ocsf_event(record: AuditRecord) -> dict[str, Any]:
-    """Return *record* as API Activity. Values without an OCSF field go to `unmapped`."""
-    activity_id, activity_name = _ACTIVITIES.get(record.method, _OTHER)
-    status_id, status = _status(record)
-    return _known(
-        {
+    def classify(self, activity_id: int, activity: str) -> Event:
+        """Return what says of an event that it is of this class, and what was done.
+
+        Activity 99 is any other one: its name is ours, and the type's is not.
+        """
+        type_name = "Other" if activity_id == _OTHER else activity
+        return {
             "activity_id": activity_id,
-            "activity_name": activity_name,
-            "category_uid": 6,
-            "category_name": "Application Activity",
-            "class_uid": CLASS_UID,
-            "class_name": "API Activity",
-            "type_uid": CLASS_UID * 100 + activity_id,
-            "type_name": f"API Activity: {activity_name}",
-            "severity_id": 1,
-            "severity": "Informational",
-            "status_id": status_id,
-            "status": status,
-            "status_code": str(record.status_code),
-            "status_detail": str(record.outcome),
-            "time": _milliseconds(record.created_at),
-            "duration": None if record.duration_ms is None else round(record.duration_ms),
-            "metadata": _metadata(record),
-            "actor": {
-                "user": _known({"name": record.token_name, "credential_uid": record.token_id})
-            },
-            "api": _api(record),
-            "src_endpoint": {"ip": record.client_ip} if record.client_ip else {"name": "unknown"},
-            "http_request": _http_request(record),
-            "http_response": {"code": record.status_code} if record.status_code else None,
-            "unmapped": _unmapped(record),
+            "activity_name": activity,
+            "category_uid": self.category_uid,
+            "category_name": self.category_name,
+            "class_uid": self.uid,
+            "class_name": self.name,
+            "type_uid": self.uid * 100 + activity_id,
+            "type_name": f"{self.name}: {type_name}",
         }
-    )
 
 
-def _status(record: AuditRecord) -> tuple[int, str]:
-    if record.outcome == Outcome.INTERRUPTED:
-        return 0, "Unknown"
-    is_success = record.status_code < HTTPStatus.BAD_REQUEST
-    return (1, "Success") if is_success else (2, "Failure")
-
-
-def _metadata(record: AuditRecord) -> dict[str, Any]:
-    return _known(
+def metadata(uid: UUID, instance: str, **more: object) -> Event:
+    """Return the metadata of the event *uid*, of what the sidecar *instance* recorded."""
+    return known(
         {
             "version": VERSION,
-            "uid": record.id,
-            "correlation_uid": record.invocation_id,
+            "uid": uid,
             "log_name": "mcp_audit_log",
-            "log_provider": record.instance,
-            "logged_time": record.arrived_at and _milliseconds(record.arrived_at),
+            "log_provider": instance,
             "product": {"name": "PodWarden audit sidecar", "vendor_name": "PodWarden"},
+            **more,
         }
     )
 
 
-def _api(record: AuditRecord) -> dict[str, Any]:
-    return _known(
-        {
-            "operation": f"{record.method} {record.path}",
-            "service": {"name": "PodWarden API"},
-            "request": {"uid": record.request_id} if record.request_id is not None else None,
-            "response": {"code": record.status_code} if record.status_code else None,
-        }
-    )
+def lines_of(events: Iterable[Event]) -> bytes:
+    """Return *events*, one JSON object on each line."""
+    return b"".join([msgspec.json.encode(event) + b"\n" for event in events])
 
 
-def _http_request(record: AuditRecord) -> dict[str, Any] | None:
-    if record.method == _TOOL:  # a tool call through the Hub tunnel is not an HTTP request
-        return None
-    return _known(
-        {
-            "http_method": record.method if record.method in _HTTP_METHODS else None,
-            "url": {"path": record.path},
-            "user_agent": record.user_agent,
-        }
-    )
-
-
-def _unmapped(record: AuditRecord) -> dict[str, Any]:
-    return _known({"tool": record.tool, "attribution": record.attribution})
-
-
-def _milliseconds(moment: datetime) -> int:
+def milliseconds_since_epoch(moment: datetime) -> int:
+    """Return *moment* as OCSF's timestamp."""
     return int((moment - _EPOCH).total_seconds() * 1_000)
 
 
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def known(values: Mapping[str, Any]) -> Event:
+    """Return *values* without those that are None or empty objects."""
+    return {name: value for name, value in values.items() if value is not None and value != {}}

@@ -29,6 +29,8 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     duration_ms: float | None
     error_code: int | None
     api_calls: int
+    rounds: int | None
+    """How many requests the client made for it: more than one where the tool asked back."""
     origin: str | None
     client_ip: str | None
     request_id: str | None
@@ -74,6 +76,7 @@ class ToolCallWithCalls(ToolCall, frozen=True, gc=False, forbid_unknown_fields=T
             duration_ms=None,
             error_code=None,
             api_calls=len(records),
+            rounds=None,
             origin=None,
             client_ip=None,
             request_id=None,

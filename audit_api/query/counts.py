@@ -1,9 +1,10 @@
 """Queries for numbers: calls over time, use of tokens, and growth of the log. All are cached."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -15,8 +16,9 @@ from audit_api.query.endpoint import Asked
 from audit_api.query.growth import Growth, growth_of
 from audit_api.query.params import Nothing
 from audit_api.responses import json_response
+from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDetails, TokenDirectory
 from audit_log.postgres.database import Database
-from audit_log.postgres.usage import Count, TokenUse, count_calls, tokens_used
+from audit_log.postgres.usage import Count, count_calls, tokens_used
 
 _EPOCH_OF_BUCKETS: Final = Bucket.DAY.start(datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 _CLASSES: Final = {2: "success", 3: "redirect", 4: "refusal", 5: "failure"}
@@ -44,7 +46,8 @@ class Counts:
 
     database: Database
     now: Callable[[], datetime]
-    _tokens: Cache[list[TokenUse]] = field(default_factory=Cache)
+    directory: TokenDirectory
+    _tokens: Cache[list[UsedToken]] = field(default_factory=Cache)
     _counts: Cache[list[Count]] = field(default_factory=Cache)
     _growth: Cache[Growth] = field(default_factory=Cache)
 
@@ -61,13 +64,22 @@ class Counts:
 
     async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the tokens in use, last used first."""
-        used = await self._tokens.get(None, lambda: tokens_used(self.database))
-        return json_response(list(map(UsedToken.of, used)))
+        return json_response(await self._tokens.get(None, self._used_tokens))
+
+    async def _used_tokens(self) -> list[UsedToken]:
+        used = await tokens_used(self.database)
+        ids = [use.token_id for use in used if use.token_id is not None]
+        details = await self.directory.details_of(ids)
+        return [UsedToken.of(use, _details_in(details, use.token_id)) for use in used]
 
     async def growth(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the size of the log, its growth, and when its budget is reached."""
         growth = await self._growth.get(None, lambda: growth_of(self.database, self.now()))
         return json_response(growth)
+
+
+def _details_in(details: Mapping[UUID, TokenDetails], token_id: UUID | None) -> TokenDetails:
+    return NO_DETAILS if token_id is None else details.get(token_id, NO_DETAILS)
 
 
 def filled(

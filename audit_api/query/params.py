@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_api.errors import InvalidParametersError
-from audit_api.formats.export_formats import ExportFormat
+from audit_api.formats.export_formats import ExportFormat, ListFormat
 from audit_api.query.values import (
     MAX_PART,
     ClientNetwork,
@@ -169,7 +169,16 @@ class ToolCallFilters(Params):
     )
 
 
-class InvocationsParams(Newest, ToolCallFilters):
+class FormatChoice(Params):
+    """A list that can be had as events of OCSF."""
+
+    format: ListFormat = Field(
+        default=ListFormat.JSON,
+        description="`ocsf`: events of OCSF, one JSON object per line",
+    )
+
+
+class InvocationsParams(Newest, ToolCallFilters, FormatChoice):
     """The parameters of a list of tool calls, newest first."""
 
     session: Id | None = Field(default=None, description="the agent's session")
@@ -179,7 +188,7 @@ class SessionsParams(Page, Span, ToolCallFilters):
     """The parameters of a list of agents' sessions: those with a tool call that matches."""
 
 
-class GapsParams(Span):
+class GapsParams(Span, FormatChoice):
     """The parameters of a list of gaps, newest first: those that overlap the span."""
 
     limit: Limit = DEFAULT_LIMIT

@@ -16,6 +16,10 @@ from audit_api.formats.entries import (
     Entry,
     MissingEntries,
 )
+from audit_api.formats.export_formats import NDJSON, ListFormat
+from audit_api.formats.ocsf import Event, lines_of
+from audit_api.formats.ocsf_calls import tool_call_event
+from audit_api.formats.ocsf_gaps import gap_event
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.cursors import next_page
 from audit_api.query.endpoint import Asked
@@ -23,6 +27,7 @@ from audit_api.query.future import Future
 from audit_api.query.params import (
     EntriesParams,
     EntryPath,
+    FormatChoice,
     GapsParams,
     InvocationPath,
     InvocationsParams,
@@ -31,7 +36,7 @@ from audit_api.query.params import (
     Params,
     TokenPath,
 )
-from audit_api.responses import json_response
+from audit_api.responses import json_response, whole_response
 from audit_log.postgres.database import Database
 from audit_log.postgres.gaps import GapQuery, search_gaps
 from audit_log.postgres.invocations import (
@@ -48,6 +53,9 @@ MAX_CALLS = 500
 """How many API calls of one tool call are listed; `api_calls` has the total."""
 
 Found = TypeVar("Found", AuditRecord, Invocation)
+Told = TypeVar("Told")
+Respond = Callable[[Sequence[Told], Mapping[str, str]], web.Response]
+"""Returns the response that has what was found, and these fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Questions:
 
     async def invocations(self, asked: Asked[InvocationsParams, Nothing]) -> web.Response:
         """Respond with the newest tool calls."""
-        values = asked.query.model_dump(exclude=set(Page.model_fields))
+        values = asked.query.model_dump(exclude={*Page.model_fields, *FormatChoice.model_fields})
         query = InvocationQuery(limit=asked.query.limit + 1, **values)
 
         async def count(moment: datetime, limit: int) -> int:
@@ -84,7 +92,9 @@ class Questions:
         # The limit is no part of what is counted, nor of what a cursor continues.
         before, fields = await self.future.beginning(asked.query, values, count)
         found = await search_invocations(self.database, replace(query, before=before))
-        return _page(asked, values, found, ToolCall.of, fields)
+        is_ocsf = asked.query.format is ListFormat.OCSF
+        respond = _in_ocsf(tool_call_event) if is_ocsf else _in_json(ToolCall.of)
+        return _page(asked, values, found, respond, fields)
 
     async def invocation(self, asked: Asked[Nothing, InvocationPath]) -> web.Response:
         """Respond with one tool call and its API calls, which may be stored before it is."""
@@ -101,7 +111,9 @@ class Questions:
         """Respond with the newest gaps."""
         query = GapQuery(asked.query.limit, asked.query.since, asked.query.until)
         gaps = await search_gaps(self.database, query)
-        return json_response(list(map(MissingEntries.of, gaps)))
+        is_ocsf = asked.query.format is ListFormat.OCSF
+        respond = _in_ocsf(gap_event) if is_ocsf else _in_json(MissingEntries.of)
+        return respond(gaps, {})
 
     async def _entries(
         self, asked: Asked[EntriesParams, Params], token_id: UUID | None
@@ -112,14 +124,14 @@ class Questions:
         # One record more than requested shows whether there is a next page, without counting.
         query = RecordQuery(asked.query.limit + 1, wanted, before)
         shape = Entry.of if asked.query.expand is None else DetailedEntry.of
-        return _page(asked, wanted, await search(self.database, query), shape, fields)
+        return _page(asked, wanted, await search(self.database, query), _in_json(shape), fields)
 
 
 def _page(
     asked: Asked[Page, Params],
     query: object,
     found: Sequence[Found],
-    shape: Callable[[Found], msgspec.Struct],
+    respond: Respond[Found],
     fields: Mapping[str, str],
 ) -> web.Response:
     shown = found[: asked.query.limit]
@@ -127,4 +139,12 @@ def _page(
     if len(found) > len(shown):
         place = Place(shown[-1].created_at, shown[-1].id)
         fields |= next_page(asked.request, query, place)
-    return json_response(list(map(shape, shown)), fields=fields)
+    return respond(shown, fields)
+
+
+def _in_json(shape: Callable[[Told], msgspec.Struct]) -> Respond[Told]:
+    return lambda found, fields: json_response(list(map(shape, found)), fields=fields)
+
+
+def _in_ocsf(event: Callable[[Told], Event]) -> Respond[Told]:
+    return lambda found, fields: whole_response(lines_of(map(event, found)), NDJSON, fields)

@@ -54,6 +54,8 @@ def _add_token_actions(
         default=_DEFAULT_EXPIRY_DAYS,
         help=f"days until it expires ({_DEFAULT_EXPIRY_DAYS})",
     )
+    create.add_argument("--owner", type=_token_name, help="who has it, for readers of the log")
+    create.add_argument("--description", type=_token_name, help="what it is for")
     _add(actions, "list", "list all tokens, without their secrets")
     revoke = _add(actions, "revoke", "make a token invalid from now on")
     revoke.add_argument("id", type=_token_id, help="as `token list` shows it")
@@ -69,7 +71,7 @@ def _add(
 
 def _token_name(text: str) -> str:
     if not text.strip() or not text.isprintable():
-        raise argparse.ArgumentTypeError("a name is printable text and not blank")
+        raise argparse.ArgumentTypeError("this must be printable text and not blank")
     return text
 
 

@@ -16,6 +16,7 @@ from audit_log.cli.token_command import create, list_all, revoke
 from audit_log.errors import CredentialsFileError, RecordRefusedError, SchemaError, StoreError
 from audit_log.nats.ingest_service import serve
 from audit_log.nats.jetstream import check_files
+from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.logs import set_up_logs
@@ -101,9 +102,16 @@ async def _run(options: argparse.Namespace, settings: AuditLogSettings) -> None:
 async def _run_on_tokens(options: argparse.Namespace, database: Database) -> None:
     tokens = TokenTable(database)
     if options.action == "create":
-        await create(tokens, options.name, options.role, options.expiry_days)
+        await create(
+            tokens,
+            options.name,
+            options.role,
+            options.expiry_days,
+            options.owner,
+            options.description,
+        )
     elif options.action == "list":
-        await list_all(tokens)
+        await list_all(tokens, TokenDirectory(database))
     else:
         await revoke(tokens, options.id)
 

@@ -5,23 +5,35 @@ from functools import partial
 from uuid import UUID
 
 from audit_log.cli.terminal import CommandError, say
+from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDirectory
 from audit_log.postgres.token_table import TokenTable
 
 
-async def create(tokens: TokenTable, name: str, role: str, expiry_days: int) -> None:
+async def create(
+    tokens: TokenTable,
+    name: str,
+    role: str,
+    expiry_days: int,
+    owner: str | None,
+    description: str | None,
+) -> None:
     """Make a token; show its id, and its secret for the only time."""
-    token, secret = await tokens.create(name, role, expiry_days)
+    token, secret = await tokens.create(name, role, expiry_days, owner, description)
     say(f"id      {token.id}")
     say(f"secret  {secret}")
 
 
-async def list_all(tokens: TokenTable) -> None:
-    """Show all tokens, oldest first."""
+async def list_all(tokens: TokenTable, directory: TokenDirectory) -> None:
+    """Show all tokens, oldest first, with their owners as far as *directory* knows them."""
     now = partial(datetime.now, UTC)
-    for token in await tokens.list():
+    listed = await tokens.list()
+    details = await directory.details_of([token.id for token in listed])
+    for token in listed:
+        owner = details.get(token.id, NO_DETAILS).owner
         expiry = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
         state = token.refusal(now) or expiry
-        say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}")
+        has_it = f"  ({owner})" if owner else ""
+        say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}{has_it}")
 
 
 async def revoke(tokens: TokenTable, token_id: UUID) -> None:

@@ -17,7 +17,7 @@ from audit_log.postgres.transaction import Row
 from audit_log.record import Invocation, Origin, ToolOutcome
 
 INVOCATION_COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms,
-    outcome, status_code, error_code, api_calls, origin, host(client_ip) AS client_ip,
+    outcome, status_code, error_code, api_calls, rounds, origin, host(client_ip) AS client_ip,
     request_id, instance, session, protocol_version, client_name, client_version, user_agent,
     arrived_at"""
 _SEARCH: Final = """
@@ -126,6 +126,7 @@ def invocation_of(row: Row) -> Invocation:
         duration_ms=row["duration_ms"],
         api_calls=row["api_calls"],
         error_code=row["error_code"],
+        rounds=row["rounds"],
         client_ip=row["client_ip"],
         request_id=row["request_id"],
         session=row["session"] and plain_uuid(row["session"]),

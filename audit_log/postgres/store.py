@@ -41,16 +41,16 @@ _AT_ONCE: Final = 1_000
 _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
-    api_calls, origin, client_ip, request_id, instance, session, protocol_version, client_name,
-    client_version, user_agent)
+    api_calls, rounds, origin, client_ip, request_id, instance, session, protocol_version,
+    client_name, client_version, user_agent)
 SELECT id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
-       coalesce(api_calls, 0), origin, client_ip, request_id, instance, session, protocol_version,
-       client_name, client_version, user_agent
+       coalesce(api_calls, 0), coalesce(rounds, 1), origin, client_ip, request_id, instance,
+       session, protocol_version, client_name, client_version, user_agent
 FROM json_to_recordset($1) AS invocation (
     id uuid, token_id uuid, token_name text, tool text, created_at timestamptz, duration_ms real,
-    outcome text, status_code smallint, error_code integer, api_calls integer, origin text,
-    client_ip inet, request_id text, instance text, session uuid, protocol_version text,
-    client_name text, client_version text, user_agent text)
+    outcome text, status_code smallint, error_code integer, api_calls integer, rounds integer,
+    origin text, client_ip inet, request_id text, instance text, session uuid,
+    protocol_version text, client_name text, client_version text, user_agent text)
 ON CONFLICT DO NOTHING
 """
 _APPEND_GAPS: Final = """
@@ -122,7 +122,11 @@ class Store:
             await transaction.execute(_ANNOUNCE)
 
     async def append_invocations(self, invocations: Sequence[Invocation]) -> None:
-        """Write *invocations*: all or none of them. Idempotent."""
+        """Write *invocations*: all or none of them. Idempotent.
+
+        A row that is there is replaced if its tool call had not ended, and not by an older one
+        (migration 0016).
+        """
         if invocations:
             await self._database.execute(
                 _APPEND_INVOCATIONS, _json([_named(invocation) for invocation in invocations])

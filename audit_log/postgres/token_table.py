@@ -23,8 +23,8 @@ CHANGES_CHANNEL: Final = "mcp_tokens_changed"
 _WITH_HASH: Final = "SELECT $1 AS asked, found.* FROM (\n%s\n) AS found LIMIT 1"
 _ADVICE: Final = "let the token query be a SELECT that can stand in a FROM clause"
 _CREATE: Final = """
-INSERT INTO mcp_tokens (id, name, role, token_hash, expires_at)
-VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
+INSERT INTO mcp_tokens (id, name, role, token_hash, expires_at, owner, description)
+VALUES ($1, $2, $3, $4, now() + make_interval(days => $5), $6, $7)
 RETURNING id, name, role, expires_at, revoked_at
 """
 _LIST: Final = """
@@ -75,11 +75,25 @@ class TokenTable:
             log.warning("tokens.asked_one_by_one", reason=str(error), advice=_ADVICE)
             return found
 
-    async def create(self, name: str, role: str, expiry_days: int) -> tuple[Token, str]:
+    async def create(
+        self,
+        name: str,
+        role: str,
+        expiry_days: int,
+        owner: str | None = None,
+        description: str | None = None,
+    ) -> tuple[Token, str]:
         """Make a token in our own table; return it with its secret, which is stored nowhere."""
         secret = new_secret()
         [row] = await self._database.fetch(
-            _CREATE, new_record_id(), name, role, hash_token(secret), expiry_days
+            _CREATE,
+            new_record_id(),
+            name,
+            role,
+            hash_token(secret),
+            expiry_days,
+            owner,
+            description,
         )
         return _token(row), secret
 

@@ -11,7 +11,6 @@ PREFIXES: Final = ("AUDIT_API_", "AUDIT_LOG_", "PROXY_")
 
 _OF_OTHERS: Final = frozenset(
     {
-        "PROXY_LEASH",  # the supervisor sets it for its workers
         # Compose puts these into URLs: deploy/compose.env.example.
         "AUDIT_API_PASSWORD",
         "PROXY_PASSWORD",

@@ -10,6 +10,7 @@ from deploy.checks.check import Check, CheckFailedError, Group, blocking
 from deploy.checks.files import files_check
 from deploy.checks.journal_place import folder_check, ring_check
 from deploy.checks.neighbours import http_check, nats_check
+from proxy.mcp.codings import CODINGS, MISSING, WHAT_IS_MISSING
 from proxy.service import check_tls_files
 from proxy.settings import APPLICATION, ProxySettings, Sink
 from proxy.telemetry.observers import span_export
@@ -34,6 +35,7 @@ def groups() -> list[Group]:
     found: list[Group] = [
         [files_check("TLS files", lambda: check_tls_files(settings))],
         *_journals(settings),
+        [Check("response codings", _codings)],
         *_origins(settings),
         *_databases(shared, settings),
     ]
@@ -102,6 +104,11 @@ def _nats(nats: NatsSettings) -> Group:
         files_check("NATS files", lambda: check_files(nats)),
         nats_check(nats, APPLICATION, needs_stream=False),
     ]
+
+
+async def _codings() -> str:
+    read = f"{', '.join(coding.decode() for coding in CODINGS)} are read"
+    return f"{read}; {WHAT_IS_MISSING}" if MISSING else read
 
 
 def _tracing(instance: str) -> Check:

@@ -25,7 +25,7 @@ from proxy.mcp.messages import (
     tool_call_of,
     tool_response_of,
 )
-from proxy.mcp.tool_calls import GONE, HUB, OpenToolCall, Source, ToolCalls
+from proxy.mcp.tool_calls import GONE, HUB, Round, Source, ToolCalls
 from proxy.mcp.trace import NO_IDS, trace_id_of
 
 MAX_OPEN: Final = 10_000
@@ -57,7 +57,7 @@ class TunnelCalls:
 
     def __init__(self, calls: ToolCalls) -> None:
         self._calls = calls
-        self._open = CallsByKey[JsonRpcId | None, OpenToolCall]()
+        self._open = CallsByKey[JsonRpcId | None, Round]()
         self._has_responses = True
         """Whether the responses can be read."""
 
@@ -91,7 +91,7 @@ class TunnelCalls:
         """Report a tool call that may be missing."""
         self._calls.recorder.miss()
 
-    def _end(self, call: OpenToolCall, response: ToolResponse) -> None:
+    def _end(self, call: Round, response: ToolResponse) -> None:
         self._open.remove(call)
         call.end(response)
 

@@ -1,8 +1,9 @@
 """Calls in flight: a slot for each in a mapped file, which survives a kill.
 
-Theory of operation. A slot holds the record of its call with the outcome `interrupted`. The slot
-is freed when the final record has been appended to the ring. The slots that a start finds taken
-are therefore the calls that a kill interrupted; beginnings and ends need not be paired.
+Theory of operation. A slot holds the record of its call as it will be if the sidecar is killed
+now: `interrupted`, or `unknown` for a tool call that goes on unseen. The slot is freed when the
+final record has been appended to the ring. The slots that a start finds taken are therefore the
+calls that a kill interrupted; beginnings and ends need not be paired.
 
 In a slot the body is written first. Its length and CRC-32 follow in one aligned 8-byte store, the
 mark. A mark of 0 means that the slot is free, so a slot is either free or complete.
@@ -100,13 +101,22 @@ class Calls:
         if len(free) <= _RESERVE and self._can_grow:
             self.wants_slots()
         self._holders[slot] = share
+        self._fill(slot, record)
+        return slot
+
+    def change(self, slot: int, record: Kept) -> None:
+        """Put *record* into *slot*, which is taken, instead of what it holds."""
+        region, index = divmod(slot, SLOTS_PER_REGION)
+        self._marks[region][index * _MARKS_PER_SLOT] = 0
+        self._fill(slot, record)
+
+    def _fill(self, slot: int, record: Kept | RecordText) -> None:
         body = record_body(record, _BODY_BYTES)
         region, index = divmod(slot, SLOTS_PER_REGION)
         at = index * SLOT_BYTES + _MARK_BYTES
         self._bodies[region][at : at + len(body)] = body
         length = len(body) | (_INVOCATION if isinstance(record, Invocation) else 0)
         self._marks[region][index * _MARKS_PER_SLOT] = length << 32 | zlib.crc32(body)
-        return slot
 
     def end(self, slot: int) -> None:
         """Free *slot*."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from audit_log.record import Gap, Kept
+from audit_log.record import UNFINISHED, Gap, Kept
 from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share
@@ -35,7 +35,8 @@ class Intake:
         self._retry_timer: asyncio.TimerHandle | None = None
         self.accepted = 0
         """Records that were appended."""
-        self._find_interrupted(str(last.kept.id) if last and last.kept else None)
+        ended = last.kept if last and last.kept and last.kept.outcome not in UNFINISHED else None
+        self._find_interrupted(str(ended.id) if ended else None)
         self.is_behind = not self.catch_up(at_once=True)
         """Whether something waits for room: a gap to report, or calls interrupted by a kill."""
         self._retry_if_needed()
@@ -84,6 +85,14 @@ class Intake:
         slot = self._calls.begin(record, share)
         return slot if slot >= 0 else self.losses.begin_without_slot(share)
 
+    def change(self, slot: int, record: Kept) -> None:
+        """Keep *record* instead of what *slot* holds, in case the process is killed before `end`.
+
+        If it is killed in between, the call is lost from the slot.
+        """
+        if slot >= 0:
+            self._calls.change(slot, record)
+
     def end(self, slot: int, record: Kept | RecordText, share: Share | None = None) -> bool:
         """Keep *record* instead of what `begin` kept in *slot*; return whether there was room."""
         kept = not self.losses.is_beyond_share(share) and self._take(record)
@@ -95,9 +104,9 @@ class Intake:
             self._retry_if_needed()
         return kept
 
-    def offer(self, record: Kept) -> bool:
-        """Keep *record*, which had no `begin`; return whether there was room."""
-        return self.end(NOT_BEGUN, record)
+    def offer(self, record: Kept, share: Share | None = None) -> bool:
+        """Keep *record*, which frees no slot; return whether there was room."""
+        return self.end(NOT_BEGUN, record, share)
 
     def miss(self) -> None:
         """Count a tool call that may be missing; a gap reports it as soon as there is room."""

@@ -22,10 +22,14 @@ API call is not inferred when it carries
 A tool call is indexed by caller, by the ids that the sidecar made and by the ids that the client
 chose. At its end it leaves the first index. It stays in the others for a while, because servers
 may make API calls after their response.
+
+A tool call whose request has ended and that has not ended itself *pauses*: it is found by its ids
+only. If work may go on unseen, it *hides*: an API call without ids may be its own or not, so no
+tool call of its token is inferred. With its next round it *resumes*, with further ids.
 """
 
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -60,6 +64,11 @@ class ToolCallInFlight:
     standing: Standing = Standing.KNOWN
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
+    is_tracked: bool = False
+    """Whether API calls can be tied to it. Set when it is added."""
+    is_paused: bool = False
+    hides: bool = False
+    """Whether it may make API calls that are not inferred to be its own."""
 
     @property
     def is_traced(self) -> bool:
@@ -81,15 +90,41 @@ Calls = dict[UUID, ToolCallInFlight]
 Key = TypeVar("Key")
 
 
+class _Index:
+    """Tool calls by caller while they are in flight, and by their ids for longer."""
+
+    def __init__(self) -> None:
+        self.by_caller: defaultdict[str, Calls] = defaultdict(dict)
+        self.by_our_id: defaultdict[str, Calls] = defaultdict(dict)
+        self.by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
+
+    def add(self, call: ToolCallInFlight) -> None:
+        """Find *call* by caller and by ids."""
+        self.by_caller[call.caller][call.id] = call
+        for our_id in call.ours:
+            self.by_our_id[our_id][call.id] = call
+        for their_id in call.theirs:
+            self.by_their_id[call.caller, their_id][call.id] = call
+
+    def end(self, call: ToolCallInFlight) -> None:
+        """Find *call* by its ids alone."""
+        _take_out(self.by_caller, call.caller, call)
+
+    def forget(self, call: ToolCallInFlight) -> None:
+        """Find *call*, which has ended, no more."""
+        for our_id in call.ours:
+            _take_out(self.by_our_id, our_id, call)
+        for their_id in call.theirs:
+            _take_out(self.by_their_id, (call.caller, their_id), call)
+
+
 class ToolCallsInFlight:
     """All tool calls in flight in this process, and those that ended last."""
 
     def __init__(self, other_workers: OtherWorkers | None = None) -> None:
         """Share what is in flight with other workers by *other_workers*, if there are any."""
         self._other_workers = other_workers
-        self._by_caller: defaultdict[str, Calls] = defaultdict(dict)
-        self._by_our_id: defaultdict[str, Calls] = defaultdict(dict)
-        self._by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
+        self._index = _Index()
         self._ended: deque[ToolCallInFlight] = deque()
         self._shares = Shares(
             MAX_IN_FLIGHT, MAX_IN_FLIGHT_OF_STRANGERS, each=MAX_IN_FLIGHT_PER_CALLER
@@ -104,41 +139,84 @@ class ToolCallsInFlight:
     @property
     def knows_any(self) -> bool:
         """Return whether an API call can be tied to any tool call."""
-        if self._by_our_id or self._by_caller:
+        if self._index.by_our_id or self._index.by_caller:
             return True
         return self._other_workers is not None and self._other_workers.knows_any
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other worker takes calls."""
+        return self._other_workers is None
+
     def add(self, call: ToolCallInFlight) -> None:
         """Tie API calls to *call* from now on."""
-        if not self._is_tracked(call):
+        call.is_tracked = self._takes(call)
+        if not call.is_tracked:
             self._count_beyond(call.caller, 1)
             return
-        self._by_caller[call.caller][call.id] = call
-        for our_id in call.ours:
-            self._by_our_id[our_id][call.id] = call
-        for their_id in call.theirs:
-            self._by_their_id[call.caller, their_id][call.id] = call
+        self._index.add(call)
+
+    def pause(self, call: ToolCallInFlight, *, works: bool) -> None:
+        """Find *call* by its ids only, until it resumes or is removed.
+
+        *works* says whether the MCP server may go on with it.
+        """
+        if not call.is_tracked:
+            return
+        if not call.is_paused:
+            self._end_inference(call)
+        call.is_paused = True
+        self._hide(call, hides=works)
+
+    def _end_inference(self, call: ToolCallInFlight) -> None:
+        self._index.end(call)
+        if self._other_workers is not None:
+            self._other_workers.end(call)
+
+    def _hide(self, call: ToolCallInFlight, *, hides: bool) -> None:
+        if call.hides != hides:
+            call.hides = hides
+            self._count_beyond(call.caller, 1 if hides else -1)
+
+    def resume(self, call: ToolCallInFlight, ours: TravelIds, theirs: TravelIds) -> None:
+        """Note that a further round of *call* was sent with these ids, if it paused."""
+        if not call.is_paused:
+            return
+        self._hide(call, hides=False)
+        call.is_paused = False
+        if self._other_workers is not None:
+            # They see the ids of the last round: a place in the shared memory is small.
+            self._other_workers.forget(call)
+            if not self._other_workers.add(replace(call, ours=ours, theirs=theirs)):
+                self._no_longer_track(call)
+                return
+        call.ours |= ours
+        call.theirs |= theirs
+        self._index.add(call)
+
+    def _no_longer_track(self, call: ToolCallInFlight) -> None:
+        call.is_tracked = False
+        self._shares.give_back(call.share)
+        self._index.forget(call)
+        self._count_beyond(call.caller, 1)
 
     def remove(self, call: ToolCallInFlight) -> None:
         """Note that *call* has ended. Must be called once for each that was added."""
-        if call.id not in self._by_caller.get(call.caller, {}):
+        if not call.is_tracked:
             self._count_beyond(call.caller, -1)
             return
         self._shares.give_back(call.share)
-        if self._other_workers is not None:
-            self._other_workers.end(call)
-        _take_out(self._by_caller, call.caller, call)
+        if not call.is_paused:
+            self._end_inference(call)
+        elif self._other_workers is not None:
+            self._other_workers.add_ties(call)
+        self._hide(call, hides=False)
         self._ended.append(call)
         if len(self._ended) > MAX_ENDED:
-            self._forget(self._ended.popleft())
-
-    def _forget(self, call: ToolCallInFlight) -> None:
-        for our_id in call.ours:
-            _take_out(self._by_our_id, our_id, call)
-        for their_id in call.theirs:
-            _take_out(self._by_their_id, (call.caller, their_id), call)
-        if self._other_workers is not None:
-            self._other_workers.forget(call)
+            forgotten = self._ended.popleft()
+            self._index.forget(forgotten)
+            if self._other_workers is not None:
+                self._other_workers.forget(forgotten)
 
     def cause_of(self, caller: str, ids: TravelIds) -> tuple[Found, Attribution] | None:
         """Return the tool call that caused an API call of *caller* with *ids*, or None.
@@ -153,9 +231,7 @@ class ToolCallsInFlight:
         if named:
             # What is another caller's stays out even if this caller knows its id: it must not
             # attach its API calls to the tool call of another.
-            own = [
-                {call for call in found if self._is_of(call, caller)} for found in named.values()
-            ]
+            own = [{call for call in found if _is_of(call, caller)} for found in named.values()]
             call, attribution = _the_one_in_all(own), Attribution.EXACT
         elif self._forbids_inference(caller, ids):
             return None
@@ -174,7 +250,7 @@ class ToolCallsInFlight:
             return True
         return any(self._sent_with_theirs(given, caller) for given in ids)
 
-    def _is_tracked(self, call: ToolCallInFlight) -> bool:
+    def _takes(self, call: ToolCallInFlight) -> bool:
         """Return whether *call* is within its share, and shown to the other workers."""
         if not self._shares.take(call.share):
             return False
@@ -201,26 +277,27 @@ class ToolCallsInFlight:
         other_workers = (
             self._other_workers.of(caller) if self._other_workers is not None else set()
         )
-        return other_workers | set(self._by_caller.get(caller, {}).values())
+        return other_workers | set(self._index.by_caller.get(caller, {}).values())
 
     def _sent_with_ours(self, given: str) -> set[Found | Several]:
         """Return the tool calls that were sent with the id *given*, which a sidecar made."""
-        here: set[Found | Several] = set(self._by_our_id.get(given, {}).values())
+        here: set[Found | Several] = set(self._index.by_our_id.get(given, {}).values())
         if self._other_workers is None:
             return here
         return here | self._other_workers.sent_with_ours(given)
 
     def _sent_with_theirs(self, given: str, caller: str) -> bool:
         """Return whether a tool call of *caller* was sent with *given*, which the client chose."""
-        if (caller, given) in self._by_their_id:
+        if (caller, given) in self._index.by_their_id:
             return True
         return self._other_workers is not None and self._other_workers.knows_theirs(given, caller)
 
-    def _is_of(self, call: Found | Several, caller: str) -> bool:
-        """Return whether *call* may be one of *caller*, or of the Hub."""
-        if isinstance(call, ToolCallInFlight):
-            return call.caller in {caller, HUB_KEY}
-        return isinstance(call, Several) or call.is_of(caller) or call.is_of(HUB_KEY)
+
+def _is_of(call: Found | Several, caller: str) -> bool:
+    """Return whether *call* may be one of *caller*, or of the Hub."""
+    if isinstance(call, ToolCallInFlight):
+        return call.caller in {caller, HUB_KEY}
+    return isinstance(call, Several) or call.is_of(caller) or call.is_of(HUB_KEY)
 
 
 def _the_one_in_all(found: list[set[Found | Several]]) -> Found | None:

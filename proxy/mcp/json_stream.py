@@ -26,11 +26,14 @@ Values = Mapping[Path, Scalar]
 """The values found in one top-level object. A wanted container is there as True."""
 
 ANY: Final = "*"
-"""As the first key of a wanted path it matches any key."""
+"""In a wanted path it matches any key."""
 MAX_STRING_BYTES: Final = 16_384
 """The rest of a longer string is dropped."""
 MAX_VALUES: Final = 64
 """A bound for hostile messages: with `ANY`, each key of a message could add values."""
+_MAX_INNER_VALUES: Final = 32
+"""When there are as many, no more are added by an `ANY` that is not the first key: the values of
+other paths must find room, wherever in the message they are."""
 _MAX_KEY_BYTES: Final = 256
 _MAX_LITERAL_BYTES: Final = 64
 
@@ -64,7 +67,8 @@ class WantedPaths:
     def __init__(self, paths: frozenset[Path]) -> None:
         self._paths = paths
         self._on_the_way = frozenset(path[:end] for path in paths for end in range(len(path)))
-        self._has_any = any(path[0] == ANY for path in paths)
+        places = {_places_of_any(path) for path in paths | self._on_the_way}
+        self._places_of_any = tuple(sorted(places - {()}))
 
     def include(self, path: Path) -> bool:
         """Return whether the value at *path* is wanted."""
@@ -74,8 +78,20 @@ class WantedPaths:
         """Return whether a wanted value may lie inside the object at *path*."""
         return self._is_among(path, self._on_the_way)
 
+    def include_by_inner_any(self, path: Path) -> bool:
+        """Return whether *path* is wanted for an `ANY` that is not the first key."""
+        return path not in self._paths and any(
+            places[-1] > 0 and _with_any(path, places) in self._paths
+            for places in self._places_of_any
+        )
+
     def _is_among(self, path: Path, paths: frozenset[Path]) -> bool:
-        return path in paths or (self._has_any and path != () and (ANY, *path[1:]) in paths)
+        if path in paths:
+            return True
+        for places in self._places_of_any:
+            if places[-1] < len(path) and _with_any(path, places) in paths:
+                return True
+        return False
 
 
 class JsonStream:
@@ -249,10 +265,15 @@ class JsonStream:
 
     def _value_is(self, value: Scalar) -> None:
         if self._open and self._wanted.include(self._path()):
-            self._values[self._path()] = value
-            if len(self._values) > MAX_VALUES:
-                raise ValueError("more values than any message has")
+            self._keep(self._path(), value)
         self._state = self._key_or_end if self._open else self._value
+
+    def _keep(self, path: Path, value: Scalar) -> None:
+        if len(self._values) >= _MAX_INNER_VALUES and self._wanted.include_by_inner_any(path):
+            return
+        self._values[path] = value
+        if len(self._values) > MAX_VALUES:
+            raise ValueError("more values than any message has")
 
     def _object_ends(self) -> None:
         self._open.pop()
@@ -262,6 +283,15 @@ class JsonStream:
             self._found(values)
         else:
             self._state = self._key_or_end
+
+
+def _places_of_any(path: Path) -> tuple[int, ...]:
+    return tuple(place for place, key in enumerate(path) if key == ANY)
+
+
+def _with_any(path: Path, places: tuple[int, ...]) -> Path:
+    """Return *path* with `ANY` in *places*."""
+    return tuple(ANY if place in places else key for place, key in enumerate(path))
 
 
 def _end_of(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:

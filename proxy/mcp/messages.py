@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -10,23 +11,27 @@ from urllib.parse import quote
 from audit_log.record import ToolOutcome
 from proxy.http.target import printable
 from proxy.mcp.agents.agent import AGENT_PATHS, NEGOTIATION_PATHS, Client, client_in_meta
-from proxy.mcp.json_stream import Path, Scalar, Values
+from proxy.mcp.json_stream import ANY, Path, Scalar, Values
 
 MAX_TOOL_CHARACTERS: Final = 128
 """MCP, server/tools: a name should have 1 to 128 characters. A longer one is cut in the record."""
+GOES_ON: Final = 202
+"""The status of a tool call that has not ended."""
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 _TOO_LARGE_CODE: Final = 2**31
 """JSON-RPC does not bound error codes; the column in the table is an integer of 4 bytes."""
 
+_ANSWERS: Final[Path] = ("params", "inputResponses")
+_STATE: Final[Path] = ("params", "requestState")
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
-    | {("params", "requestId")}
+    | {("params", "requestId"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
     | AGENT_PATHS
 )
 RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
-    | {("error", "message")}
+    | {("error", "message"), ("result", "resultType"), ("result", "requestState")}
     | NEGOTIATION_PATHS
 )
 RESPONSE_WORDS: Final = (b'"result"', b'"error":', b'"error" ', b'"error"\t')
@@ -38,6 +43,11 @@ _WHOLE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,64}\s*", re.ASCII)
 
 JsonRpcId = str | int | float
 """As `one_id` returns it: a whole number is never text."""
+StateDigest = bytes
+"""Stands for a `requestState`, which is opaque, and may be as long as the server likes."""
+_REFUSALS: Final = frozenset({"decline", "cancel"})
+_MAX_ANSWERS: Final = 16
+"""With more answers in a request it is not said that all of them are refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,18 @@ class ToolCall:
     tool: str
     rpc_id: JsonRpcId | None
     traceparent: str | None = None
+    state: StateDigest | None = None
+    """Of the `requestState` that the server sent with its questions."""
+    has_answers: bool = False
+    """Whether it answers what the tool asked, so that it is a further round of a tool call."""
+    is_declined: bool | None = None
+    """Whether each elicitation that it answers was declined; None if it answers none."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether it is a further round of a tool call (MCP 2026-07-28, multi round-trip)."""
+        return self.has_answers or self.state is not None
+
     client: Client | None = None
     """What the message itself says of the client."""
 
@@ -60,6 +82,8 @@ class ToolResponse:
     status: int
     """As an HTTP status, for entries whose method is TOOL."""
     error_code: int | None = None
+    state: StateDigest | None = None
+    """Of the `requestState` that the next round will bring, if it is ASKED."""
 
 
 def one_id(given: Scalar) -> JsonRpcId | None:
@@ -83,6 +107,9 @@ def tool_call_of(values: Values) -> ToolCall | None:
         tool=tool_name(name if isinstance(name, str) else ""),
         rpc_id=_id_at(("id",), values),
         traceparent=traceparent if isinstance(traceparent, str) else None,
+        state=_digest(values.get(_STATE)),
+        has_answers=_ANSWERS in values and values[_ANSWERS] is True,
+        is_declined=_is_declined(values),
         client=client_in_meta(values),
     )
 
@@ -105,6 +132,9 @@ def tool_response_of(values: Values) -> ToolResponse | None:
         return ToolResponse(rpc_id, ToolOutcome.PROTOCOL_ERROR, status, number)
     if ("result",) not in values:
         return None
+    if values.get(("result", "resultType")) == "input_required":
+        state = _digest(values.get(("result", "requestState")))
+        return ToolResponse(rpc_id, ToolOutcome.ASKED, GOES_ON, state=state)
     if values.get(("result", "isError")) is True:
         return ToolResponse(rpc_id, ToolOutcome.TOOL_ERROR, 500)
     return ToolResponse(rpc_id, ToolOutcome.OK, 200)
@@ -133,6 +163,23 @@ def tool_path(tool: str) -> str:
 
 def _id_at(path: Path, values: Values) -> JsonRpcId | None:
     return one_id(values.get(path))
+
+
+def _digest(state: Scalar) -> StateDigest | None:
+    if not isinstance(state, str):
+        return None
+    return hashlib.blake2b(state.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _is_declined(values: Values) -> bool | None:
+    actions = [
+        said
+        for path, said in values.items()
+        if path[:2] == _ANSWERS and path[3:] == ("action",)
+    ]  # fmt: skip
+    if not actions:
+        return None
+    return len(actions) <= _MAX_ANSWERS and all(action in _REFUSALS for action in actions)
 
 
 def _code_of(values: Values) -> int | None:

@@ -124,9 +124,15 @@ class OtherWorkers:
 
     def end(self, call: Shareable) -> None:
         """Note that *call* has ended: only its ids still lead to it. Add others' ties."""
+        self.add_ties(call)
+        self._take_out([self._shown[call.id].caller], self._shown[call.id].slot)
+
+    def add_ties(self, call: Shareable) -> None:
+        """Add to *call*, which is shown, what others have tied to it."""
         shown = self._shown[call.id]
-        call.api_calls += max(0, self._ties_to(shown.slot) - shown.ties_before)
-        self._take_out([shown.caller], shown.slot)
+        ties = self._ties_to(shown.slot)
+        call.api_calls += max(0, ties - shown.ties_before)
+        shown.ties_before = ties
 
     def forget(self, call: Shareable) -> None:
         """Show *call*, which has ended, no more."""

@@ -6,8 +6,9 @@ from typing import Final
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
 from proxy.mcp.budget import RESPONSE, Budget
+from proxy.mcp.codings import CODINGS
 from proxy.mcp.event_stream import EventStream
-from proxy.mcp.inflated import INFLATABLE, Inflated
+from proxy.mcp.inflated import Inflated
 from proxy.mcp.json_stream import JsonStream, Values
 from proxy.mcp.messages import RESPONSE_PATHS, RESPONSE_WORDS
 
@@ -31,7 +32,7 @@ class ResponseReading:
         self.feed: Payload | None = None
         """Takes the content; None if its content coding is not supported."""
         codings = _codings(head)
-        if len(codings) > _MAX_CODINGS or not INFLATABLE.issuperset(codings):
+        if len(codings) > _MAX_CODINGS or not CODINGS.keys() >= set(codings):
             return
         for coding in codings:  # in the order in which they were applied: the last is undone first
             self._inflated.append(Inflated(coding, read))
@@ -42,6 +43,8 @@ class ResponseReading:
     @property
     def unreadable(self) -> int:
         """How many messages, or parts of the content, could not be read."""
+        if self.feed is None:
+            return 1
         if self._events:
             messages = self._events.unreadable + self.budget.is_used_up
         else:

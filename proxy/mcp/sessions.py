@@ -5,10 +5,10 @@ cancelled by another request. Both are matched by token and session: a client ch
 its JSON-RPC requests, so an id alone proves nothing.
 """
 
-import asyncio
 from typing import Final, Protocol
 
 from proxy.mcp.by_id import CallsByKey
+from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.messages import JsonRpcId, ToolResponse
 
 MAX_LEFT: Final = 1_000
@@ -36,9 +36,11 @@ class SessionCall(Protocol):
 class Sessions:
     """The tool calls of all sessions that have not ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: Later = later) -> None:
+        """Give up by *later*."""
+        self._later = later
         self._open = CallsByKey[tuple[SessionKey, JsonRpcId | None], SessionCall]()
-        self._left: dict[SessionCall, asyncio.TimerHandle] = {}
+        self._left: dict[SessionCall, Timer] = {}
 
     def __len__(self) -> int:
         """Return how many tool calls are known."""
@@ -56,8 +58,7 @@ class Sessions:
         """Note that the stream of *call* has ended, and that its response may still be fetched."""
         if len(self._left) >= MAX_LEFT:
             next(iter(self._left)).give_up()
-        loop = asyncio.get_running_loop()
-        self._left[call] = loop.call_later(LEFT_SECONDS, call.give_up)
+        self._left[call] = self._later(LEFT_SECONDS, call.give_up)
 
     def remove(self, call: SessionCall) -> None:
         """Forget *call*, which has ended."""

@@ -39,7 +39,7 @@ from proxy.mcp.messages import (
     tool_response_of,
 )
 from proxy.mcp.reading import ResponseReading
-from proxy.mcp.tool_calls import GONE, OpenToolCall, Source, ToolCalls
+from proxy.mcp.tool_calls import GONE, Round, Source, ToolCalls
 from proxy.mcp.trace import ids_of_the_client, ids_to_add, names_a_call, trace_id_of
 
 MAX_TOOL_CALLS: Final = 100
@@ -78,7 +78,7 @@ class McpExchange(Exchange):
         self._named = _named_by_head(head)
         self._budget = Budget(REQUEST)
         self._request = JsonStream(REQUEST_PATHS, self._message_sent, self._budget)
-        self._open = CallsByKey[JsonRpcId | None, OpenToolCall]()
+        self._open = CallsByKey[JsonRpcId | None, Round]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
         self._has_ended = False

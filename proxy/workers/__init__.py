@@ -6,17 +6,20 @@ shared, both in memory that outlives none of them: which tool calls are in fligh
 """
 
 from proxy.workers.beats import State
-from proxy.workers.member import LEASH_VARIABLE, Member, as_member
+from proxy.workers.fork_server import ForkServer, WorkerFailedError, begin_fork_server
+from proxy.workers.member import Leash, Member, as_member
 from proxy.workers.places import Place, known_places, place_of
-from proxy.workers.supervisor import WorkerFailedError, supervise, workers_of
+from proxy.workers.supervisor import supervise, workers_of
 
 __all__ = [
-    "LEASH_VARIABLE",
+    "ForkServer",
+    "Leash",
     "Member",
     "Place",
     "State",
     "WorkerFailedError",
     "as_member",
+    "begin_fork_server",
     "known_places",
     "place_of",
     "supervise",

@@ -1,24 +1,18 @@
 """A worker's side: what it shares with the others, and that it ends with its supervisor."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
-
-import msgspec
 
 from audit_log.process.background import BackgroundTasks
 from proxy.mcp.other_workers import OtherWorkers
 from proxy.mcp.shared_memory import SharedMemory
 from proxy.workers.beats import BEAT_SECONDS, State, States
 
-LEASH_VARIABLE: Final = "PROXY_LEASH"
-"""Set for workers alone: what their supervisor hands to them, as JSON."""
 
-
-class Leash(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Leash:
     """What a supervisor hands to a worker: its number, and the files that are open for it."""
 
     number: int
@@ -27,11 +21,6 @@ class Leash(msgspec.Struct, frozen=True):
     """The worker's end of a pipe, which closes when the supervisor ends, in whatever way."""
     states: int
     tool_calls: int
-
-    @property
-    def files(self) -> tuple[int, int, int]:
-        """The files that the worker inherits."""
-        return self.pipe, self.states, self.tool_calls
 
 
 def _is_starting() -> State:
@@ -65,16 +54,14 @@ class Member:
 
 
 @asynccontextmanager
-async def as_member(stop: asyncio.Event) -> AsyncIterator[Member | None]:
-    """Be a worker beside the block, if a supervisor has started this process; else yield None.
+async def as_member(leash: Leash | None, stop: asyncio.Event) -> AsyncIterator[Member | None]:
+    """Be a worker beside the block, if a supervisor has given a *leash*; else yield None.
 
     *stop* is set when the supervisor ends.
     """
-    given = os.environ.get(LEASH_VARIABLE)
-    if given is None:
+    if leash is None:
         yield None
         return
-    leash = msgspec.json.decode(given, type=Leash)
     asyncio.get_running_loop().add_reader(leash.pipe, _gone, leash.pipe, stop)
     member = Member(
         leash.number,

@@ -4,14 +4,12 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import msgspec
 import structlog
 
 from audit_log.process.background import BackgroundTasks
@@ -19,7 +17,7 @@ from audit_log.process.sockets import CannotListenError
 from proxy.mcp.shared_memory import SharedMemory
 from proxy.settings import ProxySettings
 from proxy.workers.beats import BEAT_SECONDS, State, States
-from proxy.workers.member import LEASH_VARIABLE, Leash
+from proxy.workers.fork_server import ForkServer, Order, Process, WorkerFailedError
 from proxy.workers.places import ops_ports, place_of
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
@@ -39,10 +37,6 @@ class Worker:
 
     number: int
     environment: Mapping[str, str]
-
-
-class WorkerFailedError(Exception):
-    """A worker could not be started at all. The message says what to do."""
 
 
 def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:
@@ -98,21 +92,27 @@ def _check_free(setting: str, host: str, port: int) -> None:
 
 
 async def supervise(
-    workers: list[Worker], tasks: BackgroundTasks, problem: Callable[[], str | None]
+    workers: list[Worker],
+    fork_server: ForkServer,
+    tasks: BackgroundTasks,
+    problem: Callable[[], str | None],
 ) -> None:
     """Keep *workers* running until SIGTERM or SIGINT; then stop them and await their end.
 
     Every worker reports *problem*, and what is wrong with *tasks*.
 
-    Raise WorkerFailedError if a worker fails at its first start.
+    Raise WorkerFailedError if a worker fails at its first start, or *fork_server* has ended.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with _pipe() as pipe:
-        supervisor = Supervisor(len(workers), pipe, stop, tasks)
+        supervisor = Supervisor(fork_server, len(workers), pipe, stop, tasks)
         show = partial(supervisor.keep_showing, problem)
-        async with tasks.running(show, "supervisor-state"):
+        async with (
+            tasks.running(show, "supervisor-state"),
+            tasks.running(supervisor.stop_without_fork_server, "fork-server-watch"),
+        ):
             await supervisor.run(workers)
 
 
@@ -120,8 +120,14 @@ class Supervisor:
     """Runs the workers until it is told to stop."""
 
     def __init__(
-        self, workers: int, pipe: int, stop: asyncio.Event, tasks: BackgroundTasks
+        self,
+        fork_server: ForkServer,
+        workers: int,
+        pipe: int,
+        stop: asyncio.Event,
+        tasks: BackgroundTasks,
     ) -> None:
+        self._fork_server = fork_server
         self._states = States.create(workers)
         self._tool_calls = SharedMemory.create(workers)
         self._pipe = pipe
@@ -129,17 +135,15 @@ class Supervisor:
         self._tasks = tasks
         self._served: set[int] = set()
         """The numbers of workers that have accepted calls."""
-        self._failed: Worker | None = None
+        self._failure: str | None = None
 
     async def run(self, workers: list[Worker]) -> None:
         """Keep *workers* running."""
         async with asyncio.TaskGroup() as tasks:
             for worker in workers:
                 tasks.create_task(self._keep_running(worker), name=f"worker-{worker.number}")
-        if self._failed is not None:
-            raise WorkerFailedError(
-                f"worker {self._failed.number} could not start; its lines above say why"
-            )
+        if self._failure is not None:
+            raise WorkerFailedError(self._failure)
 
     async def keep_showing(self, problem: Callable[[], str | None]) -> None:
         """Have every worker report *problem*, for ever."""
@@ -155,7 +159,7 @@ class Supervisor:
         while not self._stop.is_set():
             began = loop.time()
             try:
-                code: int | str = await self._run(worker)
+                code: int | str | None = await self._run(worker)
             except OSError as error:
                 code = f"not started: {error}"
             self._forget(worker)
@@ -164,42 +168,37 @@ class Supervisor:
             log.error("worker.ended_early", worker=worker.number, code=code)
             if code == 1 and worker.number not in self._served:
                 # As a single sidecar would: what keeps it from starting does not pass by itself.
-                self._failed = worker
-                self._stop.set()
+                self._fail(f"worker {worker.number} could not start; its lines above say why")
                 return
             if loop.time() - began > _LONG_LIFE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             await self._wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    async def _run(self, worker: Worker) -> int:
-        leash = Leash(
-            worker.number,
-            self._states.workers,
-            self._pipe,
-            self._states.file,
-            self._tool_calls.file,
+    async def stop_without_fork_server(self) -> None:
+        """Stop all when the fork server ends: a worker that ended could not be replaced."""
+        await self._fork_server.lost()
+        if not self._stop.is_set():
+            self._fail("the process that forks the workers has ended: start the sidecar again")
+
+    def _fail(self, reason: str) -> None:
+        self._failure = reason
+        self._stop.set()
+
+    async def _run(self, worker: Worker) -> int | None:
+        process = await self._fork_server.start(
+            Order(worker.number, self._states.workers, worker.environment),
+            (self._pipe, self._states.file, self._tool_calls.file),
         )
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy"),
-            env={
-                **os.environ,
-                **worker.environment,
-                LEASH_VARIABLE: msgspec.json.encode(leash).decode(),
-            },
-            pass_fds=leash.files,
-        )
-        ended = asyncio.create_task(process.wait(), name=f"end-of-worker-{worker.number}")
         stopped = asyncio.create_task(self._stop.wait(), name=f"stop-of-worker-{worker.number}")
         watch = partial(self._kill_when_hung, worker, process)
         async with self._tasks.running(watch, f"watch-worker-{worker.number}"):
-            await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({process.ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
-            if not ended.done():
-                process.send_signal(signal.SIGTERM)
-            return await ended
+            process.send_signal(signal.SIGTERM)
+            return await process.ended
 
-    async def _kill_when_hung(self, worker: Worker, process: asyncio.subprocess.Process) -> None:
+    async def _kill_when_hung(self, worker: Worker, process: Process) -> None:
         last, missed = 0, 0
         while missed < (_HUNG_BEATS if last else _START_BEATS):
             await asyncio.sleep(BEAT_SECONDS)
@@ -210,8 +209,8 @@ class Supervisor:
             missed = missed + 1 if beat == last else 0
             last = beat
         log.error("worker.hung", worker=worker.number, seconds=missed * BEAT_SECONDS)
-        process.kill()
-        await process.wait()
+        process.send_signal(signal.SIGKILL)
+        await asyncio.wait({process.ended})
 
     def _forget(self, worker: Worker) -> None:
         self._states.clear(worker.number)

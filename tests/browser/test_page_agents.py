@@ -66,3 +66,19 @@ async def test_calls_of_a_session_appear_when_their_tool_call_is_known(activity:
     await page.get_by_role("button", name="Remove filter: session").click()
     await expect(page.locator("#agent-session")).to_be_hidden()
     await expect(rows).to_have_count(2)
+
+
+async def test_the_details_of_a_call_tell_who_has_its_token(activity: Activity) -> None:
+    token, _ = await activity.tokens.create("laptop", "operator", 90, "anna", "her laptop")
+    call = a_call(token_id=token.id, token_name="laptop")
+    await activity.store.append([call, a_call(path="/of/another")])
+    page = await activity.open(f"?entry={call.id}")
+
+    details = page.locator("#details")
+    await expect(details.locator(".token-owner")).to_have_text("anna")
+    await expect(details.locator(".token-description")).to_have_text("her laptop")
+    await expect(details.locator(".token-role")).to_have_text("operator")
+    await expect(details.locator(".token-expires_at")).to_be_visible()
+    await page.locator("tr", has_text="/of/another").locator("button.when").click()
+    await expect(details).to_contain_text("/of/another")
+    await expect(details.locator(".detail-token")).to_have_count(0)

@@ -10,13 +10,14 @@ import signal
 import socket
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.neighbours import program
 from tests.neighbours.memory import directory_in_memory
 from tests.neighbours.program import CHECKOUT
 
@@ -76,19 +77,23 @@ class Run:
         return await self.process.wait(), complaint
 
 
+def environment_of(directory: Path, given: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(CHECKOUT),
+        # Not the machine's tmpfs: what a killed sidecar leaves goes with the directory.
+        "PROXY_JOURNAL_RING_DIR": str(directory),
+        **given,
+    }
+
+
 @asynccontextmanager
 async def local_run(directory: Path, **environment: str) -> AsyncIterator[Run]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "deploy.local"),
         cwd=directory,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(CHECKOUT),
-            # Not the machine's tmpfs: what a killed sidecar leaves goes with the directory.
-            "PROXY_JOURNAL_RING_DIR": str(directory),
-            **environment,
-        },
+        env=environment_of(directory, environment),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -206,69 +211,76 @@ async def test_a_given_upstream_and_database_are_used_instead_of_own_ones(
         assert await run.stop(signal.SIGTERM) == (0, "")
 
 
+async def refused(directory: Path, **environment: str) -> tuple[int, str]:
+    """Start a run that cannot be; return its exit code and what it says on standard error."""
+    code, output, complaint = await asyncio.to_thread(
+        program.run,
+        "deploy.local",
+        directory=directory,
+        environment=environment_of(directory, environment),
+        seconds=START_SECONDS,
+    )
+    assert output == ""
+    return code, complaint
+
+
 @pytest.mark.parametrize("variable", ["PROXY_PORT", "PROXY_OPS_PORT", "AUDIT_API_PORT"])
 async def test_a_taken_port_is_told_in_one_line_before_anything_starts(place, variable):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        async with local_run(place, **ANY_PORTS | {variable: port}) as run:
-            complaint = await run.complaint()
+        code, complaint = await refused(place, **ANY_PORTS | {variable: port})
 
     assert complaint == (
         f"make run: port {port} on 127.0.0.1 is taken; choose another with {variable}\n"
     )
-    assert run.process.returncode == 1
+    assert code == 1
     assert not (place / "data" / "postgres").exists()
 
 
 async def test_a_file_in_place_of_the_data_directory_is_told_in_one_line(place):
     (place / "data").write_text("")
-    async with local_run(place, **ANY_PORTS) as run:
-        complaint = await run.complaint()
+    code, complaint = await refused(place, **ANY_PORTS)
 
     assert complaint == (
         f"make run: the data directory {place}/data cannot be written: File exists\n"
     )
-    assert run.process.returncode == 1
+    assert code == 1
 
 
 async def test_a_place_where_nothing_can_be_written_is_told_in_one_line():
     # Nobody can make a directory there, root neither.
-    async with local_run(Path("/proc"), **ANY_PORTS) as run:
-        complaint = await run.complaint()
+    code, complaint = await refused(Path("/proc"), **ANY_PORTS)
 
     assert complaint.startswith("make run: the data directory /proc/data cannot be written: ")
     assert complaint.count("\n") == 1
-    assert run.process.returncode == 1
+    assert code == 1
 
 
 async def test_a_second_run_beside_the_first_is_told_in_one_line(place):
     (place / "data").mkdir()
     with (place / "data" / "run.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        async with local_run(place, **ANY_PORTS) as run:
-            complaint = await run.complaint()
+        code, complaint = await refused(place, **ANY_PORTS)
 
     assert complaint == f"make run: another run is using the data directory {place}/data\n"
-    assert run.process.returncode == 1
+    assert code == 1
 
 
 async def test_a_wrong_setting_is_told_by_its_name(place):
-    async with local_run(place, **ANY_PORTS | {"PROXY_PORT": "eighty"}) as run:
-        complaint = await run.complaint()
+    code, complaint = await refused(place, **ANY_PORTS | {"PROXY_PORT": "eighty"})
 
     assert complaint.startswith("PROXY_PORT: ")
     assert complaint.count("\n") == 1
-    assert run.process.returncode == 78
+    assert code == 78
 
 
 async def test_a_database_out_of_reach_is_told_in_one_line(place):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         url = f"postgresql://someone:secret@127.0.0.1:{nobody.getsockname()[1]}/audit"
-        async with local_run(place, **ANY_PORTS, AUDIT_LOG_DATABASE_URL=url) as run:
-            complaint = await run.complaint()
+        code, complaint = await refused(place, **ANY_PORTS, AUDIT_LOG_DATABASE_URL=url)
 
     assert complaint.startswith("make run: the database of the audit log: ")
     assert complaint.count("\n") == 1
     assert "secret" not in complaint
-    assert run.process.returncode == 1
+    assert code == 1

@@ -1,5 +1,6 @@
 """Single entries, tool calls, gaps, tokens and numbers, answered from a real table."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -33,6 +34,10 @@ AGENT: dict[str, Any] = {
     "client_version": "2.1.7",
     "user_agent": "claude-code/2.1.7 (cli)",
 }
+
+
+UNKNOWN = dict.fromkeys(("owner", "description", "role", "created_at", "expires_at", "revoked_at"))
+"""Of a token that the token query does not find."""
 
 
 @pytest.fixture
@@ -134,6 +139,7 @@ async def test_a_tool_call_is_told_with_its_calls_oldest_first(api, store):
         "duration_ms": 40.0,
         "error_code": -32000,
         "api_calls": 2,
+        "rounds": 1,
         "origin": "mcp",
         "client_ip": None,
         "request_id": "7",
@@ -176,6 +182,41 @@ async def test_tool_calls_are_filtered(api, store):
         [told] = await asked(api, f"{ALL}/invocations?{query}")
         assert told["id"] == str(expected.id), query
     await asked(api, f"{ALL}/invocations?outcome=completed", 422)
+
+
+async def test_tool_calls_and_gaps_are_told_as_events_page_by_page(api, store):
+    older, newer = invocation(tool="older"), invocation(tool="newer")
+    await store.append_invocations([older, newer])
+    await store.append_gaps(
+        [
+            Gap(
+                id=new_record_id(),
+                started_at=older.created_at,
+                ended_at=older.created_at,
+                count=25_000,
+                reason="journal_full",
+                instance="sidecar-1",
+            )
+        ]
+    )
+
+    async def events(address):
+        async with api.get(address) as response:
+            assert response.content_type == "application/x-ndjson"
+            following = response.links.get("next")
+            told = list(map(json.loads, (await response.text()).splitlines()))
+        return told, following and following["url"]
+
+    [first], following = await events(f"{ALL}/invocations?format=ocsf&limit=1")
+    [second], end = await events(following)
+    [gap], _ = await events(f"{ALL}/gaps?format=ocsf")
+
+    assert {first["api"]["operation"], second["api"]["operation"]} == {
+        "tools/call older",
+        "tools/call newer",
+    }
+    assert end is None
+    assert (gap["class_uid"], gap["count"], gap["status_detail"]) == (1008, 25_000, "journal_full")
 
 
 async def test_gaps_that_touch_the_span_are_told(api, store):
@@ -224,6 +265,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "calls_30d": 3,
             "refused_30d": 2,
             "unknown_tokens": None,
+            **UNKNOWN,
         },
         {
             "token_name": "Hub Tunnel (hub)",
@@ -232,6 +274,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "calls_30d": 1,
             "refused_30d": 0,
             "unknown_tokens": None,
+            **UNKNOWN,
         },
         {
             "token_name": "old",
@@ -240,6 +283,7 @@ async def test_tokens_are_told_last_used_first_with_what_they_did_in_30_days(api
             "calls_30d": 0,
             "refused_30d": 0,
             "unknown_tokens": None,
+            **UNKNOWN,
         },
     ]
 
@@ -271,6 +315,7 @@ async def test_unknown_tokens_are_one_and_displace_no_other(api, store):
         "calls_30d": 2_501,
         "refused_30d": 2_501,
         "unknown_tokens": 2_500,
+        **UNKNOWN,
     }
     assert (hub["token_name"], hub["unknown_tokens"]) == ("Hub Tunnel (hub)", None)
     assert {token["token_id"] for token in known} == {str(id_) for id_ in real}

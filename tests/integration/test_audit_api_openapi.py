@@ -15,11 +15,11 @@ from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
 from tests.neighbours.services import running_audit_api
 
-PROOF_SECONDS = 100
+PROOF_SECONDS = 220  # 30 of the CPU, which a busy machine may share out among many
 # What JSON Schema cannot say: a cursor and a mark are what we gave out before, and a span is no
-# longer than 31 days.
+# longer than 31 days. An export by the agent has no parts, so it excludes `limit`.
 UNSAYABLE = {"cursor", "after"}
-UNSAYABLE_OF_STATS = {"since", "until"}
+UNSAYABLE_OF = {"stats": {"since", "until"}, "export": {"session", "client_name"}}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ async def test_the_page_shows_every_question_and_runs_nothing(api):
         assert f"GET {path}" in page
 
 
+@pytest.mark.timeout(PROOF_SECONDS + 20)
 async def test_the_document_is_true_to_the_service(database_url, database, store, tmp_path):
     _, secret = await TokenTable(database).create("reader", "admin", 90)
     now, call = datetime.now(UTC), new_record_id()
@@ -108,9 +109,7 @@ async def test_the_document_is_true_to_the_service(database_url, database, store
         async with asking_as_admin(database, database_url) as api:
             described = await document(api)
         for operation in operations(described):
-            hidden = UNSAYABLE | (
-                UNSAYABLE_OF_STATS if operation["operationId"] == "stats" else set()
-            )
+            hidden = UNSAYABLE | UNSAYABLE_OF.get(operation["operationId"], set())
             operation["parameters"] = [
                 parameter
                 for parameter in operation["parameters"]

@@ -27,7 +27,8 @@ async def test_migrate_says_what_it_applied_and_makes_partitions(empty_database_
 
 async def test_a_created_token_is_found_by_its_secret_until_it_is_revoked(database_url, database):
     code, output, _ = audit_log(
-        database_url, "token", "create", "ci", "--role", "viewer", "--expiry-days", "30"
+        *(database_url, "token", "create", "ci", "--role", "viewer", "--expiry-days", "30"),
+        *("--owner", "anna", "--description", "builds and deploys"),
     )
     assert code == 0
     [token_id] = re.findall(r"^id +(\S+)$", output, re.MULTILINE)
@@ -39,6 +40,7 @@ async def test_a_created_token_is_found_by_its_secret_until_it_is_revoked(databa
     assert token.expires_at is not None
     assert token.revoked_at is None
 
+    assert audit_log(database_url, "token", "list")[1].endswith("  ci  (anna)\n")
     assert audit_log(database_url, "token", "revoke", token_id) == (0, f"revoked {token_id}\n", "")
 
     revoked = await TokenTable(database).find(hash_token(secret))

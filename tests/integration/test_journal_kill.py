@@ -2,13 +2,15 @@
 
 import shutil
 
+import msgspec
 import pytest
 
-from audit_log.record import Outcome
+from audit_log.record import Invocation, Origin, Outcome, ToolOutcome, new_record_id
 from proxy.journal import DEFAULT_LIMITS, Limits, open_journal
 from proxy.journal.line import record_line
 from proxy.journal.ring import Ring
 from tests.neighbours.journal import (
+    BEGINNING,
     SMALL,
     a_record,
     everything,
@@ -107,6 +109,21 @@ def killed(tmp_path, ring_directory):
     return now, found
 
 
+_TOOL_CALL = Invocation(
+    id=new_record_id(),
+    created_at=BEGINNING,
+    tool="delete",
+    outcome=ToolOutcome.OK,
+    status_code=200,
+    origin=Origin.MCP,
+    instance="here",
+)
+
+
+def a_tool_call(**values):
+    return msgspec.structs.replace(_TOOL_CALL, **values)
+
+
 NOTHING_MOVES = Limits(ring_bytes=1, segment_bytes=1, max_bytes=1)
 
 
@@ -144,6 +161,24 @@ async def test_killed_between_recording_a_call_and_freeing_its_slot(opened, kill
         now()
     async with opened(memory=found()) as (intake, journal):
         assert await everything(journal) == ([record], [])
+        assert intake.in_flight == 0
+
+
+async def test_killed_while_a_tool_call_waits_for_its_client(opened, killed):
+    now, found = killed
+    begun, asked, unseen = (
+        a_tool_call(outcome=outcome)
+        for outcome in (ToolOutcome.INTERRUPTED, ToolOutcome.ASKED, ToolOutcome.UNKNOWN)
+    )
+    async with opened() as (intake, journal):
+        slot = intake.begin(begun)
+        intake.offer(asked)
+        intake.change(slot, unseen)
+        now()
+    async with opened(memory=found()) as (intake, journal):
+        batch = await journal.read()
+        assert batch is not None
+        assert batch.invocations == [asked, unseen]
         assert intake.in_flight == 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pytest
 from aiohttp import ClientSession
 from yarl import URL
@@ -18,6 +19,7 @@ from audit_log.nats.publisher import Publisher
 from audit_log.postgres.arrivals import CHANNEL
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.gaps import GapQuery, search_gaps
+from audit_log.postgres.invocations import find_invocation
 from audit_log.postgres.purge import apply_retention, purging
 from audit_log.postgres.search import RecordQuery, search
 from audit_log.postgres.store import Store
@@ -162,11 +164,15 @@ async def test_the_ingest_does_its_work_with_its_role(urls: Urls):
             await metric_becomes(ingest, 1, "ingest_is_ready")
             await Publisher(jetstream).append([unnamed])
             await Publisher(jetstream).append([unnamed, a_record(id=uuid4())])
-            await Publisher(jetstream).append_invocations([_CALL])
+            waiting = msgspec.structs.replace(_CALL, outcome=ToolOutcome.ASKED)
+            await Publisher(jetstream).append_invocations([waiting, _CALL])
             await Publisher(jetstream).append_gaps([_GAP])
-            await metric_becomes(ingest, 5, "ingest_records_total", fate="written")
+            await metric_becomes(ingest, 6, "ingest_records_total", fate="written")
             names = {record.token_name for record in await search(reader, RecordQuery())}
             assert "laptop" in names
+            call = await find_invocation(reader, _CALL.id)
+            assert call is not None
+            assert call.outcome == _CALL.outcome
             await _made_partitions(urls.superuser)
 
 
@@ -267,8 +273,6 @@ _NOT_FOR_ANY = (
     "DELETE FROM mcp_audit_gap",
     "UPDATE mcp_tool_invocation SET outcome = 'completed'",
     "DELETE FROM mcp_tool_invocation",
-    "SELECT created_at FROM mcp_tokens",
-    "SELECT * FROM mcp_tokens",
     "INSERT INTO mcp_tokens (id) VALUES (gen_random_uuid())",
     "UPDATE mcp_tokens SET role = 'admin'",
     "DELETE FROM mcp_tokens",
@@ -284,6 +288,9 @@ _NOT_FOR_ANY = (
 )
 _NOT_FOR_THE_PROXY = (
     "SELECT path FROM mcp_audit_log",
+    "SELECT created_at FROM mcp_tokens",
+    "SELECT owner FROM mcp_tokens",
+    "SELECT * FROM mcp_tokens",
     "SELECT id FROM mcp_audit_gap",
     "SELECT id FROM mcp_tool_invocation",
     "SELECT name FROM mcp_audit_schema",

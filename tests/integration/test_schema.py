@@ -344,7 +344,9 @@ async def test_a_token_table_of_podwardens_is_not_touched(empty):
         " WHERE attrelid = 'mcp_tokens'::regclass AND attnum > 0 ORDER BY attnum"
     )
     assert [row["attname"] for row in columns] == ["id", "secret_digest"]
-    assert await empty.fetch("SELECT 1 FROM pg_trigger") == []
+    assert (
+        await empty.fetch("SELECT 1 FROM pg_trigger WHERE tgrelid = 'mcp_tokens'::regclass") == []
+    )
 
 
 async def test_a_migration_that_deadlocks_with_somebody_at_work_is_tried_again(

@@ -6,7 +6,6 @@ import signal
 import socket
 import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,6 +18,7 @@ from proxy.workers.places import ops_ports
 from tests.neighbours.client import connected
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
+from tests.neighbours.processes import children_of, is_alive
 from tests.neighbours.program import CHECKOUT, run
 from tests.neighbours.readable_store import ReadableStore
 from tests.neighbours.services import running_sidecar
@@ -50,9 +50,9 @@ async def _both_started(supervisor):
     return sum(event["event"] == "service.started" for event in supervisor.log) >= 2
 
 
-def children_of(pid):
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in children.split()]
+def workers_of(supervisor):
+    [fork_server] = children_of(supervisor.pid)
+    return children_of(fork_server)
 
 
 async def token_of(database, name):
@@ -79,7 +79,7 @@ async def test_a_worker_that_is_killed_is_started_again_and_loses_nothing(worker
     supervisor, database = workers
     secret, seen = await token_of(database, "killed"), len(supervisor.log)
     await ask_often(supervisor.port, secret, 10)
-    [victim, _] = children_of(supervisor.pid)
+    [victim, _] = workers_of(supervisor)
     os.kill(victim, signal.SIGKILL)
     await eventually(lambda: _alive_again(supervisor, victim, seen))
     await ask_often(supervisor.port, secret, 10)
@@ -95,33 +95,58 @@ def events_since(supervisor, seen, event):
 
 
 async def _alive_again(supervisor, victim, seen):
-    children = children_of(supervisor.pid)
+    children = workers_of(supervisor)
     started = events_since(supervisor, seen, "service.started")
     return len(children) == 2 and victim not in children and len(started) == 1
 
 
 async def test_workers_end_when_their_supervisor_is_killed(upstream, module_database_url):
     async with two_workers(upstream, module_database_url) as supervisor:
-        children = children_of(supervisor.pid)
+        children = workers_of(supervisor)
         await supervisor.kill()
 
         await eventually(lambda: _are_gone(children))
 
 
 async def _are_gone(pids):
-    return not any(_is_running(pid) for pid in pids)
+    return not any(map(is_alive, pids))
 
 
-def _is_running(pid):
-    return Path(f"/proc/{pid}").exists()
-
-
-async def test_stopping_ends_all_of_them_in_order(upstream, module_database_url):
+async def test_all_end_with_the_reason_when_none_could_be_replaced(upstream, module_database_url):
     async with two_workers(upstream, module_database_url) as supervisor:
-        children = children_of(supervisor.pid)
+        [fork_server] = children_of(supervisor.pid)
+        workers = children_of(fork_server)
+        os.kill(fork_server, signal.SIGKILL)
+        await eventually(lambda: _are_gone([supervisor.pid, *workers]))
+
+    [reason] = supervisor.noise
+    assert reason.startswith("the process that forks the workers has ended: ")
+
+
+async def test_workers_are_stopped_in_order_though_what_forks_them_is_stopped(
+    upstream, module_database_url
+):
+    async with two_workers(upstream, module_database_url) as supervisor:
+        [fork_server] = children_of(supervisor.pid)
+        workers = children_of(fork_server)
+        os.kill(fork_server, signal.SIGSTOP)
         assert await supervisor.stop() == 0
 
-    assert await _are_gone(children)
+    assert await _are_gone([fork_server, *workers])
+    assert sum(line["event"] == "service.stopped" for line in supervisor.log) == 2
+
+
+@pytest.mark.parametrize("is_for_all", [False, True])
+async def test_stopping_ends_all_of_them_in_order(upstream, module_database_url, is_for_all):
+    async with two_workers(upstream, module_database_url) as supervisor:
+        [fork_server] = children_of(supervisor.pid)
+        workers = children_of(fork_server)
+        for pid in [fork_server, *workers] if is_for_all else []:  # as systemd and Ctrl-C do
+            os.kill(pid, signal.SIGTERM)
+        assert await supervisor.stop() == 0
+
+    assert await _are_gone([fork_server, *workers])
+    assert sum(line["event"] == "service.stopped" for line in supervisor.log) == 2
 
 
 async def readiness_of(ops_port):
@@ -136,7 +161,7 @@ async def readiness_of(ops_port):
 async def test_a_worker_that_hangs_is_told_by_the_others_and_replaced(workers):
     supervisor, database = workers
     secret, seen = await token_of(database, "hung"), len(supervisor.log)
-    [victim, _] = children_of(supervisor.pid)
+    [victim, _] = workers_of(supervisor)
     ports = {line["ops_port"] for line in supervisor.log if "ops_port" in line}
 
     async def a_port_tells(what):
@@ -165,7 +190,7 @@ async def reasons_of(ops_port):
 
 async def test_a_worker_that_hangs_does_not_hold_up_the_stop(upstream, module_database_url):
     async with two_workers(upstream, module_database_url) as supervisor:
-        workers = children_of(supervisor.pid)
+        workers = workers_of(supervisor)
         os.kill(workers[1], signal.SIGSTOP)
         assert await supervisor.stop() == 0
 

@@ -19,6 +19,7 @@ class Arrived:
     status_code: int
     error_code: int | None
     api_calls: int
+    rounds: int
     origin: str
     token_name: str
     duration_ms: float | None

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -22,6 +22,9 @@ from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    InputRequiredResult,
     ListToolsResult,
     TextContent,
 )
@@ -29,10 +32,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from tests.neighbours.mcp_events import Events
 
+MODERN: Final = "2026-07-28"
 RETRY_MS: Final = 50
+_SCHEMA: Final = {"type": "object", "properties": {}}
 PASSED_ON: Final = {
     "both": ("baggage", "x-request-id"),
     "baggage": ("baggage",),
@@ -64,7 +70,7 @@ class Tools:
 
     async def call(
         self, context: ServerRequestContext[Any], params: CallToolRequestParams
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         """Do what the name of the tool says."""
         assert context.request is not None
         behaviour, _, label = params.name.partition(".")
@@ -75,6 +81,8 @@ class Tools:
                 await self._call_api(context, behaviour, label, **params.arguments or {})
             elif behaviour in {"hold", "progress", "close_stream"}:
                 await self._wait(context, behaviour)
+            elif behaviour == "ask":
+                return await self._ask(context, params, label)
             elif behaviour == "fail":
                 return CallToolResult(content=[_text("no")], is_error=True)
             else:
@@ -83,6 +91,23 @@ class Tools:
             self.cancelled.put_nowait(params.name)
             raise
         return CallToolResult(content=[_text(params.name)])
+
+    async def _ask(
+        self, context: ServerRequestContext[Any], params: CallToolRequestParams, label: str
+    ) -> CallToolResult | InputRequiredResult:
+        """Call the API, and ask the client whether to go on, as the era does."""
+        await self._call_api(context, "both", label)
+        if context.protocol_version < MODERN:
+            answer = await context.session.elicit_form("Sure?", _SCHEMA, context.request_id)
+            return CallToolResult(content=[_text(answer.action)])
+        if params.input_responses is None:
+            question = ElicitRequest(
+                params=ElicitRequestFormParams(message="Sure?", requested_schema=_SCHEMA)
+            )
+            return InputRequiredResult(
+                input_requests={"sure": question}, request_state=f"{params.name} at {id(params)}"
+            )
+        return CallToolResult(content=[_text("went on")])
 
     async def _wait(self, context: ServerRequestContext[Any], behaviour: str) -> None:
         """Wait to be released, having reported progress or closed the stream."""
@@ -130,8 +155,13 @@ class McpServer:
 
 
 @asynccontextmanager
-async def running_mcp_server(*, json_response: bool = False) -> AsyncIterator[McpServer]:
-    """Serve API and MCP on a free port; tell the tools where the sidecar is by `api_url`."""
+async def running_mcp_server(
+    *, json_response: bool = False, around: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> AsyncIterator[McpServer]:
+    """Serve API and MCP on a free port, with the middleware *around* them.
+
+    Tell the tools where the sidecar is by `api_url`.
+    """
     tools = Tools()
 
     async def list_tools(*_: Any) -> ListToolsResult:
@@ -147,7 +177,9 @@ async def running_mcp_server(*, json_response: bool = False) -> AsyncIterator[Mc
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         web = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+            uvicorn.Config(
+                around(app), log_config=None, access_log=False, timeout_graceful_shutdown=1
+            )
         )
         serving = asyncio.create_task(web.serve(sockets=[listener]), name="mcp server")
         async with ClientSession() as tools.http:

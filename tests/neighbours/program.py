@@ -23,7 +23,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 CHECKOUT: Final = Path(__file__).parents[2]
-_LOADED: Final = ("proxy.__main__", "audit_api.__main__", "audit_log.__main__", "deploy.console")
+_LOADED: Final = (
+    *("proxy.__main__", "audit_api.__main__", "audit_log.__main__"),
+    *("deploy.console", "deploy.local.__main__"),
+)
 
 
 class Program:

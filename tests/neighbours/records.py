@@ -6,7 +6,14 @@ from typing import Any
 
 import msgspec
 
-from audit_log.record import AuditRecord, Outcome, new_record_id
+from audit_log.record import (
+    AuditRecord,
+    Invocation,
+    Origin,
+    Outcome,
+    ToolOutcome,
+    new_record_id,
+)
 
 ARRIVAL = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -21,6 +28,22 @@ def a_record(**values: Any) -> AuditRecord:
             "path": "/api/v1/clusters",
             "status_code": 200,
             "outcome": Outcome.COMPLETED,
+            "instance": "sidecar-1",
+            **values,
+        }
+    )
+
+
+def a_tool_call(**values: Any) -> Invocation:
+    return Invocation(
+        **{
+            "id": new_record_id(),
+            "created_at": ARRIVAL,
+            "token_name": "ci",
+            "tool": "list_clusters",
+            "outcome": ToolOutcome.OK,
+            "status_code": 200,
+            "origin": Origin.MCP,
             "instance": "sidecar-1",
             **values,
         }

@@ -8,7 +8,7 @@ import pytest
 
 from audit_api.formats.entries import DetailedEntry
 from audit_api.formats.lines import json_lines
-from audit_api.formats.ocsf import ocsf_event, ocsf_lines
+from audit_api.formats.ocsf_calls import api_call_event, ocsf_lines
 from audit_api.formats.table import HEADER, csv_rows, harmless
 from audit_log.record import Attribution, Outcome
 from tests.neighbours.records import a_record
@@ -81,7 +81,7 @@ def test_ndjson_has_one_detailed_entry_on_each_line():
 
 
 def test_an_ocsf_event_tells_who_did_what_and_how_it_ended():
-    event = ocsf_event(FULL)
+    event = api_call_event(FULL)
     assert (event["class_uid"], event["activity_id"], event["type_uid"]) == (6003, 2, 600302)
     assert event["time"] == int(datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp() * 1_000) + 123
     assert event["status"] == "Success"
@@ -100,7 +100,7 @@ def test_an_ocsf_event_tells_who_did_what_and_how_it_ended():
     ],
 )
 def test_an_ocsf_event_invents_no_ending(fields, status):
-    assert ocsf_event(a_record(**fields))["status"] == status
+    assert api_call_event(a_record(**fields))["status"] == status
 
 
 def test_ocsf_events_stand_on_a_line_each():

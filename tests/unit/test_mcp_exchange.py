@@ -3,100 +3,17 @@ import json
 
 import pytest
 
-from audit_log.record import AuditRecord, Invocation, Origin, Outcome, ToolOutcome
-from proxy.audit.identity import Caller
-from proxy.audit.tally import Tally
-from proxy.mcp.in_flight import HUB_KEY, ToolCallsInFlight
-from proxy.mcp.resumption import Resumption
+from audit_log.record import AuditRecord, Origin, Outcome, ToolOutcome
+from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.sessions import MAX_LEFT
-from proxy.mcp.tool_calls import HUB, Source, ToolCalls
-from proxy.mcp.tool_exchange import MAX_TOOL_CALLS, McpExchange
-from tests.unit.heads import head_with, response_with
-
-MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
-SESSION = {"Mcp-Session-Id": "s1"}
-OK = {"jsonrpc": "2.0", "id": 1, "result": {}}
-
-
-class Recorded:
-    """What was begun and not ended, and what was recorded."""
-
-    def __init__(self):
-        self.begun = {}
-        self.ended = []
-
-    def miss(self):
-        self.missed = True
-
-    def begin(self, record, _share):
-        slot = len(self.begun) + len(self.ended)
-        self.begun[slot] = record
-        return slot
-
-    def end(self, slot, record, _share):
-        del self.begun[slot]
-        self.ended.append(record)
-        return True
-
-    @property
-    def invocations(self):
-        return [record for record in self.ended if isinstance(record, Invocation)]
-
-
-class Bench:
-    """Exchanges with an MCP server, without the server."""
-
-    def __init__(self):
-        self.recorded = Recorded()
-        self.tally = Tally()
-        self.calls = ToolCalls(ToolCallsInFlight(), self.recorded, "here")
-
-    def source(self, key="anna", origin=Origin.MCP, session="s1"):
-        caller = HUB if origin is Origin.HUB else Caller(token_name=key)
-        return Source(origin, caller, key, "127.0.0.1", session=session)
-
-    def post(self, *messages, fields=None, source=None, raw=None):
-        """Return the exchange of a request whose body has been sent."""
-        head = head_with(**(fields or {}))
-        exchange = McpExchange(head, source or self.source(), self.calls, self.tally)
-        exchange.begin()
-        for message in messages:
-            exchange.request_content(json.dumps(message).encode())
-        if raw is not None:
-            exchange.request_content(raw)
-        return exchange
-
-    def get(self, key="anna", session="s1"):
-        return Resumption((key, session), self.calls.sessions, self.tally)
-
-    def outcomes(self):
-        return [(record.outcome, record.status_code) for record in self.recorded.invocations]
+from proxy.mcp.tool_exchange import MAX_TOOL_CALLS
+from tests.unit.heads import response_with
+from tests.unit.mcp_bench import MODERN, OK, SESSION, Bench, calling, respond, streamed
 
 
 @pytest.fixture
 def bench():
     return Bench()
-
-
-def calling(name="x", rpc_id=1, **params):
-    params = {"name": name, **params}
-    return {"jsonrpc": "2.0", "id": rpc_id, "method": "tools/call", "params": params}
-
-
-def respond(exchange, *messages, status=200, fields=None, raw=None):
-    feed = exchange.response_opened(response_with(status, **(fields or {})))
-    if feed is not None:
-        feed(raw if raw is not None else b"".join(json.dumps(each).encode() for each in messages))
-    exchange.end(Outcome.COMPLETED, status)
-
-
-def streamed(exchange, *messages, ids=False, outcome=Outcome.COMPLETED):
-    feed = exchange.response_opened(response_with(200, **{"Content-Type": "text/event-stream"}))
-    exchange.end(Outcome.STREAMING, 200)
-    for number, message in enumerate(messages):
-        event_id = f"id: {number}\n" if ids else ""
-        feed(f"{event_id}data: {json.dumps(message)}\n\n".encode())
-    exchange.end(outcome, 200)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +25,8 @@ def streamed(exchange, *messages, ids=False, outcome=Outcome.COMPLETED):
         ({"id": None, "error": {"code": -32700}}, (ToolOutcome.PROTOCOL_ERROR, 400)),
         ({"error": {"code": -32700}}, (ToolOutcome.PROTOCOL_ERROR, 400)),
         ({"id": 2, "result": {}}, (ToolOutcome.UNKNOWN, 200)),
-        ({"id": "1", "result": {}}, (ToolOutcome.UNKNOWN, 200)),
+        ({"id": "1", "result": {}}, (ToolOutcome.OK, 200)),
+        ({"id": "a", "result": {}}, (ToolOutcome.UNKNOWN, 200)),
     ],
 )
 def test_the_answer_ends_the_tool_call(bench, response, expected):
@@ -260,10 +178,11 @@ def test_an_answer_that_is_compressed_is_read_all_the_same(bench, coding):
 
 
 def test_an_answer_in_a_coding_that_we_do_not_know_is_unknown(bench):
-    respond(bench.post(calling()), raw=b"...", fields={"Content-Encoding": "br"})
+    respond(bench.post(calling()), raw=b"...", fields={"Content-Encoding": "dcb"})
     respond(bench.post(calling()), raw=b"no gzip", fields={"Content-Encoding": "gzip"})
 
     assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 200)] * 2
+    assert bench.tally.oddities == {"mcp_response_unreadable": 2}
 
 
 def test_a_tool_call_through_the_hub_leaves_one_entry_as_well(bench):

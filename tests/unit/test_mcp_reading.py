@@ -2,13 +2,21 @@
 
 import gzip
 import json
+import random
+import sys
 import zlib
 
+import brotli
 import pytest
 
 from proxy.http.fields import Fields
 from proxy.http.response import ResponseHead
 from proxy.mcp.reading import ResponseReading
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 ANSWER = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"text": "x" * 300}}).encode()
 
@@ -27,6 +35,20 @@ def stored_raw_deflate(content):
 def members(content):
     half = len(content) // 2
     return b"".join(gzip.compress(part, mtime=0) for part in (content[:half], b"", content[half:]))
+
+
+def frames(content):
+    half = len(content) // 2
+    skipped = b"\x50\x2a\x4d\x18\x04\0\0\0meta"  # RFC 8878 section 3.1.2
+    return skipped + b"".join(map(zstd.compress, (content[:half], b"", content[half:]))) + skipped
+
+
+def flushed(content):
+    """Return *content* as a server does that streams: each part can be read when it has come."""
+    packer = brotli.Compressor()
+    starts = range(0, len(content), 50)
+    parts = (packer.process(content[at : at + 50]) + packer.flush() for at in starts)
+    return b"".join(parts)
 
 
 def read(*pieces, codings=()):
@@ -52,6 +74,13 @@ WIRES = {
     "with identity": ([b"identity, gzip"], gzip.compress(ANSWER, mtime=0)),
     "in two fields": ([b"identity", b"GZIP , "], gzip.compress(ANSWER, mtime=0)),
     "two codings": ([b"deflate, gzip"], gzip.compress(raw_deflate(ANSWER), mtime=0)),
+    "br": ([b"br"], brotli.compress(ANSWER)),
+    "br, flushed and not ended": ([b"br"], flushed(ANSWER)),
+    "zstd": ([b"zstd"], zstd.compress(ANSWER)),
+    "several frames": ([b"zstd"], frames(ANSWER)),
+    "br in zstd": ([b"br, zstd"], zstd.compress(brotli.compress(ANSWER))),
+    "zstd in br": ([b"ZSTD", b"br"], brotli.compress(zstd.compress(ANSWER))),
+    "gzip in br": ([b"gzip, br"], brotli.compress(gzip.compress(ANSWER, mtime=0))),
     "plain": ([b"identity, identity"], ANSWER),
     "empty": ([b""], ANSWER),
 }
@@ -65,9 +94,37 @@ def test_the_content_is_read_in_whatever_pieces_it_comes(kind):
     assert read(*(wire[at : at + 1] for at in range(len(wire))), codings=codings) == 1
 
 
-@pytest.mark.parametrize("codings", [[b"br"], [b"gzip, br"], [b"gzip"] * 3])
+@pytest.mark.parametrize("codings", [[b"dcz"], [b"gzip, compress"], [b"gzip, br, zstd"]])
 def test_what_cannot_be_undone_is_not_read(codings):
     assert read(b"", codings=codings) is None
+
+
+WHOLE = {b"gzip": gzip.compress, b"br": brotli.compress, b"zstd": zstd.compress}
+
+
+@pytest.mark.parametrize("coding", WHOLE)
+@pytest.mark.parametrize("junk", [b"plain text", b"\x00" * 100, b"\xff" * 9])
+def test_data_that_is_not_in_its_coding_is_not_read(coding, junk):
+    assert read(junk, WHOLE[coding](ANSWER), codings=[coding]) == 0
+
+
+@pytest.mark.parametrize("coding", WHOLE)
+def test_content_that_is_cut_off_is_read_as_far_as_it_came(coding):
+    ended = json.dumps({"id": 1, "result": {}}).encode()
+    noise = json.dumps({"id": 2, "result": random.Random(0).randbytes(300_000).hex()}).encode()
+    wire = WHOLE[coding](b"[" + ended + b"," + noise + b"]")
+
+    assert read(wire[: len(wire) // 2], codings=[coding]) == 1
+
+
+def test_a_window_that_is_larger_than_http_allows_is_not_read():
+    # RFC 9659 section 3.
+    def streamed(window_log):
+        options: dict[int, int] = {zstd.CompressionParameter.window_log: window_log}
+        packer = zstd.ZstdCompressor(options=options)
+        return packer.compress(ANSWER) + packer.flush()
+
+    assert [read(streamed(log), codings=[b"zstd"]) for log in (23, 24)] == [1, 0]
 
 
 @pytest.mark.parametrize("junk", [b"no gzip", b"\x00" * 100, b"\x1f\x8b\x08"])

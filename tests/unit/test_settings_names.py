@@ -94,7 +94,6 @@ OF_OTHERS = {
     "AUDIT_LOG_INGEST_OPS_PORT": "8108",
     "PROXY_PASSWORD": "s3cret",
     "AUDIT_API_PASSWORD": "s3cret",
-    "PROXY_LEASH": "5",
     "PROXY_EXPRESS_LANE": "on",
     "PROXY_JOURNAL_HEAD_BYTES": "2097152",
     "HTTP_PROXY": "http://10.0.0.9",

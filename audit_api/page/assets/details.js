@@ -18,19 +18,27 @@ const ENTRY_FIELDS = [
 ];
 const TOOL_FIELDS = [
   ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
-  ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["duration_ms", "Duration", false],
+  ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["rounds", "Requests", false],
+  ["duration_ms", "Duration", false],
   ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
   ["origin", "Came by", false], ["client_ip", "Client", false], ["user_agent", "User agent", true],
   ["request_id", "Request id", false],
   ["instance", "Sidecar", false], ["id", "Tool call id", false],
 ];
 
+/** What is told of a token, if it is known: [name, label]. */
+const TOKEN_FIELDS = [
+  ["owner", "Owner"], ["description", "Token is for"], ["role", "Role"],
+  ["created_at", "Token made"], ["expires_at", "Token expires"], ["revoked_at", "Token revoked"],
+];
+
 export class Details {
   #dialog;
   #actions;
   #id = "";
+  #call = null;
 
-  /** `actions` has `narrow(name, value)`, `showInvocation(id)` and `close()`. */
+  /** `actions` has `narrow(name, value)`, `showInvocation(id)`, `aboutToken(call)` and `close()`. */
   constructor(dialog, actions) {
     this.#dialog = dialog;
     this.#actions = actions;
@@ -45,6 +53,7 @@ export class Details {
 
   show(call) {
     this.#id = call.id;
+    this.#call = call;
     const isToolCall = "api_calls" in call;
     const title = element("h2", { id: "details-title", tabindex: "-1" }, isToolCall ? "Tool call" : "API call");
     this.#dialog.replaceChildren(
@@ -64,9 +73,19 @@ export class Details {
     }
   }
 
+  /** Say what is known of the token of the call that is shown, once it is known. */
+  showToken() {
+    if (!this.isOpen || this.#dialog.querySelector(".detail-token")) return;
+    const token = this.#actions.aboutToken(this.#call);
+    const known = TOKEN_FIELDS.filter(([name]) => token[name] !== null && token[name] !== undefined);
+    this.#dialog.querySelector(".detail-token_id").after(...known.flatMap(([name, words]) => [
+      element("dt", {}, words), element("dd", { class: `detail-token token-${name}` }, element("bdi", {}, tokenText(name, token[name]))),
+    ]));
+  }
+
   /** Say which agent is behind the API call that is shown: that of its tool call. */
   showAgent(call, invocation) {
-    if (this.#id !== call.id || !this.isOpen || invocation.session === undefined) return;
+    if (this.#id !== call.id || !this.isOpen) return;
     const agent = TOOL_FIELDS.filter(([name]) => ["client_name", "session"].includes(name));
     this.#dialog.querySelector(".detail-attribution").after(...this.#fields(invocation, agent));
   }
@@ -125,6 +144,10 @@ function textOf(name, value) {
   if (name === "duration_ms") return duration(value);
   if (name === "outcome") return OUTCOMES[value] ?? TOOL_OUTCOMES[value] ?? visible(value);
   return visible(String(value));
+}
+
+function tokenText(name, value) {
+  return name.endsWith("_at") ? exact(new Date(value)) : visible(value);
 }
 
 function copyButton(call) {

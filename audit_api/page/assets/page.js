@@ -42,6 +42,7 @@ const chart = new Chart(byId("chart"), {
 const details = new Details(byId("details"), {
   narrow,
   showInvocation: (id) => go({ ...withGrouping(address.view, true), filters: { invocation_id: id }, span: "" }),
+  aboutToken: (call) => tokens.about(call),
   close: () => address.leaveEntry(),
 });
 const sheet = new Sheet({
@@ -141,6 +142,7 @@ function listenLive() {
 async function loadBesides(signal) {
   await Promise.all([chart.load(aboutCalls(address.view, loader.query), loader.log.newest, signal), tokens.load(signal), loadSession(signal)]);
   showTokens();
+  details.showToken();
   showChart();
 }
 
@@ -202,6 +204,7 @@ async function showDetails() {
     const call = loader.log?.lines().find((line) => line.value.id === id)?.value ?? await api.call(id);
     if (address.view.entry !== id) return;
     details.show(call);
+    details.showToken();
     // Stored when it has ended: until then the agent is not known.
     if (call.invocation_id) details.showAgent(call, await api.invocation(call.invocation_id));
   } catch (error) {

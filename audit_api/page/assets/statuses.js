@@ -33,8 +33,12 @@ export const TOOL_OUTCOMES = {
   tool_error: "tool failed",
   protocol_error: "protocol error",
   cancelled: "cancelled",
-  unknown: "response unreadable",
+  unknown: "ending not seen",
   interrupted: "result unknown",
+  asked: "waits for the client",
+  working: "works as a task",
+  declined: "declined by the client",
+  abandoned: "client did not return",
 };
 
 /** Classes of status codes with their words, in the order in which charts stack them. */

@@ -34,6 +34,11 @@ export class Tokens {
     return [...options];
   }
 
+  /** Return what is known of the token of a call: its owner, role, expiry; {} without an id. */
+  about({ token_id: id }) {
+    return this.#used.find((token) => id !== null && token.token_id === id) ?? {};
+  }
+
   /** Return the label of the token in the filters; its id if the name is unknown. */
   labelOf({ token_id: id, token_name: name, unknown_tokens: unknown }) {
     if (unknown !== undefined) return unknown === "true" ? "Unknown tokens" : "all but unknown tokens";

@@ -1,1 +1,1 @@
-"""Agents: their sessions, as the tool calls tell of them."""
+"""Who calls: the sessions of agents, and the tokens that people have given them."""

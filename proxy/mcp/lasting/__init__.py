@@ -1,0 +1,1 @@
+"""Tool calls that outlast the request that began them."""
