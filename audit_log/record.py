@@ -122,9 +122,13 @@ class ToolOutcome(StrEnum):
     ABANDONED = "abandoned"
     """It had asked its client, and no further round came in time."""
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the tool call has ended. If not, it is recorded again when it has."""
+        return self not in UNFINISHED
+
 
 UNFINISHED: Final = frozenset({ToolOutcome.ASKED, ToolOutcome.WORKING})
-"""Recorded while the tool call goes on, and again under the same id when it has ended."""
 
 
 class Origin(StrEnum):

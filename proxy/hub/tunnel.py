@@ -15,8 +15,10 @@ from proxy.http.response import SWITCHING_PROTOCOLS, ResponseHead
 from proxy.hub.direction import Direction, TunnelMessages
 from proxy.hub.frames import FrameReader
 from proxy.mcp.by_id import CallsByKey
+from proxy.mcp.call_record import GONE, HUB, Source
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.json_stream import Path, Values
+from proxy.mcp.lasting.tasks import TaskRequests
 from proxy.mcp.messages import (
     JsonRpcId,
     ToolCall,
@@ -25,7 +27,7 @@ from proxy.mcp.messages import (
     tool_call_of,
     tool_response_of,
 )
-from proxy.mcp.tool_calls import GONE, HUB, Round, Source, ToolCalls
+from proxy.mcp.tool_calls import Round, ToolCalls
 from proxy.mcp.trace import NO_IDS, trace_id_of
 
 MAX_OPEN: Final = 10_000
@@ -58,6 +60,7 @@ class TunnelCalls:
     def __init__(self, calls: ToolCalls) -> None:
         self._calls = calls
         self._open = CallsByKey[JsonRpcId | None, Round]()
+        self.tasks = TaskRequests(calls.tasks, HUB_KEY)
         self._has_responses = True
         """Whether the responses can be read."""
 
@@ -108,6 +111,8 @@ class Requests:
             self.calls.end(cancelled, GONE)
         elif (said := tool_call_of(message)) is not None:
             self.calls.begin(said)
+        else:
+            self.calls.tasks.message_sent(message)
 
     def missed(self) -> None:
         """Report that a tool call may be missing."""
@@ -128,7 +133,8 @@ class Responses:
     calls: TunnelCalls
 
     def received(self, message: Values) -> None:
-        """End the tool call that is responded to."""
+        """End the tool call that is responded to, or whose task is told of."""
+        self.calls.tasks.message_received(message)
         if (response := tool_response_of(message)) is not None:
             self.calls.end(response.rpc_id, response)
 

@@ -24,6 +24,8 @@ REQUEST: Final = Allowance(free=512, per_piece=4, bytes_per_step=1024)
 """A stranger may send it."""
 RESPONSE: Final = Allowance(free=512, per_piece=64, bytes_per_step=2048)
 """A stream of events has a message in each piece, and lasts."""
+LISTENED: Final = Allowance(free=512, per_piece=80, bytes_per_step=2048)
+"""The same where notifications are read as well."""
 TUNNELLED: Final = Allowance(free=1024, per_piece=4, bytes_per_step=64)
 """Of one message from a peer that the Hub has let in."""
 TOOL_CALL_STEPS: Final = 64

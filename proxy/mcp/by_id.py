@@ -35,14 +35,20 @@ class CallsByKey(Generic[Key, Call]):
         """Return the oldest with *key*, or None."""
         return next(iter(self._calls.get(key, ())), None)
 
+    def find_only(self, key: Key) -> Call | None:
+        """Return the one with *key* if there are no others, or None."""
+        calls = self._calls.get(key, {})
+        return next(iter(calls)) if len(calls) == 1 else None
+
     def find_all(self, key: Key) -> list[Call]:
         """Return all with *key*, the oldest first."""
         return list(self._calls.get(key, ()))
 
-    def remove(self, call: Call) -> None:
-        """Forget *call*."""
+    def remove(self, call: Call) -> Key:
+        """Forget *call*; return its key."""
         key = self._keys.pop(call)
         calls = self._calls[key]
         del calls[call]
         if not calls:
             del self._calls[key]
+        return key

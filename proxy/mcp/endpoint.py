@@ -15,9 +15,11 @@ from proxy.audit.shares import Standing
 from proxy.audit.tally import Tally
 from proxy.http.request import RequestHead
 from proxy.http.target import path_of
+from proxy.mcp.call_record import HUB, Source
 from proxy.mcp.in_flight import HUB_KEY
+from proxy.mcp.lasting.session_end import SessionEnd
 from proxy.mcp.resumption import Resumption
-from proxy.mcp.tool_calls import HUB, Source, ToolCalls
+from proxy.mcp.tool_calls import ToolCalls
 from proxy.mcp.tool_exchange import McpExchange
 from proxy.mcp.trace import travel_ids_of
 from proxy.tokens.memory import MISSING, Missing
@@ -67,8 +69,10 @@ class McpAdmission:
             return McpExchange(
                 head, source, self.calls, self.tally, with_traceparent=self.with_traceparent
             )
-        if head.method == b"GET" and source.session and head.field(b"last-event-id") is not None:
-            return Resumption((source.key, source.session), self.calls.sessions, self.tally)
+        if head.method == b"GET" and source.session:
+            return Resumption((source.key, source.session), self.calls, self.tally)
+        if head.method == b"DELETE" and source.session:
+            return SessionEnd((source.key, source.session), self.calls.sessions, self.tally)
         return None
 
     def cause_of(self, token_hash: str, head: RequestHead) -> Cause | None:

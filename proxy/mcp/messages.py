@@ -12,6 +12,12 @@ from audit_log.record import ToolOutcome
 from proxy.http.target import printable
 from proxy.mcp.agents.agent import AGENT_PATHS, NEGOTIATION_PATHS, Client, client_in_meta
 from proxy.mcp.json_stream import ANY, Path, Scalar, Values
+from proxy.mcp.lasting.task_messages import (
+    TASK_REQUEST_PATHS,
+    TASK_RESPONSE_PATHS,
+    TaskNews,
+    task_begun_by,
+)
 
 MAX_TOOL_CHARACTERS: Final = 128
 """MCP, server/tools: a name should have 1 to 128 characters. A longer one is cut in the record."""
@@ -26,16 +32,22 @@ _ANSWERS: Final[Path] = ("params", "inputResponses")
 _STATE: Final[Path] = ("params", "requestState")
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
-    | {("params", "requestId"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
+    | {("params", "requestId"), ("result", "action"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
     | AGENT_PATHS
+    | TASK_REQUEST_PATHS
 )
 RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     {("id",), ("method",), ("result",), ("result", "isError"), ("error",), ("error", "code")}
     | {("error", "message"), ("result", "resultType"), ("result", "requestState")}
     | NEGOTIATION_PATHS
+    | TASK_RESPONSE_PATHS
 )
-RESPONSE_WORDS: Final = (b'"result"', b'"error":', b'"error" ', b'"error"\t')
-"""Each response holds one of them. A log message may say `"level":"error"`, and none of them."""
+RESPONSE_WORDS: Final = (
+    *(b'"result"', b'"error":', b'"error" ', b'"error"\t'),
+    b"elicitation",
+)
+"""Each response, and each question, holds one of them. A log message may say `"level":"error"`,
+and none of them."""
 _ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
 
 
@@ -84,6 +96,8 @@ class ToolResponse:
     error_code: int | None = None
     state: StateDigest | None = None
     """Of the `requestState` that the next round will bring, if it is ASKED."""
+    task: TaskNews | None = None
+    """What the tool call has become, if it is WORKING."""
 
 
 def one_id(given: Scalar) -> JsonRpcId | None:
@@ -109,9 +123,33 @@ def tool_call_of(values: Values) -> ToolCall | None:
         traceparent=traceparent if isinstance(traceparent, str) else None,
         state=_digest(values.get(_STATE)),
         has_answers=_ANSWERS in values and values[_ANSWERS] is True,
-        is_declined=_is_declined(values),
+        is_declined=declines(values),
         client=client_in_meta(values),
     )
+
+
+def declines(values: Values) -> bool | None:
+    """Return whether each elicitation that a request answers is declined; None without any."""
+    actions = [
+        said
+        for path, said in values.items()
+        if path[:2] == _ANSWERS and path[3:] == ("action",)
+    ]  # fmt: skip
+    if not actions:
+        return None
+    return len(actions) <= _MAX_ANSWERS and all(action in _REFUSALS for action in actions)
+
+
+def asks_client(values: Values) -> bool:
+    """Return whether a message of the server asks the client (MCP before 2026-07-28)."""
+    return values.get(("method",)) == "elicitation/create" and rpc_id_of(values) is not None
+
+
+def answer_of(values: Values) -> bool | None:
+    """Return whether the response of a client declines what it was asked; None without one."""
+    if ("method",) in values or ("result", "action") not in values:
+        return None
+    return values[("result", "action")] in _REFUSALS
 
 
 def cancelled_id(values: Values) -> JsonRpcId | None:
@@ -132,9 +170,16 @@ def tool_response_of(values: Values) -> ToolResponse | None:
         return ToolResponse(rpc_id, ToolOutcome.PROTOCOL_ERROR, status, number)
     if ("result",) not in values:
         return None
+    return _result(rpc_id, values)
+
+
+def _result(rpc_id: JsonRpcId | None, values: Values) -> ToolResponse:
     if values.get(("result", "resultType")) == "input_required":
         state = _digest(values.get(("result", "requestState")))
         return ToolResponse(rpc_id, ToolOutcome.ASKED, GOES_ON, state=state)
+    task = task_begun_by(values)
+    if task is not None:
+        return ToolResponse(rpc_id, ToolOutcome.WORKING, GOES_ON, task=task)
     if values.get(("result", "isError")) is True:
         return ToolResponse(rpc_id, ToolOutcome.TOOL_ERROR, 500)
     return ToolResponse(rpc_id, ToolOutcome.OK, 200)
@@ -161,6 +206,11 @@ def tool_path(tool: str) -> str:
     return "/mcp/tool/" + quote(tool, safe="")
 
 
+def rpc_id_of(values: Values) -> JsonRpcId | None:
+    """Return the id of a message, or None."""
+    return _id_at(("id",), values)
+
+
 def _id_at(path: Path, values: Values) -> JsonRpcId | None:
     return one_id(values.get(path))
 
@@ -169,17 +219,6 @@ def _digest(state: Scalar) -> StateDigest | None:
     if not isinstance(state, str):
         return None
     return hashlib.blake2b(state.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _is_declined(values: Values) -> bool | None:
-    actions = [
-        said
-        for path, said in values.items()
-        if path[:2] == _ANSWERS and path[3:] == ("action",)
-    ]  # fmt: skip
-    if not actions:
-        return None
-    return len(actions) <= _MAX_ANSWERS and all(action in _REFUSALS for action in actions)
 
 
 def _code_of(values: Values) -> int | None:

@@ -5,11 +5,12 @@ from typing import Final
 
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
-from proxy.mcp.budget import RESPONSE, Budget
+from proxy.mcp.budget import LISTENED, RESPONSE, Budget
 from proxy.mcp.codings import CODINGS
 from proxy.mcp.event_stream import EventStream
 from proxy.mcp.inflated import Inflated
 from proxy.mcp.json_stream import JsonStream, Values
+from proxy.mcp.lasting.task_messages import TASK_NEWS_PATHS, TASK_NEWS_WORDS
 from proxy.mcp.messages import RESPONSE_PATHS, RESPONSE_WORDS
 
 _MAX_CODINGS: Final = 2
@@ -19,13 +20,20 @@ _MAX_CODINGS: Final = 2
 class ResponseReading:
     """Reads the JSON-RPC messages in the content of one response."""
 
-    def __init__(self, head: ResponseHead, found: Callable[[Values], None]) -> None:
-        """Call *found* with each message in the content of the response with *head*."""
-        self.budget = Budget(RESPONSE)
-        self._messages = messages = JsonStream(RESPONSE_PATHS, found, self.budget)
+    def __init__(
+        self, head: ResponseHead, found: Callable[[Values], None], *, listens: bool = False
+    ) -> None:
+        """Call *found* with each response in the content of the response with *head*.
+
+        *listens* also looks for notifications about tasks.
+        """
+        self.budget = Budget(LISTENED if listens else RESPONSE)
+        paths = RESPONSE_PATHS | TASK_NEWS_PATHS if listens else RESPONSE_PATHS
+        words = RESPONSE_WORDS + TASK_NEWS_WORDS if listens else RESPONSE_WORDS
+        self._messages = messages = JsonStream(paths, found, self.budget)
         self._events: EventStream | None = None
         if head.is_event_stream:
-            self._events = EventStream(messages, self.budget, RESPONSE_WORDS)
+            self._events = EventStream(messages, self.budget, words)
         self._inflated: list[Inflated] = []
         self._read_piece = self._events.feed if self._events else messages.feed
         read: Payload = self._paid

@@ -1,4 +1,4 @@
-"""A stream that a client resumes: responses to tool calls whose own stream was cut off."""
+"""A stream of a session beside those of its requests: it may tell how tool calls end."""
 
 from audit_log.record import Outcome
 from proxy.audit.exchange import Exchange, UnauditedExchange
@@ -6,23 +6,28 @@ from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
 from proxy.mcp.json_stream import Values
-from proxy.mcp.messages import tool_response_of
+from proxy.mcp.messages import asks_client, rpc_id_of, tool_response_of
 from proxy.mcp.reading import ResponseReading
-from proxy.mcp.sessions import SessionKey, Sessions
+from proxy.mcp.sessions import SessionKey
+from proxy.mcp.tool_calls import ToolCalls
 
 
 class Resumption(Exchange):
-    """A GET with `Last-Event-ID` (MCP 2025-11-25, transports, resumability and redelivery)."""
+    """A GET (MCP 2025-11-25, transports).
 
-    def __init__(self, key: SessionKey, sessions: Sessions, tally: Tally) -> None:
-        """Look for responses to the tool calls of the session *key*."""
+    With `Last-Event-ID` it brings responses to tool calls whose own stream was cut off. In either
+    case it may tell about tasks.
+    """
+
+    def __init__(self, key: SessionKey, calls: ToolCalls, tally: Tally) -> None:
+        """Look for what is about tool calls of the session *key*, or of its caller."""
         self._counted = UnauditedExchange(tally)
         self._key = key
-        self._sessions = sessions
+        self._calls = calls
 
     def response_opened(self, head: ResponseHead) -> Payload | None:
         """Return the reader of the stream."""
-        return ResponseReading(head, self._message_received).feed
+        return ResponseReading(head, self._message_received, listens=True).feed
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Count the exchange. The tool calls stay open: a client may resume the stream again."""
@@ -30,6 +35,10 @@ class Resumption(Exchange):
 
     def _message_received(self, values: Values) -> None:
         response = tool_response_of(values)
-        call = response and self._sessions.find(self._key, response.rpc_id)
+        call = response and self._calls.sessions.find(self._key, response.rpc_id)
         if response and call:
             call.end(response)
+        if asks_client(values):
+            sessions = self._calls.sessions
+            sessions.ask(self._key, rpc_id_of(values), sessions.the_one_in(self._key))
+        self._calls.tasks.hear(self._key[0], values)

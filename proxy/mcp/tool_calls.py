@@ -1,83 +1,43 @@
 """Tool calls from MCP and from the Hub: tied to API calls while open, recorded as one.
 
-Theory of operation. A tool call may take several requests, its *rounds*: the response to each but
-the last asks the client for something (`proxy.mcp.lasting.waiting`). An `OpenToolCall` is the
-whole, a `Round` one request. The journal's slots hold what the tool call would leave if the
-sidecar were killed now.
+Theory of operation. A tool call may outlast the request that began it, in two ways. It may take
+several requests, its *rounds*: the response to each but the last asks the client for something
+(`proxy.mcp.lasting.waiting`). And it may become a *task*, of which later requests tell the end
+(`proxy.mcp.lasting.tasks`). An `OpenToolCall` is the whole, a `Round` one request. While it waits
+or works it is recorded as such, and again at its end.
 """
 
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Final, Protocol
-from uuid import UUID
 
-import msgspec
-
-from audit_log.record import (
-    AuditRecord,
-    Invocation,
-    Kept,
-    Origin,
-    Outcome,
-    ToolOutcome,
-    new_record_id,
-)
-from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
-from proxy.audit.identity import Caller
-from proxy.audit.shares import Share, Standing
-from proxy.mcp.agents.agent import NOBODY, Agent
+from audit_log.record import ToolOutcome
+from proxy.mcp.agents.agent import MODERN
 from proxy.mcp.agents.session_clients import SessionClients
+from proxy.mcp.call_record import (
+    ABANDONED,
+    GONE,
+    INTERRUPTED,
+    LEFT,
+    UNSEEN,
+    CallRecord,
+    InvocationRecorder,
+    Source,
+)
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.lasting.later import Later, Timer, later
+from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest
+from proxy.mcp.lasting.tasks import Tasks, followed_seconds
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
-from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse, tool_path
-from proxy.mcp.sessions import SessionKey, Sessions
-from proxy.mcp.trace import NO_IDS, TravelIds
+from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse
+from proxy.mcp.sessions import LEFT_SECONDS, SessionKey, Sessions
 
-HUB: Final = Caller(token_name="Hub Tunnel (hub)")
-HUB_METHOD: Final = "TOOL"
 MAX_ROUNDS: Final = 1_000
 """A tool call that asks more often is recorded without its ending."""
 _STATUS_DECLINED: Final = 403
-
-
-class InvocationRecorder(Protocol):
-    """All that tool calls need of the journal. No method waits."""
-
-    def begin(self, record: Kept, share: Share) -> int:
-        """Keep *record* in case the sidecar is killed; return the slot for `end`."""
-
-    def change(self, slot: int, record: Kept) -> None:
-        """Keep *record* instead of what *slot* holds, in case the sidecar is killed."""
-
-    def offer(self, record: Kept, share: Share) -> bool:
-        """Keep *record* at once, and let the slots as they are."""
-
-    def end(self, slot: int, record: Kept, share: Share) -> bool:
-        """Keep *record* instead of what `begin` kept in *slot*; return whether there was room."""
-
-    def miss(self) -> None:
-        """Report in a gap that a tool call may be missing: a message could not be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where tool calls come from."""
-
-    origin: Origin
-    caller: Caller
-    key: str
-    """The hash of the token, HUB_KEY or AMBIGUOUS_KEY."""
-    client_ip: str | None
-    request_id: str | None = None
-    session: str | None = None
-    """The `Mcp-Session-Id`: later requests with it may be about these tool calls."""
-    ours: TravelIds = NO_IDS
-    theirs: TravelIds = NO_IDS
-    """Ids that the client chose: see `ToolCallInFlight`."""
-    standing: Standing = Standing.UNKNOWN
-    agent: Agent = NOBODY
+CANCELLED_SECONDS: Final = 60.0
+"""So long a tool may go on that was told to stop. No message says when it has stopped."""
+_INVALID_PARAMS: Final = -32602
 
 
 class ToolCalls:
@@ -97,18 +57,19 @@ class ToolCalls:
         self.later = later
         self.sessions = Sessions(later)
         self.waiting = Waiting[OpenToolCall]()
+        self.tasks = Tasks[OpenToolCall]()
         self.clients = clients or SessionClients()
         self.recorder = recorder
         self.instance = instance
 
     def begin(self, said: ToolCall, source: Source) -> "Round":
         """Open the tool call *said*, or its next round, which is about to be forwarded."""
+        client = said.client or self.clients.client_of(source.agent.session)
+        source = replace(source, agent=source.agent.introduced_as(client))
         call = self.waiting.find(source.key, said)
         if call is not None:
             call.go_on(said, source)
         else:
-            client = said.client or self.clients.client_of(source.agent.session)
-            source = replace(source, agent=source.agent.introduced_as(client))
             call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
 
@@ -119,17 +80,37 @@ class Round:
     def __init__(self, call: "OpenToolCall", rpc_id: JsonRpcId | None, source: Source) -> None:
         """Make it findable if it belongs to the session of *source*."""
         self.rpc_id = rpc_id
+        self.questions: set[JsonRpcId] = set()
         self.has_ended = False
         self._call = call
+        self._is_modern = (source.agent.protocol_version or "") >= MODERN.decode()
         self._session: SessionKey | None = None
         self._left: tuple[ToolResponse, float] | None = None
         if source.session is not None:
             self._session = (source.key, source.session)
             call.calls.sessions.add(self._session, self)
 
+    def hang_up(self, *, may_resume: bool) -> None:
+        """Note that its client has closed the connection: a cancellation from 2026-07-28 on."""
+        if not self._is_modern:
+            self.leave(LEFT)
+        elif may_resume:
+            self.leave(GONE)
+        else:
+            self.cancel()
+
     def leave(self, response: ToolResponse) -> None:
-        """Note that its stream has ended; record *response* unless a better one is fetched."""
+        """Note that its stream has ended; record *response* unless a better one is fetched.
+
+        Without a session none can be fetched.
+        """
+        if self.has_ended:
+            return
+        if self._session is None:
+            self._end(response, time.perf_counter(), LEFT_SECONDS)
+            return
         self._left = (response, time.perf_counter())
+        self._call.leave(response)
         self._call.calls.sessions.leave(self)
 
     def give_up(self) -> None:
@@ -137,148 +118,171 @@ class Round:
         if self._left is not None:
             self._end(*self._left)
 
+    def cancel(self) -> None:
+        """Record that its client has cancelled it. The tool may not heed that at once."""
+        self._end(GONE, time.perf_counter(), CANCELLED_SECONDS)
+
+    def answer(self, *, is_declined: bool) -> None:
+        """Note that the client has answered what it was asked by a request of the server."""
+        self._call.is_declined = is_declined
+
     def end(self, response: ToolResponse) -> None:
         """Record the tool call with its *response*. Only the first call counts."""
+        if self.has_ended:
+            self._call.settle()
         self._end(response, time.perf_counter())
 
-    def _end(self, response: ToolResponse, ended: float) -> None:
+    def _end(self, response: ToolResponse, ended: float, works_seconds: float = 0.0) -> None:
         if self.has_ended:
             return
         self.has_ended = True
         if self._session is not None:
             self._call.calls.sessions.remove(self)
-        self._call.respond(response, ended)
+        self._call.respond(response, ended, works_seconds)
 
 
-class _Beginning:
-    """When a tool call began, and the id of the entry that it leaves if it comes from the Hub."""
+class _Registry(Protocol):
+    """Where a tool call that outlasts its request is found again."""
 
-    __slots__ = ("created_at", "entry_id", "started")
-
-    def __init__(self) -> None:
-        self.entry_id: UUID = new_record_id()
-        self.created_at = datetime.now(UTC)
-        self.started = time.perf_counter()
+    def remove(self, call: "OpenToolCall") -> None:
+        """Forget *call*."""
 
 
 class OpenToolCall:
-    """A tool call that has not ended. One from the Hub also leaves an entry in the audit log."""
+    """A tool call that has not ended."""
 
     def __init__(self, calls: ToolCalls, said: ToolCall, source: Source) -> None:
         self.calls = calls
         self.may_have_gone_on = False
-        self._source = source
+        self._key = source.key
         self._in_flight = ToolCallInFlight(
             said.tool, source.key, source.ours, source.theirs, source.standing
         )
-        self._rounds = 1
-        self._is_declined = said.is_declined or False
-        self._asked_at = 0.0
-        self._timer: Timer | None = None
         calls.in_flight.add(self._in_flight)
-        self._begun = _Beginning()
-        self._slots = [
-            calls.recorder.begin(record, self._in_flight.share)
-            for record in self._records(_INTERRUPTED, None)
-        ]
+        self._record = CallRecord(calls.recorder, calls.instance, source, self._in_flight)
+        self.is_declined = said.is_declined or False
+        """Whether its client declined what it was last asked for."""
+        self._is_recorded = False
+        self._registry: _Registry | None = None
+        self._timer: Timer | None = None
+        self._last = (UNSEEN, 0.0)
+        """What was last heard of it, and when."""
 
-    def respond(self, response: ToolResponse, moment: float) -> None:
-        """Note the *response* to the last round, which came at *moment*."""
-        if response.outcome is not ToolOutcome.ASKED:
-            self._end(response, moment)
-        elif self._in_flight.is_tracked and self._rounds < MAX_ROUNDS:
-            self._wait(response, moment)
+    def respond(self, response: ToolResponse, moment: float, works_seconds: float = 0.0) -> None:
+        """Note the *response* to the last round, which came at *moment*.
+
+        If it did not come, the tool may be at work for *works_seconds*.
+        """
+        if response.outcome.is_ending:
+            self._end(response, moment, works_seconds)
+        elif self._in_flight.is_tracked and self._record.rounds < MAX_ROUNDS:
+            self._last_on(response, moment)
         else:
-            self._end(_UNSEEN, moment)  # there is no room to wait
+            self._end(UNSEEN, moment)  # there is no room for it
+
+    def leave(self, response: ToolResponse) -> None:
+        """Note that nobody listens while the tool works; *response* is what is known by now."""
+        self.calls.in_flight.pause(self._in_flight, works=True)
+        self._record.keep(response)
+
+    def settle(self) -> None:
+        """Note that nothing works on it any more, though it was recorded before."""
+        if self._timer is not None and self._is_recorded:
+            self._timer.cancel()
+            self._settled()
 
     def go_on(self, said: ToolCall, source: Source) -> None:
         """Begin the next round, which *said* describes."""
-        self._stop_waiting()
-        self._rounds += 1
-        if said.is_declined is not None:
-            self._is_declined = said.is_declined
+        self._be_found_no_more()
+        self._answer(said)
         self.calls.in_flight.resume(self._in_flight, source.ours, source.theirs)
-        self._keep(_INTERRUPTED)
+        self._record.keep(INTERRUPTED)
+
+    def hear(self, news: TaskNews, asked: TaskRequest | None) -> None:
+        """Learn of *news* about its task, which respond to *asked* if they respond to anything."""
+        now, (last, moment) = time.perf_counter(), self._last
+        response = ToolResponse(None, news.outcome, news.status, news.error_code)
+        if news.is_final:
+            if _is_of_another(news, asked, last):
+                return
+            has_ended = last.outcome in {ToolOutcome.OK, ToolOutcome.TOOL_ERROR}
+            self._end(response, moment if has_ended else now)
+            return
+        if last.outcome.is_ending:
+            return  # what is more can only be its result
+        self._follow_for(followed_seconds(news))
+        self._last = (response, now)
+        if news.outcome is ToolOutcome.WORKING and last.outcome is ToolOutcome.ASKED:
+            self._answer(asked)
+        if news.outcome is not last.outcome and not news.outcome.is_ending:
+            self._record.show(response)
+            self._record.keep(UNSEEN)
 
     def give_up(self) -> None:
-        """Record that its client did not come back."""
-        self._stop_waiting()
+        """Record as much as is known: nothing more was heard in time."""
+        response, moment = self._last
         # With several workers the next round may have come to another one.
         is_sure = self.calls.in_flight.is_alone and not self.may_have_gone_on
-        self._end(_ABANDONED if is_sure else _UNSEEN, self._asked_at)
+        if response.outcome is ToolOutcome.ASKED and is_sure:
+            response = ABANDONED
+        elif not response.outcome.is_ending:
+            response = UNSEEN
+        self._end(response, moment)
 
-    def _wait(self, response: ToolResponse, moment: float) -> None:
-        self._asked_at = moment
-        self.calls.in_flight.pause(self._in_flight, works=False)
-        self.calls.recorder.offer(self._invocation(response, None), self._in_flight.share)
-        self._keep(_UNSEEN)
-        key = (self._source.key, self._in_flight.tool, response.state)
-        self.calls.waiting.add(key, self)
-        self._timer = self.calls.later(ASKED_SECONDS, self.give_up)
+    def _last_on(self, response: ToolResponse, moment: float) -> None:
+        """Be found again by what comes after *response*, which is no ending."""
+        calls, task = self.calls, response.task
+        calls.in_flight.pause(self._in_flight, works=task is not None)
+        self._last = (response, moment)
+        self._record.show(response)
+        self._record.keep(UNSEEN)
+        if task is None:
+            calls.waiting.add((self._key, self._in_flight.tool, response.state), self)
+            self._registry = calls.waiting
+            self._follow_for(ASKED_SECONDS)
+        else:
+            calls.tasks.add(self._key, task.task, self)
+            self._registry = calls.tasks
+            self._follow_for(followed_seconds(task))
+            self.hear(task, None)
 
-    def _stop_waiting(self) -> None:
-        self.calls.waiting.remove(self)
+    def _answer(self, said: ToolCall | TaskRequest | None) -> None:
+        self._record.rounds += 1
+        if said is not None and said.is_declined is not None:
+            self.is_declined = said.is_declined
+
+    def _follow_for(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._timer = self.calls.later(seconds, self.give_up)
 
-    def _keep(self, response: ToolResponse) -> None:
-        """Have the journal keep *response* in case the sidecar is killed now."""
-        for slot, record in zip(self._slots, self._records(response, None), strict=True):
-            self.calls.recorder.change(slot, record)
+    def _be_found_no_more(self) -> None:
+        if self._registry is not None:
+            self._registry.remove(self)
+            self._registry = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _end(self, response: ToolResponse, moment: float) -> None:
+    def _end(self, response: ToolResponse, moment: float, works_seconds: float = 0.0) -> None:
+        self._be_found_no_more()
+        if works_seconds and self._in_flight.is_tracked:
+            self.calls.in_flight.pause(self._in_flight, works=True)
+            self._timer = self.calls.later(works_seconds, self._settled)
+        else:
+            self.calls.in_flight.remove(self._in_flight)
+        self._is_recorded = True
+        self._record.end(_declined(response) if self.is_declined else response, moment)
+
+    def _settled(self) -> None:
+        self._timer = None
         self.calls.in_flight.remove(self._in_flight)
-        if self._is_declined:
-            response = _declined(response)
-        duration_ms = (moment - self._begun.started) * 1_000
-        records = self._records(response, duration_ms)
-        for slot, record in zip(self._slots, records, strict=True):
-            self.calls.recorder.end(slot, record, self._in_flight.share)
 
-    def _records(self, response: ToolResponse, duration_ms: float | None) -> list[Kept]:
-        invocation = self._invocation(response, duration_ms)
-        is_hubs = self._source.origin is Origin.HUB
-        return [invocation, *([self._entry(invocation)] if is_hubs else [])]
 
-    def _invocation(self, response: ToolResponse, duration_ms: float | None) -> Invocation:
-        source, call = self._source, self._in_flight
-        return Invocation(
-            id=call.id,
-            created_at=self._begun.created_at,
-            tool=call.tool,
-            outcome=response.outcome,
-            status_code=response.status,
-            origin=source.origin,
-            instance=self.calls.instance,
-            token_id=source.caller.token_id,
-            token_name=source.caller.token_name,
-            token_hash=source.caller.token_hash,
-            duration_ms=duration_ms,
-            api_calls=call.api_calls,
-            error_code=response.error_code,
-            rounds=self._rounds,
-            client_ip=source.client_ip,
-            request_id=source.request_id,
-            **msgspec.structs.asdict(source.agent),
-        )
-
-    def _entry(self, invocation: Invocation) -> AuditRecord:
-        """Return the entry that PodWarden documents for a tool call through the Hub tunnel."""
-        return AuditRecord(
-            id=self._begun.entry_id,
-            created_at=invocation.created_at,
-            token_name=invocation.token_name,
-            method=HUB_METHOD,
-            path=tool_path(invocation.tool),
-            status_code=invocation.status_code,
-            outcome=_OUTCOMES.get(invocation.outcome, Outcome.COMPLETED),
-            instance=invocation.instance,
-            duration_ms=invocation.duration_ms,
-            client_ip=invocation.client_ip,
-            tool=invocation.tool,
-            invocation_id=invocation.id,
-            request_id=invocation.request_id,
-        )
+def _is_of_another(news: TaskNews, asked: TaskRequest | None, last: ToolResponse) -> bool:
+    """Return whether the error that *news* tell is of the request *asked* and not of its task."""
+    is_error = asked is not None and asked.method == "tasks/result" and news.error_code is not None
+    return is_error and news.error_code == _INVALID_PARAMS and not last.outcome.is_ending
 
 
 def _declined(response: ToolResponse) -> ToolResponse:
@@ -289,15 +293,3 @@ def _declined(response: ToolResponse) -> ToolResponse:
     if response.outcome not in {ToolOutcome.OK, ToolOutcome.TOOL_ERROR}:
         return response
     return ToolResponse(response.rpc_id, ToolOutcome.DECLINED, _STATUS_DECLINED)
-
-
-_OUTCOMES: Final = {
-    ToolOutcome.CANCELLED: Outcome.CLIENT_CLOSED,
-    ToolOutcome.ABANDONED: Outcome.CLIENT_CLOSED,
-    ToolOutcome.INTERRUPTED: Outcome.INTERRUPTED,
-}
-
-GONE: Final = ToolResponse(None, ToolOutcome.CANCELLED, STATUS_CLIENT_CLOSED)
-_INTERRUPTED: Final = ToolResponse(None, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
-_UNSEEN: Final = ToolResponse(None, ToolOutcome.UNKNOWN, STATUS_UNKNOWN)
-_ABANDONED: Final = ToolResponse(None, ToolOutcome.ABANDONED, STATUS_CLIENT_CLOSED)

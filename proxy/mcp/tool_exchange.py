@@ -9,9 +9,10 @@ Theory of operation. Both bodies pass unchanged; the exchange reads a copy of ea
   `notifications/cancelled` ends a tool call of the same session. An `initialize` tells which
   client it is; the session that the response begins is that client's.
 - *Response.* Each JSON-RPC response in the response's body ends the tool call with its id.
-- *End.* A tool call that is still open is recorded by how the exchange ended. An event stream
-  with ids is an exception: the client may resume it (`Resumption`), so its tool calls are left to
-  the session, which gives them up after a while.
+- *End.* A tool call that is still open is recorded by how the exchange ended. There are two
+  exceptions. An event stream with ids may be resumed by the client (`Resumption`). And a client
+  that hangs up has not cancelled before MCP 2026-07-28: the tool works on. Both are left to the
+  session, which gives them up after a while.
 """
 
 from dataclasses import replace
@@ -27,19 +28,25 @@ from proxy.mcp.agents.agent import MODERN, agent_of
 from proxy.mcp.agents.introduction import Introduction
 from proxy.mcp.budget import REQUEST, TOOL_CALL_STEPS, Budget
 from proxy.mcp.by_id import CallsByKey
+from proxy.mcp.call_record import Source
 from proxy.mcp.json_stream import JsonStream, Trouble, Values
+from proxy.mcp.lasting.tasks import TaskRequests
 from proxy.mcp.messages import (
     REQUEST_PATHS,
     JsonRpcId,
     ToolCall,
     ToolResponse,
+    answer_of,
+    asks_client,
     cancelled_id,
     named_by_header,
+    rpc_id_of,
     tool_call_of,
     tool_response_of,
 )
 from proxy.mcp.reading import ResponseReading
-from proxy.mcp.tool_calls import GONE, Round, Source, ToolCalls
+from proxy.mcp.sessions import SessionKey
+from proxy.mcp.tool_calls import Round, ToolCalls
 from proxy.mcp.trace import ids_of_the_client, ids_to_add, names_a_call, trace_id_of
 
 MAX_TOOL_CALLS: Final = 100
@@ -81,7 +88,7 @@ class McpExchange(Exchange):
         self._open = CallsByKey[JsonRpcId | None, Round]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
-        self._has_ended = False
+        self._tasks = TaskRequests(calls.tasks, source.key)
 
     def request_content(self, data: bytes) -> None:
         """Read a piece of the request's body before it goes to the MCP server.
@@ -105,25 +112,34 @@ class McpExchange(Exchange):
         """Return the reader of the response's content; None if no tool call is open."""
         self._status = head.status
         self._introduction.response_opened(head)
-        if not self._open and not self._introduction.opens_session:
+        if not (self._open or self._introduction.opens_session or self._tasks.wants_response):
             return None
-        self._reading = ResponseReading(head, self._message_received)
+        self._reading = ResponseReading(
+            head, self._message_received, listens=self._tasks.wants_response
+        )
         return self._reading.feed
 
     def end(self, outcome: Outcome, status: int) -> None:
         """Record the tool calls without a response, unless the client may still fetch it."""
         self._counted.end(outcome, status)
-        if outcome is Outcome.STREAMING or self._has_ended:
+        if outcome is Outcome.STREAMING:
             return
-        self._has_ended = True
         if self._reading is not None and self._reading.unreadable:
             self._counted.tally.oddities["mcp_response_unreadable"] += self._reading.unreadable
         may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
-        for call in self._open:
-            if may_resume and not call.has_ended:
+        rounds, self._open, self._reading = self._open, CallsByKey(), None
+        for call in rounds:
+            if outcome is Outcome.CLIENT_CLOSED:
+                call.hang_up(may_resume=may_resume)
+            elif may_resume and not call.has_ended:
                 call.leave(_without_response(outcome, status))
             else:
                 call.end(_without_response(outcome, status))
+
+    @property
+    def _session(self) -> SessionKey | None:
+        source = self._source
+        return None if source.session is None else (source.key, source.session)
 
     @property
     def _may_be_resumed(self) -> bool:
@@ -140,6 +156,8 @@ class McpExchange(Exchange):
         if said is None:
             self._cancel(cancelled_id(values))
             self._introduction.message_sent(values)
+            self._tasks.message_sent(values)
+            self._answer(values)
             return
         if len(self._open) >= MAX_TOOL_CALLS:
             self._counted.tally.oddities["mcp_tool_call_beyond_limit"] += 1
@@ -151,11 +169,24 @@ class McpExchange(Exchange):
 
     def _cancel(self, rpc_id: JsonRpcId | None) -> None:
         """Record a tool call of this session as cancelled, as the client's message says."""
-        if rpc_id is None or self._source.session is None:
+        if rpc_id is None or self._session is None:
             return
-        call = self._calls.sessions.find((self._source.key, self._source.session), rpc_id)
+        call = self._calls.sessions.find(self._session, rpc_id)
         if call is not None:
-            call.end(GONE)
+            call.cancel()
+
+    def _answer(self, values: Values) -> None:
+        """Note what the client answers to a question of the server, if *values* are an answer."""
+        is_declined = answer_of(values)
+        if is_declined is not None and self._session is not None:
+            sessions = self._calls.sessions
+            sessions.answer(self._session, rpc_id_of(values), is_declined=is_declined)
+
+    def _ask(self, values: Values) -> None:
+        """Note that the server asks the client, for the one tool call of this exchange."""
+        asking = [call for call in self._open if not call.has_ended]
+        if self._session is not None and len(asking) == 1:
+            self._calls.sessions.ask(self._session, rpc_id_of(values), asking[0])
 
     def _begin_call(self, said: ToolCall) -> None:
         source = self._source
@@ -168,6 +199,9 @@ class McpExchange(Exchange):
 
     def _message_received(self, values: Values) -> None:
         self._introduction.message_received(values)
+        self._tasks.message_received(values)
+        if asks_client(values):
+            self._ask(values)
         response = tool_response_of(values)
         if response is None:
             return
@@ -194,8 +228,6 @@ def _named_by_head(head: RequestHead) -> str | None:
 
 
 def _without_response(outcome: Outcome, status: int) -> ToolResponse:
-    if outcome is Outcome.CLIENT_CLOSED:
-        return GONE
     if outcome is Outcome.INTERRUPTED:
         return ToolResponse(None, ToolOutcome.INTERRUPTED, STATUS_UNKNOWN)
     if status >= _FIRST_ERROR:

@@ -9,6 +9,7 @@ from tests.neighbours.patience import eventually
 from tests.neighbours.sidecar import serving_sidecar
 
 
+@pytest.mark.parametrize(("era", "rounds"), [("legacy", 1), (MODERN, 2)])
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
@@ -18,15 +19,15 @@ from tests.neighbours.sidecar import serving_sidecar
     ],
 )
 async def test_a_tool_call_that_asked_is_one_row_with_the_answers_outcome(
-    mcp_server, mcp_sidecar, database, secret, answer, outcome
+    mcp_server, mcp_sidecar, database, secret, answer, outcome, era, rounds
 ):
-    async with mcp_client(mcp_sidecar.url, secret, MODERN, answer=answer) as client:
+    async with mcp_client(mcp_sidecar.url, secret, era, answer=answer) as client:
         assert not (await client.call_tool("ask.a")).is_error
 
-        calls = await entries(database, 2)
+        calls = await entries(database, rounds)
         await eventually(lambda: _ended(database))
         [row] = await invocations(database, 1)
-    assert (row.tool, row.outcome, row.rounds, row.api_calls) == ("ask.a", outcome, 2, 2)
+    assert (row.tool, row.outcome, row.rounds, row.api_calls) == ("ask.a", outcome, rounds, rounds)
     assert {call["invocation_id"] for call in calls} == {row.id}
     assert {call["attribution"] for call in calls} == {"exact"}
     assert row.duration_ms is not None

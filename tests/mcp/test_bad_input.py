@@ -160,7 +160,7 @@ async def test_1_000_tool_calls_that_are_never_answered_are_all_recorded_as_canc
         for number in range(1_000):
             client = await stack.enter_async_context(connected(sidecar_process.port))
             clients.append(client)
-            await client.send(posting(secret, body_calling(f"t{number}", number)))
+            await client.send(posting(secret, body_calling(f"t{number}", number), *MODERN))
         for _ in clients:
             await upstream.entered()
         assert sidecar_process.peak_bytes - before < 100 * MIB

@@ -6,10 +6,12 @@ from itertools import count
 from audit_log.record import Invocation, Origin, Outcome
 from proxy.audit.identity import Caller
 from proxy.audit.tally import Tally
+from proxy.mcp.call_record import HUB, Source
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.resumption import Resumption
-from proxy.mcp.tool_calls import HUB, Source, ToolCalls
+from proxy.mcp.tool_calls import ToolCalls
 from proxy.mcp.tool_exchange import McpExchange
+from proxy.mcp.trace import travel_ids_of
 from tests.unit.heads import head_with, response_with
 
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
@@ -105,7 +107,7 @@ class Bench:
         return exchange
 
     def get(self, key="anna", session="s1"):
-        return Resumption((key, session), self.calls.sessions, self.tally)
+        return Resumption((key, session), self.calls, self.tally)
 
     def outcomes(self):
         return [(record.outcome, record.status_code) for record in self.recorded.invocations]
@@ -130,3 +132,9 @@ def streamed(exchange, *messages, ids=False, outcome=Outcome.COMPLETED):
         event_id = f"id: {number}\n" if ids else ""
         feed(f"{event_id}data: {json.dumps(message)}\n\n".encode())
     exchange.end(outcome, 200)
+
+
+def ids_sent_with(exchange):
+    """Return the ids that the MCP server was sent with the request of *exchange*."""
+    fields = {name.decode(): value.decode() for name, value in exchange.added_fields}
+    return travel_ids_of(head_with(**fields))

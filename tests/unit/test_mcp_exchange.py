@@ -54,7 +54,7 @@ def test_the_status_of_http_counts_when_it_is_an_error(bench, status):
     ],
 )
 def test_a_tool_call_without_an_answer_ends_with_its_exchange(bench, outcome, status, expected):
-    exchange = bench.post(calling())
+    exchange = bench.post(calling(), fields=MODERN)
     exchange.end(outcome, status)
     exchange.end(Outcome.COMPLETED, 200)
 
@@ -97,7 +97,7 @@ def test_an_error_without_an_id_ends_none_of_several_tool_calls(bench):
 
 def test_no_more_tool_calls_of_a_batch_are_recorded_than_anybody_needs(bench):
     exchange = bench.post([calling(rpc_id=number) for number in range(MAX_TOOL_CALLS + 5)])
-    exchange.end(Outcome.CLIENT_CLOSED, 499)
+    exchange.end(Outcome.UPSTREAM_BROKE_OFF, 200)
 
     assert len(bench.outcomes()) == MAX_TOOL_CALLS
     assert bench.tally.oddities["mcp_tool_call_beyond_limit"] == 5
@@ -219,12 +219,18 @@ async def test_a_client_that_lost_its_connection_may_come_back_for_the_answer(be
     assert bench.outcomes() == [(ToolOutcome.OK, 200)]
 
 
-@pytest.mark.parametrize(("ids", "session"), [(False, "s1"), (True, None)])
-def test_nothing_is_awaited_that_cannot_be_fetched(bench, ids, session):
-    exchange = bench.post(calling(), source=bench.source(session=session))
+@pytest.mark.parametrize(
+    ("ids", "session", "fields", "expected"),
+    [
+        (False, None, MODERN, (ToolOutcome.CANCELLED, 499)),
+        (True, None, {}, (ToolOutcome.UNKNOWN, 499)),
+    ],
+)
+def test_nothing_is_awaited_that_cannot_be_fetched(bench, ids, session, fields, expected):
+    exchange = bench.post(calling(), source=bench.source(session=session), fields=fields)
     streamed(exchange, {"method": "note"}, ids=ids, outcome=Outcome.CLIENT_CLOSED)
 
-    assert bench.outcomes() == [(ToolOutcome.CANCELLED, 499)]
+    assert bench.outcomes() == [expected]
 
 
 async def test_of_the_answers_that_are_never_fetched_the_oldest_is_given_up(bench):
@@ -232,7 +238,7 @@ async def test_of_the_answers_that_are_never_fetched_the_oldest_is_given_up(benc
         exchange = bench.post(calling(str(number), number))
         streamed(exchange, {"method": "note"}, ids=True, outcome=Outcome.CLIENT_CLOSED)
 
-    assert bench.outcomes() == [(ToolOutcome.CANCELLED, 499)] * 2
+    assert bench.outcomes() == [(ToolOutcome.UNKNOWN, 499)] * 2
     assert [record.tool for record in bench.recorded.invocations] == ["0", "1"]
     assert len(bench.calls.sessions) == MAX_LEFT
 
