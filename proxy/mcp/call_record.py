@@ -40,6 +40,9 @@ class InvocationRecorder(Protocol):
     def change(self, slot: int, record: Kept) -> None:
         """Keep *record* instead of what *slot* holds, in case the sidecar is killed."""
 
+    def withdraw(self, slot: int) -> None:
+        """Forget what `begin` kept in *slot*."""
+
     def offer(self, record: Kept, share: Share) -> bool:
         """Keep *record* at once, and let the slots as they are."""
 
@@ -102,6 +105,11 @@ class CallRecord:
         records = self._records(response, (moment - self._started) * 1_000)
         for slot, record in zip(self._slots, records, strict=True):
             self._recorder.end(slot, record, self._call.share)
+
+    def withdraw(self) -> None:
+        """Leave no record: nothing was run."""
+        for slot in self._slots:
+            self._recorder.withdraw(slot)
 
     def _records(self, response: ToolResponse, duration_ms: float | None) -> list[Kept]:
         invocation = self._invocation(response, duration_ms)

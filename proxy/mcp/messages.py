@@ -51,6 +51,8 @@ and none of them."""
 _ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
 
 
+_NO_SUCH_TOOL: Final = re.compile(r"(?is)unknown tool.*|tool .* not found")
+"""As MCP words it (server/tools, errors), and as the SDK for TypeScript does."""
 _WHOLE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,64}\s*", re.ASCII)
 
 JsonRpcId = str | int | float
@@ -228,5 +230,5 @@ def _code_of(values: Values) -> int | None:
 
 def _names_no_tool(code: int | None, message: Scalar) -> bool:
     """Return whether an error means that there is no such tool (MCP, server/tools, errors)."""
-    says_so = isinstance(message, str) and message.lower().startswith("unknown tool")
-    return code == METHOD_NOT_FOUND or (code == INVALID_PARAMS and says_so)
+    says_so = isinstance(message, str) and _NO_SUCH_TOOL.fullmatch(message)
+    return code == METHOD_NOT_FOUND or (code == INVALID_PARAMS and bool(says_so))

@@ -9,6 +9,7 @@ Theory of operation. Both bodies pass unchanged; the exchange reads a copy of ea
   `notifications/cancelled` ends a tool call of the same session. An `initialize` tells which
   client it is; the session that the response begins is that client's.
 - *Response.* Each JSON-RPC response in the response's body ends the tool call with its id.
+  A redirection (3xx) says that nothing was run: the client repeats its request elsewhere.
 - *End.* A tool call that is still open is recorded by how the exchange ended. There are two
   exceptions. An event stream with ids may be resumed by the client (`Resumption`). And a client
   that hangs up has not cancelled before MCP 2026-07-28: the tool works on. Both are left to the
@@ -53,6 +54,7 @@ MAX_TOOL_CALLS: Final = 100
 """In one request, which before MCP 2025-06-18 could be a batch. More are only counted."""
 UNREADABLE: Final = "(unreadable)"
 """Stands for the tools in a body that costs too much to read. No tool may have this name."""
+_FIRST_REDIRECTION: Final = 300
 _FIRST_ERROR: Final = 400
 
 
@@ -112,6 +114,10 @@ class McpExchange(Exchange):
         """Return the reader of the response's content; None if no tool call is open."""
         self._status = head.status
         self._introduction.response_opened(head)
+        if _FIRST_REDIRECTION <= head.status < _FIRST_ERROR:
+            for call in self._open:
+                call.withdraw()
+            self._open = CallsByKey()
         if not (self._open or self._introduction.opens_session or self._tasks.wants_response):
             return None
         self._reading = ResponseReading(

@@ -41,6 +41,9 @@ class Recorded:
         self.ended.append(record)
         return True
 
+    def withdraw(self, slot):
+        del self.begun[slot]
+
     def change(self, slot, record):
         assert slot in self.begun
         self.begun[slot] = record

@@ -44,6 +44,22 @@ def test_the_status_of_http_counts_when_it_is_an_error(bench, status):
     assert bench.outcomes() == [(ToolOutcome.PROTOCOL_ERROR, status)] * 2
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_request_that_is_sent_elsewhere_ran_nothing_and_leaves_nothing(bench, status):
+    """A mounted application sends `/mcp` to `/mcp/`; the client repeats its request there."""
+    sent_on = bench.post(calling("a"))
+    respond(sent_on, raw=b"", status=status)
+    assert bench.calls.in_flight.cause_of("anna", frozenset()) is None
+    respond(bench.post(calling("a")), OK)
+    sent_on.end(Outcome.COMPLETED, status)
+
+    assert bench.outcomes() == [(ToolOutcome.OK, 200)]
+    assert (bench.recorded.begun, len(bench.calls.in_flight), len(bench.calls.sessions)) == (
+        ({}, 0, 0)
+    )
+    assert bench.recorded.offered == []
+
+
 @pytest.mark.parametrize(
     ("outcome", "status", "expected"),
     [

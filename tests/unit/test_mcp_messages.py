@@ -49,20 +49,28 @@ def test_a_name_that_is_no_text_is_recorded_as_none(name):
         ({("error",): True, ("error", "code"): -32602}, ToolOutcome.PROTOCOL_ERROR, 400, -32602),
         ({("error",): True, ("error", "code"): -32603}, ToolOutcome.PROTOCOL_ERROR, 400, -32603),
         ({("error",): True}, ToolOutcome.PROTOCOL_ERROR, 400, None),
-        (
-            {
-                ("error",): True,
-                ("error", "code"): -32602,
-                ("error", "message"): "Unknown tool: x",
-            },
-            ToolOutcome.PROTOCOL_ERROR,
-            404,
-            -32602,
-        ),
     ],
 )
 def test_an_answer_has_an_outcome_and_a_status(values, outcome, status, code):
     assert tool_response_of({ID: 1, **values}) == ToolResponse(1, outcome, status, code)
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("Unknown tool: x", 404),  # MCP, server/tools
+        ("Tool x not found", 404),  # @modelcontextprotocol/server 2.4.0
+        ("Tool x disabled", 400),
+        ("Invalid arguments for tool x: not found", 400),
+        (None, 400),
+    ],
+)
+def test_invalid_params_say_in_words_that_there_is_no_such_tool(message, status):
+    values: Values = {("error",): True, ("error", "code"): -32602, ("error", "message"): message}
+
+    assert tool_response_of(values) == ToolResponse(
+        None, ToolOutcome.PROTOCOL_ERROR, status, -32602
+    )
 
 
 @pytest.mark.parametrize("same", ["7", 7, 7.0, "07", " 7 ", "+7"])

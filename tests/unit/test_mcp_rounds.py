@@ -176,6 +176,16 @@ def test_api_calls_of_each_round_are_of_the_one_tool_call(bench):
     assert [row.api_calls for row in bench.recorded.invocations] == [4]
 
 
+def test_a_round_that_is_sent_elsewhere_is_repeated_there(bench):
+    respond(post(bench, calling("delete")), asking())
+    respond(post(bench, answering("accept")), raw=b"", status=307)
+    respond(post(bench, answering("accept")), {"id": 2, "result": {}})
+
+    [row] = bench.recorded.invocations
+    assert (row.outcome, row.rounds) == (ToolOutcome.OK, 2)
+    assert bench.recorded.begun == {}
+
+
 def test_the_hubs_tool_call_leaves_its_entry_when_it_has_ended(bench):
     hub = {"key": HUB_KEY, "origin": Origin.HUB}
     post(bench, calling("delete"), asking(), **hub)
