@@ -95,11 +95,12 @@ class StoredFilter(RecordFilter):
     session: UUID | None = None
     """Of the agent."""
     client_name: str | None = None
+    principal: str | None = None
 
     @property
     def asks_for_agent(self) -> bool:
         """Whether the tool call behind a record must be looked at."""
-        return self.session is not None or self.client_name is not None
+        return (self.session, self.client_name, self.principal) != (None, None, None)
 
 
 EVERYTHING: Final = RecordFilter()

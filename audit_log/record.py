@@ -1,5 +1,6 @@
 """The audit record: what one call leaves behind."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -138,11 +139,14 @@ class Origin(StrEnum):
     HUB = "hub"
 
 
+Claim = str | int | float
+
+
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One MCP tool call, as it is kept in `mcp_tool_invocation`.
 
     Not an entry of the audit log: the API calls that it caused are, and name it by its id.
-    The client chooses `tool`, `request_id`, and all that is said of it from `protocol_version` on.
+    The client chooses `tool`, `request_id`, and all from `protocol_version` on but `principal`.
     """
 
     id: UUID
@@ -174,6 +178,10 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     client_version: str | None = None
     """As the MCP client introduced itself."""
     user_agent: str | None = None
+    principal: str | None = None
+    """On whose behalf it was made, as a trusted proxy says."""
+    claims: Mapping[str, Claim] | None = None
+    """What the client says in fields of `_meta` that the operator has named: no proof."""
     arrived_at: datetime | None = None
     """As in `AuditRecord`."""
 

@@ -20,7 +20,7 @@ from proxy.audit.exchange import (
     UnauditedExchange,
     standing_of,
 )
-from proxy.audit.identity import OTHER, Credentials, TokenRecogniser
+from proxy.audit.identity import OTHER, Credentials, TokenRecogniser, principal_in
 from proxy.audit.record_text import request_members
 from proxy.audit.tally import Tally
 from proxy.audit.trace_context import trace_context
@@ -70,6 +70,8 @@ class Call(msgspec.Struct, frozen=True):
     client_ip: str
     leads_to_mcp: bool
     audited: AuditedCall | None
+    principal: str | None = None
+    """On whose behalf it is made, as a trusted proxy says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Admission:
     """Returns the time by which tokens expire: PostgreSQL's."""
     is_traced: bool = False
     """Whether a span is sent of each call."""
+    principal_field: bytes | None = None
+    """The field, in lower case, in which trusted proxies name the principal."""
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return what *head* alone tells of its call; that is the same when it repeats."""
@@ -101,15 +105,18 @@ class Admission:
             audited = AuditedCall(
                 token_hash, client_ip, head.field(b"user-agent"), request_members(head, trace)
             )
-        return Call(head, client_ip, self.mcp.covers(head.target), audited)
+        principal = principal_in(head.fields, self.principal_field) if peer.is_trusted else None
+        return Call(head, client_ip, self.mcp.covers(head.target), audited, principal)
 
     def decide(self, call: Call) -> Exchange:
         """Return the exchange of *call*, to be identified first if its token is not cached.
 
         Raises RefusedError, after recording it, when the call may not go on.
         """
-        if call.leads_to_mcp and (watched := self.mcp.exchange_of(call.head, call.client_ip)):
-            return watched
+        if call.leads_to_mcp:
+            watched = self.mcp.exchange_of(call.head, call.client_ip, call.principal)
+            if watched is not None:
+                return watched
         if call.audited is None:
             return UnauditedExchange(self.tally)
         exchange = AuditedExchange(self.recorder, self.tally, self.callers, call.audited)

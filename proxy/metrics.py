@@ -17,6 +17,7 @@ from proxy.recorder.record_metrics import (
     records_by_fate,
 )
 from proxy.telemetry.health import Health
+from proxy.telemetry.tool_durations import ToolDurations
 from proxy.tokens.cache import TokenCache
 
 REFUSALS = (UNKNOWN, EXPIRED, REVOKED, NOT_LOOKED_UP)
@@ -87,6 +88,17 @@ class CallCollector(Collector):
         yield "token_cache_age_seconds", "Age of the token cache", self._tokens.age_seconds
         yield "is_ready", "1 while calls are accepted", float(self._health.is_accepting)
         yield "problems", "Reasons that /readyz gives", len(self._health.report()[1])
+
+
+class ToolCallCollector(Collector):
+    """How long tool calls took."""
+
+    def __init__(self, durations: ToolDurations) -> None:
+        self._durations = durations
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        yield self._durations.metric()
 
 
 class KeeperCollector(Collector):

@@ -34,11 +34,12 @@ from proxy.http.target import AuditedPaths
 from proxy.hub.shapes import wanted_paths
 from proxy.hub.tunnel import HubAdmission
 from proxy.journal import Intake, Parts, taking_in
+from proxy.mcp.agents.claims import Claims
 from proxy.mcp.codings import MISSING, WHAT_IS_MISSING
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import CallCollector, ClockCollector, KeeperCollector
+from proxy.metrics import CallCollector, ClockCollector, KeeperCollector, ToolCallCollector
 from proxy.recorder.keeper import Keeper
 from proxy.recorder.page import Page
 from proxy.recorder.record_metrics import BothCollector
@@ -90,7 +91,9 @@ async def serving(
         clients = ClientLimit(files_for_connections(), tally.oddities)
         parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
+        calls = _tool_calls(settings, intake, member)
         own: list[Collector] = [
+            ToolCallCollector(calls.durations),
             CallCollector(tally, intake, tokens.cache, health),
             ClockCollector(tokens.clock),
         ]
@@ -98,7 +101,6 @@ async def serving(
             health.problems.append(partial(problem_of, keeper))
             own.append(KeeperCollector(keeper))
         ops_address = await _ops(stack, settings, health, page, keeper, BothCollector(own, page))
-        calls = _tool_calls(intake, instance, member)
         hub_address = await _hub(stack, settings, clients, calls, tally)
         admission = _admission(settings, tokens, intake, calls, tally)
         address = await _calls(stack, settings, clients, admission, health)
@@ -129,13 +131,17 @@ async def _ops(
     )
 
 
-def _tool_calls(intake: Intake, instance: str, member: Member | None) -> ToolCalls:
+def _tool_calls(settings: ProxySettings, intake: Intake, member: Member | None) -> ToolCalls:
     if MISSING:
         log.warning("mcp.codings_missing", reason=WHAT_IS_MISSING)
-    if member is None:
-        return ToolCalls(ToolCallsInFlight(), intake, instance)
-    others = member.other_workers
-    return ToolCalls(ToolCallsInFlight(others), intake, instance, others.clients)
+    others = None if member is None else member.other_workers
+    return ToolCalls(
+        ToolCallsInFlight(others),
+        intake,
+        settings.instance_name,
+        Claims(settings.mcp_claims),
+        is_traced=settings.tracing,
+    )
 
 
 def _health(member: Member | None, page: Page) -> Health:
@@ -224,6 +230,7 @@ def _admission(
         ),
         now=tokens.clock.now,
         is_traced=settings.tracing,
+        principal_field=(settings.principal_header or "").lower().encode() or None,
     )
 
 
@@ -272,7 +279,7 @@ async def _hub(
         return None
     authority = URL(settings.hub_url).authority.encode()
     service = Service(
-        HubAdmission(wanted_paths(settings.hub_envelope_field), calls, tally),
+        HubAdmission(wanted_paths(settings.hub_envelope_field, calls.claims.paths), calls, tally),
         Routes(await _upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_lines(fields, authority),
         body_patience_seconds=settings.body_timeout_seconds,

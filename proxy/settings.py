@@ -26,9 +26,12 @@ from audit_log.process.shared_settings import (
 from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import TOKEN_PREFIX
 from proxy.admission import TokenPolicy
+from proxy.http.fields import TOKEN_BYTE
+from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
+_SECRET_FIELDS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 APPLICATION: Final = "podwarden-audit-proxy"
 """What the databases and NATS are told of this program."""
@@ -168,12 +171,33 @@ class ClientSettings(Settings):
         default=(),
         description="networks whose `X-Forwarded-…` and `Forwarded` are believed, comma separated",
     )
+    principal_header: str | None = Field(
+        default=None,
+        description="field by which `PROXY_TRUSTED_PROXIES` say on whose behalf a tool is called",
+    )
     body_timeout_seconds: float = Field(
         default=300, gt=0, description="for the next piece of a request's body, then 408"
     )
     client_idle_seconds: float = Field(
         default=75, gt=0, description="how long an idle client connection is kept"
     )
+
+    @field_validator("principal_header")
+    @classmethod
+    def _names_a_field(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(TOKEN_BYTE.decode() + "+", value):
+            raise ValueError("must be the name of a header field, such as X-Forwarded-User")
+        if value is not None and value.lower() in _SECRET_FIELDS:
+            raise ValueError("must not name a field that carries a secret")
+        return value
+
+    @model_validator(mode="after")
+    def _principal_is_said_by_a_proxy(self) -> Self:
+        if self.principal_header is not None and not self.trusted_proxies:
+            raise ValueError(
+                "PROXY_PRINCIPAL_HEADER needs PROXY_TRUSTED_PROXIES: it is believed of them alone"
+            )
+        return self
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -245,6 +269,11 @@ class ProxySettings(
         " that pass nothing else on; it is not sampled, so a server whose sampler follows its"
         " parent keeps no trace",
     )
+    mcp_claims: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description=f"fields of `_meta` to record as claims of the client, at most {MAX_CLAIMS},"
+        " comma separated",
+    )
     token_prefix: TokenPrefix = TOKEN_PREFIX
     token_policy: TokenPolicy = Field(
         default=TokenPolicy.ENFORCE,
@@ -281,6 +310,19 @@ class ProxySettings(
         if not value.startswith("/") or not value.strip("/"):
             raise ValueError("must begin with a slash and name a path, such as /mcp")
         return value
+
+    @field_validator("mcp_claims", mode="before")
+    @classmethod
+    def _claims(cls, value: object) -> object:
+        names = tuple(map(str, _listed(value)))
+        if len(set(names)) > MAX_CLAIMS:
+            raise ValueError(f"names more than {MAX_CLAIMS} fields")
+        if any(len(name) > MAX_CLAIM_NAME_CHARACTERS or not name.isprintable() for name in names):
+            raise ValueError(
+                f"each name must be printable and have at most {MAX_CLAIM_NAME_CHARACTERS}"
+                " characters"
+            )
+        return names
 
     @field_validator("audited_paths", mode="before")
     @classmethod

@@ -41,6 +41,8 @@ _TOOL_STATUSES: Final = MappingProxyType(
         ToolOutcome.TOOL_ERROR: _FAILURE,
         ToolOutcome.PROTOCOL_ERROR: _FAILURE,
         ToolOutcome.CANCELLED: _FAILURE,
+        ToolOutcome.DECLINED: _FAILURE,
+        ToolOutcome.ABANDONED: _FAILURE,
     }
 )
 """Of any other outcome it is not known what the tool did."""

@@ -41,6 +41,10 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     """As the MCP client introduced itself, like its version."""
     client_version: str | None
     user_agent: str | None
+    principal: str | None
+    """On whose behalf it was made, as a trusted proxy says."""
+    claims: dict[str, str | int | float] | None
+    """What the client says in fields of `_meta` that the operator has named: no proof."""
     instance: str
     arrived_at: Moment | None
     """As in an entry."""
@@ -85,6 +89,8 @@ class ToolCallWithCalls(ToolCall, frozen=True, gc=False, forbid_unknown_fields=T
             client_name=None,
             client_version=None,
             user_agent=None,
+            principal=None,
+            claims=None,
             instance=first.instance,
             arrived_at=known_timestamp(first.arrived_at),
             calls=list(map(DetailedEntry.of, records)),

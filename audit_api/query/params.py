@@ -136,6 +136,9 @@ class StoredFilters(Filters):
     client_name: Text | None = Field(
         default=None, description="the MCP client's name: calls of its tool calls"
     )
+    principal: Text | None = Field(
+        default=None, description="on whose behalf, as a trusted proxy said: calls of tool calls"
+    )
 
 
 class EntriesParams(Newest, StoredFilters):
@@ -161,6 +164,9 @@ class ToolCallFilters(Params):
     outcome: ToolOutcome | None = Field(default=None, description="how the tool call ended")
     client_name: Text | None = Field(
         default=None, description="the MCP client's name, as it introduced itself"
+    )
+    principal: Text | None = Field(
+        default=None, description="on whose behalf it was made, as a trusted proxy said"
     )
     user_agent: Text | None = Field(
         default=None,

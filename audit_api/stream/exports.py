@@ -135,6 +135,6 @@ def _check_that_none_is_missed(query: ExportParams) -> None:
         if getattr(query, name) is not None:
             raise InvalidParametersError.of(
                 name,
-                f"An export by `session` or `client_name` is whole: leave out `{name}`, or them",
+                f"By `session`, `client_name` or `principal` an export is whole: no `{name}`",
                 "not_in_parts",
             )

@@ -42,6 +42,7 @@ _CONDITIONS: Final = {
     "arrived_until": "arrived_at < {}::timestamptz",
     "session": "invocation_id IN (SELECT id FROM mcp_tool_invocation WHERE session = {}::uuid)",
     "client_name": "invocation_id IN (SELECT id FROM mcp_tool_invocation WHERE client_name = {})",
+    "principal": "invocation_id IN (SELECT id FROM mcp_tool_invocation WHERE principal = {})",
 }
 
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from audit_log.postgres.conditions import (
     CLOCK_AHEAD_CONDITIONS,
     UNKNOWN_TOKEN_CONDITIONS,
@@ -14,12 +16,12 @@ from audit_log.postgres.conditions import (
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import Place, in_words_of, plain_uuid
 from audit_log.postgres.transaction import Row
-from audit_log.record import Invocation, Origin, ToolOutcome
+from audit_log.record import Claim, Invocation, Origin, ToolOutcome
 
 INVOCATION_COLUMNS: Final = """id, token_id, token_name, tool, created_at, duration_ms,
     outcome, status_code, error_code, api_calls, rounds, origin, host(client_ip) AS client_ip,
     request_id, instance, session, protocol_version, client_name, client_version, user_agent,
-    arrived_at"""
+    principal, claims, arrived_at"""
 _SEARCH: Final = """
 SELECT {columns} FROM mcp_tool_invocation
 WHERE {conditions}
@@ -44,6 +46,7 @@ class InvocationQuery:
     outcome: ToolOutcome | None = None
     session: UUID | None = None
     client_name: str | None = None
+    principal: str | None = None
     user_agent: str | None = None
     """A prefix; with a `*` in it a pattern for the whole text, `*` standing for any text."""
     since: datetime | None = None
@@ -85,6 +88,7 @@ def conditions_of_calls(query: InvocationQuery, arguments: Arguments) -> list[st
         "outcome = {}": query.outcome,
         "session = {}::uuid": query.session,
         "client_name = {}": query.client_name,
+        "principal = {}": query.principal,
         "user_agent LIKE {}": query.user_agent and like(query.user_agent),
         "created_at >= {}::timestamptz": query.since,
         "created_at < {}::timestamptz": query.until,
@@ -134,5 +138,7 @@ def invocation_of(row: Row) -> Invocation:
         client_name=row["client_name"],
         client_version=row["client_version"],
         user_agent=row["user_agent"],
+        principal=row["principal"],
+        claims=row["claims"] and msgspec.json.decode(row["claims"], type=dict[str, Claim]),
         arrived_at=row["arrived_at"],
     )

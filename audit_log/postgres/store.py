@@ -42,15 +42,17 @@ _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
     api_calls, rounds, origin, client_ip, request_id, instance, session, protocol_version,
-    client_name, client_version, user_agent)
+    client_name, client_version, user_agent, principal, claims)
 SELECT id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
        coalesce(api_calls, 0), coalesce(rounds, 1), origin, client_ip, request_id, instance,
-       session, protocol_version, client_name, client_version, user_agent
+       session, protocol_version, client_name, client_version, user_agent,
+       principal, claims
 FROM json_to_recordset($1) AS invocation (
     id uuid, token_id uuid, token_name text, tool text, created_at timestamptz, duration_ms real,
     outcome text, status_code smallint, error_code integer, api_calls integer, rounds integer,
     origin text, client_ip inet, request_id text, instance text, session uuid,
-    protocol_version text, client_name text, client_version text, user_agent text)
+    protocol_version text, client_name text, client_version text, user_agent text,
+    principal text, claims jsonb)
 ON CONFLICT DO NOTHING
 """
 _APPEND_GAPS: Final = """

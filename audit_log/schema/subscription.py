@@ -147,5 +147,5 @@ def _does_not_run(subscription: str) -> str:
 def _sends_deletes(publication: str) -> str:
     return (
         f"publication {publication} sends deletes, so records that the primary moves into their "
-        "month vanish here; let it publish = 'insert'"
+        "month vanish here; let it publish = 'insert, update'"
     )

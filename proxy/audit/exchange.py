@@ -31,12 +31,14 @@ _UNRESOLVED: Final = Standing.UNRESOLVED
 _INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
 
 
-class Cause(msgspec.Struct, frozen=True):
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     """The tool call that caused an API call, and how sure we are of that."""
 
     tool: str
     invocation_id: UUID
     attribution: Attribution
+    tool_traceparent: str | None = None
+    """The client's span of the tool call, where spans are sent."""
 
     @property
     def members(self) -> bytes:

@@ -11,6 +11,7 @@ import msgspec
 from audit_log.record import unknown_token_name
 from audit_log.tokens import Token, hash_token
 from proxy.http.fields import Fields
+from proxy.http.target import printable
 from proxy.tokens.memory import MISSING, Missing
 
 _TOKEN: Final = rb"[A-Za-z0-9._~+/-]"
@@ -28,6 +29,7 @@ class Credentials(Enum):
 # Until Python 3.12 a member of an enum is looked up by a Python function.
 OTHER: Final = Credentials.OTHER
 
+MAX_PRINCIPAL_CHARACTERS: Final = 256
 _REMEMBERED: Final = 1_024
 """Values with our prefix of which is cached what they are."""
 _REMEMBERED_BYTES: Final = 256
@@ -89,3 +91,14 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
         if token is None:
             return cls(token_name=unknown_token_name(token_hash))
         return cls(token_id=token.id, token_name=token.name)
+
+
+def principal_in(fields: Fields, name: bytes | None) -> str | None:
+    """Return on whose behalf a request is made, as its field *name* (lower case) says.
+
+    Of two such fields, one may be the client's own: then none is believed. Whether the sender of
+    *fields* is to be believed at all is for the caller to know.
+    """
+    if name is None or name in fields.repeated or not (value := fields.first(name)):
+        return None
+    return printable(value)[:MAX_PRINCIPAL_CHARACTERS]

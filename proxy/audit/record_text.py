@@ -45,6 +45,8 @@ class TracedRecord(AuditRecord, frozen=True, kw_only=True, omit_defaults=True, g
 
     traceparent: str | None = None
     tracestate: str | None = None
+    tool_traceparent: str | None = None
+    """The `traceparent` of the tool call that caused it, if its client sent one."""
 
 
 def record_of(text: RecordText) -> AuditRecord:

@@ -15,6 +15,9 @@ class TraceContext(NamedTuple):
     tracestate: str | None = None
 
 
+NO_TRACE: Final = TraceContext()
+
+
 def trace_context(head: RequestHead) -> TraceContext:
     """Return what names the span of the client that sent *head*.
 

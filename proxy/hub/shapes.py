@@ -14,12 +14,15 @@ _VERSION: Final[Path] = ("jsonrpc",)
 _BARE: Final = REQUEST_PATHS | RESPONSE_PATHS | {_VERSION}
 
 
-def wanted_paths(envelope_field: str | None) -> frozenset[Path]:
-    """Return the paths to look for in a message.
+def wanted_paths(
+    envelope_field: str | None, claims: frozenset[Path] = frozenset()
+) -> frozenset[Path]:
+    """Return the paths to look for in a message, those of *claims* too.
 
     *envelope_field* names the field of the envelope that holds the message; None allows any field.
     """
-    return _BARE | {(envelope_field or ANY, *path) for path in _BARE}
+    bare = _BARE | claims
+    return bare | {(envelope_field or ANY, *path) for path in bare}
 
 
 def unwrapped(values: Values) -> Values | None:

@@ -59,6 +59,7 @@ class TunnelCalls:
 
     def __init__(self, calls: ToolCalls) -> None:
         self._calls = calls
+        self.claims = calls.claims
         self._open = CallsByKey[JsonRpcId | None, Round]()
         self.tasks = TaskRequests(calls.tasks, HUB_KEY)
         self._has_responses = True
@@ -109,7 +110,7 @@ class Requests:
         """Open a tool call, or end one that is cancelled."""
         if (cancelled := cancelled_id(message)) is not None:
             self.calls.end(cancelled, GONE)
-        elif (said := tool_call_of(message)) is not None:
+        elif (said := tool_call_of(message, self.calls.claims)) is not None:
             self.calls.begin(said)
         else:
             self.calls.tasks.message_sent(message)

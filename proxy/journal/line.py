@@ -17,6 +17,7 @@ import msgspec
 
 from audit_log.record import AuditRecord, Gap, Invocation, Kept, RecordRow
 from proxy.audit.record_text import RecordText, record_of
+from proxy.audit.tool_span import TracedInvocation
 
 MAX_LINE_BYTES: Final = 32_768
 """The longest line: twice the size of a record in which every character is escaped."""
@@ -30,9 +31,14 @@ _TEXTS: Final = {
         for field in msgspec.structs.fields(kind)
         if field.type is str or field.type == str | None
     )
-    for kind in (AuditRecord, Invocation)
+    for kind in (AuditRecord, Invocation, TracedInvocation)
 }
-_KINDS: Final = {AuditRecord: b"record", bytes: b"record", Invocation: b"invocation"}
+_KINDS: Final = {
+    AuditRecord: b"record",
+    bytes: b"record",
+    Invocation: b"invocation",
+    TracedInvocation: b"invocation",
+}
 _encode = msgspec.json.Encoder().encode
 
 

@@ -4,6 +4,7 @@ The journal's slots hold what it would leave if the sidecar were killed now.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -22,6 +23,8 @@ from audit_log.record import (
 from proxy.audit.exchange import STATUS_CLIENT_CLOSED, STATUS_UNKNOWN
 from proxy.audit.identity import Caller
 from proxy.audit.shares import Share, Standing
+from proxy.audit.tool_span import ToolSpan, TracedInvocation
+from proxy.audit.trace_context import NO_TRACE, TraceContext
 from proxy.mcp.agents.agent import NOBODY, Agent
 from proxy.mcp.in_flight import ToolCallInFlight
 from proxy.mcp.messages import ToolResponse, tool_path
@@ -70,20 +73,33 @@ class Source:
     """Ids that the client chose: see `ToolCallInFlight`."""
     standing: Standing = Standing.UNKNOWN
     agent: Agent = NOBODY
+    trace: TraceContext = NO_TRACE
+    """The client's span, as the head names it."""
 
 
 class CallRecord:
     """The record of one tool call, as it changes until the end."""
 
     def __init__(
-        self, recorder: InvocationRecorder, instance: str, source: Source, call: ToolCallInFlight
+        self,
+        recorder: InvocationRecorder,
+        instance: str,
+        source: Source,
+        call: ToolCallInFlight,
+        span: ToolSpan,
+        ended: Callable[[Invocation], None],
     ) -> None:
-        """Have *recorder* keep that *call* was interrupted, in case the sidecar is killed."""
+        """Have *recorder* keep that *call* was interrupted, in case the sidecar is killed.
+
+        *ended* is called with the tool call when it has ended.
+        """
         self.rounds = 1
         self._recorder = recorder
         self._instance = instance
         self._source = source
         self._call = call
+        self._span = span
+        self._ended = ended
         self._entry_id = new_record_id()
         self._created_at = datetime.now(UTC)
         self._started = time.perf_counter()
@@ -105,6 +121,8 @@ class CallRecord:
         records = self._records(response, (moment - self._started) * 1_000)
         for slot, record in zip(self._slots, records, strict=True):
             self._recorder.end(slot, record, self._call.share)
+            if isinstance(record, Invocation):
+                self._ended(record)
 
     def withdraw(self) -> None:
         """Leave no record: nothing was run."""
@@ -118,7 +136,7 @@ class CallRecord:
 
     def _invocation(self, response: ToolResponse, duration_ms: float | None) -> Invocation:
         source, call = self._source, self._call
-        return Invocation(
+        return TracedInvocation(
             id=call.id,
             created_at=self._created_at,
             tool=call.tool,
@@ -136,6 +154,7 @@ class CallRecord:
             client_ip=source.client_ip,
             request_id=source.request_id,
             **msgspec.structs.asdict(source.agent),
+            **self._span._asdict(),
         )
 
     def _entry(self, invocation: Invocation) -> AuditRecord:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
@@ -15,6 +15,7 @@ from proxy.audit.shares import Standing
 from proxy.audit.tally import Tally
 from proxy.http.request import RequestHead
 from proxy.http.target import path_of
+from proxy.mcp.agents.agent import Agent
 from proxy.mcp.call_record import HUB, Source
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.lasting.session_end import SessionEnd
@@ -57,8 +58,10 @@ class McpAdmission:
     with_traceparent: bool = False
     """Whether tool calls are sent along a `traceparent` of ours."""
 
-    def exchange_of(self, head: RequestHead, client_ip: str) -> Exchange | None:
-        """Return the exchange of *head*, a request to the MCP server.
+    def exchange_of(
+        self, head: RequestHead, client_ip: str, principal: str | None
+    ) -> Exchange | None:
+        """Return the exchange of *head*, a request to the MCP server on behalf of *principal*.
 
         Return None if it can carry neither tool calls nor their responses.
         """
@@ -66,6 +69,8 @@ class McpAdmission:
         if source is None:
             return None
         if head.method == b"POST":
+            if principal is not None:
+                source = replace(source, agent=Agent(principal=principal))
             return McpExchange(
                 head, source, self.calls, self.tally, with_traceparent=self.with_traceparent
             )
@@ -81,7 +86,10 @@ class McpAdmission:
         if not in_flight.knows_any:
             return None
         found = in_flight.cause_of(token_hash, travel_ids_of(head))
-        return found and Cause(found[0].tool, found[0].id, found[1])
+        if found is None:
+            return None
+        call, attribution = found
+        return Cause(call.tool, call.id, attribution, call.traceparent)
 
     def covers(self, target: bytes) -> bool:
         """Return whether *target* is the MCP path, in any spelling that servers accept.

@@ -35,6 +35,7 @@ from uuid import UUID
 
 from audit_log.record import Attribution, new_record_id
 from proxy.audit.shares import Share, Shares, Standing
+from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.other_workers import OtherWorkers, OtherWorkersCall, Several
 from proxy.mcp.trace import TravelIds, names_a_call, names_a_trace
 
@@ -64,6 +65,8 @@ class ToolCallInFlight:
     standing: Standing = Standing.KNOWN
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
+    traceparent: str | None = None
+    """The client's span, where spans are sent. Other workers are not told of it."""
     is_tracked: bool = False
     """Whether API calls can be tied to it. Set when it is added."""
     is_paused: bool = False
@@ -123,6 +126,8 @@ class ToolCallsInFlight:
 
     def __init__(self, other_workers: OtherWorkers | None = None) -> None:
         """Share what is in flight with other workers by *other_workers*, if there are any."""
+        self.clients = SessionClients() if other_workers is None else other_workers.clients
+        """The clients of sessions, whichever worker they were opened in."""
         self._other_workers = other_workers
         self._index = _Index()
         self._ended: deque[ToolCallInFlight] = deque()

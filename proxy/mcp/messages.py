@@ -4,13 +4,15 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from audit_log.record import ToolOutcome
+from audit_log.record import Claim, ToolOutcome
 from proxy.http.target import printable
 from proxy.mcp.agents.agent import AGENT_PATHS, NEGOTIATION_PATHS, Client, client_in_meta
+from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.json_stream import ANY, Path, Scalar, Values
 from proxy.mcp.lasting.task_messages import (
     TASK_REQUEST_PATHS,
@@ -28,10 +30,12 @@ INVALID_PARAMS: Final = -32602
 _TOO_LARGE_CODE: Final = 2**31
 """JSON-RPC does not bound error codes; the column in the table is an integer of 4 bytes."""
 
+_TRACESTATE: Final[Path] = ("params", "_meta", "tracestate")
 _ANSWERS: Final[Path] = ("params", "inputResponses")
 _STATE: Final[Path] = ("params", "requestState")
 REQUEST_PATHS: Final[frozenset[Path]] = frozenset(
     {("method",), ("id",), ("params", "name"), ("params", "_meta", "traceparent")}
+    | {_TRACESTATE}
     | {("params", "requestId"), ("result", "action"), _STATE, _ANSWERS, (*_ANSWERS, ANY, "action")}
     | AGENT_PATHS
     | TASK_REQUEST_PATHS
@@ -71,20 +75,21 @@ class ToolCall:
     tool: str
     rpc_id: JsonRpcId | None
     traceparent: str | None = None
+    tracestate: str | None = None
     state: StateDigest | None = None
     """Of the `requestState` that the server sent with its questions."""
     has_answers: bool = False
     """Whether it answers what the tool asked, so that it is a further round of a tool call."""
     is_declined: bool | None = None
     """Whether each elicitation that it answers was declined; None if it answers none."""
+    client: Client | None = None
+    """What the message itself says of the client."""
+    claims: Mapping[str, Claim] | None = None
 
     @property
     def continues(self) -> bool:
         """Whether it is a further round of a tool call (MCP 2026-07-28, multi round-trip)."""
         return self.has_answers or self.state is not None
-
-    client: Client | None = None
-    """What the message itself says of the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +118,23 @@ def one_id(given: Scalar) -> JsonRpcId | None:
     return given if isinstance(given, (int, float)) and not isinstance(given, bool) else None
 
 
-def tool_call_of(values: Values) -> ToolCall | None:
-    """Return the tool call in a message, or None if it is another message."""
+def tool_call_of(values: Values, claims: Claims = NO_CLAIMS) -> ToolCall | None:
+    """Return the tool call in a message with its *claims*, or None if it is another message."""
     if values.get(("method",)) != "tools/call":
         return None
     name = values.get(("params", "name"))
     traceparent = values.get(("params", "_meta", "traceparent"))
+    tracestate = values.get(_TRACESTATE)
     return ToolCall(
         tool=tool_name(name if isinstance(name, str) else ""),
         rpc_id=_id_at(("id",), values),
         traceparent=traceparent if isinstance(traceparent, str) else None,
+        tracestate=tracestate if isinstance(tracestate, str) else None,
         state=_digest(values.get(_STATE)),
         has_answers=_ANSWERS in values and values[_ANSWERS] is True,
         is_declined=declines(values),
         client=client_in_meta(values),
+        claims=claims.of(values),
     )
 
 

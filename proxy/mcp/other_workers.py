@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
 from proxy.mcp.shared_memory import SLOTS, Part, SharedMemory, Shown
@@ -40,6 +40,7 @@ class OtherWorkersCall:
     is_traced: bool = field(compare=False)
     memory: SharedMemory = field(compare=False)
     own: Part = field(compare=False)
+    traceparent: ClassVar[None] = None
 
     def is_of(self, caller: str) -> bool:
         """Return whether it is a tool call of *caller*."""

@@ -12,8 +12,10 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from audit_log.record import ToolOutcome
+from proxy.audit.tool_span import NO_SPAN, ToolSpan, tool_span
+from proxy.audit.trace_context import TraceContext
 from proxy.mcp.agents.agent import MODERN
-from proxy.mcp.agents.session_clients import SessionClients
+from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.call_record import (
     ABANDONED,
     GONE,
@@ -29,8 +31,10 @@ from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest
 from proxy.mcp.lasting.tasks import Tasks, followed_seconds
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
-from proxy.mcp.messages import JsonRpcId, ToolCall, ToolResponse
+from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse
 from proxy.mcp.sessions import LEFT_SECONDS, SessionKey, Sessions
+from proxy.mcp.trace import trace_id_of
+from proxy.telemetry.tool_durations import ToolDurations
 
 MAX_ROUNDS: Final = 1_000
 """A tool call that asks more often is recorded without its ending."""
@@ -48,24 +52,33 @@ class ToolCalls:
         in_flight: ToolCallsInFlight,
         recorder: InvocationRecorder,
         instance: str,
-        clients: SessionClients | None = None,
+        claims: Claims = NO_CLAIMS,
         *,
+        is_traced: bool = False,
         later: Later = later,
     ) -> None:
-        """Tie API calls with *in_flight*; record to *recorder* as *instance*."""
+        """Tie API calls with *in_flight*; record to *recorder* as *instance*.
+
+        *claims* are read of each tool call. If they are *is_traced*, the journal keeps what their
+        spans are made of.
+        """
+        self.is_traced = is_traced
+        self.durations = ToolDurations()
         self.in_flight = in_flight
         self.later = later
         self.sessions = Sessions(later)
         self.waiting = Waiting[OpenToolCall]()
         self.tasks = Tasks[OpenToolCall]()
-        self.clients = clients or SessionClients()
+        self.clients = in_flight.clients
+        self.claims = claims
+        self.request_paths = REQUEST_PATHS | claims.paths
         self.recorder = recorder
         self.instance = instance
 
     def begin(self, said: ToolCall, source: Source) -> "Round":
         """Open the tool call *said*, or its next round, which is about to be forwarded."""
         client = said.client or self.clients.client_of(source.agent.session)
-        source = replace(source, agent=source.agent.introduced_as(client))
+        source = replace(source, agent=source.agent.introduced_as(client, said.claims))
         call = self.waiting.find(source.key, said)
         if call is not None:
             call.go_on(said, source)
@@ -162,11 +175,19 @@ class OpenToolCall:
         self.calls = calls
         self.may_have_gone_on = False
         self._key = source.key
+        span = _span_of(said, source) if calls.is_traced else NO_SPAN
         self._in_flight = ToolCallInFlight(
-            said.tool, source.key, source.ours, source.theirs, source.standing
+            said.tool,
+            source.key,
+            source.ours,
+            source.theirs,
+            source.standing,
+            traceparent=span.traceparent,
         )
         calls.in_flight.add(self._in_flight)
-        self._record = CallRecord(calls.recorder, calls.instance, source, self._in_flight)
+        self._record = CallRecord(
+            calls.recorder, calls.instance, source, self._in_flight, span, calls.durations.note
+        )
         self.is_declined = said.is_declined or False
         """Whether its client declined what it was last asked for."""
         self._is_recorded = False
@@ -225,7 +246,9 @@ class OpenToolCall:
             if _is_of_another(news, asked, last):
                 return
             has_ended = last.outcome in {ToolOutcome.OK, ToolOutcome.TOOL_ERROR}
-            self._end(response, moment if has_ended else now)
+            is_told_to_stop = news.outcome is ToolOutcome.CANCELLED
+            works_seconds = CANCELLED_SECONDS if is_told_to_stop else 0.0
+            self._end(response, moment if has_ended else now, works_seconds)
             return
         if last.outcome.is_ending:
             return  # what is more can only be its result
@@ -302,6 +325,12 @@ def _is_of_another(news: TaskNews, asked: TaskRequest | None, last: ToolResponse
     """Return whether the error that *news* tell is of the request *asked* and not of its task."""
     is_error = asked is not None and asked.method == "tasks/result" and news.error_code is not None
     return is_error and news.error_code == _INVALID_PARAMS and not last.outcome.is_ending
+
+
+def _span_of(said: ToolCall, source: Source) -> ToolSpan:
+    is_named = said.traceparent is not None and trace_id_of(said.traceparent) is not None
+    meta = TraceContext(said.traceparent, said.tracestate) if is_named else None
+    return tool_span(meta, source.trace, said.rpc_id)
 
 
 def _declined(response: ToolResponse) -> ToolResponse:

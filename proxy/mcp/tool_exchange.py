@@ -22,6 +22,7 @@ from typing import Final
 from audit_log.record import Outcome, ToolOutcome
 from proxy.audit.exchange import STATUS_UNKNOWN, Exchange, UnauditedExchange
 from proxy.audit.tally import Tally
+from proxy.audit.trace_context import trace_context
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
@@ -33,7 +34,6 @@ from proxy.mcp.call_record import Source
 from proxy.mcp.json_stream import JsonStream, Trouble, Values
 from proxy.mcp.lasting.tasks import TaskRequests
 from proxy.mcp.messages import (
-    REQUEST_PATHS,
     JsonRpcId,
     ToolCall,
     ToolResponse,
@@ -80,13 +80,18 @@ class McpExchange(Exchange):
         ours, self.added_fields = ids_to_add(head, with_traceparent=with_traceparent)
         if not names_a_call(ours):
             tally.oddities["mcp_baggage_full"] += 1
-        theirs, agent = ids_of_the_client(head), agent_of(head, source.key)
-        self._source = replace(source, ours=ours, theirs=theirs, agent=agent)
+        self._source = replace(
+            source,
+            ours=ours,
+            theirs=ids_of_the_client(head),
+            agent=agent_of(head, source.key, source.agent.principal),
+            trace=trace_context(head) if calls.is_traced else source.trace,
+        )
         self._introduction = Introduction(calls.clients, source.key)
         self._calls = calls
         self._named = _named_by_head(head)
         self._budget = Budget(REQUEST)
-        self._request = JsonStream(REQUEST_PATHS, self._message_sent, self._budget)
+        self._request = JsonStream(calls.request_paths, self._message_sent, self._budget)
         self._open = CallsByKey[JsonRpcId | None, Round]()
         self._status = STATUS_UNKNOWN
         self._reading: ResponseReading | None = None
@@ -158,7 +163,7 @@ class McpExchange(Exchange):
         )
 
     def _message_sent(self, values: Values) -> None:
-        said = tool_call_of(values)
+        said = tool_call_of(values, self._calls.claims)
         if said is None:
             self._cancel(cancelled_id(values))
             self._introduction.message_sent(values)

@@ -5,16 +5,17 @@ recorder that is started again goes on there.
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
+from audit_log.record import UNFINISHED
 from proxy.audit.record_text import TracedRecord
+from proxy.audit.tool_span import TracedInvocation
 from proxy.journal.line import is_whole, split
 from proxy.journal.ring import Ring
-from proxy.telemetry.observers import Observer
+from proxy.telemetry.observers import Observers
 
 _LOOK_SECONDS: Final = 0.02
 _PIECE_BYTES: Final = 128 * 1024
@@ -24,15 +25,16 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
     record: TracedRecord | None = None
+    invocation: TracedInvocation | None = None
 
 
 _decode = msgspec.json.Decoder(_Line).decode
 
 
 class Follower:
-    """Tells the observers of each call that has ended."""
+    """Tells the observers of each call and tool call that has ended."""
 
-    def __init__(self, ring: Ring, observers: Sequence[Observer]) -> None:
+    def __init__(self, ring: Ring, observers: Observers) -> None:
         self._ring = ring
         self._observers = observers
 
@@ -62,17 +64,23 @@ class Follower:
         # First: an observer that fails must not be told of the same call for ever.
         ring.observed = at + len(data)
         for line in split(data, len(data)):
-            record = _record(line)
-            if record is not None:
-                for observe in self._observers:
-                    observe(record)
+            self._tell_of(_read(line))
         return bool(data)
 
+    def _tell_of(self, line: _Line) -> None:
+        if line.record is not None:
+            for observe in self._observers.call_ended:
+                observe(line.record)
+        elif line.invocation is not None and line.invocation.outcome not in UNFINISHED:
+            for observe_tool_call in self._observers.tool_call_ended:
+                observe_tool_call(line.invocation)
 
-def _record(line: bytes) -> TracedRecord | None:
+
+def _read(line: bytes) -> _Line:
+    """Return what is in *line*: neither of the two if it is damaged."""
     if not is_whole(line):
-        return None
+        return _Line()
     try:
-        return _decode(line).record
+        return _decode(line)
     except (ValueError, RecursionError):
-        return None
+        return _Line()

@@ -150,7 +150,7 @@ async def _following(parts: Parts, observers: Observers, health: Health) -> Asyn
         parts.ring.observed = parts.ring.written
         yield
         return
-    follower = Follower(parts.ring, observers.call_ended)
+    follower = Follower(parts.ring, observers)
     async with health.tasks.running(follower.run, "observers"):
         yield
     follower.tell_rest()

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from audit_log.record import Gap
 from proxy.audit.record_text import TracedRecord
+from proxy.audit.tool_span import TracedInvocation
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
 from proxy.telemetry.tracing import Export, TracingUnavailableError, tracing
@@ -49,6 +50,8 @@ class ObserverSettings(Protocol):
 
 Observer = Callable[[TracedRecord], None]
 """Is told of each audited call that has ended. Never waits and never raises."""
+ToolObserver = Callable[[TracedInvocation], None]
+"""The same of each tool call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Observers:
     """What is called when something has happened. Empty unless a setting asks for one."""
 
     call_ended: Sequence[Observer]
+    tool_call_ended: Sequence[ToolObserver]
     announcer: Announcer | None
 
     @property
@@ -78,11 +82,14 @@ async def observing(
 ) -> AsyncIterator[Observers]:
     """Yield the observers that *settings* ask for. Raises TracingUnavailableError."""
     call_ended: list[Observer] = [log_call] if settings.log_requests else []
+    tool_call_ended: list[ToolObserver] = []
     announcer = None
     async with AsyncExitStack() as stack:
         if settings.tracing:
             sending = tracing(span_export(instance), fates.spans, health)
-            call_ended.append(await stack.enter_async_context(sending))
+            trace = await stack.enter_async_context(sending)
+            call_ended.append(trace)
+            tool_call_ended.append(trace)
         if settings.webhook_url is not None and settings.webhook_secret is not None:
             announcer = await stack.enter_async_context(
                 announcing(
@@ -95,7 +102,7 @@ async def observing(
                 )
             )
             call_ended.append(announcer.call_ended)
-        yield Observers(call_ended, announcer)
+        yield Observers(call_ended, tool_call_ended, announcer)
 
 
 def span_export(instance: str) -> Export:

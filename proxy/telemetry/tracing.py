@@ -1,4 +1,4 @@
-"""Tracing: a span for every audited call, made and sent beside the calls.
+"""Tracing: a span for every audited call and every tool call, made and sent beside the calls.
 
 What needs OpenTelemetry is in `spans`, which imports this module; this one needs no extra.
 """
@@ -14,6 +14,7 @@ import structlog
 from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
 from proxy.audit.record_text import TracedRecord
+from proxy.audit.tool_span import TracedInvocation
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
 
@@ -25,6 +26,7 @@ PACE_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 2.0
 UNSAMPLED: Final = "unsampled"
 """The fate of a span that the sampler of `OTEL_TRACES_SAMPLER` leaves out."""
+Traced = TracedRecord | TracedInvocation
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -38,7 +40,7 @@ class Export(Protocol):
     reason: str
     """Why the last export failed."""
 
-    def export(self, records: Sequence[TracedRecord], /) -> Counter[str]:
+    def export(self, records: Sequence[Traced], /) -> Counter[str]:
         """Send the spans of *records*; return how many of them met each fate."""
 
     def end(self) -> None:
@@ -48,9 +50,9 @@ class Export(Protocol):
 @asynccontextmanager
 async def tracing(
     export: Export, fates: Counter[str], health: Health
-) -> AsyncIterator[Callable[[TracedRecord], None]]:
+) -> AsyncIterator[Callable[[Traced], None]]:
     """Yield the observer of calls; send their spans with *export* and count them in *fates*."""
-    outbox: Outbox[TracedRecord] = Outbox(CAPACITY, fates)
+    outbox: Outbox[Traced] = Outbox(CAPACITY, fates)
     # Not an executor: a collector that does not respond must not keep a stopped sidecar alive.
     thread = DiskThread("tracing")
     begin = partial(_send, outbox, export, thread)
@@ -62,7 +64,7 @@ async def tracing(
         thread.end()
 
 
-async def _send(outbox: Outbox[TracedRecord], export: Export, thread: DiskThread) -> None:
+async def _send(outbox: Outbox[Traced], export: Export, thread: DiskThread) -> None:
     state = LoggedState(log, fails="tracing.became_unavailable", works="tracing.became_available")
     while True:
         calls = await outbox.take(MAX_BATCH)

@@ -20,6 +20,8 @@ MINE: dict[str, Any] = {
     "client_version": "2.1.7",
     "protocol_version": "2025-11-25",
     "user_agent": "claude-code/2.1.7 (cli)",
+    "principal": "anna@example.org",
+    "claims": {"com.example/run": "r-7\u202e", "step": 3},
 }
 
 
@@ -47,6 +49,13 @@ async def test_an_agent_is_told_and_leads_to_its_session(activity: Activity) -> 
     await page.locator("td.duration").click()
     await expect(page.locator("#details .detail-client_name")).to_have_text(SHOWN)
     await expect(page.locator("#details .detail-session")).to_have_text(str(SESSION))
+
+    await page.get_by_role("button", name="anna@example.org").click()
+    await expect(rows).to_have_count(1)
+    await page.get_by_role("button", name="Tool calls", exact=True).click()
+    await agents.locator("..").first.locator("button.when").click()
+    claims = page.locator("#details .detail-claims")
+    await expect(claims).to_have_text("step: 3 com.example/run: r-7\\u202e")
 
 
 async def test_calls_of_a_session_appear_when_their_tool_call_is_known(activity: Activity) -> None:

@@ -33,6 +33,8 @@ AGENT: dict[str, Any] = {
     "client_name": "claude-code",
     "client_version": "2.1.7",
     "user_agent": "claude-code/2.1.7 (cli)",
+    "principal": "anna@example.org",
+    "claims": {"com.example/run": "r-7", "step": 3, "share": 0.5},
 }
 
 
@@ -176,6 +178,7 @@ async def test_tool_calls_are_filtered(api, store):
         "client_name=claude-code": failed,
         "user_agent=claude-code/2": failed,
         "user_agent=*(cli)": failed,
+        "principal=anna@example.org": failed,
         "until=2026-02-28T12:30:00Z": failed,
         "since=2026-02-28T12:30:00Z": late,
     }.items():

@@ -13,6 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.neighbours.client import PATIENCE_SECONDS
 
+TRACES = "/v1/traces"
+
 
 class Collector:
     """What it was sent. While `status` is not 200 it takes nothing."""
@@ -64,11 +66,11 @@ async def collecting() -> AsyncIterator[Collector]:
     """Run a collector on a free port."""
     collector = Collector()
     app = web.Application()
-    app.router.add_post("/v1/traces", collector.take)
+    app.router.add_post(TRACES, collector.take)
     server = test_utils.TestServer(app, host="127.0.0.1")
     await server.start_server()
     try:
-        collector.url = str(server.make_url("/v1/traces"))
+        collector.url = str(server.make_url(TRACES))
         yield collector
     finally:
         await server.close()

@@ -122,6 +122,7 @@ def test_all_filters_are_read():
         until="2026-02-28T13:00:00Z",
         session=TOKEN_ID.hex,
         client_name="claude-code",
+        principal="anna",
     )
     assert query.filter() == StoredFilter(
         token_name="claude",
@@ -137,6 +138,7 @@ def test_all_filters_are_read():
         until=NOON + timedelta(hours=1),
         session=TOKEN_ID,
         client_name="claude-code",
+        principal="anna",
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_log.tokens import Token, hash_token
-from proxy.audit.identity import Caller, Credentials, TokenRecogniser
+from proxy.audit.identity import Caller, Credentials, TokenRecogniser, principal_in
 from proxy.http.fields import Fields
 from proxy.http.peers import Peer, client_address
 from proxy.http.target import AuditedPaths, path_of, printable
@@ -252,3 +252,15 @@ def test_x_forwarded_for_goes_before_forwarded():
     both = Fields([(b"Forwarded", b"for=1.1.1.1"), (b"X-Forwarded-For", b"203.0.113.9")])
 
     assert seen_from("10.0.0.1", both) == "203.0.113.9"
+
+
+def test_a_principal_is_in_the_field_that_the_operator_has_named():
+    fields = Fields([(b"X-Forwarded-User", "änna\x1b".encode())])
+    assert principal_in(fields, b"x-forwarded-user") == "änna%1B"
+    assert principal_in(fields, b"x-auth-user") is principal_in(fields, None) is None
+
+
+def test_of_two_principals_none_is_believed():
+    fields = Fields([(b"X-Forwarded-User", b"admin"), (b"x-forwarded-user", b"anna")])
+    assert principal_in(fields, b"x-forwarded-user") is None
+    assert principal_in(Fields([(b"X-User", b"")]), b"x-user") is None

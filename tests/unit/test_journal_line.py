@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from proxy.journal.line import MAX_LINE_BYTES, gap_line, parse, record_body, record_line, split
+from proxy.mcp.agents.claims import MAX_CLAIM_BYTES
 from tests.neighbours.journal import BEGINNING, a_record
 from tests.neighbours.records import as_records
 
@@ -130,5 +131,7 @@ def test_every_tool_call_fits_into_a_slot_whatever_its_texts_are(character):
         client_name=text,
         client_version=text,
         user_agent=text,
+        principal=text,
+        claims={"n": "c" * (MAX_CLAIM_BYTES - len('{"n":""}'))},
     )
     assert len(record_body(call, 4_000)) <= 4_000

@@ -3,6 +3,7 @@
 import mmap
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from proxy.mcp.agents.agent import (
@@ -15,6 +16,13 @@ from proxy.mcp.agents.agent import (
     client_in_meta,
     introduced_by,
     session_id,
+)
+from proxy.mcp.agents.claims import (
+    MAX_CLAIM_BYTES,
+    MAX_CLAIM_CHARACTERS,
+    MAX_CLAIMS,
+    NO_CLAIMS,
+    Claims,
 )
 from proxy.mcp.agents.session_clients import BUCKETS, SIZE_BYTES, SLOT_BYTES, WAYS, SessionClients
 from tests.unit.heads import head_with
@@ -137,3 +145,34 @@ def test_what_two_writers_have_torn_is_not_believed():
         assert clients.client_of(session) in {UNKNOWN_CLIENT, Client("claude-code")}
         memory[at] = kept
     assert clients.client_of(session) == Client("claude-code")
+
+
+META_NAMES = ("com.example/user", "run")
+
+
+def meta(**values):
+    return {("params", "_meta", name.replace("__", "/")): value for name, value in values.items()}
+
+
+def test_claims_are_the_texts_and_numbers_that_the_operator_has_named():
+    claims = Claims(META_NAMES)
+    assert claims.paths == {("params", "_meta", name) for name in META_NAMES}
+    said = {("params", "_meta", "com.example/user"): "anna\x1b", **meta(run=7, secret="s")}
+    assert claims.of(said) == {"com.example/user": "anna%1B", "run": 7}
+    assert claims.of(meta(other="x")) is NO_CLAIMS.of(said) is None
+
+
+@pytest.mark.parametrize("value", [True, False, None, float("nan"), float("inf"), 2**53, -1e300])
+def test_what_is_neither_text_nor_a_number_that_json_keeps_is_no_claim(value):
+    assert Claims(META_NAMES).of(meta(run=value)) is None
+
+
+def test_claims_are_bounded_in_number_and_bytes():
+    names = [f"n{number}" for number in range(MAX_CLAIMS)]
+    said = meta(**dict.fromkeys(names, "\U0001f600" * 10_000))
+    claims = Claims(names).of({**said, **meta(n7="short")})
+    assert claims is not None
+    assert claims["n0"] == "\U0001f600" * MAX_CLAIM_CHARACTERS
+    # The first ones have filled the room; a short one still finds some.
+    assert list(claims) == ["n0", "n7"]
+    assert len(msgspec.json.encode(claims)) <= MAX_CLAIM_BYTES

@@ -4,6 +4,7 @@ import pytest
 
 from audit_log.record import Attribution, ToolOutcome
 from proxy.mcp.lasting.tasks import MAX_TASK_SECONDS, RESULT_SECONDS, TASK_SECONDS
+from proxy.mcp.tool_calls import CANCELLED_SECONDS
 from tests.unit.mcp_bench import MODERN, Bench, calling, ids_sent_with, respond, streamed
 
 LEGACY, EXTENSION = "2025-11-25", "2026-07-28"
@@ -56,7 +57,7 @@ def test_a_task_is_recorded_as_working_and_blocks_inference(bench, era):
     bench.post(calling("other", rpc_id=2))
     assert flying.cause_of("anna", frozenset()) is None, "the task may have made it"
     assert flying.cause_of("anna", ours)[1] is Attribution.EXACT
-    post(bench, asking("get"), told("cancelled"))
+    post(bench, asking("get"), told("completed", result={}))
     found, how = flying.cause_of("anna", frozenset())
     assert (found.tool, how) == ("other", Attribution.INFERRED)
     assert bench.recorded.invocations[0].api_calls == 1
@@ -96,7 +97,8 @@ def test_what_is_asked_about_a_task_ends_it(bench, message, response, expected):
 
     assert rows(bench) == [expected]
     assert bench.recorded.begun == {}
-    assert bench.timers.set == []
+    works = [CANCELLED_SECONDS] if expected[0] is ToolOutcome.CANCELLED else []
+    assert bench.timers.expire() == works
     assert len(bench.calls.tasks) == len(bench.calls.in_flight) == 0
 
 

@@ -20,6 +20,7 @@ LANDED = {
     "0015_agents.sql": "2b178b9baf89b91f796a31114c9ee2120c7fcfa1e69dfe65038cb1b03d9d2bcb",
     "0016_rounds.sql": "97a1da8d5427c364c2e0dcd258d689ffbd00fe10f831c950f5086f2cf7b6f230",
     "0017_token_owner.sql": "795ad102468801982497fe99e8f79e5849ebe1e38f2da00cf9ae8c82d607940d",
+    "0018_principal.sql": "213a0a6e3bf6777ae6d769d8c2e61a6e166b4c0628502f213fe41ce578a05c48",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

@@ -12,7 +12,15 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from audit_api.formats.ocsf import VERSION, Event, lines_of
 from audit_api.formats.ocsf_calls import api_call_event, tool_call_event
 from audit_api.formats.ocsf_gaps import gap_event
-from audit_log.record import Attribution, Gap, Origin, Outcome, ToolOutcome, new_record_id
+from audit_log.record import (
+    Attribution,
+    Gap,
+    Invocation,
+    Origin,
+    Outcome,
+    ToolOutcome,
+    new_record_id,
+)
 from tests.neighbours.records import ARRIVAL, a_record, a_tool_call
 
 Validator = Callable[[dict[str, Any]], list[str]]
@@ -39,7 +47,7 @@ RECORDS = {
 }
 
 
-TOOL_CALLS = {
+TOOL_CALLS: dict[str, Invocation] = {
     "all that is known": a_tool_call(
         token_id=uuid4(),
         outcome=ToolOutcome.PROTOCOL_ERROR,

@@ -10,7 +10,7 @@ from proxy.audit.record_text import TracedRecord
 from proxy.audit.trace_context import MAX_CONTEXT_BYTES, trace_context
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED
-from proxy.telemetry.spans import parent_of
+from proxy.telemetry.tool_spans import context_in
 from proxy.telemetry.tracing import tracing
 from tests.neighbours.journal import a_record
 from tests.unit.heads import head_with
@@ -62,7 +62,7 @@ def test_a_long_tracestate_loses_whole_members_from_its_end():
     kept = context.tracestate.split(",")
     assert kept == members[: len(kept)]
     assert MAX_CONTEXT_BYTES - 30 < len(context.tracestate) <= MAX_CONTEXT_BYTES
-    state = get_current_span(parent_of(traced(context))).get_span_context().trace_state
+    state = get_current_span(context_in(*context)).get_span_context().trace_state
     assert list(state) == [member.partition("=")[0] for member in kept]
 
 

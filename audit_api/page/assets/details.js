@@ -21,10 +21,14 @@ const TOOL_FIELDS = [
   ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["rounds", "Requests", false],
   ["duration_ms", "Duration", false],
   ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
+  ["principal", "On behalf of", true], ["claims", "Client's claims", false],
   ["origin", "Came by", false], ["client_ip", "Client", false], ["user_agent", "User agent", true],
   ["request_id", "Request id", false],
   ["instance", "Sidecar", false], ["id", "Tool call id", false],
 ];
+
+/** The fields of its tool call that are told of an API call. */
+const OF_THE_AGENT = ["client_name", "session", "principal"];
 
 /** What is told of a token, if it is known: [name, label]. */
 const TOKEN_FIELDS = [
@@ -86,7 +90,7 @@ export class Details {
   /** Say which agent is behind the API call that is shown: that of its tool call. */
   showAgent(call, invocation) {
     if (this.#id !== call.id || !this.isOpen) return;
-    const agent = TOOL_FIELDS.filter(([name]) => ["client_name", "session"].includes(name));
+    const agent = TOOL_FIELDS.filter(([name]) => OF_THE_AGENT.includes(name));
     this.#dialog.querySelector(".detail-attribution").after(...this.#fields(invocation, agent));
   }
 
@@ -142,6 +146,7 @@ function nameOf(call) {
 function textOf(name, value) {
   if (value === null || value === undefined) return "not known";
   if (name === "duration_ms") return duration(value);
+  if (name === "claims") return Object.entries(value).map(([claim, said]) => visible(`${claim}: ${said}`)).join("\n");
   if (name === "outcome") return OUTCOMES[value] ?? TOOL_OUTCOMES[value] ?? visible(value);
   return visible(String(value));
 }

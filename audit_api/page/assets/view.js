@@ -14,7 +14,7 @@ export const SPANS = {
 export const TOKEN_FILTERS = ["token_id", "token_name", "unknown_tokens"];
 
 /** The filters that tool calls have as well. */
-export const TOOL_FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "invocation_id", "session", "client_name", "since", "until",
+export const TOOL_FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "invocation_id", "session", "client_name", "principal", "since", "until",
   "arrived_since", "arrived_until", "clock_ahead"];
 
 const TOOLS = "tools";

@@ -7,13 +7,14 @@ sessions, and each request says who its client is in `_meta`.
 All but the session is chosen by the client and no proof of anything.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from audit_log.record import MAX_USER_AGENT_CHARACTERS
+from audit_log.record import MAX_USER_AGENT_CHARACTERS, Claim
 from proxy.http.request import RequestHead
 from proxy.http.target import printable
 from proxy.mcp.json_stream import Path, Scalar, Values
@@ -57,22 +58,28 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     protocol_version: str | None = None
     client_name: str | None = None
     client_version: str | None = None
+    principal: str | None = None
+    claims: Mapping[str, Claim] | None = None
 
-    def introduced_as(self, client: Client) -> "Agent":
-        """Return this agent with what *client* says where the head did not."""
+    def introduced_as(self, client: Client, claims: Mapping[str, Claim] | None = None) -> "Agent":
+        """Return this agent with its *claims*, and what *client* says where the head did not."""
         return msgspec.structs.replace(
             self,
             protocol_version=self.protocol_version or client.protocol_version,
             client_name=client.name,
             client_version=client.version,
+            claims=claims,
         )
 
 
 NOBODY: Final = Agent()
 
 
-def agent_of(head: RequestHead, key: str) -> Agent:
-    """Return what *head* says of the agent behind the caller with *key* (`Source.key`)."""
+def agent_of(head: RequestHead, key: str, principal: str | None = None) -> Agent:
+    """Return what *head* says of the agent behind the caller with *key* (`Source.key`).
+
+    *principal* is what a trusted proxy says in it.
+    """
     version, session = head.field(b"mcp-protocol-version"), head.field(b"mcp-session-id")
     if version is not None and version >= MODERN:
         session = None
@@ -81,6 +88,7 @@ def agent_of(head: RequestHead, key: str) -> Agent:
         None if session is None else session_id(key, session),
         None if user_agent is None else printable(user_agent)[:MAX_USER_AGENT_CHARACTERS],
         None if version is None else printable(version)[:MAX_VERSION_CHARACTERS],
+        principal=principal,
     )
 
 
