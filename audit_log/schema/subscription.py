@@ -54,6 +54,21 @@ GROUP BY pubname, pubdelete
 ORDER BY pubname
 """
 
+# A tool call that is recorded while it waits is changed when it ends: see migration 0016.
+_SUBSCRIBED_TOOL_CALLS: Final = """
+SELECT DISTINCT unnest(subpublications) AS name
+FROM pg_subscription_rel JOIN pg_subscription ON pg_subscription.oid = srsubid
+WHERE srrelid = 'mcp_tool_invocation'::regclass
+"""
+_WITHOUT_ENDS: Final = """
+SELECT min(pubname) AS name FROM pg_publication
+JOIN pg_publication_tables AS published USING (pubname)
+JOIN pg_namespace ON nspname = schemaname
+JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = tablename
+WHERE pubname = ANY ($1::text[]) AND pg_class.oid = 'mcp_tool_invocation'::regclass
+HAVING NOT bool_or(pubupdate)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -109,8 +124,17 @@ class Subscription:
             *(_is_by_partition(row["name"]) for row in subscriptions if row["is_by_partition"]),
             *(_does_not_run(row["name"]) for row in subscriptions if not row["runs"]),
             *(_sends_deletes(row["name"]) for row in publications if row["sends_deletes"]),
+            *(_sends_no_ends(name) for name in await self._without_ends()),
         ]
         return Findings(leaves_out, others)
+
+    async def _without_ends(self) -> list[str]:
+        """Return the publication that sends tool calls and not how they end, if there is one."""
+        subscribed = await self._database.fetch(_SUBSCRIBED_TOOL_CALLS)
+        if not subscribed:
+            return []
+        names = [row["name"] for row in subscribed]
+        return [row["name"] for row in await self._primary.fetch(_WITHOUT_ENDS, names)]
 
 
 def _sends_numbers(publication: str) -> str:
@@ -148,4 +172,12 @@ def _sends_deletes(publication: str) -> str:
     return (
         f"publication {publication} sends deletes, so records that the primary moves into their "
         "month vanish here; let it publish = 'insert, update'"
+    )
+
+
+def _sends_no_ends(publication: str) -> str:
+    return (
+        f"publication {publication} sends no updates of mcp_tool_invocation, so tool calls that "
+        "wait or work stay so here; publish this table by a publication of its own WITH (publish "
+        "= 'insert, update')"
     )

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import ClientSession
 
@@ -16,8 +17,10 @@ from audit_log.filters import EVERYTHING
 from audit_log.postgres.arrivals import snapshot_now
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.export import exporting
+from audit_log.postgres.invocations import find_invocation
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.record import ToolOutcome
 from audit_log.schema.followers import require_no_followers
 from audit_log.schema.migrate import ensure_partitions, migrate
 from deploy.local.postgres import PostgresServer, running_postgres
@@ -34,7 +37,7 @@ from tests.neighbours.logical_subscriber import (
 )
 from tests.neighbours.patience import eventually
 from tests.neighbours.postgres import TEMPLATE, fresh_database, make_template
-from tests.neighbours.records import a_record
+from tests.neighbours.records import a_record, a_tool_call
 from tests.neighbours.services import running_audit_api
 
 NOW = datetime.now(UTC)
@@ -306,6 +309,30 @@ async def test_a_publication_that_sends_deletes_is_told(
         reason = await one_reason(client, "sends deletes")
         await run(primary_url, f"ALTER PUBLICATION {name} SET (publish = 'insert')")
         assert await eventually(lambda: is_ready(client))
+
+    assert name in reason
+
+
+async def test_a_publication_that_does_not_send_how_tool_calls_end_is_told(
+    primary, primary_url, database_url, database, columns
+):
+    asked = a_tool_call(outcome=ToolOutcome.ASKED)
+    async with (
+        subscribed(primary_url, database_url, f"{columns}, mcp_tool_invocation") as name,
+        reading(primary, primary_url, database_url) as client,
+    ):
+        reason = await one_reason(client, "mcp_tool_invocation")
+        await run(primary_url, f"ALTER PUBLICATION {name} SET (publish = 'insert, update')")
+        assert await eventually(lambda: is_ready(client))
+        for outcome in (ToolOutcome.ASKED, ToolOutcome.OK):
+            version = msgspec.structs.replace(asked, outcome=outcome)
+            await Store(primary).append_invocations([version])
+
+        async def has_ended() -> bool:
+            found = await find_invocation(database, asked.id)
+            return found is not None and found.outcome is ToolOutcome.OK
+
+        assert await eventually(has_ended)
 
     assert name in reason
 

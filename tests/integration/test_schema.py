@@ -365,3 +365,12 @@ async def test_a_migration_that_deadlocks_with_somebody_at_work_is_tried_again(
             await transaction.execute("SELECT FROM mcp_audit_log")
 
         assert await migration == NAMES[indexes:]
+
+
+async def test_no_trigger_lends_its_owners_rights_to_every_role(database):
+    """With EXECUTE, a role can attach the function to a table of its own, and write through it."""
+    lent = await database.fetch(
+        "SELECT proname FROM pg_proc WHERE prosecdef AND prorettype = 'trigger'::regtype"
+        " AND has_function_privilege('public', oid, 'EXECUTE')"
+    )
+    assert [row["proname"] for row in lent] == []

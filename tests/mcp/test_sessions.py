@@ -10,20 +10,8 @@ from audit_log.record import ToolOutcome
 from tests.mcp.invocations import invocations
 from tests.mcp.long_sessions import sessions_live
 from tests.mcp.long_tool_call import a_tool_takes
-from tests.mcp.tool_requests import body_calling
+from tests.mcp.tool_requests import HEADERS, INITIALIZE, body_calling
 from tests.neighbours.mcp_client import ERAS
-
-HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
 
 
 @pytest.fixture

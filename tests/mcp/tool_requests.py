@@ -5,6 +5,20 @@ from typing import Any, Final
 
 OK: Final = b'{"jsonrpc":"2.0","id":1,"result":{"content":[]}}'
 MODERN: Final = (b"MCP-Protocol-Version: 2026-07-28", b"Mcp-Method: tools/call")
+HEADERS: Final = {
+    "Accept": "application/json, text/event-stream",
+    "Content-Type": "application/json",
+}
+INITIALIZE: Final = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
 
 
 def body_calling(tool: str, rpc_id: Any = 1, **params: Any) -> bytes:

