@@ -226,6 +226,7 @@ def _admission(
             calls=calls,
             tally=tally,
             now=tokens.clock.now,
+            with_traceparent=settings.mcp_traceparent,
         ),
         now=tokens.clock.now,
         is_traced=settings.tracing,

@@ -263,6 +263,12 @@ class ProxySettings(
         default="/mcp",
         description="path of the MCP server, whose tool calls are recorded",
     )
+    mcp_traceparent: bool = Field(
+        default=False,
+        description="also send tool calls without a `traceparent` one of ours, for MCP servers"
+        " that pass nothing else on; it is not sampled, so a server whose sampler follows its"
+        " parent keeps no trace",
+    )
     mcp_claims: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description=f"fields of `_meta` to record as claims of the client, at most {MAX_CLAIMS},"

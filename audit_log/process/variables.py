@@ -71,6 +71,7 @@ SETTINGS: Final = frozenset(
         "PROXY_LOG_REQUESTS",
         "PROXY_MCP_CLAIMS",
         "PROXY_MCP_PATH",
+        "PROXY_MCP_TRACEPARENT",
         "PROXY_OPS_HOST",
         "PROXY_OPS_PORT",
         "PROXY_PORT",

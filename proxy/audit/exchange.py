@@ -67,7 +67,7 @@ class Exchange(Protocol):
     """What to await before the request may be forwarded, such as the look-up of its token.
     Raises RefusedError, after recording it."""
     added_fields: Sequence[tuple[bytes, bytes]] = ()
-    """What is added to the request on its way upstream."""
+    """What is added to the request on its way upstream. A field that it has gets a member more."""
     reads_request: ClassVar[bool] = False
     """Whether `request_content` is to be told of the request's body."""
 

@@ -154,3 +154,16 @@ def is_field_line(line: bytes) -> bool:
 def field_lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return *fields* as they go over the wire (RFC 9112 section 5)."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+def with_field(lines: bytes, name: bytes, value: bytes) -> bytes:
+    """Return *lines*, each with its CRLF, and with *value* in the field *name*.
+
+    If that field is there, *value* becomes the last member of its first line: some readers of a
+    list field look at no other line (RFC 9110 section 5.3 has them read all).
+    """
+    field = re.search(rb"(?im)^(%b:)[ \t]*([^\r]*?)[ \t]*(?=\r\n)" % re.escape(name), lines)
+    if field is None:
+        return b"%b%b: %b\r\n" % (lines, name, value)
+    members = b"%b,%b" % (field[2], value) if field[2] else value
+    return b"%b%b %b%b" % (lines[: field.start()], field[1], members, lines[field.end() :])

@@ -104,6 +104,13 @@ class Intake:
             self._retry_if_needed()
         return kept
 
+    def withdraw(self, slot: int) -> None:
+        """Forget what `begin` kept in *slot*: there is nothing to record."""
+        if slot >= 0:
+            self._calls.end(slot)
+        else:
+            self.losses.end_without_slot(slot)
+
     def offer(self, record: Kept, share: Share | None = None) -> bool:
         """Keep *record*, which frees no slot; return whether there was room."""
         return self.end(NOT_BEGUN, record, share)

@@ -43,6 +43,9 @@ class InvocationRecorder(Protocol):
     def change(self, slot: int, record: Kept) -> None:
         """Keep *record* instead of what *slot* holds, in case the sidecar is killed."""
 
+    def withdraw(self, slot: int) -> None:
+        """Forget what `begin` kept in *slot*."""
+
     def offer(self, record: Kept, share: Share) -> bool:
         """Keep *record* at once, and let the slots as they are."""
 
@@ -120,6 +123,11 @@ class CallRecord:
             self._recorder.end(slot, record, self._call.share)
             if isinstance(record, Invocation):
                 self._ended(record)
+
+    def withdraw(self) -> None:
+        """Leave no record: nothing was run."""
+        for slot in self._slots:
+            self._recorder.withdraw(slot)
 
     def _records(self, response: ToolResponse, duration_ms: float | None) -> list[Kept]:
         invocation = self._invocation(response, duration_ms)

@@ -55,6 +55,8 @@ class McpAdmission:
     tally: Tally
     now: Callable[[], datetime]
     """Returns the time by which tokens expire: PostgreSQL's."""
+    with_traceparent: bool = False
+    """Whether tool calls are sent along a `traceparent` of ours."""
 
     def exchange_of(
         self, head: RequestHead, client_ip: str, principal: str | None
@@ -69,7 +71,9 @@ class McpAdmission:
         if head.method == b"POST":
             if principal is not None:
                 source = replace(source, agent=Agent(principal=principal))
-            return McpExchange(head, source, self.calls, self.tally)
+            return McpExchange(
+                head, source, self.calls, self.tally, with_traceparent=self.with_traceparent
+            )
         if head.method == b"GET" and source.session:
             return Resumption((source.key, source.session), self.calls, self.tally)
         if head.method == b"DELETE" and source.session:

@@ -3,17 +3,25 @@
 Theory of operation. An MCP server that runs a tool calls the API with the token of its caller. To
 tie such an API call to the tool call, two kinds of evidence are used:
 
-- *Ids that travel.* Each tool call is forwarded with a trace id and a request id. A server that
-  passes one of them on with its API calls names the tool call: the attribution is EXACT. Ids that
-  the sidecar made are random, so only the MCP server can know them. Ids that the client chose
-  count among the tool calls of the same token only, because any client can send any id.
-- *Being the only one.* Without a known id, the API call belongs to the one tool call that its
+- *Ids that travel.* Each tool call is forwarded with ids that the sidecar made. A server that
+  passes one of them on with its API calls names the tool call: the attribution is EXACT. These ids
+  are random, so only the MCP server can know them.
+- *Being the only one.* Without such an id, the API call belongs to the one tool call that its
   token has in flight, in whichever worker: INFERRED. With two, or when some tool calls of the
   token are not tracked, there is no attribution.
 
+An id that the client chose is no evidence for a tool call, and may be evidence against one. A
+client sends one trace with all tool calls of a run, and with its own API calls in between. So an
+API call is not inferred when it carries
+
+- an id that the client sent with any tool call of this token, ended ones included: the cause may
+  be any of them, or the client itself;
+- another trace than the one candidate, if the client chose a trace for that;
+- an id that a sidecar made for a tool call that is not known, or not of this token.
+
 A tool call is indexed by caller, by the ids that the sidecar made and by the ids that the client
-chose. At its end it leaves the first and the third index. It stays in the second for a while,
-because servers may make API calls after their response.
+chose. At its end it leaves the first index. It stays in the others for a while, because servers
+may make API calls after their response.
 
 A tool call whose request has ended and that has not ended itself *pauses*: it is found by its ids
 only. If work may go on unseen, it *hides*: an API call without ids may be its own or not, so no
@@ -29,7 +37,7 @@ from audit_log.record import Attribution, new_record_id
 from proxy.audit.shares import Share, Shares, Standing
 from proxy.mcp.agents.session_clients import SessionClients
 from proxy.mcp.other_workers import OtherWorkers, OtherWorkersCall, Several
-from proxy.mcp.trace import TravelIds
+from proxy.mcp.trace import TravelIds, names_a_call, names_a_trace
 
 HUB_KEY: Final = "hub"
 """The key of the Hub's tool calls. It cannot equal the hash of a token."""
@@ -53,7 +61,7 @@ class ToolCallInFlight:
     ours: TravelIds
     """Ids that the sidecar made and sent along. Only the MCP server can have passed them on."""
     theirs: TravelIds
-    """Ids that the client chose. They are evidence among its own tool calls only."""
+    """Ids that the client chose. They say that nothing can be inferred."""
     standing: Standing = Standing.KNOWN
     id: UUID = field(default_factory=new_record_id)
     api_calls: int = 0
@@ -64,6 +72,11 @@ class ToolCallInFlight:
     is_paused: bool = False
     hides: bool = False
     """Whether it may make API calls that are not inferred to be its own."""
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the client chose a trace for it."""
+        return names_a_trace(self.theirs)
 
     @property
     def share(self) -> Share:
@@ -80,6 +93,34 @@ Calls = dict[UUID, ToolCallInFlight]
 Key = TypeVar("Key")
 
 
+class _Index:
+    """Tool calls by caller while they are in flight, and by their ids for longer."""
+
+    def __init__(self) -> None:
+        self.by_caller: defaultdict[str, Calls] = defaultdict(dict)
+        self.by_our_id: defaultdict[str, Calls] = defaultdict(dict)
+        self.by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
+
+    def add(self, call: ToolCallInFlight) -> None:
+        """Find *call* by caller and by ids."""
+        self.by_caller[call.caller][call.id] = call
+        for our_id in call.ours:
+            self.by_our_id[our_id][call.id] = call
+        for their_id in call.theirs:
+            self.by_their_id[call.caller, their_id][call.id] = call
+
+    def end(self, call: ToolCallInFlight) -> None:
+        """Find *call* by its ids alone."""
+        _take_out(self.by_caller, call.caller, call)
+
+    def forget(self, call: ToolCallInFlight) -> None:
+        """Find *call*, which has ended, no more."""
+        for our_id in call.ours:
+            _take_out(self.by_our_id, our_id, call)
+        for their_id in call.theirs:
+            _take_out(self.by_their_id, (call.caller, their_id), call)
+
+
 class ToolCallsInFlight:
     """All tool calls in flight in this process, and those that ended last."""
 
@@ -88,9 +129,7 @@ class ToolCallsInFlight:
         self.clients = SessionClients() if other_workers is None else other_workers.clients
         """The clients of sessions, whichever worker they were opened in."""
         self._other_workers = other_workers
-        self._by_caller: defaultdict[str, Calls] = defaultdict(dict)
-        self._by_our_id: defaultdict[str, Calls] = defaultdict(dict)
-        self._by_their_id: defaultdict[tuple[str, str], Calls] = defaultdict(dict)
+        self._index = _Index()
         self._ended: deque[ToolCallInFlight] = deque()
         self._shares = Shares(
             MAX_IN_FLIGHT, MAX_IN_FLIGHT_OF_STRANGERS, each=MAX_IN_FLIGHT_PER_CALLER
@@ -105,7 +144,7 @@ class ToolCallsInFlight:
     @property
     def knows_any(self) -> bool:
         """Return whether an API call can be tied to any tool call."""
-        if self._by_our_id or self._by_caller:
+        if self._index.by_our_id or self._index.by_caller:
             return True
         return self._other_workers is not None and self._other_workers.knows_any
 
@@ -120,7 +159,7 @@ class ToolCallsInFlight:
         if not call.is_tracked:
             self._count_beyond(call.caller, 1)
             return
-        self._index(call)
+        self._index.add(call)
 
     def pause(self, call: ToolCallInFlight, *, works: bool) -> None:
         """Find *call* by its ids only, until it resumes or is removed.
@@ -135,7 +174,7 @@ class ToolCallsInFlight:
         self._hide(call, hides=works)
 
     def _end_inference(self, call: ToolCallInFlight) -> None:
-        _take_out(self._by_caller, call.caller, call)
+        self._index.end(call)
         if self._other_workers is not None:
             self._other_workers.end(call)
 
@@ -158,23 +197,13 @@ class ToolCallsInFlight:
                 return
         call.ours |= ours
         call.theirs |= theirs
-        self._index(call)
+        self._index.add(call)
 
     def _no_longer_track(self, call: ToolCallInFlight) -> None:
         call.is_tracked = False
         self._shares.give_back(call.share)
-        for our_id in call.ours:
-            _take_out(self._by_our_id, our_id, call)
-        for their_id in call.theirs:
-            _take_out(self._by_their_id, (call.caller, their_id), call)
+        self._index.forget(call)
         self._count_beyond(call.caller, 1)
-
-    def _index(self, call: ToolCallInFlight) -> None:
-        self._by_caller[call.caller][call.id] = call
-        for our_id in call.ours:
-            self._by_our_id[our_id][call.id] = call
-        for their_id in call.theirs:
-            self._by_their_id[call.caller, their_id][call.id] = call
 
     def remove(self, call: ToolCallInFlight) -> None:
         """Note that *call* has ended. Must be called once for each that was added."""
@@ -187,35 +216,44 @@ class ToolCallsInFlight:
         elif self._other_workers is not None:
             self._other_workers.add_ties(call)
         self._hide(call, hides=False)
-        for their_id in call.theirs:
-            _take_out(self._by_their_id, (call.caller, their_id), call)
         self._ended.append(call)
         if len(self._ended) > MAX_ENDED:
             forgotten = self._ended.popleft()
-            for our_id in forgotten.ours:
-                _take_out(self._by_our_id, our_id, forgotten)
+            self._index.forget(forgotten)
             if self._other_workers is not None:
                 self._other_workers.forget(forgotten)
 
     def cause_of(self, caller: str, ids: TravelIds) -> tuple[Found, Attribution] | None:
         """Return the tool call that caused an API call of *caller* with *ids*, or None.
 
-        EXACT if all known ids were sent with one tool call of *caller*. INFERRED if no id is known
-        and *caller* has one tool call in flight. Between two candidates there is no choice. The
-        Hub has no token for the API, so its tool calls are found only by ids that the sidecar
-        made.
+        EXACT if all known ids that a sidecar made were sent with one tool call of *caller*.
+        INFERRED as the theory of operation says. Between two candidates there is no choice. The
+        Hub has no token for the API, so its tool calls are found only by ids that a sidecar made.
         """
-        spoken_for = [found for given in ids if (found := self._spoken_for(given, caller))]
-        if spoken_for:
-            call, attribution = _the_one_in_all(spoken_for), Attribution.EXACT
-        elif self._hides_some_of(caller):
+        named = {given: found for given in ids if (found := self._sent_with_ours(given))}
+        if any(self._sent_with_theirs(given, caller) for given in named):
+            return None  # the client learned an id of ours, and sends it itself
+        if named:
+            # What is another caller's stays out even if this caller knows its id: it must not
+            # attach its API calls to the tool call of another.
+            own = [{call for call in found if _is_of(call, caller)} for found in named.values()]
+            call, attribution = _the_one_in_all(own), Attribution.EXACT
+        elif self._forbids_inference(caller, ids):
             return None
         else:
             call, attribution = _the_one_in_all([self._of(caller)]), Attribution.INFERRED
+            if call is not None and call.is_traced and names_a_trace(ids):
+                return None
         if call is None:
             return None
         call.note_api_call()
         return call, attribution
+
+    def _forbids_inference(self, caller: str, ids: TravelIds) -> bool:
+        """Return whether being the only one says nothing about an API call with *ids*."""
+        if names_a_call(ids) or self._hides_some_of(caller):
+            return True
+        return any(self._sent_with_theirs(given, caller) for given in ids)
 
     def _takes(self, call: ToolCallInFlight) -> bool:
         """Return whether *call* is within its share, and shown to the other workers."""
@@ -244,18 +282,27 @@ class ToolCallsInFlight:
         other_workers = (
             self._other_workers.of(caller) if self._other_workers is not None else set()
         )
-        return other_workers | set(self._by_caller.get(caller, {}).values())
+        return other_workers | set(self._index.by_caller.get(caller, {}).values())
 
-    def _spoken_for(self, given: str, caller: str) -> set[Found | Several]:
-        """Return the tool calls of *caller* or the Hub that were sent with the id *given*."""
-        # Tool calls of another token are excluded even if this caller knows their id: it must not
-        # attach its API calls to the tool call of another caller.
-        ours = self._by_our_id.get(given, {}).values()
-        theirs = self._by_their_id.get((caller, given), {}).values()
-        here = {call for call in ours if call.caller in {caller, HUB_KEY}} | set(theirs)
+    def _sent_with_ours(self, given: str) -> set[Found | Several]:
+        """Return the tool calls that were sent with the id *given*, which a sidecar made."""
+        here: set[Found | Several] = set(self._index.by_our_id.get(given, {}).values())
         if self._other_workers is None:
-            return set(here)
-        return here | self._other_workers.sent_with(given, (caller, HUB_KEY))
+            return here
+        return here | self._other_workers.sent_with_ours(given)
+
+    def _sent_with_theirs(self, given: str, caller: str) -> bool:
+        """Return whether a tool call of *caller* was sent with *given*, which the client chose."""
+        if (caller, given) in self._index.by_their_id:
+            return True
+        return self._other_workers is not None and self._other_workers.knows_theirs(given, caller)
+
+
+def _is_of(call: Found | Several, caller: str) -> bool:
+    """Return whether *call* may be one of *caller*, or of the Hub."""
+    if isinstance(call, ToolCallInFlight):
+        return call.caller in {caller, HUB_KEY}
+    return isinstance(call, Several) or call.is_of(caller) or call.is_of(HUB_KEY)
 
 
 def _the_one_in_all(found: list[set[Found | Several]]) -> Found | None:

@@ -55,7 +55,12 @@ and none of them."""
 _ENCODED: Final = re.compile(r"=\?base64\?([A-Za-z0-9+/]*={0,2})\?=", re.IGNORECASE)
 
 
+_NO_SUCH_TOOL: Final = re.compile(r"(?is)unknown tool.*|tool .* not found")
+"""As MCP words it (server/tools, errors), and as the SDK for TypeScript does."""
+_WHOLE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,64}\s*", re.ASCII)
+
 JsonRpcId = str | int | float
+"""As `one_id` returns it: a whole number is never text."""
 StateDigest = bytes
 """Stands for a `requestState`, which is opaque, and may be as long as the server likes."""
 _REFUSALS: Final = frozenset({"decline", "cancel"})
@@ -100,6 +105,17 @@ class ToolResponse:
     """Of the `requestState` that the next round will bring, if it is ASKED."""
     task: TaskNews | None = None
     """What the tool call has become, if it is WORKING."""
+
+
+def one_id(given: Scalar) -> JsonRpcId | None:
+    """Return a JSON-RPC id as the key that stands for it; None if *given* is no id.
+
+    `"7"`, `7` and `7.0` are one id. The SDKs take them for one: Python's for `int()`, those in
+    TypeScript for `Number()`; both read white space, a sign and zeros before the digits as well.
+    """
+    if isinstance(given, str):
+        return int(given) if _WHOLE_NUMBER.fullmatch(given) else given
+    return given if isinstance(given, (int, float)) and not isinstance(given, bool) else None
 
 
 def tool_call_of(values: Values, claims: Claims = NO_CLAIMS) -> ToolCall | None:
@@ -206,8 +222,7 @@ def rpc_id_of(values: Values) -> JsonRpcId | None:
 
 
 def _id_at(path: Path, values: Values) -> JsonRpcId | None:
-    rpc_id = values.get(path)
-    return rpc_id if isinstance(rpc_id, (str, int, float)) else None
+    return one_id(values.get(path))
 
 
 def _digest(state: Scalar) -> StateDigest | None:
@@ -223,5 +238,5 @@ def _code_of(values: Values) -> int | None:
 
 def _names_no_tool(code: int | None, message: Scalar) -> bool:
     """Return whether an error means that there is no such tool (MCP, server/tools, errors)."""
-    says_so = isinstance(message, str) and message.lower().startswith("unknown tool")
-    return code == METHOD_NOT_FOUND or (code == INVALID_PARAMS and says_so)
+    says_so = isinstance(message, str) and _NO_SUCH_TOOL.fullmatch(message)
+    return code == METHOD_NOT_FOUND or (code == INVALID_PARAMS and bool(says_so))

@@ -23,6 +23,10 @@ class Shareable(Protocol):
     theirs: TravelIds
     api_calls: int
 
+    @property
+    def is_traced(self) -> bool:
+        """Whether the client chose a trace for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class OtherWorkersCall:
@@ -33,8 +37,14 @@ class OtherWorkersCall:
     keys: tuple[int, ...] = field(compare=False)
     worker: int = field(compare=False)
     slot: int = field(compare=False)
+    is_traced: bool = field(compare=False)
+    memory: SharedMemory = field(compare=False)
     own: Part = field(compare=False)
     traceparent: ClassVar[None] = None
+
+    def is_of(self, caller: str) -> bool:
+        """Return whether it is a tool call of *caller*."""
+        return self.keys[0] == self.memory.key(_CALLER, caller)
 
     def note_api_call(self) -> None:
         """Count an API call that is tied to it."""
@@ -106,7 +116,7 @@ class OtherWorkers:
         )
         self._shown[call.id] = shown
         keys = [shown.caller, *shown.ours, *shown.theirs]
-        self._own.show(slot, Shown(call.id, call.tool), keys)
+        self._own.show(slot, Shown(call.id, call.tool, call.is_traced), keys)
         self._own.in_use += 1
         for each in keys:
             self._slots.setdefault(each, {})[slot] = None
@@ -114,10 +124,9 @@ class OtherWorkers:
         return True
 
     def end(self, call: Shareable) -> None:
-        """Note that *call* has ended: only ids of ours still lead to it. Add others' ties."""
+        """Note that *call* has ended: only its ids still lead to it. Add others' ties."""
         self.add_ties(call)
-        shown = self._shown[call.id]
-        self._take_out([shown.caller, *shown.theirs], shown.slot)
+        self._take_out([self._shown[call.id].caller], self._shown[call.id].slot)
 
     def add_ties(self, call: Shareable) -> None:
         """Add to *call*, which is shown, what others have tied to it."""
@@ -129,7 +138,7 @@ class OtherWorkers:
     def forget(self, call: Shareable) -> None:
         """Show *call*, which has ended, no more."""
         shown = self._shown.pop(call.id)
-        self._take_out(shown.ours, shown.slot)
+        self._take_out([*shown.ours, *shown.theirs], shown.slot)
         self._own.hide(shown.slot)
         self._own.in_use -= 1
         self._free.append(shown.slot)
@@ -145,20 +154,14 @@ class OtherWorkers:
         """Return whether another worker shows any tool call."""
         return any(part.in_use for _, part in self._others)
 
-    def sent_with(self, given: str, callers: tuple[str, str]) -> set[OtherWorkersCall | Several]:
-        """Return the tool calls that were sent with the id *given*.
+    def sent_with_ours(self, given: str) -> set[OtherWorkersCall | Several]:
+        """Return the tool calls that were sent with the id *given*, which a sidecar made."""
+        return self._found(self._memory.key(_OURS, given))
 
-        *callers* are those of which an id that a sidecar made counts. An id that a client chose
-        counts for the first of them.
-        """
-        key = self._memory.key
-        owners = {key(_CALLER, caller) for caller in callers}
-        ours = {
-            call
-            for call in self._found(key(_OURS, given))
-            if isinstance(call, Several) or call.keys[0] in owners
-        }
-        return ours | self._found(key(_THEIRS, callers[0], given))
+    def knows_theirs(self, given: str, caller: str) -> bool:
+        """Return whether a tool call of *caller* was sent with *given*, which it chose."""
+        key = self._memory.key(_THEIRS, caller, given)
+        return any(part.in_use and part.find(key) for _, part in self._others)
 
     def of(self, caller: str) -> set[OtherWorkersCall | Several]:
         """Return the tool calls of *caller*."""
@@ -179,9 +182,11 @@ class OtherWorkers:
             if count > 1:
                 calls.add(Several(worker, key))
             elif (said := part.read(slot)) is not None and key in said.keys:
-                shown = said.shown
+                shown, memory, own = said.shown, self._memory, self._own
                 calls.add(
-                    OtherWorkersCall(shown.id, shown.tool, said.keys, worker, slot, self._own)
+                    OtherWorkersCall(
+                        shown.id, shown.tool, said.keys, worker, slot, shown.is_traced, memory, own
+                    )
                 )
         return calls
 

@@ -44,6 +44,8 @@ class Shown(msgspec.Struct, frozen=True, gc=False):
 
     id: UUID
     tool: str
+    is_traced: bool
+    """Whether the client chose a trace for it."""
 
 
 class Description(msgspec.Struct, frozen=True, gc=False):

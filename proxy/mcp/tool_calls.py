@@ -135,6 +135,13 @@ class Round:
         """Record that its client has cancelled it. The tool may not heed that at once."""
         self._end(GONE, time.perf_counter(), CANCELLED_SECONDS)
 
+    def withdraw(self) -> None:
+        """Note that its request was sent elsewhere, and ran nothing."""
+        self.has_ended = True
+        if self._session is not None:
+            self._call.calls.sessions.remove(self)
+        self._call.withdraw()
+
     def answer(self, *, is_declined: bool) -> None:
         """Note that the client has answered what it was asked by a request of the server."""
         self._call.is_declined = is_declined
@@ -205,6 +212,18 @@ class OpenToolCall:
         """Note that nobody listens while the tool works; *response* is what is known by now."""
         self.calls.in_flight.pause(self._in_flight, works=True)
         self._record.keep(response)
+
+    def withdraw(self) -> None:
+        """Note that the last round ran nothing: go back to before it."""
+        if self._record.rounds > 1:
+            self._record.rounds -= 1
+            self._last_on(*self._last)
+            return
+        self.calls.in_flight.remove(self._in_flight)
+        if self._in_flight.api_calls:
+            self._record.end(UNSEEN, time.perf_counter())  # something seems to have run
+        else:
+            self._record.withdraw()
 
     def settle(self) -> None:
         """Note that nothing works on it any more, though it was recorded before."""

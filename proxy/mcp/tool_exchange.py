@@ -9,6 +9,7 @@ Theory of operation. Both bodies pass unchanged; the exchange reads a copy of ea
   `notifications/cancelled` ends a tool call of the same session. An `initialize` tells which
   client it is; the session that the response begins is that client's.
 - *Response.* Each JSON-RPC response in the response's body ends the tool call with its id.
+  A redirection (3xx) says that nothing was run: the client repeats its request elsewhere.
 - *End.* A tool call that is still open is recorded by how the exchange ended. There are two
   exceptions. An event stream with ids may be resumed by the client (`Resumption`). And a client
   that hangs up has not cancelled before MCP 2026-07-28: the tool works on. Both are left to the
@@ -47,12 +48,13 @@ from proxy.mcp.messages import (
 from proxy.mcp.reading import ResponseReading
 from proxy.mcp.sessions import SessionKey
 from proxy.mcp.tool_calls import Round, ToolCalls
-from proxy.mcp.trace import ids_to_add, trace_id_of, travel_ids_of
+from proxy.mcp.trace import ids_of_the_client, ids_to_add, names_a_call, trace_id_of
 
 MAX_TOOL_CALLS: Final = 100
 """In one request, which before MCP 2025-06-18 could be a batch. More are only counted."""
 UNREADABLE: Final = "(unreadable)"
 """Stands for the tools in a body that costs too much to read. No tool may have this name."""
+_FIRST_REDIRECTION: Final = 300
 _FIRST_ERROR: Final = 400
 
 
@@ -61,14 +63,27 @@ class McpExchange(Exchange):
 
     reads_request = True
 
-    def __init__(self, head: RequestHead, source: Source, calls: ToolCalls, tally: Tally) -> None:
-        """Observe the exchange of *head*, whose tool calls come from *source*."""
+    def __init__(
+        self,
+        head: RequestHead,
+        source: Source,
+        calls: ToolCalls,
+        tally: Tally,
+        *,
+        with_traceparent: bool = False,
+    ) -> None:
+        """Observe the exchange of *head*, whose tool calls come from *source*.
+
+        *with_traceparent* has a `traceparent` sent along too, where the client sent none.
+        """
         self._counted = UnauditedExchange(tally)
-        ours, self.added_fields = ids_to_add(head)
+        ours, self.added_fields = ids_to_add(head, with_traceparent=with_traceparent)
+        if not names_a_call(ours):
+            tally.oddities["mcp_baggage_full"] += 1
         self._source = replace(
             source,
             ours=ours,
-            theirs=travel_ids_of(head),
+            theirs=ids_of_the_client(head),
             agent=agent_of(head, source.key, source.agent.principal),
             trace=trace_context(head) if calls.is_traced else source.trace,
         )
@@ -104,6 +119,10 @@ class McpExchange(Exchange):
         """Return the reader of the response's content; None if no tool call is open."""
         self._status = head.status
         self._introduction.response_opened(head)
+        if _FIRST_REDIRECTION <= head.status < _FIRST_ERROR:
+            for call in self._open:
+                call.withdraw()
+            self._open = CallsByKey()
         if not (self._open or self._introduction.opens_session or self._tasks.wants_response):
             return None
         self._reading = ResponseReading(

@@ -9,7 +9,7 @@ import msgspec
 from audit_log.addresses import Network
 from proxy.admission import Call
 from proxy.audit.exchange import Exchange
-from proxy.http.fields import Fields, field_lines
+from proxy.http.fields import Fields, with_field
 from proxy.http.peers import Peer
 from proxy.http.request import RequestHead
 from proxy.relay.routes import Routes
@@ -39,7 +39,9 @@ class Plan(msgspec.Struct, frozen=True):
 
     def wire(self, added: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Return the head as it goes upstream, with the fields *added* to its own."""
-        lines = self.lines + field_lines(added) if added else self.lines
+        lines = self.lines
+        for name, value in added:
+            lines = with_field(lines, name, value)
         return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.head.method, self.head.target, lines)
 
 

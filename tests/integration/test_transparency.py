@@ -28,8 +28,8 @@ REQUEST_FIELDS_THAT_DIFFER: Final = {
     b"x-forwarded-proto": "set by the sidecar",
     b"x-forwarded-host": "set by the sidecar",
     b"forwarded": "dropped: untrusted clients may claim nothing",
-    b"traceparent": "given to a tool call whose client sent none, to tie its API calls to it",
-    b"x-request-id": "the same",
+    b"baggage": "a tool call gets a member more, to tie its API calls to it",
+    b"x-request-id": "given to a tool call whose client sent none, for the same reason",
 }
 ANSWER_FIELDS_THAT_DIFFER: Final = {
     b"connection": "hop-by-hop",

@@ -32,5 +32,5 @@ async def test_no_tie_of_a_thousand_tool_calls_is_wrong(
     said.info("%d workers, %s: %d wrong, %s", workers, behaviours, ties.wrong, dict(ties.given))
     assert ties.wrong == 0
     assert sum(count for (_, how), count in ties.given.items() if how == "inferred") > 0
-    for passed_on in {"both", "trace", "request"} & set(behaviours):
+    for passed_on in {"both", "baggage", "request"} & set(behaviours):
         assert ties.given[passed_on, "inferred"] == ties.given[passed_on, "none"] == 0

@@ -98,25 +98,59 @@ async def test_the_same_trace_in_the_messages_of_two_tool_calls_ties_to_neither(
     await stage.end()
 
     alone, one_of_two = await entries(database, 2)
-    assert (alone["tool"], alone["attribution"]) == ("a", "exact")
+    assert alone["tool"] is None, "the client may have made it"
     assert one_of_two["tool"] is None
 
 
-async def test_another_tokens_ids_tie_to_ones_own_tool_calls_alone(
+async def test_an_api_call_in_the_trace_of_an_ended_tool_call_is_not_recorded_as_another_tools(
+    stage, upstream, database, secret
+):
+    await stage.call_tool(secret, "ended", CHOSEN[1])
+    await stage.end()
+    stage = Stage(upstream, stage._port, stage._stack)
+    await stage.call_tool(secret, "present", b"traceparent: 00-" + b"b" * 32 + TRACE[35:])
+    await stage.call_api(secret, CHOSEN[1])
+    await stage.call_api(secret)
+    await stage.end()
+
+    late, present = await entries(database, 2)
+    assert (late["tool"], late["attribution"]) == (None, None)
+    assert (present["tool"], present["attribution"]) == ("present", "inferred")
+
+
+async def test_another_tokens_ids_say_nothing_about_ones_own_tool_calls(
     stage, database, secret, other_secret
 ):
-    await stage.call_tool(secret, "mine", *CHOSEN)
+    await stage.call_tool(secret, "mine")
     await stage.call_tool(other_secret, "theirs", *CHOSEN)
     await stage.call_api(secret, *CHOSEN)
     await stage.call_api(other_secret, *CHOSEN)
     await stage.end()
 
     mine, theirs = await entries(database, 2)
-    assert (mine["tool"], mine["token_name"], mine["attribution"]) == ("mine", "laptop", "exact")
-    assert (theirs["tool"], theirs["token_name"]) == ("theirs", "desktop")
+    assert (mine["tool"], mine["attribution"]) == ("mine", "inferred")
+    assert (theirs["tool"], theirs["token_name"]) == (None, "desktop")
 
 
-@pytest.mark.parametrize("field", [b"X-Request-Id", b"traceparent"])
+async def test_our_member_joins_the_clients_baggage_and_the_api_is_sent_what_the_tool_sent(
+    stage, upstream, database, secret
+):
+    sent = await stage.call_tool(secret, "a", b"Baggage: user=anna;p=1, region=eu")
+    [baggage] = sent.values(b"baggage")
+    before, _, ours = baggage.rpartition(b",")
+    assert before == b"user=anna;p=1, region=eu"
+    assert ours.startswith(b"podwarden.call=")
+    assert sent.values(b"traceparent") == []
+    await stage.call_tool(secret, "b", b"Baggage: podwarden.call=" + b"0" * 32)
+    await stage.call_api(secret, b"Baggage: tool=x", b"baggage: " + baggage)
+    assert upstream.calls[-1].request.values(b"baggage") == [b"tool=x", baggage]
+    await stage.end()
+
+    [entry] = await entries(database, 1)
+    assert (entry["tool"], entry["attribution"]) == ("a", "exact")
+
+
+@pytest.mark.parametrize("field", [b"X-Request-Id", b"baggage"])
 async def test_an_id_that_the_sidecar_made_takes_over_nothing_of_another_token(
     field, stage, database, secret, other_secret
 ):
@@ -130,8 +164,8 @@ async def test_an_id_that_the_sidecar_made_takes_over_nothing_of_another_token(
     await stage.end()
 
     without, theirs, mine = await entries(database, 3)
-    assert (without["tool"], theirs["tool"], mine["tool"]) == (None, "theirs", "mine")
-    assert (theirs["attribution"], mine["attribution"]) == ("exact", "exact")
+    assert (without["tool"], theirs["tool"], mine["tool"]) == (None, None, "mine")
+    assert mine["attribution"] == "exact"
 
 
 async def test_an_id_that_the_sidecar_made_merges_no_tool_calls_of_one_token(

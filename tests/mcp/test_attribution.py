@@ -14,7 +14,7 @@ async def test_attribution_is_right_whenever_it_is_given(mcp_server, mcp_sidecar
     await attribution_is_right(TOOL_CALLS, mcp_sidecar, database)
 
 
-async def test_a_client_that_traces_both_its_tool_calls_alike_is_told_apart_by_our_request_id(
+async def test_tool_calls_that_the_client_traces_alike_are_told_apart_by_ids_of_ours(
     mcp_server, mcp_sidecar, database, secret
 ):
     trace = f"00-{'ab' * 16}-{'cd' * 8}-01"

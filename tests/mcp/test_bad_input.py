@@ -247,6 +247,27 @@ async def test_an_unreachable_mcp_server_is_a_protocol_error(upstream, database,
     assert (invocation.outcome, invocation.status_code) == (ToolOutcome.PROTOCOL_ERROR, 502)
 
 
+async def test_a_tool_call_that_a_mounted_application_sends_on_is_recorded_once(
+    sidecar, upstream, database, secret
+):
+    async def send_on(call):
+        request = await call.read_body()
+        if b" /mcp " in request.start_line:
+            await call.send(response(b"", b"Location: /mcp/", status=b"307 Temporary Redirect"))
+        else:
+            await call.send(response(OK))
+
+    upstream.plan(send_on)
+    request = posting(secret, body_calling("a"))
+    async with connected(sidecar.port) as client:
+        assert (await client.ask(request, b"POST")).status == 307
+        repeated = request.replace(b" /mcp ", b" /mcp/ ", 1)
+        assert (await client.ask(repeated, b"POST")).status == 200
+
+    [row] = await invocations(database, 1)
+    assert (row.tool, row.outcome) == ("a", ToolOutcome.OK)
+
+
 async def test_the_mcp_path_in_disguise_hides_no_tool_call(sidecar, upstream, database, secret):
     upstream.plan(responding(response(OK)))
     targets = [b"/%6dcp", b"//mcp", b"/mcp/", b"/mcp?x=1", b"http://h/mcp"]

@@ -36,7 +36,7 @@ async def test_no_tie_is_wrong_when_tools_pass_no_ids_on(two_workers, database):
 
 
 async def test_each_tie_is_exact_when_tools_pass_ids_on(two_workers, database):
-    ties = await interleaved(two_workers.url, database, TOOL_CALLS, ["both", "trace", "request"])
+    ties = await interleaved(two_workers.url, database, TOOL_CALLS, ["both", "baggage", "request"])
 
     assert ties.wrong == 0
     assert {said for _, said in ties.given} == {"exact"}

@@ -40,7 +40,8 @@ MODERN: Final = "2026-07-28"
 RETRY_MS: Final = 50
 _SCHEMA: Final = {"type": "object", "properties": {}}
 PASSED_ON: Final = {
-    "both": ("traceparent", "x-request-id"),
+    "both": ("baggage", "x-request-id"),
+    "baggage": ("baggage",),
     "trace": ("traceparent",),
     "request": ("x-request-id",),
     "nothing": (),

@@ -11,6 +11,7 @@ from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.mcp.tool_exchange import McpExchange
+from proxy.mcp.trace import travel_ids_of
 from tests.unit.heads import head_with, response_with
 
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
@@ -39,6 +40,9 @@ class Recorded:
         del self.begun[slot]
         self.ended.append(record)
         return True
+
+    def withdraw(self, slot):
+        del self.begun[slot]
 
     def change(self, slot, record):
         assert slot in self.begun
@@ -131,3 +135,9 @@ def streamed(exchange, *messages, ids=False, outcome=Outcome.COMPLETED):
         event_id = f"id: {number}\n" if ids else ""
         feed(f"{event_id}data: {json.dumps(message)}\n\n".encode())
     exchange.end(outcome, 200)
+
+
+def ids_sent_with(exchange):
+    """Return the ids that the MCP server was sent with the request of *exchange*."""
+    fields = {name.decode(): value.decode() for name, value in exchange.added_fields}
+    return travel_ids_of(head_with(**fields))

@@ -25,7 +25,8 @@ def bench():
         ({"id": None, "error": {"code": -32700}}, (ToolOutcome.PROTOCOL_ERROR, 400)),
         ({"error": {"code": -32700}}, (ToolOutcome.PROTOCOL_ERROR, 400)),
         ({"id": 2, "result": {}}, (ToolOutcome.UNKNOWN, 200)),
-        ({"id": "1", "result": {}}, (ToolOutcome.UNKNOWN, 200)),
+        ({"id": "1", "result": {}}, (ToolOutcome.OK, 200)),
+        ({"id": "a", "result": {}}, (ToolOutcome.UNKNOWN, 200)),
     ],
 )
 def test_the_answer_ends_the_tool_call(bench, response, expected):
@@ -41,6 +42,22 @@ def test_the_status_of_http_counts_when_it_is_an_error(bench, status):
     respond(bench.post(calling()), raw=b"<html>", status=status)
 
     assert bench.outcomes() == [(ToolOutcome.PROTOCOL_ERROR, status)] * 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_request_that_is_sent_elsewhere_ran_nothing_and_leaves_nothing(bench, status):
+    """A mounted application sends `/mcp` to `/mcp/`; the client repeats its request there."""
+    sent_on = bench.post(calling("a"))
+    respond(sent_on, raw=b"", status=status)
+    assert bench.calls.in_flight.cause_of("anna", frozenset()) is None
+    respond(bench.post(calling("a")), OK)
+    sent_on.end(Outcome.COMPLETED, status)
+
+    assert bench.outcomes() == [(ToolOutcome.OK, 200)]
+    assert (bench.recorded.begun, len(bench.calls.in_flight), len(bench.calls.sessions)) == (
+        ({}, 0, 0)
+    )
+    assert bench.recorded.offered == []
 
 
 @pytest.mark.parametrize(

@@ -52,22 +52,46 @@ def test_a_token_without_tool_calls_has_none_tied_to_it():
     assert cause(flying(call(caller="bob", ours=["1"])), "1") is None
 
 
-def test_an_id_of_another_tokens_tool_call_says_nothing():
+def test_an_id_of_ours_that_went_to_another_tokens_tool_call_is_tied_to_nothing():
+    """The MCP server has a token of its own, which makes tool calls as well."""
+    in_flight = flying(call(ours=["1"]), call(caller="bob", ours=["2"]))
+
+    assert cause(in_flight, "2") is None
+
+
+def test_an_id_of_a_sidecar_that_is_not_known_is_tied_to_nothing():
+    """It may be that of a tool call before this sidecar was started again."""
+    assert cause(flying(call()), "call 1") is None
+
+
+def test_an_id_that_another_tokens_client_chose_says_nothing():
     mine = call(ours=["1"])
-    in_flight = flying(mine, call(caller="bob", ours=["2"], theirs=["3"]))
+    in_flight = flying(mine, call(caller="bob", theirs=["x"]))
 
-    assert cause(in_flight, "2") == (mine, INFERRED)
-    assert cause(in_flight, "3") == (mine, INFERRED)
-
-
-def test_an_id_that_the_client_chose_is_exact_among_its_own_tool_calls():
-    a = call(theirs=["x"])
-
-    assert cause(flying(a, call()), "x") == (a, EXACT)
+    assert cause(in_flight, "x") == (mine, INFERRED)
 
 
-def test_an_id_that_the_client_gave_to_two_tool_calls_speaks_for_neither():
-    assert cause(flying(call(theirs=["x"]), call(theirs=["x"])), "x") is None
+def test_an_id_that_the_client_chose_is_tied_to_nothing():
+    """It sends that id with its own API calls as well, and with other tool calls."""
+    assert cause(flying(call(theirs=["x"])), "x") is None
+    assert cause(flying(call(theirs=["x"]), call()), "x") is None
+
+
+def test_an_api_call_in_the_trace_of_an_ended_tool_call_is_not_taken_for_one_of_another():
+    ended, going_on = call(theirs=["x"]), call()
+    in_flight = flying(ended, going_on)
+    in_flight.remove(ended)
+
+    assert cause(in_flight, "x") is None
+    assert cause(in_flight) == (going_on, INFERRED)
+
+
+def test_an_api_call_in_another_trace_than_the_clients_is_tied_to_nothing():
+    traced, untraced = call(theirs=["trace 1"]), call(theirs=["request 1"])
+
+    assert cause(flying(traced), "trace 2") is None
+    assert cause(flying(traced)) == (traced, INFERRED)
+    assert cause(flying(untraced), "trace 2", "request 2") == (untraced, INFERRED)
 
 
 def test_two_tool_calls_of_one_trace_are_told_apart_by_an_id_of_ours():
@@ -99,13 +123,16 @@ def test_an_api_call_after_the_answer_is_not_taken_for_one_of_another_tool_call(
 def test_what_has_ended_is_forgotten_in_time():
     in_flight = ToolCallsInFlight()
     for number in range(MAX_ENDED + 1):
-        each = call(ours=[str(number)])
+        each = call(ours=[str(number)], theirs=[f"x{number}"])
         in_flight.add(each)
         in_flight.remove(each)
+    in_flight.add(call())
 
-    assert cause(in_flight, "0") is None
-    assert cause(in_flight, "1") is not None
-    assert len(in_flight) == 0
+    assert cause(in_flight, "x0") is not None
+    assert cause(in_flight, "x1") is None
+    assert cause(in_flight, "0")[1] is INFERRED
+    assert cause(in_flight, "1")[1] is EXACT
+    assert len(in_flight) == 1
 
 
 def test_a_caller_with_too_many_in_flight_has_nothing_inferred_and_others_do():
@@ -147,7 +174,6 @@ def test_the_hub_can_not_take_over_tool_calls_of_a_token():
     mine = call(theirs=["x"])
     in_flight = flying(mine, call(caller=HUB_KEY, ours=["1"], theirs=["x"]))
 
-    assert cause(in_flight, "x") == (mine, EXACT)
     assert cause(in_flight) == (mine, INFERRED)
     assert cause(in_flight, "1")[0].caller == HUB_KEY
 

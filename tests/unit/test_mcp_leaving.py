@@ -7,7 +7,7 @@ from proxy.mcp.lasting.session_end import SessionEnd
 from proxy.mcp.sessions import LEFT_SECONDS
 from proxy.mcp.tool_calls import CANCELLED_SECONDS
 from tests.unit.heads import response_with
-from tests.unit.mcp_bench import MODERN, OK, Bench, calling, respond, streamed
+from tests.unit.mcp_bench import MODERN, OK, Bench, calling, ids_sent_with, respond, streamed
 
 CANCELLING = {"method": "notifications/cancelled", "params": {"requestId": 1}}
 ASKING = {"id": 3, "method": "elicitation/create", "params": {"message": "Sure?"}}
@@ -74,8 +74,8 @@ def test_a_client_that_hangs_up_has_cancelled_from_2026_on(bench):
 
 def test_a_tool_call_that_was_left_is_told_by_its_ids_and_may_be_cancelled_or_fetched(bench):
     left = hung_up(bench)
-    ours = [value.decode() for name, value in left.added_fields if name == b"X-Request-Id"]
-    assert bench.calls.in_flight.cause_of("anna", frozenset(ours))[1] is Attribution.EXACT
+    ours = ids_sent_with(left)
+    assert bench.calls.in_flight.cause_of("anna", ours)[1] is Attribution.EXACT
     bench.post(CANCELLING)
     assert bench.outcomes() == [(ToolOutcome.CANCELLED, 499)]
     assert bench.recorded.invocations[0].api_calls == 1

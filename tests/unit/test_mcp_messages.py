@@ -10,6 +10,7 @@ from proxy.mcp.messages import (
     ToolResponse,
     cancelled_id,
     named_by_header,
+    one_id,
     tool_call_of,
     tool_name,
     tool_path,
@@ -48,20 +49,52 @@ def test_a_name_that_is_no_text_is_recorded_as_none(name):
         ({("error",): True, ("error", "code"): -32602}, ToolOutcome.PROTOCOL_ERROR, 400, -32602),
         ({("error",): True, ("error", "code"): -32603}, ToolOutcome.PROTOCOL_ERROR, 400, -32603),
         ({("error",): True}, ToolOutcome.PROTOCOL_ERROR, 400, None),
-        (
-            {
-                ("error",): True,
-                ("error", "code"): -32602,
-                ("error", "message"): "Unknown tool: x",
-            },
-            ToolOutcome.PROTOCOL_ERROR,
-            404,
-            -32602,
-        ),
     ],
 )
 def test_an_answer_has_an_outcome_and_a_status(values, outcome, status, code):
     assert tool_response_of({ID: 1, **values}) == ToolResponse(1, outcome, status, code)
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("Unknown tool: x", 404),  # MCP, server/tools
+        ("Tool x not found", 404),  # @modelcontextprotocol/server 2.4.0
+        ("Tool x disabled", 400),
+        ("Invalid arguments for tool x: not found", 400),
+        (None, 400),
+    ],
+)
+def test_invalid_params_say_in_words_that_there_is_no_such_tool(message, status):
+    values: Values = {("error",): True, ("error", "code"): -32602, ("error", "message"): message}
+
+    assert tool_response_of(values) == ToolResponse(
+        None, ToolOutcome.PROTOCOL_ERROR, status, -32602
+    )
+
+
+@pytest.mark.parametrize("same", ["7", 7, 7.0, "07", " 7 ", "+7"])
+def test_the_number_and_the_text_are_one_id(same):
+    assert one_id(same) == 7
+    call = tool_call_of({METHOD: "tools/call", ID: same, NAME: "x"})
+    assert call is not None
+    assert call.rpc_id == 7
+    response = tool_response_of({ID: same, ("result",): True})
+    assert response is not None
+    assert response.rpc_id == 7
+    cancelled: Values = {METHOD: "notifications/cancelled", ("params", "requestId"): same}
+    assert cancelled_id(cancelled) == 7
+
+
+def test_what_no_sdk_takes_for_a_number_stays_text():
+    for text in ("", "7a", "7.0", "1e0", "0x7", "1_0", "\u0667", "9" * 65, "-"):
+        assert one_id(text) == text
+    assert one_id("9" * 20) == int("9" * 20)
+    assert one_id("-0") == one_id(0)
+
+
+def test_what_is_no_id_is_none():
+    assert [one_id(given) for given in (None, True, False)] == [None] * 3
 
 
 def test_requests_and_notifications_are_no_answers():

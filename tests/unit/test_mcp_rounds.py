@@ -5,7 +5,7 @@ import pytest
 from audit_log.record import Attribution, Invocation, Origin, Outcome, ToolOutcome
 from proxy.mcp.in_flight import HUB_KEY
 from proxy.mcp.lasting.waiting import ASKED_SECONDS
-from tests.unit.mcp_bench import MODERN, OK, Bench, calling, respond
+from tests.unit.mcp_bench import MODERN, OK, Bench, calling, ids_sent_with, respond
 
 
 @pytest.fixture
@@ -164,16 +164,26 @@ def test_api_calls_of_each_round_are_of_the_one_tool_call(bench):
     assert how is Attribution.INFERRED
     respond(first, asking())
     assert flying.cause_of("anna", frozenset()) is None
-    ours = [value.decode() for name, value in first.added_fields if name == b"X-Request-Id"]
-    assert flying.cause_of("anna", frozenset(ours)) == (call, Attribution.EXACT)
+    ours = ids_sent_with(first)
+    assert flying.cause_of("anna", ours) == (call, Attribution.EXACT)
 
     second = post(bench, answering("accept"))
     assert flying.cause_of("anna", frozenset()) == (call, Attribution.INFERRED)
-    ours = [value.decode() for name, value in second.added_fields if name == b"X-Request-Id"]
-    assert flying.cause_of("anna", frozenset(ours)) == (call, Attribution.EXACT)
+    ours = ids_sent_with(second)
+    assert flying.cause_of("anna", ours) == (call, Attribution.EXACT)
     respond(second, {"id": 2, "result": {}})
 
     assert [row.api_calls for row in bench.recorded.invocations] == [4]
+
+
+def test_a_round_that_is_sent_elsewhere_is_repeated_there(bench):
+    respond(post(bench, calling("delete")), asking())
+    respond(post(bench, answering("accept")), raw=b"", status=307)
+    respond(post(bench, answering("accept")), {"id": 2, "result": {}})
+
+    [row] = bench.recorded.invocations
+    assert (row.outcome, row.rounds) == (ToolOutcome.OK, 2)
+    assert bench.recorded.begun == {}
 
 
 def test_the_hubs_tool_call_leaves_its_entry_when_it_has_ended(bench):

@@ -5,7 +5,7 @@ import pytest
 from audit_log.record import Attribution, ToolOutcome
 from proxy.mcp.lasting.tasks import MAX_TASK_SECONDS, RESULT_SECONDS, TASK_SECONDS
 from proxy.mcp.tool_calls import CANCELLED_SECONDS
-from tests.unit.mcp_bench import MODERN, Bench, calling, respond, streamed
+from tests.unit.mcp_bench import MODERN, Bench, calling, ids_sent_with, respond, streamed
 
 LEGACY, EXTENSION = "2025-11-25", "2026-07-28"
 
@@ -46,7 +46,7 @@ def shown(bench):
 @pytest.mark.parametrize("era", [LEGACY, EXTENSION])
 def test_a_task_is_recorded_as_working_and_blocks_inference(bench, era):
     exchange = bench.post(calling("slow"))
-    ours = [value.decode() for name, value in exchange.added_fields if name == b"X-Request-Id"]
+    ours = ids_sent_with(exchange)
     respond(exchange, begun(era))
 
     assert shown(bench) == [(ToolOutcome.WORKING, 1)]
@@ -56,7 +56,7 @@ def test_a_task_is_recorded_as_working_and_blocks_inference(bench, era):
     assert flying.cause_of("anna", frozenset()) is None
     bench.post(calling("other", rpc_id=2))
     assert flying.cause_of("anna", frozenset()) is None, "the task may have made it"
-    assert flying.cause_of("anna", frozenset(ours))[1] is Attribution.EXACT
+    assert flying.cause_of("anna", ours)[1] is Attribution.EXACT
     post(bench, asking("get"), told("completed", result={}))
     found, how = flying.cause_of("anna", frozenset())
     assert (found.tool, how) == ("other", Attribution.INFERRED)

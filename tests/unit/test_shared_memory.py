@@ -91,20 +91,41 @@ def test_an_id_that_was_sent_along_is_exact_in_every_worker_and_after_the_end(wo
     there.add(first)
     there.add(second)
 
-    assert cause(here, "2") == cause(here, "x") == is_tied(second, EXACT)
+    assert cause(here, "2") == cause(here, "2", "x") == is_tied(second, EXACT)
     there.remove(second)
     assert cause(here, "2") == is_tied(second, EXACT)
-    assert cause(here, "x") == is_tied(first, INFERRED)
+    assert cause(here) == is_tied(first, INFERRED)
 
 
-def test_an_id_of_another_token_says_nothing_but_the_hubs_does(workers):
+def test_an_id_that_the_client_chose_forbids_inference_in_every_worker_and_after_the_end(workers):
+    here, there, _ = workers
+    first, second = call(), call(theirs=["x"])
+    there.add(first)
+    there.add(second)
+    there.remove(second)
+
+    assert cause(here, "x") is None
+    assert cause(here, "y") == is_tied(first, INFERRED)
+
+
+def test_another_trace_than_that_of_the_only_tool_call_is_not_inferred(workers):
+    here, there, _ = workers
+    only = call(theirs=["trace 1"])
+    there.add(only)
+
+    assert cause(here, "trace 2") is None
+    assert cause(here, "request 2") == is_tied(only, INFERRED)
+
+
+def test_of_other_tokens_only_ids_of_ours_say_something(workers):
     here, there, _ = workers
     bobs = call(caller="bob", ours=["1"], theirs=["x"])
     hubs = call(caller=HUB_KEY, ours=["2"], theirs=["y"])
-    there.add(bobs)
-    there.add(hubs)
+    for each in (bobs, hubs, only := call()):
+        there.add(each)
 
-    assert cause(here, "1") is cause(here, "x") is cause(here, "y") is None
+    assert cause(here, "1") is None
+    assert cause(here, "x") == cause(here, "y") == is_tied(only, INFERRED)
     assert cause(here, "2") == is_tied(hubs, EXACT)
 
 
@@ -181,3 +202,4 @@ def test_what_has_ended_gives_its_slot_back(workers):
     there.add(only := call())
     assert cause(here) == is_tied(only, INFERRED)
     assert cause(here, "0") == is_tied(only, INFERRED)
+    assert cause(here, "x") is None
