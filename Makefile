@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 # Each check runs many Python processes: without compiled modules each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run check test lint types imports unit tests browser test-long test-compiled test-system image image-test wheel screenshots bench lock clean
+.PHONY: help setup run check test lint types imports unit tests browser test-long test-compiled conformance-clients test-system image image-test wheel screenshots bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## make .venv with all that is needed, podwarden-audit included
 
@@ -86,6 +86,10 @@ test-compiled: setup ## unit, wire and fault tests, with the modules of each cal
 	  strangers token tracing transparency workers,tests/integration/test_$(what)*.py) \
 	  -W 'ignore:the (type, exc, tb) signature of throw:DeprecationWarning'
 
+# Installs from PyPI and npm into tests/clients/.cache, once per lock file.
+conformance-clients: setup ## fourteen MCP clients and bridges through the sidecar; a quarter of an hour
+	$(BIN)/python -m pytest tests/clients/conformance_clients.py
+
 # The packages: postgresql, pgbouncer, prometheus, and what docs/deploy.md lists.
 test-system: setup ## what needs Debian packages and root: image, units, pgbouncer, alerts
 	$(BIN)/python -m pytest tests/system
@@ -111,4 +115,4 @@ lock: ## write requirements/*.lock; needs uv (pip install uv)
 	$(COMPILE) pyproject.toml --extra codings --extra otel --group dev -o requirements/dev.lock
 
 clean: ## remove .venv, dist and caches
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache tests/clients/.cache
