@@ -60,6 +60,7 @@ async def cancel(session):
     await session.send_notification(
         types.ClientNotification(types.CancelledNotification(params=params))
     )
+    await session.send_ping()  # a bridge may send nothing more once its client has gone
 
 
 asyncio.run(main())

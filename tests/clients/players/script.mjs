@@ -14,7 +14,9 @@ export const IS_TASK = KIND in HOW;
 export const ARGUMENTS = IS_TASK ? { how: HOW[KIND] } : {};
 
 const lines = createInterface({ input: process.stdin });
-export const told = () => new Promise((resolve) => lines.once('line', resolve));
+// Listened for from the start: the line may come before the player waits for it.
+const line = new Promise((resolve) => lines.once('line', resolve));
+export const told = () => line;
 
 export async function answered() {
   console.log('asked');
