@@ -53,6 +53,7 @@ FROM json_to_recordset($1) AS invocation (
     origin text, client_ip inet, request_id text, instance text, session uuid,
     protocol_version text, client_name text, client_version text, user_agent text,
     principal text, claims jsonb)
+ORDER BY id  -- two batches with the same tool calls wait for each other, and never both ways
 ON CONFLICT DO NOTHING
 """
 _APPEND_GAPS: Final = """

@@ -38,8 +38,12 @@ _REGION_BYTES: Final = SLOT_BYTES * SLOTS_PER_REGION
 _MARK_BYTES: Final = 8
 _BODY_BYTES: Final = SLOT_BYTES - _MARK_BYTES
 _MARKS_PER_SLOT: Final = SLOT_BYTES // _MARK_BYTES
+_HALF_BYTES: Final = _BODY_BYTES // 2
 _INVOCATION: Final = 1 << 31
 """Set in the length of a slot that holds an invocation instead of a record."""
+_SECOND_HALF: Final = 1 << 30
+"""Set in the length of a slot whose body begins at `_HALF_BYTES`."""
+_LENGTH: Final = _SECOND_HALF - 1
 _decode_record = msgspec.json.Decoder(AuditRecord).decode
 _decode_invocation = msgspec.json.Decoder(Invocation).decode
 
@@ -101,22 +105,32 @@ class Calls:
         if len(free) <= _RESERVE and self._can_grow:
             self.wants_slots()
         self._holders[slot] = share
-        self._fill(slot, record)
+        body = record_body(record, _BODY_BYTES)
+        self._fill(slot, body, _INVOCATION if is_invocation(record) else 0, 0)
         return slot
 
     def change(self, slot: int, record: Kept) -> None:
-        """Put *record* into *slot*, which is taken, instead of what it holds."""
-        region, index = divmod(slot, SLOTS_PER_REGION)
-        self._marks[region][index * _MARKS_PER_SLOT] = 0
-        self._fill(slot, record)
+        """Put *record* into *slot*, which is taken, instead of what it holds.
 
-    def _fill(self, slot: int, record: Kept | RecordText) -> None:
+        Two records that take half a slot each, which is the rule, lie in it in turns: a kill in
+        between leaves the one before. Of a longer one it leaves none.
+        """
+        region, index = divmod(slot, SLOTS_PER_REGION)
+        length = self._marks[region][index * _MARKS_PER_SLOT] >> 32
         body = record_body(record, _BODY_BYTES)
+        kind = _INVOCATION if is_invocation(record) else 0
+        if max(len(body), length & _LENGTH) <= _HALF_BYTES:
+            kind |= ~length & _SECOND_HALF
+        else:
+            self._marks[region][index * _MARKS_PER_SLOT] = 0
+        self._fill(slot, body, kind, _HALF_BYTES if kind & _SECOND_HALF else 0)
+
+    def _fill(self, slot: int, body: bytes, kind: int, offset: int) -> None:
         region, index = slot // SLOTS_PER_REGION, slot % SLOTS_PER_REGION
-        at = index * SLOT_BYTES + _MARK_BYTES
+        at = index * SLOT_BYTES + _MARK_BYTES + offset
         self._bodies[region][at : at + len(body)] = body
-        length = len(body) | (_INVOCATION if is_invocation(record) else 0)
-        self._marks[region][index * _MARKS_PER_SLOT] = length << 32 | zlib.crc32(body)
+        mark = (len(body) | kind) << 32 | zlib.crc32(body)
+        self._marks[region][index * _MARKS_PER_SLOT] = mark
 
     def end(self, slot: int) -> None:
         """Free *slot*."""
@@ -140,9 +154,9 @@ class Calls:
     def _record(self, slot: int) -> Kept | None:
         region, index = divmod(slot, SLOTS_PER_REGION)
         length, crc = divmod(self._marks[region][index * _MARKS_PER_SLOT], 1 << 32)
-        at = index * SLOT_BYTES + _MARK_BYTES
+        at = index * SLOT_BYTES + _MARK_BYTES + (_HALF_BYTES if length & _SECOND_HALF else 0)
         decode = _decode_invocation if length & _INVOCATION else _decode_record
-        body = bytes(self._bodies[region][at : at + min(length & ~_INVOCATION, _BODY_BYTES)])
+        body = bytes(self._bodies[region][at : at + min(length & _LENGTH, _BODY_BYTES)])
         try:
             return decode(body) if zlib.crc32(body) == crc else None
         except (ValueError, RecursionError):

@@ -86,10 +86,7 @@ class Intake:
         return slot if slot >= 0 else self.losses.begin_without_slot(share)
 
     def change(self, slot: int, record: Kept) -> None:
-        """Keep *record* instead of what *slot* holds, in case the process is killed before `end`.
-
-        If it is killed in between, the call is lost from the slot.
-        """
+        """Keep *record* instead of what *slot* holds, in case the process is killed before `end`."""
         if slot >= 0:
             self._calls.change(slot, record)
 

@@ -42,6 +42,8 @@ _STATUS_DECLINED: Final = 403
 CANCELLED_SECONDS: Final = 60.0
 """So long a tool may go on that was told to stop. No message says when it has stopped."""
 _INVALID_PARAMS: Final = -32602
+_OF_THE_TOOL: Final = frozenset({ToolOutcome.OK, ToolOutcome.TOOL_ERROR})
+"""What a response says of the tool itself."""
 
 
 class ToolCalls:
@@ -188,8 +190,11 @@ class OpenToolCall:
         self._record = CallRecord(
             calls.recorder, calls.instance, source, self._in_flight, span, calls.durations.note
         )
-        self.is_declined = said.is_declined or False
+        declines = said.is_declined or False
+        self.is_declined = declines and calls.waiting.have_asked(source.key, said)
         """Whether its client declined what it was last asked for."""
+        self._declines_unseen = declines
+        """Whether it begins with the refusal of a question that did not pass here."""
         self._is_recorded = False
         self._registry: _Registry | None = None
         self._timer: Timer | None = None
@@ -245,7 +250,7 @@ class OpenToolCall:
         if news.is_final:
             if _is_of_another(news, asked, last):
                 return
-            has_ended = last.outcome in {ToolOutcome.OK, ToolOutcome.TOOL_ERROR}
+            has_ended = last.outcome in _OF_THE_TOOL
             is_told_to_stop = news.outcome is ToolOutcome.CANCELLED
             works_seconds = CANCELLED_SECONDS if is_told_to_stop else 0.0
             self._end(response, moment if has_ended else now, works_seconds)
@@ -291,7 +296,7 @@ class OpenToolCall:
     def _answer(self, said: ToolCall | TaskRequest | None) -> None:
         self._record.rounds += 1
         if said is not None and said.is_declined is not None:
-            self.is_declined = said.is_declined
+            self.is_declined, self._declines_unseen = said.is_declined, False
 
     def _follow_for(self, seconds: float) -> None:
         if self._timer is not None:
@@ -314,7 +319,12 @@ class OpenToolCall:
         else:
             self.calls.in_flight.remove(self._in_flight)
         self._is_recorded = True
-        self._record.end(_declined(response) if self.is_declined else response, moment)
+        if self.is_declined:
+            response = _declined(response)
+        elif self._declines_unseen and response.outcome in _OF_THE_TOOL:
+            # Another worker may have asked, and nothing ran; or the client made the refusal up.
+            response = UNSEEN
+        self._record.end(response, moment)
 
     def _settled(self) -> None:
         self._timer = None
@@ -338,6 +348,6 @@ def _declined(response: ToolResponse) -> ToolResponse:
 
     A JSON-RPC error stays one: it may be about the request itself.
     """
-    if response.outcome not in {ToolOutcome.OK, ToolOutcome.TOOL_ERROR}:
+    if response.outcome not in _OF_THE_TOOL:
         return response
     return ToolResponse(response.rpc_id, ToolOutcome.DECLINED, _STATUS_DECLINED)

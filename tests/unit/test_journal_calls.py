@@ -1,5 +1,7 @@
 """Calls in flight: one slot each."""
 
+from itertools import pairwise
+
 import pytest
 
 from audit_log.record import new_record_id
@@ -49,6 +51,34 @@ def test_without_a_free_slot_the_call_is_told_so(calls):
     slots = [calls.begin(a_record()) for _ in range(SLOTS_PER_REGION)]
     assert sorted(slots) == list(range(SLOTS_PER_REGION))
     assert calls.begin(a_record()) == -1
+
+
+def test_a_slot_whose_record_changes_holds_one_of_the_two_at_each_moment(calls):
+    records = [a_record(number) for number in range(4)]
+    slot = calls.begin(records[0])
+    mark_at = slot * SLOT_BYTES
+    for before, after in pairwise(records):
+        mark = calls.path.read_bytes()[mark_at : mark_at + 8]
+        calls.change(slot, after)
+        assert found(calls) == [after]
+
+        killed = bytearray(calls.path.read_bytes())
+        killed[mark_at : mark_at + 8] = mark  # as if the kill came before the new mark
+        copy = calls.path.with_name("killed.calls")
+        copy.write_bytes(killed)
+        again = Calls.open(copy)
+        assert [record for _, record in again.taken()] == [before]
+        again.close()
+
+
+def test_a_record_of_more_than_half_a_slot_takes_the_place_of_another(calls):
+    short, long = a_record(1), a_record(2, path="/" + "x" * 2_040, user_agent="y" * 250)
+    slot = calls.begin(short)
+    for record in (long, short, short, long):
+        calls.change(slot, record)
+        assert found(calls) == [record]
+    calls.end(slot)
+    assert found(calls) == []
 
 
 def add_when_short(calls):

@@ -74,6 +74,22 @@ def test_what_was_declined_reads_so_whatever_the_tool_says(bench, actions, decli
     assert (outcome is ToolOutcome.DECLINED) == declined
 
 
+@pytest.mark.parametrize("result", [{}, {"isError": True}])
+def test_a_refusal_of_what_was_not_asked_does_not_make_a_tool_that_ran_read_declined(
+    bench, result
+):
+    post(bench, answering("decline"), {"id": 2, "result": result})
+
+    assert rows(bench) == [(ToolOutcome.UNKNOWN, 1)]
+
+
+def test_a_refusal_of_what_was_not_asked_says_nothing_of_what_is_asked_then(bench):
+    post(bench, answering("decline"), asking(2, "s2"))
+    post(bench, answering("accept", state="s2"), {"id": 2, "result": {}})
+
+    assert rows(bench) == [(ToolOutcome.OK, 2)]
+
+
 def test_the_last_answers_count(bench):
     post(bench, calling("delete"), asking())
     post(bench, answering("decline"), asking(2, "s2"))

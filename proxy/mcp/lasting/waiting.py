@@ -56,6 +56,10 @@ class Waiting(Generic[Call]):
             call.may_have_gone_on = True
         return None
 
+    def have_asked(self, caller: str, said: ToolCall) -> bool:
+        """Return whether *said* may answer any of those that wait for *caller*."""
+        return bool(self._calls.find_all((caller, said.tool, said.state)))
+
     def remove(self, call: Call) -> None:
         """Forget *call*, which goes on or has ended."""
         self._calls.remove(call)
