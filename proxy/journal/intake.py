@@ -86,7 +86,7 @@ class Intake:
         return slot if slot >= 0 else self.losses.begin_without_slot(share)
 
     def change(self, slot: int, record: Kept) -> None:
-        """Keep *record* instead of what *slot* holds, in case the process is killed before `end`."""
+        """Keep *record* instead of what *slot* holds, for a kill before `end`."""
         if slot >= 0:
             self._calls.change(slot, record)
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from audit_log.record import ToolOutcome
 from proxy.audit.tool_span import NO_SPAN, ToolSpan, tool_span
 from proxy.audit.trace_context import TraceContext
-from proxy.mcp.agents.agent import MODERN
+from proxy.mcp.agents.agent import is_modern
 from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.call_record import (
     ABANDONED,
@@ -98,7 +98,7 @@ class Round:
         self.questions: set[JsonRpcId] = set()
         self.has_ended = False
         self._call = call
-        self._is_modern = (source.agent.protocol_version or "") >= MODERN.decode()
+        self._is_modern = is_modern(source.agent.protocol_version)
         self._session: SessionKey | None = None
         self._left: tuple[ToolResponse, float] | None = None
         if source.session is not None:

@@ -26,7 +26,7 @@ from proxy.audit.trace_context import trace_context
 from proxy.http.framing import Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import ResponseHead
-from proxy.mcp.agents.agent import MODERN, agent_of
+from proxy.mcp.agents.agent import agent_of, is_modern
 from proxy.mcp.agents.introduction import Introduction
 from proxy.mcp.budget import REQUEST, TOOL_CALL_STEPS, Budget
 from proxy.mcp.by_id import CallsByKey
@@ -233,7 +233,7 @@ class McpExchange(Exchange):
 def _named_by_head(head: RequestHead) -> str | None:
     """Return the tool that the head names, from MCP 2026-07-28 on; else None."""
     version, name = head.field(b"mcp-protocol-version"), head.field(b"mcp-name")
-    if version is None or name is None or version < MODERN:
+    if version is None or name is None or not is_modern(version.decode("latin-1")):
         return None
     return named_by_header(name) if head.field(b"mcp-method") == b"tools/call" else None
 

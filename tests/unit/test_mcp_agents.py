@@ -44,6 +44,12 @@ def test_from_2026_07_28_on_there_is_no_session_whatever_the_client_sends():
     assert agent_of(head, "anna") == Agent(None, "agent/1", "2026-07-28")
 
 
+@pytest.mark.parametrize("version", ["x", "draft", "2026-07-28x", "9"])
+def test_what_is_no_date_is_no_later_version(version):
+    head = head_with(**{**LEGACY, "MCP-Protocol-Version": version})
+    assert agent_of(head, "anna").session == session_id("anna", b"s1")
+
+
 def test_a_session_is_recorded_under_an_id_of_its_token_that_does_not_give_it_away():
     ids = {session_id(key, session) for key in ("anna", "bob") for session in (b"s1", b"s2")}
     assert len(ids) == 4

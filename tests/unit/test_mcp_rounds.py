@@ -75,9 +75,7 @@ def test_what_was_declined_reads_so_whatever_the_tool_says(bench, actions, decli
 
 
 @pytest.mark.parametrize("result", [{}, {"isError": True}])
-def test_a_refusal_of_what_was_not_asked_does_not_make_a_tool_that_ran_read_declined(
-    bench, result
-):
+def test_no_refusal_of_what_was_not_asked_makes_a_tool_read_declined(bench, result):
     post(bench, answering("decline"), {"id": 2, "result": result})
 
     assert rows(bench) == [(ToolOutcome.UNKNOWN, 1)]

@@ -7,8 +7,8 @@ from aiohttp import ClientError, ClientSession
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-_PASSED_ON: Final = ("authorization", "traceparent", "x-request-id")
-"""The caller's token, and what ties the API calls to the tool call when the client sent it."""
+_PASSED_ON: Final = ("authorization", "baggage", "traceparent", "x-request-id")
+"""The caller's token, what ties the API calls to the tool call, and the client's trace."""
 
 
 class Tools:

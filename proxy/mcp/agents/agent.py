@@ -8,6 +8,7 @@ All but the session is chosen by the client and no proof of anything.
 """
 
 from collections.abc import Mapping
+import re
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
@@ -19,9 +20,10 @@ from proxy.http.request import RequestHead
 from proxy.http.target import printable
 from proxy.mcp.json_stream import Path, Scalar, Values
 
-MODERN: Final = b"2026-07-28"
+MODERN: Final = "2026-07-28"
 """From this version on there are no sessions, and `Mcp-Name` names the tool. Versions are dates,
 so they compare as text."""
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_NAME_CHARACTERS: Final = 128
 MAX_VERSION_CHARACTERS: Final = 64
 
@@ -75,13 +77,18 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
 NOBODY: Final = Agent()
 
 
+def is_modern(version: str | None) -> bool:
+    """Return whether *version* is MODERN or later; what is no date is no version."""
+    return version is not None and version >= MODERN and _DATE.fullmatch(version) is not None
+
+
 def agent_of(head: RequestHead, key: str, principal: str | None = None) -> Agent:
     """Return what *head* says of the agent behind the caller with *key* (`Source.key`).
 
     *principal* is what a trusted proxy says in it.
     """
     version, session = head.field(b"mcp-protocol-version"), head.field(b"mcp-session-id")
-    if version is not None and version >= MODERN:
+    if version is not None and is_modern(version.decode("latin-1")):
         session = None
     user_agent = head.field(b"user-agent")
     return Agent(
