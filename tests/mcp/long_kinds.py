@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter, defaultdict
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ async def test_each_kind_of_1_000_tool_calls_is_recorded_and_tied_as_it_was(
     audited = await entries(database, caller.api_calls.total())
     rows = await invocations(database, TOOL_CALLS)
     assert {row.tool: row.outcome for row in rows} == caller.outcome
-    given: Counter[str] = Counter()
+    given: Counter[tuple[str, Any]] = Counter()
     for entry in audited:
         truth = plan[int(entry["path"].split("/")[3])]
         given[truth.partition(".")[0], entry["attribution"]] += 1

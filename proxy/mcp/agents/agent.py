@@ -7,8 +7,8 @@ sessions, and each request says who its client is in `_meta`.
 All but the session is chosen by the client and no proof of anything.
 """
 
-from collections.abc import Mapping
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
