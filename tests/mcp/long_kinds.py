@@ -34,7 +34,7 @@ class _Caller:
         self.tools = server.tools
         self.entered = defaultdict(asyncio.Event)
         self.outcome = {}
-        self.api_calls = Counter()
+        self.api_calls: Counter[str] = Counter()
 
     async def watch(self):
         while True:
