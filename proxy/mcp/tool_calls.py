@@ -261,7 +261,9 @@ class OpenToolCall:
         self._last = (response, now)
         if news.outcome is ToolOutcome.WORKING and last.outcome is ToolOutcome.ASKED:
             self._answer(asked)
-        if news.outcome is not last.outcome and not news.outcome.is_ending:
+        if news.outcome.is_ending:
+            self._record.keep(response)  # its result may say it better
+        elif news.outcome is not last.outcome:
             self._record.show(response)
             self._record.keep(UNSEEN)
 

@@ -145,6 +145,17 @@ def test_a_status_ends_the_task_and_its_result_says_how(bench, status, result, e
     assert outcome is expected
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"), [("completed", ToolOutcome.OK), ("failed", ToolOutcome.TOOL_ERROR)]
+)
+def test_a_status_is_kept_though_the_sidecar_ends_before_the_result_comes(bench, status, expected):
+    post(bench, calling(), begun())
+    post(bench, asking("get"), told(status))
+
+    [slot] = bench.recorded.begun.values()
+    assert slot.outcome is expected
+
+
 def test_a_cancellation_that_is_acknowledged_ends_the_task(bench):
     post(bench, calling("slow"), begun(EXTENSION))
     post(bench, asking("cancel"), {"id": 7, "error": {"code": -32602}})
