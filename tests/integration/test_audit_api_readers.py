@@ -24,6 +24,8 @@ ENDPOINTS: Final = {
     f"{ALL}/entries/{NOBODY}": 404,
     f"{ALL}/invocations": 200,
     f"{ALL}/invocations/{NOBODY}": 404,
+    f"{ALL}/sessions": 200,
+    f"{ALL}/sessions/{NOBODY}": 404,
     f"{ALL}/tokens": 200,
     f"{ALL}/stats": 200,
     f"{ALL}/growth": 200,

@@ -129,11 +129,11 @@ async def test_a_tool_call_and_the_api_calls_that_it_causes_form_one_trace(
         server.tools.api_url = sidecar.url
         meta: Any = {"traceparent": TRACEPARENT.decode()}
         await client.call_tool("nothing.a", meta=meta)
-        await client.call_tool("both.b", meta=meta)
+        await client.call_tool("context.b", meta=meta)
         await collector.received(4)
 
     spans = {(span.name, values(span).get("url.path")): span for span in collector.spans}
-    tool, other_tool = spans["tools/call nothing.a", None], spans["tools/call both.b", None]
+    tool, other_tool = spans["tools/call nothing.a", None], spans["tools/call context.b", None]
     # The message's own context has precedence over the head's, which may be of the transport.
     assert (tool.trace_id.hex(), tool.parent_span_id.hex()) == (TRACE_ID, PARENT_ID)
     [link] = tool.links

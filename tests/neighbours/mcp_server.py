@@ -43,6 +43,7 @@ PASSED_ON: Final = {
     "both": ("baggage", "x-request-id"),
     "baggage": ("baggage",),
     "trace": ("traceparent",),
+    "context": ("baggage", "traceparent"),
     "request": ("x-request-id",),
     "nothing": (),
 }
