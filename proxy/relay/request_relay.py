@@ -249,10 +249,15 @@ class RequestRelay:
             connection.request_was_sent()
             return
         self._pass_on(response, wire)
-        if self.response is response and not self.body.is_complete:
+        if self._waits_for_body(response):
             self._patience = Deadline(self._service.body_patience_seconds, self._give_up_body)
             if not self.upstream_is_slow:
                 self._patience.start()
+
+    def _waits_for_body(self, response: ResponseRelay) -> bool:
+        # A function of its own: mypyc, like mypy, takes what was stored above for what is there,
+        # although the body may have failed since.
+        return self.response is response and not self.body.is_complete
 
     def _pass_on(
         self, response: ResponseRelay, wire: bytes = b"", *, at_most: int | None = None
