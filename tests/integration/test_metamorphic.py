@@ -165,7 +165,7 @@ async def through(sidecar, upstream, wire, at):
     if any(body in wire for _, body in MALFORMED_BODIES):
         # Whether it comes before the fault in the body is seen is a matter of luck.
         received = received.replace(EARLY_HINTS, b"")
-        calls = [call for call in calls if call.read.is_set()]
+        calls = [call for call in calls if call.request.complete]
     return [(call.request.head, call.request.content) for call in calls], received
 
 
