@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AuditRecord).decode
 
 
-class CallerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class CallerFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What all records of one caller say, apart from its user agent: see `AuditRecord`."""
 
     instance: str
@@ -86,7 +86,9 @@ def request_members(head: RequestHead, trace: TraceContext | None = None) -> byt
 
 def caller_members(facts: CallerFacts, user_agent: bytes | None) -> bytes:
     """Return what *facts* say, and the User-Agent; the text ends with them."""
-    members = _encode(facts)
+    # The option `omit_defaults` of a struct is lost where mypyc compiles it.
+    said = {name: each for name, each in msgspec.structs.asdict(facts).items() if each is not None}
+    members = _encode(said)
     if user_agent is None:
         return members[1:]
     return members[1:-1] + b',"user_agent":%b}' % _text(user_agent, MAX_USER_AGENT_CHARACTERS)

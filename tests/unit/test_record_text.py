@@ -79,6 +79,10 @@ def test_what_the_client_did_not_send_is_not_said() -> None:
     assert (record.request_id, record.user_agent) == (None, None)
 
 
+def test_what_is_not_known_of_the_caller_takes_no_room() -> None:
+    assert b"null" not in of_caller(None) + of_caller() + of_caller(user_agent=None)
+
+
 def test_a_path_is_raw_and_never_longer_than_the_column() -> None:
     assert said(request=of_request(b"/api/%00%2F//x;y?q=1")).path == "/api/%00%2F//x;y"
     assert said(request=of_request("/api/größe".encode())).path == "/api/größe"
