@@ -54,7 +54,7 @@ for (let attempt = 0; attempt < 5; attempt++) {
   seen['close at once'].push(await endOfTool(false));
   seen['ping, then close'].push(await endOfTool(true));
 }
-for (const [way, ends] of Object.entries(seen)) console.log(`${way}: the tool is ${ends.join(', ')}`);
+for (const [way, ends] of Object.entries(seen)) console.log(`${way}: the tool is ${ends}`);
 const isAsTold = seen['close at once'].every((end) => end === 'done')
   && seen['ping, then close'].every((end) => end === 'stopped');
 process.exitCode = isAsTold ? 0 : 1;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# OpenTelemetry for Python (API 1.45.1, ASGI middleware 0.66b1 on uvicorn 0.54.0) reads the first
-# `baggage` field line of a request alone, where OpenTelemetry for Node (core 3.1.1) reads all, though
-# W3C Baggage allows several lines, as one joined list. It bites where a proxy or gateway adds
+# OpenTelemetry for Python (API 1.45.1, ASGI middleware 0.66b1 on uvicorn 0.54.0, CPython 3.11) reads
+# the first `baggage` field line of a request alone, where OpenTelemetry for Node (core 3.1.1) reads
+# all, as W3C Baggage has several lines mean one list. It bites where a proxy or gateway adds
 # members in a line of its own: services in Python lose the members of whichever line comes second.
 set -eu
 folder=$(mktemp -d)
