@@ -255,8 +255,7 @@ class RequestRelay:
                 self._patience.start()
 
     def _waits_for_body(self, response: ResponseRelay) -> bool:
-        # A function of its own: mypyc, like mypy, takes what was stored above for what is there,
-        # although the body may have failed since.
+        # Not in place: mypyc believes what was stored there, and the body may have failed since.
         return self.response is response and not self.body.is_complete
 
     def _pass_on(
