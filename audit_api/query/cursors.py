@@ -36,10 +36,14 @@ def page_cursor(query: object, place: Place) -> str:
 
 
 def next_page(request: web.Request, query: object, place: Place) -> dict[str, str]:
-    """Return the response field that leads to the page of *query* after *place* (RFC 8288)."""
+    """Return the response field that leads to the page of *query* after *place*."""
+    return link_to_next(request, cursor=page_cursor(query, place))
+
+
+def link_to_next(request: web.Request, **changed: str) -> dict[str, str]:
+    """Return the response field that leads to *request* with parameters *changed* (RFC 8288)."""
     # Relative, because the public name of this service is not known here.
-    url = request.rel_url.update_query(cursor=page_cursor(query, place))
-    return {"Link": f'<{url}>; rel="next"'}
+    return {"Link": f'<{request.rel_url.update_query(changed)}>; rel="next"'}
 
 
 def read_page_cursor(text: str, query: object) -> Place:

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from audit_api.errors import InvalidParametersError, NotNowError
 from audit_api.formats.export_formats import FORMATS, Format
-from audit_api.query.cursors import check_standpoint, mark, read_mark
+from audit_api.query.cursors import check_standpoint, link_to_next, mark, read_mark
 from audit_api.query.endpoint import Asked
 from audit_api.query.params import ExportParams, Nothing
 from audit_api.responses import streamed_response, whole_response
@@ -69,7 +69,7 @@ class Exports:
 
     async def _part(self, asked: Asked[ExportParams, Nothing], limit: int) -> web.Response:
         """Respond with the next *limit* matching entries, and the mark behind the last of them."""
-        kind = FORMATS[asked.query.format]
+        kind, wanted = FORMATS[asked.query.format], asked.query.filter()
         pieces, more = [kind.head], True
         async with self.database.transaction(statement_seconds=FETCH_SECONDS) as transaction:
             now = await snapshot_now(transaction)
@@ -81,7 +81,7 @@ class Exports:
                 step = await read_on(
                     transaction,
                     standpoint,
-                    wanted=asked.query.filter(),
+                    wanted=wanted,
                     until=now,
                     limit=min(limit, BATCH_RECORDS),
                 )
@@ -92,9 +92,7 @@ class Exports:
                 limit -= len(step.records)
         fields = _fields(kind, standpoint)
         if more:
-            # RFC 8288. Relative, because the public name of this service is not known here.
-            place = asked.request.rel_url.update_query(after=fields[MARK_FIELD])
-            fields[hdrs.LINK] = f'<{place}>; rel="next"'
+            fields |= link_to_next(asked.request, after=fields[MARK_FIELD])
         response = whole_response(b"".join(pieces), kind.content_type, fields)
         if (coding := coding_for(asked.request)) is not None:
             response.enable_compression(coding)

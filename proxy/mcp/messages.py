@@ -18,6 +18,7 @@ from proxy.mcp.lasting.task_messages import (
     TASK_REQUEST_PATHS,
     TASK_RESPONSE_PATHS,
     TaskNews,
+    error_code,
     task_begun_by,
 )
 
@@ -27,8 +28,6 @@ GOES_ON: Final = 202
 """The status of a tool call that has not ended."""
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
-_TOO_LARGE_CODE: Final = 2**31
-"""JSON-RPC does not bound error codes; the column in the table is an integer of 4 bytes."""
 
 _TRACESTATE: Final[Path] = ("params", "_meta", "tracestate")
 _ANSWERS: Final[Path] = ("params", "inputResponses")
@@ -175,7 +174,7 @@ def tool_response_of(values: Values) -> ToolResponse | None:
         return None
     rpc_id = _id_at(("id",), values)
     if ("error",) in values:
-        number = _code_of(values)
+        number = error_code(values.get(("error", "code")))
         status = 404 if _names_no_tool(number, values.get(("error", "message"))) else 400
         return ToolResponse(rpc_id, ToolOutcome.PROTOCOL_ERROR, status, number)
     if ("result",) not in values:
@@ -229,11 +228,6 @@ def _digest(state: Scalar) -> StateDigest | None:
     if not isinstance(state, str):
         return None
     return hashlib.blake2b(state.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _code_of(values: Values) -> int | None:
-    code = values.get(("error", "code"))
-    return int(code) if isinstance(code, (int, float)) and abs(code) < _TOO_LARGE_CODE else None
 
 
 def _names_no_tool(code: int | None, message: Scalar) -> bool:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from audit_log.record import Invocation, Origin, ToolOutcome, new_record_id
-from tests.neighbours.audit_api import ALL, NOBODY, asking_as_admin, record
+from tests.neighbours.audit_api import ALL, NOBODY, asked, asking_as_admin, record
 
 NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 FIRST, SECOND = uuid4(), uuid4()
@@ -17,12 +17,6 @@ FIRST, SECOND = uuid4(), uuid4()
 async def api(database_url, database):
     async with asking_as_admin(database, database_url) as client:
         yield client
-
-
-async def asked(api, path, status=200):
-    async with api.get(path) as response:
-        assert response.status == status, await response.text()
-        return await response.json()
 
 
 async def walked(api, path):

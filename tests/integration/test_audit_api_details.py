@@ -18,7 +18,7 @@ from audit_log.record import (
     new_record_id,
 )
 from audit_log.retention import Retention
-from tests.neighbours.audit_api import ALL, GAPS, NOBODY, asking_as_admin, record
+from tests.neighbours.audit_api import ALL, GAPS, NOBODY, asked, asking_as_admin, record
 from tests.neighbours.patience import eventually
 
 NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
@@ -46,12 +46,6 @@ UNKNOWN = dict.fromkeys(("owner", "description", "role", "created_at", "expires_
 async def api(database_url, database):
     async with asking_as_admin(database, database_url) as client:
         yield client
-
-
-async def asked(api, path, status=200):
-    async with api.get(path) as response:
-        assert response.status == status, await response.text()
-        return await response.json()
 
 
 def invocation(**fields) -> Invocation:

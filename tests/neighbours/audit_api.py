@@ -76,3 +76,10 @@ def record(**fields: Any) -> AuditRecord:
         "token_name": "claude",
     }
     return AuditRecord(**(ordinary | fields))
+
+
+async def asked(api: ClientSession, path: str, status: int = 200) -> Any:
+    """Return the JSON in the response to a question, which has *status*."""
+    async with api.get(path) as response:
+        assert response.status == status, await response.text()
+        return await response.json()

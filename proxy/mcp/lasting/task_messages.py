@@ -21,7 +21,8 @@ from proxy.mcp.json_stream import Path, Scalar, Values
 TaskKey = bytes
 """Stands for a task's id, which is opaque, and may be as long as the server likes."""
 
-_RELATED: Final = "io.modelcontextprotocol/related-task"
+_TOO_LARGE_CODE: Final = 2**31
+"""JSON-RPC does not bound error codes; the column in the table is an integer of 4 bytes."""
 TASK_REQUEST_PATHS: Final[frozenset[Path]] = frozenset({("params", "taskId")})
 _FIELDS: Final[tuple[Path, ...]] = (
     *(("taskId",), ("status",), ("ttl",), ("ttlMs",)),
@@ -125,14 +126,18 @@ def _news(values: Values, at: Path) -> TaskNews | None:
 def _result(values: Values, at: Path, task: TaskKey) -> TaskNews | None:
     """Return what the result or the error at *at* says, or None if there is neither."""
     if (*at, "error") in values and values[(*at, "error")] is True:
-        code = values.get((*at, "error", "code"))
-        number = int(code) if isinstance(code, (int, float)) and abs(code) < 2**31 else None
+        number = error_code(values.get((*at, "error", "code")))
         return TaskNews(task, ToolOutcome.PROTOCOL_ERROR, 400, number, is_final=True)
     if (*at, "result") not in values or values[(*at, "result")] is not True:
         return None
     if values.get((*at, "result", "isError")) is True:
         return TaskNews(task, ToolOutcome.TOOL_ERROR, 500, is_final=True)
     return TaskNews(task, ToolOutcome.OK, 200, is_final=True)
+
+
+def error_code(code: Scalar) -> int | None:
+    """Return the code of a JSON-RPC error as it is recorded; None if it is none, or too large."""
+    return int(code) if isinstance(code, (int, float)) and abs(code) < _TOO_LARGE_CODE else None
 
 
 def _key(task: Scalar) -> TaskKey | None:
