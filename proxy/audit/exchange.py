@@ -12,7 +12,7 @@ from audit_log.record import Attribution, Kept, Outcome
 from audit_log.tokens import Token
 from proxy.audit.callers import Callers
 from proxy.audit.identity import Credentials
-from proxy.audit.record_text import RecordText, ending, opening
+from proxy.audit.record_text import RecordText, ending, known, opening
 from proxy.audit.shares import Share, Standing
 from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
@@ -42,12 +42,7 @@ class Cause(msgspec.Struct, frozen=True):
     @property
     def members(self) -> bytes:
         """Return what a record says of it, as members of JSON with a comma behind each."""
-        # Compiled by mypyc, a struct does not leave out its defaults.
-        said = msgspec.structs.asdict(self).items()
-        return (
-            msgspec.json.encode({name: each for name, each in said if each is not None})[1:-1]
-            + b","
-        )
+        return known(self)[1:-1] + b","
 
 
 class Recorder(Protocol):

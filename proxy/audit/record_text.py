@@ -86,12 +86,19 @@ def request_members(head: RequestHead, trace: TraceContext | None = None) -> byt
 
 def caller_members(facts: CallerFacts, user_agent: bytes | None) -> bytes:
     """Return what *facts* say, and the User-Agent; the text ends with them."""
-    # The option `omit_defaults` of a struct is lost where mypyc compiles it.
-    said = {name: each for name, each in msgspec.structs.asdict(facts).items() if each is not None}
-    members = _encode(said)
+    members = known(facts)
     if user_agent is None:
         return members[1:]
     return members[1:-1] + b',"user_agent":%b}' % _text(user_agent, MAX_USER_AGENT_CHARACTERS)
+
+
+def known(struct: msgspec.Struct) -> bytes:
+    """Return as JSON what *struct* says and is not None.
+
+    The option `omit_defaults` would do the same, and is lost where mypyc compiles the struct.
+    """
+    said = msgspec.structs.asdict(struct).items()
+    return _encode({name: value for name, value in said if value is not None})
 
 
 def _text(value: bytes, limit: int) -> bytes:
