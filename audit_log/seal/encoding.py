@@ -22,7 +22,7 @@ def base64_bytes(text: str, what: str) -> bytes:
     """Return the bytes of a base64 *text*; *what* names it in the SealFormatError.
 
     The error does not quote *text*, which may be secret. Refused are texts that an encoder would
-    write otherwise: without padding, with other characters between, with bits behind the last byte.
+    write otherwise: without padding, with other characters between, with bits behind the end.
     """
     try:
         data = b64decode(text, validate=True)
