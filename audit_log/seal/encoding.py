@@ -21,8 +21,8 @@ def base64_text(data: bytes) -> str:
 def base64_bytes(text: str, what: str) -> bytes:
     """Return the bytes of a base64 *text*; *what* names it in the SealFormatError.
 
-    The error does not quote *text*, which may be secret. Refused are texts that an encoder would
-    write otherwise: without padding, with other characters between, with bits behind the last byte.
+    The error does not quote *text*, which may be secret. Refused are texts that encoders
+    would write otherwise: without padding, with other characters, with bits behind the last byte.
     """
     try:
         data = b64decode(text, validate=True)

@@ -1,6 +1,7 @@
 """The tree hash of RFC 6962, section 2.1, written as it stands there: slow, and easy to check."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from hashlib import sha256
 
 
@@ -45,3 +46,17 @@ def split(size: int) -> int:
 
 def some_leaves(count: int) -> list[bytes]:
     return [b"leaf %d" % index for index in range(count)]
+
+
+def node_of(leaves: Sequence[bytes]) -> Callable[[int, int], bytes]:
+    """Return what gives the hash of a complete subtree of *leaves*, by level and index."""
+
+    @cache
+    def node(level: int, index: int) -> bytes:
+        assert (index + 1) << level <= len(leaves)
+        if level == 0:
+            return mth(leaves[index : index + 1])
+        left, right = node(level - 1, 2 * index), node(level - 1, 2 * index + 1)
+        return sha256(b"\x01" + left + right).digest()
+
+    return node
