@@ -1,6 +1,6 @@
 """Leaf data made again from rows of the audit log: the bytes that `leaf` made of their lines.
 
-A row has its values in the order of the columns in `audit_log.postgres.sealed_rows`. None raises,
+A row has its values in the order of the columns in `audit_log.postgres.seal`. None raises,
 whatever was changed in it: its data is then other than that of its leaf.
 """
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from audit_log.postgres.database import Database, open_database
-from audit_log.postgres.sealed_rows import SEALED_ENTRY, SEALED_GAP, SEALED_TOOL_CALL
+from audit_log.postgres.seal.sealed_rows import SEALED_ENTRY, SEALED_GAP, SEALED_TOOL_CALL
 from audit_log.postgres.store import Store
 from audit_log.record import Attribution, Gap, Origin, Outcome, ToolOutcome, new_record_id
 from audit_log.schema.migrate import migrate

@@ -8,7 +8,7 @@ import pytest
 
 from audit_log.errors import SchemaError, StoreError
 from audit_log.postgres.database import Database, open_database
-from audit_log.postgres.sealed_rows import SEALED_TOOL_CALL
+from audit_log.postgres.seal.sealed_rows import SEALED_TOOL_CALL
 from audit_log.postgres.store import Store
 from audit_log.record import ToolOutcome, new_record_id
 from audit_log.schema.conversion import Conversion, Stage
