@@ -32,7 +32,7 @@ _FILTERS: Final = {
     "objects": (ExportParams,),
     "sessions": (SessionsParams,),
 }
-_NO_FILTERS: Final = frozenset({"after", "cursor", "expand", "format", "limit"})
+_NO_FILTERS: Final = frozenset({"after", "cursor", "expand", "format", "limit", "kind"})
 _FLAGS: Final = ("true", "false")
 _VALUES: Final[Mapping[str, Sequence[str]]] = {
     "since": ("15m", "1h", "24h", "7d", "30d", "today", "yesterday"),
@@ -102,9 +102,8 @@ def words_of(command: str) -> list[str]:
         r"^  (-.*?)(?:   |$)", parser_of(command, PROGRAM).format_help(), re.MULTILINE
     )
     options = re.findall(r"--[a-z-]+", " ".join(listed))
-    names = {
-        name for kind in _FILTERS.get(command, ()) for name in kind.model_fields
-    } - _NO_FILTERS
+    fields = [field for kind in _FILTERS.get(command, ()) for field in kind.model_fields.items()]
+    names = {field.alias or name for name, field in fields} - _NO_FILTERS
     filters = [f"{name}=" for name in sorted(names)]
     values = [f"{name}={value}" for name in sorted(names) for value in _VALUES.get(name, ())]
     return [*_CHOICES.get(command, ()), *options, *filters, *dict.fromkeys(values)]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from audit_api.sources.source import DATABASE_URL, TOKEN, URL
 from audit_api.terminal.ranking import KEYS
 from audit_api.terminal.reading_commands import SUMMARIES
-from audit_api.terminal.source import DATABASE_URL, TOKEN, URL
 from audit_log.process.program import add_version
 
 FORMATS: Final = ("ndjson", "csv", "ocsf")

@@ -11,10 +11,10 @@ from typing import Final
 from audit_api.client.audit_client import AuditClient
 from audit_api.client.refusals import OutOfReachError
 from audit_api.terminal.listing import remark_gaps
-from audit_api.terminal.mark_file import Kept, MarkFile, marks_in
 from audit_api.terminal.patience import Patience
 from audit_api.terminal.progress import Progress, progress
 from audit_api.terminal.screen import Screen, to_output
+from audit_log.process.mark_file import Kept, MarkFile, marks_in
 
 _LOOK_SECONDS: Final = 2.0
 """How often `--follow` asks for what has come."""

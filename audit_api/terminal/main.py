@@ -14,17 +14,17 @@ from audit_api.client.refusals import (
     OutOfReachError,
     WrongQuestionError,
 )
+from audit_api.sources.source import SourceError, opened, source_of
 from audit_api.terminal.command_line import parse
 from audit_api.terminal.exporting import export
 from audit_api.terminal.filter_words import FilterError, read_filters
 from audit_api.terminal.listing import query, sessions
-from audit_api.terminal.mark_file import MarkFileError, MarkFileInUseError
 from audit_api.terminal.ranking import objects, top
 from audit_api.terminal.screen import Screen
 from audit_api.terminal.showing import show
-from audit_api.terminal.source import SourceError, opened, source_of
 from audit_api.terminal.tailing import tail
 from audit_log.errors import StoreError
+from audit_log.process.mark_file import MarkFileError, MarkFileInUseError
 
 _WRONG_USAGE: Final = 2
 _NOT_NOW: Final = 75  # EX_TEMPFAIL of sysexits.h: a program that tries again knows it
@@ -73,8 +73,27 @@ async def _run(options: argparse.Namespace) -> None:
         zone = now.astimezone() if options.local else now
         options.filters = read_filters(options.filters, zone)
     screen = Screen(is_local=options.local)
-    async with opened(source_of(options, os.environ)) as client:
+    source = source_of(
+        os.environ,
+        url=options.url,
+        token=options.token,
+        token_file=options.token_file,
+        database_url=options.database_url,
+    )
+    async with opened(source) as client:
+        if source.database_url is not None:
+            await _reach(source.database_url)
         await _COMMANDS[options.command](client, screen, options)
+
+
+async def _reach(database_url: str) -> None:
+    """Raise StoreError, with the reason, if the database is away: the audit API would hide it."""
+    # Imported late, as by `opened`.
+    from audit_api.sources.direct import reach  # noqa: PLC0415
+    from audit_log.process.logs import set_up_logs  # noqa: PLC0415
+
+    set_up_logs("console", "error")
+    await reach(database_url)
 
 
 def _complaint(error: Exception) -> str:

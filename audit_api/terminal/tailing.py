@@ -13,9 +13,9 @@ from audit_api.client.refusals import NotAllowedError, OutOfReachError
 from audit_api.client.server_events import ServerEvent
 from audit_api.client.shapes import Entry
 from audit_api.terminal.columns import ENTRIES
-from audit_api.terminal.mark_file import Kept, MarkFile, marks_in
 from audit_api.terminal.patience import Patience
 from audit_api.terminal.screen import Screen
+from audit_log.process.mark_file import Kept, MarkFile, marks_in
 
 _KEEP_SECONDS: Final = 1.0
 """How often the mark is kept at most: it costs a sync of the disk."""

@@ -19,10 +19,16 @@ BEGAN = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
 
 
 @pytest.fixture
-async def hop(database_url):
-    """A way to an audit API that can be cut."""
-    async with url_of_audit_api(database_url) as url, hop_to(url) as hop:
-        hop.audit_api = url
+async def audit_api(database_url):
+    """The URL of an audit API."""
+    async with url_of_audit_api(database_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def hop(audit_api):
+    """A way to the audit API that can be cut."""
+    async with hop_to(audit_api) as hop:
         yield hop
 
 
@@ -53,7 +59,9 @@ async def test_the_newest_entries_are_shown_oldest_first(at, store, tmp_path):
     ]
 
 
-async def test_what_arrives_is_shown_once_also_after_an_outage(at, hop, store, tmp_path):
+async def test_what_arrives_is_shown_once_also_after_an_outage(
+    at, hop, audit_api, store, tmp_path
+):
     first, second, third = record(), record(method="PUT"), record()
     await store.append([first])
     follow = ("tail", "--follow", "--json", "--mark-file", "mark")
@@ -65,7 +73,7 @@ async def test_what_arrives_is_shown_once_also_after_an_outage(at, hop, store, t
             hop.lead_to(f"http://127.0.0.1:{nobody}")
             assert (await tail.remark()).endswith("; going on when it is back")
             await store.append([third])
-        hop.lead_to(hop.audit_api)
+        hop.lead_to(audit_api)
         assert id_in(await tail.line()) == str(third.id)
         assert await tail.remark() == "the audit API is back"
         assert await tail.end(signal.SIGINT) == (130, "")

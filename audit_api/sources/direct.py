@@ -13,10 +13,9 @@ from pydantic import ValidationError
 from audit_api.app import serving
 from audit_api.client.audit_client import AuditClient, open_client
 from audit_api.settings import AuditApiSettings
-from audit_api.terminal.source import SourceError
+from audit_api.sources.source import SourceError
 from audit_log.postgres.database import open_database
 from audit_log.process.environment import Settings
-from audit_log.process.logs import set_up_logs
 from audit_log.process.settings import AuditLogSettings
 from audit_log.tokens import hash_token, new_secret
 
@@ -31,9 +30,8 @@ WHERE $1::text = '{}'
 async def open_direct(database_url: str) -> AsyncIterator[AuditClient]:
     """Yield a client that reads the database at *database_url*, whose role may SELECT.
 
-    Raises SourceError for a URL that makes no sense, StoreError if the audit log is out of reach.
+    The database may be away. Raises SourceError for a URL that makes no sense.
     """
-    set_up_logs("console", "error")
     secret = new_secret()
     try:
         shared = AuditLogSettings(**_alone(AuditLogSettings, database_url=database_url))
@@ -42,13 +40,17 @@ async def open_direct(database_url: str) -> AsyncIterator[AuditClient]:
         raise SourceError(f"the URL of the database {told}") from None
     query = _ONE_TOKEN.format(hash_token(secret))
     settings = AuditApiSettings(**_alone(AuditApiSettings, port=0, token_query=query))
-    async with open_database(database_url, connections=1, application="terminal") as database:
-        await database.execute("SELECT 'mcp_audit_log'::regclass")
     async with (
         serving(shared, settings) as address,
         open_client(f"http://{address.host}:{address.port}", secret) as client,
     ):
         yield client
+
+
+async def reach(database_url: str) -> None:
+    """Return if the audit log is there; raise StoreError, which says why it is not."""
+    async with open_database(database_url, connections=1, application="terminal") as database:
+        await database.execute("SELECT 'mcp_audit_log'::regclass")
 
 
 def _alone(kind: type[Settings], **ours: object) -> dict[str, Any]:

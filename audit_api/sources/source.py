@@ -1,6 +1,5 @@
 """Where the terminal reads: an audit API at a URL, or the database itself."""
 
-import argparse
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,13 +27,21 @@ class Source:
     database_url: str | None = None
 
 
-def source_of(options: argparse.Namespace, environment: Mapping[str, str]) -> Source:
-    """Return what *options* name, or else what *environment* does. Raise SourceError."""
-    if options.database_url is not None:
-        return Source(database_url=options.database_url)
-    url = options.url or environment.get(URL)
+def source_of(
+    environment: Mapping[str, str],
+    *,
+    url: str | None = None,
+    token: str | None = None,
+    token_file: Path | None = None,
+    database_url: str | None = None,
+) -> Source:
+    """Return what is given, or else what *environment* says. Raise SourceError."""
+    if database_url is not None:
+        return Source(database_url=database_url)
+    url = url or environment.get(URL)
     if url:
-        return Source(url=_checked(url), token=_token(options, environment))
+        token = _token(token or environment.get(TOKEN), token_file)
+        return Source(url=_checked(url), token=token)
     if environment.get(DATABASE_URL):
         return Source(database_url=environment[DATABASE_URL])
     raise SourceError(
@@ -44,26 +51,27 @@ def source_of(options: argparse.Namespace, environment: Mapping[str, str]) -> So
 
 @asynccontextmanager
 async def opened(source: Source) -> AsyncIterator[AuditClient]:
-    """Yield a client that reads from *source*."""
+    """Yield a client that reads from *source*, which may be away.
+
+    Raises SourceError for the URL of a database that makes no sense.
+    """
     if source.database_url is None:
         async with open_client(source.url or "", source.token) as client:
             yield client
         return
     # Imported late: a question to a URL needs nothing of the service.
-    from audit_api.terminal.direct import open_direct  # noqa: PLC0415
+    from audit_api.sources.direct import open_direct  # noqa: PLC0415
 
     async with open_direct(source.database_url) as client:
         yield client
 
 
-def _token(options: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
-    token = options.token or environment.get(TOKEN)
-    if options.token_file is not None:
+def _token(token: str | None, file: Path | None) -> str | None:
+    if file is not None:
         try:
-            token = Path(options.token_file).read_text(encoding="utf-8")
+            token = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            told = f"the token in {options.token_file} cannot be read: {error}"
-            raise SourceError(told) from None
+            raise SourceError(f"the token in {file} cannot be read: {error}") from None
     token = (token or "").strip()
     if not token.isprintable() or not token.isascii():
         raise SourceError("the token holds characters that no token has")
