@@ -35,6 +35,7 @@ class Mover:
         self._ring = parts.ring
         self._segments = parts.segments
         self._folder = parts.folder
+        self._log = None if parts.log is None else parts.log.kept
         self._rewriting = Rewriting(parts, loop)
         self._limits = limits
         self.kept_seconds = limits.kept_seconds
@@ -77,7 +78,8 @@ class Mover:
     def _tick(self) -> None:
         began = monotonic()
         is_tidying = began - self._tidied_at >= _TIDY_SECONDS
-        if not is_tidying and self._error is None and self._ring.moved == self._ring.written:
+        is_wanted = self._log is not None and self._log.is_wanted
+        if not (is_tidying or is_wanted or self._error) and self._ring.moved == self._ring.written:
             return  # an idle sidecar takes next to no CPU
         self._busy_since = began
         try:
@@ -94,6 +96,11 @@ class Mover:
         failure: OSError | None = None
         if not self._segments.is_listed:
             self._segments.list_all(self._ring.moved)
+        try:
+            # Before the position: of what lies before that, the leaves are in the state.
+            self._save_log(at_once=is_tidying)
+        except OSError as error:
+            failure = error
         if is_tidying:
             try:
                 # First: on a full disk this makes room for the rest.
@@ -106,6 +113,13 @@ class Mover:
                 pass
         if failure is not None:
             raise failure
+
+    def _save_log(self, *, at_once: bool) -> None:
+        """Bring the state of the seal's log to disk, *at_once* or if it is due."""
+        if self._log is not None:
+            number = self._ring.next_number()
+            if at_once or self._log.is_due(number):
+                self._log.save(number)
 
     def _mark(self) -> None:
         """Have the ring's mark in the folder before anything is moved there.
@@ -161,6 +175,7 @@ class Mover:
             ring.moments.committed,
             store=store,
             arrived=arrived,
+            log=ring.sealed_log,
         )
         marks.look()
         try:
