@@ -54,6 +54,8 @@ class Journal:
     def __init__(self, parts: Parts, instance: str, limits: Limits) -> None:
         self.max_bytes = limits.max_bytes
         """How much may wait on disk."""
+        self.log = None if parts.log is None else parts.log.kept
+        """The log that its lines are sealed in, or None."""
         self._parts = parts
         self._source = BatchSource(parts.ring, Reader(parts, instance))
         self.going_back = GoingBack(parts, self._source)
@@ -198,14 +200,16 @@ async def open_journal(
     ring_directory: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
     close_seconds: float = 5.0,
+    key_file: Path | None = None,
 ) -> AsyncIterator[tuple[Intake, Journal]]:
     """Open both sides of the journal in *folder*; go on where the last run stopped, however.
 
+    Its lines are sealed by the key in *key_file*; without one they are not.
     A disk that hangs meanwhile delays the caller, and nothing else in the event loop.
     Raise JournalError, or JournalLockedError when another process has it open.
     """
     opening = in_disk_thread(
-        "journal-opener", open_parts, folder, ring_directory, limits, instance
+        "journal-opener", open_parts, folder, ring_directory, limits, instance, key_file
     )
     parts = await _opened(opening)
     async with (

@@ -96,11 +96,8 @@ class Mover:
         failure: OSError | None = None
         if not self._segments.is_listed:
             self._segments.list_all(self._ring.moved)
-        try:
-            # Before the position: of what lies before that, the leaves are in the state.
-            self._save_log(at_once=is_tidying)
-        except OSError as error:
-            failure = error
+        if not is_tidying:
+            failure = self._save_log(at_once=False)
         if is_tidying:
             try:
                 # First: on a full disk this makes room for the rest.
@@ -114,12 +111,19 @@ class Mover:
         if failure is not None:
             raise failure
 
-    def _save_log(self, *, at_once: bool) -> None:
-        """Bring the state of the seal's log to disk, *at_once* or if it is due."""
-        if self._log is not None:
+    def _save_log(self, *, at_once: bool) -> OSError | None:
+        """Bring the state of the seal's log to disk, *at_once* or if it is due.
+
+        Return why the disk did not take it: records go on without, and nothing is signed.
+        """
+        if self._log is not None and self._folder.is_here():
             number = self._ring.next_number()
             if at_once or self._log.is_due(number):
-                self._log.save(number)
+                try:
+                    self._log.save(number)
+                except OSError as error:
+                    return error
+        return None
 
     def _mark(self) -> None:
         """Have the ring's mark in the folder before anything is moved there.
@@ -178,6 +182,8 @@ class Mover:
             log=ring.sealed_log,
         )
         marks.look()
+        # Before the position: of what lies before that, the leaves are in the state.
+        failure = self._save_log(at_once=True)
         try:
             # Before deleting: a start without the ring must not look for deleted bytes.
             marks.save_position(position)
@@ -194,6 +200,8 @@ class Mover:
             seen_at=ring.moments.store_seen_at,
         )
         self._tidied_at = monotonic()
+        if failure is not None:
+            raise failure
 
     def _failed(self, error: Exception) -> None:
         if self._error is None or monotonic() - self._said_at >= _REMINDER_SECONDS:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -20,6 +19,7 @@ from msgspec.structs import replace
 from audit_log.errors import (
     RecordRefusedError,
     StatementRefusedError,
+    StoreError,
     StoreUnavailableError,
 )
 from audit_log.process.background import BackgroundTasks
@@ -30,6 +30,7 @@ from audit_log.seal.keys import NOTE, VerifierKey
 from audit_log.seal.note import Note
 from audit_log.seal.stored import SealCheckpoint, Sealed, SealLog
 from proxy.seal.growth import Grown
+from proxy.seal.kept import KeptLog
 from proxy.seal.key_file import SealKey, SealKeyError, read_or_make_key
 from proxy.seal.seal import Seal, SealStore
 from proxy.seal.state import State
@@ -63,18 +64,22 @@ class Checkpoints:
     """Publishes a checkpoint a second while there is something new."""
 
     def __init__(
-        self, seal: Seal, store: SealStore, key_file: Path, instance: str, offer: Offer
+        self,
+        seal: Seal,
+        store: SealStore,
+        instance: str,
+        offer: Offer | None,
     ) -> None:
-        """Store checkpoints in *store*, and *offer* them to anchors."""
-        self._seal = seal
+        """Store the checkpoints of *seal* in *store*, and *offer* them to anchors."""
+        self.seal = seal
         self._store = store
-        self._key_file = key_file
         self._instance = instance
         self._offer = offer
         self._state = LoggedState(log, fails="seal.not_signed", works="seal.signed")
         self._unstored: Sequence[Sealed] = ()
         self._heartbeat_due = 0.0
-        self._is_log_stored = False
+        self._stores_with_log = 0
+        """Up to which store the log itself was stored."""
         self.published: Published | None = None
         """The newest one of this run."""
         self.published_at: datetime | None = None
@@ -88,8 +93,12 @@ class Checkpoints:
     @property
     def waiting(self) -> int:
         """How many leaves no checkpoint covers yet."""
-        size = self._seal.kept.state.size
-        return size - self.published.checkpoint.size if self.published else size
+        return self.size - self.published.checkpoint.size if self.published else self.size
+
+    @property
+    def size(self) -> int:
+        """How many leaves the log has."""
+        return self.seal.kept.state.size
 
     async def run(self) -> None:
         """Publish for ever."""
@@ -101,24 +110,18 @@ class Checkpoints:
         """Publish a checkpoint if there is something new, or a heartbeat is due."""
         if self.waiting or monotonic() >= self._heartbeat_due:
             key = await self._key()
-            grown = self._seal.grown
+            grown = self.seal.grown
             if grown.state.size:
                 await self._publish(grown, key)
         await self._put_into_store()
 
-    def store_again(self) -> None:
-        """Store again what a store that is new here may lack."""
-        self._is_log_stored = False
-        if self.published is not None:
-            self._unstored = self._parts(self.published)
-
     async def _key(self) -> SealKey:
         """Return the key, when it can be read and is that of the log."""
-        kept = self._seal.kept
+        kept = self.seal.kept
         while True:
             try:
                 if kept.key is None:
-                    kept.key = await in_disk_thread("seal-key", read_or_make_key, self._key_file)
+                    kept.key = await in_disk_thread("seal-key", read_or_make_key, kept.key_file)
             except SealKeyError as error:
                 self._state.note(str(error))
             else:
@@ -126,7 +129,7 @@ class Checkpoints:
                     kept.put(replace(kept.state, key=kept.key.public))
                 if kept.key.public == kept.state.key:
                     return kept.key
-                self._state.note(f"{self._key_file} holds another key: restart the sidecar")
+                self._state.note(f"{kept.key_file} holds another key: restart the sidecar")
                 kept.key = None
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -139,11 +142,12 @@ class Checkpoints:
         self.published_at = datetime.now(UTC)
         self._heartbeat_due = monotonic() + HEARTBEAT_SECONDS
         self._unstored = self._parts(self.published)
-        self._offer(self.published)
+        if self._offer is not None:
+            self._offer(self.published)
 
     async def _on_disk(self, next_line: int) -> None:
         """Wait until the state with this *next_line*, or a later one, is on disk."""
-        kept, began = self._seal.kept, monotonic()
+        kept, began = self.seal.kept, monotonic()
         # The mover is a thread, and wakes no one here.
         while kept.saved_line < next_line:
             kept.is_wanted = True
@@ -156,7 +160,7 @@ class Checkpoints:
         """Return what is to be stored of *published*, with the log itself the first time."""
         state, note = published.state, str(published.note)
         checkpoint = SealCheckpoint(published.log, published.checkpoint.size, note)
-        if self._is_log_stored:
+        if self._stores_with_log == self.seal.stores:
             return (checkpoint,)
         vkey = VerifierKey(state.origin, NOTE, state.key)
         own = SealLog(published.log, state.origin, str(vkey), self._instance, state.first_line)
@@ -164,8 +168,10 @@ class Checkpoints:
 
     async def _put_into_store(self) -> None:
         """Store the newest checkpoint, unless the store is away: then with the next one."""
-        parts = self._unstored
-        if not parts:
+        stores = self.seal.stores
+        if self.published is not None and self._stores_with_log < stores:
+            self._unstored = self._parts(self.published)
+        if not (parts := self._unstored):
             return
         try:
             await self._store.append_sealed(parts)
@@ -174,18 +180,32 @@ class Checkpoints:
         except StoreUnavailableError:
             return  # the writer says so
         else:
-            self._is_log_stored = True
-            if self._unstored is parts:
-                self._unstored = ()
+            self._stores_with_log = stores
+            self._unstored = ()
 
 
 @asynccontextmanager
-async def publishing(
-    checkpoints: Checkpoints, tasks: BackgroundTasks, *, stop_seconds: float
-) -> AsyncIterator[None]:
-    """Publish *checkpoints* beside the block, as one of *tasks*, and once more at its end."""
+async def sealing(
+    kept: KeptLog | None,
+    store: SealStore,
+    instance: str,
+    tasks: BackgroundTasks,
+    *,
+    stop_seconds: float,
+    offer: Offer | None = None,
+) -> AsyncIterator[Checkpoints | None]:
+    """Publish the checkpoints of the log *kept* beside the block, as one of *tasks*.
+
+    At the end of the block the last one is published, in at most *stop_seconds*. Nothing is done
+    without a log.
+    """
+    if kept is None:
+        yield None
+        return
+    checkpoints = Checkpoints(Seal(kept, store), store, instance, offer)
     async with tasks.running(checkpoints.run, "seal-checkpoints"):
-        yield
-    with suppress(TimeoutError):
+        yield checkpoints
+    with suppress(TimeoutError, StoreError):
         async with asyncio.timeout(stop_seconds):
+            await checkpoints.seal.close()
             await checkpoints.publish()

@@ -14,6 +14,7 @@ only while the disk hangs or fails. Its row says nothing of the seal then, and i
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
@@ -72,11 +73,13 @@ class KeptLog:
     """A log with its state. The event loop puts states; the mover's thread saves them."""
 
     def __init__(
-        self, state: State, memory: MemoryCopies, disk: DiskCopies, key: SealKey | None
+        self, state: State, memory: MemoryCopies, disk: DiskCopies, key: SealKey | None, file: Path
     ) -> None:
+        """Keep *state*, whose checkpoints are signed by *key*, which lies in *file*."""
         self.state = state
         self.key = key
         """None until it can be read."""
+        self.key_file = file
         self._memory = memory
         self._disk = disk
         self.limit = state.reserved
@@ -125,7 +128,8 @@ class KeptLog:
         """
         self.is_wanted = False
         state = self.state
-        if state.next_line == self.saved_line and not self.is_due(number):
+        is_saved = state.next_line == self.saved_line and self._disk.path.exists()
+        if is_saved and not self.is_due(number):
             return
         limit = max(self.limit, max(number, state.next_line) + RESERVED_LINES)
         self._disk.write(replace(state, reserved=limit).written())

@@ -34,7 +34,9 @@ def read_or_make_key(path: Path) -> "SealKey":
             _make(path)
             return _read(path)
     except OSError as error:
-        raise SealKeyError(f"{path}: the key of the seal cannot be read: {error.strerror}") from error
+        raise SealKeyError(
+            f"{path}: the key of the seal cannot be read: {error.strerror}"
+        ) from error
 
 
 class SealKey:

@@ -1,7 +1,7 @@
 """The seal of one journal: takes each batch that is in the store, before it is committed."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
 from typing import Final, Protocol
 
@@ -47,7 +47,10 @@ class Seal:
         self._tree = kept.state.tree()
         self._state = LoggedState(log, fails="seal.not_stored", works="seal.stored")
         self._open_tile_due = monotonic() + _OPEN_TILE_SECONDS
-        self._recent: deque[Sealed] = deque(maxlen=MOST_RECENT)
+        self.recent: deque[Sealed] = deque(maxlen=MOST_RECENT)
+        """The tiles and notes that were stored last."""
+        self.stores = 1
+        """How many stores there were: what the one before was given may be missing in the next."""
 
     @property
     def grown(self) -> Grown:
@@ -60,9 +63,7 @@ class Seal:
         reason = self._state.reason
         return None if reason is None else f"records are not sealed: {reason}"
 
-    async def take(
-        self, leaves: Leaves | None, end: int, quarantined: Mapping[int, object]
-    ) -> None:
+    async def take(self, leaves: Leaves | None, end: int, quarantined: Collection[int]) -> None:
         """Append the leaves of a batch that is in the store; *end* is the number after its lines.
 
         Lines without *leaves* are unsealed. Those of which the store has *quarantined* the place
@@ -83,7 +84,7 @@ class Seal:
             except (StatementRefusedError, RecordRefusedError) as error:
                 self._state.note(str(error))
                 return
-            self._recent += parts
+            self.recent += parts
         self._state.note(None)
         self.kept.put(grown.state)
         self._tree = grown.tree
@@ -95,8 +96,11 @@ class Seal:
 
     async def store_again(self) -> None:
         """Store again what a store that is new here may lack; raise StoreUnavailableError."""
-        if self._recent:
-            await self._store.append_sealed(list(self._recent))
+        self.stores += 1
+        try:
+            await self._store.append_sealed(list(self.recent))
+        except (StatementRefusedError, RecordRefusedError) as error:
+            self._state.note(str(error))
 
     def _open_tile(self, grown: Grown) -> list[SealTile]:
         """Return the open tile, once in a while.
@@ -107,9 +111,7 @@ class Seal:
         tile = grown.open_tile()
         return [] if tile is None else [tile]
 
-    def _lines(
-        self, leaves: Leaves | None, end: int, quarantined: Mapping[int, object]
-    ) -> Lines:
+    def _lines(self, leaves: Leaves | None, end: int, quarantined: Collection[int]) -> Lines:
         """Return the leaves to append: of each line from the next one on and before *end*."""
         state = self.kept.state
         lines, second = Lines(state.next_line), state.second
@@ -128,7 +130,7 @@ class Seal:
         self._mark(lines, quarantined)
         return lines
 
-    def _mark(self, lines: Lines, quarantined: Mapping[int, object]) -> None:
+    def _mark(self, lines: Lines, quarantined: Collection[int]) -> None:
         """Put other leaves in place of those that are stored without a place, or nowhere."""
         state = self.kept.state
         since, until = state.placeless

@@ -54,7 +54,7 @@ class LastRun:
     def sealed_log(self) -> int | None:
         """The log that it sealed its last lines in; None when it sealed none."""
         place = self.position if self.running is not None else self.end or self.position
-        return place and place.log
+        return None if place is None else place.log
 
     def owns(self, ring: RingFile) -> bool:
         """Return whether *ring* belongs to this folder."""

@@ -63,7 +63,7 @@ class LastLog:
         else:
             state = self.found.lasting(state, number, is_sealed=was_sealed == state.sealing.log)
         file = _mapped(ring.path)
-        kept = KeptLog(state, MemoryCopies(file.regions[0]), self._disk, key)
+        kept = KeptLog(state, MemoryCopies(file.regions[0]), self._disk, key, key_file)
         kept.put(state)
         self.remove(but=file.path)
         ring.sealed_log = state.sealing.log
