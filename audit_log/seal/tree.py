@@ -29,6 +29,14 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(_NODE + left + right).digest()
 
 
+def subtree_hash(hashes: Sequence[bytes]) -> bytes:
+    """Return the hash of the subtree above *hashes*: 1, 2, 4 … neighbours of one level."""
+    while len(hashes) > 1:
+        hashes = _parents(hashes)
+    [root] = hashes
+    return root
+
+
 class Row(NamedTuple):
     """Consecutive hashes of one level of tiles: what this level gained when the tree grew."""
 
