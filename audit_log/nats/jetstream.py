@@ -34,8 +34,7 @@ from nats.js.api import Header
 
 from audit_log.errors import CredentialsFileError, StoreAwayError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
-from audit_log.nats.messages import MAX_PAYLOAD_BYTES, Message
-from audit_log.nats.messages import KIND
+from audit_log.nats.messages import KIND, MAX_PAYLOAD_BYTES, Message
 from audit_log.nats.receipts import FIELD, QUESTION, RECEIPTS, receipt_for, subject_of
 from audit_log.nats.stream import (
     CONSUMER,

@@ -78,9 +78,7 @@ def items_of(kind: str, payload: bytes) -> Items:
 def refused(kind: str, id_: str, payload: bytes, error: RecordRefusedError) -> Message:
     """Return the message that quarantines *payload*, a *kind* or a whole message."""
     reason = " ".join(str(error).split())
-    return Message(
-        REFUSED, f"{REFUSED}-{id_}", payload, {KIND: kind, "Audit-Reason": reason}
-    )
+    return Message(REFUSED, f"{REFUSED}-{id_}", payload, {KIND: kind, "Audit-Reason": reason})
 
 
 def payload_of(item: AnyRecord | Invocation | Gap | Sealed) -> bytes:

@@ -15,7 +15,6 @@ from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.memory_upkeep import MemoryUpkeep
 
 START, STOP = "start", "stop"
-NO_DETAILS: Final[Mapping[str, str]] = {}
 _RETRY_SECONDS: Final = 0.5
 
 
@@ -31,11 +30,11 @@ class Intake:
         instance: str,
         limits: Limits,
         upkeep: MemoryUpkeep,
-        details: Mapping[str, str] = NO_DETAILS,
+        details: Mapping[str, str] | None = None,
     ) -> None:
         """Append to the ring of *parts* for *instance*; have *upkeep* add slots.
 
-        If the lines are sealed, start and stop are lines too; the start has *details*.
+        With *details*, and if the lines are sealed, start and stop are lines too.
         """
         ring, calls = parts.ring, parts.calls
         self.losses = Losses(ring, instance, limits.max_bytes)
@@ -45,7 +44,8 @@ class Intake:
         last = ring.last_line()
         self._next_number = ring.next_number()
         self._placing_problem = parts.placing_problem
-        self._started = _event(START, details) if self._is_sealed else None
+        self._is_telling = details is not None and ring.sealed_log is not None
+        self._started = _event(START, details or {}) if self._is_telling else None
         """What tells of the start, until it is appended."""
         self._interrupted: list[tuple[int, Kept]] = []
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -145,8 +145,8 @@ class Intake:
         for slot, record in list(self._calls.taken()):
             if self._append(record):
                 self._calls.end(slot)
-        if self._is_sealed:
-            self._append_event(_event(STOP, NO_DETAILS))
+        if self._is_telling:
+            self._append_other(_event(STOP, {}))
         self._ring.end(is_empty=self._calls.in_flight == 0)
 
     def catch_up(self, *, at_once: bool = False) -> bool:
@@ -155,7 +155,7 @@ class Intake:
         With *at_once* also the gaps that are not due.
         """
         if self._started is not None:
-            if not self._append_event(self._started):
+            if not self._append_other(self._started):
                 return False
             self._started = None
         while self._interrupted:
@@ -164,7 +164,7 @@ class Intake:
                 return False
             self._calls.end(slot)
             self._interrupted.pop()
-        self.is_behind = not self.losses.report(self._append_gap, at_once=at_once)
+        self.is_behind = not self.losses.report(self._append_other, at_once=at_once)
         return not self.is_behind
 
     def _retry_if_needed(self) -> None:
@@ -192,18 +192,10 @@ class Intake:
         self.accepted += 1
         return True
 
-    @property
-    def _is_sealed(self) -> bool:
-        return self._ring.sealed_log is not None
-
-    def _append_event(self, event: Event) -> bool:
-        if not self._ring.append(event_line(self._next_number, event)):
-            return False
-        self._next_number += 1
-        return True
-
-    def _append_gap(self, gap: Gap) -> bool:
-        if not self._ring.append(gap_line(self._next_number, gap)):
+    def _append_other(self, item: Gap | Event) -> bool:
+        number = self._next_number
+        line = gap_line(number, item) if isinstance(item, Gap) else event_line(number, item)
+        if not self._ring.append(line):
             return False
         self._next_number += 1
         return True

@@ -37,7 +37,7 @@ from audit_log.process.background import BackgroundTasks
 from audit_log.process.disk_thread import DiskThread, in_disk_thread
 from proxy.journal.batch import Batch
 from proxy.journal.batch_source import MAX_BATCH_LINES, BatchSource
-from proxy.journal.intake import NO_DETAILS, Intake
+from proxy.journal.intake import Intake
 from proxy.journal.journal_error import JournalError
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
@@ -181,11 +181,11 @@ async def taking_in(
     instance: str,
     limits: Limits,
     tasks: BackgroundTasks,
-    details: Mapping[str, str] = NO_DETAILS,
+    details: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Intake]:
     """Yield the side of the journal of *parts* that takes records; finish it at the end.
 
-    What looks after its memory is one of *tasks*. The seal tells of the start with *details*.
+    What looks after its memory is one of *tasks*. With *details* the seal tells of start and stop.
     """
     upkeep = MemoryUpkeep(parts)
     intake = Intake(parts, instance, limits, upkeep, details)

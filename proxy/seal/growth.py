@@ -6,6 +6,7 @@ from typing import Self
 
 import msgspec
 
+from audit_log.seal.leaves import LeafNote
 from audit_log.seal.places import LEAVES_PER_TILE, LINES_PER_TILE
 from audit_log.seal.stored import SealNote, SealTile
 from audit_log.seal.times import times_leaf
@@ -21,8 +22,7 @@ class Lines:
     hashes: list[bytes] = field(default_factory=list)
     seconds: list[int] = field(default_factory=list)
     """When each was made, since 1970."""
-    notes: list[tuple[int, int, bytes]] = field(default_factory=list)
-    """Leaf data that no row gives: of which line, of how many that follow each other, and which."""
+    notes: list[LeafNote] = field(default_factory=list)
 
     @property
     def end(self) -> int:
@@ -33,7 +33,7 @@ class Lines:
         """Append leaves with *data* for all lines before *until*; one note tells of them."""
         count = until - self.end
         if count > 0:
-            self.notes.append((self.end, count, data))
+            self.notes.append(LeafNote(self.end, count, data))
             self.hashes += [leaf_hash(data)] * count
             self.seconds += [second] * count
 

@@ -54,7 +54,10 @@ class Prover:
 
     async def _tile(self, log: int, tile: Tile) -> bytes:
         for part in self._seal.recent:
-            if isinstance(part, SealTile) and (part.level, part.number) == (tile.level, tile.index):
+            if isinstance(part, SealTile) and (part.level, part.number) == (
+                tile.level,
+                tile.index,
+            ):
                 return part.hashes
         hashes = await self._tiles.tile(log, tile.level, tile.index)
         if hashes is None:

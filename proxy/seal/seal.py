@@ -10,6 +10,7 @@ import structlog
 from audit_log.errors import RecordRefusedError, StatementRefusedError
 from audit_log.process.changes import LoggedState
 from audit_log.seal.leaf import UNSEALED, quarantined_leaf
+from audit_log.seal.leaves import LeafNote, Leaves
 from audit_log.seal.stored import Sealed, SealTile
 from audit_log.seal.tree import leaf_hash
 from proxy.seal.growth import Grown, Lines
@@ -26,16 +27,6 @@ class SealStore(Protocol):
 
     async def append_sealed(self, parts: Sequence[Sealed]) -> None:
         """Keep all of *parts*; raise StoreUnavailableError or RecordRefusedError."""
-
-
-class Leaves(Protocol):
-    """The leaves of a batch's lines, as the journal's reader makes them."""
-
-    first: int
-    hashes: list[bytes]
-    seconds: list[int | None]
-    """None for a line without a time: the one before is repeated."""
-    notes: dict[int, bytes]
 
 
 class Seal:
@@ -63,7 +54,7 @@ class Seal:
         reason = self._state.reason
         return None if reason is None else f"records are not sealed: {reason}"
 
-    async def take(self, leaves: Leaves | None, end: int, quarantined: Collection[int]) -> None:
+    async def take(self, leaves: Leaves, end: int, quarantined: Collection[int]) -> None:
         """Append the leaves of a batch that is in the store; *end* is the number after its lines.
 
         Lines without *leaves* are unsealed. Those of which the store has *quarantined* the place
@@ -111,22 +102,21 @@ class Seal:
         tile = grown.open_tile()
         return [] if tile is None else [tile]
 
-    def _lines(self, leaves: Leaves | None, end: int, quarantined: Collection[int]) -> Lines:
+    def _lines(self, leaves: Leaves, end: int, quarantined: Collection[int]) -> Lines:
         """Return the leaves to append: of each line from the next one on and before *end*."""
         state = self.kept.state
         lines, second = Lines(state.next_line), state.second
-        if leaves is None:
+        if not leaves.hashes:
             lines.repeat(UNSEALED, end, second)
             return lines
         # A hole: the seal was off, or its state was lost meanwhile.
         lines.repeat(UNSEALED, leaves.first, second)
         skipped = max(state.next_line - leaves.first, 0)
-        notes = leaves.notes
         lines.hashes += leaves.hashes[skipped:]
         for known in leaves.seconds[skipped:]:
             second = second if known is None else known
             lines.seconds.append(second)
-        lines.notes += [(line, 1, notes[line]) for line in notes if line >= state.next_line]
+        lines.notes += [note for note in leaves.notes if note.line >= state.next_line]
         self._mark(lines, quarantined)
         return lines
 
@@ -144,7 +134,7 @@ class Seal:
                 lines.hashes[line - lines.first] = leaf_hash(data)
         if placeless or aside:
             marked = {*placeless, *aside}
-            lines.notes = [note for note in lines.notes if note[0] not in marked]
-            lines.notes += [(line, 1, data) for line, data in aside.items()]
+            lines.notes = [note for note in lines.notes if note.line not in marked]
+            lines.notes += [LeafNote(line, 1, data) for line, data in aside.items()]
         if placeless:
-            lines.notes.append((placeless.start, len(placeless), UNSEALED))
+            lines.notes.append(LeafNote(placeless.start, len(placeless), UNSEALED))

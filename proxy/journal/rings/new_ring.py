@@ -28,8 +28,9 @@ def begin_ring(
 ) -> Ring:
     """Return a new ring that begins where the log of *last_run* ended.
 
-    Lines that may have been used since have numbers below *free_number*. Where there is no room for *size* bytes it is smaller. Without any room it has no file. Raise
-    JournalError if there is no memory either.
+    Lines that may have been used since have numbers below *free_number*. Where there is no room
+    for *size* bytes it is smaller. Without any room it has no file. Raise JournalError if there
+    is no memory either.
     """
     last, position = segments.last_line(), last_run.position
     known = [place.number for place in (position, last_run.end) if place is not None]
