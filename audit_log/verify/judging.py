@@ -206,10 +206,8 @@ class Judge:
 
 
 def _kind_of_bad(mark: int, signed_is_there_too: bool) -> Kind:  # noqa: FBT001
-    if mark & TWICE and signed_is_there_too:
-        return Kind.TAKEN_TWICE
-    if mark & CLASH and signed_is_there_too:
-        return Kind.NOTE_ALTERED
+    if signed_is_there_too:
+        return Kind.TAKEN_TWICE if mark & TWICE else Kind.NOTE_ALTERED
     return Kind.ALTERED if mark & ROW else Kind.NOTE_ALTERED
 
 

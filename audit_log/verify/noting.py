@@ -57,12 +57,15 @@ class _Question:
     identity: Identity
 
 
-def put_runs(leaves: LeafFile, runs: Sequence[StoredNote]) -> None:
+def put_runs(leaves: LeafFile, runs: Sequence[StoredNote], to: Noting) -> None:
     """Put the notes of several places into *leaves*, as far as they lie in it."""
     for run in runs:
         start, end = max(run.place, leaves.start), min(run.place + run.places, leaves.size)
         kind = kind_of(members_of(run.data))
         if start < end and kind in _MAY_HAVE_ROW:
+            for place in range(start, end):
+                if (own := leaves.leaf(place)) is not None:
+                    to.other(place, own)
             leaves.put_run(start, end - start, leaf_hash(run.data.encode()), kind)
 
 
@@ -111,6 +114,7 @@ def _put(
         to.written_later += 1
         leaves.put_note(place, leaf, kind)
     elif kind in _MAY_HAVE_ROW:
+        to.other(place, own)
         leaves.put_note(place, leaf, kind)
     elif identity is not None:
         to.other(place, own)

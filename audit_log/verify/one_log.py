@@ -64,8 +64,7 @@ class OneLog:
         """Put notes beside the rows that are there already, and weigh all tiles."""
         seal, leaves, log = StoredSeal(transaction), self.leaves, self.subject.log
         self.tiles = Tiles(leaves)
-        runs = await seal.runs(log, leaves.start)
-        put_runs(leaves, runs)
+        put_runs(leaves, await seal.runs(log, leaves.start), self.noting)
         for start in range(leaves.base, leaves.size, WINDOW):
             end = min(start + WINDOW, leaves.size)
             notes = await seal.notes(log, max(start, leaves.start), end)

@@ -27,7 +27,6 @@ class Terms:
     now: datetime
     keeping: Keeping
     silent_after: timedelta | None
-    has_anchors: bool
 
 
 def sum_up(one: OneLog, terms: Terms) -> LogReport:
@@ -180,7 +179,7 @@ def _tell_words(one: OneLog, terms: Terms, report: LogReport) -> None:
     if covered:
         report.complete_until = _moment_before(one, covered)
         report.say("not_anchored_yet", proved - covered, "newest leaves that no anchor covers yet")
-    elif one.checkpoints.size or terms.has_anchors:
+    elif not one.checkpoints.elsewhere():
         report.findings.append(
             Finding(
                 kind=Kind.NOT_ANCHORED,

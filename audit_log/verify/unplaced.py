@@ -11,8 +11,8 @@ SELECT sealed.instance,
     count(*) FILTER (WHERE created_at < begun) AS before,
     count(*) FILTER (WHERE created_at >= begun AND created_at <= last) AS inside,
     count(*) FILTER (WHERE created_at > last) AS later,
-    min(created_at) FILTER (WHERE created_at >= begun) AS oldest,
-    max(created_at) FILTER (WHERE created_at >= begun) AS newest,
+    min(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS oldest,
+    max(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS newest,
     min(id::text) FILTER (WHERE created_at >= begun) AS example
 FROM {table} AS row
 JOIN unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS sealed (instance, begun, last)

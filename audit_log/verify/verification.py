@@ -40,7 +40,10 @@ OVERLAP: Final = timedelta(hours=1)
 """How far behind the last run `--since` reads again: transactions that were open then."""
 MOST_LOOKED_AT: Final = 100
 BOOKMARK: Final = "the file of --since"
-_OLDEST: Final = "SELECT min(created_at) FROM mcp_audit_log WHERE log = ANY($1::integer[])"
+_OLDEST: Final = """
+SELECT min(created_at) FROM mcp_audit_log
+WHERE log = ANY($1::integer[]) AND created_at >= '1970-01-01Z'::timestamptz
+"""
 _NOW: Final = "SELECT now()"
 
 
@@ -53,7 +56,6 @@ class Request:
     bookmarks: Mapping[str, Bookmark]
     kept_days: int | None = None
     silent_after: timedelta | None = None
-    has_anchors: bool = True
 
 
 @dataclass(slots=True)
@@ -176,7 +178,6 @@ class Verification:
             now,
             await self._keeping(logs, now),
             self._request.silent_after,
-            self._request.has_anchors,
         )
         reports = []
         for one in logs:
