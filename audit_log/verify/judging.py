@@ -10,7 +10,7 @@ from audit_log.seal.times import times_in
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.ages import Age, Fate, Keeping
 from audit_log.verify.findings import Kind
-from audit_log.verify.leaf_file import CLASH, FILLED, NEEDS_NO_ROW, ROW, TWICE, LeafFile, Noted
+from audit_log.verify.leaf_file import CLASH, FILLED, ROW, TWICE, LeafFile, Noted
 from audit_log.verify.noting import Noting
 from audit_log.verify.roots import TILE, Solution, root_by_path
 from audit_log.verify.weighing import PATH_BYTES, Tiles
@@ -137,12 +137,10 @@ class Judge:
             self._bad(place, kind, signed, others[0] if others else None, age(place))
         if noted in _LOOSE and mark & ROW:
             self.found.loose.append(place)
-        elif not mark & ROW and (
-            place in self._noting.no_row
-            if noted is Noted.TOOL_CALL
-            else noted not in NEEDS_NO_ROW and noted is not Noted.GAP
-        ):
+        elif not mark & ROW and (place in self._noting.no_row or (noted is Noted.GAP)):
             self._gone(place, age(place))
+        elif place in self._noting.stale:
+            self._bad(place, Kind.ALTERED, signed, None, age(place))
 
     def _bad(
         self, place: int, kind: Kind, signed: bytes | None, found: bytes | None, age: Age

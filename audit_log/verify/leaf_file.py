@@ -5,6 +5,7 @@ Ten million leaves take 320 MB of disk and page cache, and 50 MB of memory for m
 
 import mmap
 from array import array
+from collections.abc import Sequence
 from enum import IntEnum
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -42,20 +43,6 @@ class Noted(IntEnum):
     """An earlier run has verified it."""
 
 
-NEEDS_NO_ROW: Final = frozenset(
-    {
-        Noted.TIMES,
-        Noted.EVENT,
-        Noted.MISSING,
-        Noted.VOID,
-        Noted.UNSEALED,
-        Noted.QUARANTINED,
-        Noted.OTHER,
-        Noted.BEFORE,
-    }
-)
-
-
 class LeafFile:
     """Hashes, marks and seconds of the places from `base`, a multiple of 256, up to `size`."""
 
@@ -85,16 +72,22 @@ class LeafFile:
         self.hashes.close()
         self._file.close()
 
-    def put_row(self, place: int, leaf: bytes, seconds: int) -> bool:
-        """Note the row of a *place*; say whether it is the first one there."""
-        at = place - self.base
-        if self.marks[at]:
-            self.marks[at] |= TWICE
-            return False
-        self.hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES] = leaf
-        self.marks[at] = ROW
-        self.seconds[at] = seconds
-        return True
+    def put_rows(
+        self, places: Sequence[int], leaves: Sequence[bytes], seconds: Sequence[int]
+    ) -> list[tuple[int, bytes]]:
+        """Note rows that lie in this file; return those whose place has a row already."""
+        hashes, marks, times, base = self.hashes, self.marks, self.seconds, self.base
+        twice = []
+        for place, leaf, second in zip(places, leaves, seconds, strict=True):
+            at = place - base
+            if marks[at]:
+                marks[at] |= TWICE
+                twice.append((place, leaf))
+                continue
+            hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES] = leaf
+            marks[at] = ROW
+            times[at] = second
+        return twice
 
     def put_note(self, place: int, leaf: bytes, noted: Noted, *, clashes: bool = False) -> None:
         """Note that a note gives the leaf of *place*, whether a row has it too or not."""
@@ -102,14 +95,6 @@ class LeafFile:
         self.hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES] = leaf
         kept = self.marks[at] & (ROW | TWICE | CLASH)
         self.marks[at] = kept | noted << _KIND | (CLASH if clashes else 0)
-
-    def put_run(self, place: int, count: int, leaf: bytes, noted: Noted) -> None:
-        """Note that one note gives the leaves of *count* places."""
-        assert place >= self.start
-        at = place - self.base
-        self.hashes[at * HASH_BYTES : (at + count) * HASH_BYTES] = leaf * count
-        for step in range(at, at + count):
-            self.marks[step] = self.marks[step] & (ROW | TWICE | CLASH) | noted << _KIND
 
     def fill(self, place: int, leaf: bytes) -> None:
         """Take the hash of a *place* that neither row nor note gives from a stored tile."""

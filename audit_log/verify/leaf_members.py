@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from audit_log.record import UNKNOWN_TOKEN, unknown_token_name
+from audit_log.record import UNFINISHED, UNKNOWN_TOKEN, ToolOutcome, unknown_token_name
 from audit_log.verify.leaf_file import Noted
 
 Members = Sequence[object]
@@ -36,6 +36,7 @@ _NAMES: Final = {
     ),
     Noted.GAP: ("id", "started_at", "ended_at", "count", "reason", "instance"),
 }
+ASKED: Final = ToolOutcome.ASKED
 _NAMED_LATER: Final = ("token_id", "token_name")
 
 
@@ -96,6 +97,23 @@ def differing(note: Members, row: Members) -> list[tuple[str, object, object]]:
     if may_be_named and not _may_be_called(note, row):
         differences.append(("token_name", f"hash {note[-1]}…", row[9]))
     return differences
+
+
+def gives_way(row: Members, version: Members) -> bool:
+    """Say whether the row of a tool call would have given way to *version* (migration 0016)."""
+    outcome, rounds = 4, 13
+    if len(row) <= rounds or len(version) <= rounds or row[outcome] not in UNFINISHED:
+        return False
+    stored, newer = _number(row[rounds]), _number(version[rounds])
+    return (
+        version[outcome] not in UNFINISHED
+        or newer > stored
+        or (newer == stored and version[outcome] == ASKED and row[outcome] != ASKED)
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _may_be_called(note: Members, row: Members) -> bool:

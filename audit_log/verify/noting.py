@@ -1,21 +1,24 @@
 """Puts notes beside rows: what gives the leaf of a place, and whether the two agree."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from audit_log.postgres.transaction import Transaction
+from audit_log.seal.places import is_times
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.leaf_file import CLASH, ROW, LeafFile, Noted
 from audit_log.verify.leaf_members import (
     Identity,
     differing,
+    gives_way,
     identity_of,
     kind_of,
     members_of,
     moment_of,
 )
+from audit_log.verify.roots import TILE
 from audit_log.verify.stored_rows import Sealed, Table, rows_by_id
 from audit_log.verify.stored_seal import StoredNote
 
@@ -34,9 +37,11 @@ class Noting:
     named_later: int = 0
     written_later: int = 0
     interim: int = 0
-    """Versions of tool calls that are not the row's."""
+    """Versions of tool calls and entries that are not the row's."""
     no_row: set[int] = field(default_factory=set)
-    """Places of noted tool calls that no row has under their id."""
+    """Places of noted entries and tool calls that no row has under their id."""
+    stale: set[int] = field(default_factory=set)
+    """Places of noted versions that the row of their id should have given way to."""
     unnumbered: int = 0
     """Notes of places that the log has not, or that say nothing."""
 
@@ -60,13 +65,26 @@ class _Question:
 def put_runs(leaves: LeafFile, runs: Sequence[StoredNote], to: Noting) -> None:
     """Put the notes of several places into *leaves*, as far as they lie in it."""
     for run in runs:
-        start, end = max(run.place, leaves.start), min(run.place + run.places, leaves.size)
-        kind = kind_of(members_of(run.data))
-        if start < end and kind in _MAY_HAVE_ROW:
-            for place in range(start, end):
-                if (own := leaves.leaf(place)) is not None:
+        kind, leaf = kind_of(members_of(run.data)), leaf_hash(run.data.encode())
+        if kind in _MAY_HAVE_ROW:
+            for place in _places_of(run, leaves.start, leaves.size):
+                own = leaves.leaf(place)
+                if own is not None and own != leaf:
                     to.other(place, own)
-            leaves.put_run(start, end - start, leaf_hash(run.data.encode()), kind)
+                leaves.put_note(place, leaf, kind)
+
+
+def _places_of(run: StoredNote, start: int, end: int) -> Iterator[int]:
+    """Yield the places from *start* to *end* that a note of several lines stands for."""
+    lines, place = run.lines, run.place
+    if place < start:
+        lines -= (start - place) - (start // TILE - place // TILE)
+        place = start
+    while lines > 0 and place < end:
+        if not is_times(place):
+            lines -= 1
+            yield place
+        place += 1
 
 
 async def put_notes(
@@ -108,8 +126,7 @@ def _put(
         return None
     if not mark & ROW or own is None or own == leaf:
         leaves.put_note(place, leaf, kind)
-        is_version = kind is Noted.TOOL_CALL and identity is not None and not mark & ROW
-        return _question(place, members, said, identity) if is_version else None
+        return _question(place, members, said, identity) if not mark & ROW else None
     if kind is Noted.QUARANTINED and members[1:] == [own.hex()]:
         to.written_later += 1
         leaves.put_note(place, leaf, kind)
@@ -144,16 +161,23 @@ async def _look(
         transaction, table, ids, [question.identity.created_at for question in asked]
     )
     by_place = {row.place: row for row in found if row.log == log}
-    known = {identity.id for row in found if (identity := identity_of(members_of(row.data)))}
+    by_id = {
+        identity.id: members
+        for row in found
+        if (identity := identity_of(members := members_of(row.data))) is not None
+    }
     for question in asked:
         row = by_place.get(question.place)
         if row is not None and not differing(question.members, members_of(row.data)):
             _accept(leaves, question, row, to)
-        elif question.kind is Noted.TOOL_CALL and not leaves.mark(question.place) & ROW:
-            if question.identity.id in known:
-                to.interim += 1
-            else:
+        elif not leaves.mark(question.place) & ROW:
+            members = by_id.get(question.identity.id)
+            if members is None:
                 to.no_row.add(question.place)
+            elif question.kind is Noted.TOOL_CALL and gives_way(members, question.members):
+                to.stale.add(question.place)
+            else:
+                to.interim += 1
 
 
 def _accept(leaves: LeafFile, question: _Question, row: Sealed, to: Noting) -> None:

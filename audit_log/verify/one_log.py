@@ -11,7 +11,7 @@ from audit_log.errors import SealFormatError
 from audit_log.postgres.transaction import Transaction
 from audit_log.seal.encoding import HASH_BYTES
 from audit_log.seal.keys import VerifierKey
-from audit_log.seal.tree import leaf_hash, node_hash
+from audit_log.seal.tree import leaf_hash, subtree_hash
 from audit_log.verify.ages import Keeping, Kept, moment
 from audit_log.verify.bookmark import Bookmark
 from audit_log.verify.judging import Judge
@@ -222,9 +222,4 @@ class OneLog:
 
 def _root(hashes: list[bytes | None]) -> bytes | None:
     nodes = [node for node in hashes if node is not None]
-    if len(nodes) != len(hashes):
-        return None
-    while len(nodes) > 1:
-        pairs = iter(nodes)
-        nodes = [node_hash(left, right) for left, right in zip(pairs, pairs, strict=True)]
-    return nodes[0]
+    return subtree_hash(nodes) if len(nodes) == len(hashes) else None

@@ -11,12 +11,13 @@ contradicts it: the log was forked. If none is, something before it was altered,
 root that was matched.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from audit_log.seal.encoding import HASH_BYTES
-from audit_log.seal.tree import EMPTY_ROOT, TILE_HEIGHT, node_hash
+from audit_log.seal.tiles import hashes_of
+from audit_log.seal.tree import EMPTY_ROOT, TILE_HEIGHT, node_hash, subtree_hash
 
 TILE: Final = 1 << TILE_HEIGHT
 MOST_PATHS: Final = 512
@@ -45,9 +46,20 @@ class Edge:
             level += 1
         return Edge((*parts, (level, hash_)))
 
-    def with_leaves(self, leaves: bytes | memoryview) -> "Edge":
-        """Return the edge with *leaves*, hashes one after the other, fewer than a tile."""
-        return Edge((*self.parts, *subtrees(leaves)))
+    def extended(self, leaves: bytes, start: int, end: int) -> "Edge":
+        """Return the edge with the hashes from *start* to *end* of a tile's *leaves*.
+
+        The edge ends where *start* stands in the tile.
+        """
+        edge = self
+        while start < end:
+            level = (end - start).bit_length() - 1
+            if start:
+                level = min(level, (start & -start).bit_length() - 1)
+            block = leaves[start * HASH_BYTES : (start + (1 << level)) * HASH_BYTES]
+            edge = edge.plus(level, perfect(block))
+            start += 1 << level
+        return edge
 
     def root(self) -> bytes:
         """Return the root hash."""
@@ -59,23 +71,9 @@ class Edge:
         return root
 
 
-def subtrees(leaves: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
-    """Yield level and hash of the complete subtrees over *leaves*, the largest first."""
-    count, at = len(leaves) // HASH_BYTES, 0
-    for level in reversed(range(count.bit_length())):
-        if count >> level & 1:
-            end = at + (HASH_BYTES << level)
-            yield level, perfect(leaves[at:end])
-            at = end
-
-
-def perfect(leaves: bytes | memoryview) -> bytes:
+def perfect(leaves: bytes) -> bytes:
     """Return the hash over *leaves*, hashes one after the other, as many as a power of two."""
-    nodes = [bytes(leaves[at : at + HASH_BYTES]) for at in range(0, len(leaves), HASH_BYTES)]
-    while len(nodes) > 1:
-        pairs = iter(nodes)
-        nodes = [node_hash(left, right) for left, right in zip(pairs, pairs, strict=True)]
-    return nodes[0]
+    return subtree_hash(hashes_of(leaves))
 
 
 class Option(NamedTuple):
@@ -120,6 +118,25 @@ class _Path:
         return _Path(self.edge.plus(TILE_HEIGHT, option.root), chosen)
 
 
+@dataclass(slots=True)
+class _Trial:
+    """One option of the tile at hand behind one path."""
+
+    path: _Path
+    option: Option
+    edge: Edge
+    at: int = 0
+    """How many leaves of the option `edge` has."""
+
+    def gives(self, equation: Equation, at: int) -> bool | None:
+        """Say whether its first *at* leaves give *equation*; None if so many are not known."""
+        leaves = self.option.leaves
+        if leaves is None or len(leaves) < at * HASH_BYTES:
+            return None
+        self.edge, self.at = self.edge.extended(leaves, self.at, at), at
+        return self.edge.root() == equation.root
+
+
 class Solver:
     """Goes over the tiles of one log from left to right."""
 
@@ -148,14 +165,14 @@ class Solver:
         )
 
     def _take(self, tile: int, options: Sequence[Option]) -> None:
-        pairs = [(path, option) for path in self._paths for option in options]
+        trials = [_Trial(path, option, path.edge) for path in self._paths for option in options]
         while self._waiting and self._waiting[-1].size < (tile + 1) * TILE:
-            pairs = self._inside(tile, pairs, self._waiting.pop())
+            trials = self._inside(tile, trials, self._waiting.pop())
         is_choice = len(options) > 1
         self._paths = [
-            path.plus(tile, option, is_choice=is_choice)
-            for path, option in pairs
-            if option.root is not None
+            trial.path.plus(tile, trial.option, is_choice=is_choice)
+            for trial in trials
+            if trial.option.root is not None
         ][:MOST_PATHS]
         if self._paths:
             self._reached = (tile + 1) * TILE
@@ -166,26 +183,22 @@ class Solver:
                 self._paths = hits[:1]
                 self._settle(equation, hits[0].edge, hits[0].chosen)
 
-    def _inside(
-        self, tile: int, pairs: list[tuple[_Path, Option]], equation: Equation
-    ) -> list[tuple[_Path, Option]]:
-        """Return those of *pairs* that give *equation*, inside the tile; all if none does."""
-        length = (equation.size - tile * TILE) * HASH_BYTES
-        prefixes = {}
-        for path, option in pairs:
-            leaves = option.leaves
-            if leaves is not None and len(leaves) >= length:
-                self._reached = max(self._reached, equation.size)
-                if path.edge.with_leaves(leaves[:length]).root() == equation.root:
-                    prefixes[leaves[:length]] = (path, option)
-        if not prefixes:
-            return pairs
-        [(prefix, (hit, option)), *_] = prefixes.items()
-        self._settle(equation, hit.edge, (*hit.chosen, (tile, option)))
+    def _inside(self, tile: int, trials: list[_Trial], equation: Equation) -> list[_Trial]:
+        """Return those of *trials* that give *equation*, inside the tile; all if none does."""
+        at = equation.size - tile * TILE
+        given = [(trial, trial.gives(equation, at)) for trial in trials]
+        if any(is_given is not None for _, is_given in given):
+            self._reached = max(self._reached, equation.size)
+        hits = [trial for trial, is_given in given if is_given]
+        if not hits:
+            return trials
+        hit = hits[0]
+        self._settle(equation, hit.path.edge, (*hit.path.chosen, (tile, hit.option)))
+        # What has no leaves here may still be right, behind the same path.
         return [
-            (path, option)
-            for path, option in pairs
-            if path is hit and (option.leaves is None or option.leaves[:length] == prefix)
+            trial
+            for trial, is_given in given
+            if trial.path is hit.path and (is_given or is_given is None)
         ]
 
     def _settle(

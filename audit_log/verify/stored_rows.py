@@ -15,6 +15,7 @@ from audit_log.record import Gap, Invocation, RecordRow
 from audit_log.seal.leaf import entry_leaves, gap_leaf, tool_call_leaf
 
 BATCH: Final = 4_000
+_LAST_SECOND: Final = 0xFFFFFFFF
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = (
     "greatest('0001-01-02Z'::timestamptz, least('9999-12-30Z'::timestamptz, {0})) AS {0}"
@@ -113,9 +114,13 @@ async def rows_by_id(
 def _sealed(table: Table, rows: Sequence[Row]) -> list[Sealed]:
     ends = "ended_at" if table is Table.GAPS else "created_at"
     return [
-        Sealed(row[0], row[1], data, max(0, int((row[ends] - _EPOCH).total_seconds())))
+        Sealed(row[0], row[1], data, _second_of(row[ends]))
         for row, data in zip(rows, _LEAVES[table](rows), strict=True)
     ]
+
+
+def _second_of(moment: datetime) -> int:
+    return min(max(0, int((moment - _EPOCH).total_seconds())), _LAST_SECOND)
 
 
 def _entries(rows: Sequence[Row]) -> list[bytes]:

@@ -22,7 +22,7 @@ WHERE log = $1 AND seq >= $2 AND seq < $3 AND seq % 256 = 255 AND count = 1
 # All at once: one that begins before a range reaches into it.
 _RUNS: Final = """
 SELECT DISTINCT seq, count, data FROM mcp_audit_seal_note
-WHERE log = $1 AND count > 1 AND seq + count > $2 ORDER BY seq, count, data LIMIT 100000
+WHERE log = $1 AND count > 1 AND seq + count + count / 255 >= $2 ORDER BY seq, count, data LIMIT 100000
 """
 _TILES: Final = """
 SELECT DISTINCT number, hashes FROM mcp_audit_seal_tile
@@ -52,10 +52,10 @@ class StoredCheckpoint(NamedTuple):
 
 
 class StoredNote(NamedTuple):
-    """The leaf data of one place, or of several that have the same."""
+    """The leaf data of one line, or of several in a row that have the same."""
 
     place: int
-    places: int
+    lines: int
     data: str
 
 
@@ -96,7 +96,7 @@ class StoredSeal:
         return found
 
     async def runs(self, log: int, base: int) -> list[StoredNote]:
-        """Return the notes of several places, of which the last is not before *base*."""
+        """Return the notes of several lines, of which the last is not before place *base*."""
         return [StoredNote(*row) for row in await self._transaction.fetch(_RUNS, log, base)]
 
     async def tiles(self, log: int, level: int, first: int, end: int) -> dict[int, list[bytes]]:

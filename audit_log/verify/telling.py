@@ -61,6 +61,8 @@ def _swapped(bad: Bad, other: int) -> Finding:
 
 
 def _what(bad: Bad, rows: Sequence[Found]) -> str:
+    if bad.found is None and bad.sealed is not None:
+        return "an older version of a tool call has been put back into its row"
     named = ", ".join(f"{row.table} {row.id}" for row in rows) or "no row"
     if bad.kind is Kind.TAKEN_TWICE:
         return f"one place is taken by several rows, of which one at most was sealed: {named}"

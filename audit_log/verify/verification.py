@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from audit_log.errors import SealFormatError
@@ -20,12 +22,12 @@ from audit_log.seal.encoding import HASH_BYTES
 from audit_log.seal.keys import VerifierKey
 from audit_log.seal.note import Note
 from audit_log.seal.policy import Policy
-from audit_log.seal.tree import leaf_hash
+from audit_log.seal.tree import leaf_hash, leaf_hashes
 from audit_log.verify.ages import Keeping, Kept, keeping, moment
 from audit_log.verify.anchored import Anchored
 from audit_log.verify.bookmark import Bookmark, encoded
 from audit_log.verify.findings import Finding, Kind, LogReport, Remark, Report
-from audit_log.verify.leaf_file import TWICE, LeafFile, Noted
+from audit_log.verify.leaf_file import LeafFile, Noted
 from audit_log.verify.leaf_members import differing, members_of
 from audit_log.verify.one_log import OneLog
 from audit_log.verify.signed import Checkpoints, Collector
@@ -44,6 +46,7 @@ _OLDEST: Final = """
 SELECT min(created_at) FROM mcp_audit_log
 WHERE log = ANY($1::integer[]) AND created_at >= '1970-01-01Z'::timestamptz
 """
+_LOG_OF: Final = attrgetter("log")
 _NOW: Final = "SELECT now()"
 
 
@@ -64,7 +67,6 @@ class _Tally:
 
     unknown: Counter[int]
     malformed: Counter[int]
-    known: int = 0
 
 
 class Verification:
@@ -141,8 +143,8 @@ class Verification:
         tally = _Tally(Counter(), Counter())
         for table in Table:
             async for rows in sealed_rows(self._transaction, table, self._since(logs, bookmarks)):
-                for row in rows:
-                    _put(by_log.get(row.log), row, tally)
+                for log, of_log in groupby(sorted(rows, key=_LOG_OF), key=_LOG_OF):
+                    _put(by_log.get(log), list(of_log), tally)
                 self._advance(len(rows))
         return tally
 
@@ -252,20 +254,28 @@ class Verification:
         return [Remark("not_sealed", others, what)] if others else []
 
 
-def _put(one: OneLog | None, row: Sealed, tally: _Tally) -> None:
-    place = row.place
+def _put(one: OneLog | None, rows: list[Sealed], tally: _Tally) -> None:
+    """Put *rows*, all of one log, to their places."""
     if one is None:
-        tally.unknown[row.log] += 1
-    elif place is None or place < 0:
-        tally.malformed[row.log] += 1
-    elif place >= one.leaves.size:
-        one.beyond += 1
-        one.beyond_last = max(one.beyond_last, place)
-    elif place >= one.leaves.start:
-        leaf = leaf_hash(row.data)
-        if not one.leaves.put_row(place, leaf, min(row.seconds, 0xFFFFFFFF)):
-            one.leaves.marks[place - one.leaves.base] |= TWICE
-            one.noting.other(place, leaf)
+        tally.unknown[rows[0].log] += len(rows)
+        return
+    start, size = one.leaves.start, one.leaves.size
+    placed = [row for row in rows if row.place is not None and start <= row.place < size]
+    twice = one.leaves.put_rows(
+        [row.place or 0 for row in placed],
+        leaf_hashes(row.data for row in placed),
+        [row.seconds for row in placed],
+    )
+    for place, leaf in twice:
+        one.noting.other(place, leaf)
+    if len(placed) == len(rows):
+        return
+    for row in rows:
+        if row.place is None or row.place < 0:
+            tally.malformed[row.log] += 1
+        elif row.place >= size:
+            one.beyond += 1
+            one.beyond_last = max(one.beyond_last, row.place)
 
 
 def _of(tally: _Tally) -> list[Finding]:

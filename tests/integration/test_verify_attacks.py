@@ -181,9 +181,7 @@ async def test_all_that_the_database_has_of_a_log_being_gone_is_found(fleet):
         )
         await fleet.database.execute(f"DELETE FROM {name} WHERE log = $1", log.log)
     for table in ("log", "checkpoint", "tile", "note"):
-        await fleet.database.execute(
-            f"DELETE FROM mcp_audit_seal_{table} WHERE log = $1", log.log
-        )
+        await fleet.database.execute(f"DELETE FROM mcp_audit_seal_{table} WHERE log = $1", log.log)
 
     found = await fleet.verify()
 
@@ -335,9 +333,7 @@ async def test_a_history_that_was_written_anew_with_the_stolen_key_is_found(flee
     """The anchor has the old history; rows, tiles and checkpoints of the database agree."""
     log = fleet.logs[0]
     for table in ("log", "checkpoint", "tile", "note"):
-        await fleet.database.execute(
-            f"DELETE FROM mcp_audit_seal_{table} WHERE log = $1", log.log
-        )
+        await fleet.database.execute(f"DELETE FROM mcp_audit_seal_{table} WHERE log = $1", log.log)
     for name in ("mcp_audit_log", "mcp_tool_invocation", "mcp_audit_gap"):
         await fleet.database.execute(f"DELETE FROM {name} WHERE log = $1", log.log)
     another = SealedLog(log.instance, begun=log.now - timedelta(hours=1))
@@ -358,7 +354,9 @@ async def test_a_database_that_was_put_back_to_an_older_state_is_found(fleet):
     log = fleet.logs[0]
     size = 900
     for name in ("mcp_audit_log", "mcp_tool_invocation", "mcp_audit_gap", "mcp_audit_seal_note"):
-        await fleet.database.execute(f"DELETE FROM {name} WHERE log = $1 AND seq >= $2", log.log, size)
+        await fleet.database.execute(
+            f"DELETE FROM {name} WHERE log = $1 AND seq >= $2", log.log, size
+        )
     await fleet.database.execute(
         "DELETE FROM mcp_audit_seal_tile WHERE log = $1 AND (number + 1) * 256 > $2", log.log, size
     )

@@ -94,7 +94,7 @@ class SealedLog:
             token_id=uuid4(),
             token_name=f"laptop {number % 5}",
             method=random.choice(["GET", "POST", "DELETE"]),
-            path=f"/api/v1/hosts/{number}/é\"\\",
+            path=f'/api/v1/hosts/{number}/é"\\',
             status_code=random.choice([200, 404, 500]),
             duration_ms=round(random.random() * 1_000, 3),
             client_ip=random.choice(["10.1.2.3", "2001:db8::1", "::ffff:1.2.3.4"]),
