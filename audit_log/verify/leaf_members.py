@@ -37,6 +37,7 @@ _NAMES: Final = {
     Noted.GAP: ("id", "started_at", "ended_at", "count", "reason", "instance"),
 }
 ASKED: Final = ToolOutcome.ASKED
+_NAME_AT: Final = 9
 _NAMED_LATER: Final = ("token_id", "token_name")
 
 
@@ -95,7 +96,7 @@ def differing(note: Members, row: Members) -> list[tuple[str, object, object]]:
     if note[:1] != row[:1]:
         differences.append(("kind", note[:1], row[:1]))
     if may_be_named and not _may_be_called(note, row):
-        differences.append(("token_name", f"hash {note[-1]}…", row[9]))
+        differences.append(("token_name", f"hash {note[-1]}…", row[_NAME_AT]))
     return differences
 
 
@@ -116,8 +117,11 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
+def is_named(row: Members) -> bool:
+    """Say whether the row of an entry or tool call has the name of a known token."""
+    name = row[_NAME_AT] if len(row) > _NAME_AT else None
+    return not (isinstance(name, str) and name.startswith(UNKNOWN_TOKEN))
+
+
 def _may_be_called(note: Members, row: Members) -> bool:
-    at = 1 + _NAMES[Noted.ENTRY].index("token_name")
-    name = row[at] if len(row) > at else None
-    is_unknown = isinstance(name, str) and name.startswith(UNKNOWN_TOKEN)
-    return not is_unknown or name == unknown_token_name(str(note[-1]))
+    return is_named(row) or row[_NAME_AT] == unknown_token_name(str(note[-1]))

@@ -14,6 +14,7 @@ from audit_log.verify.leaf_members import (
     differing,
     gives_way,
     identity_of,
+    is_named,
     kind_of,
     members_of,
     moment_of,
@@ -187,4 +188,4 @@ def _accept(leaves: LeafFile, question: _Question, row: Sealed, to: Noting) -> N
     leaves.put_note(question.place, question.leaf, question.kind)
     leaves.marks[question.place - leaves.base] &= ~CLASH
     to.others.pop(question.place, None)
-    to.named_later += 1
+    to.named_later += is_named(members_of(row.data))

@@ -10,7 +10,7 @@ from audit_log.seal.checkpoint import Checkpoint, open_checkpoint
 from audit_log.seal.cosignature import Cosignature, cosignatures
 from audit_log.seal.keys import VerifierKey
 from audit_log.seal.note import Note, Signature, parse_signatures
-from audit_log.seal.policy import Policy
+from audit_log.seal.policy import NO_QUORUM, Policy
 from audit_log.verify.ages import moment
 from audit_log.verify.anchored import Anchored
 from audit_log.verify.findings import Finding, Kind
@@ -64,6 +64,8 @@ class Checkpoints:
 
     signed: list[Signed] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    needs_witness: bool = False
+    """Whether the policy asks for cosignatures."""
 
     @property
     def size(self) -> int:
@@ -113,7 +115,11 @@ class Collector:
         for one in self._found.values():
             self._cosigned(one)
         ordered = sorted(self._found.values(), key=lambda one: one.equation)
-        return Checkpoints(ordered, [*self._findings, *_forks(ordered)])
+        return Checkpoints(
+            ordered,
+            [*self._findings, *_forks(ordered)],
+            needs_witness=self._policy.quorum != NO_QUORUM,
+        )
 
     def _open(self, text: str, source: str) -> Signed | None:
         try:

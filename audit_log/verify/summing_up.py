@@ -41,11 +41,11 @@ def sum_up(one: OneLog, terms: Terms) -> LogReport:
     )
     report.findings += one.checkpoints.findings
     report.findings += _contradictions(one)
-    gone = _gone_at_the_end(one, terms, report)
+    gone, end = _gone_at_the_end(one, terms, report)
     tell_gone(limited_gone(gone), terms.keeping, report)
     tell_tiles(one.judge.found, report)
-    _tell_unproved(one, gone, report)
-    _tell_words(one, terms, report)
+    _tell_unproved(one, end, report)
+    _tell_words(one, report)
     _tell_silence(one, terms, report)
     _tell_loose(one, report)
     tell_notes({noted: one.leaves.count(noted) for noted in Noted}, one.noting, report)
@@ -85,13 +85,22 @@ def _first_from(matched: Sequence[Signed], size: int) -> list[str]:
     return [str(c.note) for c in matched if c.checkpoint.size >= size][:1]
 
 
-def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> list[Gone]:
-    """Return the rows that are gone, but for those at the end that never came, or were undone."""
+def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list[Gone], int]:
+    """Return the rows that are gone up to the end of what ever came, and that end.
+
+    What is gone behind it is told in *report*: it never came, or was undone.
+    """
     leaves, gone = one.leaves, one.judge.found.gone
     end = leaves.base + len(leaves.marks.rstrip(b"\0"))
     stored = one.checkpoints.stored_size
+    if one.bookmark is not None and not stored:
+        what = (
+            f"an earlier run has verified {one.bookmark.proved} leaves, and the database has no "
+            "such checkpoint any more: it was put back to an older state, as from a backup"
+        )
+        report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, 0, one, None))
     if end == leaves.size or end < stored:
-        return gone
+        return gone, leaves.size
     last = next((second for second in reversed(leaves.seconds) if second), None)
     first = Age(last, None).moments[0]
     witnesses = [c for c in one.checkpoints.elsewhere() if c.checkpoint.size > end]
@@ -112,7 +121,7 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> list[Gone]
             f"seen {leaves.size}: it was put back to an older state, as from a backup"
         )
         report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, end, one, first))
-    return [item for item in gone if item.place < end]
+    return [item for item in gone if item.place < end], end
 
 
 def _at_the_end(kind: Kind, what: str, end: int, one: OneLog, since: datetime | None) -> Finding:
@@ -123,33 +132,32 @@ def _at_the_end(kind: Kind, what: str, end: int, one: OneLog, since: datetime | 
     )
 
 
-def _tell_unproved(one: OneLog, gone: Sequence[Gone], report: LogReport) -> None:
-    """Tell of the first checkpoint behind the proved ones, which nothing gives."""
+def _tell_unproved(one: OneLog, end: int, report: LogReport) -> None:
+    """Tell of the first checkpoint behind the proved ones, up to *end*, which nothing gives."""
     solution, found = one.solution, one.judge.found
     report.say(
         "not_proved_alone",
         found.unproved,
         "rows of tiles that the retention has pruned cannot be proved one by one",
     )
-    behind = [c.equation for c in one.checkpoints.signed if c.checkpoint.size > solution.proved]
+    behind = [
+        c.equation for c in one.checkpoints.signed if solution.proved < c.checkpoint.size <= end
+    ]
     if not behind:
         return
     mismatched = [equation for equation in behind if equation.size <= solution.reached]
     if mismatched:
         report.findings.append(_mismatch(one, mismatched[0]))
         return
-    is_told = any(finding.kind.verdict for finding in report.findings)
-    missing = [item for item in gone if item.place >= solution.proved - 255]
-    if not is_told or any(item.fate is Fate.RETENTION for item in missing):
-        report.findings.append(
-            Finding(
-                kind=Kind.NOT_PROVED,
-                what="the leaves of rows that are gone are not all kept, so the signed root cannot "
-                "be computed: wait until the tile is full",
-                first=solution.proved,
-                last=behind[0].size - 1,
-            )
+    report.findings.append(
+        Finding(
+            kind=Kind.NOT_PROVED,
+            what="not all leaves of the rows that are gone are kept, so the signed root cannot be "
+            "computed. If they went by the retention, wait until the tile is full",
+            first=solution.proved,
+            last=behind[0].size - 1,
         )
+    )
 
 
 def _mismatch(one: OneLog, equation: Equation) -> Finding:
@@ -166,9 +174,14 @@ def _mismatch(one: OneLog, equation: Equation) -> Finding:
     )
 
 
-def _tell_words(one: OneLog, terms: Terms, report: LogReport) -> None:
+def _tell_words(one: OneLog, report: LogReport) -> None:
     """Tell until when the log is complete, and by whose word."""
     proved = one.solution.proved
+    if one.checkpoints.needs_witness and not any(
+        c.is_witnessed and c.checkpoint.size <= proved for c in one.checkpoints.signed
+    ):
+        what = "no checkpoint has the cosignatures that the policy asks for"
+        report.findings.append(Finding(kind=Kind.NOT_WITNESSED, what=what))
     newest: dict[str, int] = {}
     for c in one.checkpoints.elsewhere():
         if c.checkpoint.size <= proved:

@@ -336,7 +336,12 @@ def _tell_rows(one: OneLog, report: LogReport, rows: Unplaced) -> None:
 def _bookmark(one: OneLog, report: LogReport, now: datetime) -> Bookmark | None:
     """Return up to where *one* is verified; the old bookmark if anything was found."""
     proved = one.solution.proved
-    notes = [c for c in one.checkpoints.signed if c.checkpoint.size == proved]
+    # One that only an anchor has yet would be missed by the next run.
+    notes = [
+        c
+        for c in one.checkpoints.signed
+        if c.checkpoint.size == proved and c.arrived_at is not None
+    ]
     if report.findings or not notes:
         return one.bookmark
     edge = one.solution.edge

@@ -48,7 +48,13 @@ INSERT INTO mcp_audit_seal_checkpoint (log, size, note) SELECT $1, * FROM unnest
 class SealedLog:
     """One sidecar's log. Lines are added, then stored with `store`."""
 
-    def __init__(self, instance: str = "sidecar-1", *, begun: datetime | None = None) -> None:
+    def __init__(
+        self,
+        instance: str = "sidecar-1",
+        *,
+        begun: datetime | None = None,
+        sink: str = "postgres",
+    ) -> None:
         self.instance = instance
         self.origin = f"podwarden-audit/{quote(instance, safe='')}/{uuid4().hex[:16]}"
         self.key = SignerKey.new(self.origin)
@@ -64,7 +70,7 @@ class SealedLog:
         self.notes: list[tuple[int, int, str]] = []
         self.tiles: list[tuple[int, int, bytes]] = []
         self.checkpoints: list[tuple[int, str]] = []
-        self.event("start", {"sink": "postgres"})
+        self.event("start", {"sink": sink})
 
     @property
     def size(self) -> int:
@@ -151,15 +157,11 @@ class SealedLog:
         self._leaf(data, at)
 
     def lines(self, data: bytes, count: int) -> None:
-        """Add lines that are missing, void or unsealed."""
+        """Add lines that are missing, void or unsealed: one note stands for all."""
         assert data in {MISSING, VOID, UNSEALED}
-        left = count
-        while left:
-            run = min(left, LINES_PER_TILE - len(self._seconds))
-            self.notes.append((self.size, run, data.decode()))
-            for _ in range(run):
-                self._leaf(data, self.now)
-            left -= run
+        self.notes.append((self.size, count, data.decode()))
+        for _ in range(count):
+            self._leaf(data, self.now)
 
     def many(self, count: int) -> None:
         """Add entries, of which every tenth is late; some tool calls and gaps between them."""
