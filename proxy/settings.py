@@ -28,6 +28,7 @@ from audit_log.tokens import TOKEN_PREFIX
 from proxy.admission import TokenPolicy
 from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
+from proxy.seal.anchors.opening import check_anchors
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
@@ -133,6 +134,23 @@ class JournalSettings(Settings):
     )
 
 
+class SealSettings(Settings):
+    """Where the seal's checkpoints are kept outside the database."""
+
+    seal_anchors: SecretStr | None = Field(
+        default=None,
+        description="where checkpoints go that the owner of the database cannot change: URLs,"
+        " separated by spaces, of docs/seal.md; `anchors` in the journal folder when not set",
+    )
+
+    @field_validator("seal_anchors")
+    @classmethod
+    def _are_anchors(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_anchors(value.get_secret_value())
+        return value
+
+
 class WebhookSettings(Settings):
     """Where alerts are sent."""
 
@@ -236,6 +254,7 @@ class ProxySettings(
     # pydantic lists the fields of the last base first, and so do the documents.
     WebhookSettings,
     InstanceSettings,
+    SealSettings,
     JournalSettings,
     HubSettings,
     TokenSettings,

@@ -1,0 +1,1 @@
+"""The seal: proves that no record was altered, removed, inserted or back-dated."""
