@@ -24,6 +24,11 @@ class Anchoring:
         self.anchors.offer(offer)
         return await self.receipt()
 
+    @property
+    def receipts(self) -> int:
+        """How many receipts were not taken by the test."""
+        return self._receipts.qsize()
+
     async def receipt(self) -> Receipt:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._receipts.get()

@@ -44,14 +44,16 @@ class WitnessAnchor:
         """Have the checkpoint cosigned; see `Anchor.anchor`."""
         origin, size = offer.checkpoint.origin, offer.checkpoint.size
         for _ in range(_ATTEMPTS):
-            reply = await self._send(offer, self._sizes.get(origin, 0))
+            old_size = self._sizes.get(origin, 0)
+            reply = await self._send(offer, old_size)
             if reply.is_success:
                 anchored = self._read(offer, reply)
                 self._sizes[origin] = size
                 return anchored
-            if reply.status != HTTPStatus.CONFLICT or not _tells_size(reply):
+            # Of v1.0.0 of the protocol is a 409 that tells of another root at the same size.
+            if not _tells_size(reply) or (of_witness := _size_in(reply)) == old_size:
                 raise _refusal(reply, origin)
-            self._note_size(origin, size, _size_in(reply))
+            self._note_size(origin, size, of_witness)
         raise AnchorAwayError("its size changes with each request: another client is faster")
 
     async def close(self) -> None:
@@ -99,7 +101,10 @@ def _witness_key(vkey: str) -> VerifierKey:
 
 
 def _tells_size(reply: Reply) -> bool:
-    return reply.fields.get("Content-Type", "").partition(";")[0].strip() == SIZE_TYPE
+    return (
+        reply.status == HTTPStatus.CONFLICT
+        and reply.fields.get("Content-Type", "").partition(";")[0].strip() == SIZE_TYPE
+    )
 
 
 def _size_in(reply: Reply) -> int:

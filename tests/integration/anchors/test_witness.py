@@ -3,10 +3,10 @@
 from hashlib import sha256
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, test_utils, web
 
 from audit_log.seal.cosignature import cosignatures
-from audit_log.seal.keys import NOTE, SignerKey, VerifierKey
+from audit_log.seal.keys import COSIGNATURE, NOTE, SignerKey, VerifierKey
 from audit_log.seal.note import Note, parse_signatures
 from tests.neighbours.anchoring import anchoring
 from tests.neighbours.sealed_log import ORIGIN, SealedLog
@@ -208,8 +208,23 @@ async def test_an_anchor_tells_a_witness_that_does_not_know_the_log_or_its_key(w
             assert says in await running.problem()
 
 
+async def test_an_anchor_takes_a_conflict_about_the_size_it_named_for_a_fork():
+    async def conflict(_request: web.Request) -> web.Response:
+        return web.Response(status=409, body=b"0\n", content_type="text/x.tlog.size")
+
+    app = web.Application()
+    app.router.add_post("/w/add-checkpoint", conflict)
+    vkey = SignerKey("witness.example", COSIGNATURE, b"w" * 32).verifier
+    async with (
+        test_utils.TestServer(app, host="127.0.0.1") as server,
+        anchoring(f"witness+{server.make_url('/w')}#{vkey}") as running,
+    ):
+        running.anchors.offer(LOG.offer(1))
+        assert "a fork" in await running.problem()
+
+
 async def test_an_anchor_tells_a_witness_with_another_key(witness):
-    other = str(SignerKey("witness.example", 4, b"w" * 32).verifier)
+    other = str(SignerKey("witness.example", COSIGNATURE, b"w" * 32).verifier)
     url = witness.anchor.replace(witness.vkey, other)
     async with anchoring(url) as running:
         running.anchors.offer(LOG.offer(1))
