@@ -29,6 +29,7 @@ from proxy.admission import TokenPolicy
 from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
 from proxy.seal.anchors.opening import check_anchors
+from proxy.seal.key_file import KEY_NAME
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
@@ -135,8 +136,17 @@ class JournalSettings(Settings):
 
 
 class SealSettings(Settings):
-    """Where the seal's checkpoints are kept outside the database."""
+    """How records are sealed, so that nobody can change them unseen."""
 
+    seal: bool = Field(
+        default=True,
+        description="seal records: nobody can alter, remove, insert or back-date one unseen",
+    )
+    seal_key_file: Path | None = Field(
+        default=None,
+        description="the key that signs checkpoints, made if it is missing; `seal.key` in"
+        " `PROXY_JOURNAL_DIR` when not set",
+    )
     seal_anchors: SecretStr | None = Field(
         default=None,
         description="where checkpoints go that the owner of the database cannot change: URLs,"
@@ -149,6 +159,10 @@ class SealSettings(Settings):
         if value is not None:
             check_anchors(value.get_secret_value())
         return value
+
+    def key_file_in(self, journal_dir: Path) -> Path | None:
+        """Return the file of the key of a sidecar with this journal; None without a seal."""
+        return (self.seal_key_file or journal_dir / KEY_NAME) if self.seal else None
 
 
 class WebhookSettings(Settings):
