@@ -37,7 +37,7 @@ class Anchoring:
         """Return the problem of the anchors, as soon as there is one."""
 
         async def look() -> str | None:
-            return next(iter(self.anchors.problems), None)
+            return self.anchors.problem
 
         return await eventually(look)
 

@@ -26,6 +26,8 @@ from proxy.seal.anchors.backlog import Backlog
 
 ATTEMPT_SECONDS: Final = 30.0
 """How long one attempt may take."""
+DRAIN_SECONDS: Final = 2.0
+"""How long the stop waits for anchors to take the last checkpoint."""
 LATE_SECONDS: Final = 300.0
 """How long a checkpoint may be overdue before `/readyz` tells it."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -56,6 +58,7 @@ class AnchorTask:
         self._clock = clock
         self._logs: dict[str, Backlog] = {}
         self._offered = asyncio.Event()
+        self._settled = asyncio.Event()
         self._state = LoggedState(log, fails="anchor.failed", works="anchor.works_again")
 
     def offer(self, offer: Offer) -> None:
@@ -96,6 +99,17 @@ class AnchorTask:
             backlog = await self._due()
             if (offer := backlog.begin()) is not None:
                 await self._attempt(offer, backlog)
+                self._settled.set()
+
+    async def drain(self) -> None:
+        """Return when the anchor has all that it can get without a retry."""
+        now = self._clock()
+        for backlog in self._logs.values():
+            backlog.hurry(now)
+        self._offered.set()
+        while any(backlog.is_hurried for backlog in self._logs.values()):
+            self._settled.clear()
+            await self._settled.wait()
 
     async def close(self) -> None:
         """Close the anchor's connections."""
@@ -157,14 +171,14 @@ class Anchors:
             task.offer(offer)
 
     @property
-    def problems(self) -> list[str]:
-        """What is wrong with anchors."""
+    def problem(self) -> str | None:
+        """What the operator should look at, or None."""
         own = [task.problem for task in self.tasks]
-        return [*filter(None, own), *self._background.problems]
+        return "; ".join([*filter(None, own), *self._background.problems]) or None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Bring checkpoints to the anchors beside the block."""
+        """Bring checkpoints to the anchors beside the block, and the last ones at its end."""
         async with AsyncExitStack() as stack:
             for task in self.tasks:
                 stack.push_async_callback(task.close)
@@ -172,3 +186,6 @@ class Anchors:
                     self._background.running(task.run, f"anchor {task.name}")
                 )
             yield
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    _ = await asyncio.gather(*(task.drain() for task in self.tasks))

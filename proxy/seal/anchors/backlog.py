@@ -44,6 +44,16 @@ class Backlog:
         """How long ago the first checkpoint was offered that the anchor lacks; 0 if it has all."""
         return 0.0 if self.newest is None else max(now - self._lacks_since, 0.0)
 
+    def hurry(self, now: float) -> None:
+        """Make what waits due *now*, whatever the pace, unless an attempt has failed."""
+        if self.is_hurried:
+            self.due_at = now
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether something waits that needs no retry."""
+        return self.newest is not None and self.refusal is None and self._failures == 0
+
     def begin(self) -> Offer | None:
         """Return what to send; None if nothing waits."""
         self._in_hand, self._next_since = self.newest, None

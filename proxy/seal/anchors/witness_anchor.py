@@ -122,7 +122,9 @@ def _refusal(reply: Reply, origin: str) -> AnchorRefusedError:
         case HTTPStatus.FORBIDDEN:
             reason = f"it does not know the key of {origin}: tell it the new one{said}"
         case HTTPStatus.CONFLICT | HTTPStatus.UNPROCESSABLE_ENTITY:
-            reason = f"{origin} does not continue what it has signed: a fork{said}"
+            reason = (
+                f"{origin} does not continue what it has signed: a fork, or altered tiles{said}"
+            )
         case _:
             return reply.refusal()
     return AnchorRefusedError(f"{reason} (status {reply.status})")
