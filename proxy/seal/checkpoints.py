@@ -192,17 +192,19 @@ async def sealing(
     tasks: BackgroundTasks,
     *,
     stop_seconds: float,
-    offer: Offer | None = None,
+    offering: Callable[[Seal], Offer] | None = None,
 ) -> AsyncIterator[Checkpoints | None]:
     """Publish the checkpoints of the log *kept* beside the block, as one of *tasks*.
 
-    At the end of the block the last one is published, in at most *stop_seconds*. Nothing is done
-    without a log.
+    At the end of the block the last one is published, in at most *stop_seconds*. *offering* makes
+    what takes the checkpoints of the seal for the anchors. Nothing is done without a log.
     """
     if kept is None:
         yield None
         return
-    checkpoints = Checkpoints(Seal(kept, store), store, instance, offer)
+    seal = Seal(kept, store)
+    offer = None if offering is None else offering(seal)
+    checkpoints = Checkpoints(seal, store, instance, offer)
     async with tasks.running(checkpoints.run, "seal-checkpoints"):
         yield checkpoints
     with suppress(TimeoutError, StoreError):
