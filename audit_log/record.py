@@ -66,17 +66,22 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     invocation_id: UUID | None = None
     attribution: Attribution | None = None
     request_id: str | None = None
+    seq: int | None = None
+    """The place of its leaf in the tree of the seal; None if it is not sealed."""
+    log: int | None = None
+    """Which tree that is: see `audit_log.seal.places`."""
     token_hash: str | None = None
     """Hex SHA-256 of a token whose name was not known when the call ended. Never stored."""
     arrived_at: datetime | None = None
     """When PostgreSQL began to write it, by its own clock. None before, and of older rows."""
 
 
-class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RecordRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """An `AuditRecord` on its way from the journal to the store, with the same members.
 
     Ids and words are text, as they were kept and will be written: to make objects of them would
     cost more than the rest of the way. What they say is for the store to judge.
+    The reader of the journal gives each its place in the seal, and nothing else changes one.
     """
 
     id: str
@@ -95,6 +100,8 @@ class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     invocation_id: str | None = None
     attribution: str | None = None
     request_id: str | None = None
+    seq: int | None = None
+    log: int | None = None
     token_hash: str | None = None
 
 
@@ -182,6 +189,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """On whose behalf it was made, as a trusted proxy says."""
     claims: Mapping[str, Claim] | None = None
     """What the client says in fields of `_meta` that the operator has named: no proof."""
+    seq: int | None = None
+    log: int | None = None
+    """As in `AuditRecord`. Each version of a tool call has a leaf of its own."""
     arrived_at: datetime | None = None
     """As in `AuditRecord`."""
 
@@ -203,6 +213,20 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     reason: str
     """`journal_full`, `journal_damaged`, `head_lost`: snake case, one word per cause."""
     instance: str
+    seq: int | None = None
+    log: int | None = None
+    """As in `AuditRecord`."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What happened to a sidecar itself. Kept in the seal alone, as a leaf: no table has it."""
+
+    id: UUID
+    at: datetime
+    """By the sidecar's clock; with a time zone, UTC."""
+    name: str
+    """`start`, `stop`, `settings`, `key`: one word per kind."""
+    details: Mapping[str, str] = {}
 
 
 def new_record_id() -> UUID:
