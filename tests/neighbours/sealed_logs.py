@@ -41,7 +41,8 @@ INSERT INTO mcp_audit_seal_note (log, seq, count, data)
 SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::text[])
 """
 _CHECKPOINTS = """
-INSERT INTO mcp_audit_seal_checkpoint (log, size, note) SELECT $1, * FROM unnest($2::bigint[], $3::text[])
+INSERT INTO mcp_audit_seal_checkpoint (log, size, note)
+SELECT $1, * FROM unnest($2::bigint[], $3::text[])
 """
 
 

@@ -10,10 +10,10 @@ from audit_log.seal.times import times_in
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.ages import Age, Fate, Keeping
 from audit_log.verify.findings import Kind
-from audit_log.verify.leaf_file import CLASH, FILLED, ROW, TWICE, LeafFile, Noted
-from audit_log.verify.noting import Noting
+from audit_log.verify.proving.leaf_file import CLASH, FILLED, ROW, TWICE, LeafFile, Noted
+from audit_log.verify.proving.noting import Noting
+from audit_log.verify.proving.weighing import PATH_BYTES, Tiles
 from audit_log.verify.roots import TILE, Solution, root_by_path
-from audit_log.verify.weighing import PATH_BYTES, Tiles
 
 _NEAR: Final = 512
 """How far to look for neighbours that say when a line was made."""
