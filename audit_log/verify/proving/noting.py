@@ -172,10 +172,10 @@ async def _look(
         if row is not None and not differing(question.members, members_of(row.data)):
             _accept(leaves, question, row, to)
         elif not leaves.mark(question.place) & ROW:
-            members = by_id.get(question.identity.id)
-            if members is None:
+            version = by_id.get(question.identity.id)
+            if version is None:
                 to.no_row.add(question.place)
-            elif question.kind is Noted.TOOL_CALL and gives_way(members, question.members):
+            elif question.kind is Noted.TOOL_CALL and gives_way(version, question.members):
                 to.stale.add(question.place)
             else:
                 to.interim += 1
