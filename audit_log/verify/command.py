@@ -17,16 +17,16 @@ from audit_log.process.database_url import DatabaseUrl
 from audit_log.process.program import add_version
 from audit_log.seal.policy import Policy
 from audit_log.seal.policy_file import parse_policy
-from audit_log.verify.anchored import Anchored, AnchorUnreadableError, read_anchor
-from audit_log.verify.bookmark import (
+from audit_log.verify.evidence.anchored import Anchored, AnchorUnreadableError, read_anchor
+from audit_log.verify.evidence.bookmark import (
     Bookmark,
     BookmarkError,
     read_bookmarks,
     write_bookmarks,
 )
 from audit_log.verify.findings import Report, Verdict
-from audit_log.verify.progress import Progress
-from audit_log.verify.rendering import json_of, lines_of
+from audit_log.verify.telling.progress import Progress
+from audit_log.verify.telling.rendering import json_of, lines_of
 from audit_log.verify.verification import Request, Verification
 
 _INTERRUPTED: Final = 130
@@ -52,7 +52,7 @@ class VerifyError(Exception):
 def main(
     arguments: Sequence[str] | None = None, program: str = "python -m audit_log.verify"
 ) -> int:
-    """Verify as *arguments* say; return the exit status. Usage lines call the command *program*."""
+    """Verify as *arguments* say; return the exit status. Usage lines call it *program*."""
     options = _parser(program).parse_args(arguments)
     try:
         report = asyncio.run(_verify(options))
@@ -93,6 +93,16 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="a file, a folder or an http(s) URL with checkpoints that are kept elsewhere;"
         " may be given several times",
     )
+    _add_terms(parser)
+    parser.add_argument(
+        "--database-url", metavar="URL", help=f"PostgreSQL URL of the audit log ({_VARIABLE})"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _add_terms(parser: argparse.ArgumentParser) -> None:
+    """Add what is to be read, and what has to be there."""
     parser.add_argument(
         "--since",
         type=Path,
@@ -112,11 +122,6 @@ def _parser(program: str) -> argparse.ArgumentParser:
         metavar="MINUTES",
         help=f"tell of logs that say nothing for so long ({_SILENT_MINUTES}); 0: never",
     )
-    parser.add_argument(
-        "--database-url", metavar="URL", help=f"PostgreSQL URL of the audit log ({_VARIABLE})"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 async def _verify(options: argparse.Namespace) -> Report:

@@ -24,19 +24,19 @@ from audit_log.seal.note import Note
 from audit_log.seal.policy import Policy
 from audit_log.seal.tree import leaf_hash, leaf_hashes
 from audit_log.verify.ages import Keeping, Kept, keeping, moment
-from audit_log.verify.anchored import Anchored
-from audit_log.verify.bookmark import Bookmark, encoded
+from audit_log.verify.evidence.anchored import Anchored
+from audit_log.verify.evidence.bookmark import Bookmark, encoded
+from audit_log.verify.evidence.signed import Checkpoints, Collector
+from audit_log.verify.evidence.subjects import Subject, subjects_of
 from audit_log.verify.findings import Finding, Kind, LogReport, Remark, Report
-from audit_log.verify.leaf_file import LeafFile, Noted
-from audit_log.verify.leaf_members import differing, members_of
-from audit_log.verify.one_log import OneLog
-from audit_log.verify.signed import Checkpoints, Collector
-from audit_log.verify.stored_rows import Sealed, Table, rows_at, sealed_rows
-from audit_log.verify.stored_seal import StoredSeal
-from audit_log.verify.subjects import Subject, subjects_of
-from audit_log.verify.summing_up import Terms, sum_up
-from audit_log.verify.telling import Found, limited, tell_bad
-from audit_log.verify.unplaced import Span, Unplaced, others_rows, unplaced_rows
+from audit_log.verify.proving.leaf_file import LeafFile, Noted
+from audit_log.verify.proving.leaf_members import differing, members_of
+from audit_log.verify.proving.one_log import OneLog
+from audit_log.verify.stored.stored_rows import Sealed, Table, rows_at, sealed_rows
+from audit_log.verify.stored.stored_seal import StoredSeal
+from audit_log.verify.stored.unplaced import Span, Unplaced, others_rows, unplaced_rows
+from audit_log.verify.telling.summing_up import Terms, sum_up
+from audit_log.verify.telling.wording import Found, limited, tell_bad
 
 OVERLAP: Final = timedelta(hours=1)
 """How far behind the last run `--since` reads again: transactions that were open then."""
@@ -316,8 +316,8 @@ def _tell_rows(one: OneLog, report: LogReport, rows: Unplaced) -> None:
         report.findings.append(
             Finding(
                 kind=Kind.INSERTED,
-                what=f"{inserted} rows of {rows.table} have no place in the log, though the sidecar"
-                f" was sealed when they say that they were made; one is {rows.example}",
+                what=f"{inserted} rows of {rows.table} have no place in the log, though they say"
+                f" that they were made while it was sealed; one is {rows.example}",
                 since=rows.oldest,
                 until=rows.newest,
             )

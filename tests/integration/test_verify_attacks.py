@@ -2,15 +2,15 @@
 
 import asyncio
 import copy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.seal.keys import SignerKey
-from audit_log.seal.leaf import entry_leaves
 from audit_log.seal.tree import leaf_hash
+from audit_log.verify.stored.stored_rows import Table, rows_at
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.postgres import fresh_database
 from tests.neighbours.records import a_record
@@ -107,9 +107,7 @@ async def test_each_column_that_was_changed_is_found_at_its_place(fleet):
     found = await fleet.verify()
 
     assert found.status == 1
-    assert {c: found.covers(log, place) for c, place in places.items()} == dict.fromkeys(
-        COLUMNS, {"altered"}
-    )
+    assert all(found.covers(log, place) == {"altered"} for place in places.values())
     # The last ones lie in the open tile: there the roots tell no more than between which two.
     assert len(found.of(log)["findings"]) <= len(COLUMNS)
     assert not any(found.of(other)["findings"] for other in (fleet.logs[0], fleet.logs[2]))
@@ -267,8 +265,6 @@ async def test_a_row_and_its_stored_hash_that_were_rewritten_are_found(fleet):
 
 async def rewrite_hash(fleet, log, place):
     """Put the hash of the row that is there now into the stored tile."""
-    from audit_log.verify.stored_rows import Table, rows_at
-
     async with fleet.database.transaction() as transaction:
         [(_, sealed)] = await rows_at(transaction, Table.ENTRIES, log.log, [place])
     await fleet.database.execute(

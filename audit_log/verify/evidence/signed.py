@@ -12,10 +12,10 @@ from audit_log.seal.keys import VerifierKey
 from audit_log.seal.note import Note, Signature, parse_signatures
 from audit_log.seal.policy import NO_QUORUM, Policy
 from audit_log.verify.ages import moment
-from audit_log.verify.anchored import Anchored
+from audit_log.verify.evidence.anchored import Anchored
 from audit_log.verify.findings import Finding, Kind
 from audit_log.verify.roots import Equation
-from audit_log.verify.stored_seal import Receipt, StoredCheckpoint
+from audit_log.verify.stored.stored_seal import Receipt, StoredCheckpoint
 
 DATABASE = "the database"
 

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from audit_log.verify.ages import Age, Fate, Keeping, moment
 from audit_log.verify.findings import Finding, Kind, LogReport
-from audit_log.verify.judging import Bad, Gone, Judgement
-from audit_log.verify.leaf_file import Noted
-from audit_log.verify.noting import Noting
+from audit_log.verify.proving.judging import Bad, Gone, Judgement
+from audit_log.verify.proving.leaf_file import Noted
+from audit_log.verify.proving.noting import Noting
 
 MOST_FINDINGS: Final = 200
 """Of one kind and log: more of them are counted and not listed."""
@@ -21,7 +21,7 @@ class Found(NamedTuple):
     table: str
     id: str
     differences: Sequence[tuple[str, object, object]]
-    """Columns in which the row differs from its note, with what each says; empty without a note."""
+    """Columns in which the row differs from its note, with what each says."""
 
 
 def tell_bad(judgement: Judgement, rows: Mapping[int, Sequence[Found]]) -> Iterator[Finding]:
@@ -163,7 +163,7 @@ def tell_notes(counts: Mapping[Noted, int], noting: Noting, report: LogReport) -
 
 
 def limited(findings: Sequence[Finding]) -> list[Finding]:
-    """Return *findings*, of each kind at most `MOST_FINDINGS`, and one that tells how many more."""
+    """Return at most `MOST_FINDINGS` of each kind, and one that tells how many more."""
     kept: list[Finding] = []
     seen: Counter[Kind] = Counter()
     for finding in findings:

@@ -22,7 +22,8 @@ WHERE log = $1 AND seq >= $2 AND seq < $3 AND seq % 256 = 255 AND count = 1
 # All at once: one that begins before a range reaches into it.
 _RUNS: Final = """
 SELECT DISTINCT seq, count, data FROM mcp_audit_seal_note
-WHERE log = $1 AND count > 1 AND seq + count + count / 255 >= $2 ORDER BY seq, count, data LIMIT 100000
+WHERE log = $1 AND count > 1 AND seq + count + count / 255 >= $2
+ORDER BY seq, count, data LIMIT 100000
 """
 _TILES: Final = """
 SELECT DISTINCT number, hashes FROM mcp_audit_seal_tile
@@ -100,7 +101,7 @@ class StoredSeal:
         return [StoredNote(*row) for row in await self._transaction.fetch(_RUNS, log, base)]
 
     async def tiles(self, log: int, level: int, first: int, end: int) -> dict[int, list[bytes]]:
-        """Return the tiles of a *level* from number *first* to *end*, several of one number too."""
+        """Return the tiles of a *level* from *first* to *end*, by number; it may have several."""
         found = defaultdict(list)
         for number, hashes in await self._transaction.fetch(_TILES, log, level, first, end):
             found[number].append(hashes)

@@ -10,10 +10,10 @@ from audit_log.seal.times import times_in
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.ages import Age, Fate, Keeping
 from audit_log.verify.findings import Kind
-from audit_log.verify.leaf_file import CLASH, FILLED, ROW, TWICE, LeafFile, Noted
-from audit_log.verify.noting import Noting
+from audit_log.verify.proving.leaf_file import CLASH, FILLED, ROW, TWICE, LeafFile, Noted
+from audit_log.verify.proving.noting import Noting
+from audit_log.verify.proving.weighing import PATH_BYTES, Tiles
 from audit_log.verify.roots import TILE, Solution, root_by_path
-from audit_log.verify.weighing import PATH_BYTES, Tiles
 
 _NEAR: Final = 512
 """How far to look for neighbours that say when a line was made."""
@@ -155,16 +155,15 @@ class Judge:
     ) -> None:
         """Note stored tiles that are not the signed one."""
         for hashes in kept.stored:
-            if len(hashes) == PATH_BYTES and root is not None:
-                leaves = [leaf_hash(data.encode()) for data in kept.times]
-                leaves += [sealed[-HASH_BYTES:]] if sealed else []
-                is_right = any(root_by_path(leaf, hashes) == root for leaf in leaves)
-            elif sealed is None:
+            leaves = [leaf_hash(data.encode()) for data in kept.times]
+            leaves += [sealed[-HASH_BYTES:]] if sealed else []
+            is_path = len(hashes) == PATH_BYTES and any(
+                root_by_path(leaf, hashes) == root for leaf in leaves
+            )
+            if is_path or sealed is None:
                 continue
-            else:
-                length = min(len(hashes), len(sealed))
-                is_right = hashes[:length] == sealed[:length]
-            if not is_right:
+            length = min(len(hashes), len(sealed))
+            if hashes[:length] != sealed[:length]:
                 self.found.stored.append((0, tile))
 
     def _judge_without_leaves(

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from audit_log.record import UNFINISHED, UNKNOWN_TOKEN, ToolOutcome, unknown_token_name
-from audit_log.verify.leaf_file import Noted
+from audit_log.verify.proving.leaf_file import Noted
 
 Members = Sequence[object]
 _KINDS: Final = {

@@ -51,9 +51,10 @@ class LeafFile:
         start = base + len(known) // HASH_BYTES
         assert base % TILE == 0 <= base <= start <= size
         self.base, self.start, self.size = base, start, size
-        self._file = TemporaryFile(prefix="podwarden-audit-verify-")
-        self._file.truncate(max(size - base, 1) * HASH_BYTES)
-        self.hashes = mmap.mmap(self._file.fileno(), 0)
+        # The mapping keeps the file, which has no name, until it is closed.
+        with TemporaryFile(prefix="podwarden-audit-verify-") as file:
+            file.truncate(max(size - base, 1) * HASH_BYTES)
+            self.hashes = mmap.mmap(file.fileno(), 0)
         self.marks = bytearray(size - base)
         self.seconds = array("I", bytes(4 * (size - base)))
         """When each row was created, in Unix seconds; 0 when there is no row."""
@@ -70,7 +71,6 @@ class LeafFile:
         at: TracebackType | None,
     ) -> None:
         self.hashes.close()
-        self._file.close()
 
     def put_rows(
         self, places: Sequence[int], leaves: Sequence[bytes], seconds: Sequence[int]

@@ -13,17 +13,17 @@ from audit_log.seal.encoding import HASH_BYTES
 from audit_log.seal.keys import VerifierKey
 from audit_log.seal.tree import leaf_hash, subtree_hash
 from audit_log.verify.ages import Keeping, Kept, moment
-from audit_log.verify.bookmark import Bookmark
-from audit_log.verify.judging import Judge
-from audit_log.verify.judging import Kept as KeptTile
-from audit_log.verify.leaf_file import LeafFile
-from audit_log.verify.leaf_members import members_of
-from audit_log.verify.noting import Noting, put_notes, put_runs
+from audit_log.verify.evidence.bookmark import Bookmark
+from audit_log.verify.evidence.signed import Checkpoints
+from audit_log.verify.evidence.subjects import Subject
+from audit_log.verify.proving.judging import Judge
+from audit_log.verify.proving.judging import Kept as KeptTile
+from audit_log.verify.proving.leaf_file import LeafFile
+from audit_log.verify.proving.leaf_members import members_of
+from audit_log.verify.proving.noting import Noting, put_notes, put_runs
+from audit_log.verify.proving.weighing import Tiles
 from audit_log.verify.roots import TILE, Edge, Solution, Solver
-from audit_log.verify.signed import Checkpoints
-from audit_log.verify.stored_seal import StoredNote, StoredSeal
-from audit_log.verify.subjects import Subject
-from audit_log.verify.weighing import Tiles
+from audit_log.verify.stored.stored_seal import StoredNote, StoredSeal
 
 WINDOW: Final = TILE * TILE
 """How many places are looked at together: those of a tile of level 1."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from audit_log.verify.ages import Age, Fate, Keeping, moment
+from audit_log.verify.ages import Age, Keeping, moment
+from audit_log.verify.evidence.signed import Signed
 from audit_log.verify.findings import Finding, Kind, LogReport
-from audit_log.verify.judging import Gone
-from audit_log.verify.leaf_file import Noted
-from audit_log.verify.one_log import OneLog
+from audit_log.verify.proving.judging import Gone
+from audit_log.verify.proving.leaf_file import Noted
+from audit_log.verify.proving.one_log import OneLog
 from audit_log.verify.roots import Equation
-from audit_log.verify.signed import Signed
-from audit_log.verify.telling import limited, tell_gone, tell_notes, tell_tiles
+from audit_log.verify.telling.wording import limited, tell_gone, tell_notes, tell_tiles
 
 ARRIVAL: Final = timedelta(minutes=10)
 """How long rows of a sidecar that publishes to NATS may take to arrive."""

@@ -9,9 +9,9 @@ from audit_log.seal.checkpoint import Checkpoint
 from audit_log.seal.keys import NOTE, VerifierKey
 from audit_log.seal.places import log_of
 from audit_log.seal.policy import Policy
-from audit_log.verify.anchored import Anchored
+from audit_log.verify.evidence.anchored import Anchored
 from audit_log.verify.findings import Finding, Kind
-from audit_log.verify.stored_seal import StoredLog
+from audit_log.verify.stored.stored_seal import StoredLog
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from audit_log.seal.encoding import HASH_BYTES
-from audit_log.verify.leaf_file import ROW, LeafFile, Noted
+from audit_log.verify.proving.leaf_file import ROW, LeafFile, Noted
 from audit_log.verify.roots import TILE, Option, perfect, root_by_path
 
 TILE_BYTES: Final = TILE * HASH_BYTES

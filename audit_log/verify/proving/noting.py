@@ -8,8 +8,8 @@ from typing import Final
 from audit_log.postgres.transaction import Transaction
 from audit_log.seal.places import is_times
 from audit_log.seal.tree import leaf_hash
-from audit_log.verify.leaf_file import CLASH, ROW, LeafFile, Noted
-from audit_log.verify.leaf_members import (
+from audit_log.verify.proving.leaf_file import CLASH, ROW, LeafFile, Noted
+from audit_log.verify.proving.leaf_members import (
     Identity,
     differing,
     gives_way,
@@ -20,8 +20,8 @@ from audit_log.verify.leaf_members import (
     moment_of,
 )
 from audit_log.verify.roots import TILE
-from audit_log.verify.stored_rows import Sealed, Table, rows_by_id
-from audit_log.verify.stored_seal import StoredNote
+from audit_log.verify.stored.stored_rows import Sealed, Table, rows_by_id
+from audit_log.verify.stored.stored_seal import StoredNote
 
 MOST_OTHERS: Final = 100_000
 """Places of a log of which several things are remembered."""
@@ -172,10 +172,10 @@ async def _look(
         if row is not None and not differing(question.members, members_of(row.data)):
             _accept(leaves, question, row, to)
         elif not leaves.mark(question.place) & ROW:
-            members = by_id.get(question.identity.id)
-            if members is None:
+            version = by_id.get(question.identity.id)
+            if version is None:
                 to.no_row.add(question.place)
-            elif question.kind is Noted.TOOL_CALL and gives_way(members, question.members):
+            elif question.kind is Noted.TOOL_CALL and gives_way(version, question.members):
                 to.stale.add(question.place)
             else:
                 to.interim += 1
