@@ -28,6 +28,7 @@ from audit_log.tokens import TOKEN_PREFIX
 from proxy.admission import TokenPolicy
 from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
+from proxy.seal.anchors.opening import check_anchors
 from proxy.seal.key_file import KEY_NAME
 from proxy.telemetry.webhook.event import signing_key
 
@@ -146,6 +147,18 @@ class SealSettings(Settings):
         description="the key that signs checkpoints, made if it is missing; `seal.key` in"
         " `PROXY_JOURNAL_DIR` when not set",
     )
+    seal_anchors: SecretStr | None = Field(
+        default=None,
+        description="where checkpoints go that the owner of the database cannot change: URLs,"
+        " separated by spaces, of docs/seal.md; `anchors` in the journal folder when not set",
+    )
+
+    @field_validator("seal_anchors")
+    @classmethod
+    def _are_anchors(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_anchors(value.get_secret_value())
+        return value
 
     def key_file_in(self, journal_dir: Path) -> Path | None:
         """Return the file of the key of a sidecar with this journal; None without a seal."""
