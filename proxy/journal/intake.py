@@ -3,11 +3,11 @@
 import asyncio
 from typing import Final
 
-from audit_log.record import UNFINISHED, Gap, Kept
+from audit_log.record import UNFINISHED, Event, Gap, Kept
 from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share
-from proxy.journal.line_text import gap_line, record_line
+from proxy.journal.line_text import event_line, gap_line, record_line
 from proxy.journal.losses import Losses
 from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.memory_upkeep import MemoryUpkeep
@@ -112,6 +112,15 @@ class Intake:
         """Keep *record*, which frees no slot; return whether there was room."""
         return self.end(NOT_BEGUN, record, share)
 
+    def tell(self, said: Gap | Event) -> bool:
+        """Append *said*; return whether there was room."""
+        number = self._next_number
+        line = gap_line(number, said) if isinstance(said, Gap) else event_line(number, said)
+        if not self._ring.append(line):
+            return False
+        self._next_number += 1
+        return True
+
     def miss(self) -> None:
         """Count a tool call that may be missing; a gap reports it as soon as there is room."""
         self.losses.miss()
@@ -139,7 +148,7 @@ class Intake:
                 return False
             self._calls.end(slot)
             self._interrupted.pop()
-        self.is_behind = not self.losses.report(self._append_gap, at_once=at_once)
+        self.is_behind = not self.losses.report(self.tell, at_once=at_once)
         return not self.is_behind
 
     def _retry_if_needed(self) -> None:
@@ -165,10 +174,4 @@ class Intake:
             return False
         self._next_number += 1
         self.accepted += 1
-        return True
-
-    def _append_gap(self, gap: Gap) -> bool:
-        if not self._ring.append(gap_line(self._next_number, gap)):
-            return False
-        self._next_number += 1
         return True

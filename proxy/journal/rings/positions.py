@@ -12,6 +12,7 @@ from proxy.journal.ring_header import (
     ORIGIN,
     WRITTEN,
     Moments,
+    Place,
 )
 
 _ENDED, _EMPTY = 1, 2
@@ -56,17 +57,23 @@ class Positions:
             return self._counters[FIRST_NUMBER]
         return number
 
+    @property
+    def place(self) -> Place:
+        """Up to where everything is in PostgreSQL."""
+        return Place(self.committed, self.committed_number, self.moments.committed)
+
     def commit(self, offset: int, number: int, moment: datetime | None = None) -> None:
         """Note that everything before *offset*, where line *number* begins, is written.
 
-        *moment* is when its last record arrived, if that is known.
+        *moment* is when its last line came, if that is known.
         """
-        if moment is not None:
-            self.moments.committed = moment
-        # In this order: a kill between the two leaves a number that is too high, and a line below
-        # the expected number is accepted, while one above it would be reported as a gap.
+        # In this order: a kill between two leaves a number that is too high, and a line below the
+        # expected number is accepted, while one above it would be reported as a gap. A gap that
+        # is found again after the kill must begin when it did, so the moment is the last.
         self._counters[COMMITTED_NUMBER] = number
         self._counters[COMMITTED] = offset
+        if moment is not None:
+            self.moments.committed = moment
 
     def end(self, *, is_empty: bool) -> None:
         """Note that nothing more will be appended; *is_empty*: and that no call is in flight."""

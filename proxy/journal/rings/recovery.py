@@ -24,6 +24,7 @@ from pathlib import Path
 import structlog
 
 from audit_log.record import Gap, new_record_id
+from proxy.journal.batch import HEAD_LOST
 from proxy.journal.folder import JournalFolder
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line_text import gap_line
@@ -144,9 +145,7 @@ def _gap(
         started_at=min([*since, now]),
         ended_at=max(until, default=now),
         count=sum(counts) if is_known else None,
-        # Not "ring_lost": stored gaps and webhooks have carried this word since the first
-        # version.
-        reason="head_lost",
+        reason=HEAD_LOST,
         instance=instance,
     )
 
