@@ -3,6 +3,7 @@
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -78,13 +79,17 @@ async def test_a_receiver_of_otlp_takes_what_is_there_and_what_arrives(source, s
     assert attributes["user_agent.original"] == "claude-code/2.1"
 
 
+def has_at_least(receiver, count):
+    return len(receiver.ids) >= count
+
+
 async def test_all_arrive_in_order_at_least_once_after_kills(source, store, tmp_path):
     records = some(1_200)
     await store.append(records)
     async with receiving_logs() as receiver:
         for least in (1, 501):
             async with pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url) as push:
-                await receiver.until(lambda least=least: len(receiver.ids) >= least)
+                await receiver.until(partial(has_at_least, receiver, least))
                 await push.kill()
         async with pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url):
             await receiver.until(lambda: receiver.ids[-1] == str(records[-1].id))

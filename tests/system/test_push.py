@@ -35,7 +35,7 @@ async def test_nothing_is_missing_in_order_after_kills_of_the_daemon(
     need("rsyslogd", "apt-get", "dpkg")
     root = syslog_ng_in(tmp_path) if program == "syslog-ng" else tmp_path
     pair = key_pair_of(LOOPBACK, tmp_path)
-    told = []
+    told: list[str] = []
 
     async def append(count):
         records = [
