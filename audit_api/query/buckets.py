@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from audit_api.errors import InvalidParametersError
-from audit_api.query.params import StoredFilters
+from audit_api.query.filter_params import StoredFilters
 
 MAX_BUCKETS: Final = 1_500
 MAX_COUNTED: Final = timedelta(days=31)

@@ -13,11 +13,12 @@ from audit_api.formats.entries import Moment, UsedToken, timestamp
 from audit_api.query.buckets import Bucket, StatsParams
 from audit_api.query.cache import Cache
 from audit_api.query.endpoint import Asked
+from audit_api.query.filter_params import Nothing
 from audit_api.query.growth import Growth, growth_of
-from audit_api.query.params import Nothing
 from audit_api.responses import json_response
 from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDetails, TokenDirectory
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.postgres.usage import Count, count_calls, tokens_used
 
 _EPOCH_OF_BUCKETS: Final = Bucket.DAY.start(datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
@@ -58,7 +59,7 @@ class Counts:
         wanted = replace(asked.query.filter(), since=since, until=until)
         counts = await self._counts.get(
             (wanted, bucket),
-            lambda: count_calls(self.database, wanted, bucket.length, _EPOCH_OF_BUCKETS),
+            lambda: count_calls(self.database, RECORDS, wanted, bucket.length, _EPOCH_OF_BUCKETS),
         )
         return json_response(filled(counts, bucket, since, until))
 

@@ -11,15 +11,16 @@ from audit_api.errors import InvalidParametersError, NotNowError
 from audit_api.formats.export_formats import FORMATS, Format
 from audit_api.query.cursors import check_standpoint, link_to_next, mark, read_mark
 from audit_api.query.endpoint import Asked
-from audit_api.query.params import ExportParams, Nothing
+from audit_api.query.filter_params import Nothing
+from audit_api.query.params import ExportParams
 from audit_api.responses import streamed_response, whole_response
 from audit_api.stream.codings import coding_for
 from audit_api.stream.completeness import require_complete
 from audit_api.stream.streaming import streaming
-from audit_log.filters import StoredFilter
 from audit_log.postgres.arrivals import Snapshot, Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database
 from audit_log.postgres.export import BATCH_RECORDS, FETCH_SECONDS, exporting
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.schema.subscription import Subscription
 
 MARK_FIELD: Final = "X-Audit-Mark"
@@ -54,7 +55,7 @@ class Exports:
         """Stream all matching entries, oldest first."""
         after = await self._after(asked.query.after)
         kind = FORMATS[asked.query.format]
-        async with exporting(self.database, asked.query.filter(), after) as export:
+        async with exporting(self.database, RECORDS, asked.query.filter(), after) as export:
             fields = _fields(kind, Standpoint(export.snapshot))
             if asked.wants_no_body:
                 return streamed_response(kind.content_type, fields)
@@ -80,6 +81,7 @@ class Exports:
             while limit and more:
                 step = await read_on(
                     transaction,
+                    RECORDS,
                     standpoint,
                     wanted=wanted,
                     until=now,
@@ -126,8 +128,7 @@ def _check_that_none_is_missed(query: ExportParams) -> None:
     An API call is stored before the tool call that it is found by: the earlier part has not told
     of it, and the later one would take it for told.
     """
-    wanted = query.filter()
-    if not isinstance(wanted, StoredFilter) or not wanted.asks_for_agent:
+    if not query.filter().asks_for_agent:
         return
     for name in ("after", "limit"):
         if getattr(query, name) is not None:

@@ -12,7 +12,8 @@ from audit_api.access.gate import Gate
 from audit_api.errors import ApiError, ForbiddenError, UnauthorizedError
 from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.endpoint import Asked
-from audit_api.query.params import Nothing, StreamParams
+from audit_api.query.filter_params import Nothing
+from audit_api.query.params import StreamParams
 from audit_api.responses import streamed_response
 from audit_api.stream.completeness import IncompleteError, require_complete
 from audit_api.stream.events import (
@@ -28,6 +29,7 @@ from audit_api.stream.tail import STEP_RECORDS, Tail
 from audit_log.errors import StoreError
 from audit_log.postgres.arrivals import Standpoint, read_on
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.postgres.replica import OpenTransaction
 from audit_log.schema.subscription import Subscription
 
@@ -75,6 +77,7 @@ class Live:
         while standpoint != Standpoint(since) and not subscriber.is_over:
             step = await read_on(
                 self.database,
+                RECORDS,
                 standpoint,
                 wanted=subscriber.wanted,
                 until=since,

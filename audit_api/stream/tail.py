@@ -23,8 +23,10 @@ from audit_log.errors import StoreError
 from audit_log.filters import RecordFilter
 from audit_log.postgres.arrivals import CHANNEL, Snapshot, Standpoint, Step, read_on, snapshot_now
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
+from audit_log.record import AuditRecord
 
 STEP_RECORDS: Final = 500
 PACE_SECONDS: Final = 0.1
@@ -129,7 +131,9 @@ class Tail:
             self._join(now)
         while self._unfinished is not None:
             standpoint, subscribers = self._unfinished
-            step = await read_on(self._database, standpoint, until=self._seen, limit=STEP_RECORDS)
+            step = await read_on(
+                self._database, RECORDS, standpoint, until=self._seen, limit=STEP_RECORDS
+            )
             self._offer(step, subscribers)
             self._unfinished = None if step.is_last else (step.end, subscribers)
 
@@ -141,7 +145,7 @@ class Tail:
         self._subscribers |= self._joining
         self._joining.clear()
 
-    def _offer(self, step: Step, subscribers: frozenset[Subscriber]) -> None:
+    def _offer(self, step: Step[AuditRecord], subscribers: frozenset[Subscriber]) -> None:
         events = [
             (record, entry_event(record, mark(step.standpoint(record)))) for record in step.records
         ]

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import RecordFilter
+from audit_log.filters import TimeFilter
 from audit_log.postgres.conditions import OF_UNKNOWN_TOKEN, Arguments, conditions_of
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.rows import plain_uuid
 
 TOKEN_DAYS: Final = 30
@@ -17,7 +18,7 @@ UNKNOWN_TOKENS: Final = "Unknown tokens"
 _COUNTS: Final = """
 SELECT date_bin({step}::interval, created_at, {origin}::timestamptz) AS start,
     status_code / 100 AS class, count(*) AS calls
-FROM mcp_audit_log
+FROM {table}
 WHERE {conditions}
 GROUP BY 1, 2
 """
@@ -90,11 +91,16 @@ class TokenUse:
 
 
 async def count_calls(
-    database: Database, wanted: RecordFilter, step: timedelta, origin: datetime
+    database: Database,
+    source: Source[Told],
+    wanted: TimeFilter,
+    step: timedelta,
+    origin: datetime,
 ) -> list[Count]:
     """Return how many calls match *wanted*, in spans of *step* from *origin* on."""
     arguments = Arguments()
     sql = _COUNTS.format(
+        table=source.table,
         step=arguments.add(step),
         origin=arguments.add(origin),
         conditions=" AND ".join(conditions_of(wanted, arguments)) or "true",

@@ -1,6 +1,8 @@
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from math import inf, nextafter
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import pytest
@@ -12,12 +14,13 @@ from audit_api.query.buckets import Bucket, StatsParams
 from audit_api.query.params import (
     EntriesParams,
     ExportParams,
+    InvocationsParams,
+    StreamParams,
     TokenPath,
-    read_path,
-    read_query,
 )
-from audit_log.filters import StoredFilter
-from audit_log.record import Outcome
+from audit_api.query.reading import read_path, read_query
+from audit_log.filters import Among, StoredFilter, ToolCallFilter, none_of, one_of
+from audit_log.record import Outcome, ToolOutcome
 
 TOKEN_ID = UUID("0198d5b0-6f00-7c3e-8a52-0123456789ab")
 NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
@@ -101,7 +104,7 @@ def test_an_id_that_is_no_uuid_is_refused(text):
     assert refused.value.detail == [
         {
             "loc": ["path", "token_id"],
-            "msg": "Input should be a valid UUID",
+            "msg": "This should be a UUID: 32 hexadecimal digits, with hyphens or without",
             "type": "uuid_parsing",
         }
     ]
@@ -125,21 +128,94 @@ def test_all_filters_are_read():
         principal="anna",
     )
     assert query.filter() == StoredFilter(
-        token_name="claude",
-        token_id=TOKEN_ID,
-        method="GET",
-        status=range(400, 500),
-        outcome=Outcome.REFUSED,
-        path="/api/v1/*/logs",
-        tool="list_clusters",
-        invocation_id=TOKEN_ID,
-        client_ip=ip_network("10.0.0.0/8"),
+        token_name=one_of("claude"),
+        token_id=one_of(TOKEN_ID),
+        method=one_of("GET"),
+        status=one_of(range(400, 500)),
+        outcome=one_of(Outcome.REFUSED),
+        path=one_of("/api/v1/*/logs"),
+        tool=one_of("list_clusters"),
+        invocation_id=one_of(TOKEN_ID),
+        client_ip=one_of(ip_network("10.0.0.0/8")),
         since=NOON,
         until=NOON + timedelta(hours=1),
-        session=TOKEN_ID,
-        client_name="claude-code",
-        principal="anna",
+        session=one_of(TOKEN_ID),
+        client_name=one_of("claude-code"),
+        principal=one_of("anna"),
     )
+
+
+SEVERAL = [
+    ("method=POST,DELETE", {"method": one_of("POST", "DELETE")}),
+    ("method!=GET", {"method": none_of("GET")}),
+    ("status=4xx,5xx,0", {"status": one_of(range(400, 500), range(500, 600), range(1))}),
+    ("status=4xx&status!=404", {"status": Among((range(400, 500),), (range(404, 405),))}),
+    ("token_name!=ci,claude", {"token_name": none_of("ci", "claude")}),
+    ("token_name=a\\,b,c", {"token_name": one_of("a,b", "c")}),
+    ("path=/a,b", {"path": one_of("/a,b")}),
+    ("user_agent=Mozilla/5.0 (KHTML, like", {"user_agent": one_of("Mozilla/5.0 (KHTML, like")}),
+    ("object=clusters/12,hosts/3", {"object": one_of("clusters/12", "hosts/3")}),
+    ("changes=true&refused=false", {"changes": True, "refused": False}),
+    ("request_id=r-1&instance=a,b", {"request_id": one_of("r-1"), "instance": one_of("a", "b")}),
+    ("duration_ms>=100", {"least_ms": 100.0}),
+    ("duration_ms<=0.5", {"most_ms": 0.5}),
+    ("duration_ms>100", {"least_ms": nextafter(100, inf)}),
+    ("duration_ms>100.00&duration_ms<=200", {"least_ms": nextafter(100, inf), "most_ms": 200.0}),
+    ("session!=" + TOKEN_ID.hex, {"session": none_of(TOKEN_ID)}),
+]
+
+
+@pytest.mark.parametrize(("query", "filters"), SEVERAL, ids=[query for query, _ in SEVERAL])
+def test_several_values_and_none_of_them_are_read_as_they_stand_in_an_address(query, filters):
+    parts = parse_qsl(query, keep_blank_values=True)
+    assert read_query(EntriesParams, parts).filter() == StoredFilter(**filters)
+
+
+def test_lists_exports_streams_and_counts_take_the_same_filters():
+    names = {
+        kind: {field.alias or name for name, field in kind.model_fields.items()}
+        for kind in (EntriesParams, ExportParams, StatsParams, StreamParams, InvocationsParams)
+    }
+    own = {"limit", "cursor", "expand", "format", "after", "bucket", "zone", "by", "kind"}
+    of_the_agent = {
+        f"{name}{sign}" for name in ("session", "client_name", "principal") for sign in ("", "!")
+    }
+    of_calls = names[EntriesParams] - own
+    assert names[ExportParams] - own == names[StatsParams] - own == of_calls
+    assert names[StreamParams] - own == of_calls - of_the_agent
+    of_api_calls = {"method", "path", "object", "invocation_id", "changes", "refused"}
+    assert names[InvocationsParams] - own == of_calls - of_api_calls - {
+        f"{name}!" for name in of_api_calls
+    }
+
+
+def test_tool_calls_are_asked_for_in_the_same_way():
+    query = [("tool", "a,b"), ("outcome!", "ok"), ("duration_ms>", "5")]
+    assert read_query(InvocationsParams, query).filter() == ToolCallFilter(
+        tool=one_of("a", "b"), outcome=none_of(ToolOutcome.OK), least_ms=5
+    )
+
+
+MESSAGES = [
+    ("stauts", "4xx", "There is no such parameter: is `status` meant?"),
+    ("duration_ms", "5", "There is no such parameter: is `duration_ms>` meant?"),
+    ("outcome", "ok", "This should be one of: completed, streaming, refused, "),
+    ("format", "xml", "This should be `csv`, `ndjson` or `ocsf`"),
+    ("limit", "x", "This should be a whole number, such as 100"),
+    ("limit", "0", "This should be 1 or more"),
+    ("status", "4xx,", "This should be a status code like 401, or a class like 4xx"),
+    ("duration_ms>", "1s", "This should be a number of milliseconds, such as 1500"),
+    ("object", "//", "This should be the path of an object, such as clusters/12"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "message"), MESSAGES)
+def test_what_is_wrong_is_said_in_words_and_with_what_would_be_right(name, text, message):
+    with pytest.raises(InvalidParametersError) as refused:
+        read_query(ExportParams, [(name, text)])
+    [problem] = refused.value.detail
+    assert problem["msg"].startswith(message)
+    assert problem["loc"] == ["query", name]
 
 
 @pytest.mark.parametrize(
@@ -255,4 +331,4 @@ def test_buckets_begin_in_utc():
 def test_an_address_may_be_given_as_it_stands_in_a_log(text, network):
     found = read_query(EntriesParams, [("client_ip", text)]).filter()
 
-    assert found.client_ip == ip_network(network)
+    assert found.client_ip == one_of(ip_network(network))
