@@ -1,4 +1,4 @@
-"""Errors of PostgreSQL, NATS and files, in our own words: drivers' errors are translated."""
+"""Errors of PostgreSQL, NATS, files and seals, in our own words: drivers' are translated."""
 
 
 class StoreError(Exception):
@@ -39,3 +39,19 @@ class SchemaError(StoreError):
 
 class CredentialsFileError(ValueError):
     """A file cannot be read or holds no credentials. The message says which and why."""
+
+
+class SealError(ValueError):
+    """Something about a sealed log is wrong. The message says what, and what to do."""
+
+
+class SealFormatError(SealError):
+    """A text, file or value is not of its format."""
+
+
+class SignatureError(SealError):
+    """A note is signed by no trusted key, or a trusted key's signature is wrong."""
+
+
+class ProofError(SealError):
+    """A proof does not lead from what it proves to the root hash."""

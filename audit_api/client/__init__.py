@@ -1,0 +1,1 @@
+"""A client of the audit API: typed, asynchronous, and without anything of the service."""

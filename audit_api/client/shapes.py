@@ -1,0 +1,79 @@
+"""What the audit API responds, as values. Fields of a newer service are passed over."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+
+class _Call(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    created_at: datetime
+    token_id: UUID | None = None
+    token_name: str | None = None
+    tool: str | None = None
+    outcome: str | None = None
+    status_code: int | None = None
+    duration_ms: float | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    instance: str = ""
+    arrived_at: datetime | None = None
+
+
+class Entry(_Call, frozen=True, kw_only=True):
+    """One API call. Unknown values are None."""
+
+    method: str
+    path: str
+    invocation_id: UUID | None = None
+    attribution: str | None = None
+
+
+class ToolCall(_Call, frozen=True, kw_only=True):
+    """One MCP tool call."""
+
+    error_code: int | None = None
+    api_calls: int = 0
+    rounds: int | None = None
+    origin: str | None = None
+    session: UUID | None = None
+    protocol_version: str | None = None
+    client_name: str | None = None
+    client_version: str | None = None
+    principal: str | None = None
+    claims: dict[str, str | int | float] | None = None
+    calls: list[Entry] = []
+    """Its API calls, oldest first, where one tool call or one session was asked for."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One MCP session of an agent."""
+
+    id: UUID
+    first_call: datetime
+    last_call: datetime
+    token_id: UUID | None = None
+    token_name: str | None = None
+    client_name: str | None = None
+    client_version: str | None = None
+    protocol_version: str | None = None
+    user_agent: str | None = None
+    client_ip: str | None = None
+    tool_calls: int = 0
+    api_calls: int = 0
+    failures: int = 0
+    invocations: list[ToolCall] = []
+    """Its first 500 tool calls, oldest first, where one session was asked for."""
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """A span of time in which records are missing; how many is None if that is not known."""
+
+    id: UUID
+    since: datetime
+    until: datetime
+    count: int | None = None
+    reason: str = ""
+    instance: str = ""

@@ -1,0 +1,1 @@
+"""The audit log in a terminal: `podwarden-audit query`, `tail`, `export` and the others."""
