@@ -1,6 +1,7 @@
 """The parameters of each endpoint: one model that parses, validates and describes them."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
@@ -72,11 +73,20 @@ class GapsParams(Span, FormatChoice):
     limit: Limit = DEFAULT_LIMIT
 
 
-class ExportParams(StoredFilters):
-    """The parameters of an export: all matching entries, oldest first."""
+class ExportKind(StrEnum):
+    """What an export consists of."""
+
+    ENTRIES = "entries"
+    GAPS = "gaps"
+
+
+class Files(Params):
+    """What a file is like, and where it begins and ends."""
 
     format: ExportFormat = Field(
-        default=ExportFormat.NDJSON, description="`ocsf`: API Activity, one JSON object per line"
+        default=ExportFormat.NDJSON,
+        description="`ndjson` and `ocsf`: one JSON object per line, gaps first, as lines of their "
+        "own kind; `csv`: without gaps, which its name and the response fields tell of",
     )
     after: str | None = Field(
         default=None,
@@ -89,14 +99,35 @@ class ExportParams(StoredFilters):
     )
 
 
-class StreamParams(Filters):
-    """The parameters of the live stream."""
+class ExportParams(StoredFilters, Files):
+    """The parameters of an export: all matching entries, oldest first."""
+
+    kind: ExportKind = Field(
+        default=ExportKind.ENTRIES,
+        description="`gaps`: the gaps of that time alone, as a file of their own",
+    )
+
+
+class InvocationsExportParams(ToolCallFilters, Files):
+    """The parameters of an export of tool calls: all that match, oldest first."""
+
+
+class Following(Params):
+    """Where a live stream begins."""
 
     after: str | None = Field(
         default=None,
         description="where to begin: an `X-Audit-Mark`, or the id of an event; "
         "the field `Last-Event-ID` has precedence",
     )
+
+
+class StreamParams(Filters, Following):
+    """The parameters of the live stream of entries."""
+
+
+class InvocationsStreamParams(ToolCallFilters, Following):
+    """The parameters of the live stream of tool calls."""
 
 
 class TokenPath(Params):

@@ -5,12 +5,13 @@ Each type below holds both its parser and its schema. Parsers raise PydanticCust
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from functools import partial
 from math import isfinite
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -42,6 +43,8 @@ _ONE_TEXT: Final = r"(?:\\,|[^\x00,])+"
 _MILLISECONDS: Final = r"(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,20})?"
 # A query string can contain NUL and lone surrogates; PostgreSQL's text cannot.
 _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+# An unescaped `+` arrives as a space.
+_OFFSET: Final = re.compile(r"(?P<sign>[-+ ])(?P<hours>0[0-9]|1[0-4]):?(?P<minutes>[0-5][0-9])")
 # An unescaped `+` arrives as a space: "…T03:42:00 00:00" is unambiguous.
 _LOST_PLUS: Final = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")
 
@@ -156,6 +159,20 @@ def read_word(kind: type[Word], text: str) -> Word:
         raise PydanticCustomError("enum", f"This should be one of: {', '.join(kind)}") from None
 
 
+def read_zone(text: str) -> tzinfo:
+    """Return the time zone in *text*: a name of the tz database, or an offset from UTC."""
+    offset = _OFFSET.fullmatch(text)
+    if offset is not None:
+        span = timedelta(hours=int(offset["hours"]), minutes=int(offset["minutes"]))
+        return timezone(-span if offset["sign"] == "-" else span)
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, KeyError):  # what ZoneInfo raises for names that are none
+        raise PydanticCustomError(
+            "zone", "This should be a time zone like Europe/Berlin, or an offset like +05:30"
+        ) from None
+
+
 def _described(**schema: Any) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
@@ -202,6 +219,14 @@ ClientNetworks = Annotated[
 ]
 Moment = Annotated[
     datetime, PlainValidator(read_moment), _described(type="string", format="date-time")
+]
+Zone = Annotated[
+    tzinfo,
+    PlainValidator(read_zone),
+    _described(
+        type="string",
+        pattern=r"^(?:UTC|Europe/Berlin|[-+](?:0[0-9]|1[0-4]):[0-5][0-9])$",
+    ),
 ]
 Flag = Annotated[bool, PlainValidator(read_flag), _described(type="boolean")]
 Milliseconds = Annotated[

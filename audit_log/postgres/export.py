@@ -9,8 +9,10 @@ from audit_log.filters import TimeFilter
 from audit_log.postgres.arrivals import Snapshot, snapshot_now
 from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
+from audit_log.postgres.gaps import gaps_between
 from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.transaction import Transaction
+from audit_log.record import Gap
 
 BATCH_RECORDS: Final = 1_000
 FETCH_SECONDS: Final = 300.0  # the next match of a rare value may be far away
@@ -35,6 +37,8 @@ class Export(Generic[Told]):
 
     snapshot: Snapshot
     """Given as *after* to a later export, that one begins where this one ends."""
+    gaps: list[Gap]
+    """The gaps in the time that is asked for; with *after*, those that were not visible in it."""
     batches: AsyncIterator[list[Told]]
 
 
@@ -59,7 +63,10 @@ async def exporting(
             columns=source.columns, table=source.table, conditions=" AND ".join(conditions)
         )
         await transaction.execute(sql, *arguments)
-        yield Export(snapshot, _batches(transaction, source))
+        gaps = await gaps_between(
+            transaction, after or Snapshot.before_all(snapshot.cluster), snapshot, wanted
+        )
+        yield Export(snapshot, gaps, _batches(transaction, source))
 
 
 async def _batches(transaction: Transaction, source: Source[Told]) -> AsyncIterator[list[Told]]:
