@@ -14,9 +14,10 @@ from audit_api.formats.entries import (
 )
 from audit_api.formats.export_formats import NDJSON
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
-from audit_api.query.buckets import InvocationsStatsParams, StatsParams
-from audit_api.query.counts import BUCKET_FIELD, Counted, Counts
+from audit_api.query.buckets import InvocationsStatsParams
+from audit_api.query.counts import BUCKET_FIELD, PERIOD_FIELD, TOTAL_FIELD, Counted, Counts
 from audit_api.query.endpoint import Endpoint
+from audit_api.query.facets import StatsParams, ValueCount
 from audit_api.query.future import FUTURE_FIELD, MOST_COUNTED
 from audit_api.query.growth import Growth
 from audit_api.query.params import (
@@ -53,6 +54,13 @@ _OF_A_LIST: Final = MappingProxyType(
     }
 )
 _DIVIDED: Final = MappingProxyType({BUCKET_FIELD: "the length of the buckets"})
+_COUNTED: Final = MappingProxyType(
+    {
+        **_DIVIDED,
+        PERIOD_FIELD: "with `by`, the time that is counted: two moments with a slash between",
+        TOTAL_FIELD: "with `by`, the number of all calls in it, also those of values not listed",
+    }
+)
 _OF_A_FILE: Final = MappingProxyType(
     {
         MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue",
@@ -185,10 +193,11 @@ def _numbers(counts: Counts) -> Sequence[Endpoint]:
         Endpoint(
             name="stats",
             path="/mcp-audit/stats",
-            summary="The number of calls in each bucket of time, oldest first",
+            summary="The number of calls in each bucket of time, oldest first; or, with `by`, "
+            "those of the values with the most calls",
             query=StatsParams,
-            responses={JSON: list[Counted]},
-            fields=_DIVIDED,
+            responses={JSON: list[Counted] | list[ValueCount]},
+            fields=_COUNTED,
             serve=counts.stats,
         ),
         Endpoint(

@@ -193,6 +193,8 @@ class StoredFilter(RecordFilter):
 class ToolCallFilter(CallFilter):
     """Conditions on a tool call."""
 
+    invocation_id: Among[UUID] = ANY
+    """Its own id."""
     session: Among[UUID] = ANY
     client_name: Among[str] = ANY
     principal: Among[str] = ANY
@@ -202,6 +204,7 @@ class ToolCallFilter(CallFilter):
         return (
             isinstance(record, Invocation)
             and CallFilter.matches(self, record)
+            and self.invocation_id.holds(partial(eq, record.id))
             and self.session.holds(partial(eq, record.session))
             and self.client_name.holds(partial(eq, record.client_name))
             and self.principal.holds(partial(eq, record.principal))

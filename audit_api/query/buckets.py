@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import Field
 
 from audit_api.errors import InvalidParametersError
-from audit_api.query.filter_params import Params, StoredFilters, Times, ToolCallFilters
+from audit_api.query.filter_params import Params, Times, ToolCallFilters
 from audit_api.query.values import Zone
 
 MAX_BUCKETS: Final = 1_500
@@ -99,10 +99,6 @@ class BucketParams(Params):
         description="whose hours and days the buckets are: a time zone like `Europe/Berlin`, or "
         "an offset like `+05:30`; UTC when not given",
     )
-
-
-class StatsParams(StoredFilters, BucketParams):
-    """The parameters of a count of API calls."""
 
 
 class InvocationsStatsParams(ToolCallFilters, BucketParams):

@@ -14,21 +14,24 @@ from audit_api.query.buckets import (
     BucketChoice,
     BucketParams,
     InvocationsStatsParams,
-    StatsParams,
     divided,
 )
 from audit_api.query.cache import Cache
 from audit_api.query.endpoint import Asked
+from audit_api.query.facets import StatsParams, ValueCount
 from audit_api.query.filter_params import Nothing, Times
 from audit_api.query.growth import Growth, growth_of
 from audit_api.responses import json_response
 from audit_log.filters import TimeFilter
 from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDetails, TokenDirectory
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.facets import Facet, FacetQuery, facets_of
 from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS, Source, Told
 from audit_log.postgres.usage import Count, count_calls, oldest_of, tokens_used
 
 BUCKET_FIELD: Final = "X-Audit-Bucket"
+PERIOD_FIELD: Final = "X-Audit-Period"
+TOTAL_FIELD: Final = "X-Audit-Total"
 _CLASSES: Final = {2: "success", 3: "redirect", 4: "refusal", 5: "failure"}
 
 
@@ -59,11 +62,23 @@ class Counts:
     directory: TokenDirectory
     _tokens: Cache[list[UsedToken]] = field(default_factory=Cache)
     _counts: Cache[list[Count]] = field(default_factory=Cache)
+    _facets: Cache[tuple[list[Facet], int]] = field(default_factory=Cache)
     _growth: Cache[Growth] = field(default_factory=Cache)
 
     async def stats(self, asked: Asked[StatsParams, Nothing]) -> web.Response:
         """Respond with the number of API calls in each bucket."""
+        asked.query.check()
+        if asked.query.by is not None:
+            return await self._valued(asked.query.facet_query(asked.query.by, self.now()))
         return await self._counted(RECORDS, asked.query.filter(), asked.query, asked.query)
+
+    async def _valued(self, query: FacetQuery) -> web.Response:
+        facets, total = await self._facets.get(query, lambda: facets_of(self.database, query))
+        period = f"{timestamp(query.since)}/{timestamp(query.until)}"
+        return json_response(
+            [ValueCount.of(facet, query) for facet in facets],
+            fields={PERIOD_FIELD: period, TOTAL_FIELD: str(total)},
+        )
 
     async def tool_stats(self, asked: Asked[InvocationsStatsParams, Nothing]) -> web.Response:
         """Respond with the number of tool calls in each bucket."""

@@ -189,6 +189,9 @@ class StoredFilters(Filters, AgentFilters):
 class ToolCallFilters(CallFilters, AgentFilters):
     """Filters of tool calls."""
 
+    invocation_id: Ids | None = Field(
+        default=None, description="the tool call's own id; several by commas"
+    )
     outcome: ToolOutcomes | None = Field(
         default=None, description="how the tool call ended; several by commas"
     )

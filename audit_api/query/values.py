@@ -28,6 +28,8 @@ Word = TypeVar("Word", bound=StrEnum)
 MAX_LIMIT: Final = 500
 MAX_PART: Final = 10_000
 """How many entries a part of an export holds at most: they are kept in memory."""
+MAX_FACETS: Final = 100
+"""How many values are counted at most."""
 MAX_TEXT_CHARACTERS: Final = 2_048
 
 _INTEGER: Final = re.compile(r"(?P<minus>-?)0*(?P<digits>[0-9]+)", re.ASCII)
@@ -195,6 +197,11 @@ Limit = Annotated[
     PlainValidator(read_limit),
     _described(type="integer", minimum=1, default=DEFAULT_LIMIT),
     Field(description=f"how many at most; more than {MAX_LIMIT} means {MAX_LIMIT}"),
+]
+FacetLimit = Annotated[
+    int,
+    PlainValidator(partial(read_limit, most=MAX_FACETS)),
+    _described(type="integer", minimum=1),
 ]
 PartLimit = Annotated[
     int,

@@ -159,7 +159,11 @@ _OF_THE_AGENT: Final[Mapping[str, OneOf]] = {
     "client_name": _text("client_name"),
     "principal": _text("principal"),
 }
-_OF_TOOL_CALLS: Final[Mapping[str, OneOf]] = {**_OF_BOTH, **_OF_THE_AGENT}
+_OF_TOOL_CALLS: Final[Mapping[str, OneOf]] = {
+    **_OF_BOTH,
+    **_OF_THE_AGENT,
+    "invocation_id": _id("id"),
+}
 _OF_RECORDS: Final[Mapping[str, OneOf]] = {
     **_OF_BOTH,
     "method": _text("method"),

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_api.errors import InvalidParametersError
-from audit_api.query.buckets import Bucket, StatsParams, divided
+from audit_api.query.buckets import Bucket, divided
+from audit_api.query.facets import StatsParams
 from audit_api.query.params import (
     EntriesParams,
     ExportParams,
@@ -178,14 +179,25 @@ def test_lists_exports_streams_and_counts_take_the_same_filters():
         kind: {field.alias or name for name, field in kind.model_fields.items()}
         for kind in (EntriesParams, ExportParams, StatsParams, StreamParams, InvocationsParams)
     }
-    own = {"limit", "cursor", "expand", "format", "after", "bucket", "zone", "by", "kind"}
+    own = {
+        "limit",
+        "cursor",
+        "expand",
+        "format",
+        "after",
+        "bucket",
+        "zone",
+        "by",
+        "kind",
+        "compare",
+    }
     of_the_agent = {
         f"{name}{sign}" for name in ("session", "client_name", "principal") for sign in ("", "!")
     }
     of_calls = names[EntriesParams] - own
     assert names[ExportParams] - own == names[StatsParams] - own == of_calls
     assert names[StreamParams] - own == of_calls - of_the_agent
-    of_api_calls = {"method", "path", "object", "invocation_id", "changes", "refused"}
+    of_api_calls = {"method", "path", "object", "changes", "refused"}
     assert names[InvocationsParams] - own == of_calls - of_api_calls - {
         f"{name}!" for name in of_api_calls
     }
