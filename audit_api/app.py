@@ -1,8 +1,10 @@
 """Assembles the audit API: opens its parts in order and closes them in reverse."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -12,6 +14,7 @@ from audit_api.access.podwarden import open_podwarden
 from audit_api.access.sessions import Sessions
 from audit_api.access.sign_in import SignIn
 from audit_api.endpoints import Services, endpoints
+from audit_api.formats.export_formats import OF_ENTRIES, OF_TOOL_CALLS
 from audit_api.health import Health, Replica
 from audit_api.page.activity import ActivityPage
 from audit_api.page.reference import Reference
@@ -27,6 +30,7 @@ from audit_api.stream.tail import Tail, tailing
 from audit_log.clock import DatabaseClock
 from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
 from audit_log.postgres.replica import OpenTransaction
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
@@ -34,6 +38,7 @@ from audit_log.process.clock_watch import ClockWatch
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
+from audit_log.record import AuditRecord, Invocation
 from audit_log.schema.subscription import Subscription
 
 _APPLICATION = "audit_api"
@@ -55,27 +60,26 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         for_exports = await open_(
             open_database(url, connections=AT_ONCE + 1, application=_APPLICATION)
         )
-        for_tail = await open_(open_database(url, connections=3, application=_APPLICATION))
+        for_tail = await open_(open_database(url, connections=5, application=_APPLICATION))
         # A pool of its own, so that slow queries do not delay authentication; and always on the
         # primary, because a revoked token must not stay valid while a replica lags.
         for_gate = await open_(open_database(primary_url, connections=2, application=_APPLICATION))
-        token_database = for_gate
-        if settings.token_database_url is not None:
-            token_url = settings.token_database_url.get_secret_value()
-            token_database = await open_(open_database(token_url, application=_APPLICATION))
+        token_database = await _token_database(stack, settings, for_gate)
         # Tokens expire by the clock of their own database.
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
-        tail = await open_(tailing(for_tail, tasks))
+        tail = await open_(tailing(for_tail, tasks, RECORDS, "audit-tail"))
+        tool_tail = await open_(tailing(for_tail, tasks, TOOL_CALLS, "audit-tool-tail"))
         open_transaction = OpenTransaction(for_tail)
         subscription = Subscription(for_tail, for_gate)
         services = Services(
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
-            Exports(for_exports, subscription),
-            Live(database, tail, gate, open_transaction, subscription),
+            *_exports(for_exports, subscription),
+            Live(RECORDS, database, tail, gate, open_transaction, subscription),
+            Live(TOOL_CALLS, database, tool_tail, gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
@@ -83,7 +87,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             for_gate, token_database, clock, tasks, open_transaction, subscription, replica, tls
         )
         app = make_app(gate, services, health)
-        end_streams_first(app, tail)
+        end_streams_first(app, [tail, tool_tail])
         address = await open_(
             listening(
                 runner_of(app),
@@ -94,6 +98,25 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         )
         await open_(health.told_at_start())
         yield address
+
+
+async def _token_database(
+    stack: AsyncExitStack, settings: AuditApiSettings, audit_database: Database
+) -> Database:
+    if settings.token_database_url is None:
+        return audit_database
+    url = settings.token_database_url.get_secret_value()
+    return await stack.enter_async_context(open_database(url, application=_APPLICATION))
+
+
+def _exports(
+    database: Database, subscription: Subscription
+) -> tuple[Exports[AuditRecord], Exports[Invocation]]:
+    turns = asyncio.Semaphore(AT_ONCE)
+    return (
+        Exports(RECORDS, OF_ENTRIES, database, subscription, turns),
+        Exports(TOOL_CALLS, OF_TOOL_CALLS, database, subscription, turns),
+    )
 
 
 async def _tls(
@@ -141,13 +164,14 @@ def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
     return app
 
 
-def end_streams_first(app: web.Application, tail: Tail) -> None:
+def end_streams_first(app: web.Application, tails: Sequence[Tail[Any]]) -> None:
     """End the live streams at shutdown, before aiohttp waits for open requests.
 
     A live stream has no end of its own, so that wait would always run into its limit.
     """
 
     async def end(_app: web.Application) -> None:
-        tail.end()
+        for tail in tails:
+            tail.end()
 
     app.on_shutdown.append(end)
