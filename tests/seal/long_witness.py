@@ -58,7 +58,7 @@ def test_a_stale_request_learns_the_size_that_the_witness_has():
     _, [_, (status, media_type, body)] = asked([growth(0, 200), growth(100, 300)])
 
     assert (status, media_type) == (409, SIZE_TYPE)
-    assert read_size(body) == 200
+    assert read_size(body.encode()) == 200
 
 
 def test_forks_wrong_proofs_keys_and_strangers_are_refused():

@@ -5,6 +5,7 @@ import pytest
 import audit_api.__main__ as audit_api
 import audit_log.cli.commands as audit_log
 import proxy.__main__ as proxy
+from audit_api.push.push_settings import PushSettings
 from audit_api.settings import AuditApiSettings
 from audit_log.cli.arguments import parse
 from audit_log.process.environment import Formerly, Settings
@@ -19,6 +20,7 @@ KINDS: list[type[Settings]] = [
     IngestSettings,
     ProxySettings,
     AuditApiSettings,
+    PushSettings,
 ]
 PROGRAMS = {
     "proxy": lambda: proxy.main([]),
