@@ -10,7 +10,9 @@ from audit_log.errors import RecordRefusedError
 from audit_log.postgres.arrivals import CHANNEL
 from audit_log.postgres.copy_lines import COLUMNS, copy_lines
 from audit_log.postgres.database import Database
+from audit_log.postgres.seal.seal_tables import SealTables
 from audit_log.record import AnyRecord, Gap, Invocation, Named, named, unknown_token_name
+from audit_log.seal.stored import Sealed
 
 # The timeline is that of the write-ahead log and not that of the last checkpoint, which may be of
 # the time before a promotion. Every role may ask for these.
@@ -132,14 +134,22 @@ class Store:
         (migration 0016).
         """
         if invocations:
-            await self._database.execute(
-                _APPEND_INVOCATIONS, _json([_named(invocation) for invocation in invocations])
-            )
+            values = _json([_named(invocation) for invocation in invocations])
+            await self._execute_and_announce(_APPEND_INVOCATIONS, values)
 
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
         """Write *gaps*: all or none of them. Idempotent."""
         if gaps:
-            await self._database.execute(_APPEND_GAPS, _json(gaps))
+            await self._execute_and_announce(_APPEND_GAPS, _json(gaps))
+
+    async def _execute_and_announce(self, sql: str, values: str) -> None:
+        async with self._database.transaction() as transaction:
+            await transaction.execute(sql, values)
+            await transaction.execute(_ANNOUNCE)
+
+    async def append_sealed(self, parts: Sequence[Sealed]) -> None:
+        """Write *parts* of the seal: all or none of them. Repeating it is harmless."""
+        await SealTables(self._database).append(parts)
 
 
 def _expect(tag: str, expected: str) -> None:
