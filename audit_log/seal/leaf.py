@@ -1,7 +1,7 @@
 """Leaf data: what the seal hashes of each journal line, as a JSON array that begins with its kind.
 
-Whoever has a row of the audit log makes the same bytes of it again (`row_leaf`), on every version
-of Python. So nothing is in them that PostgreSQL changes or leaves out:
+Whoever has a row of the audit log makes the same bytes of it again, on every version of
+Python. So nothing is in them that PostgreSQL changes or leaves out:
 
 - The hash of a token is never stored, and its name may be found later. An *unnamed* item has
   neither id nor name of its token, and the first digits of the hash at the end.
@@ -57,7 +57,7 @@ def entry_leaves(records: Sequence[RecordRow]) -> list[bytes]:
             row.token_id,
             row.token_name,
             duration,
-            address_member(row.client_ip),
+            _address(row.client_ip),
             row.user_agent,
             row.tool,
             row.invocation_id,
@@ -88,9 +88,9 @@ def tool_call_leaf(call: Invocation, claims: str | None = None) -> bytes:
     array = (
         *(TOOL_CALL, call.id, _in_utc(call.created_at), call.tool, call.outcome, call.status_code),
         *(call.origin, call.instance, call.token_id, call.token_name, *_durations([call])),
-        *(call.api_calls, call.error_code, call.rounds, address_member(call.client_ip)),
+        *(call.api_calls, call.error_code, call.rounds, _address(call.client_ip)),
         *(call.request_id, call.session, call.protocol_version, call.client_name),
-        *(call.client_version, call.user_agent, call.principal, claims_member(said)),
+        *(call.client_version, call.user_agent, call.principal, _claims(said)),
     )
     return _encode(array if call.token_name is not None else (*array, _digits(call.token_hash)))
 
@@ -113,7 +113,7 @@ def quarantined_leaf(leaf_hash: bytes) -> bytes:
 
 
 @lru_cache(_REMEMBERED)
-def address_member(text: str | None) -> str | None:
+def _address(text: str | None) -> str | None:
     """Return how the seal writes an address; *text* itself where there is none."""
     if text is None:
         return None
@@ -123,7 +123,7 @@ def address_member(text: str | None) -> str | None:
         return text
 
 
-def claims_member(text: str | None) -> msgspec.Raw | None:
+def _claims(text: str | None) -> msgspec.Raw | None:
     """Return how the seal writes claims, of which *text* is the JSON; None if there are none."""
     if text is None or text == "null":
         return None
