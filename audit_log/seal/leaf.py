@@ -1,24 +1,22 @@
 """Leaf data: what the seal hashes of each journal line, as a JSON array that begins with its kind.
 
-Whoever has a row of the audit log makes the same bytes of it again, on every version of Python. So
-nothing is in them that PostgreSQL changes or leaves out:
+Whoever has a row of the audit log makes the same bytes of it again (`row_leaf`), on every version
+of Python. So nothing is in them that PostgreSQL changes or leaves out:
 
 - The hash of a token is never stored, and its name may be found later. An *unnamed* item has
-  neither id nor name of its token, and 8 digits of the hash at the end.
+  neither id nor name of its token, and the first digits of the hash at the end.
 - A duration is rounded by PostgreSQL: here are the hex digits of its `real`.
 - IPv6 has several spellings: here are the 32 hex digits of the address.
 - Claims are `jsonb`: here are their names in order, and numbers as plain decimals.
-
-The data of some leaves is in no row. It is stored as a *note*: see `Leaves.notes`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -31,7 +29,7 @@ GAP: Final = "gap"
 EVENT: Final = "event"
 QUARANTINED: Final = "quarantined"
 MISSING: Final = b'["missing"]'
-"""A line that the journal has lost; a gap reports it."""
+"""A line that the journal has lost, and that is not the first one of a gap."""
 VOID: Final = b'["void"]'
 """A line that never was: its number was skipped after the memory of the journal was lost."""
 UNSEALED: Final = b'["unsealed"]'
@@ -48,31 +46,28 @@ def entry_leaves(records: Sequence[RecordRow]) -> list[bytes]:
     arrays: list[tuple[object, ...]] = [
         (
             *(ENTRY, row.id, row.created_at, row.method, row.path, row.status_code, row.outcome),
-            *(row.instance, row.token_id, row.token_name, duration, _address(row.client_ip)),
-            *(row.user_agent, row.tool, row.invocation_id, row.attribution, row.request_id),
+            *(row.instance, row.token_id, row.token_name, duration),
+            *(address_member(row.client_ip), row.user_agent, row.tool, row.invocation_id),
+            *(row.attribution, row.request_id),
         )
         for row, duration in zip(records, _durations(records), strict=True)
     ]
     for at, row in enumerate(records):
         if row.token_name is None:
-            arrays[at] += (_digits(row.token_hash),)
+            arrays[at] = (*arrays[at], _digits(row.token_hash))
         if row.created_at.tzinfo is not UTC:
             arrays[at] = (*arrays[at][:2], _in_utc(row.created_at), *arrays[at][3:])
     return _encode_lines(arrays).split(b"\n")[:-1]
 
 
-def tool_call_leaf(call: Invocation, claims: str | None = None) -> bytes:
-    """Return the leaf data of this version of a tool call.
-
-    *claims* is the text of its claims as `jsonb`, if they come from there.
-    """
-    said = _claims(msgspec.json.encode(call.claims).decode() if claims is None else claims)
+def tool_call_leaf(call: Invocation) -> bytes:
+    """Return the leaf data of this version of a tool call."""
     array = (
         *(TOOL_CALL, call.id, _in_utc(call.created_at), call.tool, call.outcome, call.status_code),
         *(call.origin, call.instance, call.token_id, call.token_name, *_durations([call])),
-        *(call.api_calls, call.error_code, call.rounds, _address(call.client_ip)),
+        *(call.api_calls, call.error_code, call.rounds, address_member(call.client_ip)),
         *(call.request_id, call.session, call.protocol_version, call.client_name),
-        *(call.client_version, call.user_agent, call.principal, said),
+        *(call.client_version, call.user_agent, call.principal, _claims(call.claims)),
     )
     return _encode(array if call.token_name is not None else (*array, _digits(call.token_hash)))
 
@@ -94,6 +89,40 @@ def quarantined_leaf(leaf_hash: bytes) -> bytes:
     return _encode((QUARANTINED, leaf_hash.hex()))
 
 
+@lru_cache(_REMEMBERED)
+def address_member(text: str | None) -> str | None:
+    """Return how the seal writes an address; *text* itself where there is none."""
+    if text is None:
+        return None
+    try:
+        return IPv6Address(text).packed.hex() if ":" in text else str(IPv4Address(text))
+    except AddressValueError:
+        return text
+
+
+def claims_member(text: str | None) -> msgspec.Raw | None:
+    """Return how the seal writes claims, of which *text* is the JSON."""
+    if text is None:
+        return None
+    try:
+        said = json.loads(text, parse_int=Decimal, parse_float=Decimal)
+        members = [_encode(name) + b":" + _claim(said[name]) for name in sorted(said)]
+    except (ValueError, TypeError, RecursionError):
+        return msgspec.Raw(text.encode())  # no object: it was changed
+    return msgspec.Raw(b"{" + b",".join(members) + b"}")
+
+
+def _claims(claims: Mapping[str, Any] | None) -> msgspec.Raw | None:
+    return None if claims is None else claims_member(_encode(claims).decode())
+
+
+def _claim(value: object) -> bytes:
+    if not isinstance(value, Decimal):
+        return _encode(value)
+    # As `numeric` is written: without exponent, and zero without a sign.
+    return format(value or abs(value), "f").encode()
+
+
 def _durations(items: Sequence[RecordRow] | Sequence[Invocation]) -> Sequence[str | None]:
     durations = [item.duration_ms for item in items]
     known = [duration for duration in durations if duration is not None]
@@ -104,37 +133,12 @@ def _durations(items: Sequence[RecordRow] | Sequence[Invocation]) -> Sequence[st
     return [None if duration is None else next(remaining) for duration in durations]
 
 
-@lru_cache(_REMEMBERED)
-def _address(text: str | None) -> str | None:
-    """Return how the seal writes an address; *text* itself where there is none."""
-    if text is None:
-        return None
-    try:
-        return IPv6Address(text).packed.hex() if ":" in text else str(IPv4Address(text))
-    except AddressValueError:
-        return text
-
-
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment  # the first or the last day of the calendar, which PostgreSQL goes beyond
 
 
 def _digits(token_hash: str | None) -> str:
     return (token_hash or "")[:HASH_DIGITS]
-
-
-def _claims(text: str) -> msgspec.Raw | None:
-    """Return claims, a JSON object or null, in the one way in which the seal writes them."""
-    said = json.loads(text, parse_int=Decimal, parse_float=Decimal)
-    if said is None:
-        return None
-    members = [
-        _encode(name) + b":" + (_decimal(value) if isinstance(value, Decimal) else _encode(value))
-        for name, value in sorted(said.items())
-    ]
-    return msgspec.Raw(b"{" + b",".join(members) + b"}")
-
-
-def _decimal(value: Decimal) -> bytes:
-    """Return *value* as `numeric` writes it: without exponent, and zero without a sign."""
-    return format(value or abs(value), "f").encode()
