@@ -266,7 +266,7 @@ async def test_a_row_and_its_stored_hash_that_were_rewritten_are_found(fleet):
 async def rewrite_hash(fleet, log, place):
     """Put the hash of the row that is there now into the stored tile."""
     async with fleet.database.transaction() as transaction:
-        [(_, sealed)] = await rows_at(transaction, Table.ENTRIES, log.log, [place])
+        [sealed] = await rows_at(transaction, Table.ENTRIES, log.log, [place])
     await fleet.database.execute(
         "UPDATE mcp_audit_seal_tile SET hashes = overlay(hashes PLACING $3 FROM $4)"
         " WHERE log = $1 AND level = 0 AND number = $2",
