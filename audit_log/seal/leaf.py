@@ -1,7 +1,7 @@
 """Leaf data: what the seal hashes of each journal line, as a JSON array that begins with its kind.
 
-Whoever has a row of the audit log makes the same bytes of it again (`row_leaf`), on every version
-of Python. So nothing is in them that PostgreSQL changes or leaves out:
+Whoever has a row of the audit log makes the same bytes of it again, on every version of
+Python. So nothing is in them that PostgreSQL changes or leaves out:
 
 - The hash of a token is never stored, and its name may be found later. An *unnamed* item has
   neither id nor name of its token, and the first digits of the hash at the end.
@@ -11,12 +11,12 @@ of Python. So nothing is in them that PostgreSQL changes or leaves out:
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -43,31 +43,54 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 def entry_leaves(records: Sequence[RecordRow]) -> list[bytes]:
     """Return the leaf data of each of *records*."""
+    # One flat display: to put it together of two would take three times as long.
     arrays: list[tuple[object, ...]] = [
         (
-            *(ENTRY, row.id, row.created_at, row.method, row.path, row.status_code, row.outcome),
-            *(row.instance, row.token_id, row.token_name, duration),
-            *(address_member(row.client_ip), row.user_agent, row.tool, row.invocation_id),
-            *(row.attribution, row.request_id),
+            ENTRY,
+            row.id,
+            row.created_at,
+            row.method,
+            row.path,
+            row.status_code,
+            row.outcome,
+            row.instance,
+            row.token_id,
+            row.token_name,
+            duration,
+            _address(row.client_ip),
+            row.user_agent,
+            row.tool,
+            row.invocation_id,
+            row.attribution,
+            row.request_id,
         )
         for row, duration in zip(records, _durations(records), strict=True)
     ]
-    for at, row in enumerate(records):
-        if row.token_name is None:
-            arrays[at] = (*arrays[at], _digits(row.token_hash))
-        if row.created_at.tzinfo is not UTC:
-            arrays[at] = (*arrays[at][:2], _in_utc(row.created_at), *arrays[at][3:])
+    if {row.created_at.tzinfo for row in records} != {UTC}:
+        arrays = [
+            (*array[:2], _in_utc(row.created_at), *array[3:])
+            for array, row in zip(arrays, records, strict=True)
+        ]
+    if None in [row.token_name for row in records]:
+        arrays = [
+            array if row.token_name is not None else (*array, _digits(row.token_hash))
+            for array, row in zip(arrays, records, strict=True)
+        ]
     return _encode_lines(arrays).split(b"\n")[:-1]
 
 
-def tool_call_leaf(call: Invocation) -> bytes:
-    """Return the leaf data of this version of a tool call."""
+def tool_call_leaf(call: Invocation, claims: str | None = None) -> bytes:
+    """Return the leaf data of this version of a tool call.
+
+    *claims* are the JSON of its claims, if they were stored as `jsonb`.
+    """
+    said = _encode(call.claims).decode() if claims is None else claims
     array = (
         *(TOOL_CALL, call.id, _in_utc(call.created_at), call.tool, call.outcome, call.status_code),
         *(call.origin, call.instance, call.token_id, call.token_name, *_durations([call])),
-        *(call.api_calls, call.error_code, call.rounds, address_member(call.client_ip)),
+        *(call.api_calls, call.error_code, call.rounds, _address(call.client_ip)),
         *(call.request_id, call.session, call.protocol_version, call.client_name),
-        *(call.client_version, call.user_agent, call.principal, _claims(call.claims)),
+        *(call.client_version, call.user_agent, call.principal, _claims(said)),
     )
     return _encode(array if call.token_name is not None else (*array, _digits(call.token_hash)))
 
@@ -90,7 +113,7 @@ def quarantined_leaf(leaf_hash: bytes) -> bytes:
 
 
 @lru_cache(_REMEMBERED)
-def address_member(text: str | None) -> str | None:
+def _address(text: str | None) -> str | None:
     """Return how the seal writes an address; *text* itself where there is none."""
     if text is None:
         return None
@@ -100,9 +123,9 @@ def address_member(text: str | None) -> str | None:
         return text
 
 
-def claims_member(text: str | None) -> msgspec.Raw | None:
-    """Return how the seal writes claims, of which *text* is the JSON."""
-    if text is None:
+def _claims(text: str | None) -> msgspec.Raw | None:
+    """Return how the seal writes claims, of which *text* is the JSON; None if there are none."""
+    if text is None or text == "null":
         return None
     try:
         said = json.loads(text, parse_int=Decimal, parse_float=Decimal)
@@ -110,10 +133,6 @@ def claims_member(text: str | None) -> msgspec.Raw | None:
     except (ValueError, TypeError, RecursionError):
         return msgspec.Raw(text.encode())  # no object: it was changed
     return msgspec.Raw(b"{" + b",".join(members) + b"}")
-
-
-def _claims(claims: Mapping[str, Any] | None) -> msgspec.Raw | None:
-    return None if claims is None else claims_member(_encode(claims).decode())
 
 
 def _claim(value: object) -> bytes:

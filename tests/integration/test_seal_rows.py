@@ -12,13 +12,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from audit_log.postgres.database import Database, open_database
-from audit_log.postgres.sealed_rows import SEALED_ENTRY, SEALED_GAP, SEALED_TOOL_CALL
 from audit_log.postgres.store import Store
 from audit_log.record import Attribution, Gap, Origin, Outcome, ToolOutcome, new_record_id
 from audit_log.schema.migrate import migrate
 from audit_log.seal.places import Sealing
-from audit_log.seal.row_leaf import entry_leaves_of, gap_leaves_of, tool_call_leaves_of
 from audit_log.seal.tree import leaf_hashes
+from audit_log.verify.stored.stored_rows import Sealed, Table, sealed_rows
 from proxy.journal.batch import Assembly, Batch
 from proxy.journal.line_text import gap_line, record_line
 from proxy.journal.ring_header import Place
@@ -160,17 +159,18 @@ def sealed(lines: list[bytes]) -> Batch:
     return Assembly("here", SEALING).batch(b"".join(lines), Place(0, FIRST, None), 100_000)
 
 
-async def rows_in(database: Database, table: str, columns: str) -> list[tuple[Any, ...]]:
+async def rows_in(database: Database, table: Table) -> list[Sealed]:
     """Return the rows in the order of their places, then empty the table."""
-    rows = await database.fetch(f"SELECT {columns} FROM {table} ORDER BY seq")
-    await database.execute(f"DELETE FROM {table}")
-    return [tuple(row) for row in rows]
+    async with database.transaction() as transaction:
+        found = [row async for rows in sealed_rows(transaction, table, None) for row in rows]
+        await transaction.execute(f"DELETE FROM {table}")
+    return sorted(found, key=lambda row: row.place or 0)
 
 
-def assert_given_again(batch: Batch, rows: list[tuple[Any, ...]], data: list[bytes]) -> None:
+def assert_given_again(batch: Batch, rows: list[Sealed]) -> None:
     places = [SEALING.place(FIRST + number) for number in range(len(batch.leaves.hashes))]
-    assert [row[-2:] for row in rows] == [(place, SEALING.log) for place in places]
-    assert leaf_hashes(data) == batch.leaves.hashes
+    assert [(row.place, row.log) for row in rows] == [(place, SEALING.log) for place in places]
+    assert leaf_hashes(row.data for row in rows) == batch.leaves.hashes
 
 
 @some
@@ -179,8 +179,8 @@ async def test_copy_gives_each_leaf_again(databases, table, members):
     batch = sealed(lines_of(varied(a_record, members)))
     await Store(databases[table]).append(batch.records)
 
-    rows = await rows_in(databases[table], "mcp_audit_log", SEALED_ENTRY)
-    assert_given_again(batch, rows, entry_leaves_of(rows))
+    rows = await rows_in(databases[table], Table.ENTRIES)
+    assert_given_again(batch, rows)
 
 
 @some
@@ -190,8 +190,8 @@ async def test_insert_gives_each_leaf_again(databases, table, members):
     batch = sealed(lines_of([*varied(a_record, members), a_record(path="/\x01")]))
     await Store(databases[table]).append(batch.records)
 
-    rows = await rows_in(databases[table], "mcp_audit_log", SEALED_ENTRY)
-    assert_given_again(batch, rows, entry_leaves_of(rows))
+    rows = await rows_in(databases[table], Table.ENTRIES)
+    assert_given_again(batch, rows)
 
 
 @some
@@ -200,8 +200,8 @@ async def test_tool_calls_give_their_leaves_again(databases, members):
     batch = sealed(lines_of(varied(a_tool_call, members)))
     await Store(databases["ours"]).append_invocations(batch.invocations)
 
-    rows = await rows_in(databases["ours"], "mcp_tool_invocation", SEALED_TOOL_CALL)
-    assert_given_again(batch, rows, tool_call_leaves_of(rows))
+    rows = await rows_in(databases["ours"], Table.TOOL_CALLS)
+    assert_given_again(batch, rows)
 
 
 @some
@@ -211,8 +211,8 @@ async def test_gaps_give_their_leaves_again(databases, members):
     batch = sealed([gap_line(number, gap) for number, gap in enumerate(written, start=FIRST)])
     await Store(databases["ours"]).append_gaps(batch.gaps)
 
-    rows = await rows_in(databases["ours"], "mcp_audit_gap", SEALED_GAP)
-    assert_given_again(batch, rows, gap_leaves_of(rows))
+    rows = await rows_in(databases["ours"], Table.GAPS)
+    assert_given_again(batch, rows)
 
 
 def a_gap(**values: Any) -> Gap:

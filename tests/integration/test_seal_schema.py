@@ -8,13 +8,12 @@ import pytest
 
 from audit_log.errors import SchemaError, StoreError
 from audit_log.postgres.database import Database, open_database
-from audit_log.postgres.sealed_rows import SEALED_TOOL_CALL
 from audit_log.postgres.store import Store
 from audit_log.record import ToolOutcome, new_record_id
 from audit_log.schema.conversion import Conversion, Stage
 from audit_log.schema.migrate import ensure_partitions, migrate, migrations
 from audit_log.seal.leaf import tool_call_leaf
-from audit_log.seal.row_leaf import tool_call_leaves_of
+from audit_log.verify.stored.stored_rows import Table, sealed_rows
 from tests.neighbours.adopted import PODWARDENS
 from tests.neighbours.old_schema import append_as_before, migrate_up_to
 from tests.neighbours.records import ARRIVAL, a_record, a_tool_call
@@ -146,14 +145,16 @@ async def test_a_tool_calls_row_gives_the_leaf_of_the_version_that_it_bears(data
             asked, outcome=ToolOutcome.INTERRUPTED, rounds=2, status_code=0, user_agent="a"
         ),
     ]
-    given = {}
+    given: dict[int, set[bytes]] = {}
     for order in permutations(range(4)):
         id_ = new_record_id()
         for place in order:
             version = msgspec.structs.replace(versions[place], id=id_, seq=place, log=-7)
-            given[str(id_), place] = tool_call_leaf(version)
+            given.setdefault(place, set()).add(tool_call_leaf(version))
             await store.append_invocations([version])
 
-    rows = await database.fetch(f"SELECT {SEALED_TOOL_CALL} FROM mcp_tool_invocation")
-    assert {row["seq"] for row in rows} == {3}
-    assert tool_call_leaves_of(rows) == [given[row["id"], row["seq"]] for row in rows]
+    async with database.transaction() as transaction:
+        found = sealed_rows(transaction, Table.TOOL_CALLS, None)
+        rows = [row async for rows in found for row in rows]
+    assert {row.place for row in rows} == {3}
+    assert {row.data for row in rows} == given[3]
