@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,14 +20,15 @@ from audit_log.seal.times import second_of, seconds_of
 from audit_log.seal.tree import leaf_hash, leaf_hashes
 
 AnyLine = RecordRow | Invocation | Gap | Event
-Item = TypeVar("Item", RecordRow, Invocation, Gap, Event)
+Item = TypeVar("Item", bound=AnyLine)
 # A call that ended may be recorded as interrupted too, after a kill between its record and the
 # release of its slot. The store keeps the first of the two.
 _INTERRUPTED: Final = Outcome.INTERRUPTED.value
 _NOT_LAST: Final = UNFINISHED | {ToolOutcome.INTERRUPTED}
 
 
-class LeafNote(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LeafNote:
     """Leaf data that is stored, because no row gives it, or perhaps none."""
 
     line: int

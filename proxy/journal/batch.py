@@ -132,9 +132,9 @@ class Assembly:
         return batch
 
     def missing(self, end: int, start: Place, following: int, until: datetime) -> Batch:
-        """Return the batch from *start* to *end*, where line *following* begins, if all is missing.
+        """Return the batch from *start* to *end*, where line *following* begins.
 
-        It was gone by *until*.
+        All of it is missing, and was gone by *until*.
         """
         batch = Batch(end, start.number, start.number, start.moment)
         if start.number != following:

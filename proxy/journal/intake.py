@@ -128,6 +128,15 @@ class Intake:
         """Keep *record*, which frees no slot; return whether there was room."""
         return self.end(NOT_BEGUN, record, share)
 
+    def tell(self, said: Gap | Event) -> bool:
+        """Append *said*; return whether there was room."""
+        number = self._next_number
+        line = gap_line(number, said) if isinstance(said, Gap) else event_line(number, said)
+        if not self._ring.append(line):
+            return False
+        self._next_number += 1
+        return True
+
     def miss(self) -> None:
         """Count a tool call that may be missing; a gap reports it as soon as there is room."""
         self.losses.miss()
@@ -146,7 +155,7 @@ class Intake:
             if self._append(record):
                 self._calls.end(slot)
         if self._is_telling:
-            self._append_other(_event(STOP, {}))
+            self.tell(_event(STOP, {}))
         self._ring.end(is_empty=self._calls.in_flight == 0)
 
     def catch_up(self, *, at_once: bool = False) -> bool:
@@ -155,7 +164,7 @@ class Intake:
         With *at_once* also the gaps that are not due.
         """
         if self._started is not None:
-            if not self._append_other(self._started):
+            if not self.tell(self._started):
                 return False
             self._started = None
         while self._interrupted:
@@ -164,7 +173,7 @@ class Intake:
                 return False
             self._calls.end(slot)
             self._interrupted.pop()
-        self.is_behind = not self.losses.report(self._append_other, at_once=at_once)
+        self.is_behind = not self.losses.report(self.tell, at_once=at_once)
         return not self.is_behind
 
     def _retry_if_needed(self) -> None:
@@ -190,14 +199,6 @@ class Intake:
             return False
         self._next_number += 1
         self.accepted += 1
-        return True
-
-    def _append_other(self, item: Gap | Event) -> bool:
-        number = self._next_number
-        line = gap_line(number, item) if isinstance(item, Gap) else event_line(number, item)
-        if not self._ring.append(line):
-            return False
-        self._next_number += 1
         return True
 
 

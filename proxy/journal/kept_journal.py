@@ -22,6 +22,8 @@ class Finding:
     path: Path
     size: int
     records: int
+    events: int
+    """What the sidecar told of itself: starts, stops, settings."""
     oldest: datetime | None
     newest: datetime | None
     damaged_bytes: int
@@ -69,6 +71,7 @@ class KeptJournal:
                 path=segment.path,
                 size=segment.size,
                 records=len(batch.records),
+                events=len(batch.events),
                 oldest=min(times, default=None),
                 newest=max(times, default=None),
                 damaged_bytes=sum(len(damage.raw) for damage in batch.damages),

@@ -218,8 +218,7 @@ async def _seal(
             sink,
             settings.instance_name,
             report.health.tasks,
-            stop_seconds=settings.stop_seconds,
-            offering=partial(offering, anchors, SealTables(database)),
+            partial(offering, anchors, SealTables(database)),
         )
     )
     if checkpoints is None:

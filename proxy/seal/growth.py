@@ -55,8 +55,8 @@ class Grown:
         tiles, opened = _tiles(state, tree.append(hashes))
         log = state.sealing.log
         notes += [
-            SealNote(log, state.sealing.place(line), count, data.decode())
-            for line, count, data in lines.notes
+            SealNote(log, state.sealing.place(note.line), note.count, note.data.decode())
+            for note in lines.notes
         ]
         grown = msgspec.structs.replace(
             state,

@@ -5,15 +5,20 @@ import { merged, woven } from "./timeline.js";
 export class Log {
   #ask;
   #askGaps;
+  #join;
   #entries = [];
   #gaps = [];
   #next = null;
   #future = 0;
 
-  /** `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array. */
-  constructor(ask, askGaps) {
+  /**
+   * `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array.
+   * `join(entries, page)` returns the entries shown with the newest page.
+   */
+  constructor(ask, askGaps, join = (shown, page) => merged(shown, page.items)) {
     this.#ask = ask;
     this.#askGaps = askGaps;
+    this.#join = join;
   }
 
   get entries() { return this.#entries; }
@@ -39,7 +44,7 @@ export class Log {
     if (!mayMove()) return;
     const joins = page.next === null || page.items.some(({ id }) => this.has(id));
     if (!joins) this.#next = page.next;
-    this.#entries = joins ? merged(this.#entries, page.items) : page.items;
+    this.#entries = joins ? this.#join(this.#entries, page) : page.items;
     this.#gaps = gaps;
     this.#future = page.future;
   }

@@ -16,6 +16,7 @@ import { LiveButton } from "./live_button.js";
 import { Loader } from "./loader.js";
 import * as notice from "./notice.js";
 import { Session } from "./session.js";
+import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
 import { count } from "./texts.js";
 import { freshen } from "./times.js";
@@ -51,6 +52,7 @@ const sheet = new Sheet({
   toggle: toggleTool,
   older: () => loader.older(),
 });
+const sessions = new Sessions(narrow, showFailure);
 const loader = new Loader({ loaded: showLog, besides: loadBesides, failed: showFailure, isHeld: () => arrivals.areHeld });
 const arrivals = new Arrivals(byId("table"), {
   show: showArrivals,
@@ -140,7 +142,8 @@ function listenLive() {
 }
 
 async function loadBesides(signal) {
-  await Promise.all([chart.load(aboutCalls(address.view, loader.query), loader.log.newest, signal), tokens.load(signal), loadSession(signal)]);
+  await Promise.all([chart.load(aboutCalls(address.view, loader.query), loader.log.newest, signal), tokens.load(signal), loadSession(signal),
+    sessions.load(address.view.byTool ? loader.query : null, signal)]);
   showTokens();
   details.showToken();
   showChart();
@@ -251,6 +254,7 @@ function forget() {
   notice.clear();
   showFuture(0);
   showSession(null);
+  sessions.load(null);
   byId("chart").hidden = true;
 }
 
@@ -266,6 +270,6 @@ listenForKeys(byId("keys"), {
   "/": () => filters.focus(),
   Escape: () => details.isOpen && address.leaveEntry(),
 });
-setInterval(() => freshen(byId("table")), FRESHEN_MS);
+setInterval(() => freshen(byId("calls")), FRESHEN_MS);
 setInterval(() => document.hidden || refresh(), PULSE_MS);
 begin();
