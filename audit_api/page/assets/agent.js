@@ -15,12 +15,16 @@ export function agentName({ client_name: name, client_version: version }) {
 
 /** Whether a query asks for the calls of an agent. */
 export function asksForAgent(query) {
-  return OF_THE_AGENT.some((name) => query[name] !== undefined);
+  return Object.keys(query).some(isOfTheAgent);
 }
 
 /** Return the query without these filters. */
 export function withoutAgent(query) {
-  return Object.fromEntries(Object.entries(query).filter(([name]) => !OF_THE_AGENT.includes(name)));
+  return Object.fromEntries(Object.entries(query).filter(([name]) => !isOfTheAgent(name)));
+}
+
+function isOfTheAgent(name) {
+  return OF_THE_AGENT.includes(name.replace("!", ""));
 }
 
 /** Say in one line what a session was; null hides the line. */
