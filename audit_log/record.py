@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,8 @@ from uuid_utils.compat import uuid7
 
 MAX_PATH_CHARACTERS: Final = 2_048
 MAX_USER_AGENT_CHARACTERS: Final = 256
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with a time zone: JSON without one is refused."""
 
 
 class Outcome(StrEnum):
@@ -66,21 +68,26 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     invocation_id: UUID | None = None
     attribution: Attribution | None = None
     request_id: str | None = None
+    seq: int | None = None
+    """The place of its leaf in the tree of the seal; None if it is not sealed."""
+    log: int | None = None
+    """Which tree that is: see `audit_log.seal.places`."""
     token_hash: str | None = None
     """Hex SHA-256 of a token whose name was not known when the call ended. Never stored."""
     arrived_at: datetime | None = None
     """When PostgreSQL began to write it, by its own clock. None before, and of older rows."""
 
 
-class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RecordRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """An `AuditRecord` on its way from the journal to the store, with the same members.
 
     Ids and words are text, as they were kept and will be written: to make objects of them would
     cost more than the rest of the way. What they say is for the store to judge.
+    The reader of the journal gives each its place in the seal, and nothing else changes one.
     """
 
     id: str
-    created_at: datetime
+    created_at: Moment
     method: str
     path: str
     status_code: int
@@ -95,6 +102,8 @@ class RecordRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     invocation_id: str | None = None
     attribution: str | None = None
     request_id: str | None = None
+    seq: int | None = None
+    log: int | None = None
     token_hash: str | None = None
 
 
@@ -150,7 +159,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """
 
     id: UUID
-    created_at: datetime
+    created_at: Moment
     """When the tool call came, by the sidecar's clock; with a time zone, UTC."""
     tool: str
     outcome: ToolOutcome
@@ -182,6 +191,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """On whose behalf it was made, as a trusted proxy says."""
     claims: Mapping[str, Claim] | None = None
     """What the client says in fields of `_meta` that the operator has named: no proof."""
+    seq: int | None = None
+    log: int | None = None
+    """As in `AuditRecord`. Each version of a tool call has a leaf of its own."""
     arrived_at: datetime | None = None
     """As in `AuditRecord`."""
 
@@ -195,14 +207,28 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Records known to be missing. Kept in `mcp_audit_gap`, shown wherever records are shown."""
 
     id: UUID
-    started_at: datetime
+    started_at: Moment
     """When the first missing record was refused, or the last moment known to be complete."""
-    ended_at: datetime
+    ended_at: Moment
     count: int | None
     """How many records are missing; None if that cannot be known."""
     reason: str
     """`journal_full`, `journal_damaged`, `head_lost`: snake case, one word per cause."""
     instance: str
+    seq: int | None = None
+    log: int | None = None
+    """As in `AuditRecord`."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What happened to a sidecar itself. Kept in the seal alone, as a leaf: no table has it."""
+
+    id: UUID
+    at: Moment
+    """By the sidecar's clock; with a time zone, UTC."""
+    name: str
+    """`start`, `stop`, `settings`, `key`: one word per kind."""
+    details: Mapping[str, str] = {}
 
 
 def new_record_id() -> UUID:

@@ -50,7 +50,9 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
     AND (relname IN ('mcp_audit_schema', 'mcp_audit_log', 'mcp_audit_log_adopted',
                      'mcp_audit_gap', 'mcp_tool_invocation', 'mcp_audit_retention',
                      'mcp_audit_conversion', 'mcp_audit_log_converted',
-                     'mcp_audit_move', 'mcp_audit_log_moving')
+                     'mcp_audit_move', 'mcp_audit_log_moving', 'mcp_audit_seal_log',
+                     'mcp_audit_seal_checkpoint', 'mcp_audit_seal_tile', 'mcp_audit_seal_note',
+                     'mcp_audit_seal_anchor')
         OR relname = 'mcp_tokens' AND :'has_own_tokens'
         OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent IN (
             'public.mcp_audit_log'::regclass, to_regclass('public.mcp_audit_log_converted'),
@@ -70,8 +72,12 @@ ORDER BY proname \gexec
 
 -- INSERT alone is enough: sidecar and ingest append with `ON CONFLICT DO NOTHING` without a target, or
 -- with COPY. An ON CONFLICT (…) or a RETURNING would ask for SELECT.
-GRANT INSERT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation
+GRANT INSERT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation,
+    public.mcp_audit_seal_log, public.mcp_audit_seal_checkpoint, public.mcp_audit_seal_tile,
+    public.mcp_audit_seal_note, public.mcp_audit_seal_anchor
     TO podwarden_audit_proxy, podwarden_audit_ingest;
+-- A witness that lags is shown how the log has grown since, by hashes that are no secret.
+GRANT SELECT ON public.mcp_audit_seal_tile TO podwarden_audit_proxy;
 GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions
     TO podwarden_audit_proxy, podwarden_audit_ingest;
 -- It lets go what the owner's retention says, and nothing else. The ingest lets nothing go.
@@ -79,6 +85,8 @@ GRANT EXECUTE ON FUNCTION public.mcp_audit_purge TO podwarden_audit_proxy;
 
 -- mcp_audit_schema: whether the schema is up to date is a part of the audit API's health.
 GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation,
+    public.mcp_audit_seal_log, public.mcp_audit_seal_checkpoint, public.mcp_audit_seal_tile,
+    public.mcp_audit_seal_note, public.mcp_audit_seal_anchor,
     public.mcp_audit_schema TO podwarden_audit_api;
 \else
 \echo 'The roles are there. Next: migrate as podwarden_audit_owner, then run this file again.'

@@ -10,7 +10,9 @@ from audit_log.errors import RecordRefusedError
 from audit_log.postgres.arrivals import CHANNEL
 from audit_log.postgres.copy_lines import COLUMNS, copy_lines
 from audit_log.postgres.database import Database
+from audit_log.postgres.seal.seal_tables import SealTables
 from audit_log.record import AnyRecord, Gap, Invocation, Named, named, unknown_token_name
+from audit_log.seal.stored import Sealed
 
 # The timeline is that of the write-ahead log and not that of the last checkpoint, which may be of
 # the time before a promotion. Every role may ask for these.
@@ -27,11 +29,12 @@ _NOTHING_INSERTED: Final = "INSERT 0 0"
 _APPEND: Final = """
 INSERT INTO mcp_audit_log (
     id, token_id, token_name, method, path, status_code, created_at, outcome, duration_ms,
-    client_ip, user_agent, tool, invocation_id, attribution, request_id, instance)
+    client_ip, user_agent, tool, invocation_id, attribution, request_id, instance, seq, log)
 SELECT * FROM json_to_recordset($1) AS record (
     id uuid, token_id uuid, token_name text, method text, path text, status_code smallint,
     created_at timestamptz, outcome text, duration_ms real, client_ip inet, user_agent text,
-    tool text, invocation_id uuid, attribution text, request_id text, instance text)
+    tool text, invocation_id uuid, attribution text, request_id text, instance text, seq bigint,
+    log integer)
 ON CONFLICT DO NOTHING
 """
 # One per batch, for the live stream of the audit API. NOTIFY needs no right.
@@ -42,25 +45,25 @@ _APPEND_INVOCATIONS: Final = """
 INSERT INTO mcp_tool_invocation (
     id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
     api_calls, rounds, origin, client_ip, request_id, instance, session, protocol_version,
-    client_name, client_version, user_agent, principal, claims)
+    client_name, client_version, user_agent, principal, claims, seq, log)
 SELECT id, token_id, token_name, tool, created_at, duration_ms, outcome, status_code, error_code,
        coalesce(api_calls, 0), coalesce(rounds, 1), origin, client_ip, request_id, instance,
        session, protocol_version, client_name, client_version, user_agent,
-       principal, claims
+       principal, claims, seq, log
 FROM json_to_recordset($1) AS invocation (
     id uuid, token_id uuid, token_name text, tool text, created_at timestamptz, duration_ms real,
     outcome text, status_code smallint, error_code integer, api_calls integer, rounds integer,
     origin text, client_ip inet, request_id text, instance text, session uuid,
     protocol_version text, client_name text, client_version text, user_agent text,
-    principal text, claims jsonb)
+    principal text, claims jsonb, seq bigint, log integer)
 ORDER BY id  -- two batches with the same tool calls wait for each other, and never both ways
 ON CONFLICT DO NOTHING
 """
 _APPEND_GAPS: Final = """
-INSERT INTO mcp_audit_gap (id, started_at, ended_at, count, reason, instance)
+INSERT INTO mcp_audit_gap (id, started_at, ended_at, count, reason, instance, seq, log)
 SELECT * FROM json_to_recordset($1) AS gap (
     id uuid, started_at timestamptz, ended_at timestamptz, count bigint, reason text,
-    instance text)
+    instance text, seq bigint, log integer)
 ON CONFLICT DO NOTHING
 """
 
@@ -143,6 +146,10 @@ class Store:
         async with self._database.transaction() as transaction:
             await transaction.execute(sql, values)
             await transaction.execute(_ANNOUNCE)
+
+    async def append_sealed(self, parts: Sequence[Sealed]) -> None:
+        """Write *parts* of the seal: all or none of them. Repeating it is harmless."""
+        await SealTables(self._database).append(parts)
 
 
 def _expect(tag: str, expected: str) -> None:

@@ -38,6 +38,12 @@ _COLUMNS: Final = """
 SELECT name FROM unnest($1::text[]) AS name
 WHERE NOT has_column_privilege('mcp_audit_log', name, 'INSERT')
 """
+WRITTEN: Final = (
+    *("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation", "mcp_audit_seal_log"),
+    *("mcp_audit_seal_checkpoint", "mcp_audit_seal_tile", "mcp_audit_seal_note"),
+    "mcp_audit_seal_anchor",
+)
+"""What a sidecar and the ingest write into."""
 _FUNCTIONS: Final = """
 SELECT name FROM unnest($1::text[]) AS name
 WHERE NOT coalesce(has_function_privilege(to_regproc(name)::oid, 'EXECUTE'), false)

@@ -6,14 +6,12 @@ from audit_api.settings import AuditApiSettings
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.tls import server_context
-from deploy.checks.audit_database import DatabaseUnderCheck, Rights
+from deploy.checks.audit_database import WRITTEN, DatabaseUnderCheck, Rights
 from deploy.checks.check import Group
 from deploy.checks.files import files_check
 from deploy.checks.neighbours import http_check
 
-_RIGHTS: Final = Rights(
-    select=("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation", "mcp_audit_schema")
-)
+_RIGHTS: Final = Rights(select=(*WRITTEN, "mcp_audit_schema"))
 
 
 def groups() -> list[Group]:

@@ -6,13 +6,13 @@ from audit_log.nats.ingest_service import APPLICATION
 from audit_log.nats.jetstream import check_files
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
-from deploy.checks.audit_database import DatabaseUnderCheck, Rights, writing_groups
+from deploy.checks.audit_database import WRITTEN, DatabaseUnderCheck, Rights, writing_groups
 from deploy.checks.check import Group
 from deploy.checks.files import files_check
 from deploy.checks.neighbours import nats_check
 
 _RIGHTS: Final = Rights(
-    insert=("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation"),
+    insert=WRITTEN,
     execute=("mcp_audit_log_ensure_partitions",),
 )
 

@@ -5,7 +5,7 @@ from typing import Final
 from audit_log.process.environment import variable_of
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings, NatsSettings
-from deploy.checks.audit_database import DatabaseUnderCheck, Rights, writing_groups
+from deploy.checks.audit_database import WRITTEN, DatabaseUnderCheck, Rights, writing_groups
 from deploy.checks.check import Check, CheckFailedError, Group, blocking
 from deploy.checks.files import files_check
 from deploy.checks.journal_place import folder_check, ring_check
@@ -18,7 +18,7 @@ from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import place_of
 
 _RIGHTS: Final = Rights(
-    insert=("mcp_audit_log", "mcp_audit_gap", "mcp_tool_invocation"),
+    insert=WRITTEN,
     execute=("mcp_audit_log_ensure_partitions", "mcp_audit_purge"),
 )
 

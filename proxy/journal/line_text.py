@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-from audit_log.record import AuditRecord, Gap, Invocation, Kept
+from audit_log.record import AuditRecord, Event, Gap, Invocation, Kept
 from proxy.audit.record_text import RecordText, record_of
 from proxy.audit.tool_span import TracedInvocation
 from proxy.journal.line import MAX_LINE_BYTES
@@ -40,6 +40,14 @@ def gap_line(number: int, gap: Gap) -> bytes:
     return _line(number, b"gap", _encode(gap))
 
 
+def event_line(number: int, event: Event) -> bytes:
+    """Return the line of *event*; raise ValueError if it is longer than a line can be."""
+    body = _encode(event)
+    if len(body) > _MAX_BODY_BYTES:
+        raise ValueError(f"an event of {len(body)} bytes is too long for the journal")
+    return _line(number, b"event", body)
+
+
 def record_body(record: Kept | RecordText, limit: int) -> bytes:
     """Return the JSON of *record* in at most *limit* bytes (4,000 are always enough).
 
@@ -55,7 +63,7 @@ def record_body(record: Kept | RecordText, limit: int) -> bytes:
     except UnicodeEncodeError:
         record = _changed(record, _escaped)
         body = _encode(record)
-    for characters in (1_024, 256, 64):
+    for characters in (1_024, 256, 64, 16):
         if len(body) <= limit:
             break
         body = _encode(_changed(record, itemgetter(slice(characters))))

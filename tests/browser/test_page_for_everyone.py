@@ -51,6 +51,8 @@ async def test_axe_finds_nothing_in_a_full_log(
     await page.goto(f"{activity.url}?show=tools&span=24h")
     await page.locator(".opener").first.click()
     await expect(page.locator("tr.made-call").first).to_be_visible()
+    await page.locator("#sessions summary").click()
+    await expect(page.locator("#sessions-table tbody tr").first).to_be_visible()
     assert await complaints_of_axe(page) == []
 
 

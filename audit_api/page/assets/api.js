@@ -49,6 +49,11 @@ export async function session(id, signal) {
   }
 }
 
+/** Return { items, next } as `entries` does, of agents' sessions. */
+export function sessions(query, { cursor, signal } = {}) {
+  return page("mcp-audit/sessions", { ...query, limit: PAGE_LENGTH, cursor }, signal);
+}
+
 /** Return the gaps that overlap a span of time. */
 export function gaps({ since, until }, signal) {
   return json("mcp-audit/gaps", { since, until, limit: PAGE_LENGTH }, signal);

@@ -8,6 +8,7 @@ const MOST_LIVE = 500;
 export class Log {
   #ask;
   #askGaps;
+  #join;
   #entries = [];
   #gaps = [];
   /** What leads to the next page: { cursor, until }, or null. */
@@ -15,10 +16,14 @@ export class Log {
   #room = MOST_LIVE;
   #future = 0;
 
-  /** `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array. */
-  constructor(ask, askGaps) {
+  /**
+   * `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array.
+   * `join(entries, page)` returns the entries shown with the newest page.
+   */
+  constructor(ask, askGaps, join = (shown, page) => merged(shown, page.items)) {
     this.#ask = ask;
     this.#askGaps = askGaps;
+    this.#join = join;
   }
 
   get entries() { return this.#entries; }
@@ -46,7 +51,7 @@ export class Log {
     if (!mayMove()) return;
     const joins = page.next === null || page.items.some(({ id }) => this.has(id));
     if (!joins) this.#next = after(page);
-    this.#entries = joins ? merged(this.#entries, page.items) : page.items;
+    this.#entries = joins ? this.#join(this.#entries, page) : page.items;
     this.#gaps = gaps;
     this.#future = page.future;
     this.#trim();

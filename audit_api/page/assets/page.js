@@ -1,7 +1,7 @@
 // Assembles the page. The view in the URL decides what is loaded and shown.
 
 import { Address } from "./address.js";
-import { asksForAgent, showSession, withoutAgent } from "./agent.js";
+import { showSession, withoutAgent, withoutEnding } from "./agent.js";
 import * as api from "./api.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
@@ -18,6 +18,7 @@ import { Loader } from "./loader.js";
 import * as notice from "./notice.js";
 import { showObject } from "./object.js";
 import { Session } from "./session.js";
+import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
 import { count } from "./texts.js";
 import { freshen, useUtc } from "./times.js";
@@ -30,6 +31,7 @@ const TOOL_REFRESH_MS = 2_000;
 
 let toolTimer = 0;
 let isAway = false;
+let showsArrivals = true;
 let tokensShown = "";
 
 const address = new Address(showView);
@@ -61,6 +63,7 @@ const sheet = new Sheet({
   toggle: toggleTool,
   older: () => loader.older(),
 });
+const sessions = new Sessions(narrow, showFailure);
 const loader = new Loader({ loaded: showLog, besides: loadBesides, failed: showFailure, isHeld: () => arrivals.areHeld });
 const arrivals = new Arrivals(byId("table"), {
   show: showArrivals,
@@ -163,8 +166,11 @@ function listenLive() {
   byId("gaps").href = api.gapsAddress(loader.query);
   const isPast = Boolean(until || query.arrived_until);
   liveButton.tell(isPast ? "past" : "waiting");
-  // The API tells of a call before it knows the agent behind it: an arrival is a reason to ask.
-  if (!isPast) stream.start(byTool ? query : withoutAgent(query), byTool);
+  // The API tells of a call before it knows the agent behind it, and of the end of a tool call only if that is
+  // asked for: then an arrival is a reason to ask.
+  const wider = byTool ? withoutEnding(query) : withoutAgent(query);
+  showsArrivals = Object.keys(wider).length === Object.keys(query).length;
+  if (!isPast) stream.start(wider, byTool);
 }
 
 async function loadBesides(signal) {
@@ -172,7 +178,7 @@ async function loadBesides(signal) {
   await Promise.all([
     chart.load(loader.query, byTool, signal), tokens.load(signal), loadSession(signal),
     showObject(byTool ? {} : loader.query, (changes) => go(withFilter(address.view, "changes", changes)), signal),
-    facets.show(byTool ? null : loader.query, signal)]);
+    facets.show(byTool ? null : loader.query, signal), sessions.load(byTool ? loader.query : null, signal)]);
   showTokens();
   details.showToken();
   showChart();
@@ -184,8 +190,7 @@ async function loadSession(signal) {
 }
 
 function showArrivals(entries, { isAsked }) {
-  const { byTool } = address.view;
-  if (entries === null || byTool && loader.log.isOpen || !byTool && asksForAgent(loader.query)) {
+  if (entries === null || !showsArrivals || loader.log.isOpen) {
     if (isAsked) {
       loader.refresh({ isAsked });
       return;
@@ -293,6 +298,7 @@ function forget() {
   showSession(null);
   byId("object").hidden = true;
   facets.show(null);
+  sessions.load(null);
   byId("chart").hidden = true;
 }
 
@@ -308,6 +314,6 @@ listenForKeys(byId("keys"), {
   "/": () => filters.focus(),
   Escape: () => details.isOpen && address.leaveEntry(),
 });
-setInterval(() => freshen(byId("table")), FRESHEN_MS);
+setInterval(() => freshen(byId("calls")), FRESHEN_MS);
 setInterval(() => document.hidden || refresh(), PULSE_MS);
 begin();

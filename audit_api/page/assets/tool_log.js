@@ -2,9 +2,11 @@
 
 import * as api from "./api.js";
 import { Log } from "./log.js";
+import { renewed } from "./timeline.js";
 
 export class ToolLog {
-  #log = new Log(askInvocations, (query, signal) => query.invocation_id ? [] : api.gaps(query, signal));
+  // A tool call changes until it has ended: it may then no longer be one that was asked for.
+  #log = new Log(askInvocations, (query, signal) => query.invocation_id ? [] : api.gaps(query, signal), renewed);
   #calls = new Map();
 
   get entries() { return this.#log.entries; }
@@ -24,6 +26,7 @@ export class ToolLog {
 
   async refresh(query, signal, mayMove) {
     await this.#log.refresh(query, signal, mayMove);
+    for (const id of this.#calls.keys()) if (!this.has(id)) this.#calls.delete(id);
     await Promise.all([...this.#calls.keys()].map((id) => this.#open(id)));
   }
 
