@@ -99,7 +99,10 @@ async def test_one_search_writes_all_filters_and_explains_what_is_wrong(
     )
     page = await activity.open()
     search = page.get_by_label("Search", exact=True)
+    await expect(page.get_by_label("Token", exact=True)).to_be_visible()
 
+    await search.fill("token_name=c")
+    await expect(page.locator("#search-options option")).to_have_count(2)
     await search.fill("method=POST,DELETE")
     await search.press("Enter")
     await expect(page.locator(PATHS)).to_have_text(["/b", "/a"])
@@ -123,8 +126,6 @@ async def test_one_search_writes_all_filters_and_explains_what_is_wrong(
     await expect(page.locator("#search-options option").first).to_have_attribute(
         "value", "stauts=4xx"
     )
-    await search.fill("token_name=c")
-    await expect(page.locator("#search-options option")).to_have_count(2)
 
 
 async def test_a_value_with_a_comma_is_one_value(activity: Activity) -> None:
