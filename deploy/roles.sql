@@ -76,6 +76,8 @@ GRANT INSERT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invo
     public.mcp_audit_seal_log, public.mcp_audit_seal_checkpoint, public.mcp_audit_seal_tile,
     public.mcp_audit_seal_note, public.mcp_audit_seal_anchor
     TO podwarden_audit_proxy, podwarden_audit_ingest;
+-- A witness that lags is shown how the log has grown since, by hashes that are no secret.
+GRANT SELECT ON public.mcp_audit_seal_tile TO podwarden_audit_proxy;
 GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions
     TO podwarden_audit_proxy, podwarden_audit_ingest;
 -- It lets go what the owner's retention says, and nothing else. The ingest lets nothing go.

@@ -51,6 +51,11 @@ class Batch:
         return len(self.records) + len(self.invocations) + len(self.gaps)
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether it has leaves."""
+        return bool(self.leaves.hashes)
+
+    @property
     def following(self) -> Place:
         """Where the next batch begins."""
         return Place(self.end, self.next_number, self.moment)

@@ -76,7 +76,7 @@ class BatchSource:
         while batch.end < limit and batch.size < max_lines:
             await asyncio.sleep(0)
             piece = await self._piece(batch.following, max_lines - batch.size)
-            if piece.end <= batch.end:
+            if piece.end <= batch.end or batch.is_sealed != piece.is_sealed:
                 break
             batch.go_on_with(piece)
         return batch

@@ -1,9 +1,11 @@
 """The writing side of the journal: a call appends in microseconds, without disk or waiting."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
-from audit_log.record import UNFINISHED, Event, Gap, Kept
+from audit_log.record import UNFINISHED, Event, Gap, Kept, new_record_id
 from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share
@@ -12,6 +14,7 @@ from proxy.journal.losses import Losses
 from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.memory_upkeep import MemoryUpkeep
 
+START, STOP = "start", "stop"
 _RETRY_SECONDS: Final = 0.5
 
 
@@ -21,8 +24,18 @@ class Intake:
     What is not kept is counted by `Losses`. A gap reports it as soon as there is room for it.
     """
 
-    def __init__(self, parts: Parts, instance: str, limits: Limits, upkeep: MemoryUpkeep) -> None:
-        """Append to the ring of *parts* for *instance*; have *upkeep* add slots."""
+    def __init__(
+        self,
+        parts: Parts,
+        instance: str,
+        limits: Limits,
+        upkeep: MemoryUpkeep,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        """Append to the ring of *parts* for *instance*; have *upkeep* add slots.
+
+        With *details*, and if the lines are sealed, start and stop are lines too.
+        """
         ring, calls = parts.ring, parts.calls
         self.losses = Losses(ring, instance, limits.max_bytes)
         self._upkeep = upkeep
@@ -31,6 +44,9 @@ class Intake:
         last = ring.last_line()
         self._next_number = ring.next_number()
         self._placing_problem = parts.placing_problem
+        self._is_telling = details is not None and ring.sealed_log is not None
+        self._started = _event(START, details or {}) if self._is_telling else None
+        """What tells of the start, until it is appended."""
         self._interrupted: list[tuple[int, Kept]] = []
         self._retry_timer: asyncio.TimerHandle | None = None
         self.accepted = 0
@@ -127,7 +143,10 @@ class Intake:
         self._retry_if_needed()
 
     def finish(self) -> None:
-        """Record the calls that will not end any more, as `begin` was given them. The last act."""
+        """Record the calls that will not end any more, as `begin` was given them. The last act.
+
+        But for the stop itself, if lines are sealed.
+        """
         if self._retry_timer is not None:
             self._retry_timer.cancel()
         self.losses.close_in_flight()
@@ -135,6 +154,8 @@ class Intake:
         for slot, record in list(self._calls.taken()):
             if self._append(record):
                 self._calls.end(slot)
+        if self._is_telling:
+            self.tell(_event(STOP, {}))
         self._ring.end(is_empty=self._calls.in_flight == 0)
 
     def catch_up(self, *, at_once: bool = False) -> bool:
@@ -142,6 +163,10 @@ class Intake:
 
         With *at_once* also the gaps that are not due.
         """
+        if self._started is not None:
+            if not self.tell(self._started):
+                return False
+            self._started = None
         while self._interrupted:
             slot, record = self._interrupted[-1]
             if not self._append(record):
@@ -175,3 +200,7 @@ class Intake:
         self._next_number += 1
         self.accepted += 1
         return True
+
+
+def _event(name: str, details: Mapping[str, str]) -> Event:
+    return Event(id=new_record_id(), at=datetime.now(UTC), name=name, details=details)

@@ -30,7 +30,11 @@ class Reader:
         self._ring = parts.ring
         self._segments = parts.segments
         self._folder = parts.folder
-        self._assembly = Assembly(instance)
+        self._log = None if parts.log is None else parts.log.kept
+        self._unsealed = Assembly(instance)
+        self._assembly = (
+            self._unsealed if self._log is None else Assembly(instance, self._log.state.sealing)
+        )
 
     def read(self, start: Place, max_lines: int) -> Batch:
         """Return a small batch that begins at *start*, or at the next bytes that exist.
@@ -56,7 +60,11 @@ class Reader:
         if not chunk.is_last:
             # The last line goes on in the next chunk. Without any line feed all of it is damaged.
             data = data[: data.rfind(b"\n") + 1] or data
-        return self._assembly.batch(data, replace(start, offset=chunk.offset), max_lines)
+        start = replace(start, offset=chunk.offset)
+        batch = self._assembly.batch(data, start, max_lines)
+        if self._log is None or self._log.may_place(batch.first_number, batch.next_number):
+            return batch
+        return self._unsealed.batch(data, start, max_lines)
 
     def _nothing_left(self, start: Place) -> Batch:
         """Return the batch in which everything from *start* to the end is missing."""

@@ -10,12 +10,16 @@ from proxy.journal.ring_header import (
     MOVED,
     OBSERVED,
     ORIGIN,
+    SEALED_LOG,
     WRITTEN,
     Moments,
     Place,
 )
 
 _ENDED, _EMPTY = 1, 2
+_IS_LOG = 1 << 32
+_LOG = _IS_LOG - 1
+_NEGATIVE = 1 << 31
 
 
 class Positions:
@@ -102,6 +106,16 @@ class Positions:
     @observed.setter
     def observed(self, offset: int) -> None:
         self._counters[OBSERVED] = offset + 1
+
+    @property
+    def sealed_log(self) -> int | None:
+        """The log that the lines are sealed in, as rows name it; None when they are not."""
+        word = self._counters[SEALED_LOG]
+        return ((word & _LOG) ^ _NEGATIVE) - _NEGATIVE if word else None
+
+    @sealed_log.setter
+    def sealed_log(self, log: int | None) -> None:
+        self._counters[SEALED_LOG] = 0 if log is None else _IS_LOG | log & _LOG
 
     @property
     def floor(self) -> int:
