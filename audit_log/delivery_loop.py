@@ -43,6 +43,7 @@ from audit_log.errors import (
 )
 from audit_log.naming import FindTokens, Naming
 from audit_log.record import AnyRecord, AuditRecord, Gap, Invocation, Named, RecordRow
+from audit_log.seal.stored import Sealed
 
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0
@@ -60,9 +61,10 @@ TOLD_SECONDS: Final = 600.0
 """So long after a record was quarantined the service is degraded."""
 _UNLIMITED: Final = 1 << 30
 _KINDS: Final = {AuditRecord: "record", RecordRow: "record", Invocation: "invocation", Gap: "gap"}
+_SEALED: Final = "sealed"
 _jitter = SystemRandom().uniform
-AnyItem = AnyRecord | Invocation | Gap
-Item = TypeVar("Item", AnyRecord, Invocation, Gap)
+AnyItem = AnyRecord | Invocation | Gap | Sealed
+Item = TypeVar("Item", AnyRecord, Invocation, Gap, Sealed)
 Append = Callable[[Sequence[Item]], Awaitable[None]]
 """Keeps all items; raises StoreUnavailableError or RecordRefusedError. Repeating is harmless."""
 Wait = Callable[[StoreUnavailableError, float], Awaitable[None]]
@@ -357,7 +359,7 @@ def _not_now(error: StoreError) -> StoreUnavailableError:
 
 def kind_of(item: AnyItem) -> str:
     """Return what *item* is called where it is quarantined."""
-    return _KINDS[type(item)]
+    return _KINDS.get(type(item), _SEALED)
 
 
 def _heed_cancellation() -> None:

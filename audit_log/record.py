@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,8 @@ from uuid_utils.compat import uuid7
 
 MAX_PATH_CHARACTERS: Final = 2_048
 MAX_USER_AGENT_CHARACTERS: Final = 256
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with a time zone: JSON without one is refused."""
 
 
 class Outcome(StrEnum):
@@ -85,7 +87,7 @@ class RecordRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """
 
     id: str
-    created_at: datetime
+    created_at: Moment
     method: str
     path: str
     status_code: int
@@ -157,7 +159,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """
 
     id: UUID
-    created_at: datetime
+    created_at: Moment
     """When the tool call came, by the sidecar's clock; with a time zone, UTC."""
     tool: str
     outcome: ToolOutcome
@@ -205,9 +207,9 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Records known to be missing. Kept in `mcp_audit_gap`, shown wherever records are shown."""
 
     id: UUID
-    started_at: datetime
+    started_at: Moment
     """When the first missing record was refused, or the last moment known to be complete."""
-    ended_at: datetime
+    ended_at: Moment
     count: int | None
     """How many records are missing; None if that cannot be known."""
     reason: str
@@ -222,7 +224,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What happened to a sidecar itself. Kept in the seal alone, as a leaf: no table has it."""
 
     id: UUID
-    at: datetime
+    at: Moment
     """By the sidecar's clock; with a time zone, UTC."""
     name: str
     """`start`, `stop`, `settings`, `key`: one word per kind."""

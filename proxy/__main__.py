@@ -144,6 +144,7 @@ def _opened_parts(settings: ProxySettings) -> Parts:
                 settings.journal_ring_dir,
                 limits_of(settings),
                 settings.instance_name,
+                settings.key_file_in(settings.journal_dir),
             )
         except JournalLockedError:
             if monotonic() > until:

@@ -87,7 +87,10 @@ async def serving(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tokens = await _tokens(stack, shared, settings, health)
-        intake = await enter(taking_in(parts, instance, limits_of(settings), health.tasks))
+        details = sealed_details(shared, settings)
+        intake = await enter(
+            taking_in(parts, instance, limits_of(settings), health.tasks, details)
+        )
         clients = ClientLimit(files_for_connections(), tally.oddities)
         parts_that_tell: list[Part] = [intake, tokens.cache, tokens.clock, clients]
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
@@ -161,6 +164,17 @@ def _accepting(health: Health, member: Member | None) -> Iterator[None]:
         yield
     finally:
         health.is_accepting = False
+
+
+def sealed_details(shared: AuditLogSettings, settings: ProxySettings) -> dict[str, str]:
+    """Return those of the settings that the seal tells of: what a verifier should know."""
+    retention = shared.retention
+    known = {
+        "sink": settings.sink.value,
+        "retention_days": retention.days,
+        "retention_bytes": retention.max_bytes,
+    }
+    return {name: "" if value is None else str(value) for name, value in known.items()}
 
 
 def check_tls_files(settings: ProxySettings) -> None:

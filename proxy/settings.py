@@ -28,6 +28,7 @@ from audit_log.tokens import TOKEN_PREFIX
 from proxy.admission import TokenPolicy
 from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
+from proxy.seal.key_file import KEY_NAME
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
@@ -133,6 +134,24 @@ class JournalSettings(Settings):
     )
 
 
+class SealSettings(Settings):
+    """How records are sealed, so that nobody can change them unseen."""
+
+    seal: bool = Field(
+        default=True,
+        description="seal records: nobody can alter, remove, insert or back-date one unseen",
+    )
+    seal_key_file: Path | None = Field(
+        default=None,
+        description="the key that signs checkpoints, made if it is missing; `seal.key` in"
+        " `PROXY_JOURNAL_DIR` when not set",
+    )
+
+    def key_file_in(self, journal_dir: Path) -> Path | None:
+        """Return the file of the key of a sidecar with this journal; None without a seal."""
+        return (self.seal_key_file or journal_dir / KEY_NAME) if self.seal else None
+
+
 class WebhookSettings(Settings):
     """Where alerts are sent."""
 
@@ -236,6 +255,7 @@ class ProxySettings(
     # pydantic lists the fields of the last base first, and so do the documents.
     WebhookSettings,
     InstanceSettings,
+    SealSettings,
     JournalSettings,
     HubSettings,
     TokenSettings,

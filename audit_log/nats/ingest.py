@@ -25,6 +25,7 @@ from audit_log.nats.messages import (
     GAP,
     INVOCATION,
     RECORD,
+    SEALED,
     Message,
     items_of,
     payload_of,
@@ -32,6 +33,7 @@ from audit_log.nats.messages import (
 )
 from audit_log.process.changes import LoggedState
 from audit_log.record import AnyRecord
+from audit_log.seal.stored import Sealed
 
 LOOK_SECONDS: Final = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -65,6 +67,9 @@ class Store(Sink, Protocol):
 
     async def has(self, record: AnyRecord) -> bool:
         """Say whether *record* is there."""
+
+    async def append_sealed(self, parts: Sequence[Sealed]) -> None:
+        """Keep all of *parts*; raise StoreUnavailableError or RecordRefusedError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ class Ingest:
             RECORD: sink.append,
             INVOCATION: sink.append_invocations,
             GAP: sink.append_gaps,
+            SEALED: store.append_sealed,
         }
         self._loop = DeliveryLoop(
             wait=self._wait, recovered=self._note_recovered, quarantine=self._quarantine

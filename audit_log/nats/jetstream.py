@@ -34,7 +34,7 @@ from nats.js.api import Header
 
 from audit_log.errors import CredentialsFileError, StoreAwayError, StoreUnavailableError
 from audit_log.nats.credentials import NatsCredentials, read_credentials
-from audit_log.nats.messages import MAX_PAYLOAD_BYTES, Message
+from audit_log.nats.messages import KIND, MAX_PAYLOAD_BYTES, Message
 from audit_log.nats.receipts import FIELD, QUESTION, RECEIPTS, receipt_for, subject_of
 from audit_log.nats.stream import (
     CONSUMER,
@@ -69,7 +69,7 @@ class Delivery:
         self._asked = fields.get(FIELD, "")
         self.is_question = QUESTION in fields
         """Whether the sidecar wants to know if its one record was there before."""
-        self.kind = message.subject.rpartition(".")[2]
+        self.kind = fields.get(KIND) or message.subject.rpartition(".")[2]
         self.id = fields.get(Header.MSG_ID, "")
         self.payload = message.data
         self.published_at: datetime = message.metadata.timestamp

@@ -9,22 +9,28 @@ import msgspec
 
 from audit_log.errors import RecordRefusedError
 from audit_log.record import AnyRecord, Gap, Invocation, RecordRow
+from audit_log.seal.stored import Sealed
 
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 """No message is longer, unless it has a single item. NATS allows 1 MiB by default."""
 RECORD: Final = "record"
 INVOCATION: Final = "invocation"
 GAP: Final = "gap"
+SEALED: Final = "sealed"
+"""Parts of the seal. They go by the subject of gaps, which every stream takes, with `KIND`."""
+KIND: Final = "Audit-Kind"
+"""The header field that names the kind where the subject does not."""
 REFUSED: Final = "refused"
 """The subject of quarantined messages; the name is kept, as streams hold such messages."""
-Items = Sequence[AnyRecord] | Sequence[Invocation] | Sequence[Gap]
+Items = Sequence[AnyRecord] | Sequence[Invocation] | Sequence[Gap] | Sequence[Sealed]
 _encode = msgspec.json.Encoder().encode
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Items]]] = {
     RECORD: msgspec.json.Decoder(list[RecordRow]),
     INVOCATION: msgspec.json.Decoder(list[Invocation]),
     GAP: msgspec.json.Decoder(list[Gap]),
+    SEALED: msgspec.json.Decoder(list[Sealed]),
 }
-KINDS: Final = tuple(_DECODERS)
+KINDS: Final = (RECORD, INVOCATION, GAP)
 """What the ingest consumes. What it quarantines stays in the stream."""
 
 
@@ -55,8 +61,10 @@ def messages(kind: str, items: Items, room: int = MAX_PAYLOAD_BYTES) -> list[Mes
     if len(payload) > room and len(items) > 1:
         middle = len(items) // 2
         return [*messages(kind, items[:middle], room), *messages(kind, items[middle:], room)]
-    digest = sha256(payload).hexdigest()[:16]
-    return [Message(kind, f"{items[0].id}-{digest}", payload)]
+    id_ = f"{items[0].id}-{sha256(payload).hexdigest()[:16]}"
+    if kind == SEALED:
+        return [Message(GAP, id_, payload, {KIND: SEALED})]
+    return [Message(kind, id_, payload)]
 
 
 def items_of(kind: str, payload: bytes) -> Items:
@@ -70,11 +78,9 @@ def items_of(kind: str, payload: bytes) -> Items:
 def refused(kind: str, id_: str, payload: bytes, error: RecordRefusedError) -> Message:
     """Return the message that quarantines *payload*, a *kind* or a whole message."""
     reason = " ".join(str(error).split())
-    return Message(
-        REFUSED, f"{REFUSED}-{id_}", payload, {"Audit-Kind": kind, "Audit-Reason": reason}
-    )
+    return Message(REFUSED, f"{REFUSED}-{id_}", payload, {KIND: kind, "Audit-Reason": reason})
 
 
-def payload_of(item: AnyRecord | Invocation | Gap) -> bytes:
+def payload_of(item: AnyRecord | Invocation | Gap | Sealed) -> bytes:
     """Return one item as it is quarantined."""
     return _encode(item)

@@ -6,9 +6,10 @@ from typing import Final
 
 from audit_log.errors import StoreUnavailableError
 from audit_log.nats.jetstream import JetStream
-from audit_log.nats.messages import GAP, INVOCATION, RECORD, Items, Message, messages
+from audit_log.nats.messages import GAP, INVOCATION, RECORD, SEALED, Items, Message, messages
 from audit_log.nats.receipts import PACE_SECONDS, Receipts
 from audit_log.record import AnyRecord, Gap, Invocation
+from audit_log.seal.stored import Sealed
 
 _RESPONSE_SECONDS: Final = 5.0
 
@@ -37,6 +38,10 @@ class Publisher:
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
         """Publish *gaps*."""
         await self._publish(GAP, gaps)
+
+    async def append_sealed(self, parts: Sequence[Sealed]) -> None:
+        """Publish *parts* of the seal."""
+        await self._publish(SEALED, parts)
 
     async def identity(self) -> str | None:
         """Return the store that the ingest writes to, as the last receipt named it, or None."""

@@ -10,7 +10,9 @@ from audit_log.errors import RecordRefusedError
 from audit_log.postgres.arrivals import CHANNEL
 from audit_log.postgres.copy_lines import COLUMNS, copy_lines
 from audit_log.postgres.database import Database
+from audit_log.postgres.seal.seal_tables import SealTables
 from audit_log.record import AnyRecord, Gap, Invocation, Named, named, unknown_token_name
+from audit_log.seal.stored import Sealed
 
 # The timeline is that of the write-ahead log and not that of the last checkpoint, which may be of
 # the time before a promotion. Every role may ask for these.
@@ -140,6 +142,10 @@ class Store:
         """Write *gaps*: all or none of them. Idempotent."""
         if gaps:
             await self._database.execute(_APPEND_GAPS, _json(gaps))
+
+    async def append_sealed(self, parts: Sequence[Sealed]) -> None:
+        """Write *parts* of the seal: all or none of them. Repeating it is harmless."""
+        await SealTables(self._database).append(parts)
 
 
 def _expect(tag: str, expected: str) -> None:

@@ -77,6 +77,8 @@ SETTINGS: Final = frozenset(
         "PROXY_PORT",
         "PROXY_PRINCIPAL_HEADER",
         "PROXY_RESPONSE_TIMEOUT_SECONDS",
+        "PROXY_SEAL",
+        "PROXY_SEAL_KEY_FILE",
         "PROXY_SHARES_PORT",
         "PROXY_SINK",
         "PROXY_STOP_SECONDS",

@@ -6,6 +6,7 @@ go was old enough, and one that was deleted beside it was not.
 
 from base64 import b64encode
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -17,6 +18,8 @@ from audit_log.seal.places import LINES_PER_TILE
 TIMES: Final = "times"
 _WHAT: Final = "a times leaf"
 _BITS: Final = 7
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_DAY: Final = 86_400
 
 
 def times_leaf(seconds: Sequence[int]) -> bytes:
@@ -54,6 +57,18 @@ def times_in(data: bytes) -> list[int]:
     if len(seconds) != LINES_PER_TILE or bit:
         raise SealFormatError(f"{_WHAT} has {len(seconds)} times, not {LINES_PER_TILE}")
     return seconds
+
+
+def second_of(moment: datetime) -> int:
+    """Return the second of *moment* since 1970, rounded down. It has a time zone."""
+    [second] = seconds_of([moment])
+    return second
+
+
+def seconds_of(moments: Sequence[datetime]) -> list[int]:
+    """Return the second of each of *moments*."""
+    since = [moment - _EPOCH for moment in moments]
+    return [passed.days * _DAY + passed.seconds for passed in since]
 
 
 def _append(differences: bytearray, difference: int) -> None:

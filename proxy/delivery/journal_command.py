@@ -134,7 +134,7 @@ def _line(finding: Finding) -> str:
         times = f"{finding.oldest:%Y-%m-%d %H:%M:%S} to {finding.newest:%Y-%m-%d %H:%M:%S}"
     faults = f"{finding.missing} missing, {finding.damaged_bytes} bytes damaged"
     state = "sound" if finding.is_sound else faults if finding.is_readable else "cannot be read"
-    size = f"{finding.size:>10} B  {finding.records:>7} records"
+    size = f"{finding.size:>10} B  {finding.records:>7} records  {finding.events:>3} events"
     return f"{finding.path.name}  {size}  {times}  {state}"
 
 

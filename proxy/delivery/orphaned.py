@@ -26,6 +26,7 @@ from audit_log.record import Gap
 from proxy.delivery.replaced_store import ReplacedStore
 from proxy.delivery.writer import Writer
 from proxy.journal import JournalError, Limits, holds_records, open_journal
+from proxy.seal.checkpoints import sealing
 from proxy.settings import ProxySettings
 from proxy.workers import Place, known_places, place_of
 
@@ -190,12 +191,21 @@ async def _is_drained(
                 kept_seconds=settings.journal_kept_seconds,
             ),
             close_seconds=settings.stop_seconds,
+            key_file=settings.key_file_in(settings.journal_dir),
         ) as (_, journal):
             _settle(opened, is_open=True)
             journal.end_reading()
             replaced = ReplacedStore(store, journal)
-            writer = Writer(journal, store, find, progress.announce, replaced)
-            await writer.run()
+            async with sealing(
+                journal.log,
+                store,
+                place.instance,
+                BackgroundTasks(),
+                stop_seconds=settings.stop_seconds,
+            ) as checkpoints:
+                seal = None if checkpoints is None else checkpoints.seal
+                writer = Writer(journal, store, find, progress.announce, replaced, seal)
+                await writer.run()
             journal.keep_no_longer()
     except (JournalError, OSError) as error:
         # A sidecar of the former number of workers may hold it, while it stops or for long.

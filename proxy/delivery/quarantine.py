@@ -13,6 +13,7 @@ import structlog
 from audit_log.delivery_loop import AnyItem, kind_of
 from audit_log.errors import RecordRefusedError
 from audit_log.record import AnyRecord, Gap, Invocation
+from audit_log.seal.stored import Sealed
 
 REASON: Final = "record_refused"
 """The reason of the gap. It stands in databases, so it keeps its name."""
@@ -39,16 +40,20 @@ class Quarantine:
         self._said_at: float | None = None
         self.records = 0
         """How many records were refused; gaps do not count."""
+        self.places: set[int] = set()
+        """Where the seal has the items that were refused and are not sealed yet."""
 
     async def take(self, item: AnyItem, error: RecordRefusedError) -> None:
         """Keep *item* with the reason that *error* gives. Never raises for the disk."""
         kept: str
+        if not isinstance(item, Sealed) and item.seq is not None:
+            self.places.add(item.seq)
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 kept = str(await self._file.quarantine(_line(item, str(error))))
         except OSError as failure:  # a TimeoutError is one too
             kept = f"nowhere: {failure}"
-            if not isinstance(item, Gap):
+            if not isinstance(item, Gap | Sealed):
                 self._gaps.append(_gap(item))
         self.records += not isinstance(item, Gap)
         self._say(item, str(error), kept)

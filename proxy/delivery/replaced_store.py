@@ -14,7 +14,7 @@ Everything is appended again, which is harmless: records have ids. The position 
 first and the rest noted last, so a kill in between repeats it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from time import monotonic
 from typing import Final, Protocol
@@ -31,6 +31,7 @@ from audit_log.errors import (
     StoreUnavailableError,
 )
 from audit_log.record import AnyRecord, Gap, Invocation
+from audit_log.seal.stored import Sealed
 from proxy.delivery.arrivals import Arrivals, Receipts
 from proxy.journal import Batch, Journal, Place
 
@@ -56,6 +57,9 @@ class Destination(Sink, Protocol):
 
     async def has(self, record: AnyRecord) -> bool:
         """Say whether *record* is there."""
+
+    async def append_sealed(self, parts: Sequence[Sealed]) -> None:
+        """Keep *parts* of the seal; raise StoreUnavailableError or RecordRefusedError."""
 
 
 class ReplacedStore:

@@ -1,8 +1,8 @@
 """The writer: one task that follows the journal and writes it into the sink, in batches.
 
-Theory of operation. A batch goes through three steps: it is read, each of its items is appended
-or quarantined, and then it is committed, which lets the journal delete it. A kill between two
-steps is harmless: the journal gives the same batch again, and appending is idempotent.
+Theory of operation. A batch goes through four steps: it is read, each of its items is appended
+or quarantined, it is sealed, and then it is committed, which lets the journal delete it. A kill
+between two steps is harmless: the journal gives the same batch again, and appending is idempotent.
 
 `audit_log.delivery_loop` finds the refused item in a batch and is patient while the store is away.
 An item that it holds apart delays no other: later batches are written, and committed after it.
@@ -25,6 +25,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Final, Protocol
 
@@ -39,6 +40,7 @@ from audit_log.record import AnyRecord, Gap, Invocation
 from proxy.delivery.quarantine import Quarantine, QuarantineFile
 from proxy.delivery.replaced_store import ReplacedStore
 from proxy.journal import MANY_BYTES, Batch
+from proxy.seal.seal import Seal
 
 TASK: Final = "audit-writer"
 """What the task of a writer is called."""
@@ -95,13 +97,16 @@ class Writer:
         find: FindTokens | None,
         announce: Callable[[Gap], None] | None = None,
         replaced: ReplacedStore | None = None,
+        seal: Seal | None = None,
     ) -> None:
         """Write from *source* to *sink*; call *announce* with each gap that is written.
 
         Names of tokens come from *find*; without it the receiver of the records adds them.
-        With *replaced* confirmed records that the store lacks are sent again.
+        With *replaced* confirmed records that the store lacks are sent again. What is stored is
+        sealed by *seal* before it is committed.
         """
         self._replaced = replaced
+        self._seal = seal
         self._source = source
         self._sink = NamingSink(sink, find)
         self._announce = announce
@@ -171,6 +176,8 @@ class Writer:
             return False
         self._delivered.clear()
         await self._loop.deliver(gaps, self._append_gaps)
+        if self._seal is not None:
+            await self._loop.patiently(self._seal.store_again)
         replaced.note()
         return True
 
@@ -234,7 +241,11 @@ class Writer:
         await self._loop.retry_held()
         await self._loop.deliver(self._quarantine.gaps(), self._append_gaps)
         while self._delivered and self._loop.has_settled(self._delivered[0][1]):
-            self._source.commit(self._delivered.popleft()[0])
+            batch, _ = self._delivered[0]
+            if self._seal is not None:
+                await self._loop.patiently(partial(self._sealed, self._seal, batch))
+            self._delivered.popleft()
+            self._source.commit(batch)
             if self._replaced is not None:
                 self._replaced.note_committed()
         if self._delivered:
@@ -243,6 +254,11 @@ class Writer:
             empty = replace(batch, records=[], invocations=[], damages=[])
             self._delivered.append((empty, mark))
         self._held.note(self._loop.problem)
+
+    async def _sealed(self, seal: Seal, batch: Batch) -> None:
+        places = self._quarantine.places
+        await seal.take(batch.leaves, batch.next_number, places)
+        places.clear()
 
     async def _append(self, records: Sequence[AnyRecord]) -> None:
         await self._sink.append(records)

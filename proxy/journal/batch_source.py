@@ -8,6 +8,7 @@ from audit_log.process.disk_thread import DiskThread
 from proxy.journal.batch import Batch
 from proxy.journal.reader import Reader
 from proxy.journal.ring import Ring
+from proxy.journal.ring_header import Place
 
 MANY_BYTES: Final = 256 * 1024
 """With less than this waiting, the writer favours short delays; with more, little work."""
@@ -55,7 +56,7 @@ class BatchSource:
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
             try:
-                batch = await self._gather(*self._place(after), max_lines)
+                batch = await self._gather(self._place(after), max_lines)
             except OSError as error:
                 self.problem = f"the journal cannot be read: {error}"
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -67,33 +68,30 @@ class BatchSource:
                 self._ahead = batch
             return batch
 
-    async def _gather(self, start: int, number: int, max_lines: int) -> Batch:
+    async def _gather(self, start: Place, max_lines: int) -> Batch:
         """Return the batch at *start*, read piece by piece: other tasks run between two pieces."""
         written = self._ring.written
-        batch = await self._piece(start, number, max_lines)
-        while (
-            batch.end < written and batch.size < max_lines and batch.end - start < MAX_BATCH_BYTES
-        ):
+        batch = await self._piece(start, max_lines)
+        limit = min(written, start.offset + MAX_BATCH_BYTES)
+        while batch.end < limit and batch.size < max_lines:
             await asyncio.sleep(0)
-            piece = await self._piece(batch.end, batch.next_number, max_lines - batch.size)
-            if piece.end <= batch.end:
+            piece = await self._piece(batch.following, max_lines - batch.size)
+            if piece.end <= batch.end or batch.is_sealed != piece.is_sealed:
                 break
             batch.go_on_with(piece)
         return batch
 
-    async def _piece(self, start: int, number: int, max_lines: int) -> Batch:
+    async def _piece(self, start: Place, max_lines: int) -> Batch:
         """Return a part of the batch at *start*; a thread reads what is not in memory."""
-        piece = self._reader.read_memory(start, number, max_lines)
+        piece = self._reader.read_memory(start, max_lines)
         if piece is None:
-            piece = await self._thread.submit(self._reader.read, start, number, max_lines)
+            piece = await self._thread.submit(self._reader.read, start, max_lines)
         if piece.damages:
             await self._thread.submit(self._reader.keep_damages, piece)
         return piece
 
-    def _place(self, after: Batch | None) -> tuple[int, int]:
-        if after is not None:
-            return after.end, after.next_number
-        return self._ring.committed, self._ring.committed_number
+    def _place(self, after: Batch | None) -> Place:
+        return self._ring.place if after is None else after.following
 
     def _note_waiting(self, batch: Batch) -> None:
         if batch.records:
@@ -101,20 +99,20 @@ class BatchSource:
 
     def commit(self, batch: Batch) -> None:
         """Move the committed position to the end of *batch*."""
-        last = batch.records[-1].created_at if batch.records else None
-        self._ring.commit(batch.end, batch.next_number, last)
+        self._ring.commit(batch.end, batch.next_number, batch.moment)
         self.damaged += batch.missing
         self._waiting_since = datetime.now(UTC)
         if self._ahead is not None:
             self._note_waiting(self._ahead)
             self._ahead = None
 
-    def go_back(self, offset: int, number: int) -> None:
-        """Move the committed position back to *offset*, where line *number* begins.
+    def go_back(self, place: Place) -> None:
+        """Move the committed position back to *place*.
 
         0 leaves the number open: the mover may delete the first segment meanwhile.
         """
-        self._ring.commit(offset, number or (0 if offset else 1))
+        number = place.number or (0 if place.offset else 1)
+        self._ring.commit(place.offset, number, place.moment)
         self._ahead = None
         self._waiting_since = datetime.now(UTC)
 

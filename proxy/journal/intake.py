@@ -1,17 +1,20 @@
 """The writing side of the journal: a call appends in microseconds, without disk or waiting."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
-from audit_log.record import UNFINISHED, Gap, Kept
+from audit_log.record import UNFINISHED, Event, Gap, Kept, new_record_id
 from proxy.audit.exchange import NOT_BEGUN
 from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share
-from proxy.journal.line_text import gap_line, record_line
+from proxy.journal.line_text import event_line, gap_line, record_line
 from proxy.journal.losses import Losses
 from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.memory_upkeep import MemoryUpkeep
 
+START, STOP = "start", "stop"
 _RETRY_SECONDS: Final = 0.5
 
 
@@ -21,8 +24,18 @@ class Intake:
     What is not kept is counted by `Losses`. A gap reports it as soon as there is room for it.
     """
 
-    def __init__(self, parts: Parts, instance: str, limits: Limits, upkeep: MemoryUpkeep) -> None:
-        """Append to the ring of *parts* for *instance*; have *upkeep* add slots."""
+    def __init__(
+        self,
+        parts: Parts,
+        instance: str,
+        limits: Limits,
+        upkeep: MemoryUpkeep,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        """Append to the ring of *parts* for *instance*; have *upkeep* add slots.
+
+        With *details*, and if the lines are sealed, start and stop are lines too.
+        """
         ring, calls = parts.ring, parts.calls
         self.losses = Losses(ring, instance, limits.max_bytes)
         self._upkeep = upkeep
@@ -31,6 +44,9 @@ class Intake:
         last = ring.last_line()
         self._next_number = ring.next_number()
         self._placing_problem = parts.placing_problem
+        self._is_telling = details is not None and ring.sealed_log is not None
+        self._started = _event(START, details or {}) if self._is_telling else None
+        """What tells of the start, until it is appended."""
         self._interrupted: list[tuple[int, Kept]] = []
         self._retry_timer: asyncio.TimerHandle | None = None
         self.accepted = 0
@@ -112,13 +128,25 @@ class Intake:
         """Keep *record*, which frees no slot; return whether there was room."""
         return self.end(NOT_BEGUN, record, share)
 
+    def tell(self, said: Gap | Event) -> bool:
+        """Append *said*; return whether there was room."""
+        number = self._next_number
+        line = gap_line(number, said) if isinstance(said, Gap) else event_line(number, said)
+        if not self._ring.append(line):
+            return False
+        self._next_number += 1
+        return True
+
     def miss(self) -> None:
         """Count a tool call that may be missing; a gap reports it as soon as there is room."""
         self.losses.miss()
         self._retry_if_needed()
 
     def finish(self) -> None:
-        """Record the calls that will not end any more, as `begin` was given them. The last act."""
+        """Record the calls that will not end any more, as `begin` was given them. The last act.
+
+        But for the stop itself, if lines are sealed.
+        """
         if self._retry_timer is not None:
             self._retry_timer.cancel()
         self.losses.close_in_flight()
@@ -126,6 +154,8 @@ class Intake:
         for slot, record in list(self._calls.taken()):
             if self._append(record):
                 self._calls.end(slot)
+        if self._is_telling:
+            self.tell(_event(STOP, {}))
         self._ring.end(is_empty=self._calls.in_flight == 0)
 
     def catch_up(self, *, at_once: bool = False) -> bool:
@@ -133,13 +163,17 @@ class Intake:
 
         With *at_once* also the gaps that are not due.
         """
+        if self._started is not None:
+            if not self.tell(self._started):
+                return False
+            self._started = None
         while self._interrupted:
             slot, record = self._interrupted[-1]
             if not self._append(record):
                 return False
             self._calls.end(slot)
             self._interrupted.pop()
-        self.is_behind = not self.losses.report(self._append_gap, at_once=at_once)
+        self.is_behind = not self.losses.report(self.tell, at_once=at_once)
         return not self.is_behind
 
     def _retry_if_needed(self) -> None:
@@ -167,8 +201,6 @@ class Intake:
         self.accepted += 1
         return True
 
-    def _append_gap(self, gap: Gap) -> bool:
-        if not self._ring.append(gap_line(self._next_number, gap)):
-            return False
-        self._next_number += 1
-        return True
+
+def _event(name: str, details: Mapping[str, str]) -> Event:
+    return Event(id=new_record_id(), at=datetime.now(UTC), name=name, details=details)

@@ -26,7 +26,7 @@ have ids.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +54,8 @@ class Journal:
     def __init__(self, parts: Parts, instance: str, limits: Limits) -> None:
         self.max_bytes = limits.max_bytes
         """How much may wait on disk."""
+        self.log = None if parts.log is None else parts.log.kept
+        """The log that its lines are sealed in, or None."""
         self._parts = parts
         self._source = BatchSource(parts.ring, Reader(parts, instance))
         self.going_back = GoingBack(parts, self._source)
@@ -175,14 +177,18 @@ async def reading(
 
 @asynccontextmanager
 async def taking_in(
-    parts: Parts, instance: str, limits: Limits, tasks: BackgroundTasks
+    parts: Parts,
+    instance: str,
+    limits: Limits,
+    tasks: BackgroundTasks,
+    details: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Intake]:
     """Yield the side of the journal of *parts* that takes records; finish it at the end.
 
-    What looks after its memory is one of *tasks*.
+    What looks after its memory is one of *tasks*. With *details* the seal tells of start and stop.
     """
     upkeep = MemoryUpkeep(parts)
-    intake = Intake(parts, instance, limits, upkeep)
+    intake = Intake(parts, instance, limits, upkeep, details)
     async with tasks.running(upkeep.run, "journal-memory"):
         try:
             yield intake
@@ -198,14 +204,16 @@ async def open_journal(
     ring_directory: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
     close_seconds: float = 5.0,
+    key_file: Path | None = None,
 ) -> AsyncIterator[tuple[Intake, Journal]]:
     """Open both sides of the journal in *folder*; go on where the last run stopped, however.
 
+    Its lines are sealed by the key in *key_file*; without one they are not.
     A disk that hangs meanwhile delays the caller, and nothing else in the event loop.
     Raise JournalError, or JournalLockedError when another process has it open.
     """
     opening = in_disk_thread(
-        "journal-opener", open_parts, folder, ring_directory, limits, instance
+        "journal-opener", open_parts, folder, ring_directory, limits, instance, key_file
     )
     parts = await _opened(opening)
     async with (

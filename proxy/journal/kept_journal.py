@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from proxy.journal.batch import Assembly, Batch
 from proxy.journal.folder import JournalFolder
+from proxy.journal.ring_header import Place
 from proxy.journal.segments import Segment, Segments, read_bytes
 
 BATCH_LINES: Final = 2_000
@@ -21,6 +22,8 @@ class Finding:
     path: Path
     size: int
     records: int
+    events: int
+    """What the sidecar told of itself: starts, stops, settings."""
     oldest: datetime | None
     newest: datetime | None
     damaged_bytes: int
@@ -40,7 +43,8 @@ class KeptJournal:
     def __init__(self, path: Path) -> None:
         self._folder = JournalFolder(path)
         self._segments = Segments(self._folder, 0)
-        last = self._segments.last_line()
+        # An event does not tell it.
+        last = self._segments.last_line(lambda line: line.event is None)
         said = last and (last.kept or last.gap)
         self._instance = said.instance if said else ""
         self._batches = self._read()
@@ -57,15 +61,17 @@ class KeptJournal:
 
     def findings(self) -> Iterator[Finding]:
         """Yield the contents of each segment, oldest first."""
-        assembly, number = Assembly(self._instance), 0
+        assembly, start = Assembly(self._instance), Place(0, 0, None)
         for segment, data in self._contents():
-            batch = assembly.batch(data, segment.start, number, len(data))
-            number = batch.next_number
+            start = replace(start, offset=segment.start)
+            batch = assembly.batch(data, start, len(data))
+            start = batch.following
             times = [record.created_at for record in batch.records]
             yield Finding(
                 path=segment.path,
                 size=segment.size,
                 records=len(batch.records),
+                events=len(batch.events),
                 oldest=min(times, default=None),
                 newest=max(times, default=None),
                 damaged_bytes=sum(len(damage.raw) for damage in batch.damages),
@@ -93,12 +99,12 @@ class KeptJournal:
         """Do nothing: reading ends at the last segment."""
 
     def _read(self) -> Iterator[Batch]:
-        assembly, number = Assembly(self._instance), 0
+        assembly, start = Assembly(self._instance), Place(0, 0, None)
         for segment, data in self._contents():
-            at = 0
-            while at < len(data):
-                batch = assembly.batch(data[at:], segment.start + at, number, BATCH_LINES)
-                at, number = batch.end - segment.start, batch.next_number
+            start = replace(start, offset=segment.start)
+            while (at := start.offset - segment.start) < len(data):
+                batch = assembly.batch(data[at:], start, BATCH_LINES)
+                start = batch.following
                 yield batch
 
     def _contents(self) -> Iterator[tuple[Segment, bytes]]:

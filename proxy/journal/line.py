@@ -3,8 +3,8 @@
     {"crc":"89abcdef","n":17,"record":{…}}
 
 `crc` is the CRC-32 of everything after its value, up to the end of the line. `n` grows by one with
-each line, so that missing lines can be counted. The third key names the kind. `line_text` writes
-them.
+each line, so that missing lines can be counted. The third key names the kind: `record`,
+`invocation` (a tool call), `gap` or `event`. `line_text` writes them.
 """
 
 from contextlib import suppress
@@ -14,38 +14,47 @@ from zlib import crc32
 
 import msgspec
 
-from audit_log.record import Gap, Invocation, RecordRow
+from audit_log.record import Event, Gap, Invocation, RecordRow
 
 MAX_LINE_BYTES: Final = 32_768
 """The longest line: twice the size of a record in which every character is escaped."""
 
 _CRC_AT: Final = len(b'{"crc":"')
+_OTHER_KINDS: Final = 3
 _REST_AT: Final = _CRC_AT + 8 + len(b'"')
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """The contents of a line. Exactly one of the three kinds is not None."""
+    """The contents of a line. Exactly one of the four kinds is not None."""
 
     n: int
     record: RecordRow | None = None
     invocation: Invocation | None = None
     gap: Gap | None = None
+    event: Event | None = None
 
     @property
     def kept(self) -> RecordRow | Invocation | None:
-        """The record or the invocation; None for a gap."""
+        """The record or the invocation; None for a gap or an event."""
         return self.record or self.invocation
 
     @property
+    def said(self) -> RecordRow | Invocation | Gap | Event | None:
+        """The contents; None if there are none."""
+        return self.kept or self.gap or self.event
+
+    @property
     def moment(self) -> datetime | None:
-        """The time of the call, or the end of the gap."""
+        """The time of the call or the event, or the end of the gap."""
         if (kept := self.kept) is not None:
             return kept.created_at
-        return self.gap.ended_at if self.gap is not None else None
+        if self.gap is not None:
+            return self.gap.ended_at
+        return self.event.at if self.event is not None else None
 
     @property
     def ended_at(self) -> datetime | None:
-        """When the call or the gap ended: all lines before this one were appended by then."""
+        """When that ended: all lines before this one were appended by then."""
         kept = self.kept
         if kept is None or kept.duration_ms is None:
             return self.moment
@@ -83,9 +92,10 @@ def is_whole(line: bytes) -> bool:
 
 
 def _is_of_one_kind(said: Line) -> bool:
+    # The first question is asked of each line of the journal.
     if said.record is not None:
-        return said.invocation is None and said.gap is None
-    return (said.invocation is None) != (said.gap is None)
+        return said.invocation is None and said.gap is None and said.event is None
+    return (said.invocation, said.gap, said.event).count(None) == _OTHER_KINDS - 1
 
 
 def split(data: bytes, count: int) -> list[bytes]:

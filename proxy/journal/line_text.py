@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-from audit_log.record import AuditRecord, Gap, Invocation, Kept
+from audit_log.record import AuditRecord, Event, Gap, Invocation, Kept
 from proxy.audit.record_text import RecordText, record_of
 from proxy.audit.tool_span import TracedInvocation
 from proxy.journal.line import MAX_LINE_BYTES
@@ -38,6 +38,14 @@ def record_line(number: int, record: Kept | RecordText) -> bytes:
 def gap_line(number: int, gap: Gap) -> bytes:
     """Return the line of *gap*."""
     return _line(number, b"gap", _encode(gap))
+
+
+def event_line(number: int, event: Event) -> bytes:
+    """Return the line of *event*; raise ValueError if it is longer than a line can be."""
+    body = _encode(event)
+    if len(body) > _MAX_BODY_BYTES:
+        raise ValueError(f"an event of {len(body)} bytes is too long for the journal")
+    return _line(number, b"event", body)
 
 
 def record_body(record: Kept | RecordText, limit: int) -> bytes:

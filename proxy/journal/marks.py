@@ -41,6 +41,8 @@ class Position(msgspec.Struct, frozen=True):
     """The store that has what lies before it, as the writer named it; 0 when not known."""
     arrived: ArrivedPosition | None = None
     """Before it all is in PostgreSQL, and between the two in a stream; None without one."""
+    log: int | None = None
+    """The log of the seal that has the lines, as rows name it; None when they are not sealed."""
 
 
 class Marks:

@@ -35,14 +35,14 @@ class Mover:
         self._ring = parts.ring
         self._segments = parts.segments
         self._folder = parts.folder
+        self._log = None if parts.log is None else parts.log.kept
         self._rewriting = Rewriting(parts, loop)
         self._limits = limits
         self.kept_seconds = limits.kept_seconds
         """How long segments stay after all of them is stored."""
         self._stopping = threading.Event()
+        self._disk = _Disk(str(parts.folder.path))
         self._busy_since: float | None = None
-        self._error: str | None = None
-        self._said_at = 0.0
         self._tidied_at = 0.0
         self.is_full = False
 
@@ -52,8 +52,8 @@ class Mover:
         since = self._busy_since
         if since is not None and monotonic() - since > _STALLED_SECONDS:
             return f"the journal disk has not answered for {monotonic() - since:.0f} s"
-        if self._error is not None:
-            return f"the journal disk fails: {self._error}"
+        if self._disk.error is not None:
+            return f"the journal disk fails: {self._disk.error}"
         return "the journal has used up its bytes on disk" if self.is_full else None
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class Mover:
 
     def run(self) -> None:
         """Move until stopped."""
-        while not self._stopping.wait(_RETRY_SECONDS if self._error else TICK_SECONDS):
+        while not self._stopping.wait(_RETRY_SECONDS if self._disk.error else TICK_SECONDS):
             self._tick()
         self._tick()
 
@@ -72,20 +72,24 @@ class Mover:
             self._tidied_at = -_TIDY_SECONDS
             self._tick()
             self._segments.leave()
-        return self._error is None
+        return self._disk.error is None
 
     def _tick(self) -> None:
         began = monotonic()
         is_tidying = began - self._tidied_at >= _TIDY_SECONDS
-        if not is_tidying and self._error is None and self._ring.moved == self._ring.written:
+        is_wanted = self._log is not None and self._log.is_wanted
+        if (
+            not (is_tidying or is_wanted or self._disk.error)
+            and self._ring.moved == self._ring.written
+        ):
             return  # an idle sidecar takes next to no CPU
         self._busy_since = began
         try:
             self._pass(is_tidying=is_tidying)
         except Exception as error:  # noqa: BLE001  without the mover the ring would fill up
-            self._failed(error)
+            self._disk.failed(error)
         else:
-            self._worked(monotonic() - began)
+            self._disk.worked(monotonic() - began)
         finally:
             self._busy_since = None
 
@@ -94,6 +98,8 @@ class Mover:
         failure: OSError | None = None
         if not self._segments.is_listed:
             self._segments.list_all(self._ring.moved)
+        if not is_tidying:
+            failure = self._save_log(at_once=False)
         if is_tidying:
             try:
                 # First: on a full disk this makes room for the rest.
@@ -106,6 +112,20 @@ class Mover:
                 pass
         if failure is not None:
             raise failure
+
+    def _save_log(self, *, at_once: bool) -> OSError | None:
+        """Bring the state of the seal's log to disk, *at_once* or if it is due.
+
+        Return why the disk did not take it: records go on without, and nothing is signed.
+        """
+        if self._log is not None and self._folder.is_here():
+            number = self._ring.next_number()
+            if at_once or self._log.is_due(number):
+                try:
+                    self._log.save(number)
+                except OSError as error:
+                    return error
+        return None
 
     def _mark(self) -> None:
         """Have the ring's mark in the folder before anything is moved there.
@@ -139,7 +159,7 @@ class Mover:
         moved, floor = ring.moved, ring.floor
         # The log goes on without a hole if the ring still has the bytes. After a failure, and
         # where nothing is kept, a new segment begins with what is not in PostgreSQL.
-        is_kept = self.kept_seconds > 0 and self._error is None
+        is_kept = self.kept_seconds > 0 and self._disk.error is None
         if self._segments.is_open or is_kept:
             data = ring.peek(moved, limit)
             if data is not None:
@@ -161,8 +181,11 @@ class Mover:
             ring.moments.committed,
             store=store,
             arrived=arrived,
+            log=ring.sealed_log,
         )
         marks.look()
+        # Before the position: of what lies before that, the leaves are in the state.
+        failure = self._save_log(at_once=True)
         try:
             # Before deleting: a start without the ring must not look for deleted bytes.
             marks.save_position(position)
@@ -174,21 +197,35 @@ class Mover:
         self._segments.delete_before(
             position.offset,
             arrived=position.offset if place is None else place.offset,
-            keep_seconds=0.0 if self._error else self.kept_seconds,
+            keep_seconds=0.0 if self._disk.error else self.kept_seconds,
             keep_bytes=self._limits.max_bytes // _KEPT_PART,
             seen_at=ring.moments.store_seen_at,
         )
         self._tidied_at = monotonic()
+        if failure is not None:
+            raise failure
 
-    def _failed(self, error: Exception) -> None:
-        if self._error is None or monotonic() - self._said_at >= _REMINDER_SECONDS:
-            log.error("journal.disk_failed", error=str(error), folder=str(self._folder.path))
+
+class _Disk:
+    """Whether the disk works: logged when that changes, and from time to time while it fails."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._said_at = 0.0
+        self.error: str | None = None
+        """Why it failed last, or None."""
+
+    def failed(self, error: Exception) -> None:
+        """Note a failure."""
+        if self.error is None or monotonic() - self._said_at >= _REMINDER_SECONDS:
+            log.error("journal.disk_failed", error=str(error), folder=self._folder)
             self._said_at = monotonic()
-        self._error = str(error)
+        self.error = str(error)
 
-    def _worked(self, seconds: float) -> None:
-        if self._error is not None:
-            log.info("journal.disk_recovered", folder=str(self._folder.path))
-            self._error = None
+    def worked(self, seconds: float) -> None:
+        """Note that it did what it was asked, in so many *seconds*."""
+        if self.error is not None:
+            log.info("journal.disk_recovered", folder=self._folder)
+            self.error = None
         elif seconds > _STALLED_SECONDS:
             log.warning("journal.disk_stalled", seconds=round(seconds, 1))

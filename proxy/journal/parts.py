@@ -12,6 +12,7 @@ from proxy.journal.calls import Calls
 from proxy.journal.folder import JournalFolder
 from proxy.journal.marks import Position
 from proxy.journal.ring import MIN_RING_BYTES, Ring
+from proxy.journal.rings.log_files import LastLog, OpenLog
 from proxy.journal.rings.new_ring import open_calls
 from proxy.journal.rings.placement import ring_directories
 from proxy.journal.rings.recovery import open_ring
@@ -58,6 +59,8 @@ class Parts:
     calls: Calls
 
     wanted_ring_bytes: int
+    log: OpenLog | None = None
+    """The log of the seal; None when lines are not sealed."""
 
     @property
     def placing_problem(self) -> str | None:
@@ -79,6 +82,8 @@ class Parts:
         """
         if self.ring.is_renewed:
             self.ring.follow()
+        if self.log is not None:
+            self.log.kept.go_on()
         self.segments.unlist()
 
     def close(self, is_on_disk: bool) -> None:  # noqa: FBT001  see `DiskThread.submit`
@@ -90,36 +95,62 @@ class Parts:
         is_empty = is_moved and self.ring.is_empty
         if is_empty:
             with suppress(OSError):
+                if self.log is not None:
+                    self.log.kept.save(self.ring.next_number())
                 # The mark first: a ring that is left over is recognised as old, but a missing one
                 # would count as lost.
                 self.folder.marks.mark_ended(self._end())
                 self.ring.file.remove()
                 self.calls.file.remove()
+                if self.log is not None:
+                    self.log.file.remove()
         elif self.ring.is_ended:  # else the next start goes on with it
             log.warning("journal.left_in_memory", bytes=self.ring.written - self.ring.floor)
         self.let_go()
 
     def _end(self) -> Position:
         ring = self.ring
-        return Position(ring.written, ring.next_number(), datetime.now(UTC), ring.identity)
+        return Position(
+            ring.written,
+            ring.next_number(),
+            datetime.now(UTC),
+            ring.identity,
+            log=ring.sealed_log,
+        )
 
     def let_go(self) -> None:
         """Close everything and leave the files as a kill would. Does not wait for a disk."""
+        if self.log is not None:
+            self.log.file.close()
         self.calls.close()
         self.ring.close()
         self.folder.close()
 
 
-def open_parts(path: Path, ring_directory: Path | None, limits: Limits, instance: str) -> Parts:
-    """Open the journal in *path* with what the last run left; raise JournalError."""
+def open_parts(
+    path: Path,
+    ring_directory: Path | None,
+    limits: Limits,
+    instance: str,
+    key_file: Path | None = None,
+) -> Parts:
+    """Open the journal in *path* with what the last run left; raise JournalError.
+
+    Its lines are sealed by the key in *key_file*; without one they are not.
+    """
     with ExitStack() as opened:
         folder = JournalFolder(path)
         opened.callback(folder.close)
         segments = Segments(folder, min(limits.segment_bytes, limits.max_bytes // 4))
         directories = ring_directories(folder.path, ring_directory)
         ring_bytes = max(limits.ring_bytes, MIN_RING_BYTES)
-        ring = open_ring(folder, segments, directories, ring_bytes, instance)
+        last_log = LastLog(folder, directories)
+        free_number = last_log.found.free_number
+        ring = open_ring(folder, segments, directories, ring_bytes, instance, free_number)
         opened.callback(ring.close)
+        sealed = _log(last_log, ring, instance, key_file)
+        if sealed is not None:
+            opened.callback(sealed.file.close)
         segments.delete_from(ring.moved)
         calls = open_calls(folder, ring, directories)
         opened.callback(calls.close)
@@ -129,8 +160,16 @@ def open_parts(path: Path, ring_directory: Path | None, limits: Limits, instance
             # The mover tries again.
             log.warning("journal.folder_not_writable", path=str(path), error=str(error))
         ring.go_on()
-        parts = Parts(folder, segments, ring, calls, ring_bytes)
+        parts = Parts(folder, segments, ring, calls, ring_bytes, sealed)
         if parts.placing_problem is not None:
             log.warning("journal.ring_degraded", reason=parts.placing_problem)
         opened.pop_all()
         return parts
+
+
+def _log(last: LastLog, ring: Ring, instance: str, key_file: Path | None) -> OpenLog | None:
+    if key_file is not None:
+        return last.opened(ring, instance, key_file)
+    ring.sealed_log = None
+    last.remove()
+    return None

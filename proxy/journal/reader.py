@@ -1,6 +1,7 @@
 """Reads a small batch of the log, from the ring or from segments."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ import structlog
 
 from proxy.journal.batch import Assembly, Batch, Damage
 from proxy.journal.parts import Parts
+from proxy.journal.ring_header import Place
 from proxy.journal.rings.rewriting import kept_lines
 from proxy.journal.segments import Chunk
 
@@ -28,43 +30,50 @@ class Reader:
         self._ring = parts.ring
         self._segments = parts.segments
         self._folder = parts.folder
-        self._assembly = Assembly(instance, parts.ring.moments.committed)
+        self._log = None if parts.log is None else parts.log.kept
+        self._unsealed = Assembly(instance)
+        self._assembly = (
+            self._unsealed if self._log is None else Assembly(instance, self._log.state.sealing)
+        )
 
-    def read(self, offset: int, number: int, max_lines: int) -> Batch:
-        """Return a small batch that begins at *offset*, or at the next bytes that exist.
+    def read(self, start: Place, max_lines: int) -> Batch:
+        """Return a small batch that begins at *start*, or at the next bytes that exist.
 
-        *number* is the number of the first line; 0 when it is not known. Raise OSError when the
-        disk fails.
+        Raise OSError when the disk fails.
         """
-        return self._batch(self._chunk(offset, _PIECE_BYTES), number, max_lines)
+        return self._batch(self._chunk(start.offset, _PIECE_BYTES), start, max_lines)
 
-    def read_memory(self, offset: int, number: int, max_lines: int) -> Batch | None:
+    def read_memory(self, start: Place, max_lines: int) -> Batch | None:
         """Return what `read` returns, or None where that needs a disk."""
-        chunk = self._in_ring(offset, _PIECE_BYTES)
-        return self._batch(chunk, number, max_lines) if chunk else None
+        chunk = self._in_ring(start.offset, _PIECE_BYTES)
+        return self._batch(chunk, start, max_lines) if chunk else None
 
     def keep_damages(self, batch: Batch) -> None:
         """Keep the damaged bytes of *batch* for the operator, if the disk accepts them."""
         for damage in batch.damages:
             self._keep(damage)
 
-    def _batch(self, chunk: Chunk, number: int, max_lines: int) -> Batch:
+    def _batch(self, chunk: Chunk, start: Place, max_lines: int) -> Batch:
         data = chunk.data
         if not data:
-            return self._nothing_left(number)
+            return self._nothing_left(start)
         if not chunk.is_last:
             # The last line goes on in the next chunk. Without any line feed all of it is damaged.
             data = data[: data.rfind(b"\n") + 1] or data
-        return self._assembly.batch(data, chunk.offset, number, max_lines)
+        start = replace(start, offset=chunk.offset)
+        batch = self._assembly.batch(data, start, max_lines)
+        if self._log is None or self._log.may_place(batch.first_number, batch.next_number):
+            return batch
+        return self._unsealed.batch(data, start, max_lines)
 
-    def _nothing_left(self, number: int) -> Batch:
-        """Return the batch in which everything from line *number* to the end is missing."""
+    def _nothing_left(self, start: Place) -> Batch:
+        """Return the batch in which everything from *start* to the end is missing."""
         while True:
             end, following = self._ring.written, self._ring.next_number()
             if end == self._ring.written:
                 break
         until = self._ring.moments.began_at if end == self._ring.origin else None
-        return self._assembly.missing(end, number, following, until or datetime.now(UTC))
+        return self._assembly.missing(end, start, following, until or datetime.now(UTC))
 
     def _chunk(self, offset: int, limit: int) -> Chunk:
         chunk = self._in_ring(offset, limit)

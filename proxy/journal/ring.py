@@ -87,6 +87,8 @@ class Ring(Positions):
         self._content = content
         self.identity = counters[IDENTITY]
         """A random number of this ring, also in the marks of the journal folder."""
+        self.opened_number = 0
+        """The number that the next line had when the ring was begun, or opened."""
         self.arrival = Arrival(counters)
         self.counts = Counts(counters)
 
@@ -113,6 +115,7 @@ class Ring(Positions):
             counters[WRITTEN] = counters[MOVED] = counters[COMMITTED] = start
             ring = cls(file, counters, content)
             ring.moments.began_at = beginning.moment
+            ring.opened_number = beginning.number
             # Last: a ring without the magic number was not completed.
             counters[MAGIC] = MAGIC_NUMBER
             return ring
@@ -128,6 +131,7 @@ class Ring(Positions):
             ring = cls(file, counters, file.map(HEADER_BYTES, size))
             if not ring._makes_sense():
                 raise RingDamagedError(f"{path} is not a journal ring, or a damaged one")
+            ring.opened_number = ring.next_number()
             return ring
 
     def _makes_sense(self) -> bool:

@@ -42,7 +42,8 @@ MAGIC_NUMBER: Final = int.from_bytes(b"pwaudit1", "big")
     IS_ENDED,
     IS_RENEWED,
     OBSERVED,
-) = range(14, 27)
+    SEALED_LOG,
+) = range(14, 28)
 BEYOND_SHARE: Final = 64
 UNPROTECTED: Final = 72
 KNOWN_IN_FLIGHT: Final = 80

@@ -9,7 +9,7 @@ never come to disk.
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -114,12 +114,12 @@ class Segments:
         """Whether a segment is open for more bytes."""
         return self._file is not None
 
-    def last_line(self) -> Line | None:
-        """Return the last sound line on disk; None when there is none."""
+    def last_line(self, is_wanted: Callable[[Line], bool] = bool) -> Line | None:
+        """Return the last sound line on disk that *is_wanted*; None when there is none."""
         for segment in reversed(list(self)):
             with suppress(OSError):
                 for line in reversed(read_bytes(segment.path, 0, segment.size).split(b"\n")):
-                    if said := parse(line):
+                    if (said := parse(line)) and is_wanted(said):
                         return said
         return None
 

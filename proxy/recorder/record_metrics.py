@@ -13,6 +13,7 @@ from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import TASK, Writer
 from proxy.journal import Journal
 from proxy.recorder.page import Family, Page, Sample
+from proxy.seal.checkpoints import Checkpoints
 from proxy.telemetry.observers import Fates
 from proxy.telemetry.outbox import DELIVERED, DROPPED
 from proxy.telemetry.tracing import UNSAMPLED
@@ -60,6 +61,31 @@ class RecordCollector(Collector):
         yield "last_gap_timestamp_seconds", "When a gap was last written, or 0", last_gap
         is_degraded = self._writer.problem is not None or self._tasks.is_failing(TASK)
         yield "is_degraded", "1 while records cannot be written", float(is_degraded)
+
+
+class SealCollector(Collector):
+    """How far the log of the seal has come."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints = checkpoints
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        published, at = self._checkpoints.published, self._checkpoints.published_at
+        for name, help_text, value in (
+            ("seal_leaves", "Leaves of the log of the seal", self._checkpoints.size),
+            (
+                "seal_signed_leaves",
+                "Those that the newest checkpoint covers",
+                published.checkpoint.size if published else 0,
+            ),
+            (
+                "seal_checkpoint_timestamp_seconds",
+                "When a checkpoint was last signed, or 0",
+                at.timestamp() if at else 0,
+            ),
+        ):
+            yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
 
 
 class ForecastCollector(Collector):

@@ -31,10 +31,13 @@ from proxy.recorder.record_metrics import (
     ObserverCollector,
     PartitionCollector,
     RecordCollector,
+    SealCollector,
     added_up,
     counters,
     families,
 )
+from proxy.seal.checkpoints import sealing
+from proxy.seal.seal import Seal
 from proxy.settings import APPLICATION, ProxySettings
 from proxy.telemetry.health import Health, problem_of
 from proxy.telemetry.observers import Fates, Observers, observing
@@ -126,7 +129,8 @@ async def recording(
         # With NATS the ingest resolves names: it can wait for the token table.
         tokens = await _tokens(stack, settings, database) if nats is None else None
         find = tokens.find_together if tokens else None
-        writer = Writer(journal, sink, find, gap_found, ReplacedStore(sink, journal))
+        seal = await _seal(stack, settings, parts, sink, health, collectors)
+        writer = Writer(journal, sink, find, gap_found, ReplacedStore(sink, journal), seal)
         _ = await enter(writing(writer, health.tasks, drain_seconds=settings.stop_seconds))
         orphaned = await enter(
             draining_orphaned(shared, settings, instance, health.tasks, gap_found)
@@ -176,6 +180,30 @@ async def _report(
     while True:
         page.show(tell)
         await page.asked()
+
+
+async def _seal(
+    stack: AsyncExitStack,
+    settings: ProxySettings,
+    parts: Parts,
+    sink: Destination,
+    health: Health,
+    collectors: list[Collector],
+) -> Seal | None:
+    """Return the seal of the journal of *parts*, if it has one; publish its checkpoints."""
+    kept = None if parts.log is None else parts.log.kept
+    # Closed after the writer: the last checkpoint has all that was written.
+    checkpoints = await stack.enter_async_context(
+        sealing(
+            kept, sink, settings.instance_name, health.tasks, stop_seconds=settings.stop_seconds
+        )
+    )
+    if checkpoints is None:
+        return None
+    parts_that_tell = (checkpoints.seal, checkpoints)
+    health.problems += [partial(problem_of, part) for part in parts_that_tell]
+    collectors.append(SealCollector(checkpoints))
+    return checkpoints.seal
 
 
 async def _tokens(

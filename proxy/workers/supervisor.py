@@ -58,10 +58,13 @@ def workers_of(settings: ProxySettings, instance: str) -> list[Worker]:
     places = [
         place_of(number, settings.journal_dir, instance) for number in range(settings.workers)
     ]
+    key_file = settings.key_file_in(settings.journal_dir)
+    key = {} if key_file is None else {"PROXY_SEAL_KEY_FILE": str(key_file)}
     return [
         Worker(
             number,
             {
+                **key,
                 "PROXY_WORKERS": "1",
                 "PROXY_SHARES_PORT": "on",
                 "PROXY_INSTANCE": place.instance,

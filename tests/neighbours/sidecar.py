@@ -58,7 +58,11 @@ class Sidecar:
 def opened_journal(settings: ProxySettings) -> Parts:
     """Open the journal that *settings* name, as a sidecar does."""
     return open_parts(
-        settings.journal_dir, settings.journal_ring_dir, limits_of(settings), "sidecar"
+        settings.journal_dir,
+        settings.journal_ring_dir,
+        limits_of(settings),
+        "sidecar",
+        settings.key_file_in(settings.journal_dir),
     )
 
 

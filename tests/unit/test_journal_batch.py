@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from proxy.journal.batch import DAMAGED, Assembly, Batch
 from proxy.journal.line_text import record_line
+from proxy.journal.ring_header import Place
 from tests.neighbours.journal import a_record
 from tests.neighbours.records import as_records
 
@@ -14,7 +15,7 @@ LOG = b"".join(LINES)
 
 
 def batch_of(data, expected=1, max_lines=1_000):
-    return Assembly("sidecar-1").batch(data, 500, expected, max_lines)
+    return Assembly("sidecar-1").batch(data, Place(500, expected, None), max_lines)
 
 
 def test_whole_lines_give_their_records_in_order():
@@ -45,8 +46,8 @@ def test_a_gap_found_again_is_the_same_gap():
 
 def test_a_gap_across_two_batches_is_noticed():
     assembly = Assembly("sidecar-1")
-    first = assembly.batch(b"".join(LINES[:5]), 0, 1, 100)
-    second = assembly.batch(b"".join(LINES[7:]), first.end, first.next_number, 100)
+    first = assembly.batch(b"".join(LINES[:5]), Place(0, 1, None), 100)
+    second = assembly.batch(b"".join(LINES[7:]), first.following, 100)
     [gap] = second.gaps
     assert gap.count == 2
     assert gap.started_at == RECORDS[4].created_at
@@ -118,9 +119,9 @@ def test_lines_in_any_order_repeated_and_cut_invent_nothing(order, cut):
 )
 def test_a_log_read_in_pieces_says_what_it_says_in_one(order, sizes, expected):
     data = b"".join(LINES[index] for index in order)
-    whole = Assembly("sidecar-1").batch(data, 0, expected, len(order))
+    whole = Assembly("sidecar-1").batch(data, Place(0, expected, None), len(order))
     assembly, pieces = Assembly("sidecar-1"), Batch(end=0, next_number=expected)
     for size in [*sizes, len(order)]:
-        piece = assembly.batch(data[pieces.end :], pieces.end, pieces.next_number, size)
+        piece = assembly.batch(data[pieces.end :], pieces.following, size)
         pieces.go_on_with(piece)
     assert pieces == whole

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_log.record import Gap, Origin, ToolOutcome, new_record_id
+from audit_log.record import Event, Gap, Origin, ToolOutcome, new_record_id
 from proxy.audit.tool_span import TracedInvocation
 from proxy.journal.line import MAX_LINE_BYTES, parse, split
-from proxy.journal.line_text import gap_line, record_body, record_line
+from proxy.journal.line_text import event_line, gap_line, record_body, record_line
 from proxy.mcp.agents.claims import MAX_CLAIM_BYTES
 from tests.neighbours.journal import BEGINNING, a_record
 from tests.neighbours.records import as_records
@@ -41,6 +41,28 @@ def test_a_gap_comes_back_as_it_was():
     said = parse(gap_line(3, gap).removesuffix(b"\n"))
     assert said is not None
     assert said.gap == gap
+
+
+def test_an_event_comes_back_as_it_was():
+    event = Event(id=new_record_id(), at=BEGINNING, name="start", details={"version": "0.2"})
+    line = event_line(4, event)
+    said = parse(line.removesuffix(b"\n"))
+    assert said is not None
+    assert (said.n, said.event, said.moment) == (4, event, BEGINNING)
+    assert json.loads(line)["event"]["details"] == {"version": "0.2"}
+
+
+def test_an_event_that_is_longer_than_a_line_is_refused():
+    details = {"settings": "x" * MAX_LINE_BYTES}
+    with pytest.raises(ValueError, match="too long"):
+        event_line(4, Event(id=new_record_id(), at=BEGINNING, name="settings", details=details))
+
+
+def test_a_line_of_two_kinds_is_damaged():
+    record = record_line(1, a_record())[17:-2]
+    event = event_line(1, Event(id=new_record_id(), at=BEGINNING, name="stop"))[24:-2]
+    rest = record + event + b"}"
+    assert parse(b'{"crc":"%08x"%b' % (crc32(rest), rest)) is None
 
 
 def test_a_line_is_one_json_object_that_any_tool_reads():

@@ -34,8 +34,7 @@ class GoingBack:
     @property
     def committed(self) -> Place:
         """Up to where everything was appended to the sink."""
-        ring = self._ring
-        return Place(ring.committed, ring.committed_number, ring.moments.committed)
+        return self._ring.place
 
     @property
     def arrived(self) -> Place | None:
@@ -72,7 +71,7 @@ class GoingBack:
         oldest = min(in_ring, on_disk, self._ring.committed)
         wanted = 0 if place is None else place.offset
         if place is not None and oldest <= wanted:
-            self._source.go_back(wanted, place.number)
+            self._source.go_back(place)
             return False
-        self._source.go_back(oldest, 0)
+        self._source.go_back(Place(oldest, 0, None))
         return oldest > wanted

@@ -50,6 +50,12 @@ class LastRun:
         known = [place.offset for place in (self.position, self.end) if place is not None]
         return max([self.on_disk, *known])
 
+    @property
+    def sealed_log(self) -> int | None:
+        """The log that it sealed its last lines in; None when it sealed none."""
+        place = self.position if self.running is not None else self.end or self.position
+        return None if place is None else place.log
+
     def owns(self, ring: RingFile) -> bool:
         """Return whether *ring* belongs to this folder."""
         theirs, here = ring.owner, self.here

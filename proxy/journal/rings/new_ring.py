@@ -23,18 +23,21 @@ MAX_SPARE_BYTES: Final = 16 * 1024 * 1024
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def begin_ring(last_run: LastRun, segments: Segments, directories: list[Path], size: int) -> Ring:
+def begin_ring(
+    last_run: LastRun, segments: Segments, directories: list[Path], size: int, free_number: int
+) -> Ring:
     """Return a new ring that begins where the log of *last_run* ended.
 
-    Where there is no room for *size* bytes it is smaller. Without any room it has no file. Raise
-    JournalError if there is no memory either.
+    Lines that may have been used since have numbers below *free_number*. Where there is no room
+    for *size* bytes it is smaller. Without any room it has no file. Raise JournalError if there
+    is no memory either.
     """
     last, position = segments.last_line(), last_run.position
     known = [place.number for place in (position, last_run.end) if place is not None]
     beginning = Beginning(
         identity=secrets.randbits(63) | 1,
         start=last_run.known_end,
-        number=max([last.n + 1 if last else 1, *known]),
+        number=max([last.n + 1 if last else 1, free_number, *known]),
         predecessor=last_run.last or 0,
         moment=last_run.ended_at,
     )
@@ -43,6 +46,7 @@ def begin_ring(last_run: LastRun, segments: Segments, directories: list[Path], s
     paths = [directory / name for directory in directories for name in names]
     ring = _placed(beginning, paths, size)
     ring.belong_to(Owner(folder_id))
+    ring.sealed_log = last_run.sealed_log
     if position is not None:
         ring.commit(position.offset, position.number, position.moment)
         ring.moments.store_id = position.store

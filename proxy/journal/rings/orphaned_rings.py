@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -17,6 +18,8 @@ from proxy.journal.ring_header import Owner
 from proxy.journal.rings.placement import place_of
 from proxy.journal.rings.ring_file import RingFile, ring_file, rings_in
 
+_BESIDE: Final = (".calls", ".seal")
+"""What lies beside a ring: the slots, and the state of the seal."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -88,13 +91,15 @@ def remove_ring(path: Path, *, discard: bool) -> None:
             " put its journal folder back, or give them up with --discard"
         )
     path.unlink(missing_ok=True)
-    path.with_suffix(".calls").unlink(missing_ok=True)
+    for suffix in _BESIDE:
+        path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _listed(file: RingFile) -> ListedRing:
     size = file.size
-    with suppress(OSError):
-        size += file.path.with_suffix(".calls").stat().st_size
+    for suffix in _BESIDE:
+        with suppress(OSError):
+            size += file.path.with_suffix(suffix).stat().st_size
     return ListedRing(file, _state(file), size)
 
 

@@ -10,11 +10,16 @@ from proxy.journal.ring_header import (
     MOVED,
     OBSERVED,
     ORIGIN,
+    SEALED_LOG,
     WRITTEN,
     Moments,
+    Place,
 )
 
 _ENDED, _EMPTY = 1, 2
+_IS_LOG = 1 << 32
+_LOG = _IS_LOG - 1
+_NEGATIVE = 1 << 31
 
 
 class Positions:
@@ -56,17 +61,23 @@ class Positions:
             return self._counters[FIRST_NUMBER]
         return number
 
+    @property
+    def place(self) -> Place:
+        """Up to where everything is in PostgreSQL."""
+        return Place(self.committed, self.committed_number, self.moments.committed)
+
     def commit(self, offset: int, number: int, moment: datetime | None = None) -> None:
         """Note that everything before *offset*, where line *number* begins, is written.
 
-        *moment* is when its last record arrived, if that is known.
+        *moment* is when its last line came, if that is known.
         """
-        if moment is not None:
-            self.moments.committed = moment
-        # In this order: a kill between the two leaves a number that is too high, and a line below
-        # the expected number is accepted, while one above it would be reported as a gap.
+        # In this order: a kill between two leaves a number that is too high, and a line below the
+        # expected number is accepted, while one above it would be reported as a gap. A gap that
+        # is found again after the kill must begin when it did, so the moment is the last.
         self._counters[COMMITTED_NUMBER] = number
         self._counters[COMMITTED] = offset
+        if moment is not None:
+            self.moments.committed = moment
 
     def end(self, *, is_empty: bool) -> None:
         """Note that nothing more will be appended; *is_empty*: and that no call is in flight."""
@@ -95,6 +106,16 @@ class Positions:
     @observed.setter
     def observed(self, offset: int) -> None:
         self._counters[OBSERVED] = offset + 1
+
+    @property
+    def sealed_log(self) -> int | None:
+        """The log that the lines are sealed in, as rows name it; None when they are not."""
+        word = self._counters[SEALED_LOG]
+        return ((word & _LOG) ^ _NEGATIVE) - _NEGATIVE if word else None
+
+    @sealed_log.setter
+    def sealed_log(self, log: int | None) -> None:
+        self._counters[SEALED_LOG] = 0 if log is None else _IS_LOG | log & _LOG
 
     @property
     def floor(self) -> int:

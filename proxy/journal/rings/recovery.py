@@ -5,7 +5,8 @@ Theory of operation. `last_run` decides which ring continues the folder.
 - *There is one*: the last run was killed. Go on with it.
 - *There is none, but the mark `running`*: the machine lost its memory, or the ring was removed.
   Begin a new ring after the last line on disk, and append a gap of unknown size, because nothing
-  tells how many records the ring held.
+  tells how many records the ring held. If the lines are sealed, numbers are left out: those that
+  the lost ones may have had.
 - *There is none, and no mark*: a clean stop, or a new journal. Begin a new ring where the log
   ended (`end.json`).
 
@@ -24,6 +25,7 @@ from pathlib import Path
 import structlog
 
 from audit_log.record import Gap, new_record_id
+from proxy.journal.batch import HEAD_LOST
 from proxy.journal.folder import JournalFolder
 from proxy.journal.journal_error import RingDamagedError
 from proxy.journal.line_text import gap_line
@@ -45,10 +47,12 @@ def open_ring(
     directories: list[Path],
     size: int,
     instance: str,
+    free_number: int = 0,
 ) -> Ring:
     """Return the ring of the last run if it is in one of *directories*, else a new one.
 
-    See `begin_ring` for where a new one lies.
+    See `begin_ring` for where a new one lies. If the last one is lost, the numbers of its lines
+    were below *free_number*.
     """
     last_run = _last_run(folder, segments)
     ring, others = _ring_found(last_run, directories)
@@ -57,7 +61,8 @@ def open_ring(
     for other in others:  # before a new ring: they take its room
         _set_aside(folder, other)
     if ring is None:
-        ring = begin_ring(last_run, segments, directories, size)
+        free = free_number if is_lost else 0
+        ring = begin_ring(last_run, segments, directories, size, free)
     folder_id = last_run.here.folder_id or ring.owner.folder_id or secrets.randbits(63) | 1
     ring.belong_to(replace(last_run.here, folder_id=folder_id))
     if is_lost or any(loss.count != 0 for loss in losses):
@@ -144,9 +149,7 @@ def _gap(
         started_at=min([*since, now]),
         ended_at=max(until, default=now),
         count=sum(counts) if is_known else None,
-        # Not "ring_lost": stored gaps and webhooks have carried this word since the first
-        # version.
-        reason="head_lost",
+        reason=HEAD_LOST,
         instance=instance,
     )
 

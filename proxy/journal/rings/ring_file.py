@@ -74,7 +74,7 @@ class RingFile:
         at = self.floor % size
         # Twice, because the log goes on at the beginning of the file.
         lines = (content + content)[at : at + length].split(b"\n")
-        said = [line for line in map(parse, lines) if line is not None]
+        said = [line for line in map(parse, lines) if line is not None and line.event is None]
         moments = [line.moment for line in said]
         for counted in self.counted:
             moments += [moment_of(counted.first_us), moment_of(counted.last_us)]

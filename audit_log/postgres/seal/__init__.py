@@ -1,0 +1,1 @@
+"""What is stored of the seal, in tables of its own."""
