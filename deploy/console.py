@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
 
+from audit_api.terminal.reading_commands import SUMMARIES
 from audit_log.process.program import PROGRAM, add_version
 
 _WRONG_USAGE: Final = 2
@@ -48,6 +49,11 @@ COMMANDS: Final = {
         "partition an adopted table, while it is in use", "audit_log.__main__", words=("convert",)
     ),
     "token": Command("manage tokens in our own table", "audit_log.__main__", words=("token",)),
+    **{
+        name: Command(summary, "audit_api.terminal.main", words=(name,))
+        for name, summary in SUMMARIES.items()
+    },
+    "completion": Command("print the completion of a shell", "deploy.completion"),
     "journal": Command(
         "list, verify or replay a kept journal; list or remove rings",
         "proxy.delivery.journal_command",

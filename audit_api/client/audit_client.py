@@ -1,6 +1,6 @@
 """The client: one method for each question that the audit API answers."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -99,7 +99,7 @@ class AuditClient:
 
     async def follow(
         self, filters: Filters = ALL, after: str | None = None
-    ) -> AsyncIterator[ServerEvent]:
+    ) -> AsyncGenerator[ServerEvent, None]:
         """Yield the events of the live stream, from the mark *after* on, until it ends."""
         query = filters if after is None else {**filters, "after": after}
         async with self._asked(self._at("/stream"), query, _OF_STREAMS) as response:
