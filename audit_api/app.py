@@ -19,6 +19,7 @@ from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import SessionQuestions
+from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import AT_ONCE, Exports
@@ -28,6 +29,7 @@ from audit_log.clock import DatabaseClock
 from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.replica import OpenTransaction
+from audit_log.postgres.seal.proving import Prover
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.clock_watch import ClockWatch
@@ -74,6 +76,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
+            Proofs(database, Prover(database)),
             Exports(for_exports, subscription),
             Live(database, tail, gate, open_transaction, subscription),
         )

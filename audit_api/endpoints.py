@@ -13,6 +13,7 @@ from audit_api.formats.entries import (
     UsedToken,
 )
 from audit_api.formats.export_formats import NDJSON
+from audit_api.formats.seals import SealOfItem
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.buckets import StatsParams
 from audit_api.query.counts import Counted, Counts
@@ -27,6 +28,7 @@ from audit_api.query.params import (
     InvocationPath,
     InvocationsParams,
     Page,
+    ProofParams,
     SessionPath,
     SessionsParams,
     StreamParams,
@@ -34,6 +36,7 @@ from audit_api.query.params import (
 )
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
+from audit_api.seal.proofs import PLAIN, Proofs
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import MARK_FIELD, Exports
 from audit_api.stream.live import Live
@@ -59,6 +62,7 @@ class Services:
     questions: Questions
     sessions: SessionQuestions
     counts: Counts
+    proofs: Proofs
     exports: Exports
     live: Live
 
@@ -71,6 +75,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
         *_sessions(services.sessions),
         *_numbers(services.counts),
         *_gaps(services.questions),
+        *_proofs(services.proofs),
         *_streams(services.exports, services.live),
     )
 
@@ -194,6 +199,34 @@ def _gaps(questions: Questions) -> Sequence[Endpoint]:
             query=GapsParams,
             responses={JSON: list[MissingEntries], NDJSON: None},
             serve=questions.gaps,
+        ),
+    )
+
+
+def _proofs(proofs: Proofs) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="proof_of_entry",
+            path="/mcp-audit/entries/{entry_id}/proof",
+            summary="The proof that an entry is sealed, as a `.tlog-proof` file, or what is "
+            "known of its seal",
+            query=ProofParams,
+            place=EntryPath,
+            can_miss=True,
+            can_contradict=True,
+            responses={PLAIN: None, JSON: SealOfItem},
+            serve=proofs.of_entry,
+        ),
+        Endpoint(
+            name="proof_of_invocation",
+            path="/mcp-audit/invocations/{invocation_id}/proof",
+            summary="The proof that a tool call is sealed, as for an entry",
+            query=ProofParams,
+            place=InvocationPath,
+            can_miss=True,
+            can_contradict=True,
+            responses={PLAIN: None, JSON: SealOfItem},
+            serve=proofs.of_tool_call,
         ),
     )
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audit_api.errors import InvalidParametersError
 from audit_api.formats.export_formats import ExportFormat, ListFormat
+from audit_api.formats.seals import ProofFormat
 from audit_api.query.values import (
     MAX_PART,
     ClientNetwork,
@@ -214,6 +215,16 @@ class ExportParams(StoredFilters):
         default=None,
         description="only a part of so many entries, whose mark continues behind the last; "
         f"more than {MAX_PART:,} means {MAX_PART:,}",
+    )
+
+
+class ProofParams(Params):
+    """The parameters of a proof."""
+
+    format: ProofFormat | None = Field(
+        default=None,
+        description="`tlog-proof`: a file for c2sp.org/tlog-proof, also without this parameter; "
+        "`json`: what is known of the seal, as `Accept: application/json` gives it too",
     )
 
 
