@@ -45,6 +45,9 @@ COMMANDS: Final = {
     "purge": Command(
         "remove what the retention does not keep", "audit_log.__main__", words=("purge",)
     ),
+    "verify": Command(
+        "say whether the audit log is what its sidecars sealed", "audit_log.verify.command"
+    ),
     "convert": Command(
         "partition an adopted table, while it is in use", "audit_log.__main__", words=("convert",)
     ),

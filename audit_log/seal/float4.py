@@ -37,7 +37,10 @@ def _digits_of(value: float) -> str:
     """Return the digits of the `real` that is nearest to the decimal text of *value*."""
     sign = _SIGN if copysign(1, value) < 0 else 0
     try:
-        [near] = unpack(">I", pack(">f", abs(value)))
+        packed = pack(">f", abs(value))
+        if unpack(">f", packed) == (abs(value),):
+            return f"{sign | int.from_bytes(packed):08x}"  # it is one already, as rows have it
+        [near] = unpack(">I", packed)
     except OverflowError:
         near = _INFINITY  # PostgreSQL refuses it
     if near < _INFINITY:

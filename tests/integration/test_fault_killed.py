@@ -17,6 +17,7 @@ from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import HELD, Callers, received, responding_by_path
 from tests.neighbours.processes import recorder_of
+from tests.neighbours.sealed_trail import sealed_logs
 
 ROUNDS = int(os.environ.get("FAULT_KILL_ROUNDS", "6"))
 """Six: each end with and without a database. `make test-long` asks for many more."""
@@ -108,6 +109,9 @@ async def test_every_call_the_upstream_received_has_one_entry_after_kills_at_ran
     assert set(by_path) <= set(callers.sent), "invented"
     assert await database.fetch("SELECT * FROM mcp_audit_gap") == [], "nothing was lost"
     assert {entry.token_name for entry in entries} == {"laptop"}
+    [sealed] = await sealed_logs(database)
+    assert sealed.unsealed_rows == []
+    assert sealed.count("entry") >= len(entries)
 
     assert [path for path in callers.responses if not by_path[path].tells_the_truth] == []
     unanswered = [entry for entry in entries if entry.path not in callers.responses]

@@ -19,7 +19,7 @@ def is_alive(pid: int) -> bool:
     """Whether *pid* runs; a process that has ended and is not yet waited for does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second when it ends meanwhile
         return False
     return state != "Z"
 

@@ -68,9 +68,7 @@ class SealedLog:
     def unsealed_rows(self) -> list[int]:
         """The places of rows of which the log says that it knows nothing of them."""
         return [
-            place
-            for place in self.rows
-            if place < self.size and self.leaves[place] in NOTHING
+            place for place in self.rows if place < self.size and self.leaves[place] in NOTHING
         ]
 
 
@@ -135,9 +133,7 @@ def roots_at(sizes: Sequence[int], leaves: Iterable[bytes]) -> dict[int, bytes]:
     return roots
 
 
-def _leaf(
-    place: int, candidates: dict[int, list[bytes]], tiles: dict[int, list[bytes]]
-) -> bytes:
+def _leaf(place: int, candidates: dict[int, list[bytes]], tiles: dict[int, list[bytes]]) -> bytes:
     """Return the data of the leaf at *place*; fail if nothing that is stored gives it."""
     known = tiles.get(place // LEAVES_PER_TILE, [])
     at = place % LEAVES_PER_TILE
@@ -159,9 +155,7 @@ async def _rows(database: Database, log: int) -> dict[int, bytes]:
         values = dict(row)
         claims = values.pop("claims")
         found.append((values["seq"], tool_call_leaf(Invocation(**values), claims or "null")))
-    found += [
-        (row["seq"], gap_leaf(Gap(**dict(row)))) for row in await database.fetch(_GAPS, log)
-    ]
+    found += [(row["seq"], gap_leaf(Gap(**dict(row)))) for row in await database.fetch(_GAPS, log)]
     places = [place for place, _ in found]
     assert len(set(places)) == len(places), "two rows have one place"
     return dict(found)

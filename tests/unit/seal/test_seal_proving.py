@@ -96,7 +96,9 @@ async def test_a_batch_that_comes_again_or_overlaps_changes_nothing(seal):
     root = seal.grown.tree.root()
     assert seal.kept.state.next_line == 400
 
-    whole = Seal(KeptLog(State.begun("here", b"", 1), seal.kept._memory, None, None, None), Store())
+    whole = Seal(
+        KeptLog(State.begun("here", b"", 1), seal.kept._memory, None, None, None), Store()
+    )
     await take(whole, range(1, 400))
     assert whole.grown.tree.root() == root
 
