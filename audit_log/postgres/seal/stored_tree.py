@@ -105,7 +105,9 @@ class StoredTree:
             _TILE, self._sealed.log, tile.level, tile.index
         )
         data = b"" if row is None else bytes(row["hashes"])
-        return b"" if self._is_path(tile.level, tile.index, data) else data
+        if self._is_path(tile.level, tile.index, data):
+            return b""
+        return data[: len(data) // HASH_BYTES * HASH_BYTES]
 
     def _is_path(self, level: int, index: int, data: bytes) -> bool:
         """Say whether *data* is what is left of a pruned tile: the way up from its last leaf."""
