@@ -19,6 +19,7 @@ from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import SessionQuestions
+from audit_api.seal.evidence import Evidence
 from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
@@ -72,12 +73,14 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         tail = await open_(tailing(for_tail, tasks))
         open_transaction = OpenTransaction(for_tail)
         subscription = Subscription(for_tail, for_gate)
+        exports = Exports(for_exports, subscription)
         services = Services(
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
             Proofs(database, Prover(database)),
-            Exports(for_exports, subscription),
+            Evidence(for_exports, exports.turns),
+            exports,
             Live(database, tail, gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None

@@ -31,11 +31,13 @@ from audit_api.query.params import (
     ProofParams,
     SessionPath,
     SessionsParams,
+    StoredFilters,
     StreamParams,
     TokenPath,
 )
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
+from audit_api.seal.evidence import GZIP, Evidence
 from audit_api.seal.proofs import PLAIN, Proofs
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import MARK_FIELD, Exports
@@ -63,6 +65,7 @@ class Services:
     sessions: SessionQuestions
     counts: Counts
     proofs: Proofs
+    evidence: Evidence
     exports: Exports
     live: Live
 
@@ -75,7 +78,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
         *_sessions(services.sessions),
         *_numbers(services.counts),
         *_gaps(services.questions),
-        *_proofs(services.proofs),
+        *_proofs(services.proofs, services.evidence),
         *_streams(services.exports, services.live),
     )
 
@@ -203,7 +206,7 @@ def _gaps(questions: Questions) -> Sequence[Endpoint]:
     )
 
 
-def _proofs(proofs: Proofs) -> Sequence[Endpoint]:
+def _proofs(proofs: Proofs, evidence: Evidence) -> Sequence[Endpoint]:
     return (
         Endpoint(
             name="proof_of_entry",
@@ -227,6 +230,15 @@ def _proofs(proofs: Proofs) -> Sequence[Endpoint]:
             can_contradict=True,
             responses={PLAIN: None, JSON: SealOfItem},
             serve=proofs.of_tool_call,
+        ),
+        Endpoint(
+            name="evidence",
+            path="/mcp-audit/evidence",
+            summary="Entries, tool calls and gaps with what proves them, and how to check it "
+            "without this service, as a tar file",
+            query=StoredFilters,
+            responses={GZIP: None},
+            serve=evidence.evidence,
         ),
     )
 

@@ -1,5 +1,6 @@
 """The seal in the details of a call: what is proven, what is not, and the proof as a file."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,19 +28,20 @@ async def test_the_details_tell_of_the_seal_and_lead_to_the_proof(activity: Acti
     log.checkpoint()
     await log.store(activity.database)
     since = datetime.now(UTC) - timedelta(seconds=12)
-    await activity.database.execute(ANCHOR, log.log, log.size, "folder /backup", since)
-    await activity.database.execute(ANCHOR, log.log, log.size, "witness\u202e", since)
+    await activity.database.execute(ANCHOR, log.log, log.size, "folder\u202e", since)
+    later = since + timedelta(seconds=1)
+    await activity.database.execute(ANCHOR, log.log, log.size, "witness", later)
 
     page = await activity.open(f"?entry={entry.id}")
     seal = page.locator("#details .detail-seal")
     await expect(seal).to_contain_text("Sealed, anchored 1")
-    await expect(seal).to_contain_text("s ago by folder /backup, and by 1 more")
+    await expect(seal).to_contain_text("s ago by folder\\u202e, and by 1 more")
     assert await complaints_of_axe(page) == []
     async with page.expect_download() as downloading:
         await seal.get_by_role("link", name="Download its proof").click()
     download = await downloading.value
     assert download.suggested_filename == f"entry-{entry.id}.tlog-proof"
-    proof = TlogProof.parse(Path(await download.path()).read_bytes())
+    proof = TlogProof.parse((await asyncio.to_thread(Path(await download.path()).read_bytes)))
     assert proof.extra is not None
     assert proof.verify(proof.extra, Policy((Log(log.key.verifier),))).checkpoint.size == log.size
 

@@ -33,6 +33,7 @@ ENDPOINTS: Final = {
     f"{ALL}/growth": 200,
     GAPS: 200,
     f"{ALL}/export": 200,
+    f"{ALL}/evidence": 200,
     f"{ALL}/stream": 200,
     f"{ALL}/openapi.json": 200,
     f"{ALL}/docs": 200,

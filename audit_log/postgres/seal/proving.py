@@ -99,7 +99,7 @@ class Prover:
                 f" the journal, and says only {leaf.decode()}",
             )
         is_named_later = leaf != data
-        if is_named_later and not _may_be_named(leaf, data):
+        if is_named_later and not may_be_named(leaf, data):
             raise ProofError(
                 f"the row is not what was sealed at place {place}: it was altered, or put there"
             )
@@ -152,7 +152,7 @@ async def _not_yet(sealed: SealedLog, place: int) -> NotSealed:
     )
 
 
-def _may_be_named(leaf: bytes, row: bytes) -> bool:
+def may_be_named(leaf: bytes, row: bytes) -> bool:
     """Say whether *row* is what *leaf* says, save for the name of its token, found later."""
     said: list[object] = msgspec.json.decode(leaf)
     found: list[object] = msgspec.json.decode(row)

@@ -92,6 +92,11 @@ class Signed(NamedTuple):
     """Of this size."""
 
 
+def newest_of_each(receipts: Sequence[Receipt], size: int) -> list[Receipt]:
+    """Return the newest receipt of each anchor for a checkpoint of at most *size* leaves."""
+    return list({one.anchor: one for one in receipts if one.size <= size}.values())
+
+
 class SealedLog:
     """One log, read in one transaction."""
 
@@ -125,6 +130,11 @@ class SealedLog:
                 return await self._opened(row["note"], receipts)
         row = await self.transaction.fetch_row(_NEWEST, self.log, place)
         return None if row is None else await self._opened(row["note"], receipts)
+
+    async def note_of(self, size: int) -> str | None:
+        """Return the checkpoint of this size as it was signed, unverified."""
+        row = await self.transaction.fetch_row(_OF_SIZE, self.log, size)
+        return None if row is None else str(row["note"])
 
     async def notes(self, start: int, end: int) -> dict[int, list[bytes]]:
         """Return the leaf data that notes give for places from *start* to before *end*."""

@@ -146,7 +146,7 @@ async def test_an_entry_whose_token_was_named_later_is_proven_as_it_was(api, dat
     entry = log.entry(token_hash="ab" * 32, token_name=None)
     log.checkpoint()
     await log.store(database)
-    named = "UPDATE mcp_audit_log SET token_name = $2, token_id = $3 WHERE id = $1 AND log = $2"
+    named = "UPDATE mcp_audit_log SET token_name = $2, token_id = $3 WHERE id = $1"
     await database.execute(named, entry.id, "laptop", uuid4())
 
     told = await seal_of(api, of_entry(entry))
