@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Each check runs many Python processes: without compiled modules each would compile them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run check test lint types imports unit tests browser test-long test-compiled conformance-clients test-system image image-test wheel screenshots bench lock clean
+.PHONY: help setup run check test lint types imports unit tests browser test-long test-compiled conformance-clients conformance-anchors test-system image image-test wheel screenshots bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,10 @@ test-compiled: setup ## unit, wire and fault tests, with the modules of each cal
 conformance-clients: setup ## fourteen MCP clients and bridges through the sidecar; a quarter of an hour
 	$(BIN)/python -m pytest tests/clients/conformance_clients.py
 
+# Installs from PyPI into tests/anchors/.cache, once per lock file; rsyslog is of Debian.
+conformance-anchors: setup ## anchors with a witness, S3 store, time-stamp authority and syslog of other makes
+	$(BIN)/python -m pytest tests/anchors/conformance_anchors.py
+
 # The packages: postgresql, pgbouncer, prometheus, and what docs/deploy.md lists.
 test-system: setup ## what needs Debian packages and root: image, units, pgbouncer, alerts
 	$(BIN)/python -m pytest tests/system
@@ -117,4 +121,4 @@ lock: ## write requirements/*.lock; needs uv (pip install uv)
 	$(COMPILE) pyproject.toml --extra codings --extra otel --group dev -o requirements/dev.lock
 
 clean: ## remove .venv, dist and caches
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache tests/clients/.cache tests/seal/.cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .conformance_cache tests/clients/.cache tests/seal/.cache tests/anchors/.cache

@@ -1,8 +1,11 @@
 """Assembles the audit API: opens its parts in order and closes them in reverse."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -12,6 +15,7 @@ from audit_api.access.podwarden import open_podwarden
 from audit_api.access.sessions import Sessions
 from audit_api.access.sign_in import SignIn
 from audit_api.endpoints import Services, endpoints
+from audit_api.formats.export_formats import OF_ENTRIES, OF_TOOL_CALLS
 from audit_api.health import Health, Replica
 from audit_api.page.activity import ActivityPage
 from audit_api.page.reference import Reference
@@ -26,9 +30,11 @@ from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import AT_ONCE, Exports
 from audit_api.stream.live import Live
 from audit_api.stream.tail import Tail, tailing
+from audit_api.witness.witness_routes import WitnessRoutes, witnessing
 from audit_log.clock import DatabaseClock
 from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
 from audit_log.postgres.replica import OpenTransaction
 from audit_log.postgres.seal.proving import Prover
 from audit_log.postgres.token_table import TokenTable
@@ -37,6 +43,7 @@ from audit_log.process.clock_watch import ClockWatch
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
+from audit_log.record import AuditRecord, Invocation
 from audit_log.schema.subscription import Subscription
 
 _APPLICATION = "audit_api"
@@ -50,46 +57,45 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
     """
     tasks = BackgroundTasks()
     async with AsyncExitStack() as stack:
-        primary_url = shared.database_url.get_secret_value()
-        url = (settings.database_url or shared.database_url).get_secret_value()
         open_ = stack.enter_async_context
-        database = await open_(open_database(url, connections=4, application=_APPLICATION))
-        # Pools of their own: an export holds a connection for minutes, the tail holds one always.
-        for_exports = await open_(
-            open_database(url, connections=AT_ONCE + 1, application=_APPLICATION)
-        )
-        for_tail = await open_(open_database(url, connections=3, application=_APPLICATION))
-        # A pool of its own, so that slow queries do not delay authentication; and always on the
-        # primary, because a revoked token must not stay valid while a replica lags.
-        for_gate = await open_(open_database(primary_url, connections=2, application=_APPLICATION))
-        token_database = for_gate
-        if settings.token_database_url is not None:
-            token_url = settings.token_database_url.get_secret_value()
-            token_database = await open_(open_database(token_url, application=_APPLICATION))
+        databases = await _databases(stack, shared, settings)
+        database, token_database = databases.for_questions, databases.of_tokens
         # Tokens expire by the clock of their own database.
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
-        tail = await open_(tailing(for_tail, tasks))
-        open_transaction = OpenTransaction(for_tail)
-        subscription = Subscription(for_tail, for_gate)
-        exports = Exports(for_exports, subscription)
+        tail = await open_(tailing(databases.for_tail, tasks, RECORDS, "audit-tail"))
+        tool_tail = await open_(tailing(databases.for_tail, tasks, TOOL_CALLS, "audit-tool-tail"))
+        open_transaction = OpenTransaction(databases.for_tail)
+        subscription = Subscription(databases.for_tail, databases.for_gate)
+        exports = _exports(databases.for_exports, subscription)
         services = Services(
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
             Proofs(database, Prover(database)),
-            Evidence(for_exports, exports.turns),
-            exports,
-            Live(database, tail, gate, open_transaction, subscription),
+            Evidence(databases.for_exports, exports[0].turns),
+            *exports,
+            Live(RECORDS, database, tail, gate, open_transaction, subscription),
+            Live(TOOL_CALLS, database, tool_tail, gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
+        witness = await _witness(stack, settings)
+        parts = [part for part in (clock, tls, witness) if part is not None]
         health = Health(
-            for_gate, token_database, clock, tasks, open_transaction, subscription, replica, tls
+            databases.for_gate,
+            token_database,
+            tasks,
+            open_transaction,
+            subscription,
+            parts,
+            replica,
         )
         app = make_app(gate, services, health)
-        end_streams_first(app, tail)
+        if witness is not None:
+            app.router.add_routes(witness.routes())
+        end_streams_first(app, [tail, tool_tail])
         address = await open_(
             listening(
                 runner_of(app),
@@ -102,6 +108,52 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         yield address
 
 
+@dataclass(frozen=True, slots=True)
+class _Databases:
+    """Pools of connections, each for what must not wait for the others."""
+
+    for_questions: Database
+    for_exports: Database
+    """An export holds a connection for minutes."""
+    for_tail: Database
+    """The tail holds one always."""
+    for_gate: Database
+    """Always on the primary: a revoked token must not stay valid while a replica lags."""
+    of_tokens: Database
+
+
+async def _databases(
+    stack: AsyncExitStack, shared: AuditLogSettings, settings: AuditApiSettings
+) -> _Databases:
+    async def opened(url: str, connections: int) -> Database:
+        return await stack.enter_async_context(
+            open_database(url, connections=connections, application=_APPLICATION)
+        )
+
+    primary = shared.database_url.get_secret_value()
+    url = (settings.database_url or shared.database_url).get_secret_value()
+    for_gate = tokens = await opened(primary, 2)
+    if settings.token_database_url is not None:
+        tokens = await opened(settings.token_database_url.get_secret_value(), 2)
+    return _Databases(
+        for_questions=await opened(url, 4),
+        for_exports=await opened(url, AT_ONCE + 1),
+        for_tail=await opened(url, 5),
+        for_gate=for_gate,
+        of_tokens=tokens,
+    )
+
+
+def _exports(
+    database: Database, subscription: Subscription
+) -> tuple[Exports[AuditRecord], Exports[Invocation]]:
+    turns = asyncio.Semaphore(AT_ONCE)
+    return (
+        Exports(RECORDS, OF_ENTRIES, database, subscription, turns),
+        Exports(TOOL_CALLS, OF_TOOL_CALLS, database, subscription, turns),
+    )
+
+
 async def _tls(
     stack: AsyncExitStack, settings: AuditApiSettings, tasks: BackgroundTasks
 ) -> ListenerTls | None:
@@ -110,6 +162,12 @@ async def _tls(
     tls = ListenerTls(settings.tls)
     await stack.enter_async_context(tls.following(tasks))
     return tls
+
+
+async def _witness(stack: AsyncExitStack, settings: AuditApiSettings) -> WitnessRoutes | None:
+    if settings.witness_dir is None or settings.witness_logs is None:
+        return None
+    return await stack.enter_async_context(witnessing(settings.witness_dir, settings.witness_logs))
 
 
 async def _gate(
@@ -147,13 +205,14 @@ def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
     return app
 
 
-def end_streams_first(app: web.Application, tail: Tail) -> None:
+def end_streams_first(app: web.Application, tails: Sequence[Tail[Any]]) -> None:
     """End the live streams at shutdown, before aiohttp waits for open requests.
 
     A live stream has no end of its own, so that wait would always run into its limit.
     """
 
     async def end(_app: web.Application) -> None:
-        tail.end()
+        for tail in tails:
+            tail.end()
 
     app.on_shutdown.append(end)

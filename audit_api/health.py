@@ -1,22 +1,21 @@
 """Health endpoints for operators. They need no credentials, so they disclose no details."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from aiohttp import web
 
 from audit_api.responses import json_response
-from audit_log.clock import DatabaseClock
 from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.database import Database
 from audit_log.postgres.replica import OpenTransaction, replica_lag
 from audit_log.postgres.unavailability import why_unusable
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.ops import vitality
-from audit_log.process.tls import ListenerTls
 from audit_log.schema.migrate import is_current
 from audit_log.schema.subscription import Subscription
 
@@ -31,6 +30,14 @@ class Replica:
     max_lag_seconds: float
 
 
+class Part(Protocol):
+    """A part of the service that says what is wrong with it."""
+
+    @property
+    def problem(self) -> str | None:
+        """What the operator should look at, or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """Liveness (`/healthz`) and readiness (`/readyz`)."""
@@ -38,12 +45,12 @@ class Health:
     database: Database
     token_database: Database
     """The database of the token table; usually the same object as `database`."""
-    clock: DatabaseClock
     tasks: BackgroundTasks
     open_transaction: OpenTransaction
     subscription: Subscription
+    parts: Sequence[Part]
+    """Clock, certificate, witness: what works on with a problem."""
     replica: Replica | None = None
-    tls: ListenerTls | None = None
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Respond 200 while all background tasks can live, otherwise 503."""
@@ -54,8 +61,9 @@ class Health:
         """Respond 200 if queries can be served, otherwise 503; with the reasons in the body.
 
         A lagging replica, a certificate that could not be reloaded, a transaction for which
-        streams wait, a logical replication that keeps records away and a clock that differs from
-        PostgreSQL's give the status `degraded` with 200: responses are still useful.
+        streams wait, a logical replication that keeps records away, a clock that differs from
+        PostgreSQL's and a witness that cannot sign give the status `degraded` with 200: responses
+        are still useful.
         """
         reasons = await self._reasons()
         body: dict[str, object] = {"status": "not ready" if reasons else "ready"}
@@ -66,10 +74,7 @@ class Health:
             body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
-        if self.clock.problem is not None:
-            degraded.append(self.clock.problem)
-        if self.tls is not None and self.tls.problem is not None:
-            degraded.append(self.tls.problem)
+        degraded += filter(None, (part.problem for part in self.parts))
         if degraded and body["status"] == "ready":
             body["status"] = "degraded"
         reasons = [*reasons, *degraded]

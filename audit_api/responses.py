@@ -38,6 +38,14 @@ def json_response(
     )
 
 
+def text_response(
+    text: str, content_type: str = "text/plain; charset=utf-8", status: int = 200
+) -> web.Response:
+    """Return a response with *text*, of exactly this content type."""
+    fields = {**_FIELDS, hdrs.CONTENT_TYPE: content_type}
+    return web.Response(body=text.encode(), status=status, headers=fields)
+
+
 def empty_response(status: int) -> web.Response:
     """Return a response without a body."""
     return web.Response(status=status, headers=_FIELDS)

@@ -1,10 +1,12 @@
 """Settings of the audit API, from the environment."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from audit_api.witness.trusted_logs import TrustedLogs
 from audit_log.process.database_url import DatabaseUrl
 from audit_log.process.shared_settings import (
     LOOPBACK,
@@ -49,6 +51,27 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
         min_length=32,
         description="signs the page's sessions; when not set, each process makes its own",
     )
+    witness_dir: Path | None = Field(
+        default=None,
+        description="folder of the witness's key and memory; when set, this service cosigns the"
+        " sidecars' seals",
+    )
+    witness_logs: Annotated[TrustedLogs | None, NoDecode] = Field(
+        default=None,
+        description="keys of the logs to cosign, as `podwarden-audit seal key` shows them,"
+        " separated by spaces",
+    )
+
+    @field_validator("witness_logs", mode="before")
+    @classmethod
+    def _trusted_logs(cls, value: object) -> object:
+        return TrustedLogs.parse(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _witness_has_logs(self) -> Self:
+        if (self.witness_dir is None) != (self.witness_logs is None):
+            raise ValueError("AUDIT_API_WITNESS_DIR and AUDIT_API_WITNESS_LOGS go together")
+        return self
 
     @field_validator("reader_roles", mode="before")
     @classmethod

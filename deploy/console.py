@@ -39,6 +39,10 @@ COMMANDS: Final = {
         "audit_log.__main__",
         words=("ingest",),
     ),
+    "push": Command(
+        "push the log to receivers of OTLP and syslog, until stopped",
+        "audit_api.push.push_service",
+    ),
     "check": Command("say whether a service could start and do its work", "deploy.checks.command"),
     "health": Command("ask the service in this container how it is", "deploy.healthcheck"),
     "migrate": Command("bring the schema up to date", "audit_log.__main__", words=("migrate",)),

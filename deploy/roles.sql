@@ -67,7 +67,7 @@ WHERE pronamespace = 'public'::regnamespace AND proname IN (
     'mcp_audit_free_name', 'mcp_audit_log_is_taken', 'mcp_audit_log_missing', 'mcp_audit_log_move',
     'mcp_audit_move_columns', 'mcp_audit_move_begin', 'mcp_audit_move_forget',
     'mcp_audit_move_fits', 'mcp_audit_move_batch', 'mcp_audit_move_switch',
-    'mcp_audit_move_at_once', 'mcp_tool_invocation_goes_on')
+    'mcp_audit_move_at_once', 'mcp_tool_invocation_goes_on', 'mcp_audit_appended')
 ORDER BY proname \gexec
 
 -- INSERT alone is enough: sidecar and ingest append with `ON CONFLICT DO NOTHING` without a target, or
@@ -76,6 +76,8 @@ GRANT INSERT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invo
     public.mcp_audit_seal_log, public.mcp_audit_seal_checkpoint, public.mcp_audit_seal_tile,
     public.mcp_audit_seal_note, public.mcp_audit_seal_anchor
     TO podwarden_audit_proxy, podwarden_audit_ingest;
+-- A witness that lags is shown how the log has grown since, by hashes that are no secret.
+GRANT SELECT ON public.mcp_audit_seal_tile TO podwarden_audit_proxy;
 GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions
     TO podwarden_audit_proxy, podwarden_audit_ingest;
 -- It lets go what the owner's retention says, and nothing else. The ingest lets nothing go.

@@ -28,11 +28,15 @@ from audit_log.tokens import TOKEN_PREFIX
 from proxy.admission import TokenPolicy
 from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
+from proxy.mcp.json_stream import ANY
+from proxy.seal.anchors.opening import check_anchors
 from proxy.seal.key_file import KEY_NAME
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
-_SECRET_FIELDS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
+_SECRET_FIELDS: Final = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "mcp-session-id"}
+)
 
 APPLICATION: Final = "podwarden-audit-proxy"
 """What the databases and NATS are told of this program."""
@@ -146,6 +150,18 @@ class SealSettings(Settings):
         description="the key that signs checkpoints, made if it is missing; `seal.key` in"
         " `PROXY_JOURNAL_DIR` when not set",
     )
+    seal_anchors: SecretStr | None = Field(
+        default=None,
+        description="where checkpoints go that the owner of the database cannot change: URLs,"
+        " separated by spaces, of docs/seal.md; `anchors` in the journal folder when not set",
+    )
+
+    @field_validator("seal_anchors")
+    @classmethod
+    def _are_anchors(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_anchors(value.get_secret_value())
+        return value
 
     def key_file_in(self, journal_dir: Path) -> Path | None:
         """Return the file of the key of a sidecar with this journal; None without a seal."""
@@ -337,6 +353,8 @@ class ProxySettings(
         names = tuple(map(str, _listed(value)))
         if len(set(names)) > MAX_CLAIMS:
             raise ValueError(f"names more than {MAX_CLAIMS} fields")
+        if ANY in names:
+            raise ValueError(f"must name each field: {ANY} stands for none")
         if any(len(name) > MAX_CLAIM_NAME_CHARACTERS or not name.isprintable() for name in names):
             raise ValueError(
                 f"each name must be printable and have at most {MAX_CLAIM_NAME_CHARACTERS}"

@@ -29,6 +29,7 @@ class Entry(_Call, frozen=True, kw_only=True):
     path: str
     invocation_id: UUID | None = None
     attribution: str | None = None
+    object: str | None = None
 
 
 class ToolCall(_Call, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 
 from audit_api.query.endpoint import SETTINGS_PATH, Endpoint
-from audit_api.query.params import Params
+from audit_api.query.filter_params import Params
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _ARRAY_OF_PROBLEMS: Final = {

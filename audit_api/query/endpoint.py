@@ -9,7 +9,8 @@ from aiohttp import hdrs, web
 
 from audit_api.access.credentials import Credentials, credentials_of
 from audit_api.access.gate import Gate
-from audit_api.query.params import Nothing, Params, read_path, read_query
+from audit_api.query.filter_params import Nothing, Params
+from audit_api.query.reading import read_path, read_query
 
 SETTINGS_PATH: Final = "/api/v1/settings"
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from audit_api.errors import NotNowError
 from audit_api.query.endpoint import Asked
-from audit_api.query.params import Nothing, StoredFilters
+from audit_api.query.filter_params import Nothing, StoredFilters
 from audit_api.responses import streamed_response
 from audit_api.seal.sealed_folder import SealedFolder, name_of
 from audit_api.seal.tar_file import TarFile

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import EVERYTHING, RecordFilter
+from audit_log.filters import EVERYTHING, RecordFilter, TimeFilter
 from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
 from audit_log.postgres.transaction import Row
 from audit_log.record import AuditRecord
@@ -25,7 +26,7 @@ LIMIT {limit}
 """
 _COUNT: Final = """
 SELECT count(*) AS records
-FROM (SELECT FROM mcp_audit_log WHERE {conditions} LIMIT {limit}) AS counted
+FROM (SELECT FROM {table} WHERE {conditions} LIMIT {limit}) AS counted
 """
 _FIND: Final = """
 SELECT {columns} FROM mcp_audit_log
@@ -72,15 +73,19 @@ def search_statement(query: RecordQuery) -> tuple[str, Arguments]:
 
 
 async def count_from(
-    database: Database, wanted: RecordFilter, moment: datetime, limit: int
+    database: Database, source: Source[Told], wanted: TimeFilter, moment: datetime, limit: int
 ) -> int:
-    """Return how many records match *wanted* from *moment* on, instead of its own `since`.
+    """Return how many rows match *wanted* from *moment* on, instead of its own `since`.
 
     No more than *limit* are counted.
     """
     arguments = Arguments()
     conditions = conditions_of(replace(wanted, since=moment), arguments)
-    sql = _COUNT.format(conditions=" AND ".join(conditions), limit=arguments.add(limit))
+    sql = _COUNT.format(
+        table=source.table,
+        conditions=" AND ".join(conditions),
+        limit=arguments.add(limit),
+    )
     row = await database.fetch_row(sql, *arguments)
     return 0 if row is None else int(row["records"])
 

@@ -1,5 +1,6 @@
-"""The request of c2sp.org/tlog-witness@v1.0.0 by which a log asks a witness to cosign."""
+"""Messages of c2sp.org/tlog-witness: how a log asks a witness for its cosignature."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -7,48 +8,58 @@ from audit_log.errors import SealFormatError
 from audit_log.seal.encoding import base64_text, hash_bytes, number
 from audit_log.seal.note import Note, checked_text
 
-MAX_HASHES: Final = 63
-"""Of the consistency proof. No tree of less than 2^63 leaves needs more."""
+MAX_PROOF_LINES: Final = 63
+MAX_BYTES: Final = 64 * 1024
+"""Of a request: far more than the proof and 100 signature lines take."""
 SIZE_TYPE: Final = "text/x.tlog.size"
-"""The media type of a 409 whose body is the size that the witness has."""
+"""The content type of a response that says which size the witness has."""
+_OLD: Final = "old "
 
 
 @dataclass(frozen=True, slots=True)
 class AddCheckpoint:
-    """A checkpoint, and the proof that it begins with the one that the witness knows."""
+    """The request: a signed checkpoint, and the proof that it continues the one of *old_size*."""
 
     old_size: int
     proof: tuple[bytes, ...]
     note: Note
 
+    @classmethod
+    def of(cls, old_size: int, proof: Sequence[bytes], note: Note) -> Self:
+        """Return the request; raise SealFormatError when the proof is too long."""
+        if len(proof) > MAX_PROOF_LINES:
+            raise SealFormatError(
+                f"a consistency proof has at most {MAX_PROOF_LINES} hashes, not {len(proof)}"
+            )
+        return cls(old_size, tuple(proof), note)
+
     def __str__(self) -> str:
         """Return the body of the request."""
-        lines = (f"old {self.old_size}", *map(base64_text, self.proof))
-        return "".join(f"{line}\n" for line in lines) + f"\n{self.note}"
+        proof = "".join(f"{base64_text(part)}\n" for part in self.proof)
+        return f"{_OLD}{self.old_size}\n{proof}\n{self.note}"
 
     @classmethod
-    def parse(cls, raw: str | bytes) -> Self:
-        """Return the request of a body; raise SealFormatError when it is none."""
-        head, blank, note = checked_text(raw).partition("\n\n")
-        first, *hashes = head.split("\n")
-        if not blank or not first.startswith("old ") or len(hashes) > MAX_HASHES:
+    def parse(cls, body: bytes) -> Self:
+        """Return the request in *body*; raise SealFormatError."""
+        head, blank, note = checked_text(body).partition("\n\n")
+        old, *proof = head.split("\n")
+        if not blank or not old.startswith(_OLD):
             raise SealFormatError(
-                f"a request to a witness begins with `old SIZE` and at most {MAX_HASHES} hashes, "
-                "one a line, and has an empty line before the checkpoint"
+                "a request is a line 'old SIZE', the lines of a proof, an empty line and a "
+                "signed checkpoint"
             )
-        old_size = number(first.removeprefix("old "), "the old size")
-        proof = tuple(hash_bytes(line, "a hash of the consistency proof") for line in hashes)
-        return cls(old_size, proof, Note.parse(note))
+        hashes = [hash_bytes(line, "a hash of the consistency proof") for line in proof]
+        return cls.of(number(old.removeprefix(_OLD), "the old size"), hashes, Note.parse(note))
 
 
-def size_body(size: int) -> str:
-    """Return the body of a 409: the size of the checkpoint that the witness has."""
+def size_text(size: int) -> str:
+    """Return the body of a response that says which size the witness has."""
     return f"{size}\n"
 
 
-def parse_size_body(raw: str | bytes) -> int:
-    """Return the size in the body of a 409 of type SIZE_TYPE; raise SealFormatError."""
-    text = checked_text(raw)
-    if not text.endswith("\n"):
-        raise SealFormatError("the size of a witness's checkpoint ends in a newline")
-    return number(text.removesuffix("\n"), "the size of a witness's checkpoint")
+def read_size(body: bytes) -> int:
+    """Return the size in the body of such a response; raise SealFormatError."""
+    text, newline, rest = checked_text(body).partition("\n")
+    if not newline or rest:
+        raise SealFormatError("the size of a witness is one line")
+    return number(text, "the size of a witness")

@@ -196,13 +196,8 @@ async def _is_drained(
             _settle(opened, is_open=True)
             journal.end_reading()
             replaced = ReplacedStore(store, journal)
-            async with sealing(
-                journal.log,
-                store,
-                place.instance,
-                BackgroundTasks(),
-                stop_seconds=settings.stop_seconds,
-            ) as checkpoints:
+            tasks = BackgroundTasks()
+            async with sealing(journal.log, store, place.instance, tasks) as checkpoints:
                 seal = None if checkpoints is None else checkpoints.seal
                 writer = Writer(journal, store, find, progress.announce, replaced, seal)
                 await writer.run()

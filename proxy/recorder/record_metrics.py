@@ -13,6 +13,7 @@ from proxy.delivery.retention import RetentionUpkeep
 from proxy.delivery.writer import TASK, Writer
 from proxy.journal import Journal
 from proxy.recorder.page import Family, Page, Sample
+from proxy.seal.anchors.anchors import Anchors
 from proxy.seal.checkpoints import Checkpoints
 from proxy.telemetry.observers import Fates
 from proxy.telemetry.outbox import DELIVERED, DROPPED
@@ -86,6 +87,37 @@ class SealCollector(Collector):
             ),
         ):
             yield GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value=value)
+
+
+class AnchorCollector(Collector):
+    """How far each anchor is behind the checkpoints, and what became of the attempts."""
+
+    def __init__(self, anchors: Anchors) -> None:
+        self._anchors = anchors
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of this moment."""
+        lag = GaugeMetricFamily(
+            f"{PREFIX}_seal_anchor_lag_seconds",
+            "How long ago the first checkpoint was made that an anchor lacks",
+            labels=["anchor"],
+        )
+        every = GaugeMetricFamily(
+            f"{PREFIX}_seal_anchor_every_seconds",
+            "How much time the settings leave between two checkpoints for an anchor",
+            labels=["anchor"],
+        )
+        attempts = CounterMetricFamily(
+            f"{PREFIX}_seal_anchor_attempts",
+            "Checkpoints that were sent to an anchor",
+            labels=["anchor", "fate"],
+        )
+        for task in self._anchors.tasks:
+            lag.add_metric([task.name], task.lag_seconds)
+            every.add_metric([task.name], task.every_seconds)
+            attempts.add_metric([task.name, "anchored"], task.anchored)
+            attempts.add_metric([task.name, "failed"], task.failed)
+        yield from (lag, every, attempts)
 
 
 class ForecastCollector(Collector):

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -11,6 +12,7 @@ import uvloop
 from prometheus_client.registry import Collector
 
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.seal.seal_tables import SealTables
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.disk_thread import in_disk_thread
@@ -27,6 +29,7 @@ from proxy.recorder.follower import Follower
 from proxy.recorder.keeper import ORPHAN_SECONDS
 from proxy.recorder.page import Page, Report
 from proxy.recorder.record_metrics import (
+    AnchorCollector,
     ForecastCollector,
     ObserverCollector,
     PartitionCollector,
@@ -36,10 +39,11 @@ from proxy.recorder.record_metrics import (
     counters,
     families,
 )
+from proxy.seal.anchoring import anchoring, offering
 from proxy.seal.checkpoints import sealing
 from proxy.seal.seal import Seal
 from proxy.settings import APPLICATION, ProxySettings
-from proxy.telemetry.health import Health, problem_of
+from proxy.telemetry.health import Health, Part, problem_of
 from proxy.telemetry.observers import Fates, Observers, observing
 
 _LOOK_SECONDS: Final = 0.05
@@ -113,10 +117,10 @@ async def recording(
         journal = await enter(
             reading(parts, instance, limits_of(settings), close_seconds=settings.stop_seconds)
         )
-        collectors: list[Collector] = []
+        report = _Report(health, [])
         # Before the others, and so also while they end: a recorder without a report is hung.
-        report = partial(_report, page, health, journal, collectors)
-        _ = await enter(health.tasks.running(report, "report"))
+        tell = partial(_tell, page, health, journal, report.collectors)
+        _ = await enter(health.tasks.running(tell, "report"))
         places = ring_directories(settings.journal_dir, settings.journal_ring_dir)
         # Not awaited: a folder that a ring names may lie on a disk that hangs.
         _ = in_disk_thread("orphaned-rings", name_orphaned_rings, places[:1])
@@ -129,21 +133,20 @@ async def recording(
         # With NATS the ingest resolves names: it can wait for the token table.
         tokens = await _tokens(stack, settings, database) if nats is None else None
         find = tokens.find_together if tokens else None
-        seal = await _seal(stack, settings, parts, sink, health, collectors)
+        seal = await _seal(stack, settings, parts, sink, database, report)
         writer = Writer(journal, sink, find, gap_found, ReplacedStore(sink, journal), seal)
         _ = await enter(writing(writer, health.tasks, drain_seconds=settings.stop_seconds))
         orphaned = await enter(
             draining_orphaned(shared, settings, instance, health.tasks, gap_found)
         )
-        parts_that_tell = (writer, journal, retention, partitions, orphaned)
-        health.problems += [partial(problem_of, part) for part in parts_that_tell]
         health.problems.append(lambda: writer.quarantined_lately)
-        collectors += [
+        report.add(
+            [writer, journal, retention, partitions, orphaned],
             RecordCollector(journal, writer, health.tasks),
             ForecastCollector(retention),
             PartitionCollector(partitions),
             ObserverCollector(fates),
-        ]
+        )
         yield
 
 
@@ -160,7 +163,7 @@ async def _following(parts: Parts, observers: Observers, health: Health) -> Asyn
     follower.tell_rest()
 
 
-async def _report(
+async def _tell(
     page: Page, health: Health, journal: Journal, collectors: Sequence[Collector]
 ) -> None:
     """Show on *page* how the recorder is, for ever.
@@ -182,28 +185,47 @@ async def _report(
         await page.asked()
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What the recorder tells of itself."""
+
+    health: Health
+    collectors: list[Collector]
+
+    def add(self, parts: Iterable[Part], *collectors: Collector) -> None:
+        """Tell the problems of *parts* and the numbers of *collectors* too."""
+        self.health.problems += [partial(problem_of, part) for part in parts]
+        self.collectors.extend(collectors)
+
+
 async def _seal(
     stack: AsyncExitStack,
     settings: ProxySettings,
     parts: Parts,
     sink: Destination,
-    health: Health,
-    collectors: list[Collector],
+    database: Database,
+    report: _Report,
 ) -> Seal | None:
-    """Return the seal of the journal of *parts*, if it has one; publish its checkpoints."""
-    kept = None if parts.log is None else parts.log.kept
+    """Return the seal of the journal of *parts*, if it has one; publish and anchor checkpoints."""
+    if parts.log is None:
+        return None
+    urls = None if settings.seal_anchors is None else settings.seal_anchors.get_secret_value()
+    anchors = await stack.enter_async_context(anchoring(urls, settings.journal_dir, sink))
     # Closed after the writer: the last checkpoint has all that was written.
     checkpoints = await stack.enter_async_context(
         sealing(
-            kept, sink, settings.instance_name, health.tasks, stop_seconds=settings.stop_seconds
+            parts.log.kept,
+            sink,
+            settings.instance_name,
+            report.health.tasks,
+            partial(offering, anchors, SealTables(database)),
         )
     )
     if checkpoints is None:
         return None
-    parts_that_tell = (checkpoints.seal, checkpoints)
-    health.problems += [partial(problem_of, part) for part in parts_that_tell]
-    collectors.append(SealCollector(checkpoints))
-    return checkpoints.seal
+    seal = checkpoints.seal
+    report.add([seal, checkpoints, anchors], SealCollector(checkpoints), AnchorCollector(anchors))
+    return seal
 
 
 async def _tokens(

@@ -39,6 +39,7 @@ PACE_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 60.0
 """So often a checkpoint is published although nothing is new, so that silence is noticed."""
 LATE_SECONDS: Final = 10.0
+FAREWELL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -190,22 +191,22 @@ async def sealing(
     store: SealStore,
     instance: str,
     tasks: BackgroundTasks,
-    *,
-    stop_seconds: float,
-    offer: Offer | None = None,
+    offering: Callable[[Seal], Offer] | None = None,
 ) -> AsyncIterator[Checkpoints | None]:
     """Publish the checkpoints of the log *kept* beside the block, as one of *tasks*.
 
-    At the end of the block the last one is published, in at most *stop_seconds*. Nothing is done
-    without a log.
+    At the end of the block the last one is published, in at most `FAREWELL_SECONDS`. *offering*
+    makes what takes the checkpoints for the anchors. Nothing is done without a log.
     """
     if kept is None:
         yield None
         return
-    checkpoints = Checkpoints(Seal(kept, store), store, instance, offer)
+    seal = Seal(kept, store)
+    offer = None if offering is None else offering(seal)
+    checkpoints = Checkpoints(seal, store, instance, offer)
     async with tasks.running(checkpoints.run, "seal-checkpoints"):
         yield checkpoints
     with suppress(TimeoutError, StoreError):
-        async with asyncio.timeout(stop_seconds):
-            await checkpoints.seal.close()
+        async with asyncio.timeout(FAREWELL_SECONDS):
             await checkpoints.publish()
+            await seal.close()

@@ -60,6 +60,6 @@ class Prover:
             ):
                 return part.hashes
         hashes = await self._tiles.tile(log, tile.level, tile.index)
-        if hashes is None:
+        if hashes is None or len(hashes) != TILE_WIDTH * HASH_BYTES:
             raise StoreUnavailableError(f"{tile} of the seal is not in the store")
         return hashes

@@ -32,6 +32,12 @@ def free_ports(count: int) -> Sequence[int]:
     return [free_port() for _ in range(count)]
 
 
+def is_listening(port: int) -> bool:
+    """Say whether a program listens on *port* of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _choose(port: int) -> bool:
     name = socket.socket(socket.AF_UNIX)
     try:

@@ -25,25 +25,10 @@ from audit_log.seal.leaf import (
     tool_call_leaf,
 )
 from audit_log.seal.places import LINES_PER_TILE, log_of
+from audit_log.seal.stored import SealCheckpoint, Sealed, SealLog, SealNote, SealTile
 from audit_log.seal.times import times_leaf
 from audit_log.seal.tree import Tree, leaf_hash
 from tests.neighbours.records import a_record, a_tool_call
-
-_LOG = """
-INSERT INTO mcp_audit_seal_log (log, origin, key, instance, first_line) VALUES ($1, $2, $3, $4, 1)
-"""
-_TILES = """
-INSERT INTO mcp_audit_seal_tile (log, level, number, hashes)
-SELECT $1, * FROM unnest($2::smallint[], $3::bigint[], $4::bytea[])
-"""
-_NOTES = """
-INSERT INTO mcp_audit_seal_note (log, seq, count, data)
-SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::text[])
-"""
-_CHECKPOINTS = """
-INSERT INTO mcp_audit_seal_checkpoint (log, size, note)
-SELECT $1, * FROM unnest($2::bigint[], $3::text[])
-"""
 
 
 class SealedLog:
@@ -64,13 +49,11 @@ class SealedLog:
         self.tree = Tree()
         self._tiles = GrowingTiles(self.tree, {})
         self._seconds: list[int] = []
-        self._is_stored = False
         self.records: list[AuditRecord] = []
         self.invocations: list[Invocation] = []
         self.gaps: list[Gap] = []
-        self.notes: list[tuple[int, int, str]] = []
-        self.tiles: list[tuple[int, int, bytes]] = []
-        self.checkpoints: list[tuple[int, str]] = []
+        self.parts: list[Sealed] = [SealLog(self.log, self.origin, self.vkey, instance, 1)]
+        self.checkpoints: list[SealCheckpoint] = []
         self.event("start", {"sink": sink})
 
     @property
@@ -160,7 +143,7 @@ class SealedLog:
     def lines(self, data: bytes, count: int) -> None:
         """Add lines that are missing, void or unsealed: one note stands for all."""
         assert data in {MISSING, VOID, UNSEALED}
-        self.notes.append((self.size, count, data.decode()))
+        self.parts.append(SealNote(self.log, self.size, count, data.decode()))
         for _ in range(count):
             self._leaf(data, self.now)
 
@@ -181,7 +164,7 @@ class SealedLog:
     def checkpoint(self, *keys: SignerKey) -> str:
         """Sign what is there, to be stored with the rest."""
         note = str(self.signed(*keys))
-        self.checkpoints.append((self.size, note))
+        self.checkpoints.append(SealCheckpoint(self.log, self.size, note))
         return note
 
     def signed(self, *keys: SignerKey) -> Any:
@@ -191,27 +174,21 @@ class SealedLog:
     async def store(self, database: Database) -> None:
         """Store what was added since the last time, in no order."""
         store = Store(database)
-        if not self._is_stored:
-            await database.execute(_LOG, self.log, self.origin, self.vkey, self.instance)
-            self._is_stored = True
         random.shuffle(self.records)
         await store.append(self.records)
         for call in self.invocations:
             await store.append_invocations([call])
         await store.append_gaps(self.gaps)
-        await database.execute(_NOTES, self.log, *_columns(self.notes, 3))
-        await database.execute(_TILES, self.log, *_columns(self.tiles, 3))
-        await database.execute(_CHECKPOINTS, self.log, *_columns(self.checkpoints, 2))
-        for added in (self.records, self.invocations, self.gaps, self.notes, self.tiles):
+        await store.append_sealed([*self.parts, *self.checkpoints])
+        for added in (self.records, self.invocations, self.gaps, self.parts, self.checkpoints):
             added.clear()
-        self.checkpoints.clear()
 
     def _tick(self) -> datetime:
         self.now += timedelta(milliseconds=random.randint(50, 150))
         return self.now
 
     def _note(self, data: bytes) -> None:
-        self.notes.append((self.size, 1, data.decode()))
+        self.parts.append(SealNote(self.log, self.size, 1, data.decode()))
 
     def _leaf(self, data: bytes, at: datetime) -> None:
         self._append(data)
@@ -224,11 +201,9 @@ class SealedLog:
 
     def _append(self, data: bytes) -> None:
         full = self._tiles.add(self.tree.append([leaf_hash(data)]))
-        self.tiles += [(tile.level, tile.index, hashes) for tile, hashes in full.items()]
-
-
-def _columns(rows: list[tuple[Any, ...]], count: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
+        self.parts += [
+            SealTile(self.log, tile.level, tile.index, hashes) for tile, hashes in full.items()
+        ]
 
 
 def write_policy(path: Path, logs: Iterable[SealedLog], *lines: str, quorum: str = "none") -> Path:

@@ -4,7 +4,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 
-from audit_log.seal.add_checkpoint import SIZE_TYPE, AddCheckpoint, parse_size_body
+from audit_log.seal.add_checkpoint import SIZE_TYPE, AddCheckpoint, read_size
 from audit_log.seal.checkpoint import Checkpoint, sign_checkpoint
 from audit_log.seal.keys import SignerKey, VerifierKey
 from audit_log.seal.note import Note, parse_signatures
@@ -58,7 +58,7 @@ def test_a_stale_request_learns_the_size_that_the_witness_has():
     _, [_, (status, media_type, body)] = asked([growth(0, 200), growth(100, 300)])
 
     assert (status, media_type) == (409, SIZE_TYPE)
-    assert parse_size_body(body) == 200
+    assert read_size(body.encode()) == 200
 
 
 def test_forks_wrong_proofs_keys_and_strangers_are_refused():

@@ -23,6 +23,7 @@ LANDED = {
     "0018_principal.sql": "213a0a6e3bf6777ae6d769d8c2e61a6e166b4c0628502f213fe41ce578a05c48",
     "0019_lent_rights.sql": "9e9aa65b770606bf1729e633db3aa365cf9c06dacc1590b4f5b8bcf7c2c9483c",
     "0020_seal.sql": "ba80a8f21ab67a3935d0508d12408e869a3ebfbb62d2cd5a0096765db2be53f7",
+    "0021_questions.sql": "4b837b45815856f7f030afa53c1d45115b70857baa32ae5892047cef0a9bcadf",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
-from audit_log.filters import RecordFilter
+from audit_log.filters import RecordFilter, ToolCallFilter
 from audit_log.postgres.conditions import Arguments, conditions_of
-from audit_log.postgres.invocations import InvocationQuery, conditions_of_calls
 from audit_log.postgres.seal.sealed_rows import (
     SEALED_CALL_COLUMNS,
     SEALED_ENTRY_COLUMNS,
@@ -32,6 +31,8 @@ SELECT log, seq, data FROM mcp_audit_seal_note
 WHERE count = 1 AND (log, seq) IN (SELECT * FROM unnest($1::integer[], $2::bigint[]))
 ORDER BY arrived_at DESC
 """
+_OF_API_CALLS: Final = {"outcome", "status", "least_ms", "most_ms", "client_ip"}
+"""Conditions that tool calls have too, but that are asked of API calls here."""
 _LOGS: Final = "SELECT DISTINCT log FROM mcp_audit_seal_log ORDER BY log"
 
 
@@ -60,10 +61,10 @@ class Kind:
 
 def _of_calls(wanted: RecordFilter, arguments: Arguments) -> list[str]:
     """Return the conditions that tool calls have too; the others concern API calls alone."""
-    shared = {field.name for field in fields(InvocationQuery)} - {"outcome"}
     given = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
+    shared = {field.name for field in fields(ToolCallFilter)} - _OF_API_CALLS
     asked = {name: value for name, value in given.items() if name in shared}
-    return conditions_of_calls(InvocationQuery(limit=BATCH_ROWS, **asked), arguments)
+    return conditions_of(ToolCallFilter(**asked), arguments)
 
 
 def _of_gaps(wanted: RecordFilter, arguments: Arguments) -> list[str]:

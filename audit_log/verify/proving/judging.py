@@ -155,16 +155,15 @@ class Judge:
     ) -> None:
         """Note stored tiles that are not the signed one."""
         for hashes in kept.stored:
-            if len(hashes) == PATH_BYTES and root is not None:
-                leaves = [leaf_hash(data.encode()) for data in kept.times]
-                leaves += [sealed[-HASH_BYTES:]] if sealed else []
-                is_right = any(root_by_path(leaf, hashes) == root for leaf in leaves)
-            elif sealed is None:
+            leaves = [leaf_hash(data.encode()) for data in kept.times]
+            leaves += [sealed[-HASH_BYTES:]] if sealed else []
+            is_path = len(hashes) == PATH_BYTES and any(
+                root_by_path(leaf, hashes) == root for leaf in leaves
+            )
+            if is_path or sealed is None:
                 continue
-            else:
-                length = min(len(hashes), len(sealed))
-                is_right = hashes[:length] == sealed[:length]
-            if not is_right:
+            length = min(len(hashes), len(sealed))
+            if hashes[:length] != sealed[:length]:
                 self.found.stored.append((0, tile))
 
     def _judge_without_leaves(

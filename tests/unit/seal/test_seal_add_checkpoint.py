@@ -1,57 +1,65 @@
+"""The request to a witness, as c2sp.org/tlog-witness has it."""
+
 import pytest
 
 from audit_log.errors import SealFormatError
-from audit_log.seal.add_checkpoint import AddCheckpoint, parse_size_body, size_body
-from audit_log.seal.checkpoint import Checkpoint, sign_checkpoint
-from audit_log.seal.keys import SignerKey
-from audit_log.seal.proofs import consistency_proof, root_hash
-from tests.unit.seal.merkle import node_of, some_leaves
+from audit_log.seal.add_checkpoint import AddCheckpoint, read_size, size_text
 
-LOG = SignerKey("audit.example/log", 0x01, b"1" * 32)
-NODE = node_of(some_leaves(21))
-NOTE = sign_checkpoint(Checkpoint("audit.example/log", 21, root_hash(21, NODE)), LOG)
-HASH = "A" * 43 + "="
+EXAMPLE = """old 20852014
+PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=
+jrJZDmY8Y7SyJE0MWLpLozkIVMSMZcD5kvuKxPC3swk=
+5+pKlUdi2LeF/BcMHBn+Ku6yhPGNCswZZD1X/6QgPd8=
+/6WVhPs2CwSsb5rYBH5cjHV/wSmA79abXAwhXw3Kj/0=
+
+example.com/behind-the-sofa
+20852163
+CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
+
+\N{EM DASH} example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/\
+Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=
+\N{EM DASH} example.com/behind-the-sofa opLqBQsREYCgu6xQkYQwJr9fo45a62DN9EdmHXnZdXNqlcVGlCum2Wks+\
+49/V6267UEjw6QUXTS5Rovnzv++qbSzm9Q=
+""".encode()
 
 
-def test_a_request_is_read_as_it_was_written():
-    for old_size in range(22):
-        made = AddCheckpoint(old_size, tuple(consistency_proof(old_size, 21, NODE)), NOTE)
-
-        assert AddCheckpoint.parse(str(made).encode()) == made
-
-
-def test_a_request_has_the_form_of_the_specification():
-    lines = str(AddCheckpoint(20, (b"\0" * 32,), NOTE)).split("\n")
-
-    assert lines[:4] == ["old 20", HASH, "", "audit.example/log"]
-    assert str(AddCheckpoint(0, (), NOTE)) == f"old 0\n\n{NOTE}"
+def test_the_example_of_the_specification_is_read_and_written_as_it_is():
+    request = AddCheckpoint.parse(EXAMPLE)
+    assert request.old_size == 20852014
+    assert [len(part) for part in request.proof] == [32] * 4
+    assert len(request.note.signatures) == 2
+    assert str(request).encode() == EXAMPLE
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("was", "becomes"),
     [
-        "",
-        "old 0\n",
-        f"old 0\n{NOTE}",
-        f"\nold 0\n\n{NOTE}",
-        f"old 00\n\n{NOTE}",
-        f"old -1\n\n{NOTE}",
-        f"old\n\n{NOTE}",
-        f"size 0\n\n{NOTE}",
-        f"old 1\nAAAA\n\n{NOTE}",
-        "old 1\n" + f"{HASH}\n" * 64 + f"\n{NOTE}",
-        f"old 0\n\n{NOTE.text}",
-        f"old 0\r\n\r\n{NOTE}",
-        b"old 0\n\n\xff" + str(NOTE).encode(),
+        (b"old 20852014", b"old 020852014"),
+        (b"old 20852014", b"old -1"),
+        (b"old 20852014", b"new 20852014"),
+        (b"PlRN", b"Pl*N"),
+        (b"9temvuZZDDpkaw=", b"9temvuZZDDpkaw"),
+        (b"PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=", b"PlRN"),
+        (b"\n\nexample", b"\nexample"),
+        (b"old", b"\xffold"),
+        (
+            b"old 20852014\n",
+            b"old 20852014\n" + b"PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=\n" * 60,
+        ),
     ],
 )
-def test_what_is_no_request_is_refused(body):
+def test_other_texts_are_refused(was, becomes):
     with pytest.raises(SealFormatError):
-        AddCheckpoint.parse(body)
+        AddCheckpoint.parse(EXAMPLE.replace(was, becomes, 1))
 
 
-def test_the_size_that_a_witness_has_is_one_line():
-    assert parse_size_body(size_body(20852014)) == 20852014
-    for wrong in ("", "5", "05\n", "5\n\n", "five\n", b"\xff\n"):
+def test_a_proof_that_is_too_long_is_not_sent():
+    note = AddCheckpoint.parse(EXAMPLE).note
+    with pytest.raises(SealFormatError, match="at most 63 hashes, not 64"):
+        AddCheckpoint.of(1, [bytes(32)] * 64, note)
+
+
+def test_the_size_of_a_witness_is_one_line():
+    assert read_size(size_text(20852014).encode()) == 20852014
+    for wrong in (b"5", b"5\n6\n", b"05\n", b"\n", b""):
         with pytest.raises(SealFormatError):
-            parse_size_body(wrong)
+            read_size(wrong)

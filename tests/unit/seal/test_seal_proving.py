@@ -32,10 +32,11 @@ class Store:
         self.parts += parts
 
     async def tile(self, log, level, number):
+        wanted = (log, level, number)
         found = [
             part.hashes
             for part in self.parts
-            if isinstance(part, SealTile) and (part.level, part.number) == (level, number)
+            if isinstance(part, SealTile) and (part.log, part.level, part.number) == wanted
         ]
         return found[0] if found else None
 
@@ -48,13 +49,17 @@ def store():
     return Store()
 
 
-@pytest.fixture
-def seal(store, tmp_path):
+def a_seal(store, folder):
     state = State.begun("here", b"k" * 32, FIRST)
     memory = MemoryCopies(memoryview(bytearray(SPACE_BYTES)))
-    kept = KeptLog(state, memory, DiskCopies(tmp_path / "state"), None, tmp_path / "key")
+    kept = KeptLog(state, memory, DiskCopies(folder / "state"), None, folder / "key")
     kept.save(FIRST)
     return Seal(kept, store)
+
+
+@pytest.fixture
+def seal(store, tmp_path):
+    return a_seal(store, tmp_path)
 
 
 def leaves_of(numbers):
@@ -86,7 +91,7 @@ async def test_no_proof_without_the_tiles(seal, store):
         await Prover(seal, store).prove(seal.kept.state, 3)
 
 
-async def test_a_batch_that_comes_again_or_overlaps_changes_nothing(seal):
+async def test_a_batch_that_comes_again_or_overlaps_changes_nothing(seal, tmp_path):
     await take(seal, range(1, 300))
     before = seal.kept.state
     for again in (range(1, 300), range(200, 300), range(5, 20)):
@@ -96,9 +101,7 @@ async def test_a_batch_that_comes_again_or_overlaps_changes_nothing(seal):
     root = seal.grown.tree.root()
     assert seal.kept.state.next_line == 400
 
-    whole = Seal(
-        KeptLog(State.begun("here", b"", 1), seal.kept._memory, None, None, None), Store()
-    )
+    whole = a_seal(Store(), tmp_path)
     await take(whole, range(1, 400))
     assert whole.grown.tree.root() == root
 
