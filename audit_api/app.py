@@ -23,6 +23,8 @@ from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import SessionQuestions
+from audit_api.seal.evidence import Evidence
+from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import AT_ONCE, Exports
@@ -34,6 +36,7 @@ from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
 from audit_log.postgres.replica import OpenTransaction
+from audit_log.postgres.seal.proving import Prover
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.clock_watch import ClockWatch
@@ -65,11 +68,14 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         tool_tail = await open_(tailing(databases.for_tail, tasks, TOOL_CALLS, "audit-tool-tail"))
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
+        exports = _exports(databases.for_exports, subscription)
         services = Services(
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
-            *_exports(databases.for_exports, subscription),
+            Proofs(database, Prover(database)),
+            Evidence(databases.for_exports, exports[0].turns),
+            *exports,
             Live(RECORDS, database, tail, gate, open_transaction, subscription),
             Live(TOOL_CALLS, database, tool_tail, gate, open_transaction, subscription),
         )
