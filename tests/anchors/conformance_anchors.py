@@ -105,7 +105,7 @@ async def test_another_client_finds_our_witness_as_it_expects(tmp_path):
         told = json.loads(await played(programs(), "aics_feeder.py", json.dumps(asked)))
 
     for lines, size in zip(told[:3], (8, 8, 21), strict=True):
-        assert is_cosigned(lines, size, asked["vkey"])
+        assert is_cosigned(lines, size, ours.vkey)
     assert told[3:] == ["WitnessRejected 422", "WitnessRejected 422", "WitnessAhead"]
 
 
