@@ -41,7 +41,7 @@ async def test_the_details_tell_of_the_seal_and_lead_to_the_proof(activity: Acti
         await seal.get_by_role("link", name="Download its proof").click()
     download = await downloading.value
     assert download.suggested_filename == f"entry-{entry.id}.tlog-proof"
-    proof = TlogProof.parse((await asyncio.to_thread(Path(await download.path()).read_bytes)))
+    proof = TlogProof.parse(await asyncio.to_thread(Path(await download.path()).read_bytes))
     assert proof.extra is not None
     assert proof.verify(proof.extra, Policy((Log(log.key.verifier),))).checkpoint.size == log.size
 
