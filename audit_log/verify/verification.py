@@ -222,11 +222,11 @@ class Verification:
                 notes[place, leaf_hash(note.data.encode())] = note.data
         signed = {bad.place: bad.sealed for bad in one.judge.found.bad}
         for table in Table:
-            for row, sealed in await rows_at(self._transaction, table, one.subject.log, places):
+            for sealed in await rows_at(self._transaction, table, one.subject.log, places):
                 place = sealed.place or 0
                 data = notes.get((place, signed[place] or b""))
                 differences = differing(members_of(data), members_of(sealed.data)) if data else ()
-                found.setdefault(place, []).append(Found(table, row["id"], differences))
+                found.setdefault(place, []).append(Found(table, sealed.id, differences))
         return found
 
     async def _tell_unplaced(

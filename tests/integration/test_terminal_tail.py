@@ -7,11 +7,14 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from audit_log.postgres.token_table import TokenTable
+from audit_log.record import ToolOutcome
 from tests.neighbours.audit_api import record, url_of_audit_api
 from tests.neighbours.console import console
 from tests.neighbours.hop import hop_to
+from tests.neighbours.records import a_tool_call
 from tests.neighbours.services import refusing_port
 from tests.neighbours.terminal import running_command
 
@@ -82,6 +85,21 @@ async def test_what_arrives_is_shown_once_also_after_an_outage(
     await store.append([fourth])
     async with running_command(*follow, directory=tmp_path, **at) as tail:
         assert id_in(await tail.line()) == str(fourth.id)
+
+
+async def test_tool_calls_are_followed_and_shown_again_at_their_end(at, store, tmp_path):
+    asked = a_tool_call(outcome=ToolOutcome.ASKED)
+    await store.append_invocations([asked])
+    follow = ("tail", "--follow", "--tool-calls", "--json")
+    async with running_command(*follow, directory=tmp_path, **at) as tail:
+        first = json.loads(await tail.line())
+        await store.append_invocations([replace(asked, outcome=ToolOutcome.OK, rounds=2)])
+        second = json.loads(await tail.line())
+    exported = await console("export", "--tool-calls", directory=tmp_path, **at)
+
+    assert (first["id"], first["outcome"]) == (str(asked.id), "asked")
+    assert (second["id"], second["outcome"]) == (str(asked.id), "ok")
+    assert [id_in(line) for line in exported.lines] == [str(asked.id)]
 
 
 async def test_a_token_that_is_revoked_ends_it(at, hop, database, database_url, tmp_path):

@@ -12,10 +12,10 @@ const BESIDE = matchMedia("(min-width: 70rem)");
 
 /** The fields of an API call: [name, label, whether the value can be a filter]. */
 const ENTRY_FIELDS = [
-  ["token_name", "Token", false], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true],
+  ["token_name", "Token", false], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true], ["object", "Object", true],
   ["outcome", "Outcome", true], ["duration_ms", "Duration", false], ["tool", "Tool", true],
-  ["attribution", "Attribution", false], ["client_ip", "Client", true], ["user_agent", "User agent", false],
-  ["request_id", "Request id", false], ["instance", "Sidecar", false], ["id", "Entry id", false],
+  ["attribution", "Attribution", false], ["client_ip", "Client", true], ["user_agent", "User agent", true],
+  ["request_id", "Request id", true], ["instance", "Sidecar", true], ["id", "Entry id", false],
 ];
 const TOOL_FIELDS = [
   ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
@@ -23,9 +23,9 @@ const TOOL_FIELDS = [
   ["duration_ms", "Duration", false],
   ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
   ["principal", "On behalf of", true], ["claims", "Client's claims", false],
-  ["origin", "Came by", false], ["client_ip", "Client", false], ["user_agent", "User agent", true],
-  ["request_id", "Request id", false],
-  ["instance", "Sidecar", false], ["id", "Tool call id", false],
+  ["origin", "Came by", false], ["client_ip", "Client", true], ["user_agent", "User agent", true],
+  ["request_id", "Request id", true],
+  ["instance", "Sidecar", true], ["id", "Tool call id", false],
 ];
 
 /** The fields of its tool call that are told of an API call. */
