@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,14 +68,12 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         tool_tail = await open_(tailing(databases.for_tail, tasks, TOOL_CALLS, "audit-tool-tail"))
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
-        exports = _exports(databases.for_exports, subscription)
         services = Services(
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
             Proofs(database, Prover(database)),
-            Evidence(databases.for_exports, exports[0].turns),
-            *exports,
+            *_files(databases.for_exports, subscription),
             Live(RECORDS, database, tail, gate, open_transaction, subscription),
             Live(TOOL_CALLS, database, tool_tail, gate, open_transaction, subscription),
         )
@@ -94,14 +92,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         )
         app = make_app(gate, services, health, witness)
         end_streams_first(app, [tail, tool_tail])
-        address = await open_(
-            listening(
-                runner_of(app),
-                Address(settings.host, settings.port),
-                "AUDIT_API_HOST, AUDIT_API_PORT",
-                tls=tls.context if tls else None,
-            )
-        )
+        address = await open_(_listening(app, settings, tls))
         await open_(health.told_at_start())
         yield address
 
@@ -142,11 +133,23 @@ async def _databases(
     )
 
 
-def _exports(
+def _listening(
+    app: web.Application, settings: AuditApiSettings, tls: ListenerTls | None
+) -> AbstractAsyncContextManager[Address]:
+    return listening(
+        runner_of(app),
+        Address(settings.host, settings.port),
+        "AUDIT_API_HOST, AUDIT_API_PORT",
+        tls=tls.context if tls else None,
+    )
+
+
+def _files(
     database: Database, subscription: Subscription
-) -> tuple[Exports[AuditRecord], Exports[Invocation]]:
+) -> tuple[Evidence, Exports[AuditRecord], Exports[Invocation]]:
     turns = asyncio.Semaphore(AT_ONCE)
     return (
+        Evidence(database, turns),
         Exports(RECORDS, OF_ENTRIES, database, subscription, turns),
         Exports(TOOL_CALLS, OF_TOOL_CALLS, database, subscription, turns),
     )
