@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from audit_api.client.audit_client import AuditClient
+from audit_api.client.shapes import Gap
 from audit_api.terminal.columns import ENTRIES, GAPS, SESSIONS, TOOL_CALLS, Listing
 from audit_api.terminal.progress import progress
 from audit_api.terminal.screen import Screen
@@ -57,8 +58,13 @@ async def remark_gaps(client: AuditClient, screen: Screen, filters: Mapping[str,
     """Say of each gap in the time of *filters* that what was shown may miss records of it."""
     span = {name: filters[name] for name in _SPAN if name in filters}
     for gap in await client.gaps(span):
-        number = "an unknown number of" if gap.count is None else f"{gap.count:,}"
-        screen.remark(
-            f"gap: {number} records are missing between {screen.moment(gap.since)} and "
-            f"{screen.moment(gap.until)} ({gap.reason}, {gap.instance})"
-        )
+        remark_gap(screen, gap)
+
+
+def remark_gap(screen: Screen, gap: Gap) -> None:
+    """Say that records are missing."""
+    number = "an unknown number of" if gap.count is None else f"{gap.count:,}"
+    screen.remark(
+        f"gap: {number} records are missing between {screen.moment(gap.since)} and "
+        f"{screen.moment(gap.until)} ({gap.reason}, {gap.instance})"
+    )

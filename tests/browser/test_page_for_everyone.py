@@ -122,10 +122,10 @@ async def test_slash_leads_to_the_filter_and_l_pauses(activity: Activity) -> Non
     await page.keyboard.press("l")
     await expect(page.get_by_role("button", name="Paused")).to_be_visible()
     await page.keyboard.press("/")
-    await expect(page.get_by_label("Path", exact=True)).to_be_focused()
+    await expect(page.get_by_label("Search", exact=True)).to_be_focused()
     await page.keyboard.type("/jkl")
 
-    await expect(page.get_by_label("Path", exact=True)).to_have_value("/jkl")
+    await expect(page.get_by_label("Search", exact=True)).to_have_value("/jkl")
     await expect(page.get_by_role("button", name="Paused")).to_be_visible()
 
 

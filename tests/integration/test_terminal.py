@@ -139,32 +139,32 @@ async def test_calls_are_counted_by_what_they_have_in_common(asking, store):
     await store.append([*changes, *reads, refused])
 
     by_token = await asking("top", "token", "since=2026-01-01", "--json")
-    by_template = await asking("top", "template", "since=2026-01-01", "--limit", "1")
-    objects = await asking("objects", "since=2026-01-01")
+    by_template = await asking("top", "path_template", "since=2026-01-01", "--limit", "1")
+    objects = await asking("objects", "since=2026-01-01", "token_name!=ci", "compare=true")
     lately = await asking("objects")
+    wrong = await asking("top", "colour")
 
-    assert [json.loads(line) for line in by_token.lines] == [
-        {"token": name, "calls": 4, "changes": changes, "refused": refused, "last": str_of(BEGAN)}
-        for name, changes, refused in (("ci", 0, 0), ("claude", 3, 1))
-    ]
-    assert by_template.lines[1].endswith("/api/v1/clusters/{id}")
-    assert by_template.complaints == "1 more: --all shows them\n"
-    assert [line.split()[-1] for line in objects.lines[1:]] == ["clusters/12"]
-    assert lately.complaints == "of the last 24 hours; since=7d counts more\nnothing matches\n"
-
-
-def str_of(moment):
-    return moment.isoformat().replace("+00:00", "Z")
+    counts = [json.loads(line) for line in by_token.lines]
+    assert {each["value"]: (each["calls"], each["refused"]) for each in counts} == {
+        "ci": (4, 0),
+        "claude": (4, 1),
+    }
+    assert by_template.lines[1].endswith("  /api/v1/clusters/{id}")
+    assert objects.lines[0].split()[:2] == ["CALLS", "BEFORE"]
+    assert [line.split()[-1] for line in objects.lines[1:]] == ["clusters/12", "clusters/7"]
+    assert lately.complaints == "of the last 7 days; since=30d counts more\nnothing matches\n"
+    assert (wrong.code, wrong.complaints.splitlines()[1][:4]) == (2, "by: ")
 
 
 NO_DATABASE = "postgresql://x@127.0.0.1:1/x"
 WRONG = [
     ("query nane=claude", 2, "nane: there is no such filter or option\n"),
-    ("query status=soon", 2, "status: Input should be a status code like 401"),
+    ("query status=soon", 2, "status: This should be a status code like 401"),
     ("query claude", 2, "`claude` is no filter: write name=value"),
     ("query --limit none", 2, "usage: podwarden-audit query"),
     ("show 12", 2, "usage: podwarden-audit show"),
     ("export --follow", 2, "usage: podwarden-audit export"),
+    ("tail --mark-file mark", 2, "usage: podwarden-audit tail"),
     ("query --token pwm_wrong", 77, "Invalid credentials\n"),
     ("query --token-file none", 78, "the token in none cannot be read: "),
     ("query --url host:80", 78, "`host:80` is no URL of an audit API"),

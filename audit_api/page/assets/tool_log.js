@@ -11,6 +11,9 @@ export class ToolLog {
 
   get entries() { return this.#log.entries; }
   get size() { return this.#log.size; }
+  get hasGaps() { return this.#log.hasGaps; }
+  /** Whether a tool call is expanded. */
+  get isOpen() { return this.#calls.size > 0; }
   get hasMore() { return this.#log.hasMore; }
   get future() { return this.#log.future; }
   get newest() { return this.#log.newest; }
@@ -29,6 +32,11 @@ export class ToolLog {
 
   older(query, signal) {
     return this.#log.older(query, signal);
+  }
+
+  /** Add tool calls that arrived, or have ended. */
+  take(invocations) {
+    this.#log.take(invocations);
   }
 
   has(id) {
