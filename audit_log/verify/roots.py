@@ -99,6 +99,8 @@ class Solution:
     proved: int
     """The size of the largest checkpoint that the options give."""
     matched: frozenset[Equation]
+    untested: frozenset[Equation]
+    """Those whose leaves are not known any more, as where retention has let them go."""
     reached: int
     """Up to here every leaf has some hash: a larger checkpoint cannot be computed."""
     chosen: dict[int, Option] = field(default_factory=dict)
@@ -145,6 +147,7 @@ class Solver:
         self._paths = [_Path(edge)]
         self._waiting = sorted(set(equations), reverse=True)
         self._matched: set[Equation] = set()
+        self._untested: set[Equation] = set()
         self._proved, self._edge = edge.size, edge
         self._chosen: dict[int, Option] = {}
         self._reached = edge.size
@@ -161,7 +164,12 @@ class Solver:
                 break
             self._take(tile, options_of(tile))
         return Solution(
-            self._proved, frozenset(self._matched), self._reached, self._chosen, self._edge
+            self._proved,
+            frozenset(self._matched),
+            frozenset(self._untested),
+            self._reached,
+            self._chosen,
+            self._edge,
         )
 
     def _take(self, tile: int, options: Sequence[Option]) -> None:
@@ -189,6 +197,8 @@ class Solver:
         given = [(trial, trial.gives(equation, at)) for trial in trials]
         if any(is_given is not None for _, is_given in given):
             self._reached = max(self._reached, equation.size)
+        elif given:
+            self._untested.add(equation)
         hits = [trial for trial, is_given in given if is_given]
         if not hits:
             return trials

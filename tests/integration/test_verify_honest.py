@@ -8,7 +8,7 @@ import pytest
 
 from audit_log.cli.convert_command import convert
 from audit_log.postgres.database import open_database
-from audit_log.postgres.purge import apply_retention, purging
+from audit_log.postgres.purge import apply_retention, pruning, purging
 from audit_log.postgres.store import Store
 from audit_log.record import Gap, ToolOutcome, new_record_id, unknown_token_name
 from audit_log.retention import Retention
@@ -68,9 +68,12 @@ async def purge(database, days: int) -> None:
         pass
 
 
-async def test_rows_that_the_retention_let_go_are_no_alarm(made):
+@pytest.mark.parametrize("is_pruned", [False, True])
+async def test_rows_that_the_retention_let_go_are_no_alarm(made, is_pruned):
     fleet = await made(of_months(), SealedLog("sidecar-2"))
     await purge(fleet.database, 45)
+    if is_pruned:
+        assert [step.name async for step in pruning(fleet.database)]
 
     found = await fleet.verify("--kept-days", "45")
 

@@ -76,7 +76,7 @@ def _contradictions(one: OneLog) -> list[Finding]:
         )
         for c in one.checkpoints.signed
         if c.checkpoint.size <= proved
-        and c.equation not in one.solution.matched
+        and c.equation not in one.solution.matched | one.solution.untested
         and c.checkpoint.size not in sizes  # two of one size are told as such
     ]
 
