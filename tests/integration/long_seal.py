@@ -1,7 +1,7 @@
-"""The seal through kills of either process, stops and power cuts, the database being away at times.
+"""The seal through kills of either process, stops and power cuts, often without a database.
 
-`SEAL_ROUNDS` says how often. Each checkpoint that was ever published is kept, and each is checked:
-in the store, and where an anchor has them on another volume.
+`SEAL_ROUNDS` says how often, three times over. Each checkpoint that was ever published is kept,
+and each is checked: in the store, and where an anchor has them on another volume.
 """
 
 import asyncio
@@ -9,6 +9,8 @@ import os
 from contextlib import suppress
 from random import SystemRandom
 from signal import SIGKILL
+
+import pytest
 
 from tests.neighbours.arrivals import entries_in
 from tests.neighbours.callers import received
@@ -18,7 +20,7 @@ from tests.neighbours.patience import eventually
 from tests.neighbours.processes import recorder_of
 from tests.neighbours.sealed_trail import opened, sealed_logs
 
-ROUNDS = int(os.environ.get("SEAL_ROUNDS", "300"))
+ROUNDS = int(os.environ.get("SEAL_ROUNDS", "100"))
 CHECKED_EVERY = 25
 CLIENTS = 4
 LONGEST_LIFE_SECONDS = 2.5
@@ -77,8 +79,9 @@ async def nothing_contradicts(database, anchored):
     return log
 
 
+@pytest.mark.parametrize("_log", ["one", "two", "three"])
 async def test_no_two_checkpoints_contradict_each_other_whatever_ends(
-    upstream, home, callers, database, database_url, tmp_path
+    _log, upstream, home, callers, database, database_url, tmp_path
 ):
     anchored, cuts = tmp_path / "anchored", 0
     anchored.mkdir()
