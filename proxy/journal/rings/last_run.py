@@ -36,6 +36,8 @@ class LastRun:
     """When the last clean stop was."""
     on_disk: int
     """The offset after the last byte in segments."""
+    sealed_log: int | None = None
+    """The log that it sealed its lines in; None when it sealed none."""
 
     @property
     def last(self) -> int | None:
@@ -49,12 +51,6 @@ class LastRun:
         """The least offset at which the log can have ended."""
         known = [place.offset for place in (self.position, self.end) if place is not None]
         return max([self.on_disk, *known])
-
-    @property
-    def sealed_log(self) -> int | None:
-        """The log that it sealed its last lines in; None when it sealed none."""
-        place = self.position if self.running is not None else self.end or self.position
-        return None if place is None else place.log
 
     def owns(self, ring: RingFile) -> bool:
         """Return whether *ring* belongs to this folder."""

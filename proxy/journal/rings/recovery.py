@@ -79,6 +79,7 @@ def _last_run(folder: JournalFolder, segments: Segments) -> LastRun:
         end=marks.end(),
         ended_at=marks.ended_at(),
         on_disk=segments.end,
+        sealed_log=marks.sealed_log(),
     )
 
 
