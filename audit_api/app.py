@@ -61,8 +61,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
-        tail = await open_(tailing(databases.for_tail, tasks, RECORDS, "audit-tail"))
-        tool_tail = await open_(tailing(databases.for_tail, tasks, TOOL_CALLS, "audit-tool-tail"))
+        tails = await _tails(stack, tasks, databases.for_tail)
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
         services = Services(
@@ -70,8 +69,8 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
             *_exports(databases.for_exports, subscription),
-            Live(RECORDS, database, tail, gate, open_transaction, subscription),
-            Live(TOOL_CALLS, database, tool_tail, gate, open_transaction, subscription),
+            Live(RECORDS, database, tails[0], gate, open_transaction, subscription),
+            Live(TOOL_CALLS, database, tails[1], gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
@@ -87,9 +86,8 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             replica,
         )
         app = make_app(gate, services, health)
-        if witness is not None:
-            app.router.add_routes(witness.routes())
-        end_streams_first(app, [tail, tool_tail])
+        app.router.add_routes(witness.routes() if witness else ())
+        end_streams_first(app, tails)
         address = await open_(
             listening(
                 runner_of(app),
@@ -135,6 +133,16 @@ async def _databases(
         for_tail=await opened(url, 5),
         for_gate=for_gate,
         of_tokens=tokens,
+    )
+
+
+async def _tails(
+    stack: AsyncExitStack, tasks: BackgroundTasks, database: Database
+) -> tuple[Tail[AuditRecord], Tail[Invocation]]:
+    open_ = stack.enter_async_context
+    return (
+        await open_(tailing(database, tasks, RECORDS, "audit-tail")),
+        await open_(tailing(database, tasks, TOOL_CALLS, "audit-tool-tail")),
     )
 
 

@@ -100,7 +100,7 @@ async def test_exports_and_the_stream_go_on_where_they_ended(store, database, da
 
 async def test_what_went_wrong_is_told_by_kind(store, database, database_url):
     async with asking(database, database_url) as client:
-        with pytest.raises(WrongQuestionError, match="status: Input should be a status code"):
+        with pytest.raises(WrongQuestionError, match="status: This should be a status code"):
             await anext(client.entries({"status": "soon"}))
         with pytest.raises(NothingFoundError, match="There is no such entry"):
             await client.entry(NOBODY)
