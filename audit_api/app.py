@@ -90,9 +90,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             parts,
             replica,
         )
-        app = make_app(gate, services, health)
-        if witness is not None:
-            app.router.add_routes(witness.routes())
+        app = make_app(gate, services, health, witness)
         end_streams_first(app, [tail, tool_tail])
         address = await open_(_listening(app, settings, tls))
         await open_(health.told_at_start())
@@ -195,7 +193,9 @@ async def _gate(
     )
 
 
-def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
+def make_app(
+    gate: Gate, services: Services, health: Health, witness: WitnessRoutes | None
+) -> web.Application:
     """Return the application with all routes. aiohttp adds HEAD to each GET."""
     app = web.Application()
     app.router.add_get("/healthz", health.alive)
@@ -205,6 +205,8 @@ def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
         app.router.add_routes([endpoint.route(gate)])
     app.router.add_routes(SignIn(gate).routes())
     app.router.add_routes(ActivityPage().routes())
+    if witness is not None:
+        app.router.add_routes(witness.routes())
     return app
 
 

@@ -49,6 +49,8 @@ def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
     options = parser.parse_intermixed_args(given)  # filters may stand before and behind options
     if command == "export" and options.follow and options.mark_file is None:
         parser.error("--follow needs --mark-file")
+    if command == "tail" and options.mark_file is not None and not options.follow:
+        parser.error("--mark-file needs --follow")
     options.command = command
     return options
 

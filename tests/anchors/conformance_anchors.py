@@ -101,11 +101,12 @@ async def test_another_client_finds_our_witness_as_it_expects(tmp_path):
             {"proofs": proofs(log, size), "note": str(log.offer(size).note)}
             for log, size in ((LOG, 8), (LOG, 8), (LOG, 21), (FORK, 22), (FORK, 21), (LOG, 4))
         ]
-        asked = {"url": ours.url, "vkey": ours.vkey, "requests": requests}
+        vkey = ours.vkey
+        asked = {"url": ours.url, "vkey": vkey, "requests": requests}
         told = json.loads(await played(programs(), "aics_feeder.py", json.dumps(asked)))
 
     for lines, size in zip(told[:3], (8, 8, 21), strict=True):
-        assert is_cosigned(lines, size, asked["vkey"])
+        assert is_cosigned(lines, size, vkey)
     assert told[3:] == ["WitnessRejected 422", "WitnessRejected 422", "WitnessAhead"]
 
 

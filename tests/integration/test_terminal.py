@@ -164,6 +164,7 @@ WRONG = [
     ("query --limit none", 2, "usage: podwarden-audit query"),
     ("show 12", 2, "usage: podwarden-audit show"),
     ("export --follow", 2, "usage: podwarden-audit export"),
+    ("tail --mark-file mark", 2, "usage: podwarden-audit tail"),
     ("query --token pwm_wrong", 77, "Invalid credentials\n"),
     ("query --token-file none", 78, "the token in none cannot be read: "),
     ("query --url host:80", 78, "`host:80` is no URL of an audit API"),

@@ -153,3 +153,18 @@ async def test_colours_and_cut_lines_are_for_terminals_that_want_them(at, store,
     assert narrow.splitlines()[0].split() == ["TIME", "STATUS", "METHOD", "PATH", "TOKEN"]
     assert len(narrow.splitlines()[0]) <= 80
     assert "\x1b" not in narrow
+
+
+async def test_progress_is_shown_on_a_terminal_beside_the_output(at, store, tmp_path):
+    await store.append([record() for _ in range(500)])
+    ours, theirs = pty.openpty()
+    export = ("export", "--output", "log.ndjson")
+    async with running_command(*export, directory=tmp_path, complaints=theirs, **at) as done:
+        os.close(theirs)
+        assert await done.program.wait() == 0
+    shown = os.read(ours, 2**16).decode()
+    os.close(ours)
+
+    assert " entries, " in shown
+    assert shown.endswith("\r\x1b[K")
+    assert len((tmp_path / "log.ndjson").read_text().splitlines()) == 500
