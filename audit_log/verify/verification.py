@@ -309,26 +309,24 @@ def _tell_rows(one: OneLog, report: LogReport, rows: Unplaced) -> None:
     """Tell of rows of a sealed sidecar that have no place."""
     report.say("before_the_seal", rows.before, f"rows of {rows.table} are older than the seal")
     unsealed = one.leaves.count(Noted.UNSEALED)
-    is_silent = any(finding.kind is Kind.SILENT_LOG for finding in report.findings)
-    inserted = rows.inside + (0 if is_silent else rows.later)
-    if 0 < inserted <= unsealed:
-        report.say("while_unsealed", inserted, "rows were written while the seal was off")
-    elif inserted:
+    if 0 < rows.inside <= unsealed:
+        report.say("while_unsealed", rows.inside, "rows were written while the seal was off")
+    elif rows.inside:
         report.findings.append(
             Finding(
                 kind=Kind.INSERTED,
-                what=f"{inserted} rows of {rows.table} have no place in the log, though they say"
+                what=f"{rows.inside} rows of {rows.table} have no place in the log, though they say"
                 f" that they were made while it was sealed; one is {rows.example}",
                 since=rows.oldest,
                 until=rows.newest,
             )
         )
-    if is_silent and rows.later:
+    if rows.later:
         report.findings.append(
             Finding(
                 kind=Kind.NOT_PROVED,
-                what=f"{rows.later} rows of {rows.table} are newer than the log's end and have no "
-                "place: the seal was switched off, or they were inserted",
+                what=f"{rows.later} rows of {rows.table} are newer than all that was sealed and "
+                "have no place: the seal is off, its disk has failed, or they were inserted",
                 until=rows.newest,
             )
         )

@@ -313,6 +313,23 @@ async def test_the_newest_rows_that_no_checkpoint_covers_yet_are_said(made):
     assert (then.status, then.remarks) == (0, {"not_anchored_yet": 7})
 
 
+async def test_rows_without_a_place_behind_the_end_of_a_log_cannot_be_told(made):
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    await Store(fleet.database).append([a_record(instance=log.instance, created_at=NOW)])
+
+    found = await fleet.verify()
+    log.now = datetime.now(UTC)
+    log.many(1)
+    log.checkpoint()
+    await log.store(fleet.database)
+    then = await fleet.verify()
+
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert (then.status, then.kinds) == (1, {"inserted"})
+
+
 async def test_a_log_that_says_nothing_any_more_is_told_unless_it_stopped(made):
     silent = SealedLog("silent", begun=NOW - DAY)
     stopped = SealedLog("stopped", begun=NOW - DAY)
