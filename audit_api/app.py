@@ -1,9 +1,11 @@
 """Assembles the audit API: opens its parts in order and closes them in reverse."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -13,6 +15,7 @@ from audit_api.access.podwarden import open_podwarden
 from audit_api.access.sessions import Sessions
 from audit_api.access.sign_in import SignIn
 from audit_api.endpoints import Services, endpoints
+from audit_api.formats.export_formats import OF_ENTRIES, OF_TOOL_CALLS
 from audit_api.health import Health, Replica
 from audit_api.page.activity import ActivityPage
 from audit_api.page.reference import Reference
@@ -20,6 +23,8 @@ from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import SessionQuestions
+from audit_api.seal.evidence import Evidence
+from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import AT_ONCE, Exports
@@ -29,13 +34,16 @@ from audit_api.witness.witness_routes import WitnessRoutes, witnessing
 from audit_log.clock import DatabaseClock
 from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
 from audit_log.postgres.replica import OpenTransaction
+from audit_log.postgres.seal.proving import Prover
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.clock_watch import ClockWatch
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import Address, listening
 from audit_log.process.tls import ListenerTls
+from audit_log.record import AuditRecord, Invocation
 from audit_log.schema.subscription import Subscription
 
 _APPLICATION = "audit_api"
@@ -56,15 +64,18 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
-        tail = await open_(tailing(databases.for_tail, tasks))
+        tail = await open_(tailing(databases.for_tail, tasks, RECORDS, "audit-tail"))
+        tool_tail = await open_(tailing(databases.for_tail, tasks, TOOL_CALLS, "audit-tool-tail"))
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
         services = Services(
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
-            Exports(databases.for_exports, subscription),
-            Live(database, tail, gate, open_transaction, subscription),
+            Proofs(database, Prover(database)),
+            *_files(databases.for_exports, subscription),
+            Live(RECORDS, database, tail, gate, open_transaction, subscription),
+            Live(TOOL_CALLS, database, tool_tail, gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
@@ -79,18 +90,9 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             parts,
             replica,
         )
-        app = make_app(gate, services, health)
-        if witness is not None:
-            app.router.add_routes(witness.routes())
-        end_streams_first(app, tail)
-        address = await open_(
-            listening(
-                runner_of(app),
-                Address(settings.host, settings.port),
-                "AUDIT_API_HOST, AUDIT_API_PORT",
-                tls=tls.context if tls else None,
-            )
-        )
+        app = make_app(gate, services, health, witness)
+        end_streams_first(app, [tail, tool_tail])
+        address = await open_(_listening(app, settings, tls))
         await open_(health.told_at_start())
         yield address
 
@@ -125,9 +127,31 @@ async def _databases(
     return _Databases(
         for_questions=await opened(url, 4),
         for_exports=await opened(url, AT_ONCE + 1),
-        for_tail=await opened(url, 3),
+        for_tail=await opened(url, 5),
         for_gate=for_gate,
         of_tokens=tokens,
+    )
+
+
+def _listening(
+    app: web.Application, settings: AuditApiSettings, tls: ListenerTls | None
+) -> AbstractAsyncContextManager[Address]:
+    return listening(
+        runner_of(app),
+        Address(settings.host, settings.port),
+        "AUDIT_API_HOST, AUDIT_API_PORT",
+        tls=tls.context if tls else None,
+    )
+
+
+def _files(
+    database: Database, subscription: Subscription
+) -> tuple[Evidence, Exports[AuditRecord], Exports[Invocation]]:
+    turns = asyncio.Semaphore(AT_ONCE)
+    return (
+        Evidence(database, turns),
+        Exports(RECORDS, OF_ENTRIES, database, subscription, turns),
+        Exports(TOOL_CALLS, OF_TOOL_CALLS, database, subscription, turns),
     )
 
 
@@ -169,7 +193,9 @@ async def _gate(
     )
 
 
-def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
+def make_app(
+    gate: Gate, services: Services, health: Health, witness: WitnessRoutes | None
+) -> web.Application:
     """Return the application with all routes. aiohttp adds HEAD to each GET."""
     app = web.Application()
     app.router.add_get("/healthz", health.alive)
@@ -179,16 +205,19 @@ def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
         app.router.add_routes([endpoint.route(gate)])
     app.router.add_routes(SignIn(gate).routes())
     app.router.add_routes(ActivityPage().routes())
+    if witness is not None:
+        app.router.add_routes(witness.routes())
     return app
 
 
-def end_streams_first(app: web.Application, tail: Tail) -> None:
+def end_streams_first(app: web.Application, tails: Sequence[Tail[Any]]) -> None:
     """End the live streams at shutdown, before aiohttp waits for open requests.
 
     A live stream has no end of its own, so that wait would always run into its limit.
     """
 
     async def end(_app: web.Application) -> None:
-        tail.end()
+        for tail in tails:
+            tail.end()
 
     app.on_shutdown.append(end)

@@ -14,9 +14,10 @@ from audit_api.formats.entries import (
 )
 from audit_api.formats.export_formats import NDJSON
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
-from audit_api.query.buckets import StatsParams
-from audit_api.query.counts import Counted, Counts
+from audit_api.query.buckets import InvocationsStatsParams
+from audit_api.query.counts import BUCKET_FIELD, PERIOD_FIELD, TOTAL_FIELD, Counted, Counts
 from audit_api.query.endpoint import Endpoint
+from audit_api.query.facets import StatsParams, ValueCount
 from audit_api.query.future import FUTURE_FIELD, MOST_COUNTED
 from audit_api.query.growth import Growth
 from audit_api.query.params import (
@@ -25,7 +26,9 @@ from audit_api.query.params import (
     ExportParams,
     GapsParams,
     InvocationPath,
+    InvocationsExportParams,
     InvocationsParams,
+    InvocationsStreamParams,
     Page,
     SessionPath,
     SessionsParams,
@@ -34,9 +37,13 @@ from audit_api.query.params import (
 )
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
+from audit_api.seal.evidence import Evidence
+from audit_api.seal.proofs import Proofs
+from audit_api.seal.seal_endpoints import seal_endpoints
 from audit_api.stream.events import CONTENT_TYPE
-from audit_api.stream.exports import MARK_FIELD, Exports
+from audit_api.stream.exports import GAPS_FIELD, MARK_FIELD, MISSING_FIELD, Exports
 from audit_api.stream.live import Live
+from audit_log.record import AuditRecord, Invocation
 
 JSON: Final = "application/json"
 _PAGED: Final = MappingProxyType(
@@ -49,6 +56,22 @@ _OF_A_LIST: Final = MappingProxyType(
         f"ahead ({MOST_COUNTED}: or more): `clock_ahead=true` shows them",
     }
 )
+_DIVIDED: Final = MappingProxyType({BUCKET_FIELD: "the length of the buckets"})
+_COUNTED: Final = MappingProxyType(
+    {
+        **_DIVIDED,
+        PERIOD_FIELD: "with `by`, the time that is counted: two moments with a slash between",
+        TOTAL_FIELD: "with `by`, the number of all calls in it, also those of values not listed",
+    }
+)
+_OF_A_FILE: Final = MappingProxyType(
+    {
+        MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue",
+        GAPS_FIELD: "how many gaps there are in what is exported",
+        MISSING_FIELD: "how many records are missing in them; `7+` where not all gaps know",
+        "Link": 'the next part, `rel="next"` (RFC 8288), where `limit` left some out',
+    }
+)
 _ENTRIES: Final = list[Entry] | list[DetailedEntry]
 
 
@@ -59,8 +82,12 @@ class Services:
     questions: Questions
     sessions: SessionQuestions
     counts: Counts
-    exports: Exports
-    live: Live
+    proofs: Proofs
+    evidence: Evidence
+    exports: Exports[AuditRecord]
+    tool_exports: Exports[Invocation]
+    live: Live[AuditRecord]
+    tool_live: Live[Invocation]
 
 
 def endpoints(services: Services) -> Sequence[Endpoint]:
@@ -71,7 +98,9 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
         *_sessions(services.sessions),
         *_numbers(services.counts),
         *_gaps(services.questions),
-        *_streams(services.exports, services.live),
+        *seal_endpoints(services.proofs, services.evidence),
+        *_exports(services.exports, services.tool_exports),
+        *_streams(services.live, services.tool_live),
     )
 
 
@@ -170,10 +199,21 @@ def _numbers(counts: Counts) -> Sequence[Endpoint]:
         Endpoint(
             name="stats",
             path="/mcp-audit/stats",
-            summary="The number of calls in each bucket of time, oldest first",
+            summary="The number of calls in each bucket of time, oldest first; or, with `by`, "
+            "those of the values with the most calls",
             query=StatsParams,
-            responses={JSON: list[Counted]},
+            responses={JSON: list[Counted] | list[ValueCount]},
+            fields=_COUNTED,
             serve=counts.stats,
+        ),
+        Endpoint(
+            name="invocations_stats",
+            path="/mcp-audit/invocations/stats",
+            summary="The number of tool calls in each bucket of time, oldest first",
+            query=InvocationsStatsParams,
+            responses={JSON: list[Counted]},
+            fields=_DIVIDED,
+            serve=counts.tool_stats,
         ),
         Endpoint(
             name="growth",
@@ -198,7 +238,7 @@ def _gaps(questions: Questions) -> Sequence[Endpoint]:
     )
 
 
-def _streams(exports: Exports, live: Live) -> Sequence[Endpoint]:
+def _exports(entries: Exports[AuditRecord], tool_calls: Exports[Invocation]) -> Sequence[Endpoint]:
     return (
         Endpoint(
             name="export",
@@ -206,18 +246,38 @@ def _streams(exports: Exports, live: Live) -> Sequence[Endpoint]:
             summary="All entries as a file, oldest first; or a part of them",
             query=ExportParams,
             responses={NDJSON: None, "text/csv": None},
-            fields={
-                MARK_FIELD: "the mark at which this export ends: pass it as `after` to continue",
-                "Link": 'the next part, `rel="next"` (RFC 8288), where `limit` left some out',
-            },
-            serve=exports.export,
+            fields=_OF_A_FILE,
+            serve=entries.export,
         ),
+        Endpoint(
+            name="export_invocations",
+            path="/mcp-audit/invocations/export",
+            summary="All tool calls as a file, oldest first; or a part of them",
+            query=InvocationsExportParams,
+            responses={NDJSON: None, "text/csv": None},
+            fields=_OF_A_FILE,
+            serve=tool_calls.export,
+        ),
+    )
+
+
+def _streams(entries: Live[AuditRecord], tool_calls: Live[Invocation]) -> Sequence[Endpoint]:
+    return (
         Endpoint(
             name="stream",
             path="/mcp-audit/stream",
-            summary="Entries as they arrive, as server-sent events",
+            summary="Entries and gaps as they arrive, as server-sent events",
             query=StreamParams,
             responses={CONTENT_TYPE: None},
-            serve=live.stream,
+            serve=entries.stream,
+        ),
+        Endpoint(
+            name="stream_invocations",
+            path="/mcp-audit/invocations/stream",
+            summary="Tool calls and gaps as they arrive, and again when they have ended, as "
+            "server-sent events",
+            query=InvocationsStreamParams,
+            responses={CONTENT_TYPE: None},
+            serve=tool_calls.stream,
         ),
     )

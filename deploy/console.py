@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
 
+from audit_api.terminal.reading_commands import SUMMARIES
 from audit_log.process.program import PROGRAM, add_version
 
 _WRONG_USAGE: Final = 2
@@ -38,16 +39,31 @@ COMMANDS: Final = {
         "audit_log.__main__",
         words=("ingest",),
     ),
+    "push": Command(
+        "push the log to receivers of OTLP and syslog, until stopped",
+        "audit_api.push.push_service",
+    ),
     "check": Command("say whether a service could start and do its work", "deploy.checks.command"),
     "health": Command("ask the service in this container how it is", "deploy.healthcheck"),
     "migrate": Command("bring the schema up to date", "audit_log.__main__", words=("migrate",)),
     "purge": Command(
         "remove what the retention does not keep", "audit_log.__main__", words=("purge",)
     ),
+    "verify": Command(
+        "say whether the audit log is what its sidecars sealed", "audit_log.verify.command"
+    ),
     "convert": Command(
         "partition an adopted table, while it is in use", "audit_log.__main__", words=("convert",)
     ),
     "token": Command("manage tokens in our own table", "audit_log.__main__", words=("token",)),
+    **{
+        name: Command(summary, "audit_api.terminal.main", words=(name,))
+        for name, summary in SUMMARIES.items()
+    },
+    "completion": Command("print the completion of a shell", "deploy.completion"),
+    "seal": Command(
+        "show the keys of the seal, or a policy to verify with", "deploy.seal_command"
+    ),
     "journal": Command(
         "list, verify or replay a kept journal; list or remove rings",
         "proxy.delivery.journal_command",

@@ -67,7 +67,7 @@ WHERE pronamespace = 'public'::regnamespace AND proname IN (
     'mcp_audit_free_name', 'mcp_audit_log_is_taken', 'mcp_audit_log_missing', 'mcp_audit_log_move',
     'mcp_audit_move_columns', 'mcp_audit_move_begin', 'mcp_audit_move_forget',
     'mcp_audit_move_fits', 'mcp_audit_move_batch', 'mcp_audit_move_switch',
-    'mcp_audit_move_at_once', 'mcp_tool_invocation_goes_on')
+    'mcp_audit_move_at_once', 'mcp_tool_invocation_goes_on', 'mcp_audit_appended')
 ORDER BY proname \gexec
 
 -- INSERT alone is enough: sidecar and ingest append with `ON CONFLICT DO NOTHING` without a target, or

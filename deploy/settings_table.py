@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic.fields import FieldInfo
 
+from audit_api.push.push_settings import PushSettings
 from audit_api.settings import AuditApiSettings
 from audit_log.process.environment import Formerly, Settings
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
@@ -20,6 +21,7 @@ KINDS: Final[dict[str, type[Settings]]] = {
     "The audit API": AuditApiSettings,
     "NATS: sidecars with PROXY_SINK=nats, and the ingest": NatsSettings,
     "The ingest": IngestSettings,
+    "The push": PushSettings,
 }
 _OPENING: Final = """\
 # Settings

@@ -28,12 +28,15 @@ from audit_log.tokens import TOKEN_PREFIX
 from proxy.admission import TokenPolicy
 from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
+from proxy.mcp.json_stream import ANY
 from proxy.seal.anchors.opening import check_anchors
 from proxy.seal.key_file import KEY_NAME
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
-_SECRET_FIELDS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
+_SECRET_FIELDS: Final = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "mcp-session-id"}
+)
 
 APPLICATION: Final = "podwarden-audit-proxy"
 """What the databases and NATS are told of this program."""
@@ -159,6 +162,11 @@ class SealSettings(Settings):
         if value is not None:
             check_anchors(value.get_secret_value())
         return value
+
+    @property
+    def anchor_urls(self) -> str | None:
+        """Where checkpoints are anchored; None for the journal's volume. It may hold secrets."""
+        return None if self.seal_anchors is None else self.seal_anchors.get_secret_value()
 
     def key_file_in(self, journal_dir: Path) -> Path | None:
         """Return the file of the key of a sidecar with this journal; None without a seal."""
@@ -350,6 +358,8 @@ class ProxySettings(
         names = tuple(map(str, _listed(value)))
         if len(set(names)) > MAX_CLAIMS:
             raise ValueError(f"names more than {MAX_CLAIMS} fields")
+        if ANY in names:
+            raise ValueError(f"must name each field: {ANY} stands for none")
         if any(len(name) > MAX_CLAIM_NAME_CHARACTERS or not name.isprintable() for name in names):
             raise ValueError(
                 f"each name must be printable and have at most {MAX_CLAIM_NAME_CHARACTERS}"

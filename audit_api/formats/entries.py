@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from audit_log.objects import object_of
 from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDetails
 from audit_log.postgres.usage import TokenUse
 from audit_log.record import AuditRecord, Gap
@@ -48,6 +49,8 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
     instance: str
     arrived_at: Moment | None
     """When PostgreSQL took it in, by its own clock; null in entries of before version 0.2."""
+    object: str | None
+    """The outermost object in the path, as the filter `object` names it; null if none is known."""
 
     @classmethod
     def of(cls, record: AuditRecord) -> Self:
@@ -65,6 +68,7 @@ class DetailedEntry(Entry, frozen=True, gc=False, forbid_unknown_fields=True):
             request_id=record.request_id,
             instance=record.instance,
             arrived_at=known_timestamp(record.arrived_at),
+            object=object_of(record.path),
         )
 
 

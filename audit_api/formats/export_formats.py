@@ -1,15 +1,19 @@
-"""The formats of an export, by name."""
+"""The formats of exports, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from audit_api.formats.lines import json_lines
-from audit_api.formats.ocsf_calls import ocsf_lines
-from audit_api.formats.table import HEADER, csv_rows
-from audit_log.record import AuditRecord
+from audit_api.formats.entries import DetailedEntry, MissingEntries
+from audit_api.formats.lines import gap_lines, json_lines
+from audit_api.formats.ocsf import Event, lines_of
+from audit_api.formats.ocsf_calls import api_call_event, tool_call_event
+from audit_api.formats.ocsf_gaps import gap_event
+from audit_api.formats.table import csv_head, csv_rows
+from audit_api.formats.tool_calls import ToolCall
+from audit_log.record import Gap
 
 NDJSON: Final = "application/x-ndjson"
 
@@ -31,19 +35,48 @@ class ListFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: its media type, its file suffix and its encoder."""
+    """One format: its media type, its file suffix and its encoders."""
 
     content_type: str
     suffix: str
-    encode: Callable[[Sequence[AuditRecord]], bytes]
+    encode: Callable[[Sequence[Any]], bytes]
+    gaps: Callable[[Sequence[Gap]], bytes]
+    """Returns gaps as the beginning of the file; b"" where they are a file of their own."""
     head: bytes = b""
-    """The bytes before the first record."""
+    """The bytes before all else."""
 
 
-FORMATS: Final[Mapping[ExportFormat, Format]] = MappingProxyType(
-    {
-        ExportFormat.CSV: Format("text/csv", "csv", csv_rows, HEADER),
-        ExportFormat.NDJSON: Format(NDJSON, "ndjson", json_lines),
-        ExportFormat.OCSF: Format(NDJSON, "ocsf.ndjson", ocsf_lines),
-    }
-)
+Formats = Mapping[ExportFormat, Format]
+
+
+def _formats(
+    shape: type[DetailedEntry | ToolCall | MissingEntries], event: Callable[[Any], Event]
+) -> Formats:
+    def shapes(told: Sequence[Any]) -> list[Any]:
+        return [shape.of(each) for each in told]
+
+    return MappingProxyType(
+        {
+            ExportFormat.CSV: Format(
+                "text/csv",
+                "csv",
+                lambda told: csv_rows(shapes(told)),
+                lambda _: b"",
+                csv_head(shape),
+            ),
+            ExportFormat.NDJSON: Format(
+                NDJSON, "ndjson", lambda told: json_lines(shapes(told)), gap_lines
+            ),
+            ExportFormat.OCSF: Format(
+                NDJSON,
+                "ocsf.ndjson",
+                lambda told: lines_of(map(event, told)),
+                lambda gaps: lines_of(map(gap_event, gaps)),
+            ),
+        }
+    )
+
+
+OF_ENTRIES: Final = _formats(DetailedEntry, api_call_event)
+OF_TOOL_CALLS: Final = _formats(ToolCall, tool_call_event)
+OF_GAPS: Final = _formats(MissingEntries, gap_event)

@@ -4,13 +4,12 @@ What a tool has to do with has the profile `ai_operation`, with the tool call as
 context. The model behind the agent is not known here: there is no `ai_model`.
 """
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from audit_api.formats.ocsf import Event, EventClass, known, lines_of, metadata
+from audit_api.formats.ocsf import Event, EventClass, known, metadata
 from audit_api.formats.ocsf import milliseconds_since_epoch as milliseconds
 from audit_log.record import AuditRecord, Invocation, Outcome, ToolOutcome
 
@@ -46,11 +45,6 @@ _TOOL_STATUSES: Final = MappingProxyType(
     }
 )
 """Of any other outcome it is not known what the tool did."""
-
-
-def ocsf_lines(records: Sequence[AuditRecord]) -> bytes:
-    """Return *records* as OCSF events, one JSON object on each line."""
-    return lines_of(map(api_call_event, records))
 
 
 def api_call_event(record: AuditRecord) -> Event:

@@ -1,12 +1,10 @@
 """CSV (RFC 4180), safe for spreadsheets, which evaluate cells that begin like a formula."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from audit_api.formats.entries import DetailedEntry
-from audit_log.record import AuditRecord
+import msgspec
 
-_COLUMNS: Final = DetailedEntry.__struct_fields__
 # Excel, LibreOffice and Google Sheets evaluate cells that begin with one of these, also in the
 # full-width forms. The apostrophe is included so that the escape can be undone.
 _FORMULA_STARTS: Final = "=+-@\uff1d\uff0b\uff0d\uff20'"
@@ -22,22 +20,24 @@ def harmless(text: str) -> str:
     return f"'{text}" if starts_oddly else text
 
 
-def csv_rows(records: Sequence[AuditRecord]) -> bytes:
-    """Return *records* as rows of CSV, with the columns of a detailed entry."""
-    entries = map(DetailedEntry.of, records)
-    return _rows([[_cell(getattr(entry, name)) for name in _COLUMNS] for entry in entries])
+def csv_head(shape: type[msgspec.Struct]) -> bytes:
+    """Return the first line: the names of the members of *shape*, as in JSON."""
+    return _rows([[_cell(name) for name in shape.__struct_encode_fields__]])
 
 
-def _cell(value: object) -> str:
+def csv_rows(shapes: Sequence[msgspec.Struct]) -> bytes:
+    """Return one row of CSV for each of *shapes*, with its members in their order."""
+    return _rows([[_cell(value) for value in msgspec.structs.astuple(each)] for each in shapes])
+
+
+def _cell(value: Any) -> str:
     """Return *value* quoted; None is an empty cell without quotes, which COPY reads as null."""
     if value is None:
         return ""
-    text = harmless(str(value)).replace('"', '""')
+    plain = msgspec.json.encode(value).decode() if isinstance(value, dict) else str(value)
+    text = harmless(plain).replace('"', '""')
     return f'"{text}"'
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> bytes:
     return "".join([",".join(cells) + "\r\n" for cells in rows]).encode()
-
-
-HEADER: Final = _rows([[_cell(name) for name in _COLUMNS]])

@@ -8,7 +8,7 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 
 from audit_api.query.endpoint import SETTINGS_PATH, Endpoint
-from audit_api.query.params import Params
+from audit_api.query.filter_params import Params
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _ARRAY_OF_PROBLEMS: Final = {
@@ -137,7 +137,11 @@ def _parameter(
 
 def _errors(endpoint: Endpoint) -> dict[str, Any]:
     plain = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Detail")}}}
-    errors = _ERRORS | ({"404": "The path names nothing that exists"} if endpoint.can_miss else {})
+    errors = dict(_ERRORS)
+    if endpoint.can_miss:
+        errors["404"] = "The path names nothing that exists"
+    if endpoint.can_contradict:
+        errors["409"] = "What is stored is not what was sealed"
     return {
         "422": {
             "description": "A parameter is unknown or invalid; the response names it",

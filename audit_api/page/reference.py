@@ -11,7 +11,7 @@ from aiohttp import web
 from audit_api.page.openapi import openapi_document
 from audit_api.page.policy import PAGE_FIELDS
 from audit_api.query.endpoint import Asked, Endpoint
-from audit_api.query.params import Nothing
+from audit_api.query.filter_params import Nothing
 from audit_api.responses import json_response
 
 _PAGE: Final = """<!doctype html>

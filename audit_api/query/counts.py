@@ -1,7 +1,7 @@
 """Queries for numbers: calls over time, use of tokens, and growth of the log. All are cached."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,17 +10,28 @@ import msgspec
 from aiohttp import web
 
 from audit_api.formats.entries import Moment, UsedToken, timestamp
-from audit_api.query.buckets import Bucket, StatsParams
+from audit_api.query.buckets import (
+    BucketChoice,
+    BucketParams,
+    InvocationsStatsParams,
+    divided,
+)
 from audit_api.query.cache import Cache
 from audit_api.query.endpoint import Asked
+from audit_api.query.facets import StatsParams, ValueCount
+from audit_api.query.filter_params import Nothing, Times
 from audit_api.query.growth import Growth, growth_of
-from audit_api.query.params import Nothing
 from audit_api.responses import json_response
+from audit_log.filters import TimeFilter
 from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDetails, TokenDirectory
 from audit_log.postgres.database import Database
-from audit_log.postgres.usage import Count, count_calls, tokens_used
+from audit_log.postgres.reading.facets import Facet, FacetQuery, facets_of
+from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS, Source, Told
+from audit_log.postgres.usage import Count, count_calls, oldest_of, tokens_used
 
-_EPOCH_OF_BUCKETS: Final = Bucket.DAY.start(datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
+BUCKET_FIELD: Final = "X-Audit-Bucket"
+PERIOD_FIELD: Final = "X-Audit-Period"
+TOTAL_FIELD: Final = "X-Audit-Total"
 _CLASSES: Final = {2: "success", 3: "redirect", 4: "refusal", 5: "failure"}
 
 
@@ -38,6 +49,8 @@ class Counted(
     failure: int = 0
     other: int = 0
     """1xx, and 0 where the status is unknown."""
+    refused: int = 0
+    """By the sidecar, or by the API with 401 or 403: counted in its class, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +62,40 @@ class Counts:
     directory: TokenDirectory
     _tokens: Cache[list[UsedToken]] = field(default_factory=Cache)
     _counts: Cache[list[Count]] = field(default_factory=Cache)
+    _facets: Cache[tuple[list[Facet], int]] = field(default_factory=Cache)
     _growth: Cache[Growth] = field(default_factory=Cache)
 
     async def stats(self, asked: Asked[StatsParams, Nothing]) -> web.Response:
-        """Respond with the number of calls in each bucket."""
-        since, until = asked.query.span(self.now())
-        bucket = asked.query.bucket
-        wanted = replace(asked.query.filter(), since=since, until=until)
-        counts = await self._counts.get(
-            (wanted, bucket),
-            lambda: count_calls(self.database, wanted, bucket.length, _EPOCH_OF_BUCKETS),
+        """Respond with the number of API calls in each bucket."""
+        asked.query.check()
+        if asked.query.by is not None:
+            return await self._valued(asked.query.facet_query(asked.query.by, self.now()))
+        return await self._counted(RECORDS, asked.query.filter(), asked.query, asked.query)
+
+    async def _valued(self, query: FacetQuery) -> web.Response:
+        facets, total = await self._facets.get(query, lambda: facets_of(self.database, query))
+        period = f"{timestamp(query.since)}/{timestamp(query.until)}"
+        return json_response(
+            [ValueCount.of(facet, query) for facet in facets],
+            fields={PERIOD_FIELD: period, TOTAL_FIELD: str(total)},
         )
-        return json_response(filled(counts, bucket, since, until))
+
+    async def tool_stats(self, asked: Asked[InvocationsStatsParams, Nothing]) -> web.Response:
+        """Respond with the number of tool calls in each bucket."""
+        return await self._counted(TOOL_CALLS, asked.query.filter(), asked.query, asked.query)
+
+    async def _counted(
+        self, source: Source[Told], wanted: TimeFilter, times: Times, how: BucketParams
+    ) -> web.Response:
+        oldest = None
+        if how.bucket is BucketChoice.AUTO and times.since is None:
+            oldest = await oldest_of(self.database, source)
+        bucket, edges = divided(times, how, self.now(), oldest)
+        counts = await self._counts.get(
+            (source.table, wanted, tuple(edges)),
+            lambda: count_calls(self.database, source, wanted, edges),
+        )
+        return json_response(filled(counts, edges), fields={BUCKET_FIELD: bucket})
 
     async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the tokens in use, last used first."""
@@ -82,16 +117,12 @@ def _details_in(details: Mapping[UUID, TokenDetails], token_id: UUID | None) -> 
     return NO_DETAILS if token_id is None else details.get(token_id, NO_DETAILS)
 
 
-def filled(
-    counts: Sequence[Count], bucket: Bucket, since: datetime, until: datetime
-) -> list[Counted]:
-    """Return all buckets from *since* until before *until*, oldest first, empty ones too."""
-    start, buckets = bucket.start(since), {}
-    while start < until:
-        buckets[start] = Counted(timestamp(start))
-        start += bucket.length
+def filled(counts: Sequence[Count], edges: Sequence[datetime]) -> list[Counted]:
+    """Return all buckets between *edges*, oldest first, empty ones too."""
+    buckets = {start: Counted(timestamp(start)) for start in edges[:-1]}
     for count in counts:
         counted = buckets[count.start]
         name = _CLASSES.get(count.status_class, "other")
         setattr(counted, name, getattr(counted, name) + count.calls)
+        counted.refused += count.calls * count.is_refused
     return list(buckets.values())

@@ -9,7 +9,8 @@ from aiohttp import hdrs, web
 
 from audit_api.access.credentials import Credentials, credentials_of
 from audit_api.access.gate import Gate
-from audit_api.query.params import Nothing, Params, read_path, read_query
+from audit_api.query.filter_params import Nothing, Params
+from audit_api.query.reading import read_path, read_query
 
 SETTINGS_PATH: Final = "/api/v1/settings"
 
@@ -50,6 +51,8 @@ class Endpoint:
     """The response fields that it may send, each with its meaning."""
     can_miss: bool = False
     """Whether it responds 404 if the path names nothing that exists."""
+    can_contradict: bool = False
+    """Whether it responds 409 if what is stored is not what was sealed."""
 
     def route(self, gate: Gate) -> web.RouteDef:
         """Return the route for the application. aiohttp adds HEAD to GET."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -23,28 +22,27 @@ from audit_api.formats.ocsf_gaps import gap_event
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.cursors import next_page
 from audit_api.query.endpoint import Asked
+from audit_api.query.filter_params import Nothing, Params
 from audit_api.query.future import Future
 from audit_api.query.params import (
     EntriesParams,
     EntryPath,
-    FormatChoice,
     GapsParams,
     InvocationPath,
     InvocationsParams,
-    Nothing,
     Page,
-    Params,
     TokenPath,
 )
 from audit_api.responses import json_response, whole_response
+from audit_log.filters import one_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.gaps import GapQuery, search_gaps
 from audit_log.postgres.invocations import (
     InvocationQuery,
-    count_invocations,
     find_invocation,
     search_invocations,
 )
+from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
 from audit_log.postgres.rows import Place
 from audit_log.postgres.search import RecordQuery, calls_of, count_from, find, search
 from audit_log.record import AuditRecord, Invocation
@@ -82,19 +80,14 @@ class Questions:
 
     async def invocations(self, asked: Asked[InvocationsParams, Nothing]) -> web.Response:
         """Respond with the newest tool calls."""
-        values = asked.query.model_dump(exclude={*Page.model_fields, *FormatChoice.model_fields})
-        query = InvocationQuery(limit=asked.query.limit + 1, **values)
-
-        async def count(moment: datetime, limit: int) -> int:
-            later = replace(query, since=moment, limit=limit)
-            return await count_invocations(self.database, later)
-
-        # The limit is no part of what is counted, nor of what a cursor continues.
-        before, fields = await self.future.beginning(asked.query, values, count)
-        found = await search_invocations(self.database, replace(query, before=before))
+        wanted = asked.query.filter()
+        count = partial(count_from, self.database, TOOL_CALLS, wanted)
+        before, fields = await self.future.beginning(asked.query, wanted, count)
+        query = InvocationQuery(limit=asked.query.limit + 1, filter=wanted, before=before)
+        found = await search_invocations(self.database, query)
         is_ocsf = asked.query.format is ListFormat.OCSF
         respond = _in_ocsf(tool_call_event) if is_ocsf else _in_json(ToolCall.of)
-        return _page(asked, values, found, respond, fields)
+        return _page(asked, wanted, found, respond, fields)
 
     async def invocation(self, asked: Asked[Nothing, InvocationPath]) -> web.Response:
         """Respond with one tool call and its API calls, which may be stored before it is."""
@@ -118,8 +111,10 @@ class Questions:
     async def _entries(
         self, asked: Asked[EntriesParams, Params], token_id: UUID | None
     ) -> web.Response:
-        wanted = asked.query.filter(token_id)
-        count = partial(count_from, self.database, wanted)
+        wanted = asked.query.filter()
+        if token_id is not None:
+            wanted = replace(wanted, token_id=one_of(token_id))
+        count = partial(count_from, self.database, RECORDS, wanted)
         before, fields = await self.future.beginning(asked.query, wanted, count)
         # One record more than requested shows whether there is a next page, without counting.
         query = RecordQuery(asked.query.limit + 1, wanted, before)

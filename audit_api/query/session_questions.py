@@ -9,7 +9,8 @@ from audit_api.errors import NotFoundError
 from audit_api.formats.agent_sessions import SessionOfAgent, SessionWithToolCalls
 from audit_api.query.cursors import next_page, read_page_cursor
 from audit_api.query.endpoint import Asked
-from audit_api.query.params import Nothing, Page, SessionPath, SessionsParams
+from audit_api.query.filter_params import Nothing
+from audit_api.query.params import Page, SessionPath, SessionsParams
 from audit_api.responses import json_response
 from audit_log.postgres.agents.agent_sessions import (
     find_session,
@@ -34,14 +35,14 @@ class SessionQuestions:
     async def sessions(self, asked: Asked[SessionsParams, Nothing]) -> web.Response:
         """Respond with the sessions, last used first."""
         page = asked.query
-        values = page.model_dump(exclude=set(Page.model_fields))
-        before = read_page_cursor(page.cursor, values) if page.cursor else None
+        wanted = page.filter()
+        before = read_page_cursor(page.cursor, wanted) if page.cursor else None
         found = await search_sessions(
-            self.database, InvocationQuery(limit=page.limit + 1, before=before, **values)
+            self.database, InvocationQuery(limit=page.limit + 1, filter=wanted, before=before)
         )
         shown = found[: page.limit]
         is_last = len(found) == len(shown)
-        fields = {} if is_last else next_page(asked.request, values, shown[-1].place)
+        fields = {} if is_last else next_page(asked.request, wanted, shown[-1].place)
         return json_response(list(map(SessionOfAgent.of, shown)), fields=fields)
 
     async def session(self, asked: Asked[Page, SessionPath]) -> web.Response:

@@ -1,20 +1,34 @@
 """Server-sent events of the live stream (WHATWG HTML, section 9.2)."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from audit_api.formats.entries import DetailedEntry
-from audit_log.record import AuditRecord
+from audit_api.formats.entries import DetailedEntry, MissingEntries
+from audit_api.formats.tool_calls import ToolCall
+from audit_log.record import AuditRecord, Gap, Invocation
 
 CONTENT_TYPE: Final = "text/event-stream"
 
 
-def entry_event(record: AuditRecord, mark: str) -> bytes:
+def event_of(record: AuditRecord | Invocation, mark: str) -> bytes:
     """Return the event of *record*. Its id is the mark from which a client resumes after it."""
-    data = msgspec.json.encode(DetailedEntry.of(record))
+    if isinstance(record, Invocation):
+        kind, data = b"tool_call", msgspec.json.encode(ToolCall.of(record))
+    else:
+        kind, data = b"entry", msgspec.json.encode(DetailedEntry.of(record))
     # msgspec writes no line breaks between tokens and JSON escapes those in strings: one line.
-    return b"event: entry\nid: %b\ndata: %b\n\n" % (mark.encode(), data)
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (kind, mark.encode(), data)
+
+
+def gap_events(gaps: Iterable[Gap]) -> bytes:
+    """Return the events of *gaps*, which are before the records that arrived with them.
+
+    They have no id: a client that is cut off before the next record is told of them again.
+    """
+    told = [msgspec.json.encode(MissingEntries.of(gap)) for gap in gaps]
+    return b"".join([b"event: gap\ndata: %b\n\n" % data for data in told])
 
 
 def notice_event(reason: str) -> bytes:
@@ -25,6 +39,11 @@ def notice_event(reason: str) -> bytes:
 def waiting_event(problem: str) -> bytes:
     """Return the event that says for what the stream waits. The stream goes on."""
     return b"event: waiting\ndata: %b\n\n" % msgspec.json.encode({"reason": problem})
+
+
+def resumed_event() -> bytes:
+    """Return the event that says that the stream waits no longer."""
+    return b"event: resumed\ndata: {}\n\n"
 
 
 def heartbeat(mark: str) -> bytes:

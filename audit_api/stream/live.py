@@ -1,9 +1,8 @@
 """The live stream: entries sent to one client as server-sent events, as they arrive."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, Generic
 
 import structlog
 from aiohttp import web
@@ -12,14 +11,17 @@ from audit_api.access.gate import Gate
 from audit_api.errors import ApiError, ForbiddenError, UnauthorizedError
 from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.endpoint import Asked
-from audit_api.query.params import Nothing, StreamParams
+from audit_api.query.filter_params import Nothing
+from audit_api.query.params import InvocationsStreamParams, StreamParams
 from audit_api.responses import streamed_response
 from audit_api.stream.completeness import IncompleteError, require_complete
 from audit_api.stream.events import (
     CONTENT_TYPE,
-    entry_event,
+    event_of,
+    gap_events,
     heartbeat,
     notice_event,
+    resumed_event,
     waiting_event,
 )
 from audit_api.stream.streaming import StreamedResponse, streaming
@@ -28,27 +30,31 @@ from audit_api.stream.tail import STEP_RECORDS, Tail
 from audit_log.errors import StoreError
 from audit_log.postgres.arrivals import Standpoint, read_on
 from audit_log.postgres.database import Database
+from audit_log.postgres.gaps import gaps_between
+from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.replica import OpenTransaction
 from audit_log.schema.subscription import Subscription
 
 HEARTBEAT_SECONDS: Final = 15.0
 RESUME_FIELD: Final = "Last-Event-ID"
 _FIELDS: Final = {"X-Accel-Buffering": "no"}  # nginx: do not buffer this response
+AskedStream = Asked[StreamParams, Nothing] | Asked[InvocationsStreamParams, Nothing]
 log = structlog.get_logger("audit_api")
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """Responds with the live stream."""
+class Live(Generic[Told]):
+    """Responds with a live stream."""
 
+    source: Source[Told]
     database: Database
-    tail: Tail
+    tail: Tail[Told]
     gate: Gate
     open_transaction: OpenTransaction
     subscription: Subscription
 
-    async def stream(self, asked: Asked[StreamParams, Nothing]) -> web.StreamResponse:
-        """Stream entries as they arrive; first those since the client's mark, if it sent one.
+    async def stream(self, asked: AskedStream) -> web.StreamResponse:
+        """Stream records and gaps as they arrive; first those since the client's mark, if any.
 
         Ends with a notice event if the client is too slow or may no longer read, or if the stream
         would leave records out from now on.
@@ -64,7 +70,6 @@ class Live:
             async with streaming(asked.request, CONTENT_TYPE, _FIELDS) as streamed:
                 await self._catch_up(streamed, standpoint or Standpoint(since), subscriber)
                 await streamed.send(heartbeat(mark(Standpoint(since))))
-                await self._say_what_it_waits_for(streamed)
                 await self._follow(streamed, asked, subscriber)
         return streamed.response
 
@@ -73,23 +78,29 @@ class Live:
     ) -> None:
         since = subscriber.joined.result()
         while standpoint != Standpoint(since) and not subscriber.is_over:
+            if standpoint.place is None:
+                gaps = await gaps_between(self.database, standpoint.seen, since, subscriber.wanted)
+                if gaps:
+                    await streamed.send(gap_events(gaps))
             step = await read_on(
                 self.database,
+                self.source,
                 standpoint,
                 wanted=subscriber.wanted,
                 until=since,
                 limit=STEP_RECORDS,
             )
             for record in step.records:
-                await streamed.send(entry_event(record, mark(step.standpoint(record))))
+                await streamed.send(event_of(record, mark(step.standpoint(record))))
             standpoint = step.end
 
     async def _follow(
         self,
         streamed: StreamedResponse,
-        asked: Asked[StreamParams, Nothing],
+        asked: AskedStream,
         subscriber: Subscriber,
     ) -> None:
+        waits = await self._say_what_it_waits_for(streamed)
         checked = monotonic()
         while True:
             events = await subscriber.take(HEARTBEAT_SECONDS)
@@ -109,15 +120,23 @@ class Live:
                 if (reason := await self._reason_to_end(asked)) is not None:
                     await streamed.send(notice_event(reason))
                     return
-                await self._say_what_it_waits_for(streamed)
+                waits = await self._say_what_it_waits_for(streamed, waited=waits)
 
-    async def _say_what_it_waits_for(self, streamed: StreamedResponse) -> None:
-        with suppress(StoreError):  # the tail logs that the database is away
+    async def _say_what_it_waits_for(
+        self, streamed: StreamedResponse, *, waited: bool = False
+    ) -> bool:
+        """Say for what the stream waits, or that it waits no longer; return whether it does."""
+        try:
             problem = await self.open_transaction.problem()
-            if problem is not None:
-                await streamed.send(waiting_event(problem))
+        except StoreError:  # the tail says that the database is away
+            return waited
+        if problem is not None:
+            await streamed.send(waiting_event(problem))
+        elif waited:
+            await streamed.send(resumed_event())
+        return problem is not None
 
-    async def _reason_to_end(self, asked: Asked[StreamParams, Nothing]) -> str | None:
+    async def _reason_to_end(self, asked: AskedStream) -> str | None:
         """Return why the stream must not go on, or None.
 
         A stream can outlive its token or session, and a logical replication that was right.
@@ -134,12 +153,12 @@ class Live:
         return None
 
 
-def _given(asked: Asked[StreamParams, Nothing]) -> tuple[str, str]:
+def _given(asked: AskedStream) -> tuple[str, str]:
     in_header = RESUME_FIELD in asked.request.headers
     return ("header", RESUME_FIELD) if in_header else ("query", "after")
 
 
-def _standpoint(asked: Asked[StreamParams, Nothing]) -> Standpoint | None:
+def _standpoint(asked: AskedStream) -> Standpoint | None:
     # A browser that reconnects repeats its first URL, so its Last-Event-ID is the newer mark.
     text = asked.request.headers.get(RESUME_FIELD, asked.query.after)
     return None if text is None else read_mark(text, *_given(asked))

@@ -5,7 +5,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-from audit_log.filters import RecordFilter
+from audit_log.filters import CallFilter
 from audit_log.postgres.arrivals import Snapshot
 
 MAX_WAITING_BYTES: Final = 2 * 1024 * 1024
@@ -18,7 +18,7 @@ class Subscriber:
     The tail never waits for a subscriber. A subscriber that takes too slowly is cut off.
     """
 
-    def __init__(self, wanted: RecordFilter) -> None:
+    def __init__(self, wanted: CallFilter) -> None:
         self.wanted = wanted
         self.is_behind = False
         """It took too slowly; its queue was dropped and takes nothing more."""

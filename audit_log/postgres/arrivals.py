@@ -13,17 +13,17 @@ newer snapshot becomes its position.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Final
+from typing import Annotated, Final, Generic
 
 import msgspec
 
 from audit_log.errors import StoreUnavailableError
-from audit_log.filters import EVERYTHING, RecordFilter
+from audit_log.filters import EVERYTHING, TimeFilter
 from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
-from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
+from audit_log.postgres.reading.sources import Source, Told
+from audit_log.postgres.rows import Place
 from audit_log.postgres.transaction import Transaction
-from audit_log.record import AuditRecord
 
 CHANNEL: Final = "mcp_audit_appended"
 """The channel that is notified, without a payload, when records have been appended."""
@@ -38,7 +38,7 @@ SELECT system_identifier::text AS cluster,
 FROM pg_control_system(), pg_current_snapshot() AS snapshot
 """
 _ARRIVED: Final = """
-SELECT {columns} FROM mcp_audit_log
+SELECT {columns} FROM {table}
 WHERE {conditions}
 ORDER BY created_at, id
 LIMIT {limit}
@@ -139,10 +139,10 @@ class Standpoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Records that have arrived, in order of time: what is read between two standpoints."""
+class Step(Generic[Told]):
+    """What has arrived, in order of time: what is read between two standpoints."""
 
-    records: list[AuditRecord]
+    records: list[Told]
     seen: Snapshot
     reading: Snapshot
     is_last: bool
@@ -153,7 +153,7 @@ class Step:
         """The standpoint after all of `records`."""
         return Standpoint(self.reading) if self.is_last else self.standpoint(self.records[-1])
 
-    def standpoint(self, record: AuditRecord) -> Standpoint:
+    def standpoint(self, record: Told) -> Standpoint:
         """Return the standpoint after *record*, one of `records`."""
         return Standpoint(self.seen, self.reading, Place.of(record))
 
@@ -167,18 +167,19 @@ async def snapshot_now(source: Database | Transaction) -> Snapshot:
 
 
 async def read_on(
-    source: Database | Transaction,
+    database: Database | Transaction,
+    source: Source[Told],
     standpoint: Standpoint,
     *,
-    wanted: RecordFilter = EVERYTHING,
+    wanted: TimeFilter = EVERYTHING,
     until: Snapshot | None = None,
     limit: int,
-) -> Step:
-    """Return the next records that have arrived and match *wanted*, at most *limit*.
+) -> Step[Told]:
+    """Return the next of *source* that have arrived and match *wanted*, at most *limit*.
 
     Nothing beyond *until* is read if that is given. *standpoint* must be of this cluster.
     """
-    reading = standpoint.reading or until or await snapshot_now(source)
+    reading = standpoint.reading or until or await snapshot_now(database)
     arguments = Arguments()
     conditions = [
         standpoint.seen.unseen(arguments),
@@ -189,9 +190,10 @@ async def read_on(
         created_at, id_ = map(arguments.add, standpoint.place)
         conditions.append(f"(created_at, id) > ({created_at}::timestamptz, {id_}::uuid)")
     sql = _ARRIVED.format(
-        columns=RECORD_COLUMNS,
+        columns=source.columns,
+        table=source.table,
         conditions=" AND ".join(conditions),
         limit=arguments.add(limit),
     )
-    records = records_of(await source.fetch(sql, *arguments))
+    records = source.read(await database.fetch(sql, *arguments))
     return Step(records, standpoint.seen, reading, is_last=len(records) < limit)

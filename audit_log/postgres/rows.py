@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from audit_log.postgres.transaction import Row
-from audit_log.record import Attribution, AuditRecord, Outcome
+from audit_log.record import Attribution, AuditRecord, Invocation, Outcome
 
 RECORD_COLUMNS: Final = """id, token_id, token_name, method, path, status_code, created_at,
     outcome, duration_ms, host(client_ip) AS client_ip, user_agent, tool, invocation_id,
@@ -33,7 +33,7 @@ class Place(NamedTuple):
             raise ValueError("the time is out of range")
 
     @classmethod
-    def of(cls, record: AuditRecord) -> "Place":
+    def of(cls, record: AuditRecord | Invocation) -> "Place":
         """Return the place of *record*."""
         return cls(record.created_at, record.id)
 

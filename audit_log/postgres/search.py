@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import EVERYTHING, RecordFilter
+from audit_log.filters import EVERYTHING, RecordFilter, TimeFilter
 from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
+from audit_log.postgres.transaction import Row
 from audit_log.record import AuditRecord
 
 DEFAULT_LIMIT: Final = 100
@@ -24,7 +26,7 @@ LIMIT {limit}
 """
 _COUNT: Final = """
 SELECT count(*) AS records
-FROM (SELECT FROM mcp_audit_log WHERE {conditions} LIMIT {limit}) AS counted
+FROM (SELECT FROM {table} WHERE {conditions} LIMIT {limit}) AS counted
 """
 _FIND: Final = """
 SELECT {columns} FROM mcp_audit_log
@@ -71,33 +73,42 @@ def search_statement(query: RecordQuery) -> tuple[str, Arguments]:
 
 
 async def count_from(
-    database: Database, wanted: RecordFilter, moment: datetime, limit: int
+    database: Database, source: Source[Told], wanted: TimeFilter, moment: datetime, limit: int
 ) -> int:
-    """Return how many records match *wanted* from *moment* on, instead of its own `since`.
+    """Return how many rows match *wanted* from *moment* on, instead of its own `since`.
 
     No more than *limit* are counted.
     """
     arguments = Arguments()
     conditions = conditions_of(replace(wanted, since=moment), arguments)
-    sql = _COUNT.format(conditions=" AND ".join(conditions), limit=arguments.add(limit))
+    sql = _COUNT.format(
+        table=source.table,
+        conditions=" AND ".join(conditions),
+        limit=arguments.add(limit),
+    )
     row = await database.fetch_row(sql, *arguments)
     return 0 if row is None else int(row["records"])
 
 
 async def find(database: Database, record_id: UUID) -> AuditRecord | None:
-    """Return the record with *record_id*, or None.
+    """Return the record with *record_id*, or None; see `find_row`."""
+    row = await find_row(database, RECORD_COLUMNS, record_id)
+    return None if row is None else records_of([row])[0]
+
+
+async def find_row(database: Database, columns: str, record_id: UUID) -> Row | None:
+    """Return these *columns* of the record with *record_id*, or None.
 
     There is no index for this. Our ids are UUIDv7, which contain the time at which they were made,
     and the log is indexed by time. Any other id, or a clock that jumped, costs a full scan.
     """
-    sql = _FIND.format(columns=RECORD_COLUMNS)
+    sql = _FIND.format(columns=columns)
     made_at = _made_at(record_id)
     if made_at is not None:
-        near = await database.fetch(sql, record_id, made_at - _NEAR, made_at + _NEAR)
-        if near:
-            return records_of(near)[0]
-    rows = await database.fetch(sql, record_id, None, None)
-    return records_of(rows)[0] if rows else None
+        near = await database.fetch_row(sql, record_id, made_at - _NEAR, made_at + _NEAR)
+        if near is not None:
+            return near
+    return await database.fetch_row(sql, record_id, None, None)
 
 
 async def calls_of(database: Database, invocation_id: UUID, limit: int) -> list[AuditRecord]:

@@ -134,14 +134,18 @@ class Store:
         (migration 0016).
         """
         if invocations:
-            await self._database.execute(
-                _APPEND_INVOCATIONS, _json([_named(invocation) for invocation in invocations])
-            )
+            values = _json([_named(invocation) for invocation in invocations])
+            await self._execute_and_announce(_APPEND_INVOCATIONS, values)
 
     async def append_gaps(self, gaps: Sequence[Gap]) -> None:
         """Write *gaps*: all or none of them. Idempotent."""
         if gaps:
-            await self._database.execute(_APPEND_GAPS, _json(gaps))
+            await self._execute_and_announce(_APPEND_GAPS, _json(gaps))
+
+    async def _execute_and_announce(self, sql: str, values: str) -> None:
+        async with self._database.transaction() as transaction:
+            await transaction.execute(sql, values)
+            await transaction.execute(_ANNOUNCE)
 
     async def append_sealed(self, parts: Sequence[Sealed]) -> None:
         """Write *parts* of the seal: all or none of them. Repeating it is harmless."""

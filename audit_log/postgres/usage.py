@@ -1,26 +1,30 @@
 """How much the API is used: by time, and by token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import RecordFilter
-from audit_log.postgres.conditions import OF_UNKNOWN_TOKEN, Arguments, conditions_of
+from audit_log.filters import RecordFilter, TimeFilter
+from audit_log.postgres.conditions import OF_UNKNOWN_TOKEN, REFUSED, Arguments, conditions_of
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.rows import plain_uuid
 
 TOKEN_DAYS: Final = 30
 UNKNOWN_TOKENS: Final = "Unknown tokens"
 """The name of all unknown tokens together."""
 
+# How many are refused is counted of API calls only: tool calls have no such condition.
 _COUNTS: Final = """
-SELECT date_bin({step}::interval, created_at, {origin}::timestamptz) AS start,
-    status_code / 100 AS class, count(*) AS calls
-FROM mcp_audit_log
-WHERE {conditions}
-GROUP BY 1, 2
+SELECT width_bucket(created_at, {edges}::timestamptz[]) AS bucket,
+    status_code / 100 AS class, {refused} AS is_refused, count(*) AS calls
+FROM {table}
+WHERE created_at >= {first}::timestamptz AND created_at < {last}::timestamptz AND {conditions}
+GROUP BY 1, 2, 3
 """
+_OLDEST: Final = "SELECT min(created_at) AS oldest FROM {table}"
 # Tokens with an id are found by a skip scan of the index, however long ago they were used. Calls
 # without an id (the Hub) are looked for in the last days. Unknown tokens are one row: a client can
 # invent any number of them, and they must displace no other. A call that is dated in the future
@@ -66,11 +70,12 @@ ORDER BY last_used DESC, token_name
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many calls with one class of status codes arrived in one span of time."""
+    """How many calls with one class of status codes were made in one span of time."""
 
     start: datetime
     status_class: int
     """The first digit of the status codes."""
+    is_refused: bool
     calls: int
 
 
@@ -90,19 +95,31 @@ class TokenUse:
 
 
 async def count_calls(
-    database: Database, wanted: RecordFilter, step: timedelta, origin: datetime
+    database: Database,
+    source: Source[Told],
+    wanted: TimeFilter,
+    edges: Sequence[datetime],
 ) -> list[Count]:
-    """Return how many calls match *wanted*, in spans of *step* from *origin* on."""
+    """Return how many of *source* match *wanted* in each span between two of *edges*."""
     arguments = Arguments()
     sql = _COUNTS.format(
-        step=arguments.add(step),
-        origin=arguments.add(origin),
+        table=source.table,
+        edges=arguments.add(edges),
+        first=arguments.add(edges[0]),
+        last=arguments.add(edges[-1]),
+        refused=REFUSED if isinstance(wanted, RecordFilter) else "false",
         conditions=" AND ".join(conditions_of(wanted, arguments)) or "true",
     )
     return [
-        Count(row["start"], row["class"], row["calls"])
+        Count(edges[row["bucket"] - 1], row["class"], row["is_refused"], row["calls"])
         for row in await database.fetch(sql, *arguments)
     ]
+
+
+async def oldest_of(database: Database, source: Source[Told]) -> datetime | None:
+    """Return when the oldest of *source* was made; None if there is none."""
+    row = await database.fetch_row(_OLDEST.format(table=source.table))
+    return None if row is None else row["oldest"]
 
 
 async def tokens_used(database: Database) -> list[TokenUse]:

@@ -11,6 +11,24 @@ from audit_log.process.environment import Settings
 from audit_log.process.shared_settings import OpsPort, OpsSettings, TokenSettings
 from audit_log.retention import Retention
 
+LogFormat = Annotated[str, Field(pattern="^(console|json)$", description="`console` or `json`")]
+LogLevel = Annotated[
+    str,
+    Field(
+        pattern="^(debug|info|warning|error)$",
+        description="`debug`, `info`, `warning` or `error`",
+    ),
+]
+
+
+class LogSettings(Settings):
+    """How to log, for a service that does not need the rest."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_")
+
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
+
 
 class AuditLogSettings(Settings):
     """What all services need: where the audit log is, how long it is kept, and how to log."""
@@ -18,14 +36,8 @@ class AuditLogSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_")
 
     database_url: DatabaseUrl = Field(description="PostgreSQL URL of the audit log")
-    log_format: str = Field(
-        default="console", pattern="^(console|json)$", description="`console` or `json`"
-    )
-    log_level: str = Field(
-        default="info",
-        pattern="^(debug|info|warning|error)$",
-        description="`debug`, `info`, `warning` or `error`",
-    )
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
     retention_days: int | None = Field(
         default=None,
         ge=1,

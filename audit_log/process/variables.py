@@ -7,7 +7,7 @@ compares them with the settings.
 
 from typing import Final
 
-PREFIXES: Final = ("AUDIT_API_", "AUDIT_LOG_", "PROXY_")
+PREFIXES: Final = ("AUDIT_API_", "AUDIT_LOG_", "AUDIT_PUSH_", "PROXY_")
 
 _OF_OTHERS: Final = frozenset(
     {
@@ -49,6 +49,16 @@ SETTINGS: Final = frozenset(
         "AUDIT_LOG_NATS_URLS",
         "AUDIT_LOG_RETENTION_DAYS",
         "AUDIT_LOG_SHORTEN_RETENTION",
+        "AUDIT_PUSH_CA_FILE",
+        "AUDIT_PUSH_CLIENT_CERTIFICATE_FILE",
+        "AUDIT_PUSH_CLIENT_KEY_FILE",
+        "AUDIT_PUSH_DIR",
+        "AUDIT_PUSH_OPS_HOST",
+        "AUDIT_PUSH_OPS_PORT",
+        "AUDIT_PUSH_OTLP_HEADER",
+        "AUDIT_PUSH_OTLP_URL",
+        "AUDIT_PUSH_SINCE",
+        "AUDIT_PUSH_SYSLOG_URL",
         "PROXY_ANSWER_TIMEOUT_SECONDS",
         "PROXY_AUDITED_PATHS",
         "PROXY_AUDIT_API_URL",

@@ -17,6 +17,8 @@ COSIGNATURE: Final = 0x04
 KEY_ID_BYTES: Final = 4
 ED25519_BYTES: Final = 32
 """Of a public key, and of the seed that a secret key is made from."""
+MAX_NAME_BYTES: Final = 255
+"""Of a name of ours. Cosignatures by ML-DSA-44 have no room for more, and witnesses refuse it."""
 _SECRET: Final = "PRIVATE+KEY+"
 
 
@@ -99,6 +101,8 @@ class SignerKey:
             raise SealFormatError(
                 f"a secret key is made of {ED25519_BYTES} bytes; here are {len(seed)}"
             )
+        if len(name.encode(errors="replace")) > MAX_NAME_BYTES:
+            raise SealFormatError(f"a key's name has at most {MAX_NAME_BYTES} bytes: {name!r}")
         self._key: Final = SigningKey(seed)
         self.verifier: Final = VerifierKey(name, type_, bytes(self._key.verify_key))
 

@@ -44,6 +44,8 @@ def tool_span(
 
     What is longer than `MAX_CONTEXT_BYTES` is left out.
     """
+    if meta is not None and len(meta.traceparent or "") > MAX_CONTEXT_BYTES:
+        meta = None
     parent = head if meta is None else meta
     state = parent.tracestate
     return ToolSpan(

@@ -63,7 +63,7 @@ def record_body(record: Kept | RecordText, limit: int) -> bytes:
     except UnicodeEncodeError:
         record = _changed(record, _escaped)
         body = _encode(record)
-    for characters in (1_024, 256, 64):
+    for characters in (1_024, 256, 64, 16):
         if len(body) <= limit:
             break
         body = _encode(_changed(record, itemgetter(slice(characters))))

@@ -6,7 +6,7 @@ from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
 from proxy.mcp.json_stream import Values
-from proxy.mcp.messages import asks_client, rpc_id_of, tool_response_of
+from proxy.mcp.messages import asks_client, tool_response_of
 from proxy.mcp.reading import ResponseReading
 from proxy.mcp.sessions import SessionKey
 from proxy.mcp.tool_calls import ToolCalls
@@ -39,6 +39,5 @@ class Resumption(Exchange):
         if response and call:
             call.end(response)
         if asks_client(values):
-            sessions = self._calls.sessions
-            sessions.ask(self._key, rpc_id_of(values), sessions.the_one_in(self._key))
+            self._calls.ask(self._key, values, self._calls.sessions.the_one_in(self._key))
         self._calls.tasks.hear(self._key[0], values)

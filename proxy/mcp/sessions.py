@@ -23,22 +23,34 @@ SessionKey = tuple[str, str]
 """The key of the caller (`Source.key`), and the `Mcp-Session-Id`."""
 
 
+Question = tuple[SessionKey, JsonRpcId]
+"""The session in which the server asks, and the id of its request."""
+
+
+class AskingCall(Protocol):
+    """A tool call for which the server may ask the client."""
+
+    questions: set[Question]
+    """Those without an answer."""
+    is_declined: bool
+    """Whether the client declined what it was last asked for."""
+
+
 class SessionCall(Protocol):
-    """A tool call of a session."""
+    """A request of a session that calls a tool."""
 
     rpc_id: JsonRpcId | None
-    """The id of its JSON-RPC request."""
-    questions: set[JsonRpcId]
-    """The ids of the requests by which the server asked the client for it, without an answer."""
+    """Its id."""
+
+    @property
+    def call(self) -> AskingCall:
+        """The tool call."""
 
     def end(self, response: ToolResponse) -> None:
         """Record the tool call with its *response*."""
 
     def cancel(self) -> None:
         """Record that its client has cancelled it."""
-
-    def answer(self, *, is_declined: bool) -> None:
-        """Note that the client has answered what it was asked."""
 
     def give_up(self) -> None:
         """Record the tool call as it was left: its response can no longer be fetched."""
@@ -53,7 +65,7 @@ class Sessions:
         self._open = CallsByKey[tuple[SessionKey, JsonRpcId | None], SessionCall]()
         self._of_session = CallsByKey[SessionKey, SessionCall]()
         self._left: dict[SessionCall, Timer] = {}
-        self._questions: dict[tuple[SessionKey, JsonRpcId], SessionCall] = {}
+        self._questions: dict[Question, AskingCall] = {}
 
     def __len__(self) -> int:
         """Return how many tool calls are known."""
@@ -77,18 +89,25 @@ class Sessions:
         for call in self._of_session.find_all(key):
             call.cancel()
 
-    def ask(self, key: SessionKey, rpc_id: JsonRpcId | None, call: SessionCall | None) -> None:
+    def ask(self, key: SessionKey, rpc_id: JsonRpcId | None, call: AskingCall | None) -> None:
         """Note that the server asks the client for *call*, if it is known for which."""
         if call is not None and rpc_id is not None and len(call.questions) < _MAX_QUESTIONS:
-            call.questions.add(rpc_id)
+            call.questions.add((key, rpc_id))
             self._questions[key, rpc_id] = call
 
     def answer(self, key: SessionKey, rpc_id: JsonRpcId | None, *, is_declined: bool) -> None:
-        """Pass on what the client of the session *key* answered."""
+        """Note what the client of the session *key* answered, if it was asked."""
         call = None if rpc_id is None else self._questions.pop((key, rpc_id), None)
         if call is not None and rpc_id is not None:
-            call.questions.discard(rpc_id)
-            call.answer(is_declined=is_declined)
+            call.questions.discard((key, rpc_id))
+            call.is_declined = is_declined
+
+    def ask_no_more(self, call: AskingCall) -> None:
+        """Forget what the server asked for *call*, which has ended."""
+        for question in call.questions:
+            if self._questions.get(question) is call:
+                del self._questions[question]
+        call.questions.clear()
 
     def leave(self, call: SessionCall) -> None:
         """Note that the stream of *call* has ended, and that its response may still be fetched."""
@@ -98,10 +117,7 @@ class Sessions:
 
     def remove(self, call: SessionCall) -> None:
         """Forget *call*, which has ended."""
-        key = self._of_session.remove(call)
+        self._of_session.remove(call)
         self._open.remove(call)
-        for rpc_id in call.questions:
-            if self._questions.get((key, rpc_id)) is call:
-                del self._questions[key, rpc_id]
         if timer := self._left.pop(call, None):
             timer.cancel()

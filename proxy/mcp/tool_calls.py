@@ -27,12 +27,20 @@ from proxy.mcp.call_record import (
     Source,
 )
 from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
+from proxy.mcp.json_stream import Values
 from proxy.mcp.lasting.later import Later, Timer, later
-from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest
+from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest, related_task
 from proxy.mcp.lasting.tasks import Tasks, followed_seconds
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
-from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse
-from proxy.mcp.sessions import LEFT_SECONDS, SessionKey, Sessions
+from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse, rpc_id_of
+from proxy.mcp.sessions import (
+    LEFT_SECONDS,
+    AskingCall,
+    Question,
+    SessionCall,
+    SessionKey,
+    Sessions,
+)
 from proxy.mcp.trace import trace_id_of
 from proxy.telemetry.tool_durations import ToolDurations
 
@@ -88,6 +96,19 @@ class ToolCalls:
             call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
 
+    def ask(self, session: SessionKey, values: Values, likely: SessionCall | None) -> None:
+        """Note that the server asks the client in *session* by the message with *values*.
+
+        It asks for the task that the message names, or for the *likely* call.
+        """
+        task = related_task(values)
+        call: AskingCall | None = None
+        if task is not None:
+            call = self.tasks.find(session[0], task)
+        elif likely is not None:
+            call = likely.call
+        self.sessions.ask(session, rpc_id_of(values), call)
+
 
 class Round:
     """One request of a tool call, until its response."""
@@ -95,9 +116,8 @@ class Round:
     def __init__(self, call: "OpenToolCall", rpc_id: JsonRpcId | None, source: Source) -> None:
         """Make it findable if it belongs to the session of *source*."""
         self.rpc_id = rpc_id
-        self.questions: set[JsonRpcId] = set()
         self.has_ended = False
-        self._call = call
+        self.call = call
         self._is_modern = is_modern(source.agent.protocol_version)
         self._session: SessionKey | None = None
         self._left: tuple[ToolResponse, float] | None = None
@@ -125,8 +145,8 @@ class Round:
             self._end(response, time.perf_counter(), LEFT_SECONDS)
             return
         self._left = (response, time.perf_counter())
-        self._call.leave(response)
-        self._call.calls.sessions.leave(self)
+        self.call.leave(response)
+        self.call.calls.sessions.leave(self)
 
     def give_up(self) -> None:
         """Record the tool call as `leave` noted it."""
@@ -141,17 +161,13 @@ class Round:
         """Note that its request was sent elsewhere, and ran nothing."""
         self.has_ended = True
         if self._session is not None:
-            self._call.calls.sessions.remove(self)
-        self._call.withdraw()
-
-    def answer(self, *, is_declined: bool) -> None:
-        """Note that the client has answered what it was asked by a request of the server."""
-        self._call.is_declined = is_declined
+            self.call.calls.sessions.remove(self)
+        self.call.withdraw()
 
     def end(self, response: ToolResponse) -> None:
         """Record the tool call with its *response*. Only the first call counts."""
         if self.has_ended:
-            self._call.settle()
+            self.call.settle()
         self._end(response, time.perf_counter())
 
     def _end(self, response: ToolResponse, ended: float, works_seconds: float = 0.0) -> None:
@@ -159,8 +175,8 @@ class Round:
             return
         self.has_ended = True
         if self._session is not None:
-            self._call.calls.sessions.remove(self)
-        self._call.respond(response, ended, works_seconds)
+            self.call.calls.sessions.remove(self)
+        self.call.respond(response, ended, works_seconds)
 
 
 class _Registry(Protocol):
@@ -176,6 +192,7 @@ class OpenToolCall:
     def __init__(self, calls: ToolCalls, said: ToolCall, source: Source) -> None:
         self.calls = calls
         self.may_have_gone_on = False
+        self.questions: set[Question] = set()
         self._key = source.key
         span = _span_of(said, source) if calls.is_traced else NO_SPAN
         self._in_flight = ToolCallInFlight(
@@ -315,6 +332,7 @@ class OpenToolCall:
 
     def _end(self, response: ToolResponse, moment: float, works_seconds: float = 0.0) -> None:
         self._be_found_no_more()
+        self.calls.sessions.ask_no_more(self)
         if works_seconds and self._in_flight.is_tracked:
             self.calls.in_flight.pause(self._in_flight, works=True)
             self._timer = self.calls.later(works_seconds, self._settled)

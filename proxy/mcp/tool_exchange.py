@@ -194,10 +194,10 @@ class McpExchange(Exchange):
             sessions.answer(self._session, rpc_id_of(values), is_declined=is_declined)
 
     def _ask(self, values: Values) -> None:
-        """Note that the server asks the client, for the one tool call of this exchange."""
+        """Note that the server asks the client."""
         asking = [call for call in self._open if not call.has_ended]
-        if self._session is not None and len(asking) == 1:
-            self._calls.sessions.ask(self._session, rpc_id_of(values), asking[0])
+        if self._session is not None:
+            self._calls.ask(self._session, values, asking[0] if len(asking) == 1 else None)
 
     def _begin_call(self, said: ToolCall) -> None:
         source = self._source

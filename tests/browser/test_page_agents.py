@@ -1,11 +1,14 @@
 """Agents on the page: who called a tool, and one session from its first call to its last."""
 
+import re
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import expect
 
+from audit_log.record import new_record_id
 from tests.browser.activity import Activity
 from tests.browser.trails import a_call, a_tool_call, ago, calls_of
 
@@ -75,6 +78,37 @@ async def test_calls_of_a_session_appear_when_their_tool_call_is_known(activity:
     await page.get_by_role("button", name="Remove filter: session").click()
     await expect(page.locator("#agent-session")).to_be_hidden()
     await expect(rows).to_have_count(2)
+
+
+async def test_sessions_are_listed_and_lead_to_their_tool_calls(activity: Activity) -> None:
+    older = a_tool_call(
+        "list_hosts", client_name="cursor", session=uuid4(), created_at=ago(hours=1)
+    )
+    await activity.store.append_invocations([older, a_tool_call("list_clusters", **MINE)])
+    page = await activity.open("?show=tools")
+    await expect(page.locator("#table tbody tr")).to_have_count(2)
+    await page.locator("#sessions summary").click()
+    rows = page.locator("#sessions-table tbody tr")
+    await expect(rows).to_have_text(
+        [
+            re.compile(r"^claude-code.*2.1.7.*claude-desktop1 call.0 calls$"),
+            re.compile("^cursor1 h"),
+        ]
+    )
+
+    await activity.store.append_invocations([replace(older, id=new_record_id(), created_at=ago())])
+    await activity.store.append([a_call()])  # an arrival is a reason to ask
+    await expect(rows).to_have_text([re.compile("^cursor.*2 calls"), re.compile("^claude-code")])
+    await rows.get_by_role("button", name="cursor").click()
+    await expect(page.locator("#table tbody tr")).to_have_count(2)
+    await expect(page.locator("#agent-session")).to_contain_text("Session of cursor")
+    await expect(page.locator("#sessions")).to_be_hidden()
+
+    await page.goto(f"{activity.url}?show=tools&tool=list_clusters")
+    await page.locator("#sessions summary").click()
+    await expect(rows).to_have_count(1)
+    await page.get_by_role("button", name="API calls", exact=True).click()
+    await expect(page.locator("#sessions")).to_be_hidden()
 
 
 async def test_the_details_of_a_call_tell_who_has_its_token(activity: Activity) -> None:

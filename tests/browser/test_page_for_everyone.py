@@ -51,6 +51,8 @@ async def test_axe_finds_nothing_in_a_full_log(
     await page.goto(f"{activity.url}?show=tools&span=24h")
     await page.locator(".opener").first.click()
     await expect(page.locator("tr.made-call").first).to_be_visible()
+    await page.locator("#sessions summary").click()
+    await expect(page.locator("#sessions-table tbody tr").first).to_be_visible()
     assert await complaints_of_axe(page) == []
 
 
@@ -120,10 +122,10 @@ async def test_slash_leads_to_the_filter_and_l_pauses(activity: Activity) -> Non
     await page.keyboard.press("l")
     await expect(page.get_by_role("button", name="Paused")).to_be_visible()
     await page.keyboard.press("/")
-    await expect(page.get_by_label("Path", exact=True)).to_be_focused()
+    await expect(page.get_by_label("Search", exact=True)).to_be_focused()
     await page.keyboard.type("/jkl")
 
-    await expect(page.get_by_label("Path", exact=True)).to_have_value("/jkl")
+    await expect(page.get_by_label("Search", exact=True)).to_have_value("/jkl")
     await expect(page.get_by_role("button", name="Paused")).to_be_visible()
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.activity import Activity
+from tests.browser.staying import staying
 from tests.browser.trails import a_call, a_tool_call, ago, calls_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -149,3 +150,24 @@ async def test_a_view_that_ends_in_the_past_is_not_live(activity: Activity) -> N
 
     await expect(page.locator("#table tbody td.path")).to_have_text(["/old"])
     await expect(page.get_by_role("button", name="Past")).to_be_disabled()
+
+
+async def test_a_page_that_stays_open_keeps_so_many_rows_and_costs_no_more_with_time(
+    activity: Activity,
+) -> None:
+    stays, page = await staying(activity)
+    rows = page.locator("#table tbody tr")
+    await stays.arrive(2, 300)
+    early = await stays.cost()
+    await stays.arrive(2, 300)
+    middle = await stays.cost()
+    await stays.arrive(2, 300)
+    late = await stays.cost()
+
+    await expect(rows).to_have_count(500)
+    assert late.heap_bytes < middle.heap_bytes * 1.15
+    # The frames of as many calls take no longer.
+    assert late.task_seconds - middle.task_seconds < 2 * (middle.task_seconds - early.task_seconds)
+    await page.get_by_role("button", name="Show older calls").click()
+    await expect(rows).to_have_count(599)
+    await expect(rows.nth(500)).to_contain_text("/api/v1/hosts/1299")

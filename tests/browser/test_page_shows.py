@@ -142,7 +142,9 @@ async def test_the_chart_says_in_words_and_numbers_what_it_draws(activity: Activ
     page = await activity.open()
     chart = page.get_by_role("img")
 
-    await expect(chart).to_have_attribute("aria-label", re.compile("2 success .2xx., 1 refused"))
+    await expect(chart).to_have_attribute(
+        "aria-label", re.compile("2 success .2xx., 1 client error")
+    )
     await page.get_by_text("Show as table").click()
     cells = page.locator(".chart-numbers tbody tr").first.locator("td")
     await expect(cells).to_have_text(["2", "0", "1", "0", "0"])

@@ -1,6 +1,7 @@
 """Tool calls, and the API calls that they caused."""
 
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import expect
 
 from audit_log.record import Attribution, Origin, ToolOutcome
@@ -112,3 +113,33 @@ async def test_a_tool_call_appears_as_it_is_written(activity: Activity) -> None:
     await activity.store.append(calls_of(invocation, "/api/v1/clusters"))
 
     await expect(page.locator("#table tbody tr.tool-call")).to_have_count(1)
+
+
+async def test_a_tool_call_that_waits_is_shown_as_it_goes_on(activity: Activity) -> None:
+    waits = a_tool_call("delete_host", outcome=ToolOutcome.ASKED, status_code=202)
+    works = a_tool_call("migrate", outcome=ToolOutcome.WORKING, status_code=202)
+    await activity.store.append_invocations([waits, works])
+    page = await activity.open("?show=tools")
+    status = page.locator("#table tbody td.status")
+    await expect(status).to_contain_text(["works as a task", "waits for the client"])
+
+    declined = replace(waits, outcome=ToolOutcome.DECLINED, status_code=403, rounds=2)
+    await activity.store.append_invocations([declined, replace(works, outcome=ToolOutcome.ASKED)])
+    await activity.store.append([a_call()])  # an arrival is a reason to ask
+    await expect(status).to_contain_text(["waits for the client", "declined by the client"])
+
+
+async def test_a_tool_call_that_goes_on_leaves_the_list_of_those_that_wait(
+    activity: Activity,
+) -> None:
+    waits, other = (
+        a_tool_call(tool, outcome=ToolOutcome.ASKED, status_code=202) for tool in ("one", "other")
+    )
+    await activity.store.append_invocations([waits, other])
+    page = await activity.open("?show=tools&outcome=asked")
+    tools = page.locator("#table tbody td.tool-name")
+    await expect(tools).to_have_text(["other", "one"])
+
+    await activity.store.append_invocations([replace(waits, outcome=ToolOutcome.OK)])
+    await activity.store.append([a_call()])
+    await expect(tools).to_have_text(["other"])

@@ -61,7 +61,9 @@ async def test_keeps_the_last_calls_while_the_database_is_away_and_goes_on_after
 
     own_postgres.stop()
     trouble = page.locator(".trouble")
+    await expect(page.get_by_role("button", name="Retrying")).to_be_visible(timeout=5_000)
     await expect(trouble).to_contain_text("Not up to date", timeout=30_000)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "lost")
     await expect(paths).to_have_text(["/before"])
     own_postgres.start()
     await fragile.store.append([a_call(path="/after")])
@@ -69,6 +71,7 @@ async def test_keeps_the_last_calls_while_the_database_is_away_and_goes_on_after
 
     await expect(paths).to_have_text(["/after", "/before"], timeout=30_000)
     await expect(trouble).to_have_count(0)
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
 
 
 async def test_says_so_when_there_is_nothing_to_show_and_recovers_by_itself(

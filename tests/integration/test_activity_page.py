@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
 from yarl import URL
 
+import audit_api.page
 from tests.neighbours.audit_api import serving_audit_api
 
 PAGE = "/settings/mcp/activity"
@@ -96,3 +98,9 @@ async def test_a_slash_too_many_leads_to_the_page(client: ClientSession) -> None
     async with client.get(f"{PAGE}/") as response:
         assert response.url.path == PAGE
         assert response.status == 200
+
+
+async def test_script_and_style_are_small() -> None:
+    """Readers on a slow line wait for all of it before they see the first call."""
+    assets = Path(audit_api.page.__file__).parent / "assets"
+    assert sum(file.stat().st_size for file in assets.iterdir()) <= 150_000

@@ -336,7 +336,7 @@ async def test_calls_are_counted_by_time_and_class_of_status_with_zeros_between(
         ]
     )
     query = "bucket=hour&since=2026-02-28T12:00:00Z&until=2026-02-28T16:00:00Z"
-    none = {"2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, "other": 0}
+    none = {"2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, "other": 0, "refused": 0}
     expected = [
         {"start": "2026-02-28T12:00:00+00:00", **none, "2xx": 2, "3xx": 1},
         {"start": "2026-02-28T13:00:00+00:00", **none, "4xx": 1, "5xx": 1},

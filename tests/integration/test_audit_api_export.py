@@ -4,20 +4,25 @@ import asyncio
 import csv
 import io
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from aiohttp import ClientPayloadError, ClientSession
 
 from audit_log.postgres.database import open_database
 from audit_log.postgres.token_table import TokenTable
+from audit_log.record import ToolOutcome
 from audit_log.schema.migrate import migrate
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
 from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import listening
 from tests.neighbours.forged import forged
+from tests.neighbours.records import a_gap, a_tool_call
 from tests.neighbours.services import running_audit_api
 
 EXPORT = ALL + "/export"
@@ -346,3 +351,111 @@ async def test_what_was_there_before_us_is_exported_and_what_podwarden_adds_is_t
                 [added] = await events.entries(1)
             assert (await exported(api, f"?after={mark}"))[0] == [added]
             assert (await exported(api))[0] == [before, added]
+
+
+async def lines_of(api, address: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
+    """Return the lines of an export as JSON, and its response fields."""
+    async with api.get(address) as response:
+        assert response.status == 200, await response.text()
+        return [
+            json.loads(line) for line in (await response.text()).splitlines()
+        ], response.headers
+
+
+async def test_a_file_with_missing_records_never_looks_complete(api, store):
+    kept = record()
+    here, there = a_gap(kept.created_at, count=25_000), a_gap(kept.created_at, count=None)
+    await store.append([kept])
+    lines, fields = await lines_of(api, EXPORT)
+    assert (len(lines), fields["X-Audit-Gaps"], fields["X-Audit-Missing"]) == (1, "0", "0")
+    assert "incomplete" not in fields["Content-Disposition"]
+    await store.append_gaps([here, there])
+
+    for query in ("?format=ndjson", "?format=ndjson&limit=5", "?format=ndjson&token_name=claude"):
+        lines, fields = await lines_of(api, EXPORT + query)
+        assert [line.get("kind") for line in lines] == ["gap", "gap", None]
+        assert [line["id"] for line in lines] == ids([here, there, kept])
+        assert (lines[0]["count"], lines[0]["reason"]) == (25_000, "journal_full")
+        assert (fields["X-Audit-Gaps"], fields["X-Audit-Missing"]) == ("2", "25000+")
+        assert "-incomplete.ndjson" in fields["Content-Disposition"]
+    lines, _ = await lines_of(api, EXPORT + "?format=ocsf")
+    assert [line["class_uid"] for line in lines] == [1008, 1008, 6003]
+    async with api.get(EXPORT + "?format=csv") as response:
+        assert len((await response.text()).splitlines()) == 2
+        assert response.headers["X-Audit-Missing"] == "25000+"
+        assert "-incomplete.csv" in response.headers["Content-Disposition"]
+    async with api.get(EXPORT + "?format=csv&kind=gaps") as response:
+        rows = list(csv.DictReader(io.StringIO(await response.text(), newline="")))
+    assert [(row["id"], row["count"]) for row in rows] == [
+        (str(here.id), "25000"),
+        (str(there.id), ""),
+    ]
+    lines, fields = await lines_of(api, EXPORT + "?until=2026-02-28T00:00:00Z")
+    assert (lines, fields["X-Audit-Gaps"]) == ([], "0")
+
+
+@pytest.mark.parametrize("query", ["", "&limit=50"])
+async def test_the_next_export_tells_of_the_gaps_that_came_since_and_of_no_other(
+    api, store, query
+):
+    kept = record()
+    await store.append_gaps([a_gap(kept.created_at)])
+    await store.append([kept])
+    _, fields = await lines_of(api, f"{EXPORT}?{query}")
+    gap, new = a_gap(kept.created_at - timedelta(days=3)), record()
+    await store.append_gaps([gap])
+    await store.append([new])
+    for after in (f"?after={fields['X-Audit-Mark']}", f"?after={fields['X-Audit-Mark']}{query}"):
+        lines, _ = await lines_of(api, EXPORT + after)
+        assert [line["id"] for line in lines] == ids([gap, new])
+
+
+async def test_gaps_that_were_there_before_they_were_numbered_are_told_once(api, store, database):
+    gap = a_gap(record().created_at)
+    await store.append_gaps([gap])
+    for statement in (
+        "ALTER TABLE mcp_audit_gap DISABLE TRIGGER mcp_audit_gap_appended",
+        "UPDATE mcp_audit_gap SET appended_in = NULL",
+    ):
+        await database.execute(statement)
+    lines, fields = await lines_of(api, EXPORT)
+    assert [line["id"] for line in lines] == ids([gap])
+    assert (await lines_of(api, f"{EXPORT}?after={fields['X-Audit-Mark']}"))[0] == []
+
+
+async def test_tool_calls_are_exported_in_every_format_with_their_filters(api, store):
+    first = a_tool_call(tool="deploy", claims={"run": "=1", "number": 7}, token_name="=x")
+    second = a_tool_call(
+        tool="deploy", created_at=first.created_at + timedelta(seconds=1), status_code=500
+    )
+    other = a_tool_call(tool="list_hosts")
+    await store.append_invocations([second, other, first])
+    await store.append_gaps([a_gap(first.created_at)])
+    address = f"{ALL}/invocations/export?tool=deploy"
+
+    lines, fields = await lines_of(api, address)
+    async with api.get(f"{ALL}/invocations?tool=deploy") as response:
+        listed = await response.json()
+    assert (lines[0]["kind"], lines[1:]) == ("gap", listed[::-1])
+    assert fields["X-Audit-Gaps"] == "1"
+    lines, _ = await lines_of(api, f"{address}&format=ocsf&status=5xx")
+    assert [line["metadata"]["uid"] for line in lines[1:]] == ids([second])
+    async with api.get(f"{address}&format=csv") as response:
+        rows = list(csv.DictReader(io.StringIO(await response.text(), newline="")))
+    assert [row["id"] for row in rows] == ids([first, second])
+    assert json.loads(rows[0]["claims"]) == {"run": "=1", "number": 7}
+    assert rows[0]["token_name"] == "'=x"
+
+
+async def test_a_tool_call_is_exported_again_when_it_has_ended(api, store):
+    waits = a_tool_call(outcome=ToolOutcome.ASKED)
+    await store.append_invocations([waits])
+    address = f"{ALL}/invocations/export"
+    lines, fields = await lines_of(api, f"{address}?limit=5")
+    assert [line["outcome"] for line in lines] == ["asked"]
+    after = f"{address}?after={fields['X-Audit-Mark']}"
+    assert (await lines_of(api, after))[0] == []
+    await store.append_invocations([msgspec.structs.replace(waits, outcome=ToolOutcome.OK)])
+    await store.append_invocations([waits])
+    lines, _ = await lines_of(api, after)
+    assert [(line["id"], line["outcome"]) for line in lines] == [(str(waits.id), "ok")]

@@ -147,7 +147,7 @@ async def test_a_token_id_that_is_no_uuid_is_refused_in_fastapis_shape(shared_ap
             "detail": [
                 {
                     "loc": ["path", "token_id"],
-                    "msg": "Input should be a valid UUID",
+                    "msg": "This should be a UUID: 32 hexadecimal digits, with hyphens or without",
                     "type": "uuid_parsing",
                 }
             ]

@@ -5,17 +5,20 @@ import socket
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+import msgspec
 import pytest
 from aiohttp import ClientSession
 
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
+from audit_log.record import ToolOutcome
 from audit_log.schema.migrate import migrate
 from tests.neighbours.audit_api import ALL, asking_as_admin, record, serving_audit_api
 from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.events import STREAM, Event, listening
 from tests.neighbours.forged import forged
+from tests.neighbours.records import a_gap, a_tool_call
 from tests.neighbours.services import running_audit_api
 
 INSERT = """
@@ -216,10 +219,15 @@ async def test_a_stream_outlives_postgresql_and_goes_on():
                 listening(api) as events,
             ):
                 await asyncio.to_thread(postgres.kill)
+                assert await events.next() == Event(
+                    "waiting", {"reason": "The audit log is out of reach"}
+                )
                 await asyncio.to_thread(postgres.start)
                 kept = record()
                 await store.append([kept])
-                assert await events.entries(1) == ids([kept])
+                told = [await events.next() for _ in range(2)]
+                assert {event.kind for event in told if event} == {"entry", "resumed"}
+                assert str(kept.id) in {event.data.get("id") for event in told if event}
 
 
 async def test_a_stop_ends_the_streams_at_once(database_url, database):
@@ -268,3 +276,49 @@ async def test_head_tells_the_type_and_opens_no_stream(api):
     async with api.head(STREAM) as response:
         assert response.status == 200
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+
+
+async def test_a_gap_is_told_before_what_arrived_with_it_also_to_who_comes_back(api, store):
+    kept, missed = record(), record()
+    here = a_gap(kept.created_at, count=3)
+    async with listening(api) as events:
+        await store.append_gaps([here])
+        event = await events.next()
+        assert event is not None
+        assert (event.kind, event.data["id"], event.data["count"]) == ("gap", str(here.id), 3)
+        await store.append([kept])
+        assert await events.entries(1) == ids([kept])
+        last_id = events.last_id
+    there = a_gap(kept.created_at, count=None)
+    await store.append_gaps([there])
+    await store.append([missed])
+    async with listening(api, last_id=last_id) as events:
+        event = await events.next()
+        assert event is not None
+        assert (event.kind, event.data["id"]) == ("gap", str(there.id))
+        assert await events.entries(1) == ids([missed])
+
+
+async def test_a_gap_of_another_time_is_not_told(api, store):
+    kept = record()
+    until = (kept.created_at - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    async with listening(api, f"?until={until}") as events:
+        old = record(created_at=kept.created_at - timedelta(days=2))
+        await store.append_gaps([a_gap(kept.created_at)])
+        await store.append([kept, old])
+        assert await events.entries(1) == ids([old])
+
+
+async def test_a_tool_call_is_told_when_it_waits_and_again_when_it_has_ended(api, store):
+    asked = a_tool_call(outcome=ToolOutcome.ASKED, tool="deploy")
+    other = a_tool_call(tool="list_hosts")
+    query = ALL + "/invocations/stream?tool=deploy"
+    async with listening(api, address=query) as events:
+        await store.append_invocations([asked, other])
+        first = await events.next()
+        await store.append_invocations([msgspec.structs.replace(asked, outcome=ToolOutcome.OK)])
+        second = await events.next()
+    assert first is not None
+    assert second is not None
+    told = [(event.kind, event.data["id"], event.data["outcome"]) for event in (first, second)]
+    assert told == [("tool_call", str(asked.id), outcome) for outcome in ("asked", "ok")]

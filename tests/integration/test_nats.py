@@ -188,6 +188,10 @@ async def test_records_tool_calls_and_gaps_travel_and_may_be_sent_again(
     assert row[0] == 2_000
 
 
+async def has_quarantined(ingest):
+    return ingest.quarantined == 1
+
+
 async def test_what_postgresql_refuses_stays_in_the_stream_and_the_rest_goes_on(
     settings, jetstream, store
 ):
@@ -197,7 +201,7 @@ async def test_what_postgresql_refuses_stays_in_the_stream_and_the_rest_goes_on(
         await publishing(lambda: Publisher(jetstream).append([*good[:2], poison, *good[2:]]))
 
         assert await stored(store, 4) == good
-    assert ingest.quarantined == 1
+        assert await eventually(partial(has_quarantined, ingest))
     kept = await last_refused(settings)
     assert str(poison.id).encode() in kept.data
     assert kept.headers["Audit-Kind"] == "record"
@@ -215,11 +219,7 @@ async def test_what_alone_fails_waits_apart_and_then_stays_in_the_stream(
         assert await stored(store, 4) == good
         await publishing(lambda: Publisher(jetstream).append([a_record(5)]))
         await stored(store, 5)
-
-        async def is_quarantined():
-            return ingest.quarantined == 1
-
-        assert await eventually(is_quarantined)
+        assert await eventually(partial(has_quarantined, ingest))
         assert ingest.problem is None
     assert str(odd.id).encode() in (await last_refused(settings)).data
 

@@ -66,12 +66,12 @@ class Events:
 
 @asynccontextmanager
 async def listening(
-    api: ClientSession, query: str = "", last_id: str | None = None
+    api: ClientSession, query: str = "", last_id: str | None = None, *, address: str = STREAM
 ) -> AsyncIterator[Events]:
-    """Yield the events of the live tail, from *last_id* on if given."""
+    """Yield the events of the live stream at *address*, from *last_id* on if given."""
     fields = {} if last_id is None else {"Last-Event-ID": last_id}
     async with api.get(
-        STREAM + query, headers=fields, timeout=ClientTimeout(), read_bufsize=2**22
+        address + query, headers=fields, timeout=ClientTimeout(), read_bufsize=2**22
     ) as response:
         assert response.status == 200, await response.text()
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"

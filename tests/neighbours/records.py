@@ -8,6 +8,7 @@ import msgspec
 
 from audit_log.record import (
     AuditRecord,
+    Gap,
     Invocation,
     Origin,
     Outcome,
@@ -44,6 +45,20 @@ def a_tool_call(**values: Any) -> Invocation:
             "outcome": ToolOutcome.OK,
             "status_code": 200,
             "origin": Origin.MCP,
+            "instance": "sidecar-1",
+            **values,
+        }
+    )
+
+
+def a_gap(started_at: datetime, **values: Any) -> Gap:
+    return Gap(
+        **{
+            "id": new_record_id(),
+            "started_at": started_at,
+            "ended_at": started_at,
+            "count": 37,
+            "reason": "journal_full",
             "instance": "sidecar-1",
             **values,
         }

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.neighbours.collector import TRACES, Collector
+from tests.neighbours.collector import Collector
+from tests.neighbours.log_receivers import LogReceiver
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_ports
 
@@ -16,8 +17,9 @@ _STOP_SECONDS = 20
 
 
 @asynccontextmanager
-async def rotel_before(collector: Collector) -> AsyncIterator[str]:
-    """Yield where Rotel takes traces, by OTLP over HTTP."""
+async def rotel_before(collector: Collector | LogReceiver) -> AsyncIterator[str]:
+    """Yield where Rotel takes what *collector* does, by OTLP over HTTP."""
+    base, version, signal = collector.url.partition("/v1/")
     spec = find_spec("rotel")
     assert spec is not None
     assert spec.origin is not None
@@ -38,7 +40,7 @@ async def rotel_before(collector: Collector) -> AsyncIterator[str]:
             *("--otlp-http-endpoint", f"127.0.0.1:{http}"),
             *("--otlp-grpc-endpoint", f"127.0.0.1:{grpc}"),
             *("--exporter", "otlp", "--otlp-exporter-protocol", "http"),
-            *("--otlp-exporter-endpoint", collector.url.removesuffix(TRACES)),
+            *("--otlp-exporter-endpoint", base),
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -46,7 +48,7 @@ async def rotel_before(collector: Collector) -> AsyncIterator[str]:
         )
         try:
             assert await eventually(listens)
-            yield f"http://127.0.0.1:{http}{TRACES}"
+            yield f"http://127.0.0.1:{http}{version}{signal}"
         finally:
             process.terminate()
             async with asyncio.timeout(_STOP_SECONDS):

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from audit_api.errors import InvalidParametersError
 from audit_api.query.cursors import mark, page_cursor, read_mark, read_page_cursor
-from audit_log.filters import RecordFilter
+from audit_log.filters import RecordFilter, one_of
 from audit_log.postgres.arrivals import Snapshot, Standpoint
 from audit_log.postgres.rows import Place
 from tests.neighbours.forged import forged
 
 PLACE = Place(datetime(2026, 2, 28, 3, 42, 0, 7, tzinfo=UTC), UUID(int=7))
-QUESTION = RecordFilter(token_name="claude")
+QUESTION = RecordFilter(token_name=one_of("claude"))
 CURSOR = page_cursor(QUESTION, PLACE)
 SEEN = Snapshot("7000", "10:12:10,11")
 
@@ -27,7 +27,7 @@ def test_a_cursor_leads_back_to_its_place():
 
 def test_a_cursor_goes_on_with_its_own_question_only():
     with pytest.raises(InvalidParametersError):
-        read_page_cursor(CURSOR, RecordFilter(token_name="other"))
+        read_page_cursor(CURSOR, RecordFilter(token_name=one_of("other")))
 
 
 @given(st.integers(0, len(CURSOR) - 1), st.characters(min_codepoint=33, max_codepoint=126))

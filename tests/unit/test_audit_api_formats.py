@@ -7,12 +7,13 @@ from uuid import uuid4
 import pytest
 
 from audit_api.formats.entries import DetailedEntry
-from audit_api.formats.lines import json_lines
-from audit_api.formats.ocsf_calls import api_call_event, ocsf_lines
-from audit_api.formats.table import HEADER, csv_rows, harmless
+from audit_api.formats.export_formats import OF_ENTRIES, ExportFormat
+from audit_api.formats.ocsf_calls import api_call_event
+from audit_api.formats.table import harmless
 from audit_log.record import Attribution, Outcome
 from tests.neighbours.records import a_record
 
+CSV = OF_ENTRIES[ExportFormat.CSV]
 FULL = a_record(
     token_id=uuid4(),
     duration_ms=12.25,
@@ -52,7 +53,7 @@ def test_ordinary_text_is_left_alone(text):
 
 def test_csv_has_the_columns_of_a_detailed_entry_and_one_row_for_each():
     hostile = a_record(token_name='=1,"2"\r\n3', path="/ü🚀")
-    text = (HEADER + csv_rows([FULL, hostile])).decode()
+    text = (CSV.head + CSV.encode([FULL, hostile])).decode()
 
     first, second = csv.DictReader(io.StringIO(text, newline=""))
     assert list(first) == list(DetailedEntry.__struct_fields__)
@@ -64,7 +65,7 @@ def test_csv_has_the_columns_of_a_detailed_entry_and_one_row_for_each():
 
 
 def test_csv_tells_no_value_from_empty_text():
-    row = csv_rows([a_record(token_id=None, user_agent="", tool='"')]).decode()
+    row = CSV.encode([a_record(token_id=None, user_agent="", tool='"')]).decode()
 
     cells = dict(
         zip(DetailedEntry.__struct_fields__, row.removesuffix("\r\n").split(","), strict=True)
@@ -75,7 +76,8 @@ def test_csv_tells_no_value_from_empty_text():
 
 
 def test_ndjson_has_one_detailed_entry_on_each_line():
-    first, second = json_lines([FULL, a_record(path="/\u2028\n")]).decode().split("\n")[:2]
+    lines = OF_ENTRIES[ExportFormat.NDJSON].encode([FULL, a_record(path="/\u2028\n")])
+    first, second = lines.decode().split("\n")[:2]
     assert json.loads(first)["tool"] == "list_clusters"
     assert json.loads(second)["path"] == "/\u2028\n"
 
@@ -104,7 +106,8 @@ def test_an_ocsf_event_invents_no_ending(fields, status):
 
 
 def test_ocsf_events_stand_on_a_line_each():
-    assert [json.loads(line)["class_name"] for line in ocsf_lines([FULL, FULL]).splitlines()] == [
+    lines = OF_ENTRIES[ExportFormat.OCSF].encode([FULL, FULL]).splitlines()
+    assert [json.loads(line)["class_name"] for line in lines] == [
         "API Activity",
         "API Activity",
     ]

@@ -143,7 +143,9 @@ def test_of_two_rows_with_one_id_the_second_is_noted():
 def test_without_a_seal_there_is_neither_leaf_nor_place():
     batch = Assembly("sidecar-1").batch(b"".join(LINES), Place(0, 1, None), 100)
     assert batch.leaves == Leaves()
-    assert {row.seq for row in [*batch.records, *batch.invocations, *batch.gaps]} == {None}
+    places = [row.seq for row in batch.records]
+    places += [row.seq for row in batch.invocations]
+    assert {*places, *(gap.seq for gap in batch.gaps)} == {None}
 
 
 @given(st.data())

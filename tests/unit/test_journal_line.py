@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_log.record import Event, Gap, Invocation, Origin, ToolOutcome, new_record_id
+from audit_log.record import Event, Gap, Origin, ToolOutcome, new_record_id
+from proxy.audit.tool_span import TracedInvocation
 from proxy.journal.line import MAX_LINE_BYTES, parse, split
 from proxy.journal.line_text import event_line, gap_line, record_body, record_line
 from proxy.mcp.agents.claims import MAX_CLAIM_BYTES
@@ -142,10 +143,10 @@ def test_of_many_lines_the_first_are_split_off(data, count):
     assert split(data, count) == split(data, 1_000)[:count]
 
 
-@pytest.mark.parametrize("character", ["a", '"', "\U0001f600"])
+@pytest.mark.parametrize("character", ["a", '"', "\U0001f600", "\x01"])
 def test_every_tool_call_fits_into_a_slot_whatever_its_texts_are(character):
     text = character * 4_000
-    call = Invocation(
+    call = TracedInvocation(
         id=new_record_id(),
         created_at=BEGINNING,
         tool=text,
@@ -165,5 +166,9 @@ def test_every_tool_call_fits_into_a_slot_whatever_its_texts_are(character):
         user_agent=text,
         principal=text,
         claims={"n": "c" * (MAX_CLAIM_BYTES - len('{"n":""}'))},
+        traceparent=text,
+        tracestate=text,
+        linked=text,
+        rpc_id=text,
     )
     assert len(record_body(call, 4_000)) <= 4_000

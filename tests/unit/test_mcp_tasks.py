@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit_log.record import Attribution, ToolOutcome
+from audit_log.record import Attribution, Outcome, ToolOutcome
 from proxy.mcp.lasting.tasks import MAX_TASK_SECONDS, RESULT_SECONDS, TASK_SECONDS
 from proxy.mcp.tool_calls import CANCELLED_SECONDS
 from tests.unit.mcp_bench import MODERN, Bench, calling, ids_sent_with, respond, streamed
@@ -225,3 +225,43 @@ def test_a_task_that_asks_and_is_not_answered_is_abandoned(bench):
     bench.timers.expire()
 
     assert rows(bench) == [(ToolOutcome.ABANDONED, 499)]
+
+
+RELATED = {"io.modelcontextprotocol/related-task": {"taskId": "t1"}}
+
+
+def question(rpc_id="q1", meta=RELATED):
+    params = {"message": "Delete?", "_meta": meta}
+    return {"id": rpc_id, "method": "elicitation/create", "params": params}
+
+
+@pytest.mark.parametrize(("action", "expected"), [("accept", "ok"), ("decline", "declined")])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_task_that_asks_on_a_stream_is_answered_by_a_response(bench, action, expected, beside):
+    post(bench, calling("slow"), begun())
+    other = bench.post(calling("other", rpc_id=2))
+    stream = bench.get() if beside else bench.post(asking("result"))
+    streamed(stream, question())
+    bench.post({"id": "q1", "result": {"action": action}}).end(Outcome.COMPLETED, 202)
+    post(bench, asking("result", rpc_id=8), {"id": 8, "result": {"content": []}})
+    respond(other, {"id": 2, "result": {}})
+
+    assert [row.outcome for row in bench.recorded.invocations] == [expected, "ok"]
+    assert bench.calls.sessions._questions == {}
+
+
+def test_a_question_of_an_unknown_task_is_of_no_tool_call(bench):
+    call = bench.post(calling("other", rpc_id=2))
+    streamed(bench.get(), question())
+    bench.post({"id": "q1", "result": {"action": "decline"}})
+    respond(call, {"id": 2, "result": {}})
+
+    assert rows(bench) == [(ToolOutcome.OK, 200)]
+
+
+def test_a_task_that_ends_leaves_no_question_behind(bench):
+    post(bench, calling("slow"), begun())
+    streamed(bench.get(), question(), question("q2"))
+    post(bench, asking("cancel"), told("cancelled"))
+
+    assert bench.calls.sessions._questions == {}

@@ -5,6 +5,7 @@ import pytest
 import audit_api.__main__ as audit_api
 import audit_log.cli.commands as audit_log
 import proxy.__main__ as proxy
+from audit_api.push.push_settings import PushSettings
 from audit_api.settings import AuditApiSettings
 from audit_log.cli.arguments import parse
 from audit_log.process.environment import Formerly, Settings
@@ -19,6 +20,7 @@ KINDS: list[type[Settings]] = [
     IngestSettings,
     ProxySettings,
     AuditApiSettings,
+    PushSettings,
 ]
 PROGRAMS = {
     "proxy": lambda: proxy.main([]),
@@ -184,6 +186,10 @@ def test_an_argument_that_is_not_known_is_not_ignored(capsys, main, words, argum
         ("PROXY_AUDITED_PATHS", "/api/,,/v2/", "has a comma too many"),
         ("PROXY_MCP_PATH", "/", "must begin with a slash and name a path"),
         ("PROXY_MCP_PATH", "mcp", "must begin with a slash and name a path"),
+        ("PROXY_MCP_CLAIMS", "com.example/run,*", "must name each field: * stands for none"),
+        ("PROXY_PRINCIPAL_HEADER", "X-User:", "must be the name of a header field"),
+        ("PROXY_PRINCIPAL_HEADER", "Cookie", "must not name a field that carries a secret"),
+        ("PROXY_PRINCIPAL_HEADER", "Mcp-Session-Id", "must not name a field that carries a"),
     ],
 )
 def test_a_value_that_would_have_no_effect_stops_the_proxy(

@@ -6,7 +6,8 @@ from collections import Counter
 from opentelemetry.trace import get_current_span
 
 from audit_log.record import AuditRecord
-from proxy.audit.trace_context import MAX_CONTEXT_BYTES, trace_context
+from proxy.audit.tool_span import ToolSpan, tool_span
+from proxy.audit.trace_context import MAX_CONTEXT_BYTES, TraceContext, trace_context
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED
 from proxy.telemetry.tool_spans import context_in
@@ -69,3 +70,12 @@ def test_a_traceparent_that_is_too_long_to_be_one_is_none():
     head = head_with(Traceparent=TRACEPARENT + "-" + "a" * MAX_CONTEXT_BYTES)
 
     assert trace_context(head).traceparent is None
+
+
+def test_what_a_message_says_of_its_span_is_as_bounded_as_what_the_head_says():
+    head = TraceContext(TRACEPARENT)
+    later_version = "01" + TRACEPARENT[2:] + "-"
+    longest = later_version + "x" * (MAX_CONTEXT_BYTES - len(later_version))
+
+    assert tool_span(TraceContext(longest), head, 1) == ToolSpan(longest, None, TRACEPARENT, "1")
+    assert tool_span(TraceContext(longest + "x"), head, 1) == ToolSpan(TRACEPARENT, rpc_id="1")

@@ -13,14 +13,18 @@ export function agentName({ client_name: name, client_version: version }) {
   return visible(version === null ? name : `${name} ${version}`);
 }
 
-/** Whether a query asks for the calls of an agent. */
-export function asksForAgent(query) {
-  return OF_THE_AGENT.some((name) => query[name] !== undefined);
-}
-
 /** Return the query without these filters. */
 export function withoutAgent(query) {
-  return Object.fromEntries(Object.entries(query).filter(([name]) => !OF_THE_AGENT.includes(name)));
+  return without(query, OF_THE_AGENT);
+}
+
+/** Return the query of tool calls without the filters by what changes when one ends. */
+export function withoutEnding(query) {
+  return without(query, ["outcome", "status", "duration_ms"]);
+}
+
+function without(query, names) {
+  return Object.fromEntries(Object.entries(query).filter(([name]) => !names.includes(name.replace(/[!<>]$/, ""))));
 }
 
 /** Say in one line what a session was; null hides the line. */

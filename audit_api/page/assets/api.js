@@ -49,6 +49,11 @@ export async function session(id, signal) {
   }
 }
 
+/** Return { items, next } as `entries` does, of agents' sessions. */
+export function sessions(query, { cursor, signal } = {}) {
+  return page("mcp-audit/sessions", { ...query, limit: PAGE_LENGTH, cursor }, signal);
+}
+
 /** Return the gaps that overlap a span of time. */
 export function gaps({ since, until }, signal) {
   return json("mcp-audit/gaps", { since, until, limit: PAGE_LENGTH }, signal);
@@ -59,9 +64,25 @@ export function tokens(signal) {
   return json("mcp-audit/tokens", {}, signal);
 }
 
-/** Return the counts of calls by bucket of time and class of status. */
-export function stats(query, signal) {
-  return json("mcp-audit/stats", query, signal);
+/**
+ * Return { buckets, bucket }: the counts of API calls or of tool calls by time and class of status,
+ * in buckets that fit the time asked for, and their length. `zone` says whose days they are.
+ */
+export async function stats(query, { byTool, zone, offset }, signal) {
+  const ask = (name) => send(
+    address(`${listPath(byTool)}/stats`, { ...query, bucket: "auto", zone: name }), { signal });
+  let response = await ask(zone);
+  // The API may not know the browser's name of a zone.
+  if (response.status === 422) response = await ask(offset);
+  await checked(response);
+  return { buckets: await read(response), bucket: response.headers.get("X-Audit-Bucket") };
+}
+
+/** Return { values, total }: the values of a kind with the most calls, and the number of all calls. */
+export async function facets(query, by, signal) {
+  const response = await checked(await send(
+    address("mcp-audit/stats", { ...query, by, compare: true, limit: 8 }), { signal }));
+  return { values: await read(response), total: Number(response.headers.get("X-Audit-Total")) };
 }
 
 /** Return the API call with this id, or the tool call if there is no such API call. */
@@ -74,14 +95,34 @@ export async function call(id) {
   }
 }
 
-/** Return the URL of the live stream. */
-export function streamAddress(query) {
-  return address("mcp-audit/stream", query);
+/** Return what the seal says of an API call or tool call; RefusedError with 409 if it was altered. */
+export function seal(call, signal) {
+  return json(proofPath(call), { format: "json" }, signal);
 }
 
-/** Return the URL of an export. */
-export function exportAddress(format, query) {
-  return address("mcp-audit/export", { format, ...query });
+/** Return the URL of the proof of an API call or tool call. */
+export function proofAddress(call) {
+  return address(proofPath(call), {});
+}
+
+function proofPath(call) {
+  const kind = "api_calls" in call ? "invocations" : "entries";
+  return `mcp-audit/${kind}/${encodeURIComponent(call.id)}/proof`;
+}
+
+/** Return the URL of the live stream of API calls or of tool calls. */
+export function streamAddress(query, byTool) {
+  return address(`${listPath(byTool)}/stream`, query);
+}
+
+/** Return the URL of an export of API calls or of tool calls. */
+export function exportAddress(format, query, byTool) {
+  return address(`${listPath(byTool)}/export`, { format, ...query });
+}
+
+/** Return the URL of the gaps in a span of time, as a file. */
+export function gapsAddress({ since, until }) {
+  return address("mcp-audit/export", { format: "csv", kind: "gaps", since, until });
 }
 
 /**
@@ -105,6 +146,10 @@ export async function signIn(token) {
 /** End the session. */
 export async function signOut() {
   await send(SESSION, { method: "DELETE", headers: { "X-Requested-With": "activity-log" } });
+}
+
+function listPath(byTool) {
+  return byTool ? "mcp-audit/invocations" : "mcp-audit";
 }
 
 async function page(path, query, signal) {

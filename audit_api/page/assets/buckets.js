@@ -1,31 +1,12 @@
-// How the chart divides time into buckets. Pure functions.
+// The buckets of the chart. Pure functions.
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
+const HOUR = 3_600_000;
+const LENGTHS = { minute: HOUR / 60, hour: HOUR, day: 24 * HOUR, week: 7 * 24 * HOUR, month: 31 * 24 * HOUR };
 
-const LENGTHS = { minute: MINUTE, hour: HOUR, day: DAY };
-const MOST = 30 * DAY;  // the API's limit is 31 days
-
-/**
- * Return { bucket, since, until } for the chart of a query.
- *
- * Without `since` it is the last day; the last thirty days if that day is empty; or the thirty days
- * up to the newest entry if those are empty too. Of a longer span only the end is drawn.
- */
-export function divided({ since, until }, newest, now = Date.now()) {
-  const latest = newest ? Date.parse(newest) : now;
-  const end = until ? Date.parse(until) : now;
-  const to = !until && !since && end - latest >= MOST ? latest + HOUR : end;
-  const usual = to - latest < DAY ? DAY : MOST;
-  const span = Math.max(Math.min(to - (since ? Date.parse(since) : to - usual), MOST), MINUTE);
-  const bucket = span <= 4 * HOUR ? "minute" : span <= 7 * DAY ? "hour" : "day";
-  return { bucket, since: new Date(to - span).toISOString(), until: new Date(to).toISOString() };
-}
-
-/** Return when a bucket ends. */
-export function endOf(start, bucket) {
-  return new Date(Date.parse(start) + LENGTHS[bucket]);
+/** Return when the bucket at an index ends: where the next begins, and the last by its length. */
+export function endOf(buckets, index, bucket) {
+  const next = buckets[index + 1];
+  return next ? new Date(next.start) : new Date(Date.parse(buckets[index].start) + LENGTHS[bucket]);
 }
 
 /** Return the number of calls in a bucket. */

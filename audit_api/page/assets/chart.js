@@ -1,11 +1,11 @@
 // Calls over time, stacked by class of status, with the same numbers in a table below.
 
-import { divided, endOf, totalOf } from "./buckets.js";
+import { endOf, totalOf } from "./buckets.js";
 import * as api from "./api.js";
 import { drawing, element, say } from "./elements.js";
 import { CLASSES } from "./statuses.js";
 import { count, grouped } from "./texts.js";
-import { date, timeOfDay } from "./times.js";
+import { date, shownZone, timeOfDay } from "./times.js";
 
 const HEIGHT = 84;
 const BASE = 66;
@@ -15,53 +15,59 @@ export class Chart {
   #figure;
   #narrow;
   #buckets = [];
-  #division = null;
+  #bucket = "";
   #picture = drawing("svg", { role: "img", height: HEIGHT, class: "chart-picture" });
   #readout = element("p", { class: "chart-readout" });
+  #title = element("h2", { id: "chart-title" }, "Calls over time");
   #legend = element("ul", { class: "chart-legend", "aria-label": "Calls by status" });
   #rows = element("tbody");
   #from = null;
 
-  /** `narrow` has `time(since, until)` and `status(name)`. */
+  /** `narrow` has `time(since, until)` and `by(name, value)`. */
   constructor(figure, narrow) {
     this.#figure = figure;
     this.#narrow = narrow;
     figure.replaceChildren(
       element("div", { class: "chart-head" },
-        element("figcaption", {}, element("h2", { id: "chart-title" }, "Calls over time"), this.#readout), this.#legend),
+        element("figcaption", {}, this.#title, this.#readout), this.#legend),
       this.#picture, this.#tableOfNumbers());
     this.#listen();
     new ResizeObserver(() => this.#draw()).observe(this.#picture);
   }
 
-  /** Load and draw the numbers of a query. */
-  async load(query, newest, signal) {
-    const division = divided(query, newest);
-    this.#buckets = await api.stats({ ...query, ...division }, signal);
-    this.#division = division;
+  /** Load and draw the numbers of a query: of exactly what the list shows. */
+  async load(query, byTool, signal) {
+    const { buckets, bucket } = await api.stats(query, { byTool, ...shownZone() }, signal);
+    [this.#buckets, this.#bucket] = [buckets, bucket];
     this.#figure.hidden = false;
-    this.#tell();
+    this.#tell(query, byTool);
     this.#draw();
   }
 
   /** Update the texts, the legend and the table from the numbers. */
-  #tell() {
-    const totals = Object.fromEntries(CLASSES.map(([name]) =>
-      [name, this.#buckets.reduce((sum, counts) => sum + counts[name], 0)]));
+  #tell({ since, until }, byTool) {
+    const sumOf = (name) => this.#buckets.reduce((sum, counts) => sum + counts[name], 0);
+    const totals = Object.fromEntries(CLASSES.map(([name]) => [name, sumOf(name)]));
     const shown = CLASSES.filter(([name]) => totals[name] > 0);
-    this.#legend.replaceChildren(...shown.map(([name, word]) => element("li", {}, this.#legendEntry(name, word, totals[name]))));
-    const { since, until, bucket } = this.#division;
-    const span = `${date(new Date(since))} to ${date(new Date(until))}`;
+    const refused = sumOf("refused");
+    this.#legend.replaceChildren(
+      ...shown.map(([name, word]) => element("li", {}, this.#legendEntry("status", name, name, word, totals[name]))),
+      ...(refused > 0 ? [element("li", {}, this.#legendEntry("refused", "true", "refused", "by sidecar, 401 or 403", refused))] : []));
+    const end = until ? date(new Date(until)) : "now";
+    const span = this.#buckets.length === 0 ? "no time" : since || until
+      ? `${date(new Date(since ?? this.#buckets[0].start))} to ${end}` : `all time, since ${date(new Date(this.#buckets[0].start))}`;
     const parts = shown.map(([name, word]) => `${grouped(totals[name])} ${word} (${name})`);
-    this.#picture.setAttribute("aria-label", `Calls per ${bucket}, ${span}: ${parts.join(", ") || "none"}`);
-    this.#readout.dataset.resting = `per ${bucket} · ${span}`;
+    const all = Object.values(totals).reduce((sum, number) => sum + number, 0);
+    this.#picture.setAttribute("aria-label", `Calls per ${this.#bucket}, ${span}: ${parts.join(", ") || "none"}`);
+    say(this.#title, byTool ? "Tool calls over time" : "API calls over time");
+    this.#readout.dataset.resting = `${count(all, byTool ? "tool call" : "call")} · per ${this.#bucket} · ${span}`;
     say(this.#readout, this.#readout.dataset.resting);
-    this.#rows.replaceChildren(...this.#buckets.filter((counts) => totalOf(counts) > 0).map((counts) => this.#numbers(counts)));
+    this.#rows.replaceChildren(...this.#buckets.flatMap((counts, index) => totalOf(counts) > 0 ? [this.#numbers(counts, index)] : []));
   }
 
   #draw() {
     const width = this.#picture.clientWidth;
-    if (width === 0 || this.#division === null) return;
+    if (width === 0 || this.#bucket === "") return;
     const step = width / Math.max(this.#buckets.length, 1);
     const most = Math.max(1, ...this.#buckets.map(totalOf));
     const bars = this.#buckets.flatMap((counts, index) => stack(counts, index * step, step, (BASE - 8) / most));
@@ -76,7 +82,7 @@ export class Chart {
   #ticks(width, step) {
     const number = Math.max(2, Math.floor(width / TICK_WIDTH));
     const every = Math.max(1, Math.ceil(this.#buckets.length / number));
-    const words = this.#division.bucket === "day" ? (moment) => date(moment).split(",")[0] : timeOfDay;
+    const words = this.#hasDays ? (moment) => date(moment).split(",")[0] : timeOfDay;
     return this.#buckets.flatMap((counts, index) => index % every !== 0 || index * step > width - 50 ? [] : [
       drawing("text", { class: "chart-label", x: index * step, y: HEIGHT - 4 }, words(new Date(counts.start)))]);
   }
@@ -95,7 +101,7 @@ export class Chart {
       if (this.#from === null) return;
       const [first, last] = [this.#from, this.#indexAt(event)].sort((one, other) => one - other);
       this.#rest();
-      this.#choose(this.#buckets[first], this.#buckets[last]);
+      this.#choose(first, last);
     });
   }
 
@@ -124,22 +130,25 @@ export class Chart {
   }
 
   #choose(first, last) {
-    if (first && last) this.#narrow.time(new Date(first.start).toISOString(), endOf(last.start, this.#division.bucket).toISOString());
+    if (!this.#buckets[last]) return;
+    this.#narrow.time(new Date(this.#buckets[first].start).toISOString(), endOf(this.#buckets, last, this.#bucket).toISOString());
   }
 
   #nameOf({ start }) {
     const moment = new Date(start);
-    return this.#division.bucket === "day" ? date(moment).split(",")[0] : date(moment);
+    return this.#hasDays ? date(moment).split(",")[0] : date(moment);
   }
 
-  #legendEntry(name, word, total) {
+  get #hasDays() { return ["day", "week", "month"].includes(this.#bucket); }
+
+  #legendEntry(filter, value, name, word, total) {
     const content = [
       element("span", { class: `swatch is-${name}`, "aria-hidden": "true" }),
       element("span", {}, name), name === word ? null : element("span", { class: "legend-word" }, word),
       element("b", {}, grouped(total))];
     if (name === "other") return element("span", { class: "legend-entry" }, ...content);
     return element("button", {
-      type: "button", class: "legend-entry", title: `Press to show only ${name}`, onclick: () => this.#narrow.status(name),
+      type: "button", class: "legend-entry", title: `Press to show only ${name}`, onclick: () => this.#narrow.by(filter, value),
     }, ...content);
   }
 
@@ -150,9 +159,9 @@ export class Chart {
         element("table", {}, element("thead", {}, element("tr", {}, ...headings)), this.#rows)));
   }
 
-  #numbers(counts) {
+  #numbers(counts, index) {
     const choose = element("button", {
-      type: "button", class: "value", title: "Press to show only this time", onclick: () => this.#choose(counts, counts),
+      type: "button", class: "value", title: "Press to show only this time", onclick: () => this.#choose(index, index),
     }, this.#nameOf(counts));
     return element("tr", {}, element("th", { scope: "row" }, choose),
       ...CLASSES.map(([name]) => element("td", {}, grouped(counts[name]))));

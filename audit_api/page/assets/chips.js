@@ -14,7 +14,7 @@ const WORDS = {
 /** Show the filters of a view in a list; `go(view)` is called with the view without one. */
 export function showChips(list, view, tokens, go) {
   const chips = Object.entries(view.filters).map(([name, value]) =>
-    chip(WORDS[name] ?? spaced(name), valueOf(name, value, view, tokens), () => go(withFilter(view, name, ""))));
+    chip(wordsOf(name), valueOf(name, value, view, tokens), () => go(withFilter(view, name, ""))));
   if (view.span) chips.push(chip("time", SPANS[view.span][0], () => go({ ...view, span: "" })));
   if (chips.length > 1) {
     chips.push(element("li", {}, element("button", {
@@ -23,6 +23,11 @@ export function showChips(list, view, tokens, go) {
   }
   list.replaceChildren(...chips);
   list.hidden = !isNarrowed(view);
+}
+
+function wordsOf(name) {
+  const [, plain, sign] = /^(.*?)([!<>]?)$/.exec(name);
+  return (WORDS[plain] ?? spaced(plain)) + { "": "", "!": " not", ">": " at least", "<": " at most" }[sign];
 }
 
 function chip(name, value, remove) {

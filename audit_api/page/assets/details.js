@@ -3,6 +3,7 @@
 import { agentName } from "./agent.js";
 import { element } from "./elements.js";
 import { aheadBy } from "./future.js";
+import { showSeal } from "./seal.js";
 import { OUTCOMES, TOOL_OUTCOMES, badge, meaning, toolMeaning } from "./statuses.js";
 import { duration, length, visible } from "./texts.js";
 import { exact } from "./times.js";
@@ -11,10 +12,10 @@ const BESIDE = matchMedia("(min-width: 70rem)");
 
 /** The fields of an API call: [name, label, whether the value can be a filter]. */
 const ENTRY_FIELDS = [
-  ["token_name", "Token", false], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true],
+  ["token_name", "Token", false], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true], ["object", "Object", true],
   ["outcome", "Outcome", true], ["duration_ms", "Duration", false], ["tool", "Tool", true],
-  ["attribution", "Attribution", false], ["client_ip", "Client", true], ["user_agent", "User agent", false],
-  ["request_id", "Request id", false], ["instance", "Sidecar", false], ["id", "Entry id", false],
+  ["attribution", "Attribution", false], ["client_ip", "Client", true], ["user_agent", "User agent", true],
+  ["request_id", "Request id", true], ["instance", "Sidecar", true], ["id", "Entry id", false],
 ];
 const TOOL_FIELDS = [
   ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
@@ -22,9 +23,9 @@ const TOOL_FIELDS = [
   ["duration_ms", "Duration", false],
   ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
   ["principal", "On behalf of", true], ["claims", "Client's claims", false],
-  ["origin", "Came by", false], ["client_ip", "Client", false], ["user_agent", "User agent", true],
-  ["request_id", "Request id", false],
-  ["instance", "Sidecar", false], ["id", "Tool call id", false],
+  ["origin", "Came by", false], ["client_ip", "Client", true], ["user_agent", "User agent", true],
+  ["request_id", "Request id", true],
+  ["instance", "Sidecar", true], ["id", "Tool call id", false],
 ];
 
 /** The fields of its tool call that are told of an API call. */
@@ -59,6 +60,7 @@ export class Details {
     this.#id = call.id;
     this.#call = call;
     const isToolCall = "api_calls" in call;
+    const seal = element("dd", { class: "detail-seal" }, element("span", { class: "hint" }, "…"));
     const title = element("h2", { id: "details-title", tabindex: "-1" }, isToolCall ? "Tool call" : "API call");
     this.#dialog.replaceChildren(
       element("header", {}, title, element("button", {
@@ -68,8 +70,10 @@ export class Details {
         badge(call.status_code),
         element("span", {}, isToolCall ? toolMeaning(call.outcome, call.error_code) : meaning(call.status_code, call.outcome))),
       element("p", { class: "details-call" }, element("bdi", {}, nameOf(call))),
-      element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS)),
+      element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS),
+        element("dt", {}, "Seal"), seal),
       element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall), copyButton(call)));
+    showSeal(seal, call);
     if (!this.#dialog.open) {
       if (BESIDE.matches) this.#dialog.show();
       else this.#dialog.showModal();

@@ -2,11 +2,19 @@
 
 import { element } from "./elements.js";
 import { OUTCOMES, TOOL_OUTCOMES } from "./statuses.js";
+import { SearchBox } from "./search_box.js";
 import { visible } from "./texts.js";
-import { SPANS, TOKEN_FILTERS, withFilter, withSpan } from "./view.js";
+import { fromInput, toInput } from "./times.js";
+import { SPANS, TOKEN_FILTERS, withFilter, withSearch, withSpan } from "./view.js";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "TOOL"];
-const STATUSES = [["2xx", "2xx success"], ["3xx", "3xx redirect"], ["4xx", "4xx refused"], ["5xx", "5xx failed"]];
+const STATUSES = [["2xx", "2xx success"], ["3xx", "3xx redirect"], ["4xx", "4xx client error"], ["5xx", "5xx failed"]];
+/** The filters that the search suggests, with the values that are always known. */
+const KNOWN = {
+  token_name: [], tool: [], method: METHODS, status: ["2xx", "4xx", "5xx", "401", "403", "404"], path: [], object: [], changes: ["true"],
+  refused: ["true"], outcome: Object.keys(OUTCOMES), client_ip: [], user_agent: [], request_id: [], instance: [], session: [],
+  client_name: [], duration_ms: [],
+};
 const CALLS_ONLY = ["path", "method", "status"];
 
 export class FilterBar {
@@ -15,23 +23,25 @@ export class FilterBar {
   #opener;
   #controls = {};
   #go;
+  #search;
 
-  /** `go(view)` is called with the view that the reader chose. */
-  constructor(form, go) {
+  /** `go(view)` is called with the view that the reader chose; `known()` returns values by filter. */
+  constructor(form, go, known) {
     this.#go = go;
+    this.#search = new SearchBox((filters) => go(withSearch(this.#view, filters)), () => ({ ...KNOWN, ...known() }));
     for (const name of ["path", "tool"]) this.#controls[name] = this.#textField(name);
-    for (const name of ["token", "method", "status", "outcome", "span"]) {
+    for (const name of ["token", "method", "status", "outcome", "span", "zone"]) {
       this.#controls[name] = element("select", { id: `filter-${name}`, onchange: () => this.#selected(name) });
     }
     for (const name of ["since", "until"]) {
       this.#controls[name] = element("input", {
-        id: `filter-${name}`, type: "datetime-local", step: "1", onchange: () => this.#apply(name, this.#moment(name)),
+        id: `filter-${name}`, type: "datetime-local", step: "1", onchange: () => this.#apply(name, fromInput(this.#controls[name].value)),
       });
     }
-    this.#fields = element("div", { class: "fields", id: "filter-fields" },
+    this.#fields = element("div", { class: "fields", id: "filter-fields" }, this.#search.element,
       this.#labelled("path", "Path"), this.#labelled("token", "Token"), this.#labelled("method", "Method"),
       this.#labelled("status", "Status"), this.#labelled("outcome", "Outcome"), this.#labelled("tool", "Tool"),
-      this.#labelled("span", "Time"), this.#labelled("since", "From"), this.#labelled("until", "To"));
+      this.#labelled("span", "Time"), this.#labelled("zone", "Times in"), this.#labelled("since", "From"), this.#labelled("until", "To"));
     this.#opener = element("button", {
       type: "button", class: "filters-opener", "aria-expanded": "false", "aria-controls": "filter-fields",
       onclick: () => this.#unfold(!form.classList.contains("unfolded")),
@@ -54,32 +64,38 @@ export class FilterBar {
   show(view, tokens) {
     this.#view = view;
     const { filters } = view;
+    this.#search.show(filters);
     this.showTokens(tokens);
     offer(this.#controls.method, "All", METHODS.map((name) => [name, name]), filters.method);
     offer(this.#controls.status, "All", STATUSES, filters.status);
     offer(this.#controls.outcome, "All", Object.entries(view.byTool ? TOOL_OUTCOMES : OUTCOMES), filters.outcome);
+    offer(this.#controls.zone, "Local time", [["utc", "UTC"]], view.isUtc ? "utc" : "");
     const between = filters.since || filters.until ? "between" : "";
     offer(this.#controls.span, "All time",
       [...Object.entries(SPANS).map(([name, [words]]) => [name, words]), ["between", "Between…"]], view.span || between);
     for (const name of ["path", "tool"]) this.#controls[name].value = filters[name] ?? "";
     for (const name of ["since", "until"]) {
-      this.#controls[name].value = localInput(filters[name]);
+      this.#controls[name].value = toInput(filters[name]);
       this.#field(name).hidden = !between;
     }
     for (const name of CALLS_ONLY) this.#field(name).hidden = view.byTool;
   }
 
-  /** Open the filters and focus the first text field. */
+  /** Open the filters and focus the search. */
   focus() {
     this.#unfold(true);
-    const first = this.#view.byTool ? this.#controls.tool : this.#controls.path;
-    first.focus();
-    first.select();
+    this.#search.focus();
+  }
+
+  /** Say what the API finds wrong with the filters. */
+  explain(problem) {
+    this.#search.explain(problem);
   }
 
   #selected(name) {
     const { value } = this.#controls[name];
-    if (name === "token") this.#go(tokenChosen(this.#view, value));
+    if (name === "zone") this.#go({ ...this.#view, isUtc: value !== "" });
+    else if (name === "token") this.#go(tokenChosen(this.#view, value));
     else if (name !== "span") this.#apply(name, value);
     else if (value !== "between") this.#go(withSpan(this.#view, value));
     else this.#askBetween();
@@ -93,11 +109,6 @@ export class FilterBar {
   #apply(name, value) {
     const view = ["since", "until"].includes(name) ? { ...this.#view, span: "" } : this.#view;
     if ((view.filters[name] ?? "") !== value) this.#go(withFilter(view, name, value));
-  }
-
-  #moment(name) {
-    const { value } = this.#controls[name];
-    return value ? new Date(value).toISOString() : "";
   }
 
   #textField(name) {
@@ -137,11 +148,4 @@ function tokenChosen(view, chosen) {
   const end = chosen.indexOf("=");
   if (chosen) return withFilter(view, chosen.slice(0, end), chosen.slice(end + 1));
   return TOKEN_FILTERS.reduce((narrowed, name) => withFilter(narrowed, name, ""), view);
-}
-
-/** Return a moment as the value of a `datetime-local` field: local time, no zone. */
-function localInput(iso) {
-  const moment = new Date(iso ?? NaN);
-  if (Number.isNaN(moment.getTime())) return "";
-  return new Date(moment - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }

@@ -2,22 +2,33 @@
 
 import { merged, woven } from "./timeline.js";
 
+/** How many calls a page that stays open keeps, if the reader has not asked for older ones. */
+const MOST_LIVE = 500;
+
 export class Log {
   #ask;
   #askGaps;
+  #join;
   #entries = [];
   #gaps = [];
+  /** What leads to the next page: { cursor, until }, or null. */
   #next = null;
+  #room = MOST_LIVE;
   #future = 0;
 
-  /** `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array. */
-  constructor(ask, askGaps) {
+  /**
+   * `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array.
+   * `join(entries, page)` returns the entries shown with the newest page.
+   */
+  constructor(ask, askGaps, join = (shown, page) => merged(shown, page.items)) {
     this.#ask = ask;
     this.#askGaps = askGaps;
+    this.#join = join;
   }
 
   get entries() { return this.#entries; }
   get size() { return this.#entries.length; }
+  get hasGaps() { return this.#gaps.length > 0; }
   get hasMore() { return this.#next !== null; }
   /** How many calls more are left out, as they are dated in the future. */
   get future() { return this.#future; }
@@ -26,7 +37,8 @@ export class Log {
   /** Replace the calls by the newest page. They stay if that fails. */
   async load(query, signal) {
     const [page, gaps] = await this.#firstPage(query, signal);
-    [this.#entries, this.#next, this.#gaps] = [page.items, page.next, gaps];
+    [this.#entries, this.#next, this.#gaps] = [page.items, after(page), gaps];
+    this.#room = MOST_LIVE;
     this.#future = page.future;
   }
 
@@ -38,22 +50,26 @@ export class Log {
     const [page, gaps] = await this.#firstPage(query, signal);
     if (!mayMove()) return;
     const joins = page.next === null || page.items.some(({ id }) => this.has(id));
-    if (!joins) this.#next = page.next;
-    this.#entries = joins ? merged(this.#entries, page.items) : page.items;
+    if (!joins) this.#next = after(page);
+    this.#entries = joins ? this.#join(this.#entries, page) : page.items;
     this.#gaps = gaps;
     this.#future = page.future;
+    this.#trim();
   }
 
   /** Add the page after the oldest entry shown. */
   async older(query, signal) {
-    const page = await this.#ask(query, { cursor: this.#next, signal });
+    const { cursor, until } = this.#next;
+    const page = await this.#ask(until ? { ...query, until } : query, { cursor, signal });
     this.#entries = merged(this.#entries, page.items);
-    this.#next = page.next;
+    this.#next = after(page, until);
+    this.#room = Math.max(MOST_LIVE, this.#entries.length);
   }
 
   /** Add entries that arrived. */
   take(entries) {
     this.#entries = merged(this.#entries, entries);
+    this.#trim();
   }
 
   has(id) {
@@ -67,7 +83,26 @@ export class Log {
       : { kind: "entry", key: entry.id, value: entry });
   }
 
+  /** Forget the oldest calls beyond the room: "Show older calls" brings them back. */
+  #trim() {
+    if (this.#entries.length <= this.#room) return;
+    this.#entries.length = this.#room;
+    this.#next = { until: justAfter(this.#entries.at(-1).created_at) };
+  }
+
   #firstPage(query, signal) {
     return Promise.all([this.#ask(query, { signal }), this.#askGaps(query, signal)]);
   }
+}
+
+/** Return the moment a microsecond later, or a millisecond at the end of a second; a `Date` has no finer ones. */
+function justAfter(iso) {
+  const [, second, fraction = ""] = /^(.{19})(?:\.(\d{1,6}))?/.exec(iso);
+  const micros = Number(fraction.padEnd(6, "0")) + 1;
+  if (micros === 1_000_000) return new Date(Date.parse(iso) + 1).toISOString();
+  return `${second}.${String(micros).padStart(6, "0")}Z`;
+}
+
+function after(page, until) {
+  return page.next === null ? null : { cursor: page.next, until };
 }

@@ -8,6 +8,7 @@ import { isNarrowed } from "./view.js";
 // The default ports of the audit API and of the sidecar.
 const AUDIT_API_PORT = "8110";
 const SIDECAR_PORT = "8100";
+const SIDECAR = "$SIDECAR";
 
 /** Remove all messages. */
 export function clear() {
@@ -15,9 +16,10 @@ export function clear() {
   byId("place").replaceChildren();
 }
 
-/** Say why there are no calls to show. */
-export function nothing(view, clearFilters) {
-  if (isNarrowed(view)) nothingFound(clearFilters);
+/** Say why there are no calls to show; `hasGaps` says that records are missing in that time. */
+export function nothing(view, hasGaps, clearFilters) {
+  if (isNarrowed(view)) nothingFound(hasGaps, clearFilters);
+  else if (hasGaps) onlyGaps();
   else if (view.byTool) noToolCalls();
   else noCalls();
 }
@@ -30,9 +32,10 @@ function noCalls() {
     copy.textContent = "Copied";
   } }, "Copy");
   if (!navigator.clipboard) copy.hidden = true;
+  const names = [["a token (pwm_…)", "$TOKEN"], ...(line.includes(SIDECAR) ? [["the address of the sidecar", SIDECAR]] : [])];
   place("No calls yet",
-    element("p", {}, "Every call that an MCP token makes through the sidecar appears here. To make the first one, put a token (",
-      element("code", {}, "pwm_…"), ") into ", element("code", {}, "$TOKEN"), " and run:"),
+    element("p", {}, "Every call that an MCP token makes through the sidecar appears here. To make the first one, ",
+      ...names.flatMap(([what, name], index) => [`${index ? ", " : ""}put ${what} into `, element("code", {}, name)]), " and run:"),
     element("div", { class: "command" }, element("code", {}, line), copy));
 }
 
@@ -41,8 +44,14 @@ function noToolCalls() {
     "A tool call appears here when an assistant has called a tool through the sidecar, at ", element("code", {}, "/mcp"), "."));
 }
 
-function nothingFound(clearFilters) {
-  place("No calls match these filters", element("p", {}, "Remove a filter, or choose a longer time."),
+function onlyGaps() {
+  place("No calls, but records are missing", element("p", {}, "Calls were made whose records were lost: the gaps above say when and why."));
+}
+
+function nothingFound(hasGaps, clearFilters) {
+  place("No calls match these filters",
+    hasGaps ? element("p", {}, "Records are missing in this time: calls that match may be among them. The gaps above say when and why.") : null,
+    element("p", {}, "Remove a filter, or choose a longer time."),
     element("p", {}, element("button", { type: "button", onclick: clearFilters }, "Clear all filters")));
 }
 
@@ -78,10 +87,12 @@ function banner(title, ...content) {
 }
 
 function place(title, ...content) {
-  byId("place").replaceChildren(element("div", { class: "empty" }, element("h2", {}, title), ...content));
+  byId("place").replaceChildren(element("div", { class: "empty" }, element("h2", {}, title), ...content.filter(Boolean)));
 }
 
+/** Return where calls go: beside our default port is the sidecar's; another port tells nothing. */
 function callOrigin() {
   const { protocol, hostname, port, origin } = location;
-  return port === AUDIT_API_PORT ? `${protocol}//${hostname}:${SIDECAR_PORT}` : origin;
+  if (port === AUDIT_API_PORT) return `${protocol}//${hostname}:${SIDECAR_PORT}`;
+  return port === "" ? origin : SIDECAR;
 }

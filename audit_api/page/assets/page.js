@@ -1,13 +1,14 @@
 // Assembles the page. The view in the URL decides what is loaded and shown.
 
 import { Address } from "./address.js";
-import { asksForAgent, showSession, withoutAgent } from "./agent.js";
+import { showSession, withoutAgent, withoutEnding } from "./agent.js";
 import * as api from "./api.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
 import { showChips } from "./chips.js";
 import { Details } from "./details.js";
 import { byId } from "./elements.js";
+import { Facets } from "./facets.js";
 import { FilterBar } from "./filter_bar.js";
 import { isLeftOut, showFuture } from "./future.js";
 import { listenForKeys } from "./keyboard.js";
@@ -15,29 +16,40 @@ import { LiveStream } from "./live.js";
 import { LiveButton } from "./live_button.js";
 import { Loader } from "./loader.js";
 import * as notice from "./notice.js";
+import { showObject } from "./object.js";
 import { Session } from "./session.js";
+import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
 import { count } from "./texts.js";
-import { freshen } from "./times.js";
+import { freshen, useUtc } from "./times.js";
 import { Tokens } from "./tokens.js";
-import { aboutCalls, isNarrowed, withFilter, withGrouping, withSpan, withoutFilters } from "./view.js";
+import { isNarrowed, withFilter, withGrouping, withSpan, withValue, withoutFilters } from "./view.js";
 
 const PULSE_MS = 15_000;
 const FRESHEN_MS = 5_000;
 const TOOL_REFRESH_MS = 2_000;
 
 let toolTimer = 0;
+let isAway = false;
+let showsArrivals = true;
 let tokensShown = "";
 
 const address = new Address(showView);
 const go = (next, how) => address.go(next, how);
 const clearFilters = () => go(withoutFilters(address.view));
-const narrow = (name, value) => go(withFilter(address.view, name, value));
+const narrow = (name, value) => {
+  const view = withValue(address.view, name, value);
+  go(name === "object" ? withFilter(view, "changes", "true") : view);
+};
 const tokens = new Tokens();
-const filters = new FilterBar(byId("filters"), go);
+const filters = new FilterBar(byId("filters"), go, knownValues);
 const chart = new Chart(byId("chart"), {
   time: (since, until) => go(withSpan(address.view, "", since, until)),
-  status: (name) => go(withFilter(address.view.byTool ? withGrouping(address.view, false) : address.view, "status", name)),
+  by: (name, value) => go(withFilter(address.view, name, value)),
+});
+const facets = new Facets(byId("facets"), (wanted) => {
+  const view = Object.entries(wanted).reduce((before, [name, value]) => withFilter(before, name, value), address.view);
+  go("object" in wanted ? withFilter(view, "changes", "true") : view);
 });
 const details = new Details(byId("details"), {
   narrow,
@@ -51,6 +63,7 @@ const sheet = new Sheet({
   toggle: toggleTool,
   older: () => loader.older(),
 });
+const sessions = new Sessions(narrow, showFailure);
 const loader = new Loader({ loaded: showLog, besides: loadBesides, failed: showFailure, isHeld: () => arrivals.areHeld });
 const arrivals = new Arrivals(byId("table"), {
   show: showArrivals,
@@ -62,7 +75,9 @@ const stream = new LiveStream({
     liveButton.tell("live");
     refresh();  // calls written between the first page and now
   },
-  arrived: (entry) => loader.log.has(entry.id) || isLeftOut(entry, loader.query) || arrivals.add(entry),
+  // A tool call is told again when it has ended.
+  arrived: (call) => !address.view.byTool && loader.log.has(call.id) || isLeftOut(call, loader.query) || arrivals.add(call),
+  missed: () => refresh(),
   lost: () => {
     liveButton.tell("lost");
     refresh();  // shows the reason, if the API gives one
@@ -83,10 +98,19 @@ function showView({ isOther }) {
 }
 
 function showControls() {
+  useUtc(address.view.isUtc);
   byId("show-entries").setAttribute("aria-pressed", String(!address.view.byTool));
   byId("show-tools").setAttribute("aria-pressed", String(address.view.byTool));
   filters.show(address.view, tokens);
   showChips(byId("chips"), address.view, tokens, go);
+}
+
+/** Return values that the reader may search for, by filter. */
+function knownValues() {
+  const calls = loader.log?.entries ?? [];
+  const valuesOf = (name) => [...new Set(calls.map((call) => call[name]).filter((value) => typeof value === "string"))];
+  const names = ["tool", "path", "object", "client_ip", "user_agent", "instance", "session", "client_name"];
+  return { token_name: tokens.names(), ...Object.fromEntries(names.map((name) => [name, valuesOf(name)])) };
 }
 
 /** Update the offered tokens, only if they changed: the reader may be using the control. */
@@ -113,13 +137,20 @@ function refresh() {
 function showLog({ isNew, isFresh }) {
   session.leave();
   notice.clear();
+  if (isAway) {
+    isAway = false;
+    if (stream.isLive) liveButton.tell("live");
+  }
   if (isNew) {
     sheet.begin(address.view.byTool);
     listenLive();
   }
   const lines = sheet.show(loader.log, { fresh: isFresh });
   showFuture(loader.log.future);
-  if (lines === 0 && loader.log.future === 0) notice.nothing(address.view, clearFilters);
+  if (lines === 0 && loader.log.future === 0 || loader.log.size === 0 && loader.log.hasGaps) {
+    notice.nothing(address.view, loader.log.hasGaps, clearFilters);
+  }
+  byId("gaps").hidden = !loader.log.hasGaps;
   if (isNew) notice.announce(`Showing ${count(loader.log.size, address.view.byTool ? "tool call" : "call")}`);
 }
 
@@ -129,18 +160,25 @@ function showChart() {
 }
 
 function listenLive() {
-  const { since, until, ...query } = aboutCalls(address.view, loader.query);
-  for (const format of ["csv", "ndjson"]) {
-    byId(format).href = api.exportAddress(format, aboutCalls(address.view, loader.query));
-  }
+  const { since, until, ...query } = loader.query;
+  const { byTool } = address.view;
+  for (const format of ["csv", "ndjson"]) byId(format).href = api.exportAddress(format, loader.query, byTool);
+  byId("gaps").href = api.gapsAddress(loader.query);
   const isPast = Boolean(until || query.arrived_until);
   liveButton.tell(isPast ? "past" : "waiting");
-  // The API tells of a call before it knows the agent behind it: an arrival is a reason to ask.
-  if (!isPast) stream.start(withoutAgent(query));
+  // The API tells of a call before it knows the agent behind it, and of the end of a tool call only if that is
+  // asked for: then an arrival is a reason to ask.
+  const wider = byTool ? withoutEnding(query) : withoutAgent(query);
+  showsArrivals = Object.keys(wider).length === Object.keys(query).length;
+  if (!isPast) stream.start(wider, byTool);
 }
 
 async function loadBesides(signal) {
-  await Promise.all([chart.load(aboutCalls(address.view, loader.query), loader.log.newest, signal), tokens.load(signal), loadSession(signal)]);
+  const { byTool } = address.view;
+  await Promise.all([
+    chart.load(loader.query, byTool, signal), tokens.load(signal), loadSession(signal),
+    showObject(byTool ? {} : loader.query, (changes) => go(withFilter(address.view, "changes", changes)), signal),
+    facets.show(byTool ? null : loader.query, signal), sessions.load(byTool ? loader.query : null, signal)]);
   showTokens();
   details.showToken();
   showChart();
@@ -152,7 +190,7 @@ async function loadSession(signal) {
 }
 
 function showArrivals(entries, { isAsked }) {
-  if (entries === null || address.view.byTool || asksForAgent(loader.query)) {
+  if (entries === null || !showsArrivals || loader.log.isOpen) {
     if (isAsked) {
       loader.refresh({ isAsked });
       return;
@@ -178,8 +216,15 @@ function showFailure(error) {
     sheet.clear();
     byId("chart").hidden = true;
   }
-  if (error instanceof api.AwayError) notice.away(error, loader.loadedAt, () => loader.refresh({ isAsked: true }));
-  else if (error instanceof api.RefusedError) notice.refused(error, { clearFilters, signIn: () => session.ask() });
+  if (error instanceof api.AwayError) {
+    liveButton.tell("lost");
+    isAway = true;
+    notice.away(error, loader.loadedAt, () => loader.refresh({ isAsked: true }));
+  }
+  else if (error instanceof api.RefusedError) {
+    notice.refused(error, { clearFilters, signIn: () => session.ask() });
+    if (error.parameter) filters.explain(`${error.parameter}: ${error.message}`);
+  }
   else throw error;
 }
 
@@ -251,6 +296,9 @@ function forget() {
   notice.clear();
   showFuture(0);
   showSession(null);
+  byId("object").hidden = true;
+  facets.show(null);
+  sessions.load(null);
   byId("chart").hidden = true;
 }
 
@@ -266,6 +314,6 @@ listenForKeys(byId("keys"), {
   "/": () => filters.focus(),
   Escape: () => details.isOpen && address.leaveEntry(),
 });
-setInterval(() => freshen(byId("table")), FRESHEN_MS);
+setInterval(() => freshen(byId("calls")), FRESHEN_MS);
 setInterval(() => document.hidden || refresh(), PULSE_MS);
 begin();

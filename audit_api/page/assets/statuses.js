@@ -45,7 +45,7 @@ export const TOOL_OUTCOMES = {
 export const CLASSES = [
   ["2xx", "success"],
   ["3xx", "redirect"],
-  ["4xx", "refused"],
+  ["4xx", "client error"],
   ["5xx", "failed"],
   ["other", "other"],
 ];

@@ -7,6 +7,15 @@ export function merged(shown, arrived) {
 }
 
 /**
+ * Return the entries shown with the newest page in place of those that it covers. One of them that
+ * is not in it has changed, and is no longer what was asked for.
+ */
+export function renewed(shown, { items, next }) {
+  const older = next === null ? [] : shown.filter((entry) => newestFirst(items.at(-1), entry) < 0);
+  return [...items, ...older];
+}
+
+/**
  * Return lines: the entries, with each gap before the first entry that is older than the gap's end.
  *
  * Gaps older than the oldest entry are omitted until all pages are loaded (`isComplete`).

@@ -34,6 +34,11 @@ export class Tokens {
     return [...options];
   }
 
+  /** Return the names of known tokens. */
+  names() {
+    return [...new Set(this.#known.map(({ token_name: name }) => name))].filter((name) => !name.startsWith("Unknown token"));
+  }
+
   /** Return what is known of the token of a call: its owner, role, expiry; {} without an id. */
   about({ token_id: id }) {
     return this.#used.find((token) => id !== null && token.token_id === id) ?? {};

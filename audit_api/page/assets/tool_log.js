@@ -2,13 +2,18 @@
 
 import * as api from "./api.js";
 import { Log } from "./log.js";
+import { renewed } from "./timeline.js";
 
 export class ToolLog {
-  #log = new Log(askInvocations, (query, signal) => query.invocation_id ? [] : api.gaps(query, signal));
+  // A tool call changes until it has ended: it may then no longer be one that was asked for.
+  #log = new Log(askInvocations, (query, signal) => query.invocation_id ? [] : api.gaps(query, signal), renewed);
   #calls = new Map();
 
   get entries() { return this.#log.entries; }
   get size() { return this.#log.size; }
+  get hasGaps() { return this.#log.hasGaps; }
+  /** Whether a tool call is expanded. */
+  get isOpen() { return this.#calls.size > 0; }
   get hasMore() { return this.#log.hasMore; }
   get future() { return this.#log.future; }
   get newest() { return this.#log.newest; }
@@ -21,11 +26,17 @@ export class ToolLog {
 
   async refresh(query, signal, mayMove) {
     await this.#log.refresh(query, signal, mayMove);
+    for (const id of this.#calls.keys()) if (!this.has(id)) this.#calls.delete(id);
     await Promise.all([...this.#calls.keys()].map((id) => this.#open(id)));
   }
 
   older(query, signal) {
     return this.#log.older(query, signal);
+  }
+
+  /** Add tool calls that arrived, or have ended. */
+  take(invocations) {
+    this.#log.take(invocations);
   }
 
   has(id) {

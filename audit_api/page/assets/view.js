@@ -1,23 +1,33 @@
-// The view: filters, span of time, grouping. It is kept in the URL, so that it can be shared. Pure
-// functions.
+// The view: filters, span of time, zone, grouping. It is kept in the URL, so that it can be shared.
 
-/** Spans of time that end now: [label, length in ms]. */
+import { startOfDay, startOfMonth } from "./times.js";
+
+const HOUR = 3_600_000;
+const ending = (length) => (now) => [now - length];
+
+/** Spans of time: [label, (now) => [since, until]]; without `until` they go on. */
 export const SPANS = {
-  "15m": ["Last 15 minutes", 15 * 60_000],
-  "1h": ["Last hour", 3_600_000],
-  "24h": ["Last 24 hours", 24 * 3_600_000],
-  "7d": ["Last 7 days", 7 * 24 * 3_600_000],
-  "30d": ["Last 30 days", 30 * 24 * 3_600_000],
+  "15m": ["Last 15 minutes", ending(HOUR / 4)],
+  "1h": ["Last hour", ending(HOUR)],
+  "24h": ["Last 24 hours", ending(24 * HOUR)],
+  "7d": ["Last 7 days", ending(7 * 24 * HOUR)],
+  "30d": ["Last 30 days", ending(30 * 24 * HOUR)],
+  today: ["Today", (now) => [startOfDay(now)]],
+  yesterday: ["Yesterday", (now) => [startOfDay(now, -1), startOfDay(now)]],
+  month: ["This month", (now) => [startOfMonth(now)]],
 };
 
 /** The filters by token: each excludes the others. */
 export const TOKEN_FILTERS = ["token_id", "token_name", "unknown_tokens"];
 
-/** The filters that tool calls have as well. */
-export const TOOL_FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "invocation_id", "session", "client_name", "principal", "since", "until",
-  "arrived_since", "arrived_until", "clock_ahead"];
+/** The filters that only API calls have; all others are those of tool calls as well. */
+const CALLS_ONLY = ["method", "path", "object", "changes", "refused"];
+
+/** The filters of which one value may hold a comma. */
+const NO_LISTS = ["path", "user_agent"];
 
 const TOOLS = "tools";
+const UTC = "utc";
 
 /**
  * Return the view in a URL's query string.
@@ -27,11 +37,9 @@ const TOOLS = "tools";
  */
 export function readView(search) {
   const filters = Object.fromEntries(new URLSearchParams(search));
-  const { span = "", show = "", entry = "" } = filters;
-  delete filters.span;
-  delete filters.show;
-  delete filters.entry;
-  return { filters, span: span in SPANS ? span : "", byTool: show === TOOLS, entry };
+  const { span = "", show = "", entry = "", zone = "" } = filters;
+  for (const name of ["span", "show", "entry", "zone"]) delete filters[name];
+  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, entry, isUtc: zone === UTC };
 }
 
 /** Return the query string of a view; "" without filters. */
@@ -39,6 +47,7 @@ export function viewSearch(view) {
   const search = new URLSearchParams(view.filters);
   if (view.span) search.set("span", view.span);
   if (view.byTool) search.set("show", TOOLS);
+  if (view.isUtc) search.set("zone", UTC);
   if (view.entry) search.set("entry", view.entry);
   return search.size ? `?${search}` : "";
 }
@@ -51,6 +60,18 @@ export function withFilter(view, name, value) {
   return { ...view, filters, entry: "" };
 }
 
+/** Return the view with the one value of a filter: its commas separate no values. */
+export function withValue(view, name, value) {
+  const text = String(value ?? "");
+  return withFilter(view, name, NO_LISTS.includes(name) ? text : text.replaceAll(",", "\\,"));
+}
+
+/** Return the view with other filters; a span of time is kept unless they say since when. */
+export function withSearch(view, filters) {
+  const isTimed = "since" in filters || "until" in filters;
+  return { ...view, filters, span: isTimed ? "" : view.span, entry: "" };
+}
+
 /** Return the view over another span: one of SPANS, or between two moments. */
 export function withSpan(view, span, since = "", until = "") {
   const spanless = withFilter(withFilter(view, "since", since), "until", until);
@@ -60,7 +81,7 @@ export function withSpan(view, span, since = "", until = "") {
 /** Return the view of API calls or of tool calls, without the filters that it does not have. */
 export function withGrouping(view, byTool) {
   const kept = Object.entries(view.filters).filter(
-    ([name]) => TOOL_FILTERS.includes(name) && name !== "outcome");
+    ([name]) => !(byTool ? [...CALLS_ONLY, "outcome"] : ["outcome"]).includes(name.replace("!", "")));
   return { ...view, byTool, filters: Object.fromEntries(kept), entry: "" };
 }
 
@@ -74,16 +95,12 @@ export function isNarrowed(view) {
   return Boolean(view.span) || Object.keys(view.filters).length > 0;
 }
 
-/** Return the API's parameters for a view. A span that ends now gets a fixed start. */
+/** Return the API's parameters for a view, with a fixed start for a span that ends now. */
 export function queryOf(view, now = Date.now()) {
   const query = { ...view.filters };
-  if (view.span) query.since = new Date(now - SPANS[view.span][1]).toISOString();
+  if (!view.span) return query;
+  const [since, until] = SPANS[view.span][1](now);
+  query.since = new Date(since).toISOString();
+  if (until !== undefined) query.until = until.toISOString();
   return query;
-}
-
-/** Return the parameters for API calls, without those that only tool calls have. */
-export function aboutCalls(view, query) {
-  if (!view.byTool) return query;
-  const { outcome: _ofTheTool, user_agent: _ofTheAgent, ...others } = query;
-  return others;
 }

@@ -2,18 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from audit_log.postgres.conditions import Arguments
+from audit_log.filters import ToolCallFilter, one_of
+from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.invocations import (
     INVOCATION_COLUMNS,
     InvocationQuery,
-    conditions_of_calls,
-    invocation_of,
+    invocations_of,
 )
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, plain_uuid, records_of
 from audit_log.postgres.transaction import Row
@@ -102,8 +102,7 @@ class AgentSession:
 async def search_sessions(database: Database, query: InvocationQuery) -> list[AgentSession]:
     """Return the sessions with a tool call that matches *query*, last used first."""
     arguments = Arguments()
-    wanted = conditions_of_calls(replace(query, before=None), arguments)
-    conditions = " AND ".join(wanted) or "true"
+    conditions = " AND ".join(conditions_of(query.filter, arguments)) or "true"
     before, is_last = "true", "true"
     if query.before is not None:
         place = [arguments.add(part) for part in query.before]
@@ -121,7 +120,8 @@ async def search_sessions(database: Database, query: InvocationQuery) -> list[Ag
 
 async def find_session(database: Database, session: UUID) -> AgentSession | None:
     """Return the session, or None if it has no tool call."""
-    found = await search_sessions(database, InvocationQuery(limit=1, session=session))
+    wanted = ToolCallFilter(session=one_of(session))
+    found = await search_sessions(database, InvocationQuery(limit=1, filter=wanted))
     return found[0] if found else None
 
 
@@ -136,7 +136,7 @@ async def tool_calls_of(
         after="true" if after is None else _PLACE.format(">", *map(arguments.add, after)),
         limit=arguments.add(limit),
     )
-    return [invocation_of(row) for row in await database.fetch(sql, *arguments)]
+    return invocations_of(await database.fetch(sql, *arguments))
 
 
 async def first_calls_of(

@@ -32,8 +32,12 @@ TASK_RESPONSE_PATHS: Final[frozenset[Path]] = frozenset(
     {("result", *field) for field in _FIELDS}
     | {("result", "task", field) for field in ("taskId", "status", "ttl")}
 )
-TASK_NEWS_PATHS: Final[frozenset[Path]] = frozenset(("params", *field) for field in _FIELDS)
-"""Of notifications. To look for them makes each notification more costly to read."""
+_RELATED: Final[Path] = ("params", "_meta", "io.modelcontextprotocol/related-task", "taskId")
+"""In what a server sends for a task, such as a question (2025-11-25)."""
+TASK_NEWS_PATHS: Final[frozenset[Path]] = frozenset(
+    {("params", *field) for field in _FIELDS} | {_RELATED}
+)
+"""Of what a server sends by itself. To look for them makes a notification more costly to read."""
 TASK_NEWS_WORDS: Final = (b'"taskId"',)
 """Each notification about a task holds it."""
 
@@ -85,6 +89,11 @@ def task_request_of(values: Values) -> TaskRequest | None:
     if not isinstance(method, str) or not method.startswith("tasks/") or task is None:
         return None
     return TaskRequest(method, task)
+
+
+def related_task(values: Values) -> TaskKey | None:
+    """Return the task for which a request of the server was sent, or None."""
+    return _key(values.get(_RELATED))
 
 
 def task_begun_by(values: Values) -> TaskNews | None:

@@ -55,6 +55,10 @@ class Tasks(Generic[Call]):
         """Follow *call*."""
         self._calls.add((caller, task), call)
 
+    def find(self, caller: str, task: TaskKey) -> Call | None:
+        """Return the one tool call of *caller* that has become *task*, or None."""
+        return self._calls.find_only((caller, task))
+
     def remove(self, call: Call) -> None:
         """Follow *call* no longer: it has ended."""
         self._calls.remove(call)

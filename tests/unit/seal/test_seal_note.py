@@ -151,6 +151,22 @@ def test_a_name_that_a_signature_line_cannot_hold_is_refused(name):
         SignerKey.new(name)
 
 
+def test_a_name_that_a_witness_would_refuse_is_refused():
+    assert SignerKey.new("ä" * 127)
+    with pytest.raises(SealFormatError, match="255"):
+        SignerKey.new("ä" * 128)
+
+
+def test_under_a_weak_key_nothing_verifies():
+    """For a point of small order a signature is made without a secret; libsodium refuses them."""
+    weak = VerifierKey("audit.example/log", 0x01, b"\1".ljust(32, b"\0"))
+    forged = weak.public + b"\0" * 32
+    note = Note("text\n", (Signature(weak.name, weak.key_id, forged),))
+
+    with pytest.raises(SignatureError, match="is wrong"):
+        note.signed_by([weak])
+
+
 @pytest.mark.parametrize(
     ("vkey", "message"),
     [

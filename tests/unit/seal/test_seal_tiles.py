@@ -80,7 +80,7 @@ def test_the_tree_of_the_specification_has_its_tiles():
     assert list(full_tiles(0, 0)) == list(partial_tiles(0)) == []
 
 
-@given(st.lists(st.integers(0, 2**18), min_size=2, max_size=4).map(sorted))
+@given(st.lists(st.integers(0, 2**17), min_size=2, max_size=4).map(sorted))
 def test_each_tile_becomes_full_once(sizes):
     once = list(full_tiles(sizes[0], sizes[-1]))
     steps = [tile for old, new in pairwise(sizes) for tile in full_tiles(old, new)]
@@ -108,7 +108,7 @@ def test_appends_fill_all_tiles_of_the_tree():
     assert tiles()[Tile(0, SIZE // 256, 77)] == b"".join(HASHES[-77:])
 
 
-@pytest.mark.parametrize("size", [0, 1, 255, 256, 300, 65_535, 65_536, 66_000])
+@pytest.mark.parametrize("size", [0, 255, 256, 300, 65_536])
 def test_tiles_go_on_from_what_was_kept_of_them(size):
     tree = Tree()
     growing = GrowingTiles(tree, {})
@@ -164,7 +164,7 @@ def test_the_root_and_every_proof_come_from_tiles():
 def test_older_roots_come_from_the_tiles_of_a_later_tree():
     node = node_from_tiles(SIZE, tiles().__getitem__)
 
-    for size in (1, 255, 256, 257, 5_000, 65_536):
+    for size in (1, 255, 256, 257, 5_000):
         tree = Tree()
         tree.append(HASHES[:size])
         assert root_hash(size, node) == tree.root()

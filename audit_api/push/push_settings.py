@@ -1,0 +1,76 @@
+"""Settings of the push, from the environment."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from audit_log.process.shared_settings import OpsPort, OpsSettings
+from audit_log.process.tls import KeyPair, key_pair
+
+_SCHEMES: Final = {"tls", "tcp"}
+
+
+def _syslog_url(value: str) -> str:
+    parts = urlsplit(value)
+    has_port = parts.port is not None  # raises ValueError if that is no number
+    if parts.scheme not in _SCHEMES or not parts.hostname or not has_port:
+        raise ValueError("write tls://host:port, or tcp://host:port without encryption")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ValueError("write http://host:4318/v1/logs or https://…, without a password")
+    return value
+
+
+def _header(value: SecretStr) -> SecretStr:
+    name, separator, told = value.get_secret_value().partition(":")
+    if not separator or not name.strip() or not told.strip() or not told.isprintable():
+        raise ValueError("write one header field, `Authorization: Bearer …`")
+    return value
+
+
+class PushSettings(OpsSettings):
+    """Where the log is pushed to, and where the marks are kept."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_PUSH_")
+
+    ops_port: OpsPort = 8109
+    dir: Path = Field(
+        default=Path("push"), description="folder of the marks, which must outlive the process"
+    )
+    otlp_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        default=None, description="receiver of OTLP logs over HTTP, `https://host:4318/v1/logs`"
+    )
+    otlp_header: Annotated[SecretStr, AfterValidator(_header)] | None = Field(
+        default=None, description="header field with its credentials, `Authorization: Bearer …`"
+    )
+    syslog_url: Annotated[str, AfterValidator(_syslog_url)] | None = Field(
+        default=None, description="receiver of syslog (RFC 5424), `tls://host:6514`"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="certificates to verify receivers with; the system's if not set"
+    )
+    client_certificate_file: Path | None = Field(
+        default=None, description="PEM, shown to receivers that ask for a certificate"
+    )
+    client_key_file: Path | None = Field(default=None, description="its key")
+    since: datetime | None = Field(
+        default=None, description="push only what is dated from then on; all if not set"
+    )
+
+    @property
+    def client_pair(self) -> KeyPair | None:
+        """The certificate and key to show; None if none is set. Raises TlsFilesError."""
+        return key_pair(self.client_certificate_file, self.client_key_file, "AUDIT_PUSH_CLIENT_")
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        _ = self.client_pair
+        return self

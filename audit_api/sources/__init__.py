@@ -1,0 +1,1 @@
+"""Where the log is read from: an audit API at a URL, or the database itself."""

@@ -1,0 +1,1 @@
+"""Reads what calls left behind: the tables, and how often what occurs in them."""

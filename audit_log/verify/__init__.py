@@ -1,0 +1,1 @@
+"""Verifies the seal: the database against a policy and checkpoints kept elsewhere."""

@@ -1,0 +1,1 @@
+"""What is proved of one log, and what became of each of its places."""

@@ -1,0 +1,191 @@
+"""Puts notes beside rows: what gives the leaf of a place, and whether the two agree."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from audit_log.postgres.transaction import Transaction
+from audit_log.seal.places import is_times
+from audit_log.seal.tree import leaf_hash
+from audit_log.verify.proving.leaf_file import CLASH, ROW, LeafFile, Noted
+from audit_log.verify.proving.leaf_members import (
+    Identity,
+    differing,
+    gives_way,
+    identity_of,
+    is_named,
+    kind_of,
+    members_of,
+    moment_of,
+)
+from audit_log.verify.roots import TILE
+from audit_log.verify.stored.stored_rows import Sealed, Table, rows_by_id
+from audit_log.verify.stored.stored_seal import StoredNote
+
+MOST_OTHERS: Final = 100_000
+"""Places of a log of which several things are remembered."""
+_TABLES: Final = {Noted.ENTRY: Table.ENTRIES, Noted.TOOL_CALL: Table.TOOL_CALLS}
+_MAY_HAVE_ROW: Final = frozenset({Noted.MISSING, Noted.VOID, Noted.UNSEALED})
+
+
+@dataclass(slots=True)
+class Noting:
+    """What is known of one log's notes."""
+
+    others: defaultdict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    """By place: what a row or another note says there beside what was taken."""
+    named_later: int = 0
+    written_later: int = 0
+    interim: int = 0
+    """Versions of tool calls and entries that are not the row's."""
+    no_row: set[int] = field(default_factory=set)
+    """Places of noted entries and tool calls that no row has under their id."""
+    stale: set[int] = field(default_factory=set)
+    """Places of noted versions that the row of their id should have given way to."""
+    unnumbered: int = 0
+    """Notes of places that the log has not, or that say nothing."""
+
+    def other(self, place: int, leaf: bytes) -> None:
+        """Remember what else is said of *place*."""
+        if len(self.others) < MOST_OTHERS:
+            self.others[place].append(leaf)
+
+
+@dataclass(slots=True)
+class _Question:
+    """A note whose row has to be looked at."""
+
+    place: int
+    members: Sequence[object]
+    leaf: bytes
+    kind: Noted
+    identity: Identity
+
+
+def put_runs(leaves: LeafFile, runs: Sequence[StoredNote], to: Noting) -> None:
+    """Put the notes of several places into *leaves*, as far as they lie in it."""
+    for run in runs:
+        kind, leaf = kind_of(members_of(run.data)), leaf_hash(run.data.encode())
+        if kind in _MAY_HAVE_ROW:
+            for place in _places_of(run, leaves.start, leaves.size):
+                own = leaves.leaf(place)
+                if own is not None and own != leaf:
+                    to.other(place, own)
+                leaves.put_note(place, leaf, kind)
+
+
+def _places_of(run: StoredNote, start: int, end: int) -> Iterator[int]:
+    """Yield the places from *start* to *end* that a note of several lines stands for."""
+    lines, place = run.lines, run.place
+    if place < start:
+        lines -= (start - place) - (start // TILE - place // TILE)
+        place = start
+    while lines > 0 and place < end:
+        if not is_times(place):
+            lines -= 1
+            yield place
+        place += 1
+
+
+async def put_notes(
+    transaction: Transaction, log: int, leaves: LeafFile, notes: Sequence[StoredNote], to: Noting
+) -> None:
+    """Put the notes of single places into *leaves*; look at the rows of those that differ."""
+    questions = []
+    for note in notes:
+        members = members_of(note.data)
+        kind, leaf = kind_of(members), leaf_hash(note.data.encode())
+        question = _put(leaves, note.place, members, (kind, leaf), to)
+        if question is not None:
+            questions.append(question)
+        moment = moment_of(kind, members)
+        at = note.place - leaves.base
+        if moment is not None and not leaves.seconds[at]:
+            leaves.seconds[at] = min(max(0, int(moment.timestamp())), 0xFFFFFFFF)
+    for kind in _TABLES:
+        asked = [question for question in questions if question.kind is kind]
+        if asked:
+            await _look(transaction, log, leaves, asked, to)
+
+
+def _put(
+    leaves: LeafFile,
+    place: int,
+    members: Sequence[object],
+    said: tuple[Noted, bytes],
+    to: Noting,
+) -> _Question | None:
+    """Put one note; return it if its row has to be looked at."""
+    kind, leaf = said
+    mark, own = leaves.mark(place), leaves.leaf(place)
+    identity = identity_of(members) if kind in _TABLES else None
+    if leaves.noted(place) is not Noted.NOTHING:
+        if own != leaf:
+            to.other(place, leaf)
+            leaves.marks[place - leaves.base] |= CLASH
+        return None
+    if not mark & ROW or own is None or own == leaf:
+        leaves.put_note(place, leaf, kind)
+        return _question(place, members, said, identity) if not mark & ROW else None
+    if kind is Noted.QUARANTINED and members[1:] == [own.hex()]:
+        to.written_later += 1
+        leaves.put_note(place, leaf, kind)
+    elif kind in _MAY_HAVE_ROW:
+        to.other(place, own)
+        leaves.put_note(place, leaf, kind)
+    elif identity is not None:
+        to.other(place, own)
+        leaves.put_note(place, leaf, kind, clashes=True)
+        return _question(place, members, said, identity)
+    else:
+        to.other(place, own)
+        leaves.put_note(place, leaf, kind, clashes=True)
+    return None
+
+
+def _question(
+    place: int, members: Sequence[object], said: tuple[Noted, bytes], identity: Identity | None
+) -> _Question | None:
+    if identity is None:
+        return None
+    return _Question(place, members, said[1], said[0], identity)
+
+
+async def _look(
+    transaction: Transaction, log: int, leaves: LeafFile, asked: list[_Question], to: Noting
+) -> None:
+    """Look at the rows of notes of one kind: named later, or another version, or altered."""
+    table = _TABLES[asked[0].kind]
+    ids = [question.identity.id for question in asked]
+    found = await rows_by_id(
+        transaction, table, ids, [question.identity.created_at for question in asked]
+    )
+    by_place = {row.place: row for row in found if row.log == log}
+    by_id = {
+        identity.id: members
+        for row in found
+        if (identity := identity_of(members := members_of(row.data))) is not None
+    }
+    for question in asked:
+        row = by_place.get(question.place)
+        if row is not None and not differing(question.members, members_of(row.data)):
+            _accept(leaves, question, row, to)
+        elif not leaves.mark(question.place) & ROW:
+            version = by_id.get(question.identity.id)
+            if version is None:
+                to.no_row.add(question.place)
+            elif question.kind is Noted.TOOL_CALL and gives_way(version, question.members):
+                to.stale.add(question.place)
+            else:
+                to.interim += 1
+
+
+def _accept(leaves: LeafFile, question: _Question, row: Sealed, to: Noting) -> None:
+    """Take the note of a row that has got a name since."""
+    if leaf_hash(row.data) == question.leaf:
+        return
+    leaves.put_note(question.place, question.leaf, question.kind)
+    leaves.marks[question.place - leaves.base] &= ~CLASH
+    to.others.pop(question.place, None)
+    to.named_later += is_named(members_of(row.data))

@@ -1,0 +1,80 @@
+"""Rows without a place in any log: older than the seal, of others, or inserted."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from audit_log.postgres.transaction import Transaction
+
+_COUNT: Final = """
+SELECT sealed.instance,
+    count(*) FILTER (WHERE created_at < begun) AS before,
+    count(*) FILTER (WHERE created_at >= begun AND created_at <= last) AS inside,
+    count(*) FILTER (WHERE created_at > last) AS later,
+    min(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS oldest,
+    max(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS newest,
+    min(id::text) FILTER (WHERE created_at >= begun) AS example
+FROM {table} AS row
+JOIN unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS sealed (instance, begun, last)
+    ON sealed.instance = row.instance
+WHERE row.log IS NULL {arrived}
+GROUP BY sealed.instance
+"""
+_OTHERS: Final = """
+SELECT count(*) FROM mcp_audit_log
+WHERE log IS NULL AND instance <> ALL($1::text[]) {arrived}
+"""
+_TABLES: Final = ("mcp_audit_log", "mcp_tool_invocation")
+
+
+class Unplaced(NamedTuple):
+    """Rows of one instance in one table."""
+
+    table: str
+    before: int
+    """Older than the instance's seal."""
+    inside: int
+    """Made while it was sealed."""
+    later: int
+    """Made after its newest leaf."""
+    oldest: datetime | None
+    newest: datetime | None
+    example: str | None
+    """The id of one."""
+
+
+class Span(NamedTuple):
+    """From when to when an instance has leaves."""
+
+    begun: datetime
+    last: datetime
+
+
+async def unplaced_rows(
+    transaction: Transaction, spans: Mapping[str, Span], since: datetime | None
+) -> dict[str, list[Unplaced]]:
+    """Return, by instance, what has no place; with *since* only what arrived since then."""
+    arrived = "" if since is None else "AND row.arrived_at >= $4"
+    given = [list(spans), [span.begun for span in spans.values()]]
+    given.append([span.last for span in spans.values()])
+    found: dict[str, list[Unplaced]] = {}
+    for table in _TABLES:
+        sql = _COUNT.format(table=table, arrived=arrived)
+        for instance, *counts in await transaction.fetch(sql, *given, *_and(since)):
+            found.setdefault(instance, []).append(Unplaced(table, *counts))
+    return found
+
+
+async def others_rows(
+    transaction: Transaction, instances: Sequence[str], since: datetime | None
+) -> int:
+    """Return how many entries have no place and are of none of these *instances*."""
+    arrived = "" if since is None else "AND arrived_at >= $2"
+    row = await transaction.fetch_row(
+        _OTHERS.format(arrived=arrived), list(instances), *_and(since)
+    )
+    return 0 if row is None else int(row[0])
+
+
+def _and(since: datetime | None) -> list[datetime]:
+    return [] if since is None else [since]

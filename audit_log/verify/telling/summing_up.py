@@ -1,0 +1,244 @@
+"""Sums up what was found of one log: what its checkpoints say, and what is missing at its end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from audit_log.verify.ages import Age, Keeping, moment
+from audit_log.verify.evidence.signed import Signed
+from audit_log.verify.findings import Finding, Kind, LogReport
+from audit_log.verify.proving.judging import Gone
+from audit_log.verify.proving.leaf_file import Noted
+from audit_log.verify.proving.one_log import OneLog
+from audit_log.verify.roots import Equation
+from audit_log.verify.telling.wording import limited, tell_gone, tell_notes, tell_tiles
+
+ARRIVAL: Final = timedelta(minutes=10)
+"""How long rows of a sidecar that publishes to NATS may take to arrive."""
+FAR: Final = 1 << 17
+"""No place can be that far behind what was signed: a power cut skips half of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a log is judged."""
+
+    now: datetime
+    keeping: Keeping
+    silent_after: timedelta | None
+
+
+def sum_up(one: OneLog, terms: Terms) -> LogReport:
+    """Return what was found of *one* log, but for what is at its bad places."""
+    report = LogReport(
+        origin=one.subject.origin,
+        instance=one.subject.instance,
+        size=one.checkpoints.size,
+        proved=one.solution.proved,
+        first=one.leaves.start,
+        rows=one.leaves.rows,
+    )
+    report.findings += one.checkpoints.findings
+    report.findings += _contradictions(one)
+    gone, end = _gone_at_the_end(one, terms, report)
+    tell_gone(limited_gone(gone), terms.keeping, report)
+    tell_tiles(one.judge.found, report)
+    _tell_unproved(one, end, report)
+    _tell_words(one, report)
+    _tell_silence(one, terms, report)
+    _tell_loose(one, report)
+    tell_notes({noted: one.leaves.count(noted) for noted in Noted}, one.noting, report)
+    report.say("not_stored", one.tiles.not_stored, "full tiles are not stored")
+    if not one.subject.is_in_policy:
+        report.say("not_named", 1, "log that the policy does not name, but whose key it has")
+    report.findings = limited(report.findings)
+    return report
+
+
+def limited_gone(gone: Sequence[Gone]) -> Sequence[Gone]:
+    """Return *gone* in the order of places."""
+    return sorted(gone, key=lambda one: one.place)
+
+
+def _contradictions(one: OneLog) -> list[Finding]:
+    """Return the signed checkpoints that the proved leaves contradict."""
+    proved = one.solution.proved
+    matched = [c for c in one.checkpoints.signed if c.equation in one.solution.matched]
+    sizes = {c.checkpoint.size for c in matched}
+    return [
+        Finding(
+            kind=Kind.FORKED,
+            what="the log has signed a tree that the later one does not begin with",
+            first=0,
+            last=c.checkpoint.size - 1,
+            notes=(str(c.note), *_first_from(matched, c.checkpoint.size)),
+        )
+        for c in one.checkpoints.signed
+        if c.checkpoint.size <= proved
+        and c.equation not in one.solution.matched
+        and c.checkpoint.size not in sizes  # two of one size are told as such
+    ]
+
+
+def _first_from(matched: Sequence[Signed], size: int) -> list[str]:
+    return [str(c.note) for c in matched if c.checkpoint.size >= size][:1]
+
+
+def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list[Gone], int]:
+    """Return the rows that are gone up to the end of what ever came, and that end.
+
+    What is gone behind it is told in *report*: it never came, or was undone.
+    """
+    leaves, gone = one.leaves, one.judge.found.gone
+    end = leaves.base + len(leaves.marks.rstrip(b"\0"))
+    stored = one.checkpoints.stored_size
+    if one.bookmark is not None and not stored:
+        what = (
+            f"an earlier run has verified {one.bookmark.proved} leaves, and the database has no "
+            "such checkpoint any more: it was put back to an older state, as from a backup"
+        )
+        report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, 0, one, None))
+    if end == leaves.size or end < stored:
+        return gone, leaves.size
+    last = next((second for second in reversed(leaves.seconds) if second), None)
+    first = Age(last, None).moments[0]
+    witnesses = [c for c in one.checkpoints.elsewhere() if c.checkpoint.size > end]
+    words = ", ".join(dict.fromkeys(word for c in witnesses for word in c.words()))
+    is_late = first is None or terms.now - first > ARRIVAL
+    if one.sink == "nats" and stored:
+        count = leaves.size - end
+        if is_late:
+            what = (
+                f"{count} leaves that {words} has seen have not arrived through NATS, nor others"
+            )
+            report.findings.append(_at_the_end(Kind.NOT_ARRIVED, what, end, one, first))
+        else:
+            report.say("not_arrived", count, "leaves have not arrived through NATS yet")
+    else:
+        what = (
+            f"the database has leaves up to {end} and a checkpoint of {stored}, but {words} has "
+            f"seen {leaves.size}: it was put back to an older state, as from a backup"
+        )
+        report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, end, one, first))
+    return [item for item in gone if item.place < end], end
+
+
+def _at_the_end(kind: Kind, what: str, end: int, one: OneLog, since: datetime | None) -> Finding:
+    seen = [c.seen_by for c in one.checkpoints.elsewhere() if c.checkpoint.size == one.leaves.size]
+    until = min((at for at in seen if at is not None), default=None)
+    return Finding(
+        kind=kind, what=what, first=end, last=one.leaves.size - 1, since=since, until=until
+    )
+
+
+def _tell_unproved(one: OneLog, end: int, report: LogReport) -> None:
+    """Tell of the first checkpoint behind the proved ones, up to *end*, which nothing gives."""
+    solution, found = one.solution, one.judge.found
+    report.say(
+        "not_proved_alone",
+        found.unproved,
+        "rows of tiles that the retention has pruned cannot be proved one by one",
+    )
+    behind = [
+        c.equation for c in one.checkpoints.signed if solution.proved < c.checkpoint.size <= end
+    ]
+    if not behind:
+        return
+    mismatched = [equation for equation in behind if equation.size <= solution.reached]
+    if mismatched:
+        report.findings.append(_mismatch(one, mismatched[0]))
+        return
+    report.findings.append(
+        Finding(
+            kind=Kind.NOT_PROVED,
+            what="not all leaves of the rows that are gone are kept, so the signed root cannot be "
+            "computed. If they went by the retention, wait until the tile is full",
+            first=solution.proved,
+            last=behind[0].size - 1,
+        )
+    )
+
+
+def _mismatch(one: OneLog, equation: Equation) -> Finding:
+    first, last = one.solution.proved, equation.size - 1
+    age = one.judge.between(first)
+    return Finding(
+        kind=Kind.ALTERED,
+        what="a row or note among these places is not what was sealed: no combination of rows, "
+        "notes and stored tiles gives the signed root. What comes behind is not proved either",
+        first=first,
+        last=last,
+        since=moment(age.since),
+        until=moment(one.judge.between(last).until),
+    )
+
+
+def _tell_words(one: OneLog, report: LogReport) -> None:
+    """Tell until when the log is complete, and by whose word."""
+    proved = one.solution.proved
+    if one.checkpoints.needs_witness and not any(
+        c.is_witnessed and c.checkpoint.size <= proved for c in one.checkpoints.signed
+    ):
+        what = "no checkpoint has the cosignatures that the policy asks for"
+        report.findings.append(Finding(kind=Kind.NOT_WITNESSED, what=what))
+    newest: dict[str, int] = {}
+    for c in one.checkpoints.elsewhere():
+        if c.checkpoint.size <= proved:
+            for word in c.words():
+                newest[word] = max(newest.get(word, 0), c.checkpoint.size)
+    report.words = [f"{word} at {size}" for word, size in sorted(newest.items())]
+    covered = max(newest.values(), default=0)
+    if covered:
+        report.complete_until = _moment_before(one, covered)
+        report.say("not_anchored_yet", proved - covered, "newest leaves that no anchor covers yet")
+    elif not one.checkpoints.elsewhere():
+        report.findings.append(
+            Finding(
+                kind=Kind.NOT_ANCHORED,
+                what="nothing that is kept elsewhere speaks of this log: that rows are missing at "
+                "its end would not show. Give --anchor, or a witness in the policy",
+            )
+        )
+
+
+def _moment_before(one: OneLog, size: int) -> datetime | None:
+    at = size - one.leaves.base
+    seconds = one.leaves.seconds[max(0, at - 512) : at]
+    newest = max(seconds, default=0)
+    return moment(newest or (one.judge.latest or None))
+
+
+def _tell_silence(one: OneLog, terms: Terms, report: LogReport) -> None:
+    """Tell of a log that no longer says anything."""
+    report.say("not_signed_yet", one.beyond, "newest rows wait for a checkpoint")
+    if one.beyond_last > one.leaves.size + FAR:
+        what = f"a row has place {one.beyond_last}, far behind all that was signed"
+        report.findings.append(
+            Finding(kind=Kind.INSERTED, what=what, first=one.beyond_last, last=one.beyond_last)
+        )
+    if terms.silent_after is None:
+        return
+    last = one.last_sign()
+    if last is not None and terms.now - last <= terms.silent_after:
+        return
+    if one.has_stopped():
+        report.say("stopped", 1, f"sidecar stopped in order at {last:%Y-%m-%d %H:%M:%S} UTC")
+        return
+    said = f"since {last:%Y-%m-%d %H:%M:%S} UTC" if last is not None else "ever"
+    report.findings.append(
+        Finding(
+            kind=Kind.SILENT_LOG,
+            what=f"nothing was heard of it {said}: neither a checkpoint nor an orderly stop",
+            since=last,
+        )
+    )
+
+
+def _tell_loose(one: OneLog, report: LogReport) -> None:
+    """Tell of rows at places that were sealed as void, missing or unsealed."""
+    report.say(
+        "not_sealed_there",
+        len(one.judge.found.loose),
+        "rows stand at places that were sealed as missing, void or unsealed: nothing proves them",
+    )

@@ -1,0 +1,183 @@
+"""Turns what was judged of one log into findings and remarks for the operator."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from audit_log.verify.ages import Age, Fate, Keeping, moment
+from audit_log.verify.findings import Finding, Kind, LogReport
+from audit_log.verify.proving.judging import Bad, Gone, Judgement
+from audit_log.verify.proving.leaf_file import Noted
+from audit_log.verify.proving.noting import Noting
+
+MOST_FINDINGS: Final = 200
+"""Of one kind and log: more of them are counted and not listed."""
+
+
+class Found(NamedTuple):
+    """What the tables hold at a bad place."""
+
+    table: str
+    id: str
+    differences: Sequence[tuple[str, object, object]]
+    """Columns in which the row differs from its note, with what each says."""
+
+
+def tell_bad(judgement: Judgement, rows: Mapping[int, Sequence[Found]]) -> Iterator[Finding]:
+    """Yield findings of the places that are not as they were sealed."""
+    places = {bad.sealed: bad.place for bad in judgement.bad}
+    told: set[int] = set()
+    for bad in judgement.bad:
+        if bad.place in told:
+            continue
+        other = places.get(bad.found) if bad.found is not None else None
+        if bad.kind is Kind.ALTERED and other is not None and other != bad.place:
+            told |= {bad.place, other}
+            yield _swapped(bad, other)
+        else:
+            told.add(bad.place)
+            since, until = bad.age.moments
+            yield Finding(
+                kind=bad.kind,
+                what=_what(bad, rows.get(bad.place, ())),
+                first=bad.place,
+                last=bad.place,
+                since=since,
+                until=until,
+            )
+
+
+def _swapped(bad: Bad, other: int) -> Finding:
+    since, until = bad.age.moments
+    return Finding(
+        kind=Kind.SWAPPED,
+        what=f"the row at place {bad.place} is the one that was sealed at place {other}",
+        first=min(bad.place, other),
+        last=max(bad.place, other),
+        since=since,
+        until=until,
+    )
+
+
+def _what(bad: Bad, rows: Sequence[Found]) -> str:
+    if bad.found is None and bad.sealed is not None:
+        return "an older version of a tool call has been put back into its row"
+    named = ", ".join(f"{row.table} {row.id}" for row in rows) or "no row"
+    if bad.kind is Kind.TAKEN_TWICE:
+        return f"one place is taken by several rows, of which one at most was sealed: {named}"
+    if bad.kind is Kind.NOTE_ALTERED:
+        return "the note of this place is not what was sealed"
+    for row in rows:
+        if row.differences:
+            said = "; ".join(
+                f"{name}: sealed {noted!r}, now {found!r}"
+                for name, noted, found in row.differences
+            )
+            return f"{row.table} {row.id} is not what its note says: {said}"
+    return f"{named} is not what was sealed here: altered, or put in its place"
+
+
+def tell_gone(gone: Sequence[Gone], keeping: Keeping, report: LogReport) -> None:
+    """Tell in *report* of rows that are gone: each run of places with one fate together."""
+    counts = Counter(one.fate for one in gone)
+    report.say(
+        "gone_by_retention",
+        counts[Fate.RETENTION],
+        f"rows are gone by the retention, as old as {keeping.source} lets go"
+        f" (before {_text(keeping.horizon)})",
+    )
+    report.say(
+        "removed_by_hand",
+        counts[Fate.BY_HAND],
+        f"rows were removed by hand: all entries older than {_text(keeping.cut)} are gone",
+    )
+    for fate, kind, what in (
+        (Fate.DELETED, Kind.DELETED, "{} rows that were sealed are gone, and may not be"),
+        (
+            Fate.UNDECIDED,
+            Kind.AGE_NOT_PROVED,
+            "{} rows are gone, and nothing proves yet that they were old enough",
+        ),
+    ):
+        report.findings += _runs([one for one in gone if one.fate is fate], kind, what)
+
+
+def _runs(gone: Sequence[Gone], kind: Kind, what: str) -> Iterable[Finding]:
+    numbered = enumerate(gone)
+    for _, run in groupby(numbered, key=lambda item: item[1].place - item[0]):
+        places = [one for _, one in run]
+        sinces = [one.age.since for one in places]
+        untils = [one.age.until for one in places]
+        age = Age(
+            None if None in sinces else min(one for one in sinces if one is not None),
+            None if None in untils else max(one for one in untils if one is not None),
+        )
+        yield Finding(
+            kind=kind,
+            what=what.format(len(places)),
+            first=places[0].place,
+            last=places[-1].place,
+            since=age.moments[0],
+            until=age.moments[1],
+        )
+
+
+def tell_tiles(judgement: Judgement, report: LogReport) -> None:
+    """Tell of tiles: altered where no place can be told, and stored ones that are not right."""
+    for tile in judgement.tiles:
+        since, until = tile.age.moments
+        report.findings.append(
+            Finding(
+                kind=Kind.ALTERED,
+                what="a row or note of this tile is not what was sealed; which one cannot be told,"
+                " because the stored tile was altered too",
+                first=tile.first,
+                last=tile.last,
+                since=since,
+                until=until,
+            )
+        )
+    for level, number in sorted(set(judgement.stored)):
+        width = 256 << 8 * level
+        report.findings.append(
+            Finding(
+                kind=Kind.TILE_ALTERED,
+                what=f"the stored tile {number} of level {level} is not the signed one",
+                first=number * width,
+                last=(number + 1) * width - 1,
+            )
+        )
+
+
+def tell_notes(counts: Mapping[Noted, int], noting: Noting, report: LogReport) -> None:
+    """Tell what notes say that is no alarm."""
+    report.say("named_later", noting.named_later, "rows were given the name of their token later")
+    report.say("interim", noting.interim, "versions of tool calls went on, and ended later")
+    quarantined = counts[Noted.QUARANTINED]
+    report.say("quarantined", quarantined, "records were refused by the store and quarantined")
+    report.say("written_later", noting.written_later, "of these were written later")
+    report.say("missing_lines", counts[Noted.MISSING], "lines of the journal are missing")
+    report.say("void", counts[Noted.VOID], "places were never used: the sidecar lost its power")
+    report.say("unsealed", counts[Noted.UNSEALED], "lines were written while the seal was off")
+
+
+def limited(findings: Sequence[Finding]) -> list[Finding]:
+    """Return at most `MOST_FINDINGS` of each kind, and one that tells how many more."""
+    kept: list[Finding] = []
+    seen: Counter[Kind] = Counter()
+    for finding in findings:
+        seen[finding.kind] += 1
+        if seen[finding.kind] <= MOST_FINDINGS:
+            kept.append(finding)
+    kept += [
+        Finding(kind=kind, what=f"… and {count - MOST_FINDINGS} more findings of this kind")
+        for kind, count in seen.items()
+        if count > MOST_FINDINGS
+    ]
+    return kept
+
+
+def _text(seconds: int | None) -> str:
+    at = moment(seconds)
+    return "ever" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,459 @@
+"""`verify` on real tables: what is no tampering is no alarm, but is said."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from audit_log.cli.convert_command import convert
+from audit_log.postgres.database import open_database
+from audit_log.postgres.purge import apply_retention, purging
+from audit_log.postgres.store import Store
+from audit_log.record import ToolOutcome, unknown_token_name
+from audit_log.retention import Retention
+from audit_log.schema.migrate import ensure_partitions
+from audit_log.seal.cosignature import cosign
+from audit_log.seal.keys import COSIGNATURE, SignerKey
+from audit_log.seal.leaf import MISSING, UNSEALED, VOID
+from tests.neighbours.adopted import adopt
+from tests.neighbours.fleet import Fleet
+from tests.neighbours.records import a_record
+from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def made(database_url, tmp_path, capsys):
+    """Return what makes a fleet of logs, which it stores."""
+    async with open_database(database_url, application="test") as database:
+
+        async def make(*logs: SealedLog) -> Fleet:
+            for log in logs:
+                log.checkpoint()
+                await log.store(database)
+            policy = write_policy(tmp_path / "policy", logs)
+            anchor = write_anchor(tmp_path / "anchor", logs)
+            return Fleet(database_url, database, logs, policy, anchor, capsys)
+
+        yield make
+
+
+def of_months(*, days: int = 120, a_day: int = 24) -> SealedLog:
+    """Return a log of many days, in which each seventh line is late by up to two days."""
+    log = SealedLog(begun=NOW - days * DAY)
+    for day in range(days):
+        log.now = NOW - (days - day) * DAY
+        for line in range(a_day):
+            late = timedelta(hours=line * 2) if line % 7 == 3 else timedelta()
+            log.entry(created_at=log.now - late)
+            log.now += timedelta(minutes=40)
+        if day % 3 == 0:
+            log.tool_call()
+            log.checkpoint()
+    log.now = NOW
+    for _ in range(3):
+        log.entry()
+    return log
+
+
+async def purge(database, days: int) -> None:
+    """Let go what is older than *days*, as a sidecar does: whole months, then rows."""
+    for month in range(5):
+        await ensure_partitions(database, NOW - month * 30 * DAY)
+    await apply_retention(database, Retention(days=days))
+    async for _ in purging(database, NOW - days * DAY):
+        pass
+
+
+async def test_rows_that_the_retention_let_go_are_no_alarm(made):
+    fleet = await made(of_months(), SealedLog("sidecar-2"))
+    await purge(fleet.database, 45)
+
+    found = await fleet.verify("--kept-days", "45")
+
+    assert (found.status, found.findings) == (0, [])
+    assert found.remarks["gone_by_retention"] > 24 * 70
+    assert found.of(fleet.logs[0])["proved"] == fleet.logs[0].size
+
+
+async def test_a_row_that_was_deleted_beside_a_dropped_month_is_found(made):
+    fleet = await made(of_months())
+    await purge(fleet.database, 45)
+    # The oldest of those that have to be there: its neighbours in the log are gone.
+    [[place]] = await fleet.database.fetch(
+        "DELETE FROM mcp_audit_log WHERE id = (SELECT id FROM mcp_audit_log"
+        " WHERE created_at > $1 ORDER BY created_at LIMIT 1) RETURNING seq",
+        NOW - 44 * DAY,
+    )
+
+    found = await fleet.verify("--kept-days", "45")
+
+    assert (found.status, found.kinds) == (1, {"deleted"})
+    assert found.covers(fleet.logs[0], place) == {"deleted"}
+    [finding] = found.findings
+    assert finding["since"] == finding["until"]
+
+
+async def test_a_deleted_row_whose_time_was_made_old_is_found(made):
+    log = of_months()
+    fleet = await made(log)
+    await purge(fleet.database, 45)
+    [[place]] = await fleet.database.fetch(
+        "DELETE FROM mcp_audit_log WHERE id = (SELECT id FROM mcp_audit_log"
+        " WHERE created_at > $1 ORDER BY created_at LIMIT 1) RETURNING seq",
+        NOW - 40 * DAY,
+    )
+    [[other]] = await fleet.database.fetch(
+        "SELECT data FROM mcp_audit_seal_note WHERE log = $1 AND seq = 255", log.log
+    )
+    await fleet.database.execute(
+        "UPDATE mcp_audit_seal_note SET data = $3 WHERE log = $1 AND seq = $2",
+        log.log,
+        place // 256 * 256 + 255,
+        other,
+    )
+
+    found = await fleet.verify("--kept-days", "45")
+
+    assert found.status == 1
+    assert found.covers(log, place // 256 * 256 + 255) >= {"note_altered"}
+    assert found.covers(log, place) <= {"deleted", "age_not_proved"}
+    assert found.covers(log, place)
+
+
+async def test_the_retention_that_the_sidecar_has_signed_says_what_may_be_gone(made):
+    log = of_months()
+    log.event("settings", {"retention_days": "45"})
+    fleet = await made(log)
+    await purge(fleet.database, 45)
+
+    found = await fleet.verify()
+    strict = await fleet.verify("--kept-days", "60")
+
+    assert (found.status, found.findings) == (0, [])
+    assert found.remarks["gone_by_retention"] > 24 * 70
+    assert (strict.status, strict.kinds) == (1, {"deleted"})
+
+
+async def test_the_documented_delete_shows_as_what_it_is(made):
+    fleet = await made(of_months(), of_months())
+    await fleet.database.execute(
+        "DELETE FROM mcp_audit_log WHERE created_at < NOW() - INTERVAL '90 days'"
+    )
+
+    found = await fleet.verify()
+    strict = await fleet.verify("--kept-days", "100")
+    await fleet.database.execute(
+        "DELETE FROM mcp_audit_log WHERE log = $1 AND created_at < NOW() - INTERVAL '80 days'",
+        fleet.logs[0].log,
+    )
+    of_one_log = await fleet.verify()
+
+    assert (found.status, found.findings) == (0, [])
+    assert 24 * 28 * 2 < found.remarks["removed_by_hand"] < 24 * 34 * 2
+    assert (strict.status, strict.kinds) == (1, {"deleted"})
+    assert (of_one_log.status, of_one_log.kinds) == (1, {"deleted"})
+
+
+async def test_late_lines_gaps_and_all_kinds_of_leaves_are_no_alarm(made):
+    log = SealedLog()
+    log.many(300)
+    refused = log.quarantine()
+    log.quarantine()
+    named_later = log.entry(token_name=None, token_hash="ab" * 32, is_stored=False)
+    unknown = log.entry(token_name=None, token_hash="cd" * 32)
+    asked = log.tool_call(outcome=ToolOutcome.ASKED, status_code=202)
+    log.gap(reason="journal_damaged", count=20)
+    log.lines(MISSING, 19)
+    log.lines(VOID, 700)
+    log.lines(UNSEALED, 10)
+    log.tool_call(id=asked.id, created_at=asked.created_at, rounds=2)
+    log.tool_call(outcome=ToolOutcome.WORKING, status_code=202)
+    log.many(300)
+    fleet = await made(log)
+    store = Store(fleet.database)
+    named = msgspec.structs.replace(named_later, token_name="laptop", token_hash=None)
+    await store.append([named, refused])
+    await store.append([a_record(created_at=log.now - timedelta(seconds=30))])
+    await store.append([a_record(created_at=NOW - DAY)])
+
+    found = await fleet.verify()
+
+    assert (found.status, found.findings) == (0, [])
+    assert found.remarks == {
+        "named_later": 1,
+        "interim": 1,
+        "quarantined": 2,
+        "written_later": 1,
+        "missing_lines": 19,
+        "void": 700,
+        "unsealed": 10,
+        "while_unsealed": 1,
+        "before_the_seal": 1,
+    }
+    rows = await fleet.database.fetch(
+        "SELECT token_name FROM mcp_audit_log WHERE seq = $1", unknown.seq
+    )
+    assert rows[0][0] == unknown_token_name("cd" * 32)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE mcp_audit_log SET status_code = 500", "status_code"),
+        ("UPDATE mcp_audit_log SET token_name = 'Unknown token (0)'", "token_name"),
+    ],
+)
+async def test_a_row_is_held_against_its_note(made, statement, said):
+    log = SealedLog()
+    log.many(20)
+    later = log.entry(token_name=None, token_hash="ab" * 32, is_stored=False)
+    log.many(20)
+    fleet = await made(log)
+    named = msgspec.structs.replace(later, token_name="laptop", token_hash=None)
+    await Store(fleet.database).append([named])
+    await fleet.database.execute(f"{statement} WHERE token_name = 'laptop'")
+
+    found = await fleet.verify()
+
+    assert (found.status, found.kinds) == (1, {"altered"})
+    assert found.covers(log, later.seq) == {"altered"}
+    assert said in found.findings[0]["what"]
+
+
+async def test_a_noted_row_or_version_that_is_gone_or_put_back_is_found(made):
+    log = SealedLog()
+    noted = log.entry(token_name=None, token_hash="ab" * 32)
+    asked = log.tool_call(outcome=ToolOutcome.ASKED, status_code=202)
+    log.tool_call(id=asked.id, created_at=asked.created_at, outcome=ToolOutcome.WORKING, rounds=2)
+    waits = log.tool_call(outcome=ToolOutcome.ASKED, status_code=202)
+    log.many(20)
+    fleet = await made(log)
+    await fleet.database.execute("DELETE FROM mcp_audit_log WHERE seq = $1", noted.seq)
+    await fleet.database.execute("DELETE FROM mcp_tool_invocation WHERE id = $1", waits.id)
+    await fleet.database.execute(
+        "UPDATE mcp_tool_invocation SET seq = $2, outcome = 'asked', status_code = 202, rounds = 1"
+        " WHERE id = $1",
+        asked.id,
+        asked.seq,
+    )
+
+    found = await fleet.verify()
+
+    assert found.status == 1
+    assert found.covers(log, noted.seq) == {"deleted"}
+    assert found.covers(log, waits.seq) == {"deleted"}
+    assert found.covers(log, asked.seq + 1) == {"altered"}
+
+
+async def test_the_newest_rows_that_no_checkpoint_covers_yet_are_said(made):
+    log = SealedLog()
+    log.many(300)
+    fleet = await made(log)
+    log.many(7)
+    log.checkpoints.clear()
+    await log.store(fleet.database)
+
+    found = await fleet.verify()
+    log.checkpoint()
+    await log.store(fleet.database)
+    then = await fleet.verify()
+
+    assert (found.status, found.remarks) == (0, {"not_signed_yet": 7})
+    assert (then.status, then.remarks) == (0, {"not_anchored_yet": 7})
+
+
+async def test_a_log_that_says_nothing_any_more_is_told_unless_it_stopped(made):
+    silent = SealedLog("silent", begun=NOW - DAY)
+    stopped = SealedLog("stopped", begun=NOW - DAY)
+    for log in (silent, stopped):
+        log.many(20)
+    stopped.event("stop", {})
+    fleet = await made(silent, stopped)
+    await fleet.database.execute(
+        "UPDATE mcp_audit_seal_checkpoint SET arrived_at = now() - interval '1 day'"
+    )
+    for file in fleet.anchor.iterdir():
+        os.utime(file, (0, (NOW - DAY).timestamp()))
+
+    found = await fleet.verify()
+    never = await fleet.verify("--silent-minutes", "0")
+
+    assert (found.status, found.kinds) == (2, {"silent_log"})
+    assert found.of(stopped)["findings"] == []
+    assert found.remarks["stopped"] == 1
+    assert never.status == 0
+
+
+async def test_leaves_on_their_way_through_nats_are_no_alarm_and_late_ones_are_told(made):
+    log = SealedLog(begun=datetime.now(UTC) - timedelta(minutes=1), sink="nats")
+    log.many(300)
+    fleet = await made(log)
+    for _ in range(5):
+        log.entry()
+    write_anchor(fleet.anchor, [log])
+
+    found = await fleet.verify()
+
+    assert (found.status, found.remarks) == (0, {"not_arrived": 5})
+    assert found.of(log)["proved"] == log.size - 5
+
+
+async def test_a_quorum_of_witnesses_is_asked_for_and_believed(made, tmp_path):
+    witness = SignerKey.new("witness.example", COSIGNATURE)
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    write_policy(fleet.policy, [log], f"witness w {witness.verifier}", quorum="w")
+    alone = await fleet.verify()
+    line = cosign(log.signed(), witness, int(NOW.timestamp()))
+    await fleet.database.execute(
+        "INSERT INTO mcp_audit_seal_anchor (log, size, anchor, receipt, anchored_at)"
+        " VALUES ($1, $2, 'w', $3, now())",
+        log.log,
+        log.size,
+        str(line),
+    )
+
+    status, out, _ = await fleet.run()
+    found = await fleet.verify()
+
+    assert (alone.status, alone.kinds) == (2, {"not_witnessed"})
+    assert (status, found.status) == (0, 0)
+    assert f"witness witness.example at {log.size}" in out
+
+
+async def test_a_changed_key_is_believed_from_the_leaf_on_that_the_old_one_signed(made):
+    log = SealedLog()
+    log.many(300)
+    new = SignerKey.new(log.origin)
+    log.event("key", {"vkey": str(new.verifier)})
+    log.checkpoint()
+    old, log.key = log.key, new
+    log.many(50)
+    fleet = await made(log)
+    log.key = old
+    write_policy(fleet.policy, [log])
+
+    found = await fleet.verify()
+
+    assert (found.status, found.findings) == (0, [])
+    assert found.of(log)["proved"] == log.size
+
+
+async def test_a_later_run_reads_only_what_is_new(made, tmp_path):
+    log, other = SealedLog("one"), SealedLog("two")
+    for one in (log, other):
+        one.many(400)
+    fleet = await made(log, other)
+    since = ["--since", str(tmp_path / "state")]
+    first = await fleet.verify(*since)
+    again = await fleet.verify(*since)
+    log.many(100)
+    log.checkpoint()
+    await log.store(fleet.database)
+    write_anchor(fleet.anchor, [log, other])
+    new = await fleet.verify(*since)
+    await fleet.database.execute("UPDATE mcp_audit_log SET method = 'X' WHERE log = $1", log.log)
+    unseen = await fleet.verify(*since)
+    log.many(5)
+    log.checkpoint()
+    await log.store(fleet.database)
+    deleted = await fleet.database.fetch(
+        "DELETE FROM mcp_audit_log WHERE seq = (SELECT max(seq) FROM mcp_audit_log WHERE log = $1)"
+        " AND log = $1 RETURNING seq",
+        log.log,
+    )
+    found = [await fleet.verify(*since) for _ in range(2)]
+
+    statuses = [run.status for run in (first, again, new, unseen, *found)]
+    assert statuses == [0, 0, 0, 0, 1, 1]
+    assert [run.of(log)["rows"] for run in (first, again, new)] == [400, 0, 100]
+    assert all(run.covers(log, deleted[0][0]) for run in found)
+    assert (await fleet.verify()).covers(log, 1) == {"altered"}
+
+
+async def test_a_later_run_misses_what_an_older_backup_has_not(made, tmp_path):
+    log = SealedLog()
+    log.many(400)
+    fleet = await made(log)
+    since = ["--since", str(tmp_path / "state")]
+    await fleet.verify(*since)
+    for name in ("mcp_audit_log", "mcp_tool_invocation", "mcp_audit_gap", "mcp_audit_seal_note"):
+        await fleet.database.execute(f"DELETE FROM {name} WHERE seq >= 350")
+    await fleet.database.execute("DELETE FROM mcp_audit_seal_checkpoint WHERE size > 350")
+    fleet.anchor.joinpath(next(fleet.anchor.iterdir()).name).unlink()
+    (fleet.anchor / "old").write_text(fleet.policy.read_text())
+
+    status, out, err = await fleet.run(*since)
+
+    assert status == 1, out + err
+    assert "rolled back" in out
+
+
+async def test_a_conversion_of_an_adopted_table_keeps_the_seal(
+    empty_database_url, tmp_path, capsys
+):
+    async with open_database(empty_database_url, application="test") as database:
+        await adopt(database, 300)
+        log = SealedLog(begun=datetime.now(UTC) - timedelta(minutes=1))
+        log.many(600)
+        log.checkpoint()
+        await log.store(database)
+        policy = write_policy(tmp_path / "policy", [log])
+        anchor = write_anchor(tmp_path / "anchor", [log])
+        fleet = Fleet(empty_database_url, database, [log], policy, anchor, capsys)
+        before = await fleet.verify()
+        await convert(database)
+
+        after = await fleet.verify()
+
+    assert (before.status, after.status) == (0, 0), after.findings
+    assert before.remarks == after.remarks
+    assert after.remarks["not_sealed"] == 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--policy", "missing"], 2, "cannot be read: No such file"),
+        (["--policy", "empty"], 2, "no quorum line"),
+        (["--policy", "odd"], 2, "line 1 of the policy"),
+        (["--anchor", "missing"], 2, "cannot be read: No such file"),
+        (["--anchor", "empty"], 2, "holds no checkpoint"),
+        (["--anchor", "s3://bucket/key"], 2, "a file, a folder or an http(s) URL"),
+        (["--anchor", "http://127.0.0.1:9/x"], 2, "cannot be read: "),
+        (["--since", "odd"], 2, "remove it"),
+        (["--database-url", "mysql://x"], 2, "is not a postgresql:// URL"),
+        (["--database-url", "postgresql://x@127.0.0.1:9/x"], 2, "PostgreSQL cannot be read now"),
+    ],
+)
+async def test_what_cannot_be_done_is_said_in_one_line(
+    made, tmp_path, monkeypatch, arguments, status, message
+):
+    fleet = await made(SealedLog())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "odd").write_text("what is this\n")
+
+    found, out, err = await fleet.run(*arguments)
+
+    assert (found, out) == (status, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+async def test_a_database_without_the_seal_is_said_in_one_line(
+    empty_database_url, database, tmp_path, capsys
+):
+    policy = write_policy(tmp_path / "policy", [SealedLog()])
+    fleet = Fleet(empty_database_url, database, [], policy, tmp_path, capsys)
+
+    status, out, err = await fleet.run()
+
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
