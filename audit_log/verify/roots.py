@@ -99,8 +99,8 @@ class Solution:
     proved: int
     """The size of the largest checkpoint that the options give."""
     matched: frozenset[Equation]
-    untested: frozenset[Equation]
-    """Those whose leaves are not known any more, as where retention has let them go."""
+    unknown: frozenset[Equation]
+    """Those that lie inside a tile of which perhaps only the root is known any more."""
     reached: int
     """Up to here every leaf has some hash: a larger checkpoint cannot be computed."""
     chosen: dict[int, Option] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class Solver:
         self._paths = [_Path(edge)]
         self._waiting = sorted(set(equations), reverse=True)
         self._matched: set[Equation] = set()
-        self._untested: set[Equation] = set()
+        self._unknown: set[Equation] = set()
         self._proved, self._edge = edge.size, edge
         self._chosen: dict[int, Option] = {}
         self._reached = edge.size
@@ -166,7 +166,7 @@ class Solver:
         return Solution(
             self._proved,
             frozenset(self._matched),
-            frozenset(self._untested),
+            frozenset(self._unknown),
             self._reached,
             self._chosen,
             self._edge,
@@ -197,10 +197,10 @@ class Solver:
         given = [(trial, trial.gives(equation, at)) for trial in trials]
         if any(is_given is not None for _, is_given in given):
             self._reached = max(self._reached, equation.size)
-        elif given:
-            self._untested.add(equation)
         hits = [trial for trial, is_given in given if is_given]
         if not hits:
+            if any(is_given is None for _, is_given in given):
+                self._unknown.add(equation)
             return trials
         hit = hits[0]
         self._settle(equation, hit.path.edge, (*hit.path.chosen, (tile, hit.option)))

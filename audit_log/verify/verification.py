@@ -326,7 +326,7 @@ def _tell_rows(one: OneLog, report: LogReport, rows: Unplaced) -> None:
             Finding(
                 kind=Kind.NOT_PROVED,
                 what=f"{rows.later} rows of {rows.table} are newer than all that was sealed and "
-                "have no place: the seal is off, its disk has failed, or they were inserted",
+                "have no place: the seal is off, its disk failed, or they were inserted",
                 until=rows.newest,
             )
         )
