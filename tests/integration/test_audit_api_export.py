@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -352,7 +353,7 @@ async def test_what_was_there_before_us_is_exported_and_what_podwarden_adds_is_t
             assert (await exported(api))[0] == [before, added]
 
 
-async def lines_of(api, address: str) -> tuple[list[dict], Mapping[str, str]]:
+async def lines_of(api, address: str) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
     """Return the lines of an export as JSON, and its response fields."""
     async with api.get(address) as response:
         assert response.status == 200, await response.text()

@@ -271,14 +271,15 @@ async def test_an_adopted_table_takes_our_records_once_and_podwardens_still(empt
     await empty.execute(PODWARDENS)
     await migrate(empty)
     await ensure_partitions(empty, ARRIVAL)
-    ours = a_record(token_id=uuid4(), tool="list_clusters")
+    token_id = uuid4()
+    ours = a_record(token_id=token_id, tool="list_clusters")
 
     await Store(empty).append([ours])
     await Store(empty).append([ours])
     await empty.execute(PODWARDENS_INSERT)
 
     assert await rows_in(empty, "mcp_audit_log") == 2
-    query = RecordQuery(filter=RecordFilter(token_id=one_of(ours.token_id)))
+    query = RecordQuery(filter=RecordFilter(token_id=one_of(token_id)))
     assert await ReadableStore(empty).search(query) == [ours]
 
 

@@ -78,12 +78,13 @@ async def test_records_come_back_newest_first_and_as_many_as_asked(store):
 
 
 async def test_records_of_one_token_leave_out_the_others(store):
-    mine = a_record(token_id=uuid4())
+    token_id = uuid4()
+    mine = a_record(token_id=token_id)
     await store.append([a_record(token_id=uuid4()), mine, a_record()])
 
-    assert await store.search(
-        RecordQuery(filter=RecordFilter(token_id=one_of(mine.token_id)))
-    ) == [mine]
+    assert await store.search(RecordQuery(filter=RecordFilter(token_id=one_of(token_id)))) == [
+        mine
+    ]
     assert await store.search(RecordQuery(filter=RecordFilter(token_id=one_of(uuid4())))) == []
 
 

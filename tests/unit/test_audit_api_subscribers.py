@@ -7,7 +7,9 @@ from audit_api.errors import NotNowError
 from audit_api.stream.subscribers import MAX_WAITING_BYTES, Subscriber
 from audit_api.stream.tail import Tail, tailing
 from audit_log.filters import EVERYTHING
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.process.background import BackgroundTasks
+from audit_log.record import AuditRecord
 from tests.neighbours.patience import eventually
 
 NO_DATABASE: Any = None
@@ -62,14 +64,14 @@ async def test_the_end_wakes_a_subscriber():
 async def test_a_tail_that_fails_is_begun_again_and_says_so():
     tasks = BackgroundTasks()
 
-    async def subscribe(tail: Tail) -> None:
+    async def subscribe(tail: Tail[AuditRecord]) -> None:
         async with tail.subscribed(EVERYTHING):
             pass
 
     async def is_noticed() -> bool:
         return "audit-tail-notifications has failed" in "".join(tasks.problems)
 
-    async with tailing(NO_DATABASE, tasks) as tail:
+    async with tailing(NO_DATABASE, tasks, RECORDS, "audit-tail") as tail:
         joining = asyncio.create_task(subscribe(tail))
         assert await eventually(is_noticed)
     with pytest.raises(NotNowError):
