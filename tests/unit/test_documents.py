@@ -131,7 +131,7 @@ def test_each_way_in_which_a_database_is_away_has_its_test():
 
 
 def test_each_benchmark_is_told_with_its_section():
-    document = (CHECKOUT / "docs" / "performance.md").read_text()
+    document = (CHECKOUT / "benchmarks" / "README.md").read_text()
     told = dict(re.findall(r"^\|`(\w+)`\|([^|]+)\|", document, re.MULTILINE))
     programs = {path.stem: path.read_text() for path in (CHECKOUT / "benchmarks").glob("*.py")}
 
