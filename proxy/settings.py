@@ -163,6 +163,11 @@ class SealSettings(Settings):
             check_anchors(value.get_secret_value())
         return value
 
+    @property
+    def anchor_urls(self) -> str | None:
+        """Where checkpoints are anchored; None for the journal's volume. It may hold secrets."""
+        return None if self.seal_anchors is None else self.seal_anchors.get_secret_value()
+
     def key_file_in(self, journal_dir: Path) -> Path | None:
         """Return the file of the key of a sidecar with this journal; None without a seal."""
         return (self.seal_key_file or journal_dir / KEY_NAME) if self.seal else None

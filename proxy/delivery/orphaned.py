@@ -17,6 +17,7 @@ import structlog
 from audit_log.errors import StatementRefusedError, StoreUnavailableError
 from audit_log.naming import FindTokens
 from audit_log.postgres.database import open_database
+from audit_log.postgres.seal.seal_tables import SealTables
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
@@ -26,7 +27,9 @@ from audit_log.record import Gap
 from proxy.delivery.replaced_store import ReplacedStore
 from proxy.delivery.writer import Writer
 from proxy.journal import JournalError, Limits, holds_records, open_journal
-from proxy.seal.checkpoints import sealing
+from proxy.seal.anchoring import anchoring, offering
+from proxy.seal.checkpoints import Offer, sealing
+from proxy.seal.seal import Seal
 from proxy.settings import ProxySettings
 from proxy.workers import Place, known_places, place_of
 
@@ -74,6 +77,16 @@ def _is_wanted(journal: Path) -> bool:
         return True  # opening it then reports what is wrong
 
 
+@dataclass(slots=True)
+class _Target:
+    """Where orphaned journals are written to."""
+
+    store: Store
+    find: FindTokens
+    offering: Callable[[Seal], Offer] | None = None
+    """Makes what takes the checkpoints of a seal for the anchors."""
+
+
 @asynccontextmanager
 async def draining_orphaned(
     shared: AuditLogSettings,
@@ -114,7 +127,13 @@ async def _drain_all(
         find = TokenTable(tokens, settings.token_query).find_together
         store = Store(database)
         await _known(store)
-        drain = partial(_drain, settings, store, find, progress)
+        target = _Target(store, find)
+        if settings.seal:
+            anchors = await stack.enter_async_context(
+                anchoring(settings.anchor_urls, settings.journal_dir, store)
+            )
+            target.offering = partial(offering, anchors, SealTables(database))
+        drain = partial(_drain, settings, target, progress)
         await _in_turn(places, drain, progress)
 
 
@@ -153,8 +172,7 @@ async def _in_turn(
 
 async def _drain(
     settings: ProxySettings,
-    store: Store,
-    find: FindTokens,
+    target: _Target,
     progress: Orphaned,
     place: Place,
     opened: asyncio.Future[bool],
@@ -165,15 +183,14 @@ async def _drain(
     """
     log.warning("journal.orphaned", path=str(place.journal))
     while True:
-        if await _is_drained(settings, store, find, progress, place, opened):
+        if await _is_drained(settings, target, progress, place, opened):
             return
         await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _is_drained(
     settings: ProxySettings,
-    store: Store,
-    find: FindTokens,
+    target: _Target,
     progress: Orphaned,
     place: Place,
     opened: asyncio.Future[bool],
@@ -195,9 +212,11 @@ async def _is_drained(
         ) as (_, journal):
             _settle(opened, is_open=True)
             journal.end_reading()
+            store, find = target.store, target.find
             replaced = ReplacedStore(store, journal)
-            tasks = BackgroundTasks()
-            async with sealing(journal.log, store, place.instance, tasks) as checkpoints:
+            async with sealing(
+                journal.log, store, place.instance, BackgroundTasks(), target.offering
+            ) as checkpoints:
                 seal = None if checkpoints is None else checkpoints.seal
                 writer = Writer(journal, store, find, progress.announce, replaced, seal)
                 await writer.run()

@@ -14,7 +14,8 @@ from proxy.journal.losses import Losses
 from proxy.journal.parts import Limits, Parts
 from proxy.journal.rings.memory_upkeep import MemoryUpkeep
 
-START, STOP = "start", "stop"
+START, DAY, STOP = "start", "day", "stop"
+_DAY_SECONDS: Final = 86_400.0
 _RETRY_SECONDS: Final = 0.5
 
 
@@ -44,8 +45,9 @@ class Intake:
         last = ring.last_line()
         self._next_number = ring.next_number()
         self._placing_problem = parts.placing_problem
-        self._is_telling = details is not None and ring.sealed_log is not None
-        self._started = _event(START, details or {}) if self._is_telling else None
+        self.is_telling = details is not None and ring.sealed_log is not None
+        """Whether events are lines."""
+        self._started = _event(START, details or {}) if self.is_telling else None
         """What tells of the start, until it is appended."""
         self._interrupted: list[tuple[int, Kept]] = []
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -154,7 +156,7 @@ class Intake:
         for slot, record in list(self._calls.taken()):
             if self._append(record):
                 self._calls.end(slot)
-        if self._is_telling:
+        if self.is_telling:
             self.tell(_event(STOP, {}))
         self._ring.end(is_empty=self._calls.in_flight == 0)
 
@@ -204,3 +206,12 @@ class Intake:
 
 def _event(name: str, details: Mapping[str, str]) -> Event:
     return Event(id=new_record_id(), at=datetime.now(UTC), name=name, details=details)
+
+
+async def tell_days(intake: Intake) -> None:
+    """Tell once a day, after new records, that it is another one: this dates them."""
+    while intake.is_telling:
+        accepted = intake.accepted
+        await asyncio.sleep(_DAY_SECONDS)
+        if intake.accepted != accepted:
+            intake.tell(_event(DAY, {}))

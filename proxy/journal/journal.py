@@ -29,6 +29,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -37,7 +38,7 @@ from audit_log.process.background import BackgroundTasks
 from audit_log.process.disk_thread import DiskThread, in_disk_thread
 from proxy.journal.batch import Batch
 from proxy.journal.batch_source import MAX_BATCH_LINES, BatchSource
-from proxy.journal.intake import Intake
+from proxy.journal.intake import Intake, tell_days
 from proxy.journal.journal_error import JournalError
 from proxy.journal.mover import Mover
 from proxy.journal.parts import DEFAULT_LIMITS, Limits, Parts, open_parts
@@ -189,7 +190,10 @@ async def taking_in(
     """
     upkeep = MemoryUpkeep(parts)
     intake = Intake(parts, instance, limits, upkeep, details)
-    async with tasks.running(upkeep.run, "journal-memory"):
+    async with (
+        tasks.running(upkeep.run, "journal-memory"),
+        tasks.running(partial(tell_days, intake), "journal-days"),
+    ):
         try:
             yield intake
         finally:

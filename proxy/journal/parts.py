@@ -139,8 +139,7 @@ def open_parts(
         directories = ring_directories(folder.path, ring_directory)
         ring_bytes = max(limits.ring_bytes, MIN_RING_BYTES)
         last_log = LastLog(folder, directories)
-        free_number = last_log.found.free_number
-        ring = open_ring(folder, segments, directories, ring_bytes, instance, free_number)
+        ring = open_ring(folder, segments, directories, ring_bytes, instance, last_log.found)
         opened.callback(ring.close)
         sealed = _log(last_log, ring, instance, key_file)
         if sealed is not None:

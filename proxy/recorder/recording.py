@@ -209,8 +209,9 @@ async def _seal(
     """Return the seal of the journal of *parts*, if it has one; publish and anchor checkpoints."""
     if parts.log is None:
         return None
-    urls = None if settings.seal_anchors is None else settings.seal_anchors.get_secret_value()
-    anchors = await stack.enter_async_context(anchoring(urls, settings.journal_dir, sink))
+    anchors = await stack.enter_async_context(
+        anchoring(settings.anchor_urls, settings.journal_dir, sink)
+    )
     # Closed after the writer: the last checkpoint has all that was written.
     checkpoints = await stack.enter_async_context(
         sealing(

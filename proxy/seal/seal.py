@@ -83,7 +83,7 @@ class Seal:
         self._state.note(None)
         if grown.state.next_line == self.kept.state.next_line:
             return
-        self.kept.put(grown.state)
+        self.kept.grow(grown.state)
         self._tree = grown.tree
 
     async def close(self) -> None:

@@ -6,8 +6,12 @@ from collections import Counter
 from functools import partial
 from signal import SIGKILL
 
+import msgspec
 import pytest
 
+from audit_log.record import RecordRow
+from audit_log.seal.leaf import entry_leaves, quarantined_leaf
+from audit_log.seal.tree import leaf_hash
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.journal_files import empty
 from tests.neighbours.ops import degraded, metric, recovered
@@ -61,8 +65,9 @@ async def test_a_log_goes_on_after_a_stop(home, upstream, callers, database, dat
     assert [path.name for path in home.ring.iterdir()] == []
 
 
+@pytest.mark.parametrize("has_mark", [True, False])
 async def test_after_a_power_cut_no_place_is_used_again(
-    home, upstream, callers, database, database_url
+    has_mark, home, upstream, callers, database, database_url
 ):
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 50)
@@ -71,6 +76,8 @@ async def test_after_a_power_cut_no_place_is_used_again(
         await callers.make(sidecar.port, 50)
         await sidecar.kill()
     empty(home.ring)  # What a power cut does to a tmpfs.
+    if not has_mark:  # the disk did not take it
+        (home.journal / "running").unlink()
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 10)
 
@@ -183,3 +190,24 @@ async def test_a_recorder_that_is_killed_goes_on_with_the_log(
         await signed(database, 312)
 
     assert kinds(await the_log(database)) == {"entry": 310, "event": 2, "times": 1}
+
+
+async def test_a_record_that_the_store_refuses_leaves_its_hash_and_is_no_hole(
+    home, upstream, callers, database, database_url
+):
+    await database.execute(
+        "ALTER TABLE mcp_audit_log ADD CONSTRAINT odd CHECK (path NOT LIKE '%/hosts/7/')"
+    )
+    async with home.sidecar(upstream.url, database_url) as sidecar:
+        await callers.make(sidecar.port, 20)
+        await arrived(database, 19)
+        await signed(database, 21)
+    kept = (home.journal / "set_aside" / "records.ndjson").read_bytes()
+
+    log = await the_log(database)
+    assert kinds(log) == {"entry": 19, "quarantined": 1, "event": 2}
+    [row] = [msgspec.json.decode(line)["record"] for line in kept.splitlines()]
+    sealed = entry_leaves([msgspec.convert(row, RecordRow)])[0]
+    [said] = [data for data in log.leaves if data.startswith(b'["quarantined"')]
+    assert said == quarantined_leaf(leaf_hash(sealed))
+    assert row["seq"] == log.leaves.index(said)

@@ -47,6 +47,11 @@ class LastRun:
         return (self.end and self.end.ring) or None
 
     @property
+    def next_number(self) -> int:
+        """The number that the next line had at the last clean stop; 1 without one."""
+        return 1 if self.end is None else self.end.number
+
+    @property
     def known_end(self) -> int:
         """The least offset at which the log can have ended."""
         known = [place.offset for place in (self.position, self.end) if place is not None]
