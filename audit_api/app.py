@@ -64,8 +64,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
-        tail = await open_(tailing(databases.for_tail, tasks, RECORDS, "audit-tail"))
-        tool_tail = await open_(tailing(databases.for_tail, tasks, TOOL_CALLS, "audit-tool-tail"))
+        tails = await _tails(stack, tasks, databases.for_tail)
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
         services = Services(
@@ -74,8 +73,8 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
             Proofs(database, Prover(database)),
             *_files(databases.for_exports, subscription),
-            Live(RECORDS, database, tail, gate, open_transaction, subscription),
-            Live(TOOL_CALLS, database, tool_tail, gate, open_transaction, subscription),
+            Live(RECORDS, database, tails[0], gate, open_transaction, subscription),
+            Live(TOOL_CALLS, database, tails[1], gate, open_transaction, subscription),
         )
         replica = Replica(database, settings.max_lag_seconds) if settings.database_url else None
         tls = await _tls(stack, settings, tasks)
@@ -91,7 +90,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             replica,
         )
         app = make_app(gate, services, health, witness)
-        end_streams_first(app, [tail, tool_tail])
+        end_streams_first(app, tails)
         address = await open_(_listening(app, settings, tls))
         await open_(health.told_at_start())
         yield address
@@ -141,6 +140,16 @@ def _listening(
         Address(settings.host, settings.port),
         "AUDIT_API_HOST, AUDIT_API_PORT",
         tls=tls.context if tls else None,
+    )
+
+
+async def _tails(
+    stack: AsyncExitStack, tasks: BackgroundTasks, database: Database
+) -> tuple[Tail[AuditRecord], Tail[Invocation]]:
+    open_ = stack.enter_async_context
+    return (
+        await open_(tailing(database, tasks, RECORDS, "audit-tail")),
+        await open_(tailing(database, tasks, TOOL_CALLS, "audit-tool-tail")),
     )
 
 

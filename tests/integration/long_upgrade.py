@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from audit_log.postgres.arrivals import Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrations
@@ -100,7 +101,7 @@ async def _restored(server: PostgresServer, file: str) -> None:
             before = await snapshot_now(database)
             await Store(database).append([a_record(path="/after")])
 
-            step = await read_on(database, Standpoint(before), limit=1000)
+            step = await read_on(database, RECORDS, Standpoint(before), limit=1000)
             rows = await database.fetch("SELECT FROM mcp_audit_log")
     assert [record.path for record in step.records] == ["/after"]
     assert len(rows) == 101

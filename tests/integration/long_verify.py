@@ -11,7 +11,7 @@ from tests.neighbours.postgres import fresh_database
 from tests.neighbours.seal_attacks import ATTACKS
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
-SIZES = (14_000, 70_000, 16_000)
+SIZES = (70_000, 14_000, 16_000)
 """One has a tile of level 1."""
 
 
@@ -45,11 +45,8 @@ async def fleet(postgres, made, capsys):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("is_first", range(3), ids=["14,000", "70,000", "16,000"])
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-async def test_an_attack_is_found_at_its_place(fleet, attack, is_first):
-    # Each attack has a log of its own: it comes to each size in turn.
-    fleet.logs = [*fleet.logs[is_first:], *fleet.logs[:is_first]]
+async def test_an_attack_is_found_at_its_place(fleet, attack):
     traces = await attack(fleet)
 
     found = await fleet.verify()
@@ -75,4 +72,5 @@ async def test_what_is_intact_is_genuine_at_a_good_rate(fleet, tmp_path):
     assert (found.status, found.findings, again.status) == (0, [], 0)
     assert sum(log["rows"] for log in found.told["logs"]) == sum(SIZES)
     assert spent_again < spent / 3
-    print(f"{sum(SIZES) / spent:.0f} rows/s of CPU, then {spent_again:.2f} s")
+    rate = sum(SIZES) / spent
+    assert rate > 10_000, f"{rate:.0f} rows/s of CPU"  # five times as many on an idle machine

@@ -18,6 +18,7 @@ from audit_log.postgres.arrivals import snapshot_now
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.export import exporting
 from audit_log.postgres.invocations import find_invocation
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.record import ToolOutcome
@@ -204,7 +205,7 @@ async def test_a_publication_of_appended_in_is_told_and_no_export_leaves_records
 
     assert name in reason
     # What is refused: it would have left the record out.
-    async with exporting(database, EVERYTHING, before) as export:
+    async with exporting(database, RECORDS, EVERYTHING, before) as export:
         assert [records async for records in export.batches] == []
 
 

@@ -12,6 +12,7 @@ from audit_log.filters import EVERYTHING
 from audit_log.postgres.arrivals import Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.export import exporting
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.postgres.store import Store
 from audit_log.schema.migrate import Move, ensure_partitions, migrate
 from audit_log.schema.partitions import PartitionUpkeep
@@ -161,7 +162,7 @@ async def test_an_export_and_the_live_stream_do_not_repeat_what_was_moved(databa
 
     await moved(database)
 
-    assert (await read_on(database, Standpoint(seen), limit=10)).records == []
+    assert (await read_on(database, RECORDS, Standpoint(seen), limit=10)).records == []
 
 
 async def test_an_export_that_began_before_the_switch_is_complete(database):
@@ -172,7 +173,7 @@ async def test_an_export_that_began_before_the_switch_is_complete(database):
         if row["is_copied"]:
             break
     assert move is not None
-    async with exporting(database, EVERYTHING, None) as export:
+    async with exporting(database, RECORDS, EVERYTHING, None) as export:
         with pytest.raises(LockTimeoutError, match="another session"):
             await ensure_partitions(database, ARRIVAL)
         exported = [record async for batch in export.batches for record in batch]

@@ -17,7 +17,7 @@ from tests.neighbours.audit_api import record, url_of_audit_api
 from tests.neighbours.console import console
 from tests.neighbours.records import a_gap, a_tool_call
 
-DOCUMENT = Path(__file__).with_name("questions.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "questions.md").read_text()
 QUESTIONS = re.findall(
     r"^## (\d+)\..*?```sh\n(curl .*?)\n(podwarden-audit .*?)\n```",
     DOCUMENT,

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from audit_log.postgres.arrivals import Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.reading.sources import RECORDS
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from deploy.local.postgres import PostgresServer
@@ -116,13 +117,13 @@ async def test_what_was_under_way_at_a_replicas_snapshot_is_read_later(
                 return bool(await copy.fetch("SELECT FROM mcp_audit_log WHERE path = '/early'"))
 
             assert await eventually(has_early)
-            first = await read_on(copy, Standpoint(before), limit=10)
+            first = await read_on(copy, RECORDS, Standpoint(before), limit=10)
 
         async def has_late() -> bool:
             return bool(await copy.fetch("SELECT FROM mcp_audit_log WHERE path = '/late'"))
 
         assert await eventually(has_late)
-        second = await read_on(copy, first.end, limit=10)
+        second = await read_on(copy, RECORDS, first.end, limit=10)
 
     paths = [record.path for step in (first, second) for record in step.records]
     assert sorted(paths) == ["/early", "/late"]

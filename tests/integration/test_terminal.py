@@ -9,7 +9,7 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Gap, Outcome, ToolOutcome, new_record_id
 from tests.neighbours.audit_api import NOBODY, record, url_of_audit_api
 from tests.neighbours.console import console
-from tests.neighbours.records import a_tool_call
+from tests.neighbours.records import a_gap, a_tool_call
 from tests.neighbours.services import refusing_port
 
 BEGAN = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
@@ -56,6 +56,9 @@ async def test_entries_are_listed_newest_first_with_gaps_of_their_time(asking, s
     some = await asking("query", "method=DELETE", "--json", "status=4xx", "until=2026-03-01")
     before = await asking("query", "until=2026-01-01")
     gaps = await asking("query", "--gaps")
+    await store.append_gaps([a_gap(BEGAN - timedelta(days=n)) for n in range(4)])
+    newest = await asking("query", "--limit", "1")
+    every = await asking("query")
 
     assert listed.code == 0
     assert listed.lines[0].split() == [
@@ -75,6 +78,8 @@ async def test_entries_are_listed_newest_first_with_gaps_of_their_time(asking, s
     assert (only["id"], only["token_name"]) == (str(refused.id), "evil\x1b[2J")
     assert (before.code, before.output, before.complaints) == (0, "", "nothing matches\n")
     assert "25,000" in gaps.lines[1]
+    assert newest.complaints == listed.complaints
+    assert every.complaints.endswith("2 more gaps: query --gaps shows them\n")
 
 
 async def test_all_pages_are_listed_or_as_many_as_are_wanted(asking, store):
