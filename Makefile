@@ -94,7 +94,7 @@ conformance-clients: setup ## fourteen MCP clients and bridges through the sidec
 
 # Installs from PyPI into tests/anchors/.cache, once per lock file; rsyslog is of Debian.
 conformance-anchors: setup ## anchors with a witness, S3 store, time-stamp authority and syslog of other makes
-	$(BIN)/python -m pytest tests/anchors/conformance_anchors.py
+	$(BIN)/python -m pytest tests/anchors/conformance_anchors.py --timeout=900
 
 # The packages: postgresql, pgbouncer, prometheus, and what docs/deploy.md lists.
 test-system: setup ## what needs Debian packages and root: image, units, pgbouncer, alerts

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import SessionQuestions
+from audit_api.seal.evidence import Evidence
+from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
 from audit_api.settings import AuditApiSettings
 from audit_api.stream.exports import AT_ONCE, Exports
@@ -34,6 +36,7 @@ from audit_log.postgres.agents.token_details import TokenDirectory
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
 from audit_log.postgres.replica import OpenTransaction
+from audit_log.postgres.seal.proving import Prover
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.clock_watch import ClockWatch
@@ -68,7 +71,8 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             Questions(database, Future(clock.now)),
             SessionQuestions(database),
             Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
-            *_exports(databases.for_exports, subscription),
+            Proofs(database, Prover(database)),
+            *_files(databases.for_exports, subscription),
             Live(RECORDS, database, tails[0], gate, open_transaction, subscription),
             Live(TOOL_CALLS, database, tails[1], gate, open_transaction, subscription),
         )
@@ -85,17 +89,9 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             parts,
             replica,
         )
-        app = make_app(gate, services, health)
-        app.router.add_routes(witness.routes() if witness else ())
+        app = make_app(gate, services, health, witness)
         end_streams_first(app, tails)
-        address = await open_(
-            listening(
-                runner_of(app),
-                Address(settings.host, settings.port),
-                "AUDIT_API_HOST, AUDIT_API_PORT",
-                tls=tls.context if tls else None,
-            )
-        )
+        address = await open_(_listening(app, settings, tls))
         await open_(health.told_at_start())
         yield address
 
@@ -136,6 +132,17 @@ async def _databases(
     )
 
 
+def _listening(
+    app: web.Application, settings: AuditApiSettings, tls: ListenerTls | None
+) -> AbstractAsyncContextManager[Address]:
+    return listening(
+        runner_of(app),
+        Address(settings.host, settings.port),
+        "AUDIT_API_HOST, AUDIT_API_PORT",
+        tls=tls.context if tls else None,
+    )
+
+
 async def _tails(
     stack: AsyncExitStack, tasks: BackgroundTasks, database: Database
 ) -> tuple[Tail[AuditRecord], Tail[Invocation]]:
@@ -146,11 +153,12 @@ async def _tails(
     )
 
 
-def _exports(
+def _files(
     database: Database, subscription: Subscription
-) -> tuple[Exports[AuditRecord], Exports[Invocation]]:
+) -> tuple[Evidence, Exports[AuditRecord], Exports[Invocation]]:
     turns = asyncio.Semaphore(AT_ONCE)
     return (
+        Evidence(database, turns),
         Exports(RECORDS, OF_ENTRIES, database, subscription, turns),
         Exports(TOOL_CALLS, OF_TOOL_CALLS, database, subscription, turns),
     )
@@ -194,7 +202,9 @@ async def _gate(
     )
 
 
-def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
+def make_app(
+    gate: Gate, services: Services, health: Health, witness: WitnessRoutes | None
+) -> web.Application:
     """Return the application with all routes. aiohttp adds HEAD to each GET."""
     app = web.Application()
     app.router.add_get("/healthz", health.alive)
@@ -204,6 +214,8 @@ def make_app(gate: Gate, services: Services, health: Health) -> web.Application:
         app.router.add_routes([endpoint.route(gate)])
     app.router.add_routes(SignIn(gate).routes())
     app.router.add_routes(ActivityPage().routes())
+    if witness is not None:
+        app.router.add_routes(witness.routes())
     return app
 
 

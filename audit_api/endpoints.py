@@ -37,6 +37,9 @@ from audit_api.query.params import (
 )
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
+from audit_api.seal.evidence import Evidence
+from audit_api.seal.proofs import Proofs
+from audit_api.seal.seal_endpoints import seal_endpoints
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import GAPS_FIELD, MARK_FIELD, MISSING_FIELD, Exports
 from audit_api.stream.live import Live
@@ -79,6 +82,8 @@ class Services:
     questions: Questions
     sessions: SessionQuestions
     counts: Counts
+    proofs: Proofs
+    evidence: Evidence
     exports: Exports[AuditRecord]
     tool_exports: Exports[Invocation]
     live: Live[AuditRecord]
@@ -93,6 +98,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
         *_sessions(services.sessions),
         *_numbers(services.counts),
         *_gaps(services.questions),
+        *seal_endpoints(services.proofs, services.evidence),
         *_exports(services.exports, services.tool_exports),
         *_streams(services.live, services.tool_live),
     )

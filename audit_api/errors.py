@@ -69,7 +69,7 @@ class InvalidParametersError(ApiError):
         return cls([{"loc": [place, name], "msg": message, "type": kind}])
 
     @property
-    def detail(self) -> object:
+    def detail(self) -> Sequence[Mapping[str, object]]:
         """One object for each invalid parameter: `loc`, `msg` and `type`."""
         return self._problems
 

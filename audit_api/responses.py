@@ -58,11 +58,13 @@ def whole_response(body: bytes, content_type: str, fields: Mapping[str, str]) ->
     )
 
 
-def streamed_response(content_type: str, fields: Mapping[str, str]) -> web.StreamResponse:
-    """Return a response whose body is sent later."""
+def streamed_response(
+    content_type: str, fields: Mapping[str, str], *, charset: str | None = "utf-8"
+) -> web.StreamResponse:
+    """Return a response whose body is sent later; one that is no text has no *charset*."""
     response = web.StreamResponse(headers={**_FIELDS, **fields})
     response.content_type = content_type
-    response.charset = "utf-8"
+    response.charset = charset
     return response
 
 

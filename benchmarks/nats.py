@@ -130,7 +130,7 @@ class _Counted:
         self.everything = asyncio.Event()
         self.reach, self.identity, self.has = store.reach, store.identity, store.has
         self.append_invocations = store.append_invocations
-        self.append_gaps = store.append_gaps
+        self.append_gaps, self.append_sealed = store.append_gaps, store.append_sealed
 
     async def append(self, records: Sequence[AnyRecord]) -> None:
         await self._store.append(records)

@@ -33,6 +33,7 @@ _FILTERS: Final = {
     "sessions": (SessionsParams,),
 }
 _NO_FILTERS: Final = frozenset({"after", "cursor", "expand", "format", "limit", "kind"})
+_OF_SHELLS: Final = frozenset({"duration_ms<", "duration_ms>"})
 _FLAGS: Final = ("true", "false")
 _VALUES: Final[Mapping[str, Sequence[str]]] = {
     "since": ("15m", "1h", "24h", "7d", "30d", "today", "yesterday"),
@@ -41,6 +42,8 @@ _VALUES: Final[Mapping[str, Sequence[str]]] = {
     "method": ("GET", "POST", "PUT", "PATCH", "DELETE", "TOOL"),
     "outcome": (*Outcome, *ToolOutcome),
     "unknown_tokens": _FLAGS,
+    "changes": _FLAGS,
+    "refused": _FLAGS,
     "clock_ahead": _FLAGS,
 }
 _CHOICES: Final[Mapping[str, Sequence[str]]] = {"top": tuple(KEYS), "export": FORMATS}
@@ -103,7 +106,8 @@ def words_of(command: str) -> list[str]:
     )
     options = re.findall(r"--[a-z-]+", " ".join(listed))
     fields = [field for kind in _FILTERS.get(command, ()) for field in kind.model_fields.items()]
-    names = {field.alias or name for name, field in fields} - _NO_FILTERS
+    # Not `duration_ms>`: inserted without quotes, a shell would write to a file.
+    names = {field.alias or name for name, field in fields} - _NO_FILTERS - _OF_SHELLS
     filters = [f"{name}=" for name in sorted(names)]
     values = [f"{name}={value}" for name in sorted(names) for value in _VALUES.get(name, ())]
     return [*_CHOICES.get(command, ()), *options, *filters, *dict.fromkeys(values)]
@@ -115,7 +119,7 @@ def _bash() -> str:
 
 
 def _zsh() -> str:
-    cases = [f"        {name}) candidates=({words}) ;;" for name, words in _all().items()]
+    cases = [f"        {name}) candidates=({_quoted(words)}) ;;" for name, words in _all().items()]
     return _filled(_ZSH, " ".join(COMMANDS), cases)
 
 
@@ -134,6 +138,10 @@ def _fish() -> str:
 
 def _all() -> dict[str, str]:
     return {name: " ".join(words) for name in COMMANDS if (words := words_of(name))}
+
+
+def _quoted(words: str) -> str:
+    return " ".join(map(quote, words.split()))
 
 
 def _filled(script: str, commands: str, cases: Sequence[str]) -> str:

@@ -61,6 +61,9 @@ COMMANDS: Final = {
         for name, summary in SUMMARIES.items()
     },
     "completion": Command("print the completion of a shell", "deploy.completion"),
+    "seal": Command(
+        "show the keys of the seal, or a policy to verify with", "deploy.seal_command"
+    ),
     "journal": Command(
         "list, verify or replay a kept journal; list or remove rings",
         "proxy.delivery.journal_command",

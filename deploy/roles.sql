@@ -67,7 +67,8 @@ WHERE pronamespace = 'public'::regnamespace AND proname IN (
     'mcp_audit_free_name', 'mcp_audit_log_is_taken', 'mcp_audit_log_missing', 'mcp_audit_log_move',
     'mcp_audit_move_columns', 'mcp_audit_move_begin', 'mcp_audit_move_forget',
     'mcp_audit_move_fits', 'mcp_audit_move_batch', 'mcp_audit_move_switch',
-    'mcp_audit_move_at_once', 'mcp_tool_invocation_goes_on', 'mcp_audit_appended')
+    'mcp_audit_move_at_once', 'mcp_tool_invocation_goes_on', 'mcp_audit_appended',
+    'mcp_audit_seal_newest', 'mcp_audit_seal_path', 'mcp_audit_seal_prune')
 ORDER BY proname \gexec
 
 -- INSERT alone is enough: sidecar and ingest append with `ON CONFLICT DO NOTHING` without a target, or
@@ -81,7 +82,8 @@ GRANT SELECT ON public.mcp_audit_seal_tile TO podwarden_audit_proxy;
 GRANT EXECUTE ON FUNCTION public.mcp_audit_log_ensure_partitions
     TO podwarden_audit_proxy, podwarden_audit_ingest;
 -- It lets go what the owner's retention says, and nothing else. The ingest lets nothing go.
-GRANT EXECUTE ON FUNCTION public.mcp_audit_purge TO podwarden_audit_proxy;
+GRANT EXECUTE ON FUNCTION public.mcp_audit_purge, public.mcp_audit_seal_prune
+    TO podwarden_audit_proxy;
 
 -- mcp_audit_schema: whether the schema is up to date is a part of the audit API's health.
 GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation,

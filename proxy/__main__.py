@@ -41,8 +41,9 @@ from proxy.workers import (
 )
 
 _RETRY_SECONDS: Final = 0.05
-_FAREWELL_SECONDS: Final = 4.0
-"""What webhook and traces may take of the recorder's end, beside the writer and the journal."""
+_FAREWELL_SECONDS: Final = 8.0
+"""What webhook, traces, the last checkpoint and its anchors may take of the recorder's end, beside
+the writer and the journal."""
 log = structlog.get_logger("proxy")
 
 

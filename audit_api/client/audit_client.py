@@ -15,7 +15,7 @@ from yarl import URL
 
 from audit_api.client.refusals import AuditApiError, OutOfReachError, refusal
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Entry, Gap, Session, ToolCall
+from audit_api.client.shapes import Count, Entry, Gap, Session, ToolCall
 
 PAGE: Final = 500
 """The most that one page has."""
@@ -26,6 +26,8 @@ Value = str | int | float | datetime | UUID | Sequence[str]
 Filters = Mapping[str, Value]
 """Filters by their names in docs/api.md, with an operator where it has one: `token_name!`."""
 ALL: Final[Filters] = MappingProxyType({})
+TOOL_CALLS: Final = "/invocations"
+"""Given as *of*: tool calls, in place of entries."""
 Shape = TypeVar("Shape")
 
 
@@ -62,7 +64,7 @@ class AuditClient:
         self, filters: Filters = ALL, limit: int | None = None
     ) -> AsyncIterator[ToolCall]:
         """Yield the tool calls that match *filters*, newest first."""
-        return self._each("/invocations", filters, ToolCall, limit)
+        return self._each(TOOL_CALLS, filters, ToolCall, limit)
 
     def sessions(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Session]:
         """Yield the sessions with a tool call that matches *filters*, last used first."""
@@ -74,7 +76,7 @@ class AuditClient:
 
     async def tool_call(self, id_: UUID) -> ToolCall:
         """Return one tool call with its API calls; raise NothingFoundError if there is none."""
-        return await self.ask(f"/invocations/{id_}", ALL, ToolCall)
+        return await self.ask(f"{TOOL_CALLS}/{id_}", ALL, ToolCall)
 
     async def session(self, id_: UUID) -> Session:
         """Return one session with its tool calls; raise NothingFoundError if there is none."""
@@ -84,25 +86,29 @@ class AuditClient:
         """Return the newest gaps in the time of *filters*, `since` and `until`; 500 at most."""
         return await self.ask("/gaps", {"limit": PAGE, **filters}, list[Gap])
 
+    async def counts(self, by: str, filters: Filters = ALL) -> list[Count]:
+        """Return the values of *by*, such as `token` or `object`, with the most calls."""
+        return await self.ask("/stats", {"by": by, **filters}, list[Count])
+
     @asynccontextmanager
-    async def export(self, filters: Filters = ALL) -> AsyncIterator[Export]:
+    async def export(self, filters: Filters = ALL, of: str = "") -> AsyncIterator[Export]:
         """Yield an export of all that matches; it is whole if its pieces end without an error."""
-        async with self._asked(self._at("/export"), filters) as response:
+        async with self._asked(self._at(f"{of}/export"), filters) as response:
             yield Export(response.headers["X-Audit-Mark"], response.content.iter_any())
 
-    async def part(self, filters: Filters, after: str | None, limit: int) -> Part:
+    async def part(self, filters: Filters, after: str | None, limit: int, of: str = "") -> Part:
         """Return the next *limit* entries of an export after the mark *after*."""
         query = {**filters, "limit": limit} | ({} if after is None else {"after": after})
-        async with self._asked(self._at("/export"), query) as response:
+        async with self._asked(self._at(f"{of}/export"), query) as response:
             body = await response.read()
             return Part(body, response.headers["X-Audit-Mark"], "next" in response.links)
 
     async def follow(
-        self, filters: Filters = ALL, after: str | None = None
+        self, filters: Filters = ALL, after: str | None = None, of: str = ""
     ) -> AsyncGenerator[ServerEvent, None]:
         """Yield the events of the live stream, from the mark *after* on, until it ends."""
         query = filters if after is None else {**filters, "after": after}
-        async with self._asked(self._at("/stream"), query, _OF_STREAMS) as response:
+        async with self._asked(self._at(f"{of}/stream"), query, _OF_STREAMS) as response:
             async for event in events_of(response.content):
                 yield event
 

@@ -8,7 +8,7 @@ class ServerEvent(NamedTuple):
     """One block of the live stream."""
 
     kind: str
-    """`entry`, `notice` (the stream is about to end), `waiting`, or empty for a heartbeat."""
+    """`entry`, `tool_call`, `gap`, `waiting`, `resumed`, `notice` (it ends); "" is a heartbeat."""
     data: bytes
     mark: str | None
     """From where a later stream goes on; None where the block has no id."""

@@ -78,3 +78,19 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "u
     count: int | None = None
     reason: str = ""
     instance: str = ""
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """The calls that have one value in common; None is the value of those that have none."""
+
+    value: str | None
+    filter: dict[str, str] | None = None
+    """What asks for these calls."""
+    calls: int
+    changes: int = 0
+    refused: int = 0
+    failed: int = 0
+    before: int | None = None
+    """In the period before, with `compare`."""
+    first: datetime | None = None
+    last: datetime | None = None

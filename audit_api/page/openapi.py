@@ -137,7 +137,11 @@ def _parameter(
 
 def _errors(endpoint: Endpoint) -> dict[str, Any]:
     plain = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="Detail")}}}
-    errors = _ERRORS | ({"404": "The path names nothing that exists"} if endpoint.can_miss else {})
+    errors = dict(_ERRORS)
+    if endpoint.can_miss:
+        errors["404"] = "The path names nothing that exists"
+    if endpoint.can_contradict:
+        errors["409"] = "What is stored is not what was sealed"
     return {
         "422": {
             "description": "A parameter is unknown or invalid; the response names it",

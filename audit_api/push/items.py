@@ -8,13 +8,14 @@ from typing import Any, Final, Protocol
 import msgspec
 
 ENTRY: Final = "entry"
+TOOL_CALL: Final = "tool_call"
 GAP: Final = "gap"
 TEST: Final = "test"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An entry, a gap, or a test."""
+    """An entry, a tool call, a gap, or a test."""
 
     kind: str
     told: dict[str, Any]
@@ -58,11 +59,15 @@ class ItemsRefusedError(Exception):
     """Never: the receiver does not take at least one of these items."""
 
 
-def items_of(body: bytes) -> list[Item]:
-    """Return the items in *body*, lines of an export in NDJSON."""
+def items_of(body: bytes, kind: str) -> list[Item]:
+    """Return the items in *body*, lines of an export of *kind* in NDJSON.
+
+    Gaps are told among entries, and not again among tool calls.
+    """
+    # No line has a member `kind` but a gap among lines of another kind.
     told = [msgspec.json.decode(line, type=dict[str, Any]) for line in body.splitlines()]
-    # An entry has no member `kind`, and a gap has one among lines of another kind.
-    return [Item(each.get("kind", ENTRY), each) for each in told]
+    items = [Item(each.get("kind", kind), each) for each in told]
+    return [item for item in items if kind == ENTRY or item.kind != GAP]
 
 
 def a_test() -> Item:

@@ -30,20 +30,21 @@ class PushCollector(Collector):
         """Yield the current values."""
         items = CounterMetricFamily(
             f"{_PREFIX}_items",
-            "Entries and gaps, by what became of them",
-            labels=["receiver", "fate"],
+            "Entries, with gaps, and tool calls, by what became of them",
+            labels=["receiver", "kind", "fate"],
         )
         lag = GaugeMetricFamily(
             f"{_PREFIX}_lag_seconds",
-            "Age of the oldest entry that is read and that the receiver has not taken",
-            labels=["receiver"],
+            "Age of the oldest item that is read and that the receiver has not taken",
+            labels=["receiver", "kind"],
         )
         is_away = GaugeMetricFamily(
-            f"{_PREFIX}_is_degraded", "1 while nothing can be pushed", labels=["receiver"]
+            f"{_PREFIX}_is_degraded", "1 while nothing can be pushed", labels=["receiver", "kind"]
         )
         for pusher in self._pushers:
-            items.add_metric([pusher.name, "taken"], pusher.taken)
-            items.add_metric([pusher.name, "quarantined"], pusher.quarantined)
-            lag.add_metric([pusher.name], pusher.lag_seconds)
-            is_away.add_metric([pusher.name], float(pusher.problem is not None))
+            labels = [pusher.name, pusher.kind]
+            items.add_metric([*labels, "taken"], pusher.taken)
+            items.add_metric([*labels, "quarantined"], pusher.quarantined)
+            lag.add_metric(labels, pusher.lag_seconds)
+            is_away.add_metric(labels, float(pusher.problem is not None))
         yield from (items, lag, is_away)

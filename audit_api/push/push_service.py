@@ -15,7 +15,14 @@ import structlog
 from aiohttp import ClientSession, TCPConnector
 
 from audit_api.client.audit_client import Filters
-from audit_api.push.items import ItemsRefusedError, Receiver, ReceiverAwayError, a_test
+from audit_api.push.items import (
+    ENTRY,
+    TOOL_CALL,
+    ItemsRefusedError,
+    Receiver,
+    ReceiverAwayError,
+    a_test,
+)
 from audit_api.push.otlp import Otlp
 from audit_api.push.push_ops import PushCollector, report_of
 from audit_api.push.push_settings import PushSettings
@@ -78,11 +85,11 @@ async def _serve(settings: PushSettings, source: Source) -> None:
         pushers = []
         settings.dir.mkdir(parents=True, exist_ok=True)
         for receiver in await _receivers(settings, stack):
-            place = settings.dir / receiver.name
-            marks = stack.enter_context(marks_in(place.with_suffix(".mark")))
-            _ = marks.read()
-            refused = place.with_suffix(".refused.ndjson")
-            pushers.append(Pusher(client, receiver, marks, refused, filters))
+            for kind in (ENTRY, TOOL_CALL):
+                file = settings.dir / f"{receiver.name}-{kind}.mark"
+                marks = stack.enter_context(marks_in(file))
+                _ = marks.read()  # what cannot be read is told at the start
+                pushers.append(Pusher(client, receiver, kind, marks, filters))
         ops = await stack.enter_async_context(
             serving_ops(
                 partial(report_of, pushers, tasks),
@@ -93,10 +100,12 @@ async def _serve(settings: PushSettings, source: Source) -> None:
             )
         )
         for pusher in pushers:
-            _ = await stack.enter_async_context(tasks.running(pusher.run, f"push-{pusher.name}"))
+            _ = await stack.enter_async_context(
+                tasks.running(pusher.run, f"push-{pusher.name}-{pusher.kind}")
+            )
         log.info("service.started", ops_host=ops.host, ops_port=ops.port)
         await stopped.wait()
-    log.info("service.stopped", taken={pusher.name: pusher.taken for pusher in pushers})
+    log.info("service.stopped", taken=sum(pusher.taken for pusher in pushers))
 
 
 async def _test(settings: PushSettings) -> int:

@@ -4,15 +4,16 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
-from audit_api.client.audit_client import AuditClient, Filters
+from audit_api.client.audit_client import TOOL_CALLS, AuditClient, Filters
 from audit_api.client.refusals import AuditApiError
 from audit_api.push.items import (
+    ENTRY,
+    TOOL_CALL,
     Item,
     ItemsRefusedError,
     Receiver,
@@ -24,6 +25,7 @@ from audit_log.process.changes import LoggedState
 from audit_log.process.mark_file import Kept, MarkFile, MarkFileError
 
 _PART: Final = 500
+_PLACES: Final = {ENTRY: "", TOOL_CALL: TOOL_CALLS}
 _LOOK_SECONDS: Final = 1.0
 _FIRST_SECONDS: Final = 0.2
 _MOST_SECONDS: Final = 15.0
@@ -37,16 +39,16 @@ class Pusher:
         self,
         client: AuditClient,
         receiver: Receiver,
+        kind: str,
         marks: MarkFile,
-        quarantine: Path,
         filters: Filters,
     ) -> None:
-        """Push what matches *filters*; refused items are added to the file *quarantine*."""
+        """Push what is of *kind*, entries or tool calls, and matches *filters*."""
         self.name = receiver.name
+        self.kind = kind
         self._client = client
         self._receiver = receiver
         self._marks = marks
-        self._quarantine = quarantine
         self._filters: Filters = {"format": "ndjson", **filters}
         self._state = LoggedState(log, fails="push.receiver_away", works="push.receiver_back")
         self.problem: str | None = None
@@ -68,14 +70,14 @@ class Pusher:
         delay = _FIRST_SECONDS
         while True:
             try:
-                part = await self._client.part(self._filters, mark, _PART)
+                part = await self._client.part(self._filters, mark, _PART, _PLACES[self.kind])
             except AuditApiError as error:
                 self._note(f"the audit log cannot be read: {error}")
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _MOST_SECONDS)
                 continue
             delay = _FIRST_SECONDS
-            await self._deliver(items_of(part.body))
+            await self._deliver(items_of(part.body, self.kind))
             if part.mark != mark:
                 await self._keep(part.mark)
                 mark = part.mark
@@ -135,17 +137,19 @@ class Pusher:
         return True
 
     def _put_aside(self, item: Item, error: ItemsRefusedError) -> None:
-        """Keep *item*, which the receiver refuses, in a readable file."""
+        """Keep *item*, which the receiver refuses, in a readable file beside the mark."""
         line = msgspec.json.encode({"reason": str(error), "refused": item.told})
-        with self._quarantine.open("ab") as kept:
+        path = self._marks.path.with_suffix(".refused.ndjson")
+        with path.open("ab") as kept:
             kept.write(line + b"\n")
         self.quarantined += 1
         log.error(
             "push.item_quarantined",
             receiver=self.name,
+            kind=self.kind,
             id=item.told.get("id"),
             reason=str(error),
-            path=str(self._quarantine),
+            path=str(path),
         )
 
     async def _keep(self, mark: str) -> None:

@@ -51,6 +51,8 @@ class Endpoint:
     """The response fields that it may send, each with its meaning."""
     can_miss: bool = False
     """Whether it responds 404 if the path names nothing that exists."""
+    can_contradict: bool = False
+    """Whether it responds 409 if what is stored is not what was sealed."""
 
     def route(self, gate: Gate) -> web.RouteDef:
         """Return the route for the application. aiohttp adds HEAD to GET."""

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from audit_api.formats.export_formats import ExportFormat, ListFormat
+from audit_api.formats.seals import ProofFormat
 from audit_api.query.filter_params import (
     Filters,
     Params,
@@ -110,6 +111,16 @@ class ExportParams(StoredFilters, Files):
 
 class InvocationsExportParams(ToolCallFilters, Files):
     """The parameters of an export of tool calls: all that match, oldest first."""
+
+
+class ProofParams(Params):
+    """The parameters of a proof."""
+
+    format: ProofFormat | None = Field(
+        default=None,
+        description="`tlog-proof`: a file for c2sp.org/tlog-proof, also without this parameter; "
+        "`json`: what is known of the seal, as `Accept: application/json` gives it too",
+    )
 
 
 class Following(Params):

@@ -38,12 +38,13 @@ async def streaming(
     fields: Mapping[str, str],
     *,
     coding: web.ContentCoding | None = None,
+    charset: str | None = "utf-8",
 ) -> AsyncIterator[StreamedResponse]:
     """Yield a response whose head is sent. If the block fails, the connection is aborted.
 
     The status can no longer change by then, and a response that ends in order would look complete.
     """
-    response = streamed_response(content_type, fields)
+    response = streamed_response(content_type, fields, charset=charset)
     if coding is not None:
         response.enable_compression(coding)
     await response.prepare(request)

@@ -49,6 +49,8 @@ def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
     options = parser.parse_intermixed_args(given)  # filters may stand before and behind options
     if command == "export" and options.follow and options.mark_file is None:
         parser.error("--follow needs --mark-file")
+    if command == "tail" and options.mark_file is not None and not options.follow:
+        parser.error("--mark-file needs --follow")
     options.command = command
     return options
 
@@ -69,6 +71,7 @@ def _tail(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on with what arrives, through outages"
     )
+    _add_tool_calls(parser)
     _add_mark_file(parser)
 
 
@@ -88,6 +91,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     parser.add_argument("--format", choices=FORMATS, default="ndjson", help="(ndjson)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="in place of the output")
+    _add_tool_calls(parser)
     _add_mark_file(parser)
     parser.add_argument(
         "--part", type=_number, default=_PART, metavar="N", help="entries for each mark (10000)"
@@ -98,14 +102,14 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 
 def _top(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("by", choices=KEYS, metavar="BY", help=", ".join(KEYS))
+    parser.add_argument("by", metavar="BY", help=", ".join(KEYS))
     _add_filters(parser)
-    _add_limit(parser, 10)
+    _add_top(parser)
 
 
 def _objects(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
-    _add_limit(parser, 10)
+    _add_top(parser)
     parser.add_argument("--reads", action="store_true", help="also objects that were only read")
 
 
@@ -135,6 +139,16 @@ def _add_limit(parser: argparse.ArgumentParser, default: int) -> None:
         "--limit", type=_number, default=default, metavar="N", help=f"how many at most ({default})"
     )
     how_many.add_argument("--all", action="store_true", help="however many there are")
+
+
+def _add_top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit", type=_number, default=10, metavar="N", help="how many at most (10; 100)"
+    )
+
+
+def _add_tool_calls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tool-calls", action="store_true", help="tool calls in place of entries")
 
 
 def _add_mark_file(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from audit_api.client.audit_client import AuditClient
+from audit_api.client.audit_client import TOOL_CALLS, AuditClient
 from audit_api.client.refusals import OutOfReachError
 from audit_api.terminal.listing import remark_gaps
 from audit_api.terminal.patience import Patience
@@ -34,7 +34,8 @@ async def export(client: AuditClient, screen: Screen, options: argparse.Namespac
 
 async def _whole(client: AuditClient, options: argparse.Namespace, done: Progress) -> None:
     wanted = {"format": options.format, **options.filters}
-    async with client.export(wanted) as exported:
+    of = TOOL_CALLS if options.tool_calls else ""
+    async with client.export(wanted, of) as exported:
         with _whole_file(options.output) as write:
             async for piece in exported.pieces:
                 write(piece)
@@ -52,13 +53,13 @@ async def _parts(
     kept = marks.read()
     output = _Appended(options.output, kept, screen) if options.output else _Piped(kept)
     patience, mark = Patience(screen), kept.mark if kept else None
+    wanted = {"format": options.format, **options.filters}
+    of = TOOL_CALLS if options.tool_calls else ""
     if (state := output.write(b"")) is not None:
         marks.keep(Kept(mark, state))  # what is in the file by now is no part that did not end
     while True:
         try:
-            part = await client.part(
-                {"format": options.format, **options.filters}, mark, options.part
-            )
+            part = await client.part(wanted, mark, options.part, of)
         except OutOfReachError as error:
             if not options.follow or not patience.has_succeeded:
                 raise

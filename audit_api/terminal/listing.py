@@ -7,11 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from audit_api.client.audit_client import AuditClient
+from audit_api.client.shapes import Gap
 from audit_api.terminal.columns import ENTRIES, GAPS, SESSIONS, TOOL_CALLS, Listing
 from audit_api.terminal.progress import progress
 from audit_api.terminal.screen import Screen
 
 _SPAN: Final = ("since", "until")
+_MOST_GAPS: Final = 3
+"""So many are told beside another list."""
 
 
 async def query(client: AuditClient, screen: Screen, options: argparse.Namespace) -> None:
@@ -19,8 +22,11 @@ async def query(client: AuditClient, screen: Screen, options: argparse.Namespace
     if options.gaps:
         await _list(client, screen, options, GAPS)
         return
-    await _list(client, screen, options, TOOL_CALLS if options.tool_calls else ENTRIES)
-    await remark_gaps(client, screen, options.filters)
+    listing = TOOL_CALLS if options.tool_calls else ENTRIES
+    oldest = await _list(client, screen, options, listing)
+    # What was not listed may miss records, too, but that is no news of this list.
+    since = {} if oldest is None else {"since": oldest.created_at.isoformat()}
+    await remark_gaps(client, screen, {**since, **options.filters})
 
 
 async def sessions(client: AuditClient, screen: Screen, options: argparse.Namespace) -> None:
@@ -30,35 +36,48 @@ async def sessions(client: AuditClient, screen: Screen, options: argparse.Namesp
 
 async def _list(
     client: AuditClient, screen: Screen, options: argparse.Namespace, listing: Listing[Any]
-) -> None:
-    """Show a list page by page: as a table, or as the service wrote it."""
+) -> Any:
+    """Show a list page by page: as a table, or as the service wrote it; return its last item.
+
+    Return None if there are no more of them than were listed.
+    """
     wanted = options.filters
     if listing is ENTRIES:
         wanted = {"expand": "details", **wanted}
     limit = None if options.all else options.limit
-    if options.json:
-        with progress(screen, is_wanted=screen.width is None) as done:
-            async for items in client.pages(listing.path, wanted, msgspec.Raw, limit):
-                texts = [bytes(item) for item in items]
+    listed, last = 0, None
+    with progress(screen, is_wanted=options.json and screen.width is None) as done:
+        async for page in client.pages(listing.path, wanted, msgspec.Raw, limit):
+            texts = [bytes(item) for item in page]
+            items = [msgspec.json.decode(text, type=listing.shape) for text in texts]
+            if options.json:
                 screen.lines(text.decode() for text in texts)
-                done.add(b"\n".join([*texts, b""]))
-        return
-    is_first = True
-    async for page in client.pages(listing.path, wanted, listing.shape, limit):
-        if is_first and page:
-            screen.titles(listing.columns)
-        is_first = is_first and not page
-        screen.rows(listing.columns, [listing.row(item, screen.moment) for item in page])
-    if is_first:
+            elif items:
+                if not listed:
+                    screen.titles(listing.columns)
+                screen.rows(listing.columns, [listing.row(each, screen.moment) for each in items])
+            done.add(b"\n".join([*texts, b""]))
+            listed += len(items)
+            last = items[-1] if items else last
+    if not listed and not options.json:
         screen.remark("nothing matches")
+    return last if listed == limit else None
 
 
 async def remark_gaps(client: AuditClient, screen: Screen, filters: Mapping[str, str]) -> None:
     """Say of each gap in the time of *filters* that what was shown may miss records of it."""
     span = {name: filters[name] for name in _SPAN if name in filters}
-    for gap in await client.gaps(span):
-        number = "an unknown number of" if gap.count is None else f"{gap.count:,}"
-        screen.remark(
-            f"gap: {number} records are missing between {screen.moment(gap.since)} and "
-            f"{screen.moment(gap.until)} ({gap.reason}, {gap.instance})"
-        )
+    gaps = await client.gaps(span)
+    for gap in gaps[:_MOST_GAPS]:
+        remark_gap(screen, gap)
+    if len(gaps) > _MOST_GAPS:
+        screen.remark(f"{len(gaps) - _MOST_GAPS} more gaps: query --gaps shows them")
+
+
+def remark_gap(screen: Screen, gap: Gap) -> None:
+    """Say that records are missing."""
+    number = "an unknown number of" if gap.count is None else f"{gap.count:,}"
+    screen.remark(
+        f"gap: {number} records are missing between {screen.moment(gap.since)} and "
+        f"{screen.moment(gap.until)} ({gap.reason}, {gap.instance})"
+    )

@@ -17,7 +17,8 @@ class Progress:
 
     def __init__(self, *, is_shown: bool) -> None:
         self._is_shown = is_shown
-        self._began = self._shown = monotonic()
+        self._began = monotonic()
+        self._shown = self._began - _PACE_SECONDS
         self._records = self._bytes = 0
 
     def add(self, piece: bytes) -> None:
@@ -29,7 +30,7 @@ class Progress:
         now = monotonic()
         if now - self._shown >= _PACE_SECONDS:
             self._shown = now
-            seconds = now - self._began
+            seconds = max(now - self._began, _PACE_SECONDS)
             sys.stderr.write(
                 f"\r\x1b[K{self._records:,} entries, {self._bytes / _MEGABYTE:,.1f} MB, "
                 f"{self._records / seconds:,.0f} a second"

@@ -1,143 +1,68 @@
 """`top` and `objects`: which tokens, tools, addresses or objects had the most calls."""
 
 import argparse
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from audit_api.client.audit_client import AuditClient
-from audit_api.client.shapes import Entry
-from audit_api.terminal.progress import progress
+from audit_api.client.audit_client import AuditClient, Filters
+from audit_api.client.shapes import Count
 from audit_api.terminal.screen import Cell, Column, Screen
-from audit_log.objects import object_of, template_of
 
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "TOOL"})
-"""Methods that change nothing, as far as can be known: a tool tells by its API calls."""
-_REFUSED: Final = frozenset({401, 403})
-_SPANS: Final = frozenset({"since", "until", "arrived_since", "arrived_until"})
-KEYS: Final[Mapping[str, Callable[[Entry], object]]] = MappingProxyType(
-    {
-        "token": lambda entry: entry.token_name,
-        "tool": lambda entry: entry.tool,
-        "client": lambda entry: entry.client_ip,
-        "user_agent": lambda entry: entry.user_agent,
-        "method": lambda entry: entry.method,
-        "path": lambda entry: entry.path,
-        "template": lambda entry: template_of(entry.path),
-        "status": lambda entry: entry.status_code,
-        "outcome": lambda entry: entry.outcome,
-        "instance": lambda entry: entry.instance,
-        "object": lambda entry: object_of(entry.path),
-    }
-)
-"""What calls can be counted by."""
+KEYS: Final = ("token", "tool", "path_template", "client", "status", "session", "object")
+"""By what calls can be counted; the audit API may know more."""
+_SPANS: Final = frozenset({"since", "until"})
 _COLUMNS: Final = (
     Column("CALLS", 10, to_the_right=True),
+    Column("BEFORE", 10, to_the_right=True),
     Column("CHANGES", 10, to_the_right=True),
     Column("REFUSED", 10, to_the_right=True),
-    Column("LAST", 24),
-    Column("", 40, stretches=True),
+    Column("FAILED", 10, to_the_right=True, yields=1),
+    Column("LAST", 24, yields=2),
 )
-
-
-@dataclass(slots=True)
-class Tally:
-    """The calls of one token, tool or other key."""
-
-    calls: int = 0
-    changes: int = 0
-    refused: int = 0
-    last: datetime | None = None
-
-    def count(self, entry: Entry) -> None:
-        """Count *entry*."""
-        self.calls += 1
-        self.changes += is_change(entry)
-        self.refused += entry.outcome == "refused" or entry.status_code in _REFUSED
-        self.last = entry.created_at if self.last is None else max(self.last, entry.created_at)
-
-
-def is_change(entry: Entry) -> bool:
-    """Say whether *entry* may have changed something: by its method, and it was not refused."""
-    is_refused = entry.outcome == "refused" or entry.status_code in _REFUSED
-    return entry.method not in _READING and not is_refused
 
 
 async def top(client: AuditClient, screen: Screen, options: argparse.Namespace) -> None:
     """Show what had the most calls."""
-    tallies = await _counted(client, screen, options, options.by)
-    _show(screen, options, tallies, options.by, lambda tally: tally.calls)
+    await _ranked(client, screen, options, options.by, options.filters)
 
 
 async def objects(client: AuditClient, screen: Screen, options: argparse.Namespace) -> None:
     """Show the objects with the most changes; with `--reads` those with the most calls."""
-    tallies = await _counted(client, screen, options, "object")
-    if not options.reads:
-        tallies = {name: tally for name, tally in tallies.items() if tally.changes}
-    _show(screen, options, tallies, "object", lambda tally: tally.changes or tally.calls)
+    filters = options.filters if options.reads else {"changes": "true", **options.filters}
+    await _ranked(client, screen, options, "object", filters)
 
 
-async def _counted(
-    client: AuditClient, screen: Screen, options: argparse.Namespace, by: str
-) -> dict[object, Tally]:
-    """Count all entries that match by the key *by*: exactly, in memory for each key alone."""
-    key, tallies, wanted = KEYS[by], dict[object, Tally](), dict(options.filters)
-    if not _SPANS & wanted.keys():
-        wanted["since"] = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-        screen.remark("of the last 24 hours; since=7d counts more")
-    with progress(screen) as done:
-        async with client.export({"format": "ndjson", **wanted}) as export:
-            async for line in _lines(export.pieces):
-                done.add(line)
-                entry = msgspec.json.decode(line, type=Entry)
-                if (name := key(entry)) is not None:
-                    tallies.setdefault(name, Tally()).count(entry)
-    return tallies
-
-
-async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
-    async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
-
-
-def _show(
-    screen: Screen,
-    options: argparse.Namespace,
-    tallies: Mapping[object, Tally],
-    by: str,
-    rank: Callable[[Tally], int],
+async def _ranked(
+    client: AuditClient, screen: Screen, options: argparse.Namespace, by: str, filters: Filters
 ) -> None:
-    most = sorted(tallies.items(), key=lambda each: (-rank(each[1]), str(each[0])))
-    shown = most if options.all else most[: options.limit]
+    if not _SPANS & filters.keys():
+        screen.remark("of the last 7 days; since=30d counts more")
+    wanted: Filters = {"by": by, "limit": options.limit, **filters}
     if options.json:
-        screen.lines(_json(by, name, tally) for name, tally in shown)
+        found = await client.ask("/stats", wanted, list[msgspec.Raw])
+        screen.lines(bytes(each).decode() for each in found)
         return
-    if not shown:
+    counts = await client.ask("/stats", wanted, list[Count])
+    if not counts:
         screen.remark("nothing matches")
         return
-    columns = (*_COLUMNS[:-1], Column(by.upper(), 40, stretches=True))
+    has_before = any(count.before is not None for count in counts)
+    columns = [each for each in _COLUMNS if has_before or each.title != "BEFORE"]
+    columns.append(Column(by.upper(), 40, stretches=True))
     screen.titles(columns)
-    screen.rows(columns, [_row(screen, name, tally) for name, tally in shown])
-    if len(most) > len(shown):
-        screen.remark(f"{len(most) - len(shown):,} more: --all shows them")
+    rows = [_cells(screen, count) for count in counts]
+    screen.rows(columns, [[row.get(each.title, row[""]) for each in columns] for row in rows])
 
 
-def _row(screen: Screen, name: object, tally: Tally) -> list[Cell]:
-    return [
-        Cell(f"{tally.calls:,}"),
-        Cell(f"{tally.changes:,}"),
-        Cell(f"{tally.refused:,}", "yellow" if tally.refused else None),
-        Cell(screen.moment(tally.last) if tally.last else "-"),
-        Cell(str(name)),
-    ]
-
-
-def _json(by: str, name: object, tally: Tally) -> str:
-    return msgspec.json.encode({by: name, **asdict(tally)}).decode()
+def _cells(screen: Screen, count: Count) -> dict[str, Cell]:
+    """Return the cells of one row by the titles of their columns; the value itself by ""."""
+    return {
+        "CALLS": Cell(f"{count.calls:,}"),
+        "BEFORE": Cell("-" if count.before is None else f"{count.before:,}"),
+        "CHANGES": Cell(f"{count.changes:,}"),
+        "REFUSED": Cell(f"{count.refused:,}", "yellow" if count.refused else None),
+        "FAILED": Cell(f"{count.failed:,}", "red" if count.failed else None),
+        "LAST": Cell("-" if count.last is None else screen.moment(count.last)),
+        "": Cell("(none)" if count.value is None else count.value),
+    }

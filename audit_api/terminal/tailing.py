@@ -4,15 +4,15 @@ import argparse
 from contextlib import ExitStack, aclosing
 from time import monotonic
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
 from audit_api.client.audit_client import AuditClient
 from audit_api.client.refusals import NotAllowedError, OutOfReachError
 from audit_api.client.server_events import ServerEvent
-from audit_api.client.shapes import Entry
-from audit_api.terminal.columns import ENTRIES
+from audit_api.client.shapes import Gap
+from audit_api.terminal.columns import ENTRIES, TOOL_CALLS, Listing
+from audit_api.terminal.listing import remark_gap
 from audit_api.terminal.patience import Patience
 from audit_api.terminal.screen import Screen
 from audit_log.process.mark_file import Kept, MarkFile, marks_in
@@ -54,16 +54,19 @@ class _Following:
         self._patience = Patience(screen)
         self._mark: str | None = None
         self._kept_at = monotonic()
-        self._shown: set[UUID] = set()
-        """The newest entries, which the stream may send again."""
+        self._shown: set[bytes] = set()
+        """The newest, as they were written: the stream may send them again."""
+        self._listing: Listing[Any] = TOOL_CALLS if options.tool_calls else ENTRIES
 
     async def show_newest(self) -> None:
         """Show the newest entries, oldest first."""
-        wanted = {"expand": "details", **self._options.filters}
-        pages = self._client.pages("", wanted, msgspec.Raw, self._options.lines)
+        wanted = dict(self._options.filters)
+        if self._listing is ENTRIES:
+            wanted["expand"] = "details"
+        pages = self._client.pages(self._listing.path, wanted, msgspec.Raw, self._options.lines)
         newest = [bytes(item) async for page in pages for item in page]
         if not self._options.json:
-            self._screen.titles(ENTRIES.columns)
+            self._screen.titles(self._listing.columns)
         for item in reversed(newest):
             self._show(item)
 
@@ -72,11 +75,11 @@ class _Following:
         self._mark = mark
         is_first = True
         if mark is not None and not self._options.json:
-            self._screen.titles(ENTRIES.columns)
+            self._screen.titles(self._listing.columns)
         while True:
             error = OutOfReachError("the stream has ended")
             try:
-                stream = self._client.follow(self._options.filters, self._mark)
+                stream = self._client.follow(self._options.filters, self._mark, self._listing.path)
                 async with aclosing(stream) as events:
                     async for event in events:
                         self._patience.succeeded()
@@ -94,9 +97,11 @@ class _Following:
             await self._patience.wait(error)
 
     def _take(self, event: ServerEvent) -> None:
-        if event.kind == "entry":
+        if event.kind in {"entry", "tool_call"}:
             self._show(event.data)
-        elif event.kind in {"notice", "waiting"}:
+        elif event.kind == "gap":
+            remark_gap(self._screen, msgspec.json.decode(event.data, type=Gap))
+        elif event.kind:
             self._hear(event.kind, msgspec.json.decode(event.data, type=dict[str, Any]))
         if event.mark is not None:
             self._mark = event.mark
@@ -107,22 +112,25 @@ class _Following:
         reason = str(told.get("reason"))
         if kind == "waiting":
             self._screen.remark(f"the stream waits: {reason}")
+        elif kind == "resumed":
+            self._screen.remark("the stream goes on")
         elif reason == "not_allowed":
             raise NotAllowedError("the token may no longer read the audit log")
         else:
             self._screen.remark(_NOTICES.get(reason, reason))
 
     def _show(self, item: bytes) -> None:
-        entry = msgspec.json.decode(item, type=Entry)
-        if entry.id in self._shown:
-            self._shown.discard(entry.id)
+        if item in self._shown:
+            self._shown.discard(item)
             return
         if self._mark is None:
-            self._shown.add(entry.id)
+            self._shown.add(item)
         if self._options.json:
             self._screen.line(item.decode())
-        else:
-            self._screen.rows(ENTRIES.columns, [ENTRIES.row(entry, self._screen.moment)])
+            return
+        listing = self._listing
+        told = msgspec.json.decode(item, type=listing.shape)
+        self._screen.rows(listing.columns, [listing.row(told, self._screen.moment)])
 
     def _keep(self) -> None:
         if self._marks is not None and self._mark is not None:

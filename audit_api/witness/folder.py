@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from audit_log.errors import SealFormatError
-from audit_log.seal.keys import COSIGNATURE, SignerKey
+from audit_log.seal.keys import COSIGNATURE, SignerKey, VerifierKey
 from audit_log.seal.note import Note
 
 _KEY: Final = "witness.key"
@@ -120,6 +120,22 @@ class WitnessFolder:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def witness_key(folder: Path) -> VerifierKey:
+    """Return the public key of the witness of *folder*, which may be in use.
+
+    Raise WitnessFolderError if it has none yet, or if it cannot be read.
+    """
+    file = folder / _KEY
+    try:
+        return SignerKey.parse(file.read_text().strip()).verifier
+    except FileNotFoundError:
+        raise WitnessFolderError(f"{file} is not there: start the audit API first") from None
+    except OSError as error:
+        raise WitnessFolderError(f"{file} cannot be read: {error.strerror}") from None
+    except (SealFormatError, UnicodeDecodeError) as error:
+        raise WitnessFolderError(f"{file} holds no key of a witness: {error}") from None
 
 
 def hash_of(origin: str) -> str:

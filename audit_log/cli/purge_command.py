@@ -9,7 +9,7 @@ from audit_log.errors import StoreUnavailableError
 from audit_log.log_size import Kind, LogSize, Part
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure
-from audit_log.postgres.purge import applied_retention, apply_retention, purging
+from audit_log.postgres.purge import applied_retention, apply_retention, pruning, purging
 from audit_log.retention import Retention
 
 _ATTEMPTS: Final = 10
@@ -45,6 +45,8 @@ async def purge(
         say("nothing has to go")
     else:
         await _remove(database, moment)
+    async for pruned in pruning(database):
+        say(f"pruned {pruned.records} rows of {pruned.name}")
 
 
 def _preview(log_size: LogSize, moment: datetime | None) -> None:

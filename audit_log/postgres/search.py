@@ -10,6 +10,7 @@ from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
+from audit_log.postgres.transaction import Row
 from audit_log.record import AuditRecord
 
 DEFAULT_LIMIT: Final = 100
@@ -90,19 +91,24 @@ async def count_from(
 
 
 async def find(database: Database, record_id: UUID) -> AuditRecord | None:
-    """Return the record with *record_id*, or None.
+    """Return the record with *record_id*, or None; see `find_row`."""
+    row = await find_row(database, RECORD_COLUMNS, record_id)
+    return None if row is None else records_of([row])[0]
+
+
+async def find_row(database: Database, columns: str, record_id: UUID) -> Row | None:
+    """Return these *columns* of the record with *record_id*, or None.
 
     There is no index for this. Our ids are UUIDv7, which contain the time at which they were made,
     and the log is indexed by time. Any other id, or a clock that jumped, costs a full scan.
     """
-    sql = _FIND.format(columns=RECORD_COLUMNS)
+    sql = _FIND.format(columns=columns)
     made_at = _made_at(record_id)
     if made_at is not None:
-        near = await database.fetch(sql, record_id, made_at - _NEAR, made_at + _NEAR)
-        if near:
-            return records_of(near)[0]
-    rows = await database.fetch(sql, record_id, None, None)
-    return records_of(rows)[0] if rows else None
+        near = await database.fetch_row(sql, record_id, made_at - _NEAR, made_at + _NEAR)
+        if near is not None:
+            return near
+    return await database.fetch_row(sql, record_id, None, None)
 
 
 async def calls_of(database: Database, invocation_id: UUID, limit: int) -> list[AuditRecord]:

@@ -34,39 +34,39 @@ class MarkFile:
     """A file that is replaced as a whole: after a kill it has the old mark or the new one."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def read(self) -> Kept | None:
         """Return what is kept; None before the first mark. Raise MarkFileError."""
         try:
-            lines = self._path.read_text(encoding="ascii").splitlines()
+            lines = self.path.read_text(encoding="ascii").splitlines()
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise MarkFileError(f"the mark in {self._path} cannot be read: {error}") from None
+            raise MarkFileError(f"the mark in {self.path} cannot be read: {error}") from None
         mark, state, *_ = [*lines, "", ""]
         inode, _, size = state.partition(" ")
         output = (int(inode), int(size)) if inode.isdecimal() and size.isdecimal() else None
         if not mark and output is None:
             raise MarkFileError(
-                f"{self._path} holds no mark: remove it to begin with the oldest entry"
+                f"{self.path} holds no mark: remove it to begin with the oldest entry"
             )
         return Kept(mark.strip() or None, output)
 
     def keep(self, kept: Kept) -> None:
         """Replace what the file holds, on disk when this returns. Raise MarkFileError."""
         output = "" if kept.output is None else f"{kept.output[0]} {kept.output[1]}\n"
-        beside = self._path.with_name(f".{self._path.name}.new")
+        beside = self.path.with_name(f".{self.path.name}.new")
         try:
             with beside.open("w", encoding="ascii") as written:
                 written.write(f"{kept.mark or ''}\n{output}")
                 written.flush()
                 os.fsync(written.fileno())
-            beside.replace(self._path)
-            _sync(self._path.parent)
+            beside.replace(self.path)
+            _sync(self.path.parent)
         except OSError as error:
             raise MarkFileError(
-                f"the mark cannot be kept in {self._path}: {error.strerror}"
+                f"the mark cannot be kept in {self.path}: {error.strerror}"
             ) from None
 
 

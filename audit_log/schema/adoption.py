@@ -39,31 +39,45 @@ class Column:
     must_be_given: bool
     """NOT NULL without a default."""
     max_characters: int | None = None
+    is_rounded: bool = False
+    """A time that keeps no microseconds."""
     references: str | None = None
     """The name of a foreign key on it."""
 
 
-def obstacles(columns: Sequence[Column]) -> list[str]:
-    """Return what prevents adopting a table with *columns*, each with its remedy."""
+@dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A unique index or an exclusion constraint."""
+
+    name: str
+    columns: Sequence[str | None]
+    """None for an expression."""
+    is_constraint: bool
+
+
+def obstacles(columns: Sequence[Column], keys: Sequence[UniqueKey] = ()) -> list[str]:
+    """Return what prevents adopting a table with *columns* and *keys*, each with its remedy."""
     found = {column.name: column for column in columns}
     return [
         *(f"column {name} is missing" for name in _DOCUMENTED if name not in found),
         *(_wrong_type(found[name]) for name in _TYPES if name in found and _differs(found[name])),
         *(_unfillable(column) for column in columns if _cannot_be_filled(column)),
         *(_referring(column) for column in columns if _refers(column)),
+        *(_excluding(key) for key in keys if _excludes(key)),
     ]
 
 
-def too_short(columns: Sequence[Column]) -> list[str]:
-    """Return the names of text columns with a length limit, which must be lifted.
+def to_widen(columns: Sequence[Column]) -> dict[str, str]:
+    """Return the columns with a limit that must be lifted, and their types without it.
 
-    A client that chooses a text longer than the limit could keep its call out of the log.
+    A client that chooses a text longer than the limit could keep its call out of the log. A time
+    that is rounded is not that of the leaf that the seal has of it.
     """
-    return [
-        column.name
+    return {
+        column.name: _TYPES[column.name][0]
         for column in columns
-        if column.name in _TYPES and column.max_characters is not None
-    ]
+        if column.name in _TYPES and (column.max_characters is not None or column.is_rounded)
+    }
 
 
 def _differs(column: Column) -> bool:
@@ -102,3 +116,16 @@ def _referring(column: Column) -> str:
         f"column {column.name} must not depend on another table; to free it: "
         f"ALTER TABLE mcp_audit_log DROP CONSTRAINT {column.references};"
     )
+
+
+def _excludes(key: UniqueKey) -> bool:
+    # What is there already is left out by its id. Another key would leave out another record, and
+    # no one would know. A column that we do not fill has a value of its own in each row.
+    return "id" not in key.columns and all(name is None or name in _TYPES for name in key.columns)
+
+
+def _excluding(key: UniqueKey) -> str:
+    remedy = f"DROP INDEX {key.name};"
+    if key.is_constraint:
+        remedy = f"ALTER TABLE mcp_audit_log DROP CONSTRAINT {key.name};"
+    return f"unique key {key.name} would keep records out; to drop it: {remedy}"

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from audit_log.errors import DeadlockError, LockTimeoutError, RecordRefusedError, SchemaError
 from audit_log.postgres.database import Database
 from audit_log.postgres.transaction import Transaction
-from audit_log.schema.adoption import Column, obstacles, too_short
+from audit_log.schema.adoption import Column, UniqueKey, obstacles, to_widen
 
 MONTHS_AHEAD: Final = 3
 _MIGRATION_SECONDS: Final = 3_600.0  # creating an index on a large adopted table takes long
@@ -39,6 +39,15 @@ CREATE TABLE IF NOT EXISTS mcp_audit_schema (
 _MOVE: Final = "SELECT copied, total FROM mcp_audit_move"
 _PARTITIONS: Final = """
 SELECT count(*) AS partitions FROM pg_inherits WHERE inhparent = to_regclass('mcp_audit_log')::oid
+"""
+_UNIQUE_KEYS: Final = """
+SELECT quote_ident(relname) AS name, conname IS NOT NULL AS is_constraint,
+    ARRAY(SELECT attname FROM unnest(indkey) AS number
+          LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = number) AS columns
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+LEFT JOIN pg_constraint ON conindid = indexrelid AND contype IN ('p', 'u', 'x')
+WHERE indrelid = to_regclass('mcp_audit_log') AND (indisunique OR indisexclusion)
+ORDER BY relname
 """
 Result = TypeVar("Result")
 
@@ -184,6 +193,7 @@ async def _prepare_adoption(transaction: Transaction) -> None:
                attnotnull AND NOT atthasdef AND attidentity = '' AS must_be_given,
                CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 4
                     THEN atttypmod - 4 END AS max_characters,
+               atttypid = 'timestamptz'::regtype AND atttypmod BETWEEN 0 AND 5 AS is_rounded,
                (SELECT quote_ident(conname) FROM pg_constraint
                 WHERE conrelid = attrelid AND contype = 'f' AND attnum = ANY (conkey)
                 LIMIT 1) AS references
@@ -193,9 +203,10 @@ async def _prepare_adoption(transaction: Transaction) -> None:
         """
     )
     columns = [Column(**row) for row in rows]
-    found = obstacles(columns) if columns else []
+    keys = [UniqueKey(**row) for row in await transaction.fetch(_UNIQUE_KEYS)]
+    found = obstacles(columns, keys) if columns else []
     if found:
         raise SchemaError("mcp_audit_log cannot be adopted: " + " ".join(found))
-    for name in too_short(columns):
-        # From varchar to text PostgreSQL does not rewrite the table.
-        await transaction.execute(f"ALTER TABLE mcp_audit_log ALTER COLUMN {name} TYPE text")
+    for name, type_ in to_widen(columns).items():
+        # PostgreSQL rewrites no table for that.
+        await transaction.execute(f"ALTER TABLE mcp_audit_log ALTER COLUMN {name} TYPE {type_}")

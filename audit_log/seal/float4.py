@@ -6,7 +6,6 @@ from math import copysign
 from struct import pack, unpack
 from typing import Final
 
-_DIGITS: Final = 8
 _SIGN: Final = 0x8000_0000
 _INFINITY: Final = 0x7F80_0000
 # The highest byte of the doubles from 2^-15 to 2^33. What is nearer to zero may be subnormal.
@@ -19,16 +18,18 @@ def float4_digits(values: Sequence[float]) -> list[str]:
     PostgreSQL rounds the shortest decimal text of a value, and not the value. The results differ
     for values half-way between two `real`s, and for subnormal ones.
     """
+    if not values:
+        return []
     doubles = pack(f"<{len(values)}d", *values)
     if doubles[7::8].translate(None, _USUAL):
         return list(map(_digits_of, values))
-    digits = pack(f">{len(values)}f", *values).hex()
-    rounded = [digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS)]
-    # The lowest byte of a value half-way is zero, as that of few others is.
+    rounded = pack(f">{len(values)}f", *values).hex(" ", 4).split(" ")
+    # The three lowest bytes of a value half-way are zero, as those of few others are.
     lowest = doubles[::8]
     at = lowest.find(0)
     while at >= 0:
-        rounded[at] = _digits_of(values[at])
+        if doubles[8 * at + 1 : 8 * at + 3] == b"\0\0":
+            rounded[at] = _digits_of(values[at])
         at = lowest.find(0, at + 1)
     return rounded
 

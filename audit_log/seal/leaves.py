@@ -72,11 +72,12 @@ class Leaves:
     def add_records(self, number: int, rows: Sequence[RecordRow]) -> None:
         """Add the leaves of *rows*, which are the lines from *number* on."""
         data = entry_leaves(rows)
-        self.notes += [
-            LeafNote(number + at, 1, data[at])
-            for at, row in enumerate(rows)
-            if row.token_name is None or row.outcome == _INTERRUPTED
-        ]
+        if None in [row.token_name for row in rows] or _INTERRUPTED in [r.outcome for r in rows]:
+            self.notes += [
+                LeafNote(number + at, 1, data[at])
+                for at, row in enumerate(rows)
+                if row.token_name is None or row.outcome == _INTERRUPTED
+            ]
         if len({row.id for row in rows}) < len(rows):
             self._note_repeated(number, rows, data)
         self._add(number, leaf_hashes(data), seconds_of([row.created_at for row in rows]))
@@ -120,7 +121,7 @@ class Leaves:
             self._add(number, [leaf_hash(data)] * count, [None] * count)
 
     def _add(self, number: int, hashes: Sequence[bytes], seconds: Sequence[int | None]) -> None:
-        if not self.hashes:
+        if hashes and not self.hashes:
             self.first = number
         self.hashes += hashes
         self.seconds += seconds

@@ -6,7 +6,7 @@ go was old enough, and one that was deleted beside it was not.
 
 from base64 import b64encode
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -19,7 +19,8 @@ TIMES: Final = "times"
 _WHAT: Final = "a times leaf"
 _BITS: Final = 7
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_DAY: Final = 86_400
+_SECOND: Final = timedelta(seconds=1)
+_LAST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 
 
 def times_leaf(seconds: Sequence[int]) -> bytes:
@@ -61,14 +62,21 @@ def times_in(data: bytes) -> list[int]:
 
 def second_of(moment: datetime) -> int:
     """Return the second of *moment* since 1970, rounded down. It has a time zone."""
-    [second] = seconds_of([moment])
-    return second
+    return (moment - _EPOCH) // _SECOND
 
 
 def seconds_of(moments: Sequence[datetime]) -> list[int]:
     """Return the second of each of *moments*."""
-    since = [moment - _EPOCH for moment in moments]
-    return [passed.days * _DAY + passed.seconds for passed in since]
+    seconds = []
+    second, begins, ends = 0, _EPOCH, _EPOCH
+    for moment in moments:
+        # Most are in the same second, and a comparison is cheap.
+        if not begins <= moment < ends:
+            second = second_of(moment)
+            begins = moment - (moment - _EPOCH) % _SECOND
+            ends = begins + _SECOND if begins <= _LAST else begins
+        seconds.append(second)
+    return seconds
 
 
 def _append(differences: bytearray, difference: int) -> None:

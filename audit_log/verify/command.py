@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -134,6 +134,7 @@ async def _verify(options: argparse.Namespace) -> Report:
         policy=policy,
         anchored=anchored,
         bookmarks=bookmarks,
+        now=datetime.now(UTC),
         kept_days=options.kept_days,
         silent_after=silent,
     )

@@ -80,7 +80,7 @@ class Option(NamedTuple):
     """What a tile may be."""
 
     root: bytes | None
-    """None for the open tile, which has none yet."""
+    """None for the open tile, which has none yet, and where leaves are not known."""
     leaves: bytes | None
     """Its hashes, or the first ones, as far as they are known; None when only the root is."""
 

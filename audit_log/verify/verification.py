@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -47,7 +47,6 @@ SELECT min(created_at) FROM mcp_audit_log
 WHERE log = ANY($1::integer[]) AND created_at >= '1970-01-01Z'::timestamptz
 """
 _LOG_OF: Final = attrgetter("log")
-_NOW: Final = "SELECT now()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,8 @@ class Request:
     policy: Policy
     anchored: Sequence[Anchored]
     bookmarks: Mapping[str, Bookmark]
+    now: datetime
+    """By the verifier's clock: the database's is not trusted."""
     kept_days: int | None = None
     silent_after: timedelta | None = None
 
@@ -175,7 +176,7 @@ class Verification:
     async def _tell(
         self, logs: list[OneLog], findings: list[Finding], bookmarks: Mapping[str, Bookmark]
     ) -> tuple[Report, dict[str, Bookmark]]:
-        [[now]] = await self._transaction.fetch(_NOW)
+        now = self._request.now
         terms = Terms(
             now,
             await self._keeping(logs, now),
@@ -222,11 +223,11 @@ class Verification:
                 notes[place, leaf_hash(note.data.encode())] = note.data
         signed = {bad.place: bad.sealed for bad in one.judge.found.bad}
         for table in Table:
-            for row, sealed in await rows_at(self._transaction, table, one.subject.log, places):
+            for sealed in await rows_at(self._transaction, table, one.subject.log, places):
                 place = sealed.place or 0
                 data = notes.get((place, signed[place] or b""))
                 differences = differing(members_of(data), members_of(sealed.data)) if data else ()
-                found.setdefault(place, []).append(Found(table, row["id"], differences))
+                found.setdefault(place, []).append(Found(table, sealed.id, differences))
         return found
 
     async def _tell_unplaced(
@@ -308,26 +309,24 @@ def _tell_rows(one: OneLog, report: LogReport, rows: Unplaced) -> None:
     """Tell of rows of a sealed sidecar that have no place."""
     report.say("before_the_seal", rows.before, f"rows of {rows.table} are older than the seal")
     unsealed = one.leaves.count(Noted.UNSEALED)
-    is_silent = any(finding.kind is Kind.SILENT_LOG for finding in report.findings)
-    inserted = rows.inside + (0 if is_silent else rows.later)
-    if 0 < inserted <= unsealed:
-        report.say("while_unsealed", inserted, "rows were written while the seal was off")
-    elif inserted:
+    if 0 < rows.inside <= unsealed:
+        report.say("while_unsealed", rows.inside, "rows were written while the seal was off")
+    elif rows.inside:
         report.findings.append(
             Finding(
                 kind=Kind.INSERTED,
-                what=f"{inserted} rows of {rows.table} have no place in the log, though they say"
+                what=f"{rows.inside} rows of {rows.table} have no place in the log, though they say"
                 f" that they were made while it was sealed; one is {rows.example}",
                 since=rows.oldest,
                 until=rows.newest,
             )
         )
-    if is_silent and rows.later:
+    if rows.later:
         report.findings.append(
             Finding(
                 kind=Kind.NOT_PROVED,
-                what=f"{rows.later} rows of {rows.table} are newer than the log's end and have no "
-                "place: the seal was switched off, or they were inserted",
+                what=f"{rows.later} rows of {rows.table} are newer than all that was sealed and "
+                "have no place: the seal is off, its disk has failed, or they were inserted",
                 until=rows.newest,
             )
         )
@@ -353,7 +352,7 @@ def _bookmark(one: OneLog, report: LogReport, now: datetime) -> Bookmark | None:
         edge=parts,
         open=leaves,
         note=str(notes[-1].note),
-        seen_at=now.astimezone(UTC),
+        seen_at=now,
         arrived_at=now if arrived is None else min(arrived, now),
         begun=one.begun(),
         kept=[*earlier, *((kept.since, kept.days) for kept in one.kept())],

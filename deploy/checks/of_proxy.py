@@ -18,8 +18,9 @@ from proxy.telemetry.tracing import TracingUnavailableError
 from proxy.workers import place_of
 
 _RIGHTS: Final = Rights(
+    select=("mcp_audit_seal_tile",),
     insert=WRITTEN,
-    execute=("mcp_audit_log_ensure_partitions", "mcp_audit_purge"),
+    execute=("mcp_audit_log_ensure_partitions", "mcp_audit_purge", "mcp_audit_seal_prune"),
 )
 
 

@@ -13,7 +13,7 @@ from audit_log.forecast import Forecast
 from audit_log.log_size import LogSize
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure
-from audit_log.postgres.purge import Applied, applied_retention, apply_retention, purging
+from audit_log.postgres.purge import Applied, applied_retention, apply_retention, pruning, purging
 from audit_log.process.changes import LoggedState
 from audit_log.retention import Retention
 
@@ -80,6 +80,8 @@ class RetentionUpkeep:
             await self._purge(moment)
             log_size = await measure(self._database)
             self.forecast = Forecast.of(log_size, self._retention, now)
+        async for pruned in pruning(self._database):
+            log.info("retention.seal_pruned", table=pruned.name, rows=pruned.records)
         warning = self.forecast.warning(self._retention, has_met_budget=applied.has_met_budget)
         self._warn(self.forecast, is_near=warning is not None)
         return warning

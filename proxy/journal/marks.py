@@ -4,6 +4,7 @@
     running         the identity of the ring in use; removed at a clean stop
     position.json   before it everything is in PostgreSQL
     end.json        where the log ended at the last clean stop, and the ring that ended there
+    sealed          the log of the seal that the last run had; missing when it sealed nothing
 
 Each file is replaced as a whole, so a kill leaves the old one or the new one.
 """
@@ -41,8 +42,6 @@ class Position(msgspec.Struct, frozen=True):
     """The store that has what lies before it, as the writer named it; 0 when not known."""
     arrived: ArrivedPosition | None = None
     """Before it all is in PostgreSQL, and between the two in a stream; None without one."""
-    log: int | None = None
-    """The log of the seal that has the lines, as rows name it; None when they are not sealed."""
 
 
 class Marks:
@@ -54,6 +53,7 @@ class Marks:
         self._running = folder / _RUNNING
         self._position = folder / "position.json"
         self._end = folder / "end.json"
+        self._sealed = folder / "sealed"
         self._sync = sync
         self._saved: Position | None = None
         self.marked_id: int | None = None
@@ -73,9 +73,16 @@ class Marks:
         if not self._position.exists():
             self._saved = None
 
-    def mark_running(self, folder_id: int, ring: int) -> None:
-        """Note that records may exist only in *ring*, an identity, until `mark_ended`."""
+    def mark_running(self, folder_id: int, ring: int, log: int | None) -> None:
+        """Note that records may exist only in *ring*, an identity, until `mark_ended`.
+
+        *log* is the log of the seal that they get their places in, if any.
+        """
         self.marked_id = folder_id
+        if log is None:
+            self._sealed.unlink(missing_ok=True)
+        elif log != self.sealed_log():
+            _replace(self._sealed, b"%d\n" % log)
         if self.folder_id() != folder_id:
             _replace(self._id, b"%d\n" % folder_id)
         self.began_at = _changed(self._id)
@@ -95,6 +102,10 @@ class Marks:
         None after a clean stop; 0 when the mark cannot be read.
         """
         return _number(self._running)
+
+    def sealed_log(self) -> int | None:
+        """Return the log that the last run sealed its lines in, None when it sealed none."""
+        return _number(self._sealed) or None
 
     def save_position(self, position: Position) -> None:
         """Keep the writer's *position* for a start without the ring: all before it is stored.

@@ -133,8 +133,9 @@ class Mover:
         A start without the ring then knows that one is missing. Another ring without a mark
         knows that this one was here.
         """
-        if not self._folder.marks.is_marked:
-            self._folder.marks.mark_running(self._ring.owner.folder_id, self._ring.identity)
+        ring, marks = self._ring, self._folder.marks
+        if not marks.is_marked:
+            marks.mark_running(ring.owner.folder_id, ring.identity, ring.sealed_log)
 
     def _move(self) -> bool:
         """Move one batch; return whether there may be more."""
@@ -181,7 +182,6 @@ class Mover:
             ring.moments.committed,
             store=store,
             arrived=arrived,
-            log=ring.sealed_log,
         )
         marks.look()
         # Before the position: of what lies before that, the leaves are in the state.

@@ -110,13 +110,7 @@ class Parts:
 
     def _end(self) -> Position:
         ring = self.ring
-        return Position(
-            ring.written,
-            ring.next_number(),
-            datetime.now(UTC),
-            ring.identity,
-            log=ring.sealed_log,
-        )
+        return Position(ring.written, ring.next_number(), datetime.now(UTC), ring.identity)
 
     def let_go(self) -> None:
         """Close everything and leave the files as a kill would. Does not wait for a disk."""
@@ -145,8 +139,7 @@ def open_parts(
         directories = ring_directories(folder.path, ring_directory)
         ring_bytes = max(limits.ring_bytes, MIN_RING_BYTES)
         last_log = LastLog(folder, directories)
-        free_number = last_log.found.free_number
-        ring = open_ring(folder, segments, directories, ring_bytes, instance, free_number)
+        ring = open_ring(folder, segments, directories, ring_bytes, instance, last_log.found)
         opened.callback(ring.close)
         sealed = _log(last_log, ring, instance, key_file)
         if sealed is not None:
@@ -155,7 +148,7 @@ def open_parts(
         calls = open_calls(folder, ring, directories)
         opened.callback(calls.close)
         try:
-            folder.marks.mark_running(ring.owner.folder_id, ring.identity)
+            folder.marks.mark_running(ring.owner.folder_id, ring.identity, ring.sealed_log)
         except OSError as error:
             # The mover tries again.
             log.warning("journal.folder_not_writable", path=str(path), error=str(error))

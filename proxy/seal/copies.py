@@ -62,6 +62,8 @@ class DiskCopies:
 
         A failed write leaves the newer copy: the next one goes to the same half again.
         """
+        if not self._turn:
+            _ = self.read()  # it may be there, and could not be read before
         turn = self._turn + 1
         copy = _copy(turn, value)
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)

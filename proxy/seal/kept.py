@@ -40,6 +40,10 @@ class Found:
         state = self.state
         return 0 if state is None else max(state.reserved, state.next_line)
 
+    def goes_beyond(self, number: int) -> bool:
+        """Say whether the log has leaves of lines from *number* on: there were such lines."""
+        return self.state is not None and self.state.next_line > number
+
     def lasting(self, state: State, number: int, *, is_sealed: bool) -> State:
         """Return *state*, which was found, as it is gone on with; the next line is *number*.
 
@@ -52,6 +56,9 @@ class Found:
                 return state
             since = max(since, state.reserved)
         return state if number <= since else replace(state, placeless=(since, number))
+
+
+NO_LOG: Final = Found(None, is_whole=False)
 
 
 def found(disk: DiskCopies, memories: Iterable[bytes]) -> Found:
@@ -101,6 +108,10 @@ class KeptLog:
         """Go on with *state*; a kill from now on does not lose it."""
         self.state = replace(state, reserved=self.limit)
         self._memory.write(self.state.written())
+
+    def grow(self, state: State) -> None:
+        """Go on with *state*, which has more leaves; the rest may have changed meanwhile."""
+        self.put(replace(state, key=self.state.key, placeless=self.state.placeless))
 
     def may_place(self, first: int, end: int) -> bool:
         """Say whether lines from *first* on and before *end* may have places.

@@ -13,6 +13,7 @@ from audit_log.seal.leaf import UNSEALED, quarantined_leaf
 from audit_log.seal.leaves import LeafNote, Leaves
 from audit_log.seal.stored import Sealed, SealTile
 from audit_log.seal.tree import leaf_hash
+from proxy.seal.again import Again
 from proxy.seal.growth import Grown, Lines
 from proxy.seal.kept import KeptLog
 
@@ -40,6 +41,9 @@ class Seal:
         self._open_tile_due = monotonic() + _OPEN_TILE_SECONDS
         self.recent: deque[Sealed] = deque(maxlen=MOST_RECENT)
         """The tiles and notes that were stored last."""
+        self._again = Again()
+        self._owed: list[Sealed] = []
+        """What is to be stored once more."""
         self.stores = 1
         """How many stores there were: what the one before was given may be missing in the next."""
 
@@ -62,11 +66,10 @@ class Seal:
         repeating the call is then harmless. If it is the statement that fails, such as for want
         of a right, records go on without: the next lines are sealed as the store allows it.
         """
-        lines = self._lines(leaves, end, quarantined)
-        if not lines.hashes:
-            return
-        grown = self.grown.by(lines)
-        parts: list[Sealed] = [*grown.tiles, *grown.notes]
+        if self.stores > 1 and leaves.hashes and leaves.first < self.kept.state.next_line:
+            self._owed += self._again.parts(self.kept.state, leaves)
+        grown = self.grown.by(self._lines(leaves, end, quarantined))
+        parts: list[Sealed] = [*self._owed, *grown.tiles, *grown.notes]
         if monotonic() > self._open_tile_due:
             parts += self._open_tile(grown)
         if parts:
@@ -76,8 +79,11 @@ class Seal:
                 self._state.note(str(error))
                 return
             self.recent += parts
+            self._owed.clear()
         self._state.note(None)
-        self.kept.put(grown.state)
+        if grown.state.next_line == self.kept.state.next_line:
+            return
+        self.kept.grow(grown.state)
         self._tree = grown.tree
 
     async def close(self) -> None:
@@ -88,6 +94,7 @@ class Seal:
     async def store_again(self) -> None:
         """Store again what a store that is new here may lack; raise StoreUnavailableError."""
         self.stores += 1
+        self._again = Again()
         try:
             await self._store.append_sealed(list(self.recent))
         except (StatementRefusedError, RecordRefusedError) as error:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, BrowserContext, Page
 
-from audit_log.postgres.database import open_database
+from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 
@@ -23,12 +23,13 @@ _NO_ANSWER: Final = "Failed to load resource: net::ERR_"
 class Activity:
     """One audit log, what writes to it, and the page that shows it."""
 
-    def __init__(self, browser: Browser, api_url: str, store: Store, tokens: TokenTable) -> None:
+    def __init__(self, browser: Browser, api_url: str, database: Database) -> None:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
         self.api_url = api_url
-        self.store = store
-        self.tokens = tokens
+        self.database = database
+        self.store = Store(database)
+        self.tokens = TokenTable(database)
         self.complaints: list[str] = []
         """What browsers complained of: errors, and whatever the security policy stopped."""
         self.requests: list[str] = []
@@ -86,7 +87,7 @@ async def showing_activity(
 ) -> AsyncIterator[Activity]:
     """Show the audit log of *database_url* by the audit API at *api_url*; close all pages."""
     async with open_database(database_url, application="test") as database:
-        activity = Activity(browser, api_url, Store(database), TokenTable(database))
+        activity = Activity(browser, api_url, database)
         try:
             yield activity
         finally:

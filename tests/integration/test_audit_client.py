@@ -52,6 +52,7 @@ async def test_each_question_has_a_typed_answer(store, database, database_url):
         [of_agent] = [each async for each in client.sessions()]
         whole = await client.session(of_agent.id)
         one, its_call = await client.entry(of_call.id), await client.tool_call(call.id)
+        counts = await client.counts("token", {"since": BEGAN, "until": BEGAN + timedelta(1)})
         [missing] = await client.gaps({"since": BEGAN, "until": BEGAN + timedelta(hours=1)})
 
     assert [entry.id for entry in found] == [of_call.id]
@@ -61,6 +62,7 @@ async def test_each_question_has_a_typed_answer(store, database, database_url):
     assert [each.id for each in its_call.calls] == [of_call.id]
     assert (of_agent.id, of_agent.tool_calls) == (session, 1)
     assert [each.calls[0].id for each in whole.invocations] == [of_call.id]
+    assert [(count.value, count.calls) for count in counts] == [("claude", 4)]
     assert (missing.count, missing.since, missing.reason) == (25_000, BEGAN, "journal_full")
 
 

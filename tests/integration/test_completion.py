@@ -44,18 +44,18 @@ def completed(shell, script, *words, capsys):
 
 def test_bash_completes_commands_filters_and_their_values(capsys):
     assert completed("bash", BASH, "se", capsys=capsys) == ["sessions"]
-    assert completed("bash", BASH, "query", "token_n", capsys=capsys) == [
-        *("compopt -o nospace", "token_name=")
+    assert completed("bash", BASH, "query", "request", capsys=capsys) == [
+        *("compopt -o nospace", "request_id=")
     ]
     assert completed("bash", BASH, "query", "status=5", capsys=capsys) == ["5xx"]
     assert completed("bash", BASH, "export", "--mark", capsys=capsys) == ["--mark-file"]
-    assert completed("bash", BASH, "top", "temp", capsys=capsys) == ["template"]
+    assert completed("bash", BASH, "top", "path_t", capsys=capsys) == ["path_template"]
 
 
 def test_zsh_offers_the_words_of_a_command(capsys):
     assert {"query", "proxy", "completion"} <= set(completed("zsh", ZSH, "q", capsys=capsys))
     offered = completed("zsh", ZSH, "query", "st", capsys=capsys)
-    assert {"status=", "status=5xx", "--tool-calls"} <= set(offered)
+    assert {"status=", "status!=", "status=5xx", "--tool-calls"} <= set(offered)
 
 
 def test_fish_completes_commands_and_filters(capsys):

@@ -13,6 +13,8 @@ from tests.neighbours.patience import eventually
 
 CALLS = 500
 PADDING = 1_900
+UNSEALED = {"PROXY_SEAL": "no"}
+"""Else a line tells of the start, and the first segment is there before the first call."""
 
 
 class HangingDisk:
@@ -56,7 +58,7 @@ async def test_records_go_from_memory_straight_to_the_database(
     home, first_segment, upstream, callers, database, database_url
 ):
     # Less memory than the records need: only what is in the database makes room for them.
-    small = {"PROXY_JOURNAL_RING_BYTES": str(1024 * 1024)}
+    small = {"PROXY_JOURNAL_RING_BYTES": str(1024 * 1024), **UNSEALED}
     async with home.sidecar(upstream.url, database_url, **small) as sidecar:
         await has_begun(sidecar, home)
         first_segment.hang()
@@ -81,7 +83,7 @@ async def test_records_go_from_memory_straight_to_the_database(
 async def test_with_the_database_away_as_well_records_wait_in_memory(
     home, first_segment, upstream, callers, database, database_url, store, postgres
 ):
-    async with home.sidecar(upstream.url, database_url) as sidecar:
+    async with home.sidecar(upstream.url, database_url, **UNSEALED) as sidecar:
         await has_begun(sidecar, home)
         first_segment.hang()
         async with nobody_let_in(postgres, database_url):
@@ -128,7 +130,7 @@ async def test_a_disk_that_begins_to_hang_under_load_is_not_noticed(
 async def test_a_stop_does_not_wait_for_it_and_nothing_is_lost(
     home, first_segment, upstream, callers, database, database_url, store
 ):
-    async with home.sidecar(upstream.url, PROXY_STOP_SECONDS="1") as sidecar:
+    async with home.sidecar(upstream.url, PROXY_STOP_SECONDS="1", **UNSEALED) as sidecar:
         await has_begun(sidecar, home)
         first_segment.hang()
         await callers.make(sidecar.port, CALLS)

@@ -44,6 +44,8 @@ async def test_from_start_to_stop_each_change_is_one_line_of_json_without_a_toke
     assert 0 <= became_available - events.pop("token_cache.became_unavailable", 0) <= 1
     assert events == Counter(
         {
+            "seal.anchored_beside_the_journal": 1,
+            "seal.key_made": 1,
             "service.started": 1,
             "audit.store_unavailable": 1,
             "audit.store_recovered": 1,

@@ -28,6 +28,7 @@ from tests.neighbours.journal_home import journal_home
 from tests.neighbours.nats_server import running_nats
 from tests.neighbours.ops import degraded
 from tests.neighbours.patience import eventually
+from tests.neighbours.sealed_trail import sealed_logs
 from tests.neighbours.services import running_ingest
 
 ODD_STATE = """
@@ -115,6 +116,11 @@ async def stored(store, count):
     return (await eventually(look))[::-1]
 
 
+async def is_sealed(database, count):
+    logs = await sealed_logs(database)
+    return [log.count("entry") for log in logs] == [count]
+
+
 async def test_each_call_arrives_once_whoever_is_killed_on_the_way(
     upstream, database, database_url, tmp_path
 ):
@@ -137,6 +143,7 @@ async def test_each_call_arrives_once_whoever_is_killed_on_the_way(
             await callers.make(sidecar.port, 50)
             async with running_ingest(database_url, **stream):
                 entries = await arrived(database, 150)
+                await eventually(partial(is_sealed, database, 150))
             assert sidecar.noise == []
     assert sorted(entry.path for entry in entries) == sorted(callers.sent)
     assert all(entry.tells_the_truth for entry in entries)

@@ -404,9 +404,12 @@ async def test_a_role_that_may_not_change_the_retention_says_so_and_keeps_to_it(
 ):
     await filled.execute(
         "CREATE ROLE purger LOGIN PASSWORD 'p';"
-        "GRANT INSERT ON mcp_audit_log, mcp_tool_invocation, mcp_audit_gap TO purger;"
+        "GRANT INSERT ON mcp_audit_log, mcp_tool_invocation, mcp_audit_gap, mcp_audit_seal_log,"
+        " mcp_audit_seal_checkpoint, mcp_audit_seal_tile, mcp_audit_seal_note,"
+        " mcp_audit_seal_anchor TO purger;"
         "GRANT SELECT ON mcp_tokens TO purger;"
-        "GRANT EXECUTE ON FUNCTION mcp_audit_purge, mcp_audit_log_ensure_partitions TO purger"
+        "GRANT EXECUTE ON FUNCTION mcp_audit_purge, mcp_audit_seal_prune,"
+        " mcp_audit_log_ensure_partitions TO purger"
     )
     url = filled_url.replace(filled_url.split("@")[0], "postgresql://purger:p")
     try:

@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 
 from audit_log.postgres.token_table import TokenTable
-from audit_log.record import Gap, new_record_id
 from tests.neighbours.audit_api import record, url_of_audit_api
 from tests.neighbours.certificates import LOOPBACK, self_signed
 from tests.neighbours.collector import values
 from tests.neighbours.console import console
 from tests.neighbours.log_receivers import receiving_logs, receiving_syslog
 from tests.neighbours.ops import metric, metric_becomes
+from tests.neighbours.records import a_gap, a_tool_call
 from tests.neighbours.rotel import rotel_before
 from tests.neighbours.services import refusing_port, running
 
@@ -60,8 +60,10 @@ async def test_a_receiver_of_otlp_takes_what_is_there_and_what_arrives(source, s
             later = some(3)
             await store.append(later)
             await receiver.until(lambda: receiver.ids == ids_of([told, *later]))
-            await metric_becomes(push, 4, "push_items_total", receiver="otlp", fate="taken")
-            assert await metric(push, "push_lag_seconds", receiver="otlp") == 0
+            await metric_becomes(
+                push, 4, "push_items_total", receiver="otlp", kind="entry", fate="taken"
+            )
+            assert await metric(push, "push_lag_seconds", receiver="otlp", kind="entry") == 0
         last = some(1)
         await store.append(last)
         async with pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url, **header):
@@ -104,11 +106,11 @@ async def test_a_receiver_that_is_away_is_waited_for_and_told(source, store, tmp
         receiver.judge = lambda _: ([500, 429][receiver.asked % 2], 0)
         async with pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url) as push:
             await receiver.until(lambda: receiver.asked >= 2)
-            await metric_becomes(push, 1, "push_is_degraded", receiver="otlp")
-            lag = await metric(push, "push_lag_seconds", receiver="otlp")
+            await metric_becomes(push, 1, "push_is_degraded", receiver="otlp", kind="entry")
+            lag = await metric(push, "push_lag_seconds", receiver="otlp", kind="entry")
             receiver.judge = lambda _: (200, 0)
             await receiver.until(lambda: bool(receiver.ids))
-            await metric_becomes(push, 0, "push_is_degraded", receiver="otlp")
+            await metric_becomes(push, 0, "push_is_degraded", receiver="otlp", kind="entry")
             events = [event["event"] for event in push.log]
 
     assert receiver.ids == ids_of([waits])
@@ -130,13 +132,17 @@ async def test_what_a_receiver_refuses_is_kept_aside_and_the_rest_is_taken(
 
         receiver.judge = judge
         async with pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url) as push:
-            await metric_becomes(push, 1, "push_items_total", receiver="otlp", fate="quarantined")
+            await metric_becomes(
+                push, 1, "push_items_total", receiver="otlp", kind="entry", fate="quarantined"
+            )
             [alone] = some(1)
             refused = alone
             await store.append([alone])
-            await metric_becomes(push, 2, "push_items_total", receiver="otlp", fate="quarantined")
+            await metric_becomes(
+                push, 2, "push_items_total", receiver="otlp", kind="entry", fate="quarantined"
+            )
 
-    refusals = tmp_path / "otlp.refused.ndjson"
+    refusals = tmp_path / "otlp-entry.refused.ndjson"
     assert receiver.ids == ids_of([before, after])
     kept = [json.loads(line) for line in refusals.read_text().splitlines()]
     assert kept[1]["refused"]["id"] == str(alone.id)
@@ -149,10 +155,35 @@ async def test_nothing_is_kept_aside_while_a_receiver_refuses_everything(source,
     async with receiving_logs() as receiver:
         receiver.judge = lambda _: (400, 0)
         async with pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url) as push:
-            await metric_becomes(push, 1, "push_is_degraded", receiver="otlp")
+            await metric_becomes(push, 1, "push_is_degraded", receiver="otlp", kind="entry")
             receiver.judge = lambda _: (200, 0)
             await receiver.until(lambda: receiver.ids == ids_of(records))
-            assert await metric(push, "push_items_total", receiver="otlp", fate="quarantined") == 0
+            assert (
+                await metric(
+                    push, "push_items_total", receiver="otlp", kind="entry", fate="quarantined"
+                )
+                == 0
+            )
+
+
+async def test_tool_calls_and_gaps_are_pushed_once_each(source, store, tmp_path):
+    gap = a_gap(BEGAN, count=7)
+    call = a_tool_call()
+    await store.append_gaps([gap])
+    await store.append_invocations([call])
+    async with (
+        receiving_logs() as receiver,
+        pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url) as push,
+    ):
+        await receiver.until(lambda: len(receiver.ids) >= 2)
+        await metric_becomes(
+            push, 1, "push_items_total", receiver="otlp", kind="tool_call", fate="taken"
+        )
+
+    told = {each.event_name: values(each) for each in receiver.taken}
+    assert len(receiver.taken) == 2
+    assert told["podwarden.audit.gap"]["podwarden.audit.count"] == 7
+    assert told["podwarden.audit.tool_call"]["gen_ai.tool.name"] == "list_clusters"
 
 
 async def test_a_collector_that_others_keep_takes_it(source, store, tmp_path):
@@ -169,14 +200,7 @@ async def test_a_collector_that_others_keep_takes_it(source, store, tmp_path):
 async def test_a_receiver_of_syslog_reads_counted_messages_over_tls(source, store, tmp_path):
     context, authority = self_signed(LOOPBACK, tmp_path)
     long = record(path="/api/v1/" + 2_000 * "é", user_agent=5_000 * "x", instance="a b")
-    gap = Gap(
-        id=new_record_id(),
-        started_at=BEGAN,
-        ended_at=BEGAN,
-        count=7,
-        reason="journal_full",
-        instance="a",
-    )
+    gap = a_gap(BEGAN)
     await store.append([long])
     await store.append_gaps([gap])
     async with receiving_syslog(context) as receiver:
@@ -193,7 +217,7 @@ async def test_a_receiver_of_syslog_reads_counted_messages_over_tls(source, stor
     [first] = [message for message in receiver.messages if str(long.id).encode() in message]
     head, told = first.split(b"{", 1)
     assert head == b"<110>1 2026-02-28T03:42:00.000000Z a-b podwarden-audit - entry - "
-    assert json.loads(b"{" + told)["shortened"] == ["user_agent"]
+    assert json.loads(b"{" + told)["shortened"][0] == "user_agent"
     assert all(len(message) <= 8_000 for message in receiver.messages)
 
 

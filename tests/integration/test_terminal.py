@@ -9,7 +9,7 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Gap, Outcome, ToolOutcome, new_record_id
 from tests.neighbours.audit_api import NOBODY, record, url_of_audit_api
 from tests.neighbours.console import console
-from tests.neighbours.records import a_tool_call
+from tests.neighbours.records import a_gap, a_tool_call
 from tests.neighbours.services import refusing_port
 
 BEGAN = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
@@ -56,6 +56,9 @@ async def test_entries_are_listed_newest_first_with_gaps_of_their_time(asking, s
     some = await asking("query", "method=DELETE", "--json", "status=4xx", "until=2026-03-01")
     before = await asking("query", "until=2026-01-01")
     gaps = await asking("query", "--gaps")
+    await store.append_gaps([a_gap(BEGAN - timedelta(days=n)) for n in range(4)])
+    newest = await asking("query", "--limit", "1")
+    every = await asking("query")
 
     assert listed.code == 0
     assert listed.lines[0].split() == [
@@ -75,6 +78,8 @@ async def test_entries_are_listed_newest_first_with_gaps_of_their_time(asking, s
     assert (only["id"], only["token_name"]) == (str(refused.id), "evil\x1b[2J")
     assert (before.code, before.output, before.complaints) == (0, "", "nothing matches\n")
     assert "25,000" in gaps.lines[1]
+    assert newest.complaints == listed.complaints
+    assert every.complaints.endswith("2 more gaps: query --gaps shows them\n")
 
 
 async def test_all_pages_are_listed_or_as_many_as_are_wanted(asking, store):
@@ -139,32 +144,32 @@ async def test_calls_are_counted_by_what_they_have_in_common(asking, store):
     await store.append([*changes, *reads, refused])
 
     by_token = await asking("top", "token", "since=2026-01-01", "--json")
-    by_template = await asking("top", "template", "since=2026-01-01", "--limit", "1")
-    objects = await asking("objects", "since=2026-01-01")
+    by_template = await asking("top", "path_template", "since=2026-01-01", "--limit", "1")
+    objects = await asking("objects", "since=2026-01-01", "token_name!=ci", "compare=true")
     lately = await asking("objects")
+    wrong = await asking("top", "colour")
 
-    assert [json.loads(line) for line in by_token.lines] == [
-        {"token": name, "calls": 4, "changes": changes, "refused": refused, "last": str_of(BEGAN)}
-        for name, changes, refused in (("ci", 0, 0), ("claude", 3, 1))
-    ]
-    assert by_template.lines[1].endswith("/api/v1/clusters/{id}")
-    assert by_template.complaints == "1 more: --all shows them\n"
-    assert [line.split()[-1] for line in objects.lines[1:]] == ["clusters/12"]
-    assert lately.complaints == "of the last 24 hours; since=7d counts more\nnothing matches\n"
-
-
-def str_of(moment):
-    return moment.isoformat().replace("+00:00", "Z")
+    counts = [json.loads(line) for line in by_token.lines]
+    assert {each["value"]: (each["calls"], each["refused"]) for each in counts} == {
+        "ci": (4, 0),
+        "claude": (4, 1),
+    }
+    assert by_template.lines[1].endswith("  /api/v1/clusters/{id}")
+    assert objects.lines[0].split()[:2] == ["CALLS", "BEFORE"]
+    assert [line.split()[-1] for line in objects.lines[1:]] == ["clusters/12", "clusters/7"]
+    assert lately.complaints == "of the last 7 days; since=30d counts more\nnothing matches\n"
+    assert (wrong.code, wrong.complaints.splitlines()[1][:4]) == (2, "by: ")
 
 
 NO_DATABASE = "postgresql://x@127.0.0.1:1/x"
 WRONG = [
     ("query nane=claude", 2, "nane: there is no such filter or option\n"),
-    ("query status=soon", 2, "status: Input should be a status code like 401"),
+    ("query status=soon", 2, "status: This should be a status code like 401"),
     ("query claude", 2, "`claude` is no filter: write name=value"),
     ("query --limit none", 2, "usage: podwarden-audit query"),
     ("show 12", 2, "usage: podwarden-audit show"),
     ("export --follow", 2, "usage: podwarden-audit export"),
+    ("tail --mark-file mark", 2, "usage: podwarden-audit tail"),
     ("query --token pwm_wrong", 77, "Invalid credentials\n"),
     ("query --token-file none", 78, "the token in none cannot be read: "),
     ("query --url host:80", 78, "`host:80` is no URL of an audit API"),

@@ -7,11 +7,14 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from audit_log.postgres.token_table import TokenTable
+from audit_log.record import ToolOutcome
 from tests.neighbours.audit_api import record, url_of_audit_api
 from tests.neighbours.console import console
 from tests.neighbours.hop import hop_to
+from tests.neighbours.records import a_tool_call
 from tests.neighbours.services import refusing_port
 from tests.neighbours.terminal import running_command
 
@@ -84,6 +87,21 @@ async def test_what_arrives_is_shown_once_also_after_an_outage(
         assert id_in(await tail.line()) == str(fourth.id)
 
 
+async def test_tool_calls_are_followed_and_shown_again_at_their_end(at, store, tmp_path):
+    asked = a_tool_call(outcome=ToolOutcome.ASKED)
+    await store.append_invocations([asked])
+    follow = ("tail", "--follow", "--tool-calls", "--json")
+    async with running_command(*follow, directory=tmp_path, **at) as tail:
+        first = json.loads(await tail.line())
+        await store.append_invocations([replace(asked, outcome=ToolOutcome.OK, rounds=2)])
+        second = json.loads(await tail.line())
+    exported = await console("export", "--tool-calls", directory=tmp_path, **at)
+
+    assert (first["id"], first["outcome"]) == (str(asked.id), "asked")
+    assert (second["id"], second["outcome"]) == (str(asked.id), "ok")
+    assert [id_in(line) for line in exported.lines] == [str(asked.id)]
+
+
 async def test_a_token_that_is_revoked_ends_it(at, hop, database, database_url, tmp_path):
     async with running_command("tail", "-f", directory=tmp_path, **at) as tail:
         assert (await tail.line()).startswith("TIME")
@@ -135,3 +153,18 @@ async def test_colours_and_cut_lines_are_for_terminals_that_want_them(at, store,
     assert narrow.splitlines()[0].split() == ["TIME", "STATUS", "METHOD", "PATH", "TOKEN"]
     assert len(narrow.splitlines()[0]) <= 80
     assert "\x1b" not in narrow
+
+
+async def test_progress_is_shown_on_a_terminal_beside_the_output(at, store, tmp_path):
+    await store.append([record() for _ in range(500)])
+    ours, theirs = pty.openpty()
+    export = ("export", "--output", "log.ndjson")
+    async with running_command(*export, directory=tmp_path, complaints=theirs, **at) as done:
+        os.close(theirs)
+        assert await done.program.wait() == 0
+    shown = os.read(ours, 2**16).decode()
+    os.close(ours)
+
+    assert " entries, " in shown
+    assert shown.endswith("\r\x1b[K")
+    assert len((tmp_path / "log.ndjson").read_text().splitlines()) == 500

@@ -10,7 +10,7 @@ from audit_log.cli.convert_command import convert
 from audit_log.postgres.database import open_database
 from audit_log.postgres.purge import apply_retention, purging
 from audit_log.postgres.store import Store
-from audit_log.record import ToolOutcome, unknown_token_name
+from audit_log.record import Gap, ToolOutcome, new_record_id, unknown_token_name
 from audit_log.retention import Retention
 from audit_log.schema.migrate import ensure_partitions
 from audit_log.seal.cosignature import cosign
@@ -200,6 +200,50 @@ async def test_late_lines_gaps_and_all_kinds_of_leaves_are_no_alarm(made):
     assert rows[0][0] == unknown_token_name("cd" * 32)
 
 
+async def test_a_row_at_a_void_place_is_said_if_it_was_made_when_its_neighbours_were(made):
+    log = SealedLog()
+    log.many(30)
+    before = log.now
+    place = log.size
+    log.lines(VOID, 400)
+    log.gap(reason="head_lost", count=None)
+    log.many(30)
+    fleet = await made(log)
+    store = Store(fleet.database)
+    inside = {"instance": log.instance, "log": log.log}
+    await store.append([a_record(**inside, created_at=before, seq=place + 1)])
+
+    said = await fleet.verify()
+    await store.append([a_record(**inside, created_at=log.now + DAY, seq=place + 2)])
+    found = await fleet.verify()
+
+    assert (said.status, said.remarks["not_sealed_there"]) == (0, 1)
+    assert (found.status, found.covers(log, place + 2)) == (1, {"inserted"})
+
+
+async def test_a_gap_that_no_line_reports_is_told_unless_the_recorder_makes_it(made):
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    gap = Gap(
+        id=new_record_id(),
+        started_at=log.now - timedelta(seconds=1),
+        ended_at=log.now - timedelta(seconds=1),
+        count=1,
+        reason="record_refused",
+        instance=log.instance,
+    )
+    store = Store(fleet.database)
+    await store.append_gaps([gap])
+    said = await fleet.verify()
+    forged = msgspec.structs.replace(gap, id=new_record_id(), reason="journal_full")
+    await store.append_gaps([forged])
+    found = await fleet.verify()
+
+    assert (said.status, said.findings) == (0, [])
+    assert (found.status, found.kinds) == (1, {"inserted"})
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
@@ -264,6 +308,23 @@ async def test_the_newest_rows_that_no_checkpoint_covers_yet_are_said(made):
 
     assert (found.status, found.remarks) == (0, {"not_signed_yet": 7})
     assert (then.status, then.remarks) == (0, {"not_anchored_yet": 7})
+
+
+async def test_rows_without_a_place_behind_the_end_of_a_log_cannot_be_told(made):
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    await Store(fleet.database).append([a_record(instance=log.instance, created_at=NOW)])
+
+    found = await fleet.verify()
+    log.now = datetime.now(UTC)
+    log.many(1)
+    log.checkpoint()
+    await log.store(fleet.database)
+    then = await fleet.verify()
+
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert (then.status, then.kinds) == (1, {"inserted"})
 
 
 async def test_a_log_that_says_nothing_any_more_is_told_unless_it_stopped(made):

@@ -30,8 +30,12 @@ class Anchoring:
         return self._receipts.qsize()
 
     async def receipt(self) -> Receipt:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self._receipts.get()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._receipts.get()
+        except TimeoutError:
+            reasons = [task.reason for task in self.anchors.tasks]
+            raise AssertionError(f"no receipt: {reasons}, {self.anchors.problem}") from None
 
     async def problem(self) -> str:
         """Return the problem of the anchors, as soon as there is one."""

@@ -15,7 +15,10 @@ from tests.neighbours.ports import free_port, is_listening
 
 LOCK: Final = Path(__file__).parent.parent / "anchors" / "locks" / "moto.lock"
 _SPACE: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
-_CREDENTIAL: Final = "AWS4-HMAC-SHA256 Credential=id/20260101/eu/s3/aws4_request, "
+_SIGNED: Final = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=id/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+}
 
 
 class MotoServer:
@@ -27,16 +30,21 @@ class MotoServer:
 
     async def make_bucket(self, name: str) -> None:
         """Make a bucket with versions and object lock."""
-        await self.ask("PUT", name, {"x-amz-bucket-object-lock-enabled": "true"})
+        status, told = await self.ask("PUT", name, {"x-amz-bucket-object-lock-enabled": "true"})
+        assert status == 200, told
 
     async def ask(
         self, method: str, path: str, fields: Mapping[str, str], body: bytes = b""
     ) -> tuple[int, bytes]:
-        signed = {"Authorization": f"{_CREDENTIAL}SignedHeaders=host, Signature=0", **fields}
         async with self._client.request(
-            method, f"{self.url}/{path}", headers=signed, data=body
+            method, f"{self.url}/{path}", headers={**_SIGNED, **fields}, data=body
         ) as response:
             return response.status, await response.read()
+
+    async def lock_of(self, path: str) -> str | None:
+        """Return the mode in which an object is locked; None if it is not."""
+        async with self._client.head(f"{self.url}/{path}", headers=_SIGNED) as response:
+            return response.headers.get("x-amz-object-lock-mode")
 
     async def versions(self, bucket: str) -> list[tuple[str, str]]:
         """Return key and id of each version in *bucket*, the oldest of a key last."""

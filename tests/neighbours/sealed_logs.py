@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+import msgspec
+
 from audit_log.postgres.database import Database
 from audit_log.postgres.store import Store
 from audit_log.record import AuditRecord, Event, Gap, Invocation, ToolOutcome, new_record_id
@@ -63,6 +65,12 @@ class SealedLog:
     @property
     def vkey(self) -> str:
         return str(self.key.verifier)
+
+    def take_over(self, other: "SealedLog") -> None:
+        """Be a second history of *other*, signed by its key."""
+        self.origin, self.key, self.log = other.origin, other.key, other.log
+        self.parts[0] = SealLog(self.log, self.origin, self.vkey, self.instance, 1)
+        self.parts[1:] = [msgspec.structs.replace(part, log=self.log) for part in self.parts[1:]]
 
     def entry(self, *, is_stored: bool = True, **values: Any) -> AuditRecord:
         """Add an entry; most have different values in all columns."""

@@ -41,9 +41,13 @@ class Running:
 
 @asynccontextmanager
 async def running_command(
-    *arguments: str, directory: Path, output: int | None = None, **environment: str
+    *arguments: str,
+    directory: Path,
+    output: int | None = None,
+    complaints: int | None = None,
+    **environment: str,
 ) -> AsyncIterator[Running]:
-    """Run `podwarden-audit`; its lines come through a pipe, or go to the descriptor *output*."""
+    """Run `podwarden-audit`; what it says comes through pipes, or goes to the descriptors."""
     read_said, said = os.pipe()
     read_complained, complained = os.pipe()
     program = Program.start(
@@ -52,7 +56,7 @@ async def running_command(
         directory=directory,
         environment={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), **environment},
         output=said if output is None else output,
-        complaints=complained,
+        complaints=complained if complaints is None else complaints,
     )
     os.close(said)
     os.close(complained)

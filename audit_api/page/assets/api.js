@@ -95,6 +95,21 @@ export async function call(id) {
   }
 }
 
+/** Return what the seal says of an API call or tool call; RefusedError with 409 if it was altered. */
+export function seal(call, signal) {
+  return json(proofPath(call), { format: "json" }, signal);
+}
+
+/** Return the URL of the proof of an API call or tool call. */
+export function proofAddress(call) {
+  return address(proofPath(call), {});
+}
+
+function proofPath(call) {
+  const kind = "api_calls" in call ? "invocations" : "entries";
+  return `mcp-audit/${kind}/${encodeURIComponent(call.id)}/proof`;
+}
+
 /** Return the URL of the live stream of API calls or of tool calls. */
 export function streamAddress(query, byTool) {
   return address(`${listPath(byTool)}/stream`, query);

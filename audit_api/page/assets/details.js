@@ -3,6 +3,7 @@
 import { agentName } from "./agent.js";
 import { element } from "./elements.js";
 import { aheadBy } from "./future.js";
+import { showSeal } from "./seal.js";
 import { OUTCOMES, TOOL_OUTCOMES, badge, meaning, toolMeaning } from "./statuses.js";
 import { duration, length, visible } from "./texts.js";
 import { exact } from "./times.js";
@@ -59,6 +60,7 @@ export class Details {
     this.#id = call.id;
     this.#call = call;
     const isToolCall = "api_calls" in call;
+    const seal = element("dd", { class: "detail-seal" }, element("span", { class: "hint" }, "…"));
     const title = element("h2", { id: "details-title", tabindex: "-1" }, isToolCall ? "Tool call" : "API call");
     this.#dialog.replaceChildren(
       element("header", {}, title, element("button", {
@@ -68,8 +70,10 @@ export class Details {
         badge(call.status_code),
         element("span", {}, isToolCall ? toolMeaning(call.outcome, call.error_code) : meaning(call.status_code, call.outcome))),
       element("p", { class: "details-call" }, element("bdi", {}, nameOf(call))),
-      element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS)),
+      element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS),
+        element("dt", {}, "Seal"), seal),
       element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall), copyButton(call)));
+    showSeal(seal, call);
     if (!this.#dialog.open) {
       if (BESIDE.matches) this.#dialog.show();
       else this.#dialog.showModal();

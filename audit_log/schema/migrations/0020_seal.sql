@@ -51,17 +51,38 @@ CREATE TABLE mcp_audit_seal_anchor (
 );
 CREATE INDEX mcp_audit_seal_anchor_newest ON mcp_audit_seal_anchor (log, size DESC);
 
--- As in 0016: the newer version brings its place along.
+-- As in 0016. The newer version replaces all of the row, place included: so the row gives its leaf.
 DO $migration$
-DECLARE
-    definition CONSTANT text := pg_get_functiondef('mcp_tool_invocation_goes_on'::regproc);
-    before CONSTANT text := 'arrived_at = excluded.arrived_at';
 BEGIN
-    IF position(before IN definition) = 0 THEN
-        RAISE EXCEPTION 'function mcp_tool_invocation_goes_on is not as the migrations made it';
-    END IF;
-    EXECUTE replace(definition, before,
-        before || ',' || chr(10) || '        seq = excluded.seq, log = excluded.log');
+    EXECUTE replace($create$
+CREATE OR REPLACE FUNCTION @schema@.mcp_tool_invocation_goes_on() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    INSERT INTO @schema@.mcp_tool_invocation AS stored SELECT NEW.*
+    ON CONFLICT (id) DO UPDATE SET
+        token_id = excluded.token_id, token_name = excluded.token_name, tool = excluded.tool,
+        created_at = excluded.created_at, duration_ms = excluded.duration_ms,
+        outcome = excluded.outcome, status_code = excluded.status_code,
+        error_code = excluded.error_code, api_calls = excluded.api_calls,
+        origin = excluded.origin, client_ip = excluded.client_ip,
+        request_id = excluded.request_id, instance = excluded.instance,
+        arrived_at = excluded.arrived_at, session = excluded.session,
+        protocol_version = excluded.protocol_version, client_name = excluded.client_name,
+        client_version = excluded.client_version, user_agent = excluded.user_agent,
+        rounds = excluded.rounds, principal = excluded.principal, claims = excluded.claims,
+        seq = excluded.seq, log = excluded.log
+    WHERE stored.outcome IN ('asked', 'working') AND (
+        excluded.outcome NOT IN ('asked', 'working')
+        OR excluded.rounds > stored.rounds
+        OR excluded.rounds = stored.rounds
+            AND excluded.outcome = 'asked' AND stored.outcome = 'working');
+    RETURN NULL;
+END
+$function$
+$create$, '@schema@', quote_ident(current_schema()));
 END
 $migration$;
 
@@ -77,8 +98,13 @@ BEGIN
     IF copied IS NULL THEN
         RETURN;
     END IF;
-    IF columns <> copied || ', seq, log' THEN
-        -- The table had got other columns before: a new copy is needed.
+    IF columns <> copied || ', seq, log' OR EXISTS (
+        SELECT FROM pg_attribute AS one JOIN pg_attribute AS other USING (attname)
+        WHERE one.attrelid = 'mcp_audit_log'::regclass AND one.attnum > 0
+            AND other.attrelid = to_regclass('mcp_audit_log_converted')
+            AND (one.atttypid, one.atttypmod) <> (other.atttypid, other.atttypmod))
+    THEN
+        -- The table has got other columns since: a new copy is needed.
         DROP TRIGGER IF EXISTS mcp_audit_log_convert ON mcp_audit_log;
         DROP TABLE IF EXISTS mcp_audit_log_converted;
         DELETE FROM mcp_audit_conversion;

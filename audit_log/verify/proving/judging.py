@@ -8,7 +8,7 @@ from audit_log.errors import SealFormatError
 from audit_log.seal.encoding import HASH_BYTES
 from audit_log.seal.times import times_in
 from audit_log.seal.tree import leaf_hash
-from audit_log.verify.ages import Age, Fate, Keeping
+from audit_log.verify.ages import DAY, Age, Fate, Keeping
 from audit_log.verify.findings import Kind
 from audit_log.verify.proving.leaf_file import CLASH, FILLED, ROW, TWICE, LeafFile, Noted
 from audit_log.verify.proving.noting import Noting
@@ -136,11 +136,23 @@ class Judge:
             kind = Kind.ALTERED if mark & ROW else Kind.NOTE_ALTERED
             self._bad(place, kind, signed, others[0] if others else None, age(place))
         if noted in _LOOSE and mark & ROW:
-            self.found.loose.append(place)
+            self._loose(place, signed, found)
         elif not mark & ROW and (place in self._noting.no_row or (noted is Noted.GAP)):
             self._gone(place, age(place))
         elif place in self._noting.stale:
             self._bad(place, Kind.ALTERED, signed, None, age(place))
+
+    def _loose(self, place: int, signed: bytes | None, found: bytes | None) -> None:
+        """Take a row that nothing proves: one that the last second before a power cut has left.
+
+        It was made before the line behind it, and not a day before the one in front of it.
+        """
+        made = self._leaves.seconds[place - self._leaves.base]
+        since, until = self._nearest(place, -1), self._nearest(place, 1)
+        if (until is not None and made > until + 1) or (since is not None and made < since - DAY):
+            self._bad(place, Kind.INSERTED, signed, found, Age(since, until))
+        else:
+            self.found.loose.append(place)
 
     def _bad(
         self, place: int, kind: Kind, signed: bytes | None, found: bytes | None, age: Age
@@ -200,6 +212,16 @@ class Judge:
         after = [second for second in seconds[at + 1 : at + _NEAR] if second]
         since = max(before[-_NEAR // 8 :], default=self.latest)
         return Age(since, max(after[:_FOLLOWING], default=None))
+
+    def _nearest(self, place: int, step: int) -> int | None:
+        """Return when the nearest line was made that was sealed, on one side of *place*."""
+        leaves = self._leaves
+        end = leaves.size if step > 0 else leaves.base - 1
+        for other in range(place + step, end, step):
+            second = leaves.seconds[other - leaves.base]
+            if second and leaves.noted(other) not in _LOOSE:
+                return second
+        return None
 
 
 def _kind_of_bad(mark: int, signed_is_there_too: bool) -> Kind:  # noqa: FBT001

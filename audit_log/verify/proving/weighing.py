@@ -125,6 +125,8 @@ def _of_incomplete_tile(leaves: LeafFile, start: int, stored: Sequence[bytes]) -
         if len(hashes) == PATH_BYTES and last is not None:
             root = root_by_path(last, hashes)
             options.setdefault(root, Option(root, None))
+    if not options:  # what comes before the first unknown leaf can still be proved
+        return [Option(None, _until_unknown(leaves, start, start + TILE, b""))]
     return list(options.values())
 
 

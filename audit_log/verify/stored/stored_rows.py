@@ -60,7 +60,8 @@ class Sealed(NamedTuple):
     data: bytes
     """Its leaf data, made anew."""
     seconds: int
-    """When it was created; of a gap, when it ended."""
+    """When it was created, in Unix seconds; of a gap, when it ended."""
+    id: str
 
 
 _BY_ID: Final = "(row.created_at, row.id) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[]))"
@@ -89,14 +90,14 @@ async def sealed_rows(
 
 async def rows_at(
     transaction: Transaction, table: Table, log: int, places: Sequence[int]
-) -> list[tuple[Row, Sealed]]:
+) -> list[Sealed]:
     """Return the rows of *table* at *places* of *log*. There is no index: it reads the table."""
     rows = await transaction.fetch(
         f"SELECT {_COLUMNS[table]} FROM {table} WHERE log = $1 AND seq = ANY($2::bigint[])",  # noqa: S608
         log,
         places,
     )
-    return list(zip(rows, _sealed(table, rows), strict=True))
+    return _sealed(table, rows)
 
 
 async def rows_by_id(
@@ -114,7 +115,7 @@ async def rows_by_id(
 def _sealed(table: Table, rows: Sequence[Row]) -> list[Sealed]:
     ends = "ended_at" if table is Table.GAPS else "created_at"
     return [
-        Sealed(row[0], row[1], data, _second_of(row[ends]))
+        Sealed(row[0], row[1], data, _second_of(row[ends]), row[2])
         for row, data in zip(rows, _LEAVES[table](rows), strict=True)
     ]
 

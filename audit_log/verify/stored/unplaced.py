@@ -14,7 +14,7 @@ SELECT sealed.instance,
     min(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS oldest,
     max(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS newest,
     min(id::text) FILTER (WHERE created_at >= begun) AS example
-FROM {table} AS row
+FROM {source} AS row
 JOIN unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS sealed (instance, begun, last)
     ON sealed.instance = row.instance
 WHERE row.log IS NULL {arrived}
@@ -24,7 +24,15 @@ _OTHERS: Final = """
 SELECT count(*) FROM mcp_audit_log
 WHERE log IS NULL AND instance <> ALL($1::text[]) {arrived}
 """
-_TABLES: Final = ("mcp_audit_log", "mcp_tool_invocation")
+# The recorder itself tells of two kinds of gaps, for which the journal has no line.
+_GAPS: Final = """(
+    SELECT id, instance, log, ended_at AS created_at FROM mcp_audit_gap
+    WHERE reason NOT IN ('store_lost', 'record_refused'))"""
+_SOURCES: Final = {
+    "mcp_audit_log": "mcp_audit_log",
+    "mcp_tool_invocation": "mcp_tool_invocation",
+    "mcp_audit_gap": _GAPS,
+}
 
 
 class Unplaced(NamedTuple):
@@ -54,13 +62,15 @@ async def unplaced_rows(
     transaction: Transaction, spans: Mapping[str, Span], since: datetime | None
 ) -> dict[str, list[Unplaced]]:
     """Return, by instance, what has no place; with *since* only what arrived since then."""
-    arrived = "" if since is None else "AND row.arrived_at >= $4"
-    given = [list(spans), [span.begun for span in spans.values()]]
-    given.append([span.last for span in spans.values()])
+    begun, last = zip(*spans.values(), strict=True) if spans else ((), ())
     found: dict[str, list[Unplaced]] = {}
-    for table in _TABLES:
-        sql = _COUNT.format(table=table, arrived=arrived)
-        for instance, *counts in await transaction.fetch(sql, *given, *_and(since)):
+    for table, source in _SOURCES.items():
+        # Gaps are few, and do not know when they arrived.
+        moment = None if source is _GAPS else since
+        arrived = "" if moment is None else "AND row.arrived_at >= $4"
+        sql = _COUNT.format(source=source, arrived=arrived)
+        given = (list(spans), begun, last, *_and(moment))
+        for instance, *counts in await transaction.fetch(sql, *given):
             found.setdefault(instance, []).append(Unplaced(table, *counts))
     return found
 

@@ -66,6 +66,10 @@ def _what(bad: Bad, rows: Sequence[Found]) -> str:
     named = ", ".join(f"{row.table} {row.id}" for row in rows) or "no row"
     if bad.kind is Kind.TAKEN_TWICE:
         return f"one place is taken by several rows, of which one at most was sealed: {named}"
+    if bad.kind is Kind.INSERTED:
+        return (
+            f"{named} stands where no line was sealed, and was not made when its neighbours were"
+        )
     if bad.kind is Kind.NOTE_ALTERED:
         return "the note of this place is not what was sealed"
     for row in rows:

@@ -36,6 +36,8 @@ class LastRun:
     """When the last clean stop was."""
     on_disk: int
     """The offset after the last byte in segments."""
+    sealed_log: int | None = None
+    """The log that it sealed its lines in; None when it sealed none."""
 
     @property
     def last(self) -> int | None:
@@ -45,16 +47,15 @@ class LastRun:
         return (self.end and self.end.ring) or None
 
     @property
+    def next_number(self) -> int:
+        """The number that the next line had at the last clean stop; 1 without one."""
+        return 1 if self.end is None else self.end.number
+
+    @property
     def known_end(self) -> int:
         """The least offset at which the log can have ended."""
         known = [place.offset for place in (self.position, self.end) if place is not None]
         return max([self.on_disk, *known])
-
-    @property
-    def sealed_log(self) -> int | None:
-        """The log that it sealed its last lines in; None when it sealed none."""
-        place = self.position if self.running is not None else self.end or self.position
-        return None if place is None else place.log
 
     def owns(self, ring: RingFile) -> bool:
         """Return whether *ring* belongs to this folder."""

@@ -18,7 +18,7 @@ from proxy.seal.kept import KeptLog, found
 from proxy.seal.key_file import SealKey, SealKeyError, read_or_make_key
 from proxy.seal.state import State
 
-_ON_DISK: Final = "seal.state"
+STATE_NAME: Final = "seal.state"
 _SUFFIX: Final = ".seal"
 _ADVICE: Final = "a new log begins: docs/seal.md"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class LastLog:
 
     def __init__(self, folder: JournalFolder, directories: Iterable[Path]) -> None:
         """Look in *folder*, and in *directories*, where rings lie."""
-        self._disk = DiskCopies(folder.path / _ON_DISK)
+        self._disk = DiskCopies(folder.path / STATE_NAME)
         folder_id = folder.marks.folder_id()
         # A ring may have the second of its names, and then so has the file beside it.
         stem = Path(ring_names(folder_id, 0)[0]).stem if folder_id else ""

@@ -37,6 +37,7 @@ from proxy.journal.rings.new_ring import begin_ring
 from proxy.journal.rings.placement import place_of
 from proxy.journal.rings.ring_file import RingFile, Unmoved, rings_in
 from proxy.journal.segments import Segments
+from proxy.seal.kept import NO_LOG, Found
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -47,21 +48,23 @@ def open_ring(
     directories: list[Path],
     size: int,
     instance: str,
-    free_number: int = 0,
+    sealed: Found = NO_LOG,
 ) -> Ring:
     """Return the ring of the last run if it is in one of *directories*, else a new one.
 
-    See `begin_ring` for where a new one lies. If the last one is lost, the numbers of its lines
-    were below *free_number*.
+    See `begin_ring` for where a new one lies. If the last one is lost, its lines may have places
+    in the log that was *sealed*.
     """
     last_run = _last_run(folder, segments)
     ring, others = _ring_found(last_run, directories)
-    is_lost = ring is None and last_run.running is not None
+    is_lost = ring is None and (
+        last_run.running is not None or sealed.goes_beyond(last_run.next_number)
+    )
     losses = [_unmoved(other) for other in others if not other.is_reported]
     for other in others:  # before a new ring: they take its room
         _set_aside(folder, other)
     if ring is None:
-        free = free_number if is_lost else 0
+        free = sealed.free_number if is_lost else 0
         ring = begin_ring(last_run, segments, directories, size, free)
     folder_id = last_run.here.folder_id or ring.owner.folder_id or secrets.randbits(63) | 1
     ring.belong_to(replace(last_run.here, folder_id=folder_id))
@@ -79,6 +82,7 @@ def _last_run(folder: JournalFolder, segments: Segments) -> LastRun:
         end=marks.end(),
         ended_at=marks.ended_at(),
         on_disk=segments.end,
+        sealed_log=marks.sealed_log(),
     )
 
 

@@ -164,6 +164,32 @@ async def test_a_store_that_is_new_gets_the_newest_tiles_and_notes_again(seal, s
     assert seal.stores == 2
 
 
+async def test_tiles_are_made_again_of_lines_that_are_read_again(seal, store):
+    await take(seal, range(1, 2_000))
+    before = {(part.level, part.number): part for part in store.parts if is_tile(part)}
+    notes = store.notes()
+    store.parts.clear()
+    seal.recent.clear()  # as after a kill
+    await seal.store_again()
+    for cut in (range(100, 101), range(101, 400), range(101, 400), range(400, 2_000)):
+        await take(seal, cut)
+    again = {(part.level, part.number): part for part in store.parts if is_tile(part)}
+    assert again == {(0, number): before[0, number] for number in range(1, 7)}
+    assert store.notes() == {place: note for place, note in notes.items() if place > 255}
+    # Of another line than the one that was sealed there is no tile.
+    store.parts.clear()
+    await seal.store_again()
+    wrong = leaves_of(range(1, 300))
+    wrong.hashes[7] = leaf_hash(b"quarantined")
+    store.parts.clear()
+    await seal.take(wrong, 300, ())
+    assert store.parts == []
+
+
+def is_tile(part):
+    return isinstance(part, SealTile)
+
+
 async def test_the_open_tile_is_stored_at_the_end(seal, store):
     await take(seal, range(1, 300))
     await seal.close()

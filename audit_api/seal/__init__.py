@@ -1,0 +1,1 @@
+"""Proofs that entries and tool calls are in the logs of the seal."""
