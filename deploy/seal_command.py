@@ -21,13 +21,14 @@ from audit_log.seal.policy_file import parse_policy
 from proxy.journal.rings.log_files import STATE_NAME
 from proxy.seal.anchors.anchor_url import read_urls
 from proxy.seal.copies import DiskCopies
+from proxy.seal.key_file import SealKeyError, begin_change, finish_change
 from proxy.seal.state import State
 from proxy.settings import ProxySettings
 from proxy.workers.places import known_places
 
 _WITNESS_DIR: Final = "AUDIT_API_WITNESS_DIR"
 _GROUP: Final = "witnesses"
-_KEY, _POLICY = "key", "policy"
+_KEY, _POLICY, _ROTATE = "key", "policy", "rotate"
 
 
 def main(given: Sequence[str], program: str = "podwarden-audit seal") -> int:
@@ -42,15 +43,31 @@ def main(given: Sequence[str], program: str = "podwarden-audit seal") -> int:
     commands.add_parser(
         _POLICY, help="what `podwarden-audit verify` trusts (tlog-policy): keep it elsewhere"
     )
-    command = parser.parse_args(given).command
+    rotate = commands.add_parser(
+        _ROTATE, help="change the key: a second one signs too, from the next start on"
+    )
+    rotate.add_argument(
+        "--finish", action="store_true", help="let the second key sign alone, from the next start"
+    )
+    options = parser.parse_args(given)
     set_up_logs("console", "error")
     try:
-        for line in _keys() if command == _KEY else _policy_lines():
+        for line in _lines(options):
             sys.stdout.write(f"{line}\n")
-    except (SealFormatError, WitnessFolderError) as error:
+    except (SealFormatError, SealKeyError, WitnessFolderError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _lines(options: argparse.Namespace) -> Sequence[str]:
+    match options.command:
+        case "key":
+            return _keys()
+        case "policy":
+            return _policy_lines()
+        case _:
+            return _finish() if options.finish else _rotate()
 
 
 def _keys() -> Sequence[str]:
@@ -64,14 +81,19 @@ def _keys() -> Sequence[str]:
     for state in _logs(_settings()):
         # A witness that trusts this name needs not be told of each new log.
         name = state.origin.rpartition("/")[0] + ANY_LOG
-        shown.append(f"any of its logs {VerifierKey(name, NOTE, state.key)}")
-        shown.append(f"log             {VerifierKey(state.origin, NOTE, state.key)}")
+        for public in _publics(state):
+            shown.append(f"any of its logs {VerifierKey(name, NOTE, public)}")
+            shown.append(f"log             {VerifierKey(state.origin, NOTE, public)}")
     return shown
 
 
 def _policy_lines() -> Sequence[str]:
     settings = _settings()
-    logs = tuple(Log(VerifierKey(state.origin, NOTE, state.key)) for state in _logs(settings))
+    logs = tuple(
+        Log(VerifierKey(state.origin, NOTE, public))
+        for state in _logs(settings)
+        for public in _publics(state)
+    )
     anchors = settings.seal_anchors
     urls = read_urls("" if anchors is None else anchors.get_secret_value())
     witnesses = tuple(
@@ -86,10 +108,46 @@ def _policy_lines() -> Sequence[str]:
         _ = parse_policy(str(policy).encode())
     except SealFormatError as error:
         raise SealFormatError(
-            f"these keys make no policy: {error}. Workers that share PROXY_SEAL_KEY_FILE have one"
-            " key for several logs; without it each has its own"
+            f"these keys make no policy: {error}. Workers share one key, and a policy file takes"
+            " a key once: make a file for each log of `seal key`"
         ) from None
     return str(policy).splitlines()
+
+
+def _rotate() -> Sequence[str]:
+    """Put a second key beside the key; raise SealKeyError."""
+    file = _key_file(_settings())
+    begin_change(file)
+    return [
+        f"{file} holds a second key",
+        "Next: restart the sidecar, and give verifiers and witnesses the keys that are new in",
+        "`seal policy` and `seal key`. Then `seal rotate --finish`, and restart it again.",
+    ]
+
+
+def _finish() -> Sequence[str]:
+    """Leave the second key alone in the file; raise SealKeyError, or SealFormatError."""
+    settings = _settings()
+    if any(not state.following for state in _logs(settings)):
+        raise SealFormatError(
+            "a log does not know its second key yet: `seal rotate`, then restart the sidecar"
+        )
+    file = _key_file(settings)
+    finish_change(file)
+    return [f"{file} holds the new key alone", "Next: restart the sidecar."]
+
+
+def _key_file(settings: ProxySettings) -> Path:
+    """Return the file of the key, which workers share."""
+    file = settings.key_file_in(settings.journal_dir)
+    if file is None:
+        raise SealFormatError("nothing is sealed here: PROXY_SEAL is false")
+    return file
+
+
+def _publics(state: State) -> Sequence[bytes]:
+    """Return the public keys that sign for a log."""
+    return [key for key in (state.key, state.following) if key]
 
 
 def _settings() -> ProxySettings:

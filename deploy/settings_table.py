@@ -28,16 +28,13 @@ _OPENING: Final = """\
 
 After reading this page you can configure each service.
 
-Settings are environment variables, read once at start.
-A wrong value stops the start (exit code 78) with a line that names the variable.
-[`deploy/.env.example`](../deploy/.env.example) has all of them to copy.
-`make settings` writes this page from the code.
+Settings are environment variables, read once at start. A wrong value stops it (exit code 78) and is named.
+[`deploy/.env.example`](../deploy/.env.example) has all of them; `make settings` writes this page.
 """
 _OLD_NAMES: Final = """\
 ## Old names
 
-Version 0.2 still reads a renamed variable under its old name if the new name is not set.
-A variable on this list that is set causes one warning at start.
+0.2 reads the old name where the new one is not set, with a warning at start; 0.3 does not.
 """
 
 

@@ -50,7 +50,7 @@ class Pusher:
         self._receiver = receiver
         self._marks = marks
         self._filters: Filters = {"format": "ndjson", **filters}
-        self._state = LoggedState(log, fails="push.receiver_away", works="push.receiver_back")
+        self._state = LoggedState(log, fails="push.stalled", works="push.resumed")
         self.problem: str | None = None
         """Why nothing is pushed at the moment, or None."""
         self.taken = 0

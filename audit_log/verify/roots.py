@@ -99,6 +99,8 @@ class Solution:
     proved: int
     """The size of the largest checkpoint that the options give."""
     matched: frozenset[Equation]
+    unknown: frozenset[Equation]
+    """Those that lie inside a tile of which perhaps only the root is known any more."""
     reached: int
     """Up to here every leaf has some hash: a larger checkpoint cannot be computed."""
     chosen: dict[int, Option] = field(default_factory=dict)
@@ -145,6 +147,7 @@ class Solver:
         self._paths = [_Path(edge)]
         self._waiting = sorted(set(equations), reverse=True)
         self._matched: set[Equation] = set()
+        self._unknown: set[Equation] = set()
         self._proved, self._edge = edge.size, edge
         self._chosen: dict[int, Option] = {}
         self._reached = edge.size
@@ -161,7 +164,12 @@ class Solver:
                 break
             self._take(tile, options_of(tile))
         return Solution(
-            self._proved, frozenset(self._matched), self._reached, self._chosen, self._edge
+            self._proved,
+            frozenset(self._matched),
+            frozenset(self._unknown),
+            self._reached,
+            self._chosen,
+            self._edge,
         )
 
     def _take(self, tile: int, options: Sequence[Option]) -> None:
@@ -191,6 +199,8 @@ class Solver:
             self._reached = max(self._reached, equation.size)
         hits = [trial for trial, is_given in given if is_given]
         if not hits:
+            if any(is_given is None for _, is_given in given):
+                self._unknown.add(equation)
             return trials
         hit = hits[0]
         self._settle(equation, hit.path.edge, (*hit.path.chosen, (tile, hit.option)))

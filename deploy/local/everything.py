@@ -69,14 +69,15 @@ def settled(directory: Path) -> Iterator[Plan]:
 async def run(plan: Plan) -> None:
     """Start everything, top to bottom; stop it, bottom to top, when cancelled or when one dies."""
     async with AsyncExitStack() as stack:
+        own = None
         if "AUDIT_LOG_DATABASE_URL" not in os.environ:
-            database = embedded_database(plan.data.postgres)
-            os.environ["AUDIT_LOG_DATABASE_URL"] = stack.enter_context(database)
+            own = stack.enter_context(embedded_database(plan.data.postgres))
+            os.environ["AUDIT_LOG_DATABASE_URL"] = own
         database_url = os.environ["AUDIT_LOG_DATABASE_URL"]
         await prepare(database_url)
         tokens = await _tokens(plan, database_url)
         services = await _start_services(stack, plan)
-        print(guide(_places(plan, services), tokens), flush=True)
+        print(guide(_places(plan, services, own), tokens), flush=True)
         raise CannotRunError(await _first_obituary(services.values()))
 
 
@@ -106,7 +107,7 @@ async def _start_services(stack: AsyncExitStack, plan: Plan) -> dict[str, Servic
     return services
 
 
-def _places(plan: Plan, services: Mapping[str, Service]) -> Places:
+def _places(plan: Plan, services: Mapping[str, Service], database: str | None) -> Places:
     proxy = services["proxy"]
     return Places(
         proxy=proxy.url,
@@ -114,6 +115,7 @@ def _places(plan: Plan, services: Mapping[str, Service]) -> Places:
         audit_api=services["audit-api"].url,
         upstream=os.environ["PROXY_UPSTREAM_URL"] + (" (the demo)" if plan.demo else ""),
         data=plan.data.path,
+        database=database,
     )
 
 

@@ -1,6 +1,7 @@
 """What is printed once everything runs: where it is, and what to try."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,11 @@ from typing import Final
 from deploy.local.demo_tokens import DemoToken
 
 _YOURS: Final = DemoToken(id="YOUR_TOKEN_ID", role="", secret="pwm_YOUR_TOKEN")
+
+_ALTER: Final = """\
+psql "$AUDIT_LOG_DATABASE_URL" -c "UPDATE mcp_audit_log SET path = '/altered' \\
+  WHERE id = (SELECT id FROM mcp_audit_log WHERE seq IS NOT NULL ORDER BY created_at LIMIT 1)"\
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,8 @@ class Places:
     audit_api: str
     upstream: str
     data: Path
+    database: str | None
+    """The URL of the database if it is ours, with its password; None if it was given."""
 
 
 def guide(places: Places, tokens: Mapping[str, DemoToken]) -> str:
@@ -47,13 +55,29 @@ The entry it left, among the newest of all tokens:
 
 The log of that token alone:
 {_curl(reader, f"{places.proxy}/api/v1/settings/mcp-tokens/{caller.id}/audit?limit=100")}
-
+{_seal_lines(places)}
 A tool call, as an assistant makes it; it appears under "Tool calls" while you look:
 {_tool_call(caller, places.proxy, "list_clusters")}
 
 An assistant of your own, here Claude Code:
 claude mcp add --transport http podwarden {places.proxy}/mcp \\
   --header 'Authorization: Bearer {caller.secret}'
+"""
+
+
+def _seal_lines(places: Places) -> str:
+    if places.database is None:
+        return ""
+    program = Path(sys.executable).with_name("podwarden-audit")
+    policy, journal = places.data / "policy", places.data / "journal"
+    verify = f"{program} verify --policy {policy} --anchor {journal / 'anchors'}"
+    return f"""
+Is the log what was sealed? Yes, about ten seconds after a call; and no, once a row was changed:
+export AUDIT_LOG_DATABASE_URL='{places.database}'
+PROXY_UPSTREAM_URL={places.proxy} PROXY_JOURNAL_DIR={journal} {program} seal policy > {policy}
+{verify}
+{_ALTER}
+{verify}
 """
 
 

@@ -137,7 +137,7 @@ class Checkpoints:
     async def _publish(self, grown: Grown, key: SealKey) -> None:
         state = grown.state
         checkpoint = Checkpoint(state.origin, state.size, grown.tree.root())
-        note = sign_checkpoint(checkpoint, key.named(state.origin))
+        note = sign_checkpoint(checkpoint, *key.signers(state.origin))
         await self._on_disk(state.next_line)
         self.published = Published(state.sealing.log, checkpoint, note, state)
         self.published_at = datetime.now(UTC)

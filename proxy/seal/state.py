@@ -23,6 +23,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The public key by which its checkpoints are signed."""
     first_line: int
     next_line: int
+    following: bytes = b""
+    """The public key that signs too, and alone when the change of the key is finished."""
     tiles: tuple[bytes, ...] = ()
     """The hashes of the tile that is not full, one tile for each level of tiles, level 0 first."""
     seconds: tuple[int, ...] = ()

@@ -159,6 +159,31 @@ def child_of(pid: int, module: str) -> int:
     return found
 
 
+async def verified_then_altered(run: Run) -> None:
+    """Type what the guide says of the seal."""
+    begin = next(at for at, line in enumerate(run.printed) if line.startswith("export AUDIT_LOG"))
+    export, policy, verify, *alter, again = run.printed[begin : begin + 6]
+    assert verify == again
+
+    async def said(*lines: str) -> tuple[int | None, str]:
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-c", "\n".join([export, *lines])),
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await shell.communicate()
+        return shell.returncode, out.decode()
+
+    assert (await said(policy)) == (0, "")
+    async with asyncio.timeout(60):
+        while (verdict := await said(verify))[0] != 0:
+            await asyncio.sleep(0.2)  # a file anchor takes a checkpoint each 10 s
+    assert (await said(*alter)) == (0, "UPDATE 1\n")
+    status, told = await said(again)
+    assert (status, "altered" in told) == (1, True), (verdict, told)
+
+
 async def test_the_four_lines_work_as_typed_and_later_runs_go_on_though_one_was_killed(place):
     async with local_run(place, **ANY_PORTS) as first:
         await first.ready()
@@ -189,6 +214,8 @@ async def test_the_four_lines_work_as_typed_and_later_runs_go_on_though_one_was_
 
         assert third.tokens == second.tokens
         await typed_until_there(third.curls[2], "/api/v1/clusters", times=3)
+
+        await verified_then_altered(third)
 
         # A service that dies ends the run, with one line.
         os.kill(child_of(third.process.pid, "proxy"), signal.SIGKILL)

@@ -43,7 +43,7 @@ def completed(shell, script, *words, capsys):
 
 
 def test_bash_completes_commands_filters_and_their_values(capsys):
-    assert completed("bash", BASH, "se", capsys=capsys) == ["sessions"]
+    assert completed("bash", BASH, "sess", capsys=capsys) == ["sessions"]
     assert completed("bash", BASH, "query", "request", capsys=capsys) == [
         *("compopt -o nospace", "request_id=")
     ]

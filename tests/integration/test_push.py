@@ -12,6 +12,7 @@ from tests.neighbours.audit_api import record, url_of_audit_api
 from tests.neighbours.certificates import LOOPBACK, self_signed
 from tests.neighbours.collector import values
 from tests.neighbours.console import console
+from tests.neighbours.hop import hop_to
 from tests.neighbours.log_receivers import receiving_logs, receiving_syslog
 from tests.neighbours.ops import metric, metric_becomes
 from tests.neighbours.records import a_gap, a_tool_call
@@ -115,7 +116,7 @@ async def test_a_receiver_that_is_away_is_waited_for_and_told(source, store, tmp
 
     assert receiver.ids == ids_of([waits])
     assert lag > 0
-    assert events.count("push.receiver_away") == events.count("push.receiver_back") == 1
+    assert events.count("push.stalled") == events.count("push.resumed") == 1
 
 
 @pytest.mark.parametrize("judgement", [(400, 0), (413, 0), (200, 1)])
@@ -164,6 +165,19 @@ async def test_nothing_is_kept_aside_while_a_receiver_refuses_everything(source,
                 )
                 == 0
             )
+
+
+async def test_the_database_itself_is_read_as_soon_as_it_is_there(store, database_url, tmp_path):
+    records = some(3)
+    await store.append(records)
+    async with receiving_logs() as receiver, hop_to(database_url, is_open=False) as hop:
+        source = {"AUDIT_LOG_DATABASE_URL": hop.url, "AUDIT_PUSH_OTLP_URL": receiver.url}
+        async with pushing(source, tmp_path) as push:
+            away = await push.logged("push.stalled")
+            await hop.open()
+            await receiver.until(lambda: receiver.ids == ids_of(records))
+
+    assert away["reason"].startswith("the audit log cannot be read: The audit log is out of reach")
 
 
 async def test_tool_calls_and_gaps_are_pushed_once_each(source, store, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from audit_log.cli.convert_command import convert
 from audit_log.postgres.database import open_database
-from audit_log.postgres.purge import apply_retention, purging
+from audit_log.postgres.purge import apply_retention, pruning, purging
 from audit_log.postgres.store import Store
 from audit_log.record import Gap, ToolOutcome, new_record_id, unknown_token_name
 from audit_log.retention import Retention
@@ -68,15 +68,50 @@ async def purge(database, days: int) -> None:
         pass
 
 
+async def prune(database) -> int:
+    """Let go what the seal needs no longer; return of how many tiles a path is left."""
+    async for _ in pruning(database):
+        pass
+    rows = await database.fetch("SELECT FROM mcp_audit_seal_tile WHERE length(hashes) = 256")
+    return len(rows)
+
+
 async def test_rows_that_the_retention_let_go_are_no_alarm(made):
-    fleet = await made(of_months(), SealedLog("sidecar-2"))
+    log = of_months()
+    fleet = await made(log, SealedLog("sidecar-2"))
     await purge(fleet.database, 45)
+
+    before = await fleet.verify("--kept-days", "45")
+    tiles = await prune(fleet.database)
+    found = await fleet.verify("--kept-days", "45")
+    too_many = await fleet.verify("--kept-days", "60")
+
+    assert tiles > 24 * 70 // 256
+    assert (before.status, before.findings) == (0, [])
+    assert (found.status, found.findings) == (0, [])
+    assert before.remarks["gone_by_retention"] == found.remarks["gone_by_retention"] > 24 * 70
+    assert found.of(log)["proved"] == log.size
+    assert (too_many.status, too_many.kinds) == (1, {"deleted"})
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "UPDATE mcp_audit_seal_tile SET hashes = overlay(hashes PLACING 'x' FROM 5)",
+        'UPDATE mcp_audit_seal_note SET data = \'["times",1,"AA=="]\' WHERE seq = 255',
+        "DELETE FROM mcp_audit_seal_note WHERE seq = 255",
+    ],
+)
+async def test_what_proves_the_age_of_pruned_rows_cannot_be_forged(made, forgery):
+    fleet = await made(of_months())
+    await purge(fleet.database, 45)
+    await prune(fleet.database)
+    await fleet.database.execute(forgery)
 
     found = await fleet.verify("--kept-days", "45")
 
-    assert (found.status, found.findings) == (0, [])
-    assert found.remarks["gone_by_retention"] > 24 * 70
-    assert found.of(fleet.logs[0])["proved"] == fleet.logs[0].size
+    assert found.status == 1
+    assert found.covers(fleet.logs[0], 100) | found.covers(fleet.logs[0], 255)
 
 
 async def test_a_row_that_was_deleted_beside_a_dropped_month_is_found(made):

@@ -11,11 +11,11 @@ from proxy.telemetry.observers import SEEN_TOKENS_FILE
 from tests.neighbours.arrivals import arrived, number_arrivals
 from tests.neighbours.certificates import self_signed
 from tests.neighbours.client import connected
-from tests.neighbours.documents import python_example
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
 from tests.neighbours.receiver import receiving
 from tests.neighbours.services import refusing_port
+from tests.neighbours.webhook_signature import verified
 
 SECRET = "whsec_Q0hBTkdFLU1FLVRPLTMyLVJBTkRPTS1CWVRFUy1OT1c="
 BURST = 20
@@ -77,7 +77,6 @@ async def test_the_first_use_of_a_token_is_told_once_signed_and_without_the_toke
     assert sent.event["data"]["instance"] == home.instance
     assert secret.encode() not in sent.body
     # As the documents tell receivers to do.
-    verified = python_example("docs/watch.md", "def verified(")["verified"]
     assert verified(SECRET, sent.fields, sent.body)
     assert not verified(SECRET, sent.fields, sent.body + b" ")
     assert not verified(SECRET, {**sent.fields, "webhook-timestamp": "1"}, sent.body)

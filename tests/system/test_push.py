@@ -60,7 +60,7 @@ async def test_nothing_is_missing_in_order_after_kills_of_the_daemon(
             for _ in range(3):
                 await daemon.kill()
                 await append(1)  # the first one after a restart is what other senders lose
-                await push.logged("push.receiver_away")
+                await push.logged("push.stalled")
                 await daemon.start()
                 assert await eventually(has_all)
             await append(1_500)

@@ -25,7 +25,7 @@ FILE = re.compile(
     r"\b((?:audit_api|audit_log|benchmarks|deploy|proxy|tests)/[\w./-]*\w)(?:::(\w+))?"
 )
 
-ROW = re.compile(r"^\|`((?:AUDIT_LOG|PROXY|AUDIT_API)_[A-Z_]+)`\|(.+?)\|(.+)\|$", re.MULTILINE)
+ROW = re.compile(r"^\|`((?:AUDIT_LOG|PROXY|AUDIT_API|AUDIT_PUSH)_[A-Z_]+)`\|(.+?)\|(.+)\|$", re.MULTILINE)
 REQUIRED = re.compile(r"^([A-Z_]+)=(.+)$", re.MULTILINE)
 DEFAULTED = re.compile(r"^# ([A-Z_]+)=(.+)$", re.MULTILINE)
 ILLUSTRATED = re.compile(r"^# Example: ([A-Z_]+)=(.+)$", re.MULTILINE)
@@ -131,7 +131,7 @@ def test_each_way_in_which_a_database_is_away_has_its_test():
 
 
 def test_each_benchmark_is_told_with_its_section():
-    document = (CHECKOUT / "docs" / "performance.md").read_text()
+    document = (CHECKOUT / "benchmarks" / "README.md").read_text()
     told = dict(re.findall(r"^\|`(\w+)`\|([^|]+)\|", document, re.MULTILINE))
     programs = {path.stem: path.read_text() for path in (CHECKOUT / "benchmarks").glob("*.py")}
 

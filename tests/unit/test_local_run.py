@@ -1,5 +1,6 @@
 """What `make run` decides and says, without running anything."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ PLACES = Places(
     audit_api="http://127.0.0.1:8110",
     upstream="http://127.0.0.1:8000",
     data=Path("/somewhere/data"),
+    database="postgresql://podwarden:secret@/postgres",
 )
 
 
@@ -74,6 +76,11 @@ def test_the_guide_calls_as_viewer_and_reads_as_admin():
 
 def test_the_guide_says_where_the_page_is():
     assert f"{PLACES.audit_api}/settings/mcp/activity" in guide(PLACES, {})
+
+
+def test_the_guide_tells_of_the_seal_only_where_the_database_is_ours():
+    assert guide(PLACES, {}).count("podwarden-audit verify --policy /somewhere/data/policy") == 2
+    assert "AUDIT_LOG_DATABASE_URL" not in guide(replace(PLACES, database=None), {})
 
 
 def test_without_tokens_of_ours_the_guide_leaves_them_to_be_filled_in():

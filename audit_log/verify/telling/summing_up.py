@@ -50,6 +50,8 @@ def sum_up(one: OneLog, terms: Terms) -> LogReport:
     _tell_loose(one, report)
     tell_notes({noted: one.leaves.count(noted) for noted in Noted}, one.noting, report)
     report.say("not_stored", one.tiles.not_stored, "full tiles are not stored")
+    unknown = sum(equation.size <= one.solution.proved for equation in one.solution.unknown)
+    report.say("not_compared", unknown, "checkpoints lie in tiles that the retention has pruned")
     if not one.subject.is_in_policy:
         report.say("not_named", 1, "log that the policy does not name, but whose key it has")
     report.findings = limited(report.findings)
@@ -76,7 +78,7 @@ def _contradictions(one: OneLog) -> list[Finding]:
         )
         for c in one.checkpoints.signed
         if c.checkpoint.size <= proved
-        and c.equation not in one.solution.matched
+        and c.equation not in one.solution.matched | one.solution.unknown
         and c.checkpoint.size not in sizes  # two of one size are told as such
     ]
 

@@ -13,6 +13,8 @@ from audit_log.verify.proving.noting import Noting
 
 MOST_FINDINGS: Final = 200
 """Of one kind and log: more of them are counted and not listed."""
+MOST_RUNS: Final = 100
+"""Of places that are gone: where there are more, neighbours are told together."""
 
 
 class Found(NamedTuple):
@@ -109,8 +111,13 @@ def tell_gone(gone: Sequence[Gone], keeping: Keeping, report: LogReport) -> None
 
 def _runs(gone: Sequence[Gone], kind: Kind, what: str) -> Iterable[Finding]:
     numbered = enumerate(gone)
-    for _, run in groupby(numbered, key=lambda item: item[1].place - item[0]):
-        places = [one for _, one in run]
+    runs = [
+        [one for _, one in run]
+        for _, run in groupby(numbered, key=lambda item: item[1].place - item[0])
+    ]
+    together = -(-len(runs) // MOST_RUNS)
+    for at in range(0, len(runs), together or 1):
+        places = [one for run in runs[at : at + together] for one in run]
         sinces = [one.age.since for one in places]
         untils = [one.age.until for one in places]
         age = Age(
@@ -168,17 +175,17 @@ def tell_notes(counts: Mapping[Noted, int], noting: Noting, report: LogReport) -
 
 def limited(findings: Sequence[Finding]) -> list[Finding]:
     """Return at most `MOST_FINDINGS` of each kind, and one that tells how many more."""
-    kept: list[Finding] = []
-    seen: Counter[Kind] = Counter()
+    by_kind: dict[Kind, list[Finding]] = {}
     for finding in findings:
-        seen[finding.kind] += 1
-        if seen[finding.kind] <= MOST_FINDINGS:
-            kept.append(finding)
-    kept += [
-        Finding(kind=kind, what=f"… and {count - MOST_FINDINGS} more findings of this kind")
-        for kind, count in seen.items()
-        if count > MOST_FINDINGS
-    ]
+        by_kind.setdefault(finding.kind, []).append(finding)
+    kept: list[Finding] = []
+    for kind, told in by_kind.items():
+        kept += told[:MOST_FINDINGS]
+        if more := told[MOST_FINDINGS:]:
+            what = f"{len(more)} more findings of this kind, among these places"
+            first = min((one.first for one in more if one.first is not None), default=None)
+            last = max((one.last for one in more if one.last is not None), default=None)
+            kept.append(Finding(kind=kind, what=what, first=first, last=last))
     return kept
 
 

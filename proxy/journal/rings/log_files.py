@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from audit_log.seal.places import Sealing
 from proxy.journal.folder import JournalFolder
@@ -63,6 +64,9 @@ class LastLog:
             state = State.begun(instance, b"" if key is None else key.public, first_line)
         else:
             state = self.found.lasting(state, number, is_sealed=was_sealed == state.sealing.log)
+        if key is not None:
+            following = b"" if key.following is None else key.following.public
+            state = replace(state, following=following)
         file = _mapped(ring.path)
         kept = KeptLog(state, MemoryCopies(file.regions[0]), self._disk, key, key_file)
         kept.put(state)
@@ -79,10 +83,13 @@ class LastLog:
             if was_sealed is not None:
                 log.error("seal.state_lost", log=was_sealed, advice=_ADVICE)
             return None
-        if key is not None and state.key not in {b"", key.public}:
+        if key is None or state.key in {b"", key.public}:
+            return state
+        if state.following != key.public:
             log.error("seal.key_changed", origin=state.origin, advice=_ADVICE)
             return None
-        return state
+        log.info("seal.key_followed", origin=state.origin)
+        return replace(state, key=key.public)
 
     def remove(self, but: Path | None = None) -> None:
         """Remove the files in memory *but* one."""

@@ -15,6 +15,8 @@ from typing import Final
 
 from yarl import URL
 
+from audit_log.errors import SealFormatError
+from audit_log.seal.note import Note
 from proxy.seal.anchors.anchor import (
     AnchorAwayError,
     Anchored,
@@ -58,7 +60,7 @@ class S3Anchor:
         reply = await self._send("PUT", key, body, self._fields(body, now))
         if reply.status == HTTPStatus.PRECONDITION_FAILED:
             # Sent before, and the response was lost: or somebody else has put it there.
-            await self._compare(key, body)
+            await self._compare(key, offer.note)
         elif reply.status == HTTPStatus.CONFLICT:
             raise AnchorAwayError("two requests for one object at the same time")
         elif not reply.is_success:
@@ -83,13 +85,13 @@ class S3Anchor:
             fields["x-amz-object-lock-retain-until-date"] = f"{until:%Y-%m-%dT%H:%M:%SZ}"
         return fields
 
-    async def _compare(self, key: str, body: bytes) -> None:
+    async def _compare(self, key: str, note: Note) -> None:
         reply = await self._send("GET", key, b"", {})
         if not reply.is_success:
             raise AnchorRefusedError(
                 f"it has an object {key}, and does not let it be compared: status {reply.status}"
             )
-        if reply.body != body:
+        if not _is_of(note, reply.body):
             raise AnchorRefusedError(f"it has another checkpoint at {key}: a fork")
 
     async def _send(self, method: str, key: str, body: bytes, fields: Mapping[str, str]) -> Reply:
@@ -97,6 +99,14 @@ class S3Anchor:
         request = S3Request(method, url, body, fields)
         all_fields = signed(request, self._credentials, self._region, datetime.now(UTC))
         return await self._http.request(method, url, body, all_fields)
+
+
+def _is_of(note: Note, body: bytes) -> bool:
+    """Say whether *body* is the same checkpoint: other keys may have signed it since."""
+    try:
+        return Note.parse(body).text == note.text
+    except SealFormatError:
+        return False
 
 
 def _endpoint(text: str | None, region: str) -> URL:

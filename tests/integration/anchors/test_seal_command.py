@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from audit_log.seal.keys import VerifierKey
+from audit_log.seal.note import Note
 from audit_log.seal.policy_file import parse_policy
 from tests.neighbours.console import console
 from tests.neighbours.journal_home import JournalHome
@@ -57,3 +58,44 @@ async def test_before_the_first_start_there_is_no_key_to_show(tmp_path):
     done = await console("seal", "policy", directory=tmp_path, **settings)
     assert done.code == 1
     assert "start the sidecar first" in done.complaints
+
+
+async def test_a_key_is_changed_without_a_new_log_and_both_sign_meanwhile(
+    tmp_path: Path, home: JournalHome, upstream, callers, database, database_url
+):
+    async def run():
+        async with home.sidecar(upstream.url, database_url) as sidecar:
+            await callers.make(sidecar.port, 3)
+
+    async def seal(*arguments: str, code: int = 0):
+        done = await console("seal", *arguments, directory=tmp_path, **settings)
+        assert done.code == code, done.complaints
+        return done
+
+    settings = {"PROXY_UPSTREAM_URL": upstream.url, "PROXY_JOURNAL_DIR": str(home.journal)}
+    await run()
+    [old] = parse_policy((await seal("policy")).output.encode()).logs
+    await seal("rotate")
+    assert "two keys already" in (await seal("rotate", code=1)).complaints
+    assert "restart the sidecar" in (await seal("rotate", "--finish", code=1)).complaints
+    await run()
+    both = parse_policy((await seal("policy")).output.encode()).logs
+    assert both[0] == old
+    await seal("rotate", "--finish")
+    assert home.journal.joinpath("seal.key").stat().st_mode & 0o777 == 0o600
+    await run()
+    assert parse_policy((await seal("policy")).output.encode()).logs == both[1:]
+
+    notes = [
+        Note.parse(row["note"])
+        for row in await database.fetch("SELECT note FROM mcp_audit_seal_checkpoint ORDER BY size")
+    ]
+    signers = [
+        [one.key in note.signed_by([one.key for one in both]) for one in both] for note in notes
+    ]
+    assert signers[0] == [True, False]
+    assert [True, True] in signers
+    assert signers[-1] == [False, True]
+    told = "SELECT seq FROM mcp_audit_seal_note WHERE strpos(data, $1) > 0"
+    assert len(await database.fetch(told, str(both[1].key))) == 1, "a leaf tells the new key"
+    assert len(await database.fetch("SELECT DISTINCT log FROM mcp_audit_seal_log")) == 1

@@ -63,6 +63,12 @@ def test_a_bare_root_proves_a_tile_whose_leaves_are_gone():
     assert (found.proved, len(found.matched)) == (512, 2)
 
 
+def test_a_root_inside_a_tile_of_which_only_the_root_is_known_is_unknown():
+    found = solve([100, 300, 512], [[Option(tile(0).root, None)], [tile(1)]])
+
+    assert (found.proved, found.unknown) == (512, {root(100)})
+
+
 def test_behind_a_tile_that_nothing_gives_nothing_is_proved():
     found = solve([200, 600], [[tile(0)], [tile(1, "wrong")], [Option(None, leaves(512, 600))]])
 
