@@ -28,7 +28,8 @@ _OPENING: Final = """\
 
 After reading this page you can configure each service.
 
-Settings are environment variables, read once at start. A wrong value stops it (exit code 78) and is named.
+Settings are environment variables, read once at start.
+A wrong value stops it (exit code 78) and is named.
 [`deploy/.env.example`](../deploy/.env.example) has all of them; `make settings` writes this page.
 """
 _OLD_NAMES: Final = """\

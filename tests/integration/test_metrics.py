@@ -27,7 +27,9 @@ BORN_LATER = {"calls_total": {"audited", "outcome"}, "oddities_total": {"kind"}}
 def documented():
     section = WATCH[WATCH.index("## Metrics") : WATCH.index("## Alerts")]
     rows = ROW.findall(section)
-    return {name: set(WORD.findall(labels)) for names, labels in rows for name in WORD.findall(names)}
+    return {
+        name: set(WORD.findall(labels)) for names, labels in rows for name in WORD.findall(names)
+    }
 
 
 async def exposed(service):

@@ -25,7 +25,9 @@ FILE = re.compile(
     r"\b((?:audit_api|audit_log|benchmarks|deploy|proxy|tests)/[\w./-]*\w)(?:::(\w+))?"
 )
 
-ROW = re.compile(r"^\|`((?:AUDIT_LOG|PROXY|AUDIT_API|AUDIT_PUSH)_[A-Z_]+)`\|(.+?)\|(.+)\|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\|`((?:AUDIT_LOG|PROXY|AUDIT_API|AUDIT_PUSH)_[A-Z_]+)`\|(.+?)\|(.+)\|$", re.MULTILINE
+)
 REQUIRED = re.compile(r"^([A-Z_]+)=(.+)$", re.MULTILINE)
 DEFAULTED = re.compile(r"^# ([A-Z_]+)=(.+)$", re.MULTILINE)
 ILLUSTRATED = re.compile(r"^# Example: ([A-Z_]+)=(.+)$", re.MULTILINE)
