@@ -108,51 +108,41 @@ def _policy_lines() -> Sequence[str]:
         _ = parse_policy(str(policy).encode())
     except SealFormatError as error:
         raise SealFormatError(
-            f"these keys make no policy: {error}. Workers that share PROXY_SEAL_KEY_FILE have one"
-            " key for several logs; without it each has its own"
+            f"these keys make no policy: {error}. Workers share one key, and a policy file takes"
+            " a key once: make a file for each log of `seal key`"
         ) from None
     return str(policy).splitlines()
 
 
 def _rotate() -> Sequence[str]:
-    """Put a second key beside each key; raise SealKeyError."""
-    files = _key_files(_settings())
-    for file in files:
-        begin_change(file)
+    """Put a second key beside the key; raise SealKeyError."""
+    file = _key_file(_settings())
+    begin_change(file)
     return [
-        *(f"{file} holds a second key" for file in files),
+        f"{file} holds a second key",
         "Next: restart the sidecar, and give verifiers and witnesses the keys that are new in",
         "`seal policy` and `seal key`. Then `seal rotate --finish`, and restart it again.",
     ]
 
 
 def _finish() -> Sequence[str]:
-    """Leave the second key alone in each file; raise SealKeyError, or SealFormatError."""
+    """Leave the second key alone in the file; raise SealKeyError, or SealFormatError."""
     settings = _settings()
     if any(not state.following for state in _logs(settings)):
         raise SealFormatError(
             "a log does not know its second key yet: `seal rotate`, then restart the sidecar"
         )
-    files = _key_files(settings)
-    for file in files:
-        finish_change(file)
-    return [*(f"{file} holds the new key alone" for file in files), "Next: restart the sidecar."]
+    file = _key_file(settings)
+    finish_change(file)
+    return [f"{file} holds the new key alone", "Next: restart the sidecar."]
 
 
-def _key_files(settings: ProxySettings) -> Sequence[Path]:
-    """Return the file of the key of each journal; several may share one."""
-    places = known_places(settings.journal_dir, settings.instance_name)
-    files = {
-        file: None
-        for place in places
-        if (place.journal / STATE_NAME).exists()
-        and (file := settings.key_file_in(place.journal)) is not None
-    }
-    if not files:
-        raise SealFormatError(
-            f"no log of the seal has begun in {settings.journal_dir}: start the sidecar first"
-        )
-    return list(files)
+def _key_file(settings: ProxySettings) -> Path:
+    """Return the file of the key, which workers share."""
+    file = settings.key_file_in(settings.journal_dir)
+    if file is None:
+        raise SealFormatError("nothing is sealed here: PROXY_SEAL is false")
+    return file
 
 
 def _publics(state: State) -> Sequence[bytes]:

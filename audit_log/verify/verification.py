@@ -315,8 +315,8 @@ def _tell_rows(one: OneLog, report: LogReport, rows: Unplaced) -> None:
         report.findings.append(
             Finding(
                 kind=Kind.INSERTED,
-                what=f"{rows.inside} rows of {rows.table} have no place in the log, though they say"
-                f" that they were made while it was sealed; one is {rows.example}",
+                what=f"{rows.inside} rows of {rows.table} have no place in the log, though they "
+                f"say that they were made while it was sealed; one is {rows.example}",
                 since=rows.oldest,
                 until=rows.newest,
             )

@@ -318,7 +318,7 @@ async def test_a_tool_call_is_told_when_it_waits_and_again_when_it_has_ended(api
         first = await events.next()
         await store.append_invocations([msgspec.structs.replace(asked, outcome=ToolOutcome.OK)])
         second = await events.next()
-    told = [
-        (event.kind, event.data["id"], event.data["outcome"]) for event in (first, second) if event
-    ]
+    assert first is not None
+    assert second is not None
+    told = [(event.kind, event.data["id"], event.data["outcome"]) for event in (first, second)]
     assert told == [("tool_call", str(asked.id), outcome) for outcome in ("asked", "ok")]

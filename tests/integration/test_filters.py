@@ -147,9 +147,11 @@ PATHS = st.text(alphabet="ab/*%_\\", max_size=8)
 @given(st.data())
 async def test_any_pattern_means_the_same_in_the_table_and_live(store, database, data):
     path = data.draw(PATHS.map(lambda text: "/" + text.replace("*", "")))
-    id_ = UUID(int=data.draw(st.integers(0, 2**100)))
-    record = a_record(path=path, invocation_id=id_)
-    wanted = RecordFilter(path=one_of(data.draw(PATHS.filter(bool))), invocation_id=one_of(id_))
+    caused_by = UUID(int=data.draw(st.integers(0, 2**100)))
+    record = a_record(path=path, invocation_id=caused_by)
+    wanted = RecordFilter(
+        path=one_of(data.draw(PATHS.filter(bool))), invocation_id=one_of(caused_by)
+    )
     await store.append([record])
 
     found = await search(database, RecordQuery(filter=wanted))
@@ -197,9 +199,9 @@ ODD = st.text(alphabet="a1%/.+é \\_*", min_size=1, max_size=6)
 async def test_an_object_of_odd_signs_is_the_same_in_the_table_and_live(
     store, database, name, path
 ):
-    id_ = uuid4()
-    record = a_record(path=f"/api/v1/{path}", invocation_id=id_)
-    wanted = RecordFilter(object=one_of(name), invocation_id=one_of(id_))
+    caused_by = uuid4()
+    record = a_record(path=f"/api/v1/{path}", invocation_id=caused_by)
+    wanted = RecordFilter(object=one_of(name), invocation_id=one_of(caused_by))
     await store.append([record])
 
     found = await search(database, RecordQuery(filter=wanted))

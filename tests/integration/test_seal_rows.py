@@ -4,20 +4,25 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPv6Address
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from audit_log.errors import RecordRefusedError
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
 from audit_log.record import Attribution, Gap, Origin, Outcome, ToolOutcome, new_record_id
 from audit_log.schema.migrate import migrate
 from audit_log.seal.places import Sealing
-from audit_log.seal.tree import leaf_hashes
+from audit_log.seal.tree import leaf_hash, leaf_hashes
 from audit_log.verify.stored.stored_rows import Sealed, Table, sealed_rows
+from proxy.delivery.quarantine import Quarantine
+from proxy.delivery.quarantined import replay_quarantined
 from proxy.journal.batch import Assembly, Batch
 from proxy.journal.line_text import gap_line, record_line
 from proxy.journal.ring_header import Place
@@ -218,3 +223,53 @@ async def test_gaps_give_their_leaves_again(databases, members):
 def a_gap(**values: Any) -> Gap:
     known = {"started_at": ARRIVAL, "ended_at": ARRIVAL, "count": 1, "reason": "x"}
     return Gap(**{"id": new_record_id(), **known, "instance": "here", **values})
+
+
+class Quarantining:
+    """The quarantine file of a journal."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def quarantine(self, line: bytes) -> Path:
+        with self._path.open("ab") as file:
+            file.write(line)
+        return self._path
+
+
+async def test_a_quarantined_item_is_replayed_into_its_place(databases, tmp_path):
+    items = [a_record(), a_tool_call()]
+    batch = sealed([*lines_of(items), gap_line(FIRST + 2, a_gap())])
+    file = tmp_path / "records.ndjson"
+    quarantine = Quarantine(Quarantining(file))
+    for item in [*batch.records, *batch.invocations, *batch.gaps]:
+        await quarantine.take(item, RecordRefusedError("for a test"))
+
+    replayed = await replay_quarantined(file, Store(databases["ours"]))
+    assert (replayed.written, replayed.refused, replayed.unreadable) == (3, 0, 0)
+    rows = [row for table in Table for row in await rows_in(databases["ours"], table)]
+    assert_given_again(batch, rows)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("is_call", [False, True])
+async def test_each_leaf_of_one_id_is_given_by_the_row_or_by_a_note(databases, size, is_call):
+    """A call that ended is found in its slot after a kill, and is recorded as interrupted too."""
+    ended: Any = a_tool_call() if is_call else a_record()
+    kept = {"status_code": 0, "outcome": (ToolOutcome if is_call else Outcome).INTERRUPTED}
+    lines = lines_of([ended, msgspec.structs.replace(ended, **kept)])
+    given, wanted = set(), []
+    for start in range(0, 2, size):
+        batch = Assembly("here", SEALING).batch(
+            b"".join(lines[start : start + size]), Place(0, FIRST + start, None), 10
+        )
+        store = Store(databases["ours"])
+        await store.append(batch.records)
+        await store.append_invocations(batch.invocations)
+        wanted += batch.leaves.hashes
+        given |= {leaf_hash(note.data) for note in batch.leaves.notes}
+
+    table = Table.TOOL_CALLS if is_call else Table.ENTRIES
+    [row] = await rows_in(databases["ours"], table)
+    assert row.place == SEALING.place(FIRST)
+    assert {*given, leaf_hash(row.data)} >= set(wanted)

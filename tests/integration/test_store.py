@@ -82,9 +82,8 @@ async def test_records_of_one_token_leave_out_the_others(store):
     mine = a_record(token_id=token_id)
     await store.append([a_record(token_id=uuid4()), mine, a_record()])
 
-    assert await store.search(RecordQuery(filter=RecordFilter(token_id=one_of(token_id)))) == [
-        mine
-    ]
+    query = RecordQuery(filter=RecordFilter(token_id=one_of(token_id)))
+    assert await store.search(query) == [mine]
     assert await store.search(RecordQuery(filter=RecordFilter(token_id=one_of(uuid4())))) == []
 
 

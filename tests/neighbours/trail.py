@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from audit_log.filters import EVERYTHING, RecordFilter, one_of
+from audit_log.filters import ANY, RecordFilter, one_of
 from audit_log.postgres.search import RecordQuery
 from audit_log.record import AuditRecord
 from tests.neighbours.readable_store import ReadableStore
@@ -19,8 +19,8 @@ async def recorded(
 
     With *token_name* those of that token count, in a database that several tests share.
     """
-    wanted = EVERYTHING if token_name is None else RecordFilter(token_name=one_of(token_name))
-    query = RecordQuery(limit=500, filter=wanted)
+    name = ANY if token_name is None else one_of(token_name)
+    query = RecordQuery(limit=500, filter=RecordFilter(token_name=name))
     async with asyncio.timeout(ARRIVAL_SECONDS):
         while len(records := await store.search(query)) < count:
             # PostgreSQL tells nobody of a row; to look again is the only way to wait for one.

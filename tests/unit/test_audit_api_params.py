@@ -227,10 +227,8 @@ MESSAGES = [
 def test_what_is_wrong_is_said_in_words_and_with_what_would_be_right(name, text, message):
     with pytest.raises(InvalidParametersError) as refused:
         read_query(ExportParams, [(name, text)])
-    detail = refused.value.detail
-    assert isinstance(detail, list)
-    [problem] = detail
-    assert problem["msg"].startswith(message)
+    [problem] = refused.value.detail
+    assert str(problem["msg"]).startswith(message)
     assert problem["loc"] == ["query", name]
 
 
@@ -329,9 +327,7 @@ def test_by_default_the_last_buckets_are_counted_up_to_the_end_of_this_one():
 def test_no_more_is_counted_than_1500_buckets():
     with pytest.raises(InvalidParametersError) as refused:
         edges(since="2026-02-26T00:00:00Z", bucket="minute")
-    detail = refused.value.detail
-    assert isinstance(detail, list)
-    [problem] = detail
+    [problem] = refused.value.detail
     assert problem["loc"] == ["query", "bucket"]
     assert str(problem["msg"]).startswith("1,500 buckets are counted at most")
 

@@ -1,12 +1,26 @@
 """Messages: how what the writer writes is packed, and known again."""
 
+import msgspec
 import pytest
 
 from audit_log.errors import RecordRefusedError
 from audit_log.nats.messages import MAX_PAYLOAD_BYTES, items_of, messages
-from audit_log.record import RecordRow
-from tests.neighbours.journal import a_record
-from tests.neighbours.records import as_records
+from audit_log.record import Gap, RecordRow, new_record_id
+from tests.neighbours.journal import BEGINNING, a_record
+from tests.neighbours.records import a_tool_call, as_records
+
+
+class OlderRow(msgspec.Struct):
+    """What an ingest of an earlier version reads, which knows no seal."""
+
+    id: str
+    path: str
+    token_hash: str | None = None
+
+
+def a_gap(**values):
+    moments = {"started_at": BEGINNING, "ended_at": BEGINNING}
+    return Gap(id=new_record_id(), count=1, reason="x", instance="here", **moments, **values)
 
 
 def unpacked(message):
@@ -27,6 +41,18 @@ def test_what_a_newer_sidecar_adds_is_no_obstacle():
     newer = message.payload.replace(b"[{", b'[{"of_tomorrow":{"a":1},')
 
     assert len(items_of("record", newer)) == 1
+
+
+def test_places_in_the_seal_travel_along_and_an_older_ingest_reads_on():
+    placed = a_record(seq=3, log=-7)
+    calls, gaps = [a_tool_call(seq=4, log=-7)], [a_gap(seq=5, log=-7)]
+    [message] = messages("record", [placed])
+
+    assert unpacked(message) == [placed]
+    assert list(items_of("invocation", messages("invocation", calls)[0].payload)) == calls
+    assert list(items_of("gap", messages("gap", gaps)[0].payload)) == gaps
+    [older] = msgspec.json.decode(message.payload, type=list[OlderRow])
+    assert older.id == str(placed.id)
 
 
 def test_nothing_is_no_message():

@@ -31,6 +31,7 @@ class FileAnchor:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._is_made = False
         self._thread: DiskThread | None = None
 
     async def anchor(self, offer: Offer) -> Anchored:
@@ -39,7 +40,7 @@ class FileAnchor:
             self._thread = DiskThread("anchor-file")
         now = datetime.now(UTC)
         try:
-            path = await self._thread.submit(keep_in, self._folder, offer, now.timestamp())
+            path = await self._thread.submit(self._keep, offer, now.timestamp())
         except OSError as error:
             raise AnchorAwayError(f"{self._folder} cannot be written: {error.strerror}") from None
         return Anchored(str(path), now)
@@ -49,13 +50,24 @@ class FileAnchor:
         if self._thread is not None:
             self._thread.end()
 
+    def _keep(self, offer: Offer, now: float) -> Path:
+        # Once, and again only after a failure: a folder that is being removed is left alone. Its
+        # parents are never made: they may be where a volume is not mounted.
+        if not self._is_made:
+            self._folder.mkdir(exist_ok=True)
+            self._is_made = True
+        try:
+            return keep_in(self._folder, offer, now)
+        except FileNotFoundError:
+            self._is_made = False
+            raise
+
 
 def keep_in(folder: Path, offer: Offer, now: float) -> Path:
     """Write the checkpoint of *offer* to disk at *now*, in Unix seconds; return its file.
 
     Raise OSError, or AnchorRefusedError when the folder has a checkpoint that contradicts it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{file_name(offer.checkpoint.origin)}.checkpoint"
     _check_growth(file, offer.checkpoint)
     text = str(offer.note)

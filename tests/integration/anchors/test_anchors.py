@@ -1,6 +1,7 @@
 """Anchors with real receivers: a folder, an https endpoint; and what happens while one is away."""
 
 import os
+import shutil
 import stat
 
 from tests.neighbours.anchoring import anchoring
@@ -68,6 +69,17 @@ async def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     async with anchoring((tmp_path / "file" / "folder").as_uri()) as running:
         running.anchors.offer(LOG.offer(1))
         assert "cannot be written: Not a directory" in await running.reason()
+
+
+async def test_a_folder_is_made_again_and_a_place_that_is_not_mounted_is_not(tmp_path):
+    folder = tmp_path / "volume" / "anchors"
+    async with anchoring(f"{folder.as_uri()}#{QUICK}") as running:
+        running.anchors.offer(LOG.offer(1))
+        assert "cannot be written: No such file or directory" in await running.reason()
+        folder.parent.mkdir()
+        assert (await running.receipt()).size == 1
+        shutil.rmtree(folder)
+        assert (await running.receipt_of(LOG.offer(2))).size == 2
 
 
 async def test_what_is_kept_in_a_folder_can_be_read_by_an_auditor(tmp_path):
