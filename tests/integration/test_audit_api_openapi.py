@@ -30,7 +30,7 @@ UNSAYABLE_OF = {
 # Their filters are read by the same code as those of `entries` and `invocations`: each is tried
 # once, with a few others. What excludes values is described as what asks for them.
 FILTERED_ALIKE = {
-    *("entries_of_token", "export", "stats"),
+    *("entries_of_token", "export", "evidence", "stats"),
     *("export_invocations", "invocations_stats", "sessions"),
 }
 ALIKE = {
