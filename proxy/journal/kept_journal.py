@@ -10,6 +10,7 @@ from typing import Final
 from proxy.journal.batch import Assembly, Batch
 from proxy.journal.folder import JournalFolder
 from proxy.journal.ring_header import Place
+from proxy.journal.rings.log_files import sealing_of
 from proxy.journal.segments import Segment, Segments, read_bytes
 
 BATCH_LINES: Final = 2_000
@@ -99,7 +100,9 @@ class KeptJournal:
         """Do nothing: reading ends at the last segment."""
 
     def _read(self) -> Iterator[Batch]:
-        assembly, start = Assembly(self._instance), Place(0, 0, None)
+        # A line that is read here and by a sidecar later has one place.
+        assembly = Assembly(self._instance, sealing_of(self._folder.path))
+        start = Place(0, 0, None)
         for segment, data in self._contents():
             start = replace(start, offset=segment.start)
             while (at := start.offset - segment.start) < len(data):

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from audit_api.query.filter_params import StoredFilters, ToolCallFilters
 from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
@@ -26,6 +27,25 @@ UNSAYABLE_OF = {
     "invocations_stats": {"since", "until"},
     "export": {"kind", *OF_THE_AGENT, *(f"{name}!" for name in OF_THE_AGENT)},
 }
+# Their filters are read by the same code as those of `entries` and `invocations`: each is tried
+# once, with a few others. What excludes values is described as what asks for them.
+FILTERED_ALIKE = {
+    *("entries_of_token", "export", "stats"),
+    *("export_invocations", "invocations_stats", "sessions"),
+}
+ALIKE = {
+    each.alias or name
+    for kind in (StoredFilters, ToolCallFilters)
+    for name, each in kind.model_fields.items()
+} - {"tool", "status", "clock_ahead"}
+
+
+def is_tried(operation: str, name: str) -> bool:
+    """Say whether a parameter is a part of the proof."""
+    hidden = UNSAYABLE | UNSAYABLE_OF.get(operation, set())
+    if operation in FILTERED_ALIKE:
+        hidden = hidden | ALIKE
+    return name not in hidden and not name.endswith("!")
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +135,10 @@ async def test_the_document_is_true_to_the_service(database_url, database, store
         async with asking_as_admin(database, database_url) as api:
             described = await document(api)
         for operation in operations(described):
-            hidden = UNSAYABLE | UNSAYABLE_OF.get(operation["operationId"], set())
             operation["parameters"] = [
                 parameter
                 for parameter in operation["parameters"]
-                if parameter["name"] not in hidden
+                if is_tried(operation["operationId"], parameter["name"])
             ]
         schema = tmp_path / "openapi.json"
         schema.write_text(json.dumps(described))
@@ -128,7 +147,7 @@ async def test_the_document_is_true_to_the_service(database_url, database, store
             f"Authorization: Bearer {secret}",
             # An endless answer is no match for a tool that reads each to its end.
             *("--exclude-operation-id", "stream", "--exclude-operation-id", "stream_invocations"),
-            *("--checks", "all", "--max-examples", "15"),
+            *("--checks", "all", "--max-examples", "6"),
             *("--seed", "1", "--no-color"),
         )
         assert ended == 0, said

@@ -1,5 +1,6 @@
 """What a sidecar seals: each line of its journal, and nothing that is not stored."""
 
+import asyncio
 import os
 import shutil
 from collections import Counter
@@ -18,6 +19,7 @@ from tests.neighbours.ops import degraded, metric, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
 from tests.neighbours.processes import recorder_of
+from tests.neighbours.program import run
 from tests.neighbours.sealed_trail import sealed_logs
 from tests.neighbours.sidecar import serving_sidecar
 
@@ -211,3 +213,22 @@ async def test_a_record_that_the_store_refuses_leaves_its_hash_and_is_no_hole(
     [said] = [data for data in log.leaves if data.startswith(b'["quarantined"')]
     assert said == quarantined_leaf(leaf_hash(sealed))
     assert row["seq"] == log.leaves.index(said)
+
+
+async def test_what_a_command_has_written_from_the_journal_has_its_place(
+    home, upstream, callers, database, database_url
+):
+    async with home.sidecar(upstream.url) as sidecar:
+        await callers.make(sidecar.port, 10)
+    arguments = ("replay", str(home.journal), "--to", database_url)
+    environment = {"PATH": os.environ["PATH"]}
+    code, _, said = await asyncio.to_thread(
+        run, "proxy.journal", *arguments, environment=environment, seconds=60
+    )
+    assert code == 0, said
+    async with home.sidecar(upstream.url, database_url):
+        await signed(database, 12)
+
+    log = await the_log(database)
+    assert kinds(log) == {"entry": 10, "event": 4}
+    assert (len(log.rows), log.unsealed_rows) == (10, [])

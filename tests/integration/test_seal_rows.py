@@ -13,6 +13,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from audit_log.delivery_loop import AnyItem
 from audit_log.errors import RecordRefusedError
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
@@ -242,7 +243,8 @@ async def test_a_quarantined_item_is_replayed_into_its_place(databases, tmp_path
     batch = sealed([*lines_of(items), gap_line(FIRST + 2, a_gap())])
     file = tmp_path / "records.ndjson"
     quarantine = Quarantine(Quarantining(file))
-    for item in [*batch.records, *batch.invocations, *batch.gaps]:
+    refused: list[AnyItem] = [*batch.records, *batch.invocations, *batch.gaps]
+    for item in refused:
         await quarantine.take(item, RecordRefusedError("for a test"))
 
     replayed = await replay_quarantined(file, Store(databases["ours"]))

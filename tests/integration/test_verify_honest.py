@@ -325,6 +325,7 @@ async def test_a_noted_row_or_version_that_is_gone_or_put_back_is_found(made):
     assert found.status == 1
     assert found.covers(log, noted.seq) == {"deleted"}
     assert found.covers(log, waits.seq) == {"deleted"}
+    assert asked.seq is not None
     assert found.covers(log, asked.seq + 1) == {"altered"}
 
 

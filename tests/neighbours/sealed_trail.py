@@ -150,7 +150,11 @@ def _leaf(place: int, candidates: dict[int, list[bytes]], tiles: dict[int, list[
 async def _rows(database: Database, log: int) -> dict[int, bytes]:
     """Return the leaf data that rows give, by their places; fail if two have one place."""
     entries = [RecordRow(**dict(row)) for row in await database.fetch(_ENTRIES, log)]
-    found = list(zip([row.seq for row in entries], entry_leaves(entries), strict=True))
+    found: list[tuple[int, bytes]] = [
+        (row.seq, data)
+        for row, data in zip(entries, entry_leaves(entries), strict=True)
+        if row.seq is not None
+    ]
     for row in await database.fetch(_TOOL_CALLS, log):
         values = dict(row)
         claims = values.pop("claims")

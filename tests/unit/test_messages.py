@@ -19,8 +19,15 @@ class OlderRow(msgspec.Struct):
 
 
 def a_gap(**values):
-    moments = {"started_at": BEGINNING, "ended_at": BEGINNING}
-    return Gap(id=new_record_id(), count=1, reason="x", instance="here", **moments, **values)
+    return Gap(
+        id=new_record_id(),
+        started_at=BEGINNING,
+        ended_at=BEGINNING,
+        count=1,
+        reason="x",
+        instance="here",
+        **values,
+    )
 
 
 def unpacked(message):

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from audit_log.seal.places import Sealing
 from proxy.journal.folder import JournalFolder
 from proxy.journal.journal_error import JournalError, RingDamagedError
 from proxy.journal.mapped import MappedFile, or_closed
@@ -96,6 +97,12 @@ class LastLog:
             if path != but:
                 with suppress(OSError):
                     path.unlink()
+
+
+def sealing_of(folder: Path) -> Sealing | None:
+    """Return the log in which the lines of the journal in *folder* have their places, or None."""
+    state = State.read(DiskCopies(folder / STATE_NAME).read())
+    return None if state is None else state.sealing
 
 
 def _contents(paths: Iterable[Path]) -> Iterator[bytes]:

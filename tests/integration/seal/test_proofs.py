@@ -64,6 +64,12 @@ async def seal_of(api, path: str):
     return await asked(api, f"{path}?format=json")
 
 
+def leaf_of(found: TlogProof) -> bytes:
+    """Return the leaf data that a proof carries."""
+    assert found.extra is not None
+    return found.extra
+
+
 async def test_each_item_is_proven_wherever_it_lies(api, database, log):
     """Tiles that are full, the open one, and one of a level that is made of those below."""
     log.many(700)
@@ -76,8 +82,8 @@ async def test_each_item_is_proven_wherever_it_lies(api, database, log):
     for item, path in [(one, of_entry(one)) for one in entries] + [(c, of_call(c)) for c in calls]:
         found = await proof(api, path)
         assert found.index == item.seq
-        assert found.verify(found.extra, policy).checkpoint.size == size
-        assert f'"{item.id}"'.encode() in found.extra
+        assert found.verify(leaf_of(found), policy).checkpoint.size == size
+        assert f'"{item.id}"'.encode() in leaf_of(found)
         told = await seal_of(api, path)
         assert (told["state"], told["log"], told["place"]) == ("sealed", log.origin, item.seq)
         assert told["leaf"].encode() == found.extra
@@ -165,7 +171,7 @@ async def test_a_tool_call_is_proven_in_the_version_that_is_stored(api, database
 
     found = await proof(api, of_call(ended))
     assert found.index == ended.seq
-    assert b'"ok"' in found.extra
+    assert b'"ok"' in leaf_of(found)
 
 
 async def test_the_checkpoint_is_the_newest_that_a_witness_has_cosigned(api, database, log):
@@ -186,7 +192,7 @@ async def test_the_checkpoint_is_the_newest_that_a_witness_has_cosigned(api, dat
 
     policy = Policy((Log(log.key.verifier),), (Witness("w", witness.verifier),), quorum="w")
     found = await proof(api, of_entry(entry))
-    witnessed = found.verify(found.extra, policy)
+    witnessed = found.verify(leaf_of(found), policy)
     assert witnessed.checkpoint.size == size
     assert [one.time for one in witnessed.cosignatures] == [int(at.timestamp())]
     told = await seal_of(api, of_entry(entry))
@@ -217,7 +223,7 @@ async def test_of_a_pruned_tile_only_what_lies_elsewhere_is_proven(api, database
 
     await database.execute("DELETE FROM mcp_audit_log WHERE seq < 256 AND id <> $1", kept.id)
     found = await proof(api, of_entry(later))
-    found.verify(found.extra, Policy((Log(log.key.verifier),)))
+    found.verify(leaf_of(found), Policy((Log(log.key.verifier),)))
     told = await seal_of(api, of_entry(kept))
     assert (told["state"], told["detail"][:20]) == ("pruned", "It is sealed as leaf")
     assert (await refusal(api, of_entry(kept)))[0] == 404
@@ -293,6 +299,6 @@ async def test_no_proof_is_made_of_what_was_altered(api, database):
             assert response.status == status, (altered, await response.text())
             if status == 200:
                 found = TlogProof.parse(await response.read())
-                found.verify(found.extra, Policy((Log(log.key.verifier),)))
+                found.verify(leaf_of(found), Policy((Log(log.key.verifier),)))
             if status == 409:
                 assert "`podwarden-audit verify`" in await response.text()

@@ -167,7 +167,9 @@ def test_the_newest_of_the_copies_is_gone_on_with(kept, tmp_path):
     later = replace(later, origin=kept.state.origin)
     other = grown_to(5_000).state
     disk = DiskCopies(tmp_path / "state")
-    assert found(disk, []).state.next_line == 300
+    known = found(disk, []).state
+    assert known is not None
+    assert known.next_line == 300
     assert found(disk, []).free_number == 300 + RESERVED_LINES
     memories = [kept.state.written(), later.written(), other.written(), os.urandom(99)]
     assert found(disk, memories) == Found(later, is_whole=True)
