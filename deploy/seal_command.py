@@ -17,7 +17,6 @@ from audit_log.process.logs import set_up_logs
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.seal.keys import NOTE, VerifierKey
 from audit_log.seal.policy import NO_QUORUM, Group, Log, Policy, Witness
-from audit_log.seal.policy_file import parse_policy
 from proxy.journal.rings.log_files import STATE_NAME
 from proxy.seal.anchors.anchor_url import read_urls
 from proxy.seal.copies import DiskCopies
@@ -89,11 +88,12 @@ def _keys() -> Sequence[str]:
 
 def _policy_lines() -> Sequence[str]:
     settings = _settings()
-    logs = tuple(
-        Log(VerifierKey(state.origin, NOTE, public))
-        for state in _logs(settings)
-        for public in _publics(state)
-    )
+    # Workers share one key, and a policy names a key once. `verify` believes the other logs of it.
+    by_key: dict[bytes, Log] = {}
+    for state in _logs(settings):
+        for public in _publics(state):
+            _ = by_key.setdefault(public, Log(VerifierKey(state.origin, NOTE, public)))
+    logs = tuple(by_key.values())
     anchors = settings.seal_anchors
     urls = read_urls("" if anchors is None else anchors.get_secret_value())
     witnesses = tuple(
@@ -104,13 +104,6 @@ def _policy_lines() -> Sequence[str]:
     groups = (Group(_GROUP, 1, names),) if len(names) > 1 else ()
     quorum = _GROUP if groups else "".join(names) or NO_QUORUM
     policy = Policy(logs, witnesses, groups, quorum)
-    try:
-        _ = parse_policy(str(policy).encode())
-    except SealFormatError as error:
-        raise SealFormatError(
-            f"these keys make no policy: {error}. Workers share one key, and a policy file takes"
-            " a key once: make a file for each log of `seal key`"
-        ) from None
     return str(policy).splitlines()
 
 
