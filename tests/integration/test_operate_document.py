@@ -63,5 +63,5 @@ def test_every_event_it_names_is_one_of_the_code():
     code = "".join(path.read_text() for path in files)
     named = re.findall(r"^\|`((?:retention|partitions)\.\w+)`\|", DOCUMENT, re.MULTILINE)
 
-    assert len(named) == 5
+    assert len(named) == 6
     assert all(f'"{event}"' in code for event in named)
