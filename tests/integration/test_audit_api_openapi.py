@@ -138,7 +138,8 @@ async def test_the_document_is_true_to_the_service(database_url, database, store
             operation["parameters"] = [
                 parameter
                 for parameter in operation["parameters"]
-                if is_tried(operation["operationId"], parameter["name"])
+                if parameter["in"] == "path"
+                or is_tried(operation["operationId"], parameter["name"])
             ]
         schema = tmp_path / "openapi.json"
         schema.write_text(json.dumps(described))
@@ -148,6 +149,8 @@ async def test_the_document_is_true_to_the_service(database_url, database, store
             # An endless answer is no match for a tool that reads each to its end.
             *("--exclude-operation-id", "stream", "--exclude-operation-id", "stream_invocations"),
             *("--checks", "all", "--max-examples", "6"),
+            # Not all combinations of parameters: with so many they take minutes.
+            *("--phases", "examples,fuzzing,stateful"),
             *("--seed", "1", "--no-color"),
         )
         assert ended == 0, said

@@ -61,8 +61,8 @@ async def test_workers_share_one_key_which_the_policy_names_once(tmp_path):
     for worker in range(2):
         folder = tmp_path / "journal" / f"worker-{worker}"
         folder.mkdir(parents=True)
-        log = State.begun(f"sidecar-{worker}", key.public, 1)
-        DiskCopies(folder / STATE_NAME).write(log.written())
+        state = State.begun(f"sidecar-{worker}", key.public, 1)
+        DiskCopies(folder / STATE_NAME).write(state.written())
     settings = {"PROXY_UPSTREAM_URL": "http://api", "PROXY_JOURNAL_DIR": str(tmp_path / "journal")}
 
     done = await console("seal", "policy", directory=tmp_path, **settings)
