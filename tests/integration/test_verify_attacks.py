@@ -137,10 +137,14 @@ async def test_a_fork_is_told_with_both_notes(fleet):
     [
         "UPDATE mcp_audit_seal_checkpoint SET arrived_at = 'infinity'",
         "UPDATE mcp_audit_seal_checkpoint SET arrived_at = '-infinity'",
-        "INSERT INTO mcp_audit_seal_anchor SELECT log, size, 'a', 'b', 'infinity' FROM"
-        " mcp_audit_seal_checkpoint",
-        "INSERT INTO mcp_audit_seal_note SELECT log, 9223372036854775807, 9223372036854775807,"
-        " '[]' FROM mcp_audit_seal_log",
+        (
+            "INSERT INTO mcp_audit_seal_anchor SELECT log, size, 'a', 'b', 'infinity' FROM"
+            " mcp_audit_seal_checkpoint"
+        ),
+        (
+            "INSERT INTO mcp_audit_seal_note SELECT log, 9223372036854775807, 9223372036854775807,"
+            " '[]' FROM mcp_audit_seal_log"
+        ),
     ],
 )
 async def test_values_that_no_sidecar_writes_do_not_hide_an_attack(fleet, statement):
