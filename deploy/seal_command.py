@@ -89,11 +89,12 @@ def _keys() -> Sequence[str]:
 
 def _policy_lines() -> Sequence[str]:
     settings = _settings()
-    logs = tuple(
-        Log(VerifierKey(state.origin, NOTE, public))
-        for state in _logs(settings)
-        for public in _publics(state)
-    )
+    # One key can have several logs, as when workers share it: a policy names a key once.
+    keys: dict[bytes, VerifierKey] = {}
+    for state in _logs(settings):
+        for public in _publics(state):
+            keys.setdefault(public, VerifierKey(state.origin, NOTE, public))
+    logs = tuple(map(Log, keys.values()))
     anchors = settings.seal_anchors
     urls = read_urls("" if anchors is None else anchors.get_secret_value())
     witnesses = tuple(
@@ -107,10 +108,7 @@ def _policy_lines() -> Sequence[str]:
     try:
         _ = parse_policy(str(policy).encode())
     except SealFormatError as error:
-        raise SealFormatError(
-            f"these keys make no policy: {error}. Workers that share PROXY_SEAL_KEY_FILE have one"
-            " key for several logs; without it each has its own"
-        ) from None
+        raise SealFormatError(f"these keys make no policy: {error}") from None
     return str(policy).splitlines()
 
 
