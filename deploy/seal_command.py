@@ -88,12 +88,12 @@ def _keys() -> Sequence[str]:
 
 def _policy_lines() -> Sequence[str]:
     settings = _settings()
-    # Workers share one key, and a policy names a key once. `verify` believes the other logs of it.
-    by_key: dict[bytes, Log] = {}
+    # One key can have several logs, as when workers share it: a policy names a key once.
+    keys: dict[bytes, VerifierKey] = {}
     for state in _logs(settings):
         for public in _publics(state):
-            _ = by_key.setdefault(public, Log(VerifierKey(state.origin, NOTE, public)))
-    logs = tuple(by_key.values())
+            keys.setdefault(public, VerifierKey(state.origin, NOTE, public))
+    logs = tuple(map(Log, keys.values()))
     anchors = settings.seal_anchors
     urls = read_urls("" if anchors is None else anchors.get_secret_value())
     witnesses = tuple(
@@ -104,6 +104,10 @@ def _policy_lines() -> Sequence[str]:
     groups = (Group(_GROUP, 1, names),) if len(names) > 1 else ()
     quorum = _GROUP if groups else "".join(names) or NO_QUORUM
     policy = Policy(logs, witnesses, groups, quorum)
+    try:
+        _ = parse_policy(str(policy).encode())
+    except SealFormatError as error:
+        raise SealFormatError(f"these keys make no policy: {error}") from None
     return str(policy).splitlines()
 
 

@@ -243,11 +243,11 @@ def read_logs(names: list[str], keys: list[str]) -> tuple[dict[str, Log], list[s
     return logs, wrong
 
 
-def read_lines(kind: str) -> Iterator[dict[str, Any]]:
+def read_lines(kind: str) -> Iterator[str]:
     """Yield the lines of one kind of rows."""
     for file in sorted((HERE / kind).glob("*.ndjson")):
         with file.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+            yield from lines
 
 
 def check(keys: list[str], *, is_printing: bool) -> Checked:
@@ -257,10 +257,14 @@ def check(keys: list[str], *, is_printing: bool) -> Checked:
     said: dict[str, int] = {}
     counts = dict.fromkeys(manifest["rows"], 0)
     for kind in counts:
-        for line in read_lines(kind):
+        for text in read_lines(kind):
             counts[kind] += 1
             try:
+                line = json.loads(text)
                 verdict, leaf = judged(line, logs)
+            except (LookupError, TypeError, json.JSONDecodeError):
+                wrong.append(f"line {counts[kind]} of {kind} is no row of a bundle")
+                continue
             except (ValueError, OSError) as error:
                 wrong.append(str(error))
                 continue

@@ -26,7 +26,7 @@ from audit_log.verify.evidence.bookmark import (
 )
 from audit_log.verify.findings import Report, Verdict
 from audit_log.verify.telling.progress import Progress
-from audit_log.verify.telling.rendering import json_of, lines_of
+from audit_log.verify.telling.rendering import json_of, lines_of, printable
 from audit_log.verify.verification import Request, Verification
 
 _INTERRUPTED: Final = 130
@@ -60,7 +60,7 @@ def main(
         message = str(error)
         if isinstance(error, StoreError):
             message = f"PostgreSQL cannot be read now: {error}"
-        sys.stderr.write(f"{message}\n")
+        sys.stderr.write(f"{printable(message)}\n")
         return Verdict.CANNOT_TELL
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -130,3 +130,42 @@ async def test_a_fork_is_told_with_both_notes(fleet):
     log = traces.log
     assert out.count(f"      {log.origin}\n      {log.size + 1}\n") == 2
     assert out.splitlines()[-1].startswith("TAMPERED: 3 logs")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE mcp_audit_seal_checkpoint SET arrived_at = 'infinity'",
+        "UPDATE mcp_audit_seal_checkpoint SET arrived_at = '-infinity'",
+        (
+            "INSERT INTO mcp_audit_seal_anchor SELECT log, size, 'a', 'b', 'infinity' FROM"
+            " mcp_audit_seal_checkpoint"
+        ),
+        (
+            "INSERT INTO mcp_audit_seal_note SELECT log, 9223372036854775807, 9223372036854775807,"
+            " '[]' FROM mcp_audit_seal_log"
+        ),
+    ],
+)
+async def test_values_that_no_sidecar_writes_do_not_hide_an_attack(fleet, statement):
+    await fleet.database.execute(statement)
+    await fleet.database.execute("UPDATE mcp_audit_log SET method = 'PUT' WHERE seq = 300")
+
+    found = await fleet.verify()
+
+    assert (found.status, found.kinds) == (1, {"altered"})
+    for log in fleet.logs:
+        assert found.covers(log, 300) == {"altered"}
+
+
+async def test_what_the_database_says_cannot_steer_the_terminal(fleet):
+    told = "\x1b[2Jgenuine and complete\r\n\u202e"
+    await fleet.database.execute(
+        "INSERT INTO mcp_audit_seal_log VALUES (7, $1, 'key', 'sidecar', 0)", told
+    )
+
+    status, out, _ = await fleet.run("--anchor", str(fleet.anchor))
+
+    assert status == 2
+    assert all(line.isprintable() for line in out.split("\n"))
+    assert r"\x1b[2Jgenuine and complete\r\n\u202e" in out

@@ -8,7 +8,8 @@ from audit_log.postgres.transaction import Transaction
 
 _LOGS: Final = "SELECT DISTINCT log, origin, key, instance FROM mcp_audit_seal_log"
 _CHECKPOINTS: Final = """
-SELECT size, note, max(arrived_at) AS arrived_at FROM mcp_audit_seal_checkpoint
+SELECT size, note, max(least('9999-12-30Z', greatest('0001-01-02Z', arrived_at))) AS arrived_at
+FROM mcp_audit_seal_checkpoint
 WHERE log = $1 AND size >= $2 GROUP BY size, note ORDER BY size
 """
 _NOTES: Final = """
@@ -22,7 +23,7 @@ WHERE log = $1 AND seq >= $2 AND seq < $3 AND seq % 256 = 255 AND count = 1
 # All at once: one that begins before a range reaches into it.
 _RUNS: Final = """
 SELECT DISTINCT seq, count, data FROM mcp_audit_seal_note
-WHERE log = $1 AND count > 1 AND seq + count + count / 255 >= $2
+WHERE log = $1 AND count > 1 AND seq::numeric + count + count / 255 >= $2
 ORDER BY seq, count, data LIMIT 100000
 """
 _TILES: Final = """
@@ -30,7 +31,9 @@ SELECT DISTINCT number, hashes FROM mcp_audit_seal_tile
 WHERE log = $1 AND level = $2 AND number >= $3 AND number < $4
 """
 _RECEIPTS: Final = """
-SELECT DISTINCT size, anchor, receipt, anchored_at FROM mcp_audit_seal_anchor
+SELECT DISTINCT size, anchor, receipt,
+    least('9999-12-30Z', greatest('0001-01-02Z', anchored_at)) AS anchored_at
+FROM mcp_audit_seal_anchor
 WHERE log = $1 AND size >= $2
 """
 

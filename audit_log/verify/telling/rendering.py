@@ -16,7 +16,21 @@ _VERDICTS: Final = {
 
 
 def lines_of(report: Report) -> Iterator[str]:
-    """Yield the lines for a person; the verdict is the last one."""
+    """Return the lines for a person; the verdict is the last one.
+
+    The database's words are in them: what could steer the terminal is escaped.
+    """
+    return map(printable, _lines(report))
+
+
+def printable(text: str) -> str:
+    """Return *text* with each character that does not print as its escape."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def _lines(report: Report) -> Iterator[str]:
     for log in report.logs:
         yield from _lines_of_log(log)
     for finding in report.findings:

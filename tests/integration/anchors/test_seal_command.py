@@ -1,5 +1,6 @@
 """`podwarden-audit seal`: keys and policy, as the operator of a sidecar or a witness asks."""
 
+import shutil
 from pathlib import Path
 
 from audit_log.seal.keys import VerifierKey
@@ -40,6 +41,22 @@ async def test_the_keys_of_a_sidecar_are_those_that_a_witness_is_told(
         ("w1", witness.vkey, witness.url)
     ]
     assert policy.quorum == "w1"
+
+
+async def test_a_key_that_workers_share_is_in_the_policy_once(
+    tmp_path: Path, home: JournalHome, upstream, database_url
+):
+    async with home.sidecar(upstream.url, database_url):
+        pass
+    worker = home.journal / "worker-0"
+    worker.mkdir()
+    shutil.copy(home.journal / "seal.state", worker)
+    settings = {"PROXY_UPSTREAM_URL": upstream.url, "PROXY_JOURNAL_DIR": str(home.journal)}
+
+    done = await console("seal", "policy", directory=tmp_path, **settings)
+
+    assert done.code == 0, done.complaints
+    assert len(parse_policy(done.output.encode()).logs) == 1
 
 
 async def test_the_key_of_a_witness_is_shown_where_it_runs(tmp_path):

@@ -183,6 +183,43 @@ async def test_the_check_finds_what_was_altered(api, database, tmp_path):
     assert (await checked(await bundle(api, tmp_path / "altered"), log.vkey))[0] == 1
 
 
+@pytest.mark.parametrize("line", ["{", "[]", "7", "{}", '{"log": []}', '{"log": null}'])
+async def test_a_line_that_is_no_row_is_said_in_one_line(api, database, tmp_path, line):
+    log = SealedLog()
+    log.many(20)
+    log.checkpoint()
+    await log.store(database)
+    folder = await bundle(api, tmp_path)
+    file = folder / "entries" / "000001.ndjson"
+    file.write_text(f"{line}\n{file.read_text().partition(chr(10))[2]}")
+
+    status, _, said = await checked(folder, log.vkey)
+
+    assert (status, said.count("WRONG")) == (1, 1), said
+    assert "WRONG: line 1 of entries is no row of a bundle" in said
+
+
+async def test_openssl_finds_the_signature_as_the_readme_tells(api, database, tmp_path):
+    log = SealedLog()
+    while "+" not in log.vkey.split("+", 2)[2]:  # base64 has the separator of the key's fields too
+        log = SealedLog()
+    log.many(20)
+    log.checkpoint()
+    await log.store(database)
+    folder = await bundle(api, tmp_path)
+    [name] = (file.name for file in (folder / "logs").iterdir())
+    _, _, told = (folder / "README.txt").read_text().partition("    sed ")
+    commands = told.partition("\n\n")[0]
+    script = f"sed {commands}".replace("logs/NAME", f"logs/{name}")
+
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-ec", script), cwd=folder, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+
+    assert (process.returncode, b"Verified Successfully" in out) == (0, True)
+
+
 async def test_evidence_of_an_empty_log_is_whole(api, tmp_path):
     folder = await bundle(api, tmp_path)
     assert await checked(folder) == (0, [], "")
