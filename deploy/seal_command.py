@@ -17,6 +17,7 @@ from audit_log.process.logs import set_up_logs
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.seal.keys import NOTE, VerifierKey
 from audit_log.seal.policy import NO_QUORUM, Group, Log, Policy, Witness
+from audit_log.seal.policy_file import parse_policy
 from proxy.journal.rings.log_files import STATE_NAME
 from proxy.seal.anchors.anchor_url import read_urls
 from proxy.seal.copies import DiskCopies

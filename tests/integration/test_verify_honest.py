@@ -333,6 +333,7 @@ async def test_the_newest_rows_that_no_checkpoint_covers_yet_are_said(made):
     log = SealedLog()
     log.many(300)
     fleet = await made(log)
+    log.now = datetime.now(UTC)
     log.many(7)
     log.checkpoints.clear()
     await log.store(fleet.database)
@@ -344,6 +345,21 @@ async def test_the_newest_rows_that_no_checkpoint_covers_yet_are_said(made):
 
     assert (found.status, found.remarks) == (0, {"not_signed_yet": 7})
     assert (then.status, then.remarks) == (0, {"not_anchored_yet": 7})
+
+
+async def test_old_rows_behind_the_newest_checkpoint_cannot_be_told(made):
+    log = SealedLog()
+    log.many(300)
+    fleet = await made(log)
+    size = log.size
+    log.many(7)
+    log.checkpoints.clear()
+    await log.store(fleet.database)
+
+    found = await fleet.verify()
+
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert found.covers(log, size) == {"not_proved"}
 
 
 async def test_rows_without_a_place_behind_the_end_of_a_log_cannot_be_told(made):

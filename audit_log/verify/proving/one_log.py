@@ -55,6 +55,8 @@ class OneLog:
     """Rows behind the newest checkpoint."""
     beyond_last: int = 0
     """The last place of such a row."""
+    beyond_since: int | None = None
+    """When the oldest such row says that it was made, in Unix seconds."""
     twice: int = 0
     tiles: Tiles = field(init=False)
     solution: Solution = field(init=False)

@@ -214,6 +214,20 @@ def _moment_before(one: OneLog, size: int) -> datetime | None:
 def _tell_silence(one: OneLog, terms: Terms, report: LogReport) -> None:
     """Tell of a log that no longer says anything."""
     report.say("not_signed_yet", one.beyond, "newest rows wait for a checkpoint")
+    since = None if one.beyond_since is None else moment(one.beyond_since)
+    # A checkpoint comes a second after its rows. A sidecar that was cut off brings old ones.
+    if since is not None and terms.now - since > ARRIVAL:
+        report.findings.append(
+            Finding(
+                kind=Kind.NOT_PROVED,
+                what="rows behind the newest checkpoint are older than 10 minutes, and nothing "
+                "has signed them: their sidecar has just come back, or they were inserted. Run "
+                "again in a minute, and look at the sidecar if it stays so",
+                first=one.leaves.size,
+                last=one.beyond_last,
+                since=since,
+            )
+        )
     if one.beyond_last > one.leaves.size + FAR:
         what = f"a row has place {one.beyond_last}, far behind all that was signed"
         report.findings.append(

@@ -6,9 +6,6 @@ from pathlib import Path
 from audit_log.seal.keys import VerifierKey
 from audit_log.seal.note import Note
 from audit_log.seal.policy_file import parse_policy
-from proxy.journal.rings.log_files import STATE_NAME
-from proxy.seal.copies import DiskCopies
-from proxy.seal.state import State
 from tests.neighbours.console import console
 from tests.neighbours.journal_home import JournalHome
 from tests.neighbours.sealed_log import SealedLog
@@ -71,22 +68,6 @@ async def test_the_key_of_a_witness_is_shown_where_it_runs(tmp_path):
         await witness.opened()
         done = await console("seal", "key", directory=tmp_path, **settings)
         assert done.output == f"witness         {witness.vkey}\n"
-
-
-async def test_workers_share_one_key_which_the_policy_names_once(tmp_path):
-    key = VerifierKey.parse(SealedLog().vkey)
-    for worker in range(2):
-        folder = tmp_path / "journal" / f"worker-{worker}"
-        folder.mkdir(parents=True)
-        state = State.begun(f"sidecar-{worker}", key.public, 1)
-        DiskCopies(folder / STATE_NAME).write(state.written())
-    settings = {"PROXY_UPSTREAM_URL": "http://api", "PROXY_JOURNAL_DIR": str(tmp_path / "journal")}
-
-    done = await console("seal", "policy", directory=tmp_path, **settings)
-
-    assert done.code == 0, done.complaints
-    [log] = parse_policy(done.output.encode()).logs
-    assert log.key.name.startswith("podwarden-audit/sidecar-0/")
 
 
 async def test_before_the_first_start_there_is_no_key_to_show(tmp_path):
