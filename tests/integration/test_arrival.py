@@ -12,7 +12,7 @@ from audit_log.record import Invocation, Origin, ToolOutcome, new_record_id
 from audit_log.schema.migrate import ensure_partitions, migrate, migrations
 from tests.neighbours.audit_api import ALL, asking_as_admin, of_token, record
 from tests.neighbours.events import listening
-from tests.neighbours.old_schema import migrate_up_to
+from tests.neighbours.old_schema import append_as_before, migrate_up_to
 from tests.neighbours.records import ARRIVAL, a_record
 
 NOW = datetime.now(UTC)
@@ -102,7 +102,8 @@ async def test_each_way_to_read_an_entry_tells_when_it_arrived(api, store, datab
         assert (await response.json())["arrived_at"] == arrived_at
     async with api.get(f"{ALL}/export?format=csv") as response:
         head, cells = csv.reader((await response.text()).splitlines())
-    assert (head[-1], cells[-1]) == ("arrived_at", arrived_at)  # last: no column has moved
+    # New columns come behind it: none has moved.
+    assert (head[-2:], cells[-2]) == (["arrived_at", "object"], arrived_at)
     async with api.get(f"{ALL}/export?format=ocsf") as response:
         logged = json.loads(await response.text())["metadata"]["logged_time"]
     assert logged == row["arrived_at"].timestamp() * 1_000 // 1
@@ -189,7 +190,7 @@ async def test_older_rows_have_no_arrival_and_match_no_span_of_arrivals(empty_da
     async with open_database(empty_database_url, application="test") as database:
         await migrate_up_to(database, BEFORE_ARRIVALS)
         old, new = record(), record()
-        await Store(database).append([old])
+        await append_as_before(database, old)
         await migrate(database)
         await Store(database).append([new])
 

@@ -25,7 +25,7 @@ NOON = datetime(2026, 2, 28, 12, tzinfo=UTC)
 ONE_BY_ONE = [
     *("id", "token_name", "method", "path", "status_code", "created_at", "token_id", "outcome"),
     *("duration_ms", "client_ip", "user_agent", "tool", "invocation_id", "attribution"),
-    *("request_id", "instance", "arrived_at"),
+    *("request_id", "instance", "arrived_at", "object"),
 ]
 AGENT: dict[str, Any] = {
     "session": uuid4(),
@@ -90,7 +90,7 @@ async def test_what_is_unknown_is_null(api, store):
     [entry] = await asked(api, ALL + "?expand=details")
     assert {name for name, value in entry.items() if value is None} == {
         *("token_id", "duration_ms", "client_ip", "user_agent", "tool"),
-        *("invocation_id", "attribution", "request_id"),
+        *("invocation_id", "attribution", "request_id", "object"),
     }
 
 
