@@ -29,6 +29,7 @@ _HIDDEN: Final = re.compile(r"\.[a-zA-Z_-]+")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{8,}|[0-9A-F]{8,})")
 _NO_WORD: Final = re.compile(r"[^a-zA-Z_:-]")
 """Not a colon: `workloads:search` is how some APIs name an action."""
+_REMEMBERED: Final = 4_096
 _LONG: Final = 24
 """A segment this long in both cases of letters is random."""
 
@@ -44,13 +45,13 @@ def is_id(segment: str) -> bool:
     return len(segment) >= _LONG and segment not in (segment.lower(), segment.upper())
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=_REMEMBERED)
 def template_of(path: str) -> str:
     """Return *path* with `{id}` for each id: `/api/v1/clusters/{id}/nodes`."""
     return "/".join(ID if is_id(part) else part for part in unquote(path).split("/"))
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=_REMEMBERED)
 def object_of(path: str) -> str | None:
     """Return the outermost object that *path* leads to or through, as `object` filters name it.
 

@@ -154,7 +154,14 @@ async def _read(
     ):
         for statement in _BEGIN:
             await transaction.execute(statement)
-        return await Verification(transaction, request, progress).run()
+        try:
+            return await Verification(transaction, request, progress).run()
+        except (TypeError, ValueError) as error:
+            # A column that was given another type: its owner may do that.
+            raise VerifyError(
+                "The tables are not as `podwarden-audit migrate` makes them, so nothing can be "
+                f"told: {error}"
+            ) from error
 
 
 def _policy(path: Path) -> Policy:

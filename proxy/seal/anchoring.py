@@ -51,7 +51,7 @@ async def anchoring(
         # Said once a start: an operator must not take this for a seal against the machine's owner.
         log.warning(
             "seal.anchored_beside_the_journal",
-            reason="checkpoints are kept in the journal's volume only, so whoever owns this "
+            reason="checkpoints are kept in the journal's volume only, so the owner of this "
             "machine and the database can still rewrite both; name another place in "
             "PROXY_SEAL_ANCHORS",
         )

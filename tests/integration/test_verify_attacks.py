@@ -98,6 +98,17 @@ async def test_an_altered_row_of_any_table_is_found(fleet, table, value):
     assert found.covers(log, place) == {"altered"}
 
 
+async def test_a_column_of_another_type_is_said_in_one_line(fleet):
+    await fleet.database.execute(
+        "ALTER TABLE mcp_audit_seal_log ALTER COLUMN key TYPE bytea USING key::bytea"
+    )
+
+    code, _, said = await fleet.run()
+
+    assert code == 2
+    assert said.startswith("The tables are not as `podwarden-audit migrate` makes them")
+
+
 async def test_a_forged_row_without_a_place_is_found(fleet):
     log = fleet.logs[0]
     id_ = await forge(fleet, log, None)
