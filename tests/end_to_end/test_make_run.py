@@ -226,7 +226,7 @@ async def test_the_four_lines_work_as_typed_and_later_runs_go_on_though_one_was_
 
         # A service that dies ends the run, with one line.
         os.kill(child_of(third.process.pid, "proxy"), signal.SIGKILL)
-        complaint = await third.complaint()
+        complaint = beside_the_seal(await third.complaint())
         log = place / "data" / "logs" / "proxy.log"
         assert complaint == f"make run: proxy ended with exit code -9; see {log}\n"
         assert await third.process.wait() == 1
