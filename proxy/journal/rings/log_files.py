@@ -74,6 +74,7 @@ class LastLog:
         ring.sealed_log = state.sealing.log
         with suppress(OSError):  # the mover tries again
             kept.save(ring.next_number())
+        kept.put(kept.state)  # what is reserved now: the recorder goes on from here
         return OpenLog(kept, file)
 
     def _state(self, key: SealKey | None, was_sealed: int | None) -> State | None:
