@@ -275,10 +275,7 @@ def _put(one: OneLog | None, rows: list[Sealed], tally: _Tally) -> None:
         if row.place is None or row.place < 0:
             tally.malformed[row.log] += 1
         elif row.place >= size:
-            one.beyond += 1
-            since = row.seconds if one.beyond_since is None else one.beyond_since
-            one.beyond_since = min(since, row.seconds)
-            one.beyond_last = max(one.beyond_last, row.place)
+            one.beyond.add(row.place, row.seconds, size)
 
 
 def _of(tally: _Tally) -> list[Finding]:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.neighbours.client import connected
+from tests.neighbours.client import connected, end_at_once
 from tests.neighbours.corpus import chunked, request, response, sized
 from tests.neighbours.services import Service, running_sidecar
 from tests.neighbours.sidecar import Sidecar
@@ -83,7 +83,7 @@ async def test_a_post_that_finds_the_end_of_its_connection_unread_gets_a_fresh_o
             assert (await client.ask(request(b"GET /"))).content == b"ok"
             with sidecar.frozen():
                 await client.send(sized(b"POST /", b"body"))
-                warm.writer.write_eof()
+                end_at_once(warm.writer)
             assert (await client.response()).content == b"ok"
     assert [call.request.content for call in shared_upstream.calls] == [b"", b"", b"body"]
 

@@ -1,6 +1,7 @@
 """A client that speaks raw bytes: what it sends is what is on the wire."""
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -83,6 +84,12 @@ def reset(writer: asyncio.StreamWriter) -> None:
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
+
+
+def end_at_once(writer: asyncio.StreamWriter) -> None:
+    """End what *writer* sends, at once; `write_eof` may wait for the loop's next turn."""
+    with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as connection:
+        connection.shutdown(socket.SHUT_WR)
 
 
 @asynccontextmanager

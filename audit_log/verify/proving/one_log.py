@@ -28,6 +28,8 @@ from audit_log.verify.stored.stored_seal import StoredNote, StoredSeal
 WINDOW: Final = TILE * TILE
 """How many places are looked at together: those of a tile of level 1."""
 MOST_EVENTS: Final = 100_000
+FAR: Final = 1 << 17
+"""No place can be that far behind what was signed: a power cut skips half of it."""
 
 
 class NotedEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -41,6 +43,28 @@ class NotedEvent(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(slots=True)
+class Beyond:
+    """The rows behind the newest checkpoint."""
+
+    rows: int = 0
+    last: int = 0
+    """Their last place, but for the one that is too far."""
+    since: int | None = None
+    """When the oldest says that it was made, in Unix seconds."""
+    too_far: int | None = None
+    """A place that no row can have yet."""
+
+    def add(self, place: int, seconds: int, size: int) -> None:
+        """Take a row at *place*, where the newest checkpoint is of *size*."""
+        if place > size + FAR:
+            self.too_far = place
+            return
+        self.rows += 1
+        self.last = max(self.last, place)
+        self.since = seconds if self.since is None else min(self.since, seconds)
+
+
+@dataclass(slots=True)
 class OneLog:
     """One log under verification."""
 
@@ -51,12 +75,7 @@ class OneLog:
     noting: Noting = field(default_factory=Noting)
     events: list[tuple[int, NotedEvent]] = field(default_factory=list)
     """By place: those that notes tell of."""
-    beyond: int = 0
-    """Rows behind the newest checkpoint."""
-    beyond_last: int = 0
-    """The last place of such a row."""
-    beyond_since: int | None = None
-    """When the oldest such row says that it was made, in Unix seconds."""
+    beyond: Beyond = field(default_factory=Beyond)
     twice: int = 0
     tiles: Tiles = field(init=False)
     solution: Solution = field(init=False)

@@ -16,8 +16,6 @@ from audit_log.verify.telling.wording import limited, tell_gone, tell_notes, tel
 
 ARRIVAL: Final = timedelta(minutes=10)
 """How long rows of a sidecar that publishes to NATS may take to arrive."""
-FAR: Final = 1 << 17
-"""No place can be that far behind what was signed: a power cut skips half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +211,9 @@ def _moment_before(one: OneLog, size: int) -> datetime | None:
 
 def _tell_silence(one: OneLog, terms: Terms, report: LogReport) -> None:
     """Tell of a log that no longer says anything."""
-    report.say("not_signed_yet", one.beyond, "newest rows wait for a checkpoint")
-    since = None if one.beyond_since is None else moment(one.beyond_since)
+    beyond = one.beyond
+    report.say("not_signed_yet", beyond.rows, "newest rows wait for a checkpoint")
+    since = None if beyond.since is None else moment(beyond.since)
     # A checkpoint comes a second after its rows. A sidecar that was cut off brings old ones.
     if since is not None and terms.now - since > ARRIVAL:
         report.findings.append(
@@ -224,15 +223,13 @@ def _tell_silence(one: OneLog, terms: Terms, report: LogReport) -> None:
                 "has signed them: their sidecar has just come back, or they were inserted. Run "
                 "again in a minute, and look at the sidecar if it stays so",
                 first=one.leaves.size,
-                last=one.beyond_last,
+                last=beyond.last,
                 since=since,
             )
         )
-    if one.beyond_last > one.leaves.size + FAR:
-        what = f"a row has place {one.beyond_last}, far behind all that was signed"
-        report.findings.append(
-            Finding(kind=Kind.INSERTED, what=what, first=one.beyond_last, last=one.beyond_last)
-        )
+    if (far := beyond.too_far) is not None:
+        what = f"a row has place {far}, far behind all that was signed"
+        report.findings.append(Finding(kind=Kind.INSERTED, what=what, first=far, last=far))
     if terms.silent_after is None:
         return
     last = one.last_sign()
