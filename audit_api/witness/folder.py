@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from audit_log.errors import SealFormatError
+from audit_log.process.durability import sync_folder
 from audit_log.seal.keys import COSIGNATURE, SignerKey, VerifierKey
 from audit_log.seal.note import Note
 
@@ -115,11 +116,7 @@ class WitnessFolder:
             out.flush()
             os.fsync(out.fileno())
         new.replace(file)
-        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._path)
 
 
 def witness_key(folder: Path) -> VerifierKey:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit_log.process.durability import sync_folder
+
 
 class MarkFileError(Exception):
     """The file of the mark cannot be used. The message says why and what to do."""
@@ -63,7 +65,7 @@ class MarkFile:
                 written.flush()
                 os.fsync(written.fileno())
             beside.replace(self.path)
-            _sync(self.path.parent)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise MarkFileError(
                 f"the mark cannot be kept in {self.path}: {error.strerror}"
@@ -88,13 +90,5 @@ def marks_in(path: Path) -> Iterator[MarkFile]:
         raise MarkFileInUseError(f"another run goes on from {path}") from None
     try:
         yield MarkFile(path)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

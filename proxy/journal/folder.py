@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from audit_log.process.durability import sync_folder
 from audit_log.record import new_record_id
 from proxy.journal.journal_error import JournalError, JournalLockedError
 from proxy.journal.marks import Marks, id_of, is_in_use
@@ -119,7 +120,7 @@ class JournalFolder:
                 raise OSError(f"{kept}: no room for a whole line")
             os.fsync(file.fileno())
         if not size:
-            _sync_folder(kept.parent)
+            sync_folder(kept.parent)
             self.sync()
         return kept
 
@@ -139,14 +140,6 @@ def quarantine_of(path: Path) -> Path:
 def holds_records(path: Path) -> bool:
     """Return whether the journal in *path* may hold records for the next run."""
     return is_in_use(path) or any(path.glob("*.ndjson"))
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _locked(path: Path) -> int:

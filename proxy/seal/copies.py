@@ -11,6 +11,8 @@ from struct import Struct
 from typing import Final
 from zlib import crc32
 
+from audit_log.process.durability import sync_folder
+
 HALF_BYTES: Final = 64 * 1024
 SPACE_BYTES: Final = 2 * HALF_BYTES
 _HEAD: Final = Struct("<QII")
@@ -77,7 +79,7 @@ class DiskCopies:
         finally:
             os.close(file)
         if is_new:
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         self._turn = turn
 
 
@@ -107,11 +109,3 @@ def _crc(turn: int, value: bytes) -> int:
 
 def _place(turn: int) -> int:
     return turn % 2 * HALF_BYTES
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

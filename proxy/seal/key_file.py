@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 from nacl.signing import SigningKey
 
+from audit_log.process.durability import sync_folder
 from audit_log.seal.keys import ED25519_BYTES, NOTE, SignerKey
 
 KEY_NAME: Final = "seal.key"
@@ -126,7 +127,7 @@ def _replace(path: Path, text: bytes) -> None:
         owner = path.stat()
         os.chown(beside, owner.st_uid, owner.st_gid)
         beside.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise SealKeyError(
             f"{path}: the key of the seal cannot be written: {error.strerror}"
@@ -154,13 +155,5 @@ def _make(path: Path) -> None:
         return
     finally:
         beside.unlink()
-    _sync(path.parent)
+    sync_folder(path.parent)
     log.warning("seal.key_made", path=str(path), advice="keep a copy: docs/seal.md")
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from audit_log.errors import SealFormatError
 from audit_log.process.disk_thread import DiskThread
+from audit_log.process.durability import sync_folder
 from audit_log.seal.checkpoint import Checkpoint
 from audit_log.seal.note import Note
 from proxy.seal.anchors.anchor import (
@@ -124,8 +125,4 @@ def _replace(file: Path, text: str) -> None:
     except OSError:
         new.unlink(missing_ok=True)
         raise
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(file.parent)
