@@ -42,6 +42,8 @@ async def test_from_start_to_stop_each_change_is_one_line_of_json_without_a_toke
     # The token cache notices by its own questions, and may not have asked again before the stop.
     became_available = events.pop("token_cache.became_available", 0)
     assert 0 <= became_available - events.pop("token_cache.became_unavailable", 0) <= 1
+    # Partitions are looked at once in a while, which may be within the outage.
+    assert events.pop("partitions.not_made", 0) <= 1
     assert events == Counter(
         {
             "seal.anchored_beside_the_journal": 1,

@@ -12,7 +12,7 @@ from tests.neighbours.client import connected
 from tests.neighbours.collector import collecting, values
 from tests.neighbours.mcp_client import MODERN, mcp_client
 from tests.neighbours.mcp_server import running_mcp_server
-from tests.neighbours.ops import metric
+from tests.neighbours.ops import metric, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.program import CHECKOUT, run
 from tests.neighbours.rotel import rotel_before
@@ -153,6 +153,7 @@ async def test_a_tool_call_has_the_attributes_of_the_conventions(database_url, s
         mcp_client(sidecar.url, secret, "legacy") as client,
     ):
         server.tools.api_url = sidecar.url
+        await recovered(sidecar)  # spans are not named later, as rows are
         await client.call_tool("fail")
         with pytest.raises(MCPError):
             await client.call_tool("unheard_of")
