@@ -84,7 +84,7 @@ test-compiled: setup ## unit, wire and fault tests, with the modules of each cal
 	  | tar --create --null --ignore-failed-read --files-from=- | tar --extract --directory=$(COMPILED)
 	$(BIN)/python -m zipfile --extract $(COMPILED)/dist/*.whl $(COMPILED)
 	cd $(COMPILED) && $(CURDIR)/$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  tests/compiled tests/unit tests/mcp $(foreach what,early fault hub journal metamorphic recorded relay \
+	  tests/compiled tests/unit tests/mcp $(foreach what,early fault hub journal metamorphic recorded relay seal \
 	  strangers token tracing transparency workers,tests/integration/test_$(what)*.py) \
 	  -W 'ignore:the (type, exc, tb) signature of throw:DeprecationWarning'
 
