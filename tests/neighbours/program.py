@@ -7,6 +7,7 @@ whose environment is read by imports, or that is to run other code, gets a new i
 """
 
 import asyncio
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 CHECKOUT: Final = Path(__file__).parents[2]
+WHERE_ARE_YOU: Final = signal.SIGUSR2
+"""Has a program write the frames of its threads to its standard error."""
 _LOADED: Final = (
     *("proxy.__main__", "audit_api.__main__", "audit_log.__main__"),
     *("deploy.console", "deploy.local.__main__"),
@@ -154,6 +157,7 @@ def _begin(
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
+    faulthandler.register(WHERE_ARE_YOU, chain=True)
     time.tzset()
     sys.path[:0] = environment.get("PYTHONPATH", str(CHECKOUT)).split(os.pathsep)
     become(module, *arguments)

@@ -1,5 +1,6 @@
 """rsyslog from Debian, which takes messages over TLS and writes each to a file."""
 
+import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,7 +71,7 @@ class Rsyslog:
 @asynccontextmanager
 async def rsyslog_of(folder: Path, pair: KeyPair) -> AsyncIterator[Rsyslog]:
     """Run a receiver with the certificate of *pair*; skip the test where it is not installed."""
-    if not Path(_PROGRAM).exists():
+    if shutil.which(_PROGRAM) is None:
         pytest.skip("needs Debian's rsyslog and rsyslog-openssl")
     rsyslog = Rsyslog(folder, pair)
     await rsyslog.start()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.neighbours.program import CHECKOUT, Program
+from tests.neighbours.program import CHECKOUT, WHERE_ARE_YOU, Program
 
 _PATIENCE_SECONDS: Final = 30
 
@@ -34,9 +34,14 @@ class Running:
     async def end(self, sent: signal.Signals) -> tuple[int, str]:
         """Send it *sent*; return its exit code and what else it complained of."""
         self.program.send_signal(sent)
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            code = await self.program.wait()
-            return code, (await self._complained.read()).decode()
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                code = await self.program.wait()
+        except TimeoutError:
+            self.program.send_signal(WHERE_ARE_YOU)
+            frames = await self._complained.read(1 << 16)
+            raise AssertionError(f"it goes on after {sent.name}:\n{frames.decode()}") from None
+        return code, (await self._complained.read()).decode()
 
 
 @asynccontextmanager
