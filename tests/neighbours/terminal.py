@@ -39,7 +39,7 @@ class Running:
                 code = await self.program.wait()
         except TimeoutError:
             self.program.send_signal(WHERE_ARE_YOU)
-            frames = await self._complained.read(1 << 16)
+            frames = await self._complained.readuntil(b"in <module>\n")  # the outermost
             raise AssertionError(f"it goes on after {sent.name}:\n{frames.decode()}") from None
         return code, (await self._complained.read()).decode()
 
