@@ -1,5 +1,5 @@
 # One image for everything: `podwarden-audit proxy`, `… audit_api`, `… audit_log ingest`,
-# `… audit_log migrate`. The program `podwarden-audit` with all commands is in it too:
+# `… audit_log migrate`, `… deploy.console push`. The program `podwarden-audit` with all commands is in it too:
 # `docker run --entrypoint podwarden-audit podwarden-audit check`.
 #
 # A tag can be moved, a digest cannot: this one names the image for all platforms, and the tag
@@ -49,7 +49,9 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PROXY_OPS_HOST=0.0.0.0 \
     PROXY_JOURNAL_DIR=/var/lib/podwarden-audit/journal \
     AUDIT_API_HOST=0.0.0.0 \
-    AUDIT_LOG_INGEST_OPS_HOST=0.0.0.0
+    AUDIT_LOG_INGEST_OPS_HOST=0.0.0.0 \
+    AUDIT_PUSH_OPS_HOST=0.0.0.0 \
+    AUDIT_PUSH_DIR=/var/lib/podwarden-audit/push
 USER 65532:65532
 EXPOSE 8100 8108 8109 8110
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s \

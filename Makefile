@@ -23,8 +23,8 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: setup ## everything on this machine, with a demo PodWarden, until Ctrl-C
-	@exec $(BIN)/python -m deploy.local
+run: setup ## everything on this machine, with a demo PodWarden; SAMPLE=day makes up a day of calls
+	@exec $(BIN)/python -m deploy.local $(if $(SAMPLE),--sample '$(SAMPLE)')
 
 # All four at once: mypy and the contracts keep one core busy, and pytest waits at times.
 check: setup ## what to run before each commit: less than a minute

@@ -14,6 +14,7 @@ from audit_api.access.looked_up_together import LookedUpTogether
 from audit_api.access.podwarden import open_podwarden
 from audit_api.access.sessions import Sessions
 from audit_api.access.sign_in import SignIn
+from audit_api.access.sign_in_links import SignInLinks
 from audit_api.endpoints import Services, endpoints
 from audit_api.formats.export_formats import OF_ENTRIES, OF_TOOL_CALLS
 from audit_api.health import Health, Replica
@@ -212,7 +213,7 @@ def make_app(
     described = endpoints(services)
     for endpoint in (*described, *Reference.of(described).endpoints()):
         app.router.add_routes([endpoint.route(gate)])
-    app.router.add_routes(SignIn(gate).routes())
+    app.router.add_routes(SignIn(gate, SignInLinks(gate.now)).routes())
     app.router.add_routes(ActivityPage().routes())
     if witness is not None:
         app.router.add_routes(witness.routes())

@@ -11,6 +11,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from yarl import URL
 
+from audit_api.push.push_settings import PushSettings
 from audit_api.settings import AuditApiSettings
 from audit_log.process.reading import read_settings
 from audit_log.process.settings import IngestSettings
@@ -34,7 +35,7 @@ def main(
     parser = argparse.ArgumentParser(
         prog=program, description="ask the service in this container, or SERVICE, how it is"
     )
-    parser.add_argument("service", nargs="?", choices=["proxy", "api", "ingest"])
+    parser.add_argument("service", nargs="?", choices=["proxy", "api", "ingest", "push"])
     service = parser.parse_args(arguments).service
     address = address_of([service] if service else words_of(_FIRST_PROCESS.read_text()))
     if address is None or (complaint := complaint_of(address)) is None:
@@ -67,6 +68,11 @@ def address_of(words: Sequence[str]) -> URL | None:
         case ["ingest", *_] | ["audit_log", "ingest", *_]:
             ingest = read_settings(IngestSettings)
             return _address("http", ingest.ops_host, ingest.ops_port)
+        case ["push", *_]:
+            push = read_settings(PushSettings)
+            return _address("http", push.ops_host, push.ops_port)
+        case ["deploy.console", *command]:
+            return address_of(command)
     return None
 
 

@@ -65,19 +65,33 @@ class Gate:
                 return self._admit_token(token)
         return await self._ask_podwarden(credentials)
 
-    async def sign_in(self, secret: str) -> str:
-        """Return a new session for the token *secret*.
+    async def sign_in(self, token_hash: str) -> str:
+        """Return a new session for the token with *token_hash*.
 
         Raises UnauthorizedError or ForbiddenError if the token may not read. Only tokens of the
         token table can sign in: other credentials would have to be stored, because PodWarden
         must see them again with each request.
         """
-        token_hash = hash_token(secret)
         token = await self.tokens.find(token_hash)
         if token is None:
             raise UnauthorizedError("Invalid credentials")
         self._admit_token(token)
         return self.sessions.issue(token_hash)
+
+    async def token_of(self, credentials: Credentials) -> str:
+        """Return the hash of the token in the Authorization field, which may read.
+
+        Raises UnauthorizedError or ForbiddenError. A session does not count: what it may do ends
+        with it.
+        """
+        secret = mcp_token(credentials.authorization, self.token_prefix)
+        if secret is None:
+            raise UnauthorizedError("A token is needed in the Authorization field")
+        token = await self.tokens.find(hash_token(secret))
+        if token is None:
+            raise UnauthorizedError("Invalid credentials")
+        self._admit_token(token)
+        return hash_token(secret)
 
     def sign_out(self, credentials: Credentials) -> None:
         """End the caller's session, if it has one."""

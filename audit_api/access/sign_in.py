@@ -1,4 +1,4 @@
-"""Signing in and out: a browser exchanges a token for a session cookie that is HttpOnly."""
+"""Signing in and out: a browser exchanges a token, or the code of a link, for a session cookie."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,19 +12,30 @@ from aiohttp import hdrs, web
 from audit_api.access.credentials import credentials_of
 from audit_api.access.gate import Gate
 from audit_api.access.sessions import COOKIE, LIFETIME
-from audit_api.errors import BodyTimedOutError, ForbiddenError, InvalidParametersError
+from audit_api.access.sign_in_links import SignInLinks
+from audit_api.errors import (
+    BodyTimedOutError,
+    ForbiddenError,
+    InvalidParametersError,
+    UnauthorizedError,
+)
 from audit_api.responses import empty_response, json_response
+from audit_log.tokens import hash_token
 
 SESSION_PATH: Final = "/settings/mcp/activity/session"
+LINK_PATH: Final = f"{SESSION_PATH}/link"
 CSRF_FIELD: Final = "X-Requested-With"
 CSRF_VALUE: Final = "activity-log"
 BODY_SECONDS: Final = 10.0
-"""How long the body of a request may take: it holds one token."""
+"""How long the body of a request may take: it holds one token or code."""
 _HTTPS: Final = "https"
 
 
-class _SignIn(msgspec.Struct, forbid_unknown_fields=True):
-    token: str
+class _Shown(msgspec.Struct, forbid_unknown_fields=True):
+    """What a browser shows: one of the two."""
+
+    token: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,7 @@ class SignIn:
     """The session endpoint. Signing in and out refuse requests that our own page did not send."""
 
     gate: Gate
+    links: SignInLinks
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the session endpoint."""
@@ -39,29 +51,30 @@ class SignIn:
             web.get(SESSION_PATH, self._reader),
             web.post(SESSION_PATH, self._sign_in),
             web.delete(SESSION_PATH, self._sign_out),
+            web.post(LINK_PATH, self._make_link),
         ]
 
     async def _reader(self, request: web.Request) -> web.Response:
         reader = await self.gate.admit(credentials_of(request))
         return json_response({"name": reader.name, "role": reader.role})
 
+    async def _make_link(self, request: web.Request) -> web.Response:
+        link = self.links.issue(await self.gate.token_of(credentials_of(request)))
+        told = {"code": link.code, "expires_at": link.expires_at}
+        return json_response(told, status=HTTPStatus.CREATED)
+
     async def _sign_in(self, request: web.Request) -> web.Response:
         _refuse_other_pages(request)
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                content = await request.read()
-        except TimeoutError:
-            raise BodyTimedOutError("The body of the request does not come") from None
-        try:
-            body = msgspec.json.decode(content, type=_SignIn)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise InvalidParametersError.of(
-                "token", "Input should be a JSON object with a token", "json_invalid", "body"
-            ) from None
+        shown = await _shown(request)
+        token_hash = self.links.redeem(shown.code) if shown.code else hash_token(shown.token or "")
+        if token_hash is None:
+            raise UnauthorizedError(
+                "This sign-in link was used, has expired, or is of another replica"
+            )
         response = empty_response(HTTPStatus.NO_CONTENT)
         response.set_cookie(
             COOKIE,
-            await self.gate.sign_in(body.token),
+            await self.gate.sign_in(token_hash),
             max_age=int(LIFETIME.total_seconds()),
             path="/",
             secure=_is_secure(request),
@@ -76,6 +89,24 @@ class SignIn:
         response = empty_response(HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response
+
+
+async def _shown(request: web.Request) -> _Shown:
+    """Return what the body of *request* shows; raise BodyTimedOutError, InvalidParametersError."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            content = await request.read()
+    except TimeoutError:
+        raise BodyTimedOutError("The body of the request does not come") from None
+    try:
+        shown = msgspec.json.decode(content, type=_Shown)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        shown = _Shown()
+    if (shown.token is None) == (shown.code is None):
+        raise InvalidParametersError.of(
+            "token", "Input should be a JSON object with a token or a code", "json_invalid", "body"
+        )
+    return shown
 
 
 def _refuse_other_pages(request: web.Request) -> None:

@@ -15,13 +15,14 @@ from yarl import URL
 
 from audit_api.client.refusals import AuditApiError, OutOfReachError, refusal
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Count, Entry, Gap, Session, ToolCall
+from audit_api.client.shapes import Count, Entry, Gap, Session, SignInLink, ToolCall
 
 PAGE: Final = 500
 """The most that one page has."""
 # The live stream sends a heartbeat every 15 s; PostgreSQL has 300 s for the next row of an export.
 _OF_STREAMS: Final = ClientTimeout(sock_connect=10, sock_read=45)
 _OF_OTHERS: Final = ClientTimeout(sock_connect=10, sock_read=330)
+_DONE: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
 Value = str | int | float | datetime | UUID | Sequence[str]
 Filters = Mapping[str, Value]
 """Filters by their names in docs/api.md, with an operator where it has one: `token_name!`."""
@@ -55,6 +56,7 @@ class AuditClient:
         """Ask at *url* through *session*, whose fields carry the token."""
         self._session = session
         self._url = f"{url.rstrip('/')}/api/v1/settings/mcp-audit"
+        self._page = f"{url.rstrip('/')}/settings/mcp/activity"
 
     def entries(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Entry]:
         """Yield the entries that match *filters* with all details, newest first."""
@@ -112,6 +114,16 @@ class AuditClient:
             async for event in events_of(response.content):
                 yield event
 
+    async def sign_in_link(self) -> tuple[str, datetime]:
+        """Return a link to the page that signs a browser in, once, and when it expires.
+
+        It signs in as the token that this client shows. Treat it as a password until then.
+        """
+        url = URL(f"{self._page}/session/link")
+        async with self._asked(url, ALL, method="POST") as response:
+            link = _read(await response.read(), SignInLink)
+        return f"{self._page}#sign-in={link.code}", link.expires_at
+
     async def ask(self, path: str, filters: Filters, shape: type[Shape]) -> Shape:
         """Return the response at *path*, below `/api/v1/settings/mcp-audit`, as *shape*.
 
@@ -148,12 +160,19 @@ class AuditClient:
 
     @asynccontextmanager
     async def _asked(
-        self, url: URL, filters: Filters, limits: ClientTimeout = _OF_OTHERS
+        self,
+        url: URL,
+        filters: Filters,
+        limits: ClientTimeout = _OF_OTHERS,
+        *,
+        method: str = "GET",
     ) -> AsyncIterator[ClientResponse]:
         url = url.extend_query([(name, _text(value)) for name, value in filters.items()])
         try:
-            async with self._session.get(url, allow_redirects=False, timeout=limits) as response:
-                if response.status != HTTPStatus.OK:
+            async with self._session.request(
+                method, url, allow_redirects=False, timeout=limits
+            ) as response:
+                if response.status not in _DONE:
                     raise refusal(response.status, await response.read())
                 yield response
         except ClientError as error:  # not those of the block that reads the response

@@ -94,3 +94,14 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     """In the period before, with `compare`."""
     first: datetime | None = None
     last: datetime | None = None
+
+
+class SignInLink(msgspec.Struct, frozen=True, kw_only=True):
+    """What signs a browser in, once: the page's address with `#sign-in=` and the code."""
+
+    code: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        """Leave the code out: it is a credential."""
+        return f"SignInLink(expires_at={self.expires_at!r})"

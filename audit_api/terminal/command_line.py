@@ -118,6 +118,10 @@ def _sessions(parser: argparse.ArgumentParser) -> None:
     _add_limit(parser, 100)
 
 
+def _sign_in_link(_parser: argparse.ArgumentParser) -> None:
+    """Add nothing: it takes what all take."""
+
+
 _ADD: Final = {
     "query": _query,
     "tail": _tail,
@@ -126,6 +130,7 @@ _ADD: Final = {
     "top": _top,
     "objects": _objects,
     "sessions": _sessions,
+    "sign-in-link": _sign_in_link,
 }
 
 

@@ -22,6 +22,7 @@ from audit_api.terminal.listing import query, sessions
 from audit_api.terminal.ranking import objects, top
 from audit_api.terminal.screen import Screen
 from audit_api.terminal.showing import show
+from audit_api.terminal.signing_in import refuse_database, sign_in_link
 from audit_api.terminal.tailing import tail
 from audit_log.errors import StoreError
 from audit_log.process.mark_file import MarkFileError, MarkFileInUseError
@@ -38,6 +39,7 @@ _COMMANDS: Final = {
     "top": top,
     "objects": objects,
     "sessions": sessions,
+    "sign-in-link": sign_in_link,
 }
 _STATUSES: Final[dict[type[Exception], int]] = {
     FilterError: _WRONG_USAGE,
@@ -80,6 +82,8 @@ async def _run(options: argparse.Namespace) -> None:
         token_file=options.token_file,
         database_url=options.database_url,
     )
+    if options.command == "sign-in-link":
+        refuse_database(source)
     async with opened(source) as client:
         if source.database_url is not None:
             await _reach(source.database_url)

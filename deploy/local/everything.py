@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from audit_api.client.audit_client import open_client
+from audit_api.client.refusals import AuditApiError
 from audit_api.settings import AuditApiSettings
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings
@@ -21,7 +23,8 @@ from deploy.local.data import DataDirectory, open_data
 from deploy.local.database import embedded_database, prepare, remembered_tokens
 from deploy.local.demo_tokens import DemoToken
 from deploy.local.errors import CannotRunError
-from deploy.local.guide import Places, guide
+from deploy.local.guide import Places, SignInLink, guide
+from deploy.local.sample.sample_day import sample_day
 from deploy.local.service import Service, running
 from proxy.settings import ProxySettings
 
@@ -34,14 +37,18 @@ class Plan:
     proxy: ProxySettings
     demo: socket.socket | None
     """Where the demo PodWarden will listen; None when there is an upstream already."""
+    with_sample: bool = False
+    """Whether to make up a day of traffic."""
 
 
 @contextmanager
-def settled(directory: Path) -> Iterator[Plan]:
+def settled(directory: Path, *, with_sample: bool = False) -> Iterator[Plan]:
     """Fill in what the operator left open, and keep *directory* and the demo's port for us.
 
     Wrong settings, taken ports and an unusable directory are told here.
     """
+    if with_sample:
+        _require_log_of_the_demo()
     with ExitStack() as stack:
         data = stack.enter_context(open_data(directory))
         os.environ["AUDIT_LOG_LOG_FORMAT"] = "json"  # Service reads it and shows what matters
@@ -63,7 +70,14 @@ def settled(directory: Path) -> Iterator[Plan]:
             ours = {proxy.port, proxy.ops_port, audit_api.port}
             demo = stack.enter_context(demo_listener(0 if DEMO_PORT in ours else DEMO_PORT))
             os.environ["PROXY_UPSTREAM_URL"] = url(*demo.getsockname())
-        yield Plan(data, proxy, demo)
+        yield Plan(data, proxy, demo, with_sample)
+
+
+def _require_log_of_the_demo() -> None:
+    """Raise CannotRunError if made-up calls would stand beside those of a real PodWarden."""
+    for variable in ("AUDIT_LOG_DATABASE_URL", "PROXY_UPSTREAM_URL"):
+        if variable in os.environ:
+            raise CannotRunError(f"a sample is for the demo alone: unset {variable}")
 
 
 async def run(plan: Plan) -> None:
@@ -77,7 +91,10 @@ async def run(plan: Plan) -> None:
         await prepare(database_url)
         tokens = await _tokens(plan, database_url)
         services = await _start_services(stack, plan)
-        print(guide(_places(plan, services, own), tokens), flush=True)
+        if plan.with_sample:
+            print(await sample_day(database_url, services["proxy"].url, tokens), flush=True)
+        link = await _sign_in_link(services["audit-api"].url, tokens)
+        print(guide(_places(plan, services, own), tokens, link), flush=True)
         raise CannotRunError(await _first_obituary(services.values()))
 
 
@@ -86,6 +103,17 @@ async def _tokens(plan: Plan, database_url: str) -> dict[str, DemoToken]:
     if plan.proxy.token_query != DEFAULT_TOKEN_QUERY or plan.proxy.token_database_url:
         return {}
     return await remembered_tokens(database_url, plan.data.tokens)
+
+
+async def _sign_in_link(url: str, tokens: Mapping[str, DemoToken]) -> SignInLink | None:
+    """Return a link to the page; None where no demo token may read."""
+    if "admin" not in tokens:
+        return None
+    async with open_client(url, tokens["admin"].secret) as client:
+        try:
+            return SignInLink(*await client.sign_in_link())
+        except AuditApiError:  # other roles read, or TLS is on: the token signs in by hand
+            return None
 
 
 async def _start_services(stack: AsyncExitStack, plan: Plan) -> dict[str, Service]:

@@ -4,8 +4,9 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from deploy.local.demo_tokens import DemoToken
 
@@ -30,7 +31,14 @@ class Places:
     """The URL of the database if it is ours, with its password; None if it was given."""
 
 
-def guide(places: Places, tokens: Mapping[str, DemoToken]) -> str:
+class SignInLink(NamedTuple):
+    """What signs a browser in, once."""
+
+    address: str
+    expires_at: datetime
+
+
+def guide(places: Places, tokens: Mapping[str, DemoToken], link: SignInLink | None = None) -> str:
     """Return the text. The lines that begin with `curl` can be copied as they are.
 
     No *tokens*: those of PodWarden's own table are used, and the person has to fill one in.
@@ -41,11 +49,13 @@ Everything runs; Ctrl-C stops it.
 
   proxy       {places.proxy}  (MCP at {places.proxy}/mcp, health at {places.ops}/healthz)
   audit API   {places.audit_api}
-  page        {places.audit_api}/settings/mcp/activity  (sign in with an admin's token)
+  page        {places.audit_api}/settings/mcp/activity
   upstream    {places.upstream}
   data        {places.data}  (the services' own words in logs/)
 
 {_token_lines(tokens)}
+
+{_page_lines(places, reader, link)}
 
 A call through the proxy:
 {_curl(caller, f"{places.proxy}/api/v1/clusters")}
@@ -62,13 +72,49 @@ A tool call, as an assistant makes it; it appears under "Tool calls" while you l
 An assistant of your own, here Claude Code:
 claude mcp add --transport http podwarden {places.proxy}/mcp \\
   --header 'Authorization: Bearer {caller.secret}'
+
+Or the MCP SDK for Python:
+{_sdk_call(caller, places.proxy)}
 """
+
+
+def _page_lines(places: Places, reader: DemoToken, link: SignInLink | None) -> str:
+    if link is None:
+        return "Open the page and sign in with the token of a role that may read."
+    another = f"PODWARDEN_AUDIT_URL={places.audit_api} PODWARDEN_AUDIT_TOKEN={reader.secret}"
+    return f"""\
+Open the page and leave it open: calls appear as they are made. This link signs you in, once and
+until {link.expires_at.astimezone():%H:%M:%S}:
+{link.address}
+Another link (or sign in with the admin's token):
+{another} {_program()} sign-in-link"""
+
+
+def _sdk_call(token: DemoToken, proxy: str) -> str:
+    return f"""\
+{sys.executable} -c '
+import asyncio, httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+async def main():
+    async with httpx2.AsyncClient(headers={{"Authorization": "Bearer {token.secret}"}}) as http:
+        async with Client(streamable_http_client("{proxy}/mcp", http_client=http)) as podwarden:
+            workload = {{"assignment_id": "gitea-edge"}}
+            result = await podwarden.call_tool("troubleshoot_workload", workload)
+            print(result.content[0].text)
+
+asyncio.run(main())'"""
+
+
+def _program() -> Path:
+    return Path(sys.executable).with_name("podwarden-audit")
 
 
 def _seal_lines(places: Places) -> str:
     if places.database is None:
         return ""
-    program = Path(sys.executable).with_name("podwarden-audit")
+    program = _program()
     policy, journal = places.data / "policy", places.data / "journal"
     verify = f"{program} verify --policy {policy} --anchor {journal / 'anchors'}"
     return f"""

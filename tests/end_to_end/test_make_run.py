@@ -2,137 +2,40 @@
 
 import asyncio
 import fcntl
-import json
 import os
-import shlex
-import shutil
 import signal
 import socket
-import sys
-import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.neighbours import program
-from tests.neighbours.memory import directory_in_memory
+from tests.neighbours.local_run import (
+    ANY_PORTS,
+    START_SECONDS,
+    Run,
+    environment_of,
+    local_run,
+    place_of_runs,
+    typed,
+)
 from tests.neighbours.program import CHECKOUT
 
-START_SECONDS = 60
-STOP_SECONDS = 60
 ENTRY_SECONDS = 10
-ANY_PORTS = {"PROXY_PORT": "0", "PROXY_OPS_PORT": "0", "AUDIT_API_PORT": "0"}
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory for runs, in which none of their processes may be left."""
-    with directory_in_memory("run-") as directory:
+    with place_of_runs() as directory:
         yield directory
-        left = processes_in(directory)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        assert not left
-
-
-class Run:
-    """One run: what it printed, and how it ended."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.printed: list[str] = []
-
-    @property
-    def curls(self) -> list[str]:
-        return [line for line in self.printed if line.startswith("curl ")]
-
-    @property
-    def tokens(self) -> dict[str, str]:
-        return dict(line.split() for line in self.printed if line.startswith("    "))
-
-    async def ready(self) -> None:
-        """Wait until the last of the four lines has been printed."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            while len(self.curls) < 4:
-                line = await self.process.stdout.readline()
-                assert line, await self.complaint()
-                self.printed.append(line.decode().rstrip("\n"))
-
-    async def complaint(self) -> str:
-        """Return all that it says on standard error until it has ended."""
-        assert self.process.stderr is not None
-        async with asyncio.timeout(STOP_SECONDS):
-            complaint = await self.process.stderr.read()
-            await self.process.wait()
-        return complaint.decode()
-
-    async def stop(self, number: signal.Signals) -> tuple[int, str]:
-        """Send the signal; return the exit code and what was said on standard error."""
-        self.process.send_signal(number)
-        complaint = await self.complaint()
-        return await self.process.wait(), complaint
 
 
 def beside_the_seal(said: str) -> str:
     """Return what was *said* but for what a first start says of its key and its anchor."""
     lines = said.splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith("proxy | seal."))
-
-
-def environment_of(directory: Path, given: Mapping[str, str]) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(CHECKOUT),
-        # Not the machine's tmpfs: what a killed sidecar leaves goes with the directory.
-        "PROXY_JOURNAL_RING_DIR": str(directory),
-        **given,
-    }
-
-
-@asynccontextmanager
-async def local_run(directory: Path, **environment: str) -> AsyncIterator[Run]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "deploy.local"),
-        cwd=directory,
-        env=environment_of(directory, environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    run = Run(process)
-    try:
-        yield run
-    finally:
-        if process.returncode is None:
-            await run.stop(signal.SIGTERM)
-
-
-async def typed(line: str) -> Any:
-    """Do as a person who copies *line* into a shell; return the JSON that comes back."""
-    if shutil.which("curl"):
-        shell = await asyncio.create_subprocess_exec(
-            *("sh", "-c", line), stdout=asyncio.subprocess.PIPE
-        )
-        output, _ = await shell.communicate()
-        return json.loads(output)
-    words = iter(shlex.split(line)[2:])
-    fields, url, body = {}, "", None
-    for word in words:
-        if word == "-H":
-            name, _, value = next(words).partition(": ")
-            fields[name] = value
-        elif word == "-d":
-            body = next(words).encode()
-        else:
-            url = word
-    request = urllib.request.Request(url, body, fields)
-    with await asyncio.to_thread(urllib.request.urlopen, request) as response:
-        return json.load(response)
 
 
 async def typed_until_there(line: str, path: str, times: int = 1) -> list[dict[str, Any]]:
@@ -143,16 +46,6 @@ async def typed_until_there(line: str, path: str, times: int = 1) -> list[dict[s
             if [entry["path"] for entry in entries].count(path) >= times:
                 return list(entries)
             await asyncio.sleep(0.02)  # nothing outside the database tells of an entry
-
-
-def processes_in(directory: Path) -> list[int]:
-    """Return the processes that work in *directory* or below: services, PostgreSQL and all."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # of another user, or gone by now
-            if (process / "cwd").readlink().is_relative_to(directory):
-                found.append(int(process.name))
-    return found
 
 
 def child_of(pid: int, module: str) -> int:
@@ -188,6 +81,15 @@ async def verified_then_altered(run: Run) -> None:
     assert (await said(*alter)) == (0, "UPDATE 1\n")
     status, told = await said(again)
     assert (status, "altered" in told) == (1, True), (verdict, told)
+    assert "entries are not sealed" in verdict[1]  # those of the sample day
+
+
+async def ended_by_a_dead_service(run: Run, log: Path) -> None:
+    """Kill the sidecar; the run ends with one line."""
+    os.kill(child_of(run.process.pid, "proxy"), signal.SIGKILL)
+    complaint = beside_the_seal(await run.complaint())
+    assert complaint == f"make run: proxy ended with exit code -9; see {log}\n"
+    assert await run.process.wait() == 1
 
 
 async def test_the_four_lines_work_as_typed_and_later_runs_go_on_though_one_was_killed(place):
@@ -216,20 +118,17 @@ async def test_the_four_lines_work_as_typed_and_later_runs_go_on_though_one_was_
         second.process.kill()
         await second.process.wait()
 
-    async with local_run(place, **ANY_PORTS) as third:
+    async with local_run(place, "--sample", "day", **ANY_PORTS) as third:
         await third.ready()
 
+        assert third.printed[0].startswith("A sample day was made up: ")
         assert third.tokens == second.tokens
-        await typed_until_there(third.curls[2], "/api/v1/clusters", times=3)
+        # Three as before, and one by a tool of the sample's real calls.
+        await typed_until_there(third.curls[2], "/api/v1/clusters", times=4)
 
         await verified_then_altered(third)
 
-        # A service that dies ends the run, with one line.
-        os.kill(child_of(third.process.pid, "proxy"), signal.SIGKILL)
-        complaint = beside_the_seal(await third.complaint())
-        log = place / "data" / "logs" / "proxy.log"
-        assert complaint == f"make run: proxy ended with exit code -9; see {log}\n"
-        assert await third.process.wait() == 1
+        await ended_by_a_dead_service(third, place / "data" / "logs" / "proxy.log")
 
 
 async def test_a_given_upstream_and_database_are_used_instead_of_own_ones(
@@ -246,17 +145,59 @@ async def test_a_given_upstream_and_database_are_used_instead_of_own_ones(
         assert (code, beside_the_seal(said)) == (0, "")
 
 
-async def refused(directory: Path, **environment: str) -> tuple[int, str]:
+async def refused(directory: Path, *arguments: str, **environment: str) -> tuple[int, str]:
     """Start a run that cannot be; return its exit code and what it says on standard error."""
     code, output, complaint = await asyncio.to_thread(
         program.run,
         "deploy.local",
+        *arguments,
         directory=directory,
         environment=environment_of(directory, environment),
         seconds=START_SECONDS,
     )
     assert output == ""
     return code, complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--colour"], "unrecognized arguments: --colour"),
+        (["day"], "unrecognized arguments: day"),
+        (["--sample", "year"], "argument --sample: invalid choice: 'year' (choose from "),
+        (["--sample"], "argument --sample: expected one argument"),
+    ],
+)
+async def test_an_argument_that_there_is_not_is_told_in_one_line(place, arguments, told):
+    code, complaint = await refused(place, *arguments)
+
+    assert complaint.startswith(f"make run: {told}")
+    assert complaint.endswith("; see python -m deploy.local --help\n")
+    assert complaint.count("\n") == 1
+    assert code == 2
+    assert not (place / "data").exists()
+
+
+async def test_help_says_what_it_runs_and_starts_nothing(place):
+    code, output, complaint = await asyncio.to_thread(
+        program.run,
+        *("deploy.local", "--help"),
+        directory=place,
+        environment=environment_of(place, {}),
+        seconds=START_SECONDS,
+    )
+
+    assert (code, complaint) == (0, "")
+    assert output.startswith("usage: python -m deploy.local [-h] [--sample {day}]\n")
+    assert not (place / "data").exists()
+
+
+@pytest.mark.parametrize("variable", ["AUDIT_LOG_DATABASE_URL", "PROXY_UPSTREAM_URL"])
+async def test_no_made_up_calls_stand_beside_those_of_a_real_podwarden(place, variable):
+    code, complaint = await refused(place, "--sample", "day", **{variable: "x"})
+
+    assert complaint == f"make run: a sample is for the demo alone: unset {variable}\n"
+    assert code == 1
 
 
 @pytest.mark.parametrize("variable", ["PROXY_PORT", "PROXY_OPS_PORT", "AUDIT_API_PORT"])

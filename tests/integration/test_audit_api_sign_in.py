@@ -9,6 +9,7 @@ from audit_log.postgres.token_table import TokenTable
 from tests.neighbours.audit_api import ALL, serving_audit_api
 
 SESSION = "/settings/mcp/activity/session"
+LINK = f"{SESSION}/link"
 OUR_PAGE = {"X-Requested-With": "activity-log"}
 
 
@@ -90,7 +91,11 @@ async def test_an_unknown_or_revoked_token_gets_no_cookie(api, database, token):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "a", "b": 1}', b"\xff", b"x" * 5_000]
+    "body",
+    [
+        *(b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "a", "b": 1}', b"\xff", b"x" * 5_000),
+        *(b'{"token": "a", "code": "b"}', b'{"code": null}', b'{"code": 1}'),
+    ],
 )
 async def test_a_body_that_is_no_sign_in_is_refused(api, body):
     async with api.post(SESSION, data=body, headers=OUR_PAGE) as response:
@@ -165,3 +170,62 @@ async def test_a_session_survives_a_restart_and_holds_at_every_replica_with_a_se
 async def test_the_answer_to_a_sign_in_is_not_kept_anywhere(api, token):
     async with api.post(SESSION, json={"token": token[1]}, headers=OUR_PAGE) as response:
         assert response.headers["Cache-Control"] == "no-store"
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+async def made_link(client, secret: str) -> str:
+    async with client.post(LINK, headers=bearer(secret)) as response:
+        assert response.status == 201, await response.text()
+        assert response.headers["Cache-Control"] == "no-store"
+        return str((await response.json())["code"])
+
+
+async def by_code(client, code: str, **fields: str) -> int:
+    async with client.post(SESSION, json={"code": code}, headers=OUR_PAGE | fields) as response:
+        return int(response.status)
+
+
+async def test_a_link_signs_in_as_its_token_and_works_once(browser, api, token):
+    code = await made_link(api, token[1])
+
+    assert await by_code(browser, code) == 204
+    async with browser.get(SESSION) as response:
+        assert await response.json() == {"name": "laptop", "role": "admin"}
+    assert await by_code(api, code) == 401
+    assert await status_of(browser) == 200
+
+
+async def test_a_link_works_at_the_replica_that_made_it_and_at_no_other(api, token, database_url):
+    code = await made_link(api, token[1])
+    async with serving_audit_api(database_url, session_secret="s" * 32) as other:
+        assert await by_code(other, code) == 401
+    assert await by_code(api, code) == 204
+
+
+async def test_a_link_is_nothing_without_its_token(api, database, token):
+    code = await made_link(api, token[1])
+    await TokenTable(database).revoke(token[0].id)
+    assert await by_code(api, code) == 401
+
+
+async def test_only_the_token_of_a_reader_makes_links(browser, api, database, token):
+    _, viewer = await TokenTable(database).create("other", "viewer", 90)
+    assert await signed_in(browser, token[1])
+    for client, fields, status in (
+        (api, {}, 401),
+        (api, bearer("pwm_unknown"), 401),
+        (api, bearer("of something else"), 401),
+        (api, bearer(viewer), 403),
+        (browser, OUR_PAGE, 401),  # a session would go on for ever
+    ):
+        async with client.post(LINK, headers=fields) as response:
+            assert response.status == status, fields
+
+
+async def test_another_site_cannot_use_a_link_and_does_not_use_it_up(api, token):
+    code = await made_link(api, token[1])
+    assert await by_code(api, code, Origin="https://evil.example") == 403
+    assert await by_code(api, code) == 204

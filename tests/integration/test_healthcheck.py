@@ -20,6 +20,8 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
         ("audit_api", {"AUDIT_API_HOST": "::"}, "http://[::1]:8110/healthz"),
         ("audit_api", {"AUDIT_API_HOST": "10.0.0.7"}, "http://10.0.0.7:8110/healthz"),
         ("audit_log ingest", {}, "http://127.0.0.1:8108/healthz"),
+        ("deploy.console push", {"AUDIT_PUSH_OPS_PORT": "9001"}, "http://127.0.0.1:9001/healthz"),
+        ("push", {}, "http://127.0.0.1:8109/healthz"),
     ],
 )
 def test_each_service_is_asked_where_it_listens(command, given, address, monkeypatch):
@@ -30,7 +32,10 @@ def test_each_service_is_asked_where_it_listens(command, given, address, monkeyp
     assert address_of(command.split()) == URL(address)
 
 
-@pytest.mark.parametrize("command", ["audit_log migrate", "audit_log token create proxy", ""])
+@pytest.mark.parametrize(
+    "command",
+    ["audit_log migrate", "audit_log token create proxy", "deploy.console check push", ""],
+)
 def test_a_command_has_nothing_to_ask(command):
     assert address_of(command.split()) is None
 

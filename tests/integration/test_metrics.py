@@ -7,7 +7,7 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.neighbours.documents import CHECKOUT
-from tests.neighbours.services import running_ingest, running_sidecar
+from tests.neighbours.services import running, running_ingest, running_sidecar
 
 DASHBOARD = CHECKOUT / "deploy" / "grafana" / "audit-sidecar.json"
 RULES = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
@@ -18,7 +18,7 @@ NAME = re.compile(rf"{PREFIX}([a-z_]+)")
 SELECTED = re.compile(rf'{PREFIX}([a-z_]+)\{{[^}}]*?\b(fate|reason)=~?"([^"]+)"')
 ROW = re.compile(r"^\|(`[a-z_]+`.*?)\|(.*?)\|", re.MULTILINE)
 WORD = re.compile(r"`([a-z_]+)`")
-LABELS = {"fate", "reason", "kind", "audited", "outcome", "anchor"}
+LABELS = {"fate", "reason", "kind", "audited", "outcome", "anchor", "receiver"}
 ALERT = re.compile(r"^\|`(Audit[A-Za-z]+)`\|", re.MULTILINE)
 # Families without a sample until the first exchange has ended.
 BORN_LATER = {"calls_total": {"audited", "outcome"}, "oddities_total": {"kind"}}
@@ -42,11 +42,18 @@ async def exposed(service):
 
 
 async def test_what_is_told_and_asked_of_metrics_is_what_there_is(upstream):
+    push = {
+        "AUDIT_LOG_DATABASE_URL": NOWHERE,
+        "AUDIT_PUSH_OPS_PORT": "0",
+        "AUDIT_PUSH_OTLP_URL": "http://127.0.0.1:1/v1/logs",
+    }
     async with (
+        running("deploy.console", push, "push") as pushing,
         running_sidecar(upstream.url) as sidecar,
         running_ingest(NOWHERE, AUDIT_LOG_NATS_URLS="nats://127.0.0.1:1") as ingest,
     ):
-        samples = [*await exposed(sidecar), *await exposed(ingest)]
+        services = (sidecar, ingest, pushing)
+        samples = [sample for service in services for sample in await exposed(service)]
     there = {name: set(labels) for name, labels in samples} | BORN_LATER
 
     assert {name: labels & LABELS for name, labels in documented().items()} == there
@@ -55,7 +62,7 @@ async def test_what_is_told_and_asked_of_metrics_is_what_there_is(upstream):
     # What rules select by is there before anything has happened: the first time must show.
     values = {(name, label, value) for name, labels in samples for label, value in labels.items()}
     selected = SELECTED.findall(RULES.read_text())
-    assert len(selected) == 4
+    assert len(selected) == 5
     for name, label, pattern in selected:
         assert {(name, label, value) for value in pattern.split("|")} <= values
 

@@ -32,13 +32,19 @@ from audit_log.tokens import hash_token
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL
 from tests.neighbours.console import console
+from tests.neighbours.log_receivers import receiving_logs
 from tests.neighbours.nats_server import running_nats
 from tests.neighbours.ops import metric_becomes
 from tests.neighbours.patience import eventually
 from tests.neighbours.postgres import fresh_database
 from tests.neighbours.postgres_programs import set_up_roles
 from tests.neighbours.records import ARRIVAL, a_record
-from tests.neighbours.services import running_audit_api, running_ingest, running_sidecar
+from tests.neighbours.services import (
+    running,
+    running_audit_api,
+    running_ingest,
+    running_sidecar,
+)
 from tests.neighbours.upstream import Upstream
 
 _ROLES = (
@@ -379,3 +385,19 @@ async def test_an_audit_log_that_somebody_else_made_becomes_the_owners(urls: Url
             " AND relowner <> 'podwarden_audit_owner'::regrole"
         )
     assert rows == []
+
+
+async def test_the_push_reads_the_log_as_the_audit_api_does(urls, tmp_path):
+    entry = a_record()
+    async with open_database(urls.superuser, application="test") as database:
+        await Store(database).append([entry])
+    settings = {
+        "AUDIT_LOG_DATABASE_URL": urls.audit_api,
+        "AUDIT_PUSH_OPS_PORT": "0",
+        "AUDIT_PUSH_DIR": str(tmp_path / "marks"),
+    }
+    async with (
+        receiving_logs() as receiver,
+        running("deploy.console", settings | {"AUDIT_PUSH_OTLP_URL": receiver.url}, "push"),
+    ):
+        await receiver.until(lambda: receiver.ids == [str(entry.id)])

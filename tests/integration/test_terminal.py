@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiohttp import ClientSession
 
 from audit_log.postgres.token_table import TokenTable
 from audit_log.record import Gap, Outcome, ToolOutcome, new_record_id
@@ -199,3 +200,34 @@ async def test_an_audit_api_that_is_away_is_told_as_something_to_try_again(tmp_p
             assert done.code == 75
             assert done.complaints.startswith("the audit API cannot be reached: Connect call fail")
             assert done.complaints.count("\n") == 1
+
+
+async def test_a_link_is_printed_alone_and_signs_a_browser_in(asking, database_url, tmp_path):
+    made = await asking("sign-in-link", "--json")
+    plain = await asking("sign-in-link")
+    refused = await asking("sign-in-link", PODWARDEN_AUDIT_TOKEN="pwm_unknown")
+    of_database = await console(
+        "sign-in-link", directory=tmp_path, AUDIT_LOG_DATABASE_URL=database_url
+    )
+
+    [link] = plain.lines
+    page, _, code = link.partition("#sign-in=")
+    assert page.endswith("/settings/mcp/activity")
+    assert plain.complaints.startswith("It works once, until 2")
+    told = json.loads(made.output)
+    assert told["link"].startswith(f"{page}#sign-in=")
+    assert datetime.fromisoformat(told["expires_at"]) > datetime.now(UTC)
+    async with (
+        ClientSession() as browser,
+        browser.post(
+            f"{page}/session",
+            json={"code": code},
+            headers={"X-Requested-With": "activity-log"},
+        ) as response,
+    ):
+        assert response.status == 204
+    assert (refused.code, refused.complaints) == (77, "Invalid credentials\n")
+    assert of_database.code == 78
+    assert of_database.complaints == (
+        "an audit API makes the link: set PODWARDEN_AUDIT_URL and PODWARDEN_AUDIT_TOKEN\n"
+    )

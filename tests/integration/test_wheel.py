@@ -15,7 +15,7 @@ PACKAGES = ("audit_log", "proxy", "audit_api", "deploy")
 PYPROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 COMPILED = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
-SECRETS = ("deploy/.env", "deploy/podwarden.env")
+SECRETS = ("deploy/.env", "deploy/podwarden.env", "deploy/push.env")
 
 
 @pytest.fixture(scope="module")

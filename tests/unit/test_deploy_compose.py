@@ -7,6 +7,7 @@ import pytest
 from compose_spec import PyOptions
 from pydantic_settings import BaseSettings
 
+from audit_api.push.push_settings import PushSettings
 from audit_api.settings import AuditApiSettings
 from audit_log.process.settings import AuditLogSettings, IngestSettings, NatsSettings
 from proxy.settings import ProxySettings
@@ -18,6 +19,7 @@ A_SECRET = "x" * 40
 READ: dict[tuple[str, str], list[type[BaseSettings]]] = {
     ("compose.yaml", "proxy"): [ProxySettings],
     ("compose.yaml", "audit-api"): [AuditApiSettings],
+    ("compose.yaml", "push"): [PushSettings],
     ("compose.host.yaml", "proxy"): [ProxySettings],
     ("compose.host.yaml", "audit-api"): [AuditApiSettings],
     ("compose.nats.yaml", "proxy"): [ProxySettings, NatsSettings],
@@ -76,6 +78,14 @@ def test_the_sidecar_may_finish_its_stop():
     grace = str(services("compose.yaml")["proxy"]["stop_grace_period"])
 
     assert int(grace.removesuffix("s")) > 3 * ProxySettings.model_fields["stop_seconds"].default
+
+
+def test_the_push_is_started_where_it_is_asked_for_and_keeps_its_marks():
+    push = services("compose.yaml")["push"]
+
+    assert push["profiles"] == ["push"]
+    assert [str(volume) for volume in push["volumes"]] == ["push:/var/lib/podwarden-audit"]
+    assert "AUDIT_PUSH_DIR=/var/lib/podwarden-audit/" in (CHECKOUT / "Dockerfile").read_text()
 
 
 def test_ours_run_confined():

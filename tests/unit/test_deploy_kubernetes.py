@@ -14,7 +14,8 @@ from proxy.settings import ProxySettings
 from tests.unit.test_documents import CHECKOUT, settings
 
 KUBERNETES = CHECKOUT / "deploy" / "kubernetes"
-RENDERED = ("base", "overlays/production", "overlays/nats")
+RENDERED = ("base", "overlays/production", "overlays/nats", "overlays/push")
+COMPONENTS = {"overlays/push": "components/push"}
 THEIRS = {"podwarden", "nats"}
 LABEL = "app.kubernetes.io/name"
 RULES = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
@@ -57,14 +58,15 @@ def ours(manifests: dict[tuple[str, str], Manifest]) -> list[Manifest]:
 
 def secrets(directory: str) -> list[Manifest]:
     """Return the example secrets that docs/deploy.md has copied for *directory*."""
-    files = [KUBERNETES / "secret.example.yaml", KUBERNETES / directory / "secret.example.yaml"]
+    places = [".", COMPONENTS.get(directory, directory)]
+    files = [KUBERNETES / place / "secret.example.yaml" for place in places]
     return [
         made for file in files if file.exists() for made in yaml.safe_load_all(file.read_text())
     ]
 
 
 def test_the_schemas_of_kubernetes_take_them(manifests):
-    for made in [*manifests.values(), *secrets("overlays/nats")]:
+    for made in [*manifests.values(), *secrets("overlays/nats"), *secrets("overlays/push")]:
         if made["kind"] != "ServiceMonitor":  # Prometheus' own, none of these schemas
             kubernetes_validate.validate(made, "1.37", strict=True)
 
@@ -127,13 +129,17 @@ def test_all_of_ours_are_of_one_version(manifests):
 
 
 @pytest.mark.parametrize(
-    ("name", "service"),
-    [("podwarden-audit", "podwarden"), ("podwarden-audit-ingest", "audit-ingest")],
+    ("directory", "name", "service"),
+    [
+        ("overlays/nats", "podwarden-audit", "podwarden"),
+        ("overlays/nats", "podwarden-audit-ingest", "audit-ingest"),
+        ("overlays/push", "podwarden-audit-push", "audit-push"),
+    ],
 )
 def test_a_monitor_reads_a_port_of_the_service_that_it_selects_as_the_job_of_the_alerts(
-    name, service
+    directory, name, service
 ):
-    manifests = rendered("overlays/nats")
+    manifests = rendered(directory)
     monitor = manifests["ServiceMonitor", name]["spec"]
     selected = manifests["Service", service]
     [endpoint] = monitor["endpoints"]
@@ -142,6 +148,24 @@ def test_a_monitor_reads_a_port_of_the_service_that_it_selects_as_the_job_of_the
     assert monitor["selector"]["matchLabels"].items() <= selected["metadata"]["labels"].items()
     assert endpoint["port"] in {port["name"] for port in selected["spec"]["ports"]}
     assert f'up{{job="{job["replacement"]}"}}' in RULES.read_text()
+
+
+def test_one_push_runs_keeps_its_marks_and_is_reached_by_prometheus_alone():
+    manifests = rendered("overlays/push")
+    push = manifests["StatefulSet", "audit-push"]["spec"]
+    [container] = push["template"]["spec"]["containers"]
+    [claim] = push["volumeClaimTemplates"]
+    [mount] = container["volumeMounts"]
+    [rule] = manifests["NetworkPolicy", "audit-push"]["spec"]["ingress"]
+
+    assert push["replicas"] == 1
+    assert (mount["name"], mount["mountPath"]) == (
+        claim["metadata"]["name"],
+        "/var/lib/podwarden-audit",
+    )
+    assert container["args"] == ["deploy.console", "push"]
+    assert [port["port"] for port in rule["ports"]] == ["ops"]
+    assert ("StatefulSet", "audit-push") not in rendered("overlays/production")
 
 
 def test_only_the_sidecar_and_the_ingest_reach_nats_and_only_servers_its_cluster():

@@ -18,7 +18,7 @@ EXAMPLE = (CHECKOUT / "deploy" / ".env.example").read_text()
 KINDS = tuple(SECTIONS.values())
 
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
-TO_BE_MADE = {"deploy/.env", "deploy/podwarden.env"}
+TO_BE_MADE = {"deploy/.env", "deploy/podwarden.env", "deploy/push.env"}
 LINK = re.compile(r"\]\(([^)\s:#]*)(?:#([\w-]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FILE = re.compile(

@@ -1,14 +1,19 @@
 """What `make run` decides and says, without running anything."""
 
+from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from audit_log.record import ToolOutcome
 from deploy.local.addresses import url
 from deploy.local.demo_tokens import DemoToken
 from deploy.local.events import describe, is_alarming, parse
-from deploy.local.guide import Places, guide
+from deploy.local.guide import Places, SignInLink, guide
+from deploy.local.sample.cast import INSTANCE
+from deploy.local.sample.plot import day_before
 
 PLACES = Places(
     proxy="http://127.0.0.1:8100",
@@ -78,6 +83,55 @@ def test_the_guide_says_where_the_page_is():
     assert f"{PLACES.audit_api}/settings/mcp/activity" in guide(PLACES, {})
 
 
+def test_the_guide_has_the_sign_in_link_alone_on_a_line_and_how_to_make_another():
+    link = SignInLink(f"{PLACES.audit_api}/settings/mcp/activity#sign-in=c", datetime.now(UTC))
+    tokens = {"admin": DemoToken("id", "admin", "pwm_admin")}
+
+    lines = guide(PLACES, tokens, link).splitlines()
+
+    [again] = [line for line in lines if line.endswith("/podwarden-audit sign-in-link")]
+    assert link.address in lines
+    assert again.startswith(
+        f"PODWARDEN_AUDIT_URL={PLACES.audit_api} PODWARDEN_AUDIT_TOKEN=pwm_admin /"
+    )
+    assert "#sign-in" not in guide(PLACES, tokens)
+
+
+def test_a_sample_day_has_what_an_operator_meets_and_ends_before_now():
+    now = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
+    day = day_before(now)
+
+    entries, tool_calls = day.entries, day.tool_calls
+    moments = [each.created_at for each in entries] + [each.created_at for each in tool_calls]
+    assert now - timedelta(days=1) <= min(moments) <= max(moments) < now
+    assert {entry.instance for entry in entries} == {INSTANCE}
+    assert {call.instance for call in tool_calls} == {INSTANCE}
+    assert {call.outcome for call in day.tool_calls} == {
+        *(ToolOutcome.OK, ToolOutcome.TOOL_ERROR, ToolOutcome.PROTOCOL_ERROR),
+        *(ToolOutcome.CANCELLED, ToolOutcome.DECLINED, ToolOutcome.ABANDONED),
+        ToolOutcome.WORKING,
+    }
+    assert {1, 2} == {call.rounds for call in day.tool_calls}
+    assert {200, 201, 202, 204, 401, 403, 404, 409, 429, 502, 504} == {
+        entry.status_code for entry in day.entries
+    }
+    assert len({entry.token_id for entry in day.entries}) == 6  # five agents, and no token at all
+    assert {gap.reason for gap in day.gaps} == {"journal_full", "head_lost"}
+
+
+def test_the_api_calls_of_a_sample_day_name_tool_calls_that_are_there():
+    day = day_before(datetime(2026, 2, 28, 3, 42, tzinfo=UTC))
+    calls = {call.id: call for call in day.tool_calls}
+    made = [entry for entry in day.entries if entry.invocation_id and entry.method != "TOOL"]
+
+    assert {entry.tool for entry in made} == {
+        calls[id_].tool for entry in made if (id_ := entry.invocation_id)
+    }
+    assert Counter(entry.invocation_id for entry in made) == {
+        id_: call.api_calls for id_, call in calls.items() if call.api_calls
+    }
+
+
 def test_the_guide_tells_of_the_seal_only_where_the_database_is_ours():
     assert guide(PLACES, {}).count("podwarden-audit verify --policy /somewhere/data/policy") == 2
     assert "AUDIT_LOG_DATABASE_URL" not in guide(replace(PLACES, database=None), {})
@@ -88,4 +142,4 @@ def test_without_tokens_of_ours_the_guide_leaves_them_to_be_filled_in():
 
     assert "demo tokens" not in text
     assert "PROXY_TOKEN_QUERY" in text
-    assert text.count("Bearer pwm_YOUR_TOKEN") == 5
+    assert text.count("Bearer pwm_YOUR_TOKEN") == 6

@@ -134,12 +134,12 @@ export async function reader() {
   return response.ok ? response.json() : null;
 }
 
-/** Exchange a token for a session. */
-export async function signIn(token) {
+/** Exchange { token } or { code }, of a sign-in link, for a session. */
+export async function signIn(shown) {
   await checked(await send(SESSION, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Requested-With": "activity-log" },
-    body: JSON.stringify({ token }),
+    body: JSON.stringify(shown),
   }));
 }
 

@@ -278,6 +278,12 @@ function begin() {
   showDetails();
 }
 
+async function followLink() {
+  const refusal = await session.followLink();
+  if (refusal) leave(refusal);
+  else begin();
+}
+
 /** Show the sign-in in place of the log. */
 function leave(reason = "") {
   forget();
@@ -316,4 +322,6 @@ listenForKeys(byId("keys"), {
 });
 setInterval(() => freshen(byId("calls")), FRESHEN_MS);
 setInterval(() => document.hidden || refresh(), PULSE_MS);
-begin();
+addEventListener("hashchange", () => session.hasLink && followLink());
+if (session.hasLink) followLink();
+else begin();

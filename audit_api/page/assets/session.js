@@ -4,6 +4,8 @@ import * as api from "./api.js";
 import { byId, say } from "./elements.js";
 import { visible } from "./texts.js";
 
+const LINK = /^#sign-in=(.+)$/;
+
 export class Session {
   #form = byId("sign-in").querySelector("form");
   #signedIn;
@@ -28,6 +30,28 @@ export class Session {
     if (reader?.name) say(byId("reader"), visible(`${reader.name} (${reader.role})`));
   }
 
+  /** Whether the address is a sign-in link. */
+  get hasLink() {
+    return LINK.test(location.hash);
+  }
+
+  /**
+   * Trade the code in the address for a session. Resolves to why that was refused, or to "".
+   * The code leaves the address and the history first. It does not replace a session: a stranger's
+   * link must not make the reader somebody else.
+   */
+  async followLink() {
+    const [, code] = LINK.exec(location.hash);
+    history.replaceState(history.state, "", location.pathname + location.search);
+    try {
+      if (await api.reader() === null) await api.signIn({ code });
+    } catch (error) {
+      if (error instanceof api.SignInNeededError || error instanceof api.RefusedError) return `${visible(error.message)}.`;
+      if (!(error instanceof api.AwayError)) throw error;  // the log reports an unavailable API
+    }
+    return "";
+  }
+
   /** Ask for a token in place of the log. */
   ask(reason = "") {
     document.body.classList.add("signed-out");
@@ -48,7 +72,7 @@ export class Session {
     say(byId("sign-in-error"), "");
     field.removeAttribute("aria-invalid");
     try {
-      await api.signIn(field.value.trim());
+      await api.signIn({ token: field.value.trim() });
     } catch (error) {
       field.setAttribute("aria-invalid", "true");
       say(byId("sign-in-error"), `${visible(error.message)}.`);

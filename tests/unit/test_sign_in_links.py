@@ -1,0 +1,62 @@
+"""Links that sign a browser in."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from audit_api.access.sign_in_links import LINK_LIFETIME, MOST_LINKS, SignInLinks
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_a_link_stands_for_its_token_once(clock):
+    links = SignInLinks(clock)
+    link = links.issue("hash")
+
+    assert link.expires_at == clock.now + LINK_LIFETIME
+    assert links.redeem(link.code) == "hash"
+    assert links.redeem(link.code) is None
+
+
+def test_a_link_is_good_for_five_minutes(clock):
+    links = SignInLinks(clock)
+    early, late = links.issue("hash"), links.issue("hash")
+
+    clock.now += LINK_LIFETIME - timedelta(seconds=1)
+    assert links.redeem(early.code) == "hash"
+    clock.now += timedelta(seconds=1)
+    assert links.redeem(late.code) is None
+
+
+def test_another_code_is_none(clock):
+    links = SignInLinks(clock)
+    links.issue("hash")
+
+    assert links.redeem("") is None
+    assert links.redeem("guessed") is None
+
+
+def test_so_many_links_are_kept_and_the_newest_are(clock):
+    links = SignInLinks(clock)
+    codes = [links.issue(f"{number}").code for number in range(MOST_LINKS + 1)]
+
+    assert links.redeem(codes[0]) is None
+    assert [links.redeem(code) for code in codes[1:]] == [f"{n + 1}" for n in range(MOST_LINKS)]
+
+
+def test_the_code_is_in_no_repr(clock):
+    links = SignInLinks(clock)
+    link = links.issue("hash")
+
+    assert link.code not in f"{link!r} {vars(links)!r}"
