@@ -60,6 +60,10 @@ COMMANDS: Final = {
         name: Command(summary, "audit_api.terminal.main", words=(name,))
         for name, summary in SUMMARIES.items()
     },
+    "rules": Command(
+        "check rules of one's own, or test them against the past",
+        "audit_api.terminal.rules_command",
+    ),
     "completion": Command("print the completion of a shell", "deploy.completion"),
     "seal": Command(
         "show the keys of the seal, or a policy to verify with", "deploy.seal_command"
