@@ -40,7 +40,7 @@ COMMANDS: Final = {
         words=("ingest",),
     ),
     "push": Command(
-        "push the log to receivers of OTLP and syslog, until stopped",
+        "push the log to OTLP and syslog, and rules to a webhook, until stopped",
         "audit_api.push.push_service",
     ),
     "check": Command("say whether a service could start and do its work", "deploy.checks.command"),

@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from audit_log.process.shared_settings import OpsPort, OpsSettings
 from audit_log.process.tls import KeyPair, key_pair
+from audit_log.webhooks import signing_key
 
 _SCHEMES: Final = {"tls", "tcp"}
 
@@ -26,6 +27,25 @@ def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
         raise ValueError("write http://host:4318/v1/logs or https://…, without a password")
+    return value
+
+
+def _page_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        raise ValueError("write https://host/settings/mcp/activity, as readers open it")
+    return value
+
+
+def _webhook_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ValueError("write http://… or https://…, without a user name or password")
+    return value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    _ = signing_key(value.get_secret_value())
     return value
 
 
@@ -64,11 +84,33 @@ class PushSettings(OpsSettings):
     since: datetime | None = Field(
         default=None, description="push only what is dated from then on; all if not set"
     )
+    rules_file: Path | None = Field(default=None, description="rules of your own, TOML")
+    webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = Field(
+        default=None, description="receiver of what fires rules"
+    )
+    webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = Field(
+        default=None, description="signs it: `whsec_` and base64"
+    )
+    page_url: Annotated[str, AfterValidator(_page_url)] | None = Field(
+        default=None, description="Activity Log, as readers open it, for links in it"
+    )
 
     @property
     def client_pair(self) -> KeyPair | None:
         """The certificate and key to show; None if none is set. Raises TlsFilesError."""
         return key_pair(self.client_certificate_file, self.client_key_file, "AUDIT_PUSH_CLIENT_")
+
+    @model_validator(mode="after")
+    def _rules_are_complete(self) -> Self:
+        names = "rules_file", "webhook_url", "webhook_secret", "page_url"
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing and len(missing) < len(names):
+            every, lacking = (
+                ", ".join(f"AUDIT_PUSH_{name.upper()}" for name in some)
+                for some in (names, missing)
+            )
+            raise ValueError(f"{every} go together: set {lacking}")
+        return self
 
     @model_validator(mode="after")
     def _certificate_has_a_key(self) -> Self:
