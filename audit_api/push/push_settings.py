@@ -63,36 +63,36 @@ class PushSettings(OpsSettings):
 
     ops_port: OpsPort = 8109
     dir: Path = Field(
-        default=Path("push"), description="folder of the marks, which must outlive the process"
+        default=Path("push"), description="folder of the marks; must outlive the process"
     )
     otlp_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         default=None, description="receiver of OTLP logs over HTTP, `https://host:4318/v1/logs`"
     )
     otlp_header: Annotated[SecretStr, AfterValidator(_header)] | None = Field(
-        default=None, description="header field with its credentials, `Authorization: Bearer …`"
+        default=None, description="its credentials: `Authorization: Bearer …`"
     )
     syslog_url: Annotated[str, AfterValidator(_syslog_url)] | None = Field(
         default=None, description="receiver of syslog (RFC 5424), `tls://host:6514`"
     )
     ca_file: Path | None = Field(
-        default=None, description="certificates to verify receivers with; the system's if not set"
+        default=None, description="verifies receivers; the system's if not set"
     )
     client_certificate_file: Path | None = Field(
-        default=None, description="PEM, shown to receivers that ask for a certificate"
+        default=None, description="PEM, for receivers that ask for one"
     )
     client_key_file: Path | None = Field(default=None, description="its key")
     since: datetime | None = Field(
-        default=None, description="push only what is dated from then on; all if not set"
+        default=None, description="push only what is dated from then on"
     )
-    rules_file: Path | None = Field(default=None, description="rules of your own, TOML")
+    rules_file: Path | None = Field(default=None, description="[rules](watch.md#rules), TOML")
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = Field(
-        default=None, description="receiver of what fires rules"
+        default=None, description="receives what fires them"
     )
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = Field(
         default=None, description="signs it: `whsec_` and base64"
     )
     page_url: Annotated[str, AfterValidator(_page_url)] | None = Field(
-        default=None, description="Activity Log, as readers open it, for links in it"
+        default=None, description="Activity Log's address, for its links"
     )
 
     @property

@@ -1,6 +1,7 @@
 """What a file of rules means, and which moments are meant by hours."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from audit_api.rules.past import Past
 from audit_api.rules.rule import New
 from audit_api.rules.rules_file import read_rules
 
+CHECKOUT = Path(__file__).parents[2]
 BEGAN = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
 RULES = """\
 # What the night shift is told.
@@ -163,3 +165,12 @@ def test_a_storm_has_one_delivery_at_once_and_one_each_period(minutes, fired):
     past.end()
 
     assert (past.fired, past.calls) == (fired, len(minutes))
+
+
+def test_the_example_is_a_file_of_rules():
+    deleted, address, tool, hours = read_rules(CHECKOUT / "deploy" / "rules.example.toml")
+
+    assert deleted.filters == {"method": "DELETE", "object": "clusters"}
+    assert (address.new, tool.new, tool.of) == (New.ADDRESS, New.TOOL, TOOL_CALLS)
+    assert hours.hours is not None
+    assert not hours.hours.is_inside
