@@ -27,11 +27,11 @@ async def rule_watches(
 
     Raises MarkFileError while another process watches from this folder, TlsFilesError.
     """
+    stack.enter_context(held_alone(settings.dir / "rules"))
+    _forget_others(settings.dir, {rule.name for rule in rules})
     webhook = await webhook_of(settings, stack)
     if webhook is None or settings.page_url is None:
         return []
-    stack.enter_context(held_alone(settings.dir / "rules"))
-    _forget_others(settings.dir, {rule.name for rule in rules})
     watches = []
     for rule in rules:
         path = settings.dir / f"{_PREFIX}{rule.name}{_SUFFIX}"

@@ -37,19 +37,23 @@ async def watching(database, database_url, tmp_path):
 
         @asynccontextmanager
         async def watch(rules, receiver):
-            (tmp_path / "rules.toml").write_text(rules)
+            (tmp_path / "rules.toml").write_text(rules or "")
             environment = {
                 "PODWARDEN_AUDIT_URL": url,
                 "PODWARDEN_AUDIT_TOKEN": secret,
                 "AUDIT_PUSH_DIR": str(tmp_path / "push"),
                 "AUDIT_PUSH_OPS_PORT": "0",
+            }
+            of_rules = {
                 "AUDIT_PUSH_RULES_FILE": str(tmp_path / "rules.toml"),
                 "AUDIT_PUSH_WEBHOOK_URL": receiver.url,
                 "AUDIT_PUSH_WEBHOOK_SECRET": SECRET,
                 "AUDIT_PUSH_PAGE_URL": PAGE,
             }
+            environment |= of_rules if rules else {"AUDIT_PUSH_OTLP_URL": "http://127.0.0.1:1/"}
             async with running("deploy.console", environment, "push") as push:
-                await push.logged("push.rule_watched")
+                if rules:
+                    await push.logged("push.rule_watched")
                 yield push
 
         yield watch
@@ -192,11 +196,13 @@ async def test_a_rule_that_comes_back_begins_with_what_comes_then(watching, stor
         async with watching(STORM, receiver) as push:
             forgotten = await push.logged("push.rule_forgotten")
             await store.append([missed])
+        async with watching(None, receiver) as push:
+            last = await push.logged("push.rule_forgotten")
         async with watching(DELETED, receiver):
             await store.append([told])
             [sent] = await receiver.received(1)
 
-    assert forgotten["rule"] == "deleted"
+    assert (forgotten["rule"], last["rule"]) == ("deleted", "storm")
     assert sent.event["data"]["entry"]["id"] == str(told.id)
 
 
