@@ -8,7 +8,7 @@ import msgspec
 
 from audit_api.client.audit_client import AuditClient, Filters
 from audit_api.rules.rule import New, Rule
-from audit_log.record import UNFINISHED
+from audit_log.record import UNFINISHED, UNKNOWN_TOKEN
 
 Told = Mapping[str, Any]
 """An entry or a tool call, as an export in NDJSON tells it."""
@@ -40,22 +40,20 @@ class Judge:
 
     async def _is_new(self, told: Told, field: str) -> bool:
         """Say whether no call of the token had this *field* before."""
-        value, token = told[field], told["token_id"] or told["token_name"]
-        if value is None or token is None or (token, value) in self._had:
+        value, (name, token) = told[field], _token_of(told)
+        if not value or not token or (token, value) in self._had:
             return False
-        is_new = not await self._has_earlier(told, field)
+        is_new = not await self._has_earlier(told, {name: token, field: _one(value)})
         if len(self._had) >= _REMEMBERED:
             self._had.clear()
         self._had.add((token, value))
         return is_new
 
-    async def _has_earlier(self, told: Told, field: str) -> bool:
-        """Say whether the log has an earlier call like *told*.
+    async def _has_earlier(self, told: Told, same: Filters) -> bool:
+        """Say whether the log has a call earlier than *told* that the filters *same* match.
 
         Earlier by its date: so of several calls one is new, also when records arrive late.
         """
-        name = "token_name" if told["token_id"] is None else "token_id"
-        same: Filters = {name: _one(told[name]), field: _one(told[field])}
         asked = {**same, "until": told["created_at"], "limit": 1}
         found = await self._client.ask(self._rule.of, asked, list[msgspec.Raw])
         return bool(found)
@@ -64,6 +62,16 @@ class Judge:
 def moment_of(told: Told) -> datetime:
     """Return when *told* happened."""
     return datetime.fromisoformat(told["created_at"])
+
+
+def _token_of(told: Told) -> tuple[str, str]:
+    """Return the filter by the token of *told*, a name and a value. Unknown tokens are one."""
+    if told["token_id"] is not None:
+        return "token_id", told["token_id"]
+    name = told["token_name"] or ""
+    if name.startswith(UNKNOWN_TOKEN):
+        return "unknown_tokens", "true"
+    return "token_name", _one(name)
 
 
 def _one(value: str) -> str:

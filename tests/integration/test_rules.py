@@ -94,7 +94,7 @@ async def test_a_rule_is_tested_against_the_past(asking, store, database_url):
 
 
 async def test_an_address_is_new_to_a_token_once_by_all_that_the_log_has(asking, store):
-    other, unknown = UUID(int=NOBODY.int + 1), "Unknown token (01234567), of evil"
+    other, unknown = UUID(int=NOBODY.int + 1), "Unknown token ({})"
     known = {"token_id": NOBODY, "client_ip": "192.0.2.1"}
     await store.append([record(created_at=ago(days=20), **known)])
     new = record(created_at=ago(hours=3), token_id=NOBODY, client_ip="192.0.2.2")
@@ -105,8 +105,12 @@ async def test_an_address_is_new_to_a_token_once_by_all_that_the_log_has(asking,
             record(created_at=ago(hours=2), token_id=NOBODY, client_ip="192.0.2.2"),
             record(created_at=ago(hours=1), token_id=NOBODY, client_ip=None),
             record(created_at=ago(minutes=3), token_id=other, client_ip="::1"),
-            record(created_at=ago(minutes=2), token_name=unknown, client_ip="::1"),
-            record(created_at=ago(minutes=1), token_name=unknown, client_ip="::1"),
+            record(
+                created_at=ago(minutes=2), token_name=unknown.format("01234567"), client_ip="::1"
+            ),
+            record(
+                created_at=ago(minutes=1), token_name=unknown.format("89abcdef"), client_ip="::1"
+            ),
         ]
     )
     before = await outcome_of(asking, "new-address")
