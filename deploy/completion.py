@@ -46,7 +46,12 @@ _VALUES: Final[Mapping[str, Sequence[str]]] = {
     "refused": _FLAGS,
     "clock_ahead": _FLAGS,
 }
-_CHOICES: Final[Mapping[str, Sequence[str]]] = {"top": tuple(KEYS), "export": FORMATS}
+_CHOICES: Final[Mapping[str, Sequence[str]]] = {
+    "top": tuple(KEYS),
+    "export": FORMATS,
+    "completion": ("bash", "zsh", "fish"),
+    "rules": ("check", "test"),
+}
 _BASH: Final = """\
 # bash: eval "$(podwarden-audit completion bash)"
 _podwarden_audit() {
@@ -100,7 +105,7 @@ def main(arguments: Sequence[str] | None, program: str) -> int:
 def words_of(command: str) -> list[str]:
     """Return what can stand behind *command*: options, filters, and values of filters."""
     if command not in SUMMARIES:
-        return ["bash", "zsh", "fish"] if command == "completion" else []
+        return list(_CHOICES.get(command, ()))
     listed = re.findall(
         r"^  (-.*?)(?:   |$)", parser_of(command, PROGRAM).format_help(), re.MULTILINE
     )

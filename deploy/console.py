@@ -40,7 +40,7 @@ COMMANDS: Final = {
         words=("ingest",),
     ),
     "push": Command(
-        "push the log to receivers of OTLP and syslog, until stopped",
+        "push the log to OTLP and syslog, and rules to a webhook, until stopped",
         "audit_api.push.push_service",
     ),
     "check": Command("say whether a service could start and do its work", "deploy.checks.command"),
@@ -60,6 +60,10 @@ COMMANDS: Final = {
         name: Command(summary, "audit_api.terminal.main", words=(name,))
         for name, summary in SUMMARIES.items()
     },
+    "rules": Command(
+        "check rules of one's own, or test them against the past",
+        "audit_api.terminal.rules_command",
+    ),
     "completion": Command("print the completion of a shell", "deploy.completion"),
     "seal": Command(
         "show the keys of the seal, or a policy to verify with", "deploy.seal_command"

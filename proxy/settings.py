@@ -25,13 +25,13 @@ from audit_log.process.shared_settings import (
 )
 from audit_log.process.tls import KeyPair, key_pair
 from audit_log.tokens import TOKEN_PREFIX
+from audit_log.webhooks import signing_key
 from proxy.admission import TokenPolicy
 from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
 from proxy.mcp.json_stream import ANY
 from proxy.seal.anchors.opening import check_anchors
 from proxy.seal.key_file import KEY_NAME
-from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024
 _SECRET_FIELDS: Final = frozenset(

@@ -10,12 +10,13 @@ import msgspec
 ENTRY: Final = "entry"
 TOOL_CALL: Final = "tool_call"
 GAP: Final = "gap"
+RULE: Final = "rule"
 TEST: Final = "test"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An entry, a tool call, a gap, or a test."""
+    """An entry, a tool call, a gap, what a rule has to tell, or a test."""
 
     kind: str
     told: dict[str, Any]

@@ -1,7 +1,6 @@
 """OTLP logs over HTTP, in protocol buffers (opentelemetry-proto 1.x, logs.proto).
 
-The responses are read here, because common exporters lose records: they take a `partial_success`
-for a success, and drop a batch at once for all but 429, 502 and 503.
+A `partial_success` is read here, because common exporters take it for a success.
 """
 
 from collections.abc import Sequence
@@ -9,15 +8,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientSession
 
-from audit_api.push.items import Item, ItemsRefusedError, ReceiverAwayError
+from audit_api.push.http_receiver import posted, readable
+from audit_api.push.items import Item, ItemsRefusedError
 from audit_api.push.protobuf import double, fields_of, fixed_64, message, text, varint
 
-_TIMEOUT: Final = ClientTimeout(total=30)
-_REFUSALS: Final = frozenset({400, 413, 422})
-"""What blames the records. Anything else is the receiver's own, or the operator's to mend."""
-_MOST_SECONDS: Final = 60.0
+_FIELDS: Final = {"Content-Type": "application/x-protobuf"}
 _INFORMATION: Final = 9, "INFO"
 _WARNING: Final = 13, "WARN"
 _SCOPE: Final = "podwarden-audit"
@@ -48,27 +45,7 @@ class Otlp:
 
         Raises ReceiverAwayError, or ItemsRefusedError where it says that it dropped some.
         """
-        body = request_of(items)
-        try:
-            async with self._session.post(
-                self._url,
-                data=body,
-                headers={"Content-Type": "application/x-protobuf"},
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-            ) as response:
-                status, told = response.status, await response.read()
-                retry = response.headers.get("Retry-After", "")
-        except TimeoutError:
-            raise ReceiverAwayError("it does not respond in time") from None
-        except ClientError as error:
-            told_by = (isinstance(error, OSError) and error.strerror) or str(error)
-            raise ReceiverAwayError(str(told_by)) from None
-        if status in _REFUSALS:
-            raise ItemsRefusedError(f"it responds {status}: {_readable(told)}")
-        if not 200 <= status < 300:  # noqa: PLR2004
-            seconds = min(float(retry), _MOST_SECONDS) if retry.isdecimal() else 0.0
-            raise ReceiverAwayError(f"it responds {status}: {_readable(told)}", seconds)
+        told = await posted(self._session, self._url, request_of(items), _FIELDS)
         rejected, reason = partial_success(told)
         if rejected:
             raise ItemsRefusedError(f"it dropped {rejected} of {len(items)}: {reason}")
@@ -93,7 +70,7 @@ def partial_success(body: bytes) -> tuple[int, str]:
                 if inner == 1 and isinstance(told, int):
                     rejected = told
                 elif inner == 2 and isinstance(told, bytes):  # noqa: PLR2004
-                    reason = _readable(told)
+                    reason = readable(told)
     return rejected, reason
 
 
@@ -144,8 +121,3 @@ def _any(value: Any) -> bytes:
 def _nanoseconds(moment: datetime) -> int:
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000
-
-
-def _readable(body: bytes) -> str:
-    shown = body[:200].decode(errors="replace")
-    return "".join(each for each in shown if each.isprintable()).strip() or "nothing more"

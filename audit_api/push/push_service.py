@@ -9,25 +9,26 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import ClientSession, TCPConnector
 
-from audit_api.client.audit_client import Filters
+from audit_api.client.audit_client import AuditClient, Filters
+from audit_api.push.delivery import Delivery
 from audit_api.push.items import (
     ENTRY,
     TOOL_CALL,
     ItemsRefusedError,
-    Receiver,
     ReceiverAwayError,
     a_test,
 )
-from audit_api.push.otlp import Otlp
 from audit_api.push.push_ops import PushCollector, report_of
 from audit_api.push.push_settings import PushSettings
 from audit_api.push.pusher import Pusher
-from audit_api.push.syslog import Syslog
+from audit_api.push.receivers import receivers_of, webhook_of
+from audit_api.push.rule_watch import RuleWatch
+from audit_api.push.rule_watches import rule_watches
+from audit_api.rules.complaint import RulesFileError
+from audit_api.rules.rules_file import read_rules
 from audit_api.sources.source import Source, SourceError, opened, source_of
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.logs import set_up_logs
@@ -37,7 +38,7 @@ from audit_log.process.program import add_version
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import LogSettings
 from audit_log.process.sockets import Address, CannotListenError
-from audit_log.process.tls import TlsFilesError, client_context
+from audit_log.process.tls import TlsFilesError
 
 _NOT_NOW: Final = 75  # EX_TEMPFAIL of sysexits.h
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None, program: str) -> int:
     """Push until SIGTERM or SIGINT; return 0, or another status after a line that says why."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Push the log to receivers of OTLP and syslog, until stopped.",
+        description="Push the log to OTLP and syslog, and what fires rules to a webhook.",
         epilog="Settings are environment variables: docs/settings.md.",
     )
     add_version(parser)
@@ -59,14 +60,14 @@ def main(arguments: Sequence[str] | None, program: str) -> int:
     settings, logs = reading.read(PushSettings), reading.read(LogSettings)
     if settings is None or logs is None or reading.complaints():
         stop(reading.complaints())
-    if settings.otlp_url is None and settings.syslog_url is None:
-        stop(["set AUDIT_PUSH_OTLP_URL or AUDIT_PUSH_SYSLOG_URL"])
+    if settings.otlp_url is None and settings.syslog_url is None and settings.rules_file is None:
+        stop(["set AUDIT_PUSH_OTLP_URL, AUDIT_PUSH_SYSLOG_URL or AUDIT_PUSH_RULES_FILE"])
     set_up_logs(logs.log_format, logs.log_level)
     try:
         if options.test:
             return asyncio.run(_test(settings))
         asyncio.run(_serve(settings, source_of(os.environ)))
-    except (TlsFilesError, SourceError) as error:
+    except (TlsFilesError, SourceError, RulesFileError) as error:
         stop([str(error)])
     except (CannotListenError, MarkFileError, OSError) as error:
         sys.stderr.write(f"{error}\n")
@@ -78,41 +79,55 @@ async def _serve(settings: PushSettings, source: Source) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    rules = [] if settings.rules_file is None else read_rules(settings.rules_file)
     tasks = BackgroundTasks()
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(opened(source))
-        filters: Filters = {} if settings.since is None else {"since": settings.since}
-        pushers = []
         settings.dir.mkdir(parents=True, exist_ok=True)
-        for receiver in await _receivers(settings, stack):
-            for kind in (ENTRY, TOOL_CALL):
-                file = settings.dir / f"{receiver.name}-{kind}.mark"
-                marks = stack.enter_context(marks_in(file))
-                _ = marks.read()  # what cannot be read is told at the start
-                pushers.append(Pusher(client, receiver, kind, marks, filters))
+        pushers: list[Pusher | RuleWatch] = [
+            *await _pushers(settings, client, stack),
+            *await rule_watches(settings, rules, client, stack),
+        ]
+        deliveries = [pusher.delivery for pusher in pushers]
         ops = await stack.enter_async_context(
             serving_ops(
-                partial(report_of, pushers, tasks),
+                partial(report_of, deliveries, tasks),
                 lambda: tasks.dead,
-                PushCollector(pushers),
+                PushCollector(deliveries),
                 wanted=Address(settings.ops_host, settings.ops_port),
                 setting="AUDIT_PUSH_OPS_HOST, AUDIT_PUSH_OPS_PORT",
             )
         )
-        for pusher in pushers:
-            _ = await stack.enter_async_context(
-                tasks.running(pusher.run, f"push-{pusher.name}-{pusher.kind}")
-            )
+        for pusher, to in zip(pushers, deliveries, strict=True):
+            name = f"push-{to.name}-{to.kind}"
+            _ = await stack.enter_async_context(tasks.running(pusher.run, name))
         log.info("service.started", ops_host=ops.host, ops_port=ops.port)
         await stopped.wait()
-    log.info("service.stopped", taken=sum(pusher.taken for pusher in pushers))
+    log.info("service.stopped", taken=sum(each.taken for each in deliveries))
+
+
+async def _pushers(
+    settings: PushSettings, client: AuditClient, stack: AsyncExitStack
+) -> list[Pusher]:
+    filters: Filters = {} if settings.since is None else {"since": settings.since}
+    pushers = []
+    for receiver in await receivers_of(settings, stack):
+        for kind in (ENTRY, TOOL_CALL):
+            file = settings.dir / f"{receiver.name}-{kind}.mark"
+            marks = stack.enter_context(marks_in(file))
+            _ = marks.read()  # what cannot be read is told at the start
+            delivery = Delivery(receiver, kind, file.with_suffix(".refused.ndjson"))
+            pushers.append(Pusher(client, delivery, marks, filters))
+    return pushers
 
 
 async def _test(settings: PushSettings) -> int:
     """Push one test event to each receiver; return 75 if one of them did not take it."""
     failed = False
     async with AsyncExitStack() as stack:
-        for receiver in await _receivers(settings, stack):
+        webhook = await webhook_of(settings, stack)
+        rules = [] if webhook is None else [webhook]
+        for receiver in [*await receivers_of(settings, stack), *rules]:
             try:
                 await receiver.send([a_test()])
             except (ReceiverAwayError, ItemsRefusedError) as error:
@@ -121,25 +136,3 @@ async def _test(settings: PushSettings) -> int:
             else:
                 sys.stdout.write(f"{receiver.name} has taken the test event\n")
     return _NOT_NOW if failed else 0
-
-
-async def _receivers(settings: PushSettings, stack: AsyncExitStack) -> list[Receiver]:
-    tls = client_context(settings.ca_file, settings.client_pair, "AUDIT_PUSH_CA_FILE")
-    receivers: list[Receiver] = []
-    if settings.otlp_url is not None:
-        fields = {}
-        if settings.otlp_header is not None:
-            name, _, value = settings.otlp_header.get_secret_value().partition(":")
-            fields = {name.strip(): value.strip()}
-        session = ClientSession(headers=fields, connector=TCPConnector(ssl=tls), trust_env=True)
-        await stack.enter_async_context(session)
-        receivers.append(Otlp(session, settings.otlp_url))
-    if settings.syslog_url is not None:
-        parts = urlsplit(settings.syslog_url)
-        assert parts.hostname is not None
-        assert parts.port is not None
-        is_encrypted = parts.scheme == "tls"
-        syslog = Syslog(parts.hostname, parts.port, tls if is_encrypted else None)
-        stack.callback(syslog.close)
-        receivers.append(syslog)
-    return receivers

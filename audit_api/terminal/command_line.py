@@ -35,7 +35,7 @@ def parser_of(command: str, program: str) -> argparse.ArgumentParser:
     )
     add_version(parser)
     _ADD[command](parser)
-    _add_source(parser)
+    add_source(parser)
     return parser
 
 
@@ -165,7 +165,8 @@ def _add_mark_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Let *parser* take where the log is read, and how it is shown."""
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--local", action="store_true", help="times of this machine, not UTC")
     where = parser.add_argument_group("where the log is read")

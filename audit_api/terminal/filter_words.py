@@ -43,6 +43,15 @@ def read_filters(words: Sequence[str], now: datetime) -> dict[str, str]:
     return filters
 
 
+def in_words(since: str) -> str:
+    """Return the time from *since* to now, as it was typed, in words: `7d` is the last 7 days."""
+    ago = _AGO.fullmatch(since)
+    if ago is None:
+        return f"since {since}"
+    number, unit = int(ago[1]), _UNITS[ago[2]]
+    return f"in the last {unit[:-1]}" if number == 1 else f"in the last {number} {unit}"
+
+
 def _moment(text: str, now: datetime) -> str:
     """Return *text* as ISO 8601: `2h` is so long ago, `today` is midnight in the zone of *now*."""
     if (ago := _AGO.fullmatch(text)) is not None:

@@ -4,16 +4,19 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
+from audit_api.client.audit_client import AuditClient
 from audit_api.client.refusals import (
     AuditApiError,
     NotAllowedError,
     OutOfReachError,
     WrongQuestionError,
 )
+from audit_api.rules.complaint import RulesFileError
 from audit_api.sources.source import SourceError, opened, source_of
 from audit_api.terminal.command_line import parse
 from audit_api.terminal.exporting import export
@@ -49,6 +52,7 @@ _STATUSES: Final[dict[type[Exception], int]] = {
     MarkFileInUseError: _NOT_NOW,
     NotAllowedError: _NOT_ALLOWED,
     SourceError: _WRONG_SETTING,
+    RulesFileError: _WRONG_SETTING,
     AuditApiError: 1,
     MarkFileError: 1,
     OSError: 1,
@@ -59,8 +63,13 @@ _STATUSES: Final[dict[type[Exception], int]] = {
 def main(arguments: Sequence[str], program: str) -> int:
     """Run the command in *arguments*; return its exit status, after one line if it failed."""
     options = parse(arguments, program)
+    return done(lambda: asyncio.run(_run(options)))
+
+
+def done(work: Callable[[], object]) -> int:
+    """Do *work*; return the exit status, after one line if it failed."""
     try:
-        asyncio.run(_run(options))
+        work()
     except BrokenPipeError:
         raise  # the program around all commands ends quietly
     except tuple(_STATUSES) as error:
@@ -75,6 +84,16 @@ async def _run(options: argparse.Namespace) -> None:
         zone = now.astimezone() if options.local else now
         options.filters = read_filters(options.filters, zone)
     screen = Screen(is_local=options.local)
+    async with asking(options) as client:
+        await _COMMANDS[options.command](client, screen, options)
+
+
+@asynccontextmanager
+async def asking(options: argparse.Namespace) -> AsyncIterator[AuditClient]:
+    """Yield a client that reads where *options*, or else the environment, say.
+
+    Raises SourceError, and StoreError if the database is away.
+    """
     source = source_of(
         os.environ,
         url=options.url,
@@ -87,7 +106,7 @@ async def _run(options: argparse.Namespace) -> None:
     async with opened(source) as client:
         if source.database_url is not None:
             await _reach(source.database_url)
-        await _COMMANDS[options.command](client, screen, options)
+        yield client
 
 
 async def _reach(database_url: str) -> None:

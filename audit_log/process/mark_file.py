@@ -58,23 +58,33 @@ class MarkFile:
     def keep(self, kept: Kept) -> None:
         """Replace what the file holds, on disk when this returns. Raise MarkFileError."""
         output = "" if kept.output is None else f"{kept.output[0]} {kept.output[1]}\n"
-        beside = self.path.with_name(f".{self.path.name}.new")
-        try:
-            with beside.open("w", encoding="ascii") as written:
-                written.write(f"{kept.mark or ''}\n{output}")
-                written.flush()
-                os.fsync(written.fileno())
-            beside.replace(self.path)
-            sync_folder(self.path.parent)
-        except OSError as error:
-            raise MarkFileError(
-                f"the mark cannot be kept in {self.path}: {error.strerror}"
-            ) from None
+        replace_whole(self.path, f"{kept.mark or ''}\n{output}".encode("ascii"))
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Replace what the file at *path* holds, on disk when this returns. Raise MarkFileError."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("wb") as written:
+            written.write(content)
+            written.flush()
+            os.fsync(written.fileno())
+        beside.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise MarkFileError(f"the mark cannot be kept in {path}: {error.strerror}") from None
 
 
 @contextmanager
 def marks_in(path: Path) -> Iterator[MarkFile]:
-    """Yield the marks in *path*, for this run alone.
+    """Yield the marks in *path*, for this run alone. Raises as `held_alone` does."""
+    with held_alone(path):
+        yield MarkFile(path)
+
+
+@contextmanager
+def held_alone(path: Path) -> Iterator[None]:
+    """Let this run alone go on from *path*, a file or several, beside the block.
 
     Raises MarkFileInUseError while another run has it, as one that cron began too early.
     """
@@ -89,6 +99,6 @@ def marks_in(path: Path) -> Iterator[MarkFile]:
         os.close(descriptor)
         raise MarkFileInUseError(f"another run goes on from {path}") from None
     try:
-        yield MarkFile(path)
+        yield
     finally:
         os.close(descriptor)

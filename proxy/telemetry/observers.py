@@ -10,12 +10,12 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from audit_log.record import Gap
+from audit_log.webhooks import signing_key
 from proxy.audit.tool_span import TracedInvocation
 from proxy.telemetry.call_log import log_call
 from proxy.telemetry.health import Health
 from proxy.telemetry.tracing import Export, TracedRecord, TracingUnavailableError, tracing
 from proxy.telemetry.webhook.announcer import Announcer
-from proxy.telemetry.webhook.event import signing_key
 from proxy.telemetry.webhook.seen_tokens import SeenTokens
 from proxy.telemetry.webhook.sender import announcing
 

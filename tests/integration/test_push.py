@@ -258,7 +258,7 @@ async def test_a_test_event_is_pushed_by_command(tmp_path):
 
 
 WRONG = [
-    ({}, "set AUDIT_PUSH_OTLP_URL or AUDIT_PUSH_SYSLOG_URL\n"),
+    ({}, "set AUDIT_PUSH_OTLP_URL, AUDIT_PUSH_SYSLOG_URL or AUDIT_PUSH_RULES_FILE\n"),
     ({"AUDIT_PUSH_SYSLOG_URL": "siem:514"}, "AUDIT_PUSH_SYSLOG_URL: write tls://host:port"),
     ({"AUDIT_PUSH_OTLP_URL": "collector"}, "AUDIT_PUSH_OTLP_URL: write http://host:4318"),
     ({"AUDIT_PUSH_OTLP_HEADER": "secret"}, "AUDIT_PUSH_OTLP_HEADER: write one header field"),

@@ -17,6 +17,7 @@ import { LiveButton } from "./live_button.js";
 import { Loader } from "./loader.js";
 import * as notice from "./notice.js";
 import { showObject } from "./object.js";
+import { RulePanel } from "./rule.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
@@ -51,6 +52,7 @@ const facets = new Facets(byId("facets"), (wanted) => {
   const view = Object.entries(wanted).reduce((before, [name, value]) => withFilter(before, name, value), address.view);
   go("object" in wanted ? withFilter(view, "changes", "true") : view);
 });
+const rule = new RulePanel(byId("rule"));
 const details = new Details(byId("details"), {
   narrow,
   showInvocation: (id) => go({ ...withGrouping(address.view, true), filters: { invocation_id: id }, span: "" }),
@@ -176,7 +178,7 @@ function listenLive() {
 async function loadBesides(signal) {
   const { byTool } = address.view;
   await Promise.all([
-    chart.load(loader.query, byTool, signal), tokens.load(signal), loadSession(signal),
+    chart.load(loader.query, byTool, signal), tokens.load(signal), loadSession(signal), rule.show(address.view),
     showObject(byTool ? {} : loader.query, (changes) => go(withFilter(address.view, "changes", changes)), signal),
     facets.show(byTool ? null : loader.query, signal), sessions.load(byTool ? loader.query : null, signal)]);
   showTokens();
@@ -304,6 +306,7 @@ function forget() {
   showSession(null);
   byId("object").hidden = true;
   facets.show(null);
+  rule.show(null);
   sessions.load(null);
   byId("chart").hidden = true;
 }

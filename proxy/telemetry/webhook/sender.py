@@ -15,10 +15,11 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
 
 from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import DiskThread
+from audit_log.webhooks import signed_fields
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED, DROPPED, Outbox, emptied
 from proxy.telemetry.webhook.announcer import CAPACITY, Announcer
-from proxy.telemetry.webhook.event import Event, EventType, signed_fields
+from proxy.telemetry.webhook.event import Event, EventType
 from proxy.telemetry.webhook.seen_tokens import SeenTokens
 
 REFUSED: Final = "refused"
@@ -108,7 +109,7 @@ class Sender:
 
     async def _attempt(self, event: Event) -> int:
         """Send *event* once; return the status. Raises ReceiverAwayError if a retry may help."""
-        fields = signed_fields(event, self.key, int(time.time()))
+        fields = signed_fields(event.id, event.body, self.key, int(time.time()))
         try:
             # Redirects are not followed: the operator chose this address and no other.
             async with self.session.post(
