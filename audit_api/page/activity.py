@@ -11,10 +11,12 @@ from typing import Final, Self
 from aiohttp import hdrs, web
 
 from audit_api.page.policy import PAGE_FIELDS
+from audit_api.page.stripping import stripped
 
 PAGE_PATH: Final = "/settings/mcp/activity"
 
 _HOME: Final = Path(__file__).parent
+_STRIPPED: Final = frozenset({".css", ".js"})
 _CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
         ".css": "text/css",
@@ -35,8 +37,10 @@ class Asset:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Return the content of *file*."""
+        """Return *file* as it is served: scripts and styles without comments."""
         body = file.read_bytes()
+        if file.suffix in _STRIPPED:
+            body = stripped(body.decode()).encode()
         return cls(body, _CONTENT_TYPES[file.suffix], hashlib.sha256(body).hexdigest()[:32])
 
     def response(self, request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from yarl import URL
 
 import audit_api.page
+from audit_api.page.stripping import stripped
 from tests.neighbours.audit_api import serving_audit_api
 
 PAGE = "/settings/mcp/activity"
@@ -100,7 +101,21 @@ async def test_a_slash_too_many_leads_to_the_page(client: ClientSession) -> None
         assert response.status == 200
 
 
-async def test_script_and_style_are_small() -> None:
+async def test_script_and_style_are_small(client: ClientSession) -> None:
     """Readers on a slow line wait for all of it before they see the first call."""
-    assets = Path(audit_api.page.__file__).parent / "assets"
-    assert sum(file.stat().st_size for file in assets.iterdir()) <= 150_000
+    files = sorted((Path(audit_api.page.__file__).parent / "assets").iterdir())
+    served = 0
+    for file in files:
+        async with client.get(f"{PAGE}/assets/{file.name}") as response:
+            served += len(await response.read())
+
+    assert served <= 150_000
+
+
+async def test_a_script_is_served_without_comments_and_each_line_keeps_its_number() -> None:
+    code = "let a = `/* ${b} */`;  // c\n"
+    source = f"// One.\n\n/**\n * Two.\n */\n{code}  /* d */\n/* f */ e();  /* g */\n"
+
+    assert stripped(source) == f"\n\n\n\n\n{code}\n/* f */ e();  /* g */\n"
+    with pytest.raises(ValueError, match="template literal"):
+        stripped("let a = `b\n  c`;")
