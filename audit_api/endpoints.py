@@ -37,6 +37,8 @@ from audit_api.query.params import (
 )
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
+from audit_api.query.token_questions import TokenParams, TokenQuestions, TokenRefPath
+from audit_api.query.token_report import TokenReport
 from audit_api.seal.evidence import Evidence
 from audit_api.seal.proofs import Proofs
 from audit_api.seal.seal_endpoints import seal_endpoints
@@ -82,6 +84,7 @@ class Services:
     questions: Questions
     sessions: SessionQuestions
     counts: Counts
+    tokens: TokenQuestions
     proofs: Proofs
     evidence: Evidence
     exports: Exports[AuditRecord]
@@ -97,6 +100,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
         *_tool_calls(services.questions),
         *_sessions(services.sessions),
         *_numbers(services.counts),
+        *_tokens(services.tokens),
         *_gaps(services.questions),
         *seal_endpoints(services.proofs, services.evidence),
         *_exports(services.exports, services.tool_exports),
@@ -221,6 +225,22 @@ def _numbers(counts: Counts) -> Sequence[Endpoint]:
             summary="The size of the log, its growth, and when its byte budget is reached",
             responses={JSON: Growth},
             serve=counts.growth,
+        ),
+    )
+
+
+def _tokens(tokens: TokenQuestions) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="token",
+            path="/mcp-audit/tokens/{token}",
+            summary="One token: who has it, first and last use, and of the last 30 days or the "
+            "time asked for its calls, tools, clients and changed objects",
+            query=TokenParams,
+            place=TokenRefPath,
+            can_miss=True,
+            responses={JSON: TokenReport},
+            serve=tokens.token,
         ),
     )
 

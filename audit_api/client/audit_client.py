@@ -7,6 +7,7 @@ from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,7 @@ from yarl import URL
 
 from audit_api.client.refusals import AuditApiError, OutOfReachError, refusal
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Count, Entry, Gap, Session, ToolCall
+from audit_api.client.shapes import Count, Entry, Gap, Session, Token, ToolCall
 
 PAGE: Final = 500
 """The most that one page has."""
@@ -81,6 +82,13 @@ class AuditClient:
     async def session(self, id_: UUID) -> Session:
         """Return one session with its tool calls; raise NothingFoundError if there is none."""
         return await self.ask(f"/sessions/{id_}", {"limit": PAGE}, Session)
+
+    async def token(self, id_or_name: UUID | str, filters: Filters = ALL) -> Token:
+        """Return one token and its calls in the time of *filters*, 30 days if they say none.
+
+        Raise NothingFoundError if it made no call, WrongQuestionError if several have the name.
+        """
+        return await self.ask(f"/tokens/{quote(str(id_or_name), safe='')}", filters, Token)
 
     async def gaps(self, filters: Filters = ALL) -> list[Gap]:
         """Return the newest gaps in the time of *filters*, `since` and `until`; 500 at most."""

@@ -94,3 +94,31 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     """In the period before, with `compare`."""
     first: datetime | None = None
     last: datetime | None = None
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """One token: who has it, when it was used, and its calls between `since` and `until`."""
+
+    token_name: str
+    token_id: UUID | None = None
+    filter: dict[str, str] = {}
+    """What asks for its calls."""
+    owner: str | None = None
+    description: str | None = None
+    role: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    first_used: datetime
+    last_used: datetime
+    since: datetime
+    until: datetime
+    calls: int = 0
+    changes: int = 0
+    refused: int = 0
+    failed: int = 0
+    tool_calls: int = 0
+    tools: list[Count] = []
+    clients: list[Count] = []
+    objects: list[Count] = []
+    """The objects that it changed."""

@@ -32,6 +32,7 @@ ENDPOINTS: Final = {
     f"{ALL}/sessions": 200,
     f"{ALL}/sessions/{NOBODY}": 404,
     f"{ALL}/tokens": 200,
+    f"{ALL}/tokens/{NOBODY}": 404,
     f"{ALL}/stats": 200,
     f"{ALL}/growth": 200,
     GAPS: 200,

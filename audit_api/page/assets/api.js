@@ -65,6 +65,19 @@ export function tokens(signal) {
 }
 
 /**
+ * Return one token, by its id or its name, with its calls in the time of a query; null if none was made with it, or if
+ * several tokens have the name.
+ */
+export async function token(idOrName, { since, until }, signal) {
+  try {
+    return await json(`mcp-audit/tokens/${encodeURIComponent(idOrName)}`, { since, until }, signal);
+  } catch (error) {
+    if ([404, 422].includes(error.status)) return null;
+    throw error;
+  }
+}
+
+/**
  * Return { buckets, bucket }: the counts of API calls or of tool calls by time and class of status,
  * in buckets that fit the time asked for, and their length. `zone` says whose days they are.
  */

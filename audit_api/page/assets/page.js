@@ -22,6 +22,7 @@ import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
 import { count } from "./texts.js";
 import { freshen, useUtc } from "./times.js";
+import { TokenPage } from "./token_page.js";
 import { Tokens } from "./tokens.js";
 import { isNarrowed, withFilter, withGrouping, withSpan, withValue, withoutFilters } from "./view.js";
 
@@ -57,6 +58,8 @@ const details = new Details(byId("details"), {
   aboutToken: (call) => tokens.about(call),
   close: () => address.leaveEntry(),
 });
+const tokenPage = new TokenPage((filters, { byTool = false }) =>
+  go({ ...withGrouping(withoutFilters(address.view), byTool), filters }));
 const sheet = new Sheet({
   narrow,
   open: (call) => go({ ...address.view, entry: call.id }, { replaces: details.isOpen }),
@@ -178,7 +181,7 @@ async function loadBesides(signal) {
   await Promise.all([
     chart.load(loader.query, byTool, signal), tokens.load(signal), loadSession(signal),
     showObject(byTool ? {} : loader.query, (changes) => go(withFilter(address.view, "changes", changes)), signal),
-    facets.show(byTool ? null : loader.query, signal), sessions.load(byTool ? loader.query : null, signal)]);
+    tokenPage.show(loader.query, signal), facets.show(byTool ? null : loader.query, signal), sessions.load(byTool ? loader.query : null, signal)]);
   showTokens();
   details.showToken();
   showChart();
@@ -297,6 +300,7 @@ function forget() {
   showFuture(0);
   showSession(null);
   byId("object").hidden = true;
+  tokenPage.show({});
   facets.show(null);
   sessions.load(null);
   byId("chart").hidden = true;
