@@ -43,7 +43,7 @@ export class Details {
   #id = "";
   #call = null;
 
-  /** `actions` has `narrow(name, value)`, `showInvocation(id)`, `aboutToken(call)` and `close()`. */
+  /** `actions` has `narrow(name, value)`, `showInvocation(id)`, `showAround(call)`, `aboutToken(call)` and `close()`. */
   constructor(dialog, actions) {
     this.#dialog = dialog;
     this.#actions = actions;
@@ -72,7 +72,8 @@ export class Details {
       element("p", { class: "details-call" }, element("bdi", {}, nameOf(call))),
       element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS),
         element("dt", {}, "Seal"), seal),
-      element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall), copyButton(call)));
+      element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall),
+        element("button", { type: "button", onclick: () => this.#actions.showAround(call) }, "Show 5 minutes around it"), copyButton(call)));
     showSeal(seal, call);
     if (!this.#dialog.open) {
       if (BESIDE.matches) this.#dialog.show();

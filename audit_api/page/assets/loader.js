@@ -1,7 +1,7 @@
 // Loads the calls of a view, keeps them up to date, and retries while the API is unavailable.
 
 import * as api from "./api.js";
-import { Log } from "./log.js";
+import { Log, askAround } from "./log.js";
 import { ToolLog } from "./tool_log.js";
 import { queryOf } from "./view.js";
 
@@ -36,7 +36,7 @@ export class Loader {
     this.#view = view;
     this.query = queryOf(view);
     this.loadedAt = null;
-    const log = view.byTool ? new ToolLog() : new Log(api.entries, api.gaps);
+    const log = view.byTool ? new ToolLog(view.around) : new Log(askAround(api.entries, view.around), api.gaps);
     return this.#attempt(async (signal) => {
       await log.load(this.query, signal);
       if (!signal.aborted) this.log = log;

@@ -3,6 +3,7 @@
 import { Address } from "./address.js";
 import { showSession, withoutAgent, withoutEnding } from "./agent.js";
 import * as api from "./api.js";
+import { aroundView, lacksTime } from "./around.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
 import { showChips } from "./chips.js";
@@ -55,6 +56,7 @@ const facets = new Facets(byId("facets"), (wanted) => {
 const details = new Details(byId("details"), {
   narrow,
   showInvocation: (id) => go({ ...withGrouping(address.view, true), filters: { invocation_id: id }, span: "" }),
+  showAround: (call) => go(aroundView(address.view, call)),
   aboutToken: (call) => tokens.about(call),
   close: () => address.leaveEntry(),
 });
@@ -130,7 +132,20 @@ async function load() {
   stream.stop();
   arrivals.forget();
   sheet.fade();
+  if (lacksTime(address.view) && await addTime(address.view)) return;
   await loader.load(address.view);
+}
+
+/** Go on to the time around a call, from a view that names the call alone; return false if it is not known now. */
+async function addTime(view) {
+  try {
+    const call = await api.call(view.around);
+    if (address.view === view) go({ ...aroundView(view, call), filters: { ...view.filters, ...aroundView(view, call).filters } }, { replaces: true });
+  } catch (error) {
+    if (error instanceof api.AwayError) return false;
+    showFailure(error);
+  }
+  return true;
 }
 
 function refresh() {
@@ -149,6 +164,8 @@ function showLog({ isNew, isFresh }) {
     listenLive();
   }
   const lines = sheet.show(loader.log, { fresh: isFresh });
+  byId("around").hidden = address.view.around === "";
+  sheet.mark(address.view.around, isNew);
   showFuture(loader.log.future);
   if (lines === 0 && loader.log.future === 0 || loader.log.size === 0 && loader.log.hasGaps) {
     notice.nothing(address.view, loader.log.hasGaps, clearFilters);
@@ -308,6 +325,7 @@ function forget() {
 
 byId("show-entries").addEventListener("click", () => go(withGrouping(address.view, false)));
 byId("future-show").addEventListener("click", () => narrow("clock_ahead", "true"));
+byId("around-end").addEventListener("click", () => go({ ...address.view, around: "", entry: "" }));
 byId("show-tools").addEventListener("click", () => go(withGrouping(address.view, true)));
 listenForKeys(byId("keys"), {
   j: () => move(1),

@@ -59,6 +59,14 @@ export class Sheet {
     this.#table.makeCurrent(row);
   }
 
+  /** Mark the row of the call that the list is around; `isNew` lists are scrolled to it. */
+  mark(id, isNew) {
+    const row = this.#rowOf(id);
+    row?.classList.add("around");
+    row?.setAttribute("aria-current", "true");
+    if (isNew) row?.scrollIntoView({ block: "center" });
+  }
+
   /** Move the focus by `step` rows and return the id of the call at the new row. */
   move(step, options) {
     return this.#table.move(step, options)?.dataset.id;

@@ -37,9 +37,9 @@ const UTC = "utc";
  */
 export function readView(search) {
   const filters = Object.fromEntries(new URLSearchParams(search));
-  const { span = "", show = "", entry = "", zone = "" } = filters;
-  for (const name of ["span", "show", "entry", "zone"]) delete filters[name];
-  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, entry, isUtc: zone === UTC };
+  const { span = "", show = "", entry = "", zone = "", around = "" } = filters;
+  for (const name of ["span", "show", "entry", "zone", "around"]) delete filters[name];
+  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, entry, around, isUtc: zone === UTC };
 }
 
 /** Return the query string of a view; "" without filters. */
@@ -48,6 +48,7 @@ export function viewSearch(view) {
   if (view.span) search.set("span", view.span);
   if (view.byTool) search.set("show", TOOLS);
   if (view.isUtc) search.set("zone", UTC);
+  if (view.around) search.set("around", view.around);
   if (view.entry) search.set("entry", view.entry);
   return search.size ? `?${search}` : "";
 }
@@ -75,7 +76,7 @@ export function withSearch(view, filters) {
 /** Return the view over another span: one of SPANS, or between two moments. */
 export function withSpan(view, span, since = "", until = "") {
   const spanless = withFilter(withFilter(view, "since", since), "until", until);
-  return { ...spanless, span };
+  return { ...spanless, span, around: "" };
 }
 
 /** Return the view of API calls or of tool calls, without the filters that it does not have. */
@@ -87,7 +88,7 @@ export function withGrouping(view, byTool) {
 
 /** Return the view without filters. */
 export function withoutFilters(view) {
-  return { ...view, filters: {}, span: "", entry: "" };
+  return { ...view, filters: {}, span: "", around: "", entry: "" };
 }
 
 /** Whether a view has filters. */
