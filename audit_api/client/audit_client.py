@@ -16,7 +16,7 @@ from yarl import URL
 
 from audit_api.client.refusals import AuditApiError, OutOfReachError, refusal
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Count, Entry, Gap, Session, Token, ToolCall
+from audit_api.client.shapes import Count, Entry, Gap, InTime, Session, Token, ToolCall
 
 PAGE: Final = 500
 """The most that one page has."""
@@ -66,6 +66,10 @@ class AuditClient:
     ) -> AsyncIterator[ToolCall]:
         """Yield the tool calls that match *filters*, newest first."""
         return self._each(TOOL_CALLS, filters, ToolCall, limit)
+
+    def timeline(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[InTime]:
+        """Yield tool calls with their API calls, and API calls without one, newest first."""
+        return self._each("/timeline", filters, InTime, limit)  # type: ignore[arg-type]  # a union
 
     def sessions(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Session]:
         """Yield the sessions with a tool call that matches *filters*, last used first."""

@@ -49,6 +49,18 @@ class ToolCall(_Call, frozen=True, kw_only=True):
     """Its API calls, oldest first, where one tool call or one session was asked for."""
 
 
+class EntryInTime(Entry, frozen=True, kw_only=True, tag_field="kind", tag="entry"):
+    """An API call in the timeline that stands alone."""
+
+
+class ToolCallInTime(ToolCall, frozen=True, kw_only=True, tag_field="kind", tag="tool_call"):
+    """A tool call in the timeline, with its first API calls."""
+
+
+InTime = EntryInTime | ToolCallInTime
+"""What stands in the timeline."""
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One MCP session of an agent."""
 

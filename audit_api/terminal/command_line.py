@@ -59,6 +59,9 @@ def _query(parser: argparse.ArgumentParser) -> None:
     _add_limit(parser, 100)
     of = parser.add_mutually_exclusive_group()
     of.add_argument("--tool-calls", action="store_true", help="tool calls in place of entries")
+    of.add_argument(
+        "--timeline", action="store_true", help="tool calls with their API calls, and all others"
+    )
     of.add_argument("--gaps", action="store_true", help="spans with missing records")
 
 

@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.activity import NARROW, Activity
 from tests.browser.test_page_for_everyone import complaints_of_axe
-from tests.browser.trails import CI, a_call, a_tool_call, ago
+from tests.browser.trails import CI, a_call, a_tool_call, ago, calls_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -85,3 +85,18 @@ async def test_tool_calls_are_shown_around_one_and_axe_finds_nothing(
     await expect(page.locator("tr.tool-call")).to_have_count(10)
     assert "tool-k" in await marked(page)
     assert await complaints_of_axe(page) == []
+
+
+async def test_the_timeline_is_shown_around_an_api_call_below_its_tool_call(
+    activity: Activity,
+) -> None:
+    tool = a_tool_call("deploy", created_at=ago(minutes=30), api_calls=1)
+    await activity.store.append_invocations([tool])
+    await activity.store.append([*calls_of(tool, "/made"), a_call(path="/now")])
+    page = await activity.open("?show=both")
+    await page.locator("tr.made-call .when").click()
+
+    await page.get_by_role("button", name="Show 5 minutes around it").click()
+
+    await expect(page.locator("td.tool-name")).to_have_text(["deploy", "GET /made"])
+    assert "/made" in await marked(page)

@@ -29,6 +29,7 @@ ENDPOINTS: Final = {
     f"{ALL}/invocations/export": 200,
     f"{ALL}/invocations/stream": 200,
     f"{ALL}/invocations/{NOBODY}/proof": 404,
+    f"{ALL}/timeline": 200,
     f"{ALL}/sessions": 200,
     f"{ALL}/sessions/{NOBODY}": 404,
     f"{ALL}/tokens": 200,

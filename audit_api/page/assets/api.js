@@ -34,6 +34,11 @@ export function invocations(query, { cursor, signal } = {}) {
   return page("mcp-audit/invocations", { ...query, limit: PAGE_LENGTH, cursor }, signal);
 }
 
+/** Return { items, next, future } as `entries` does: tool calls with their first API calls, and API calls without one. */
+export function timeline(query, { cursor, signal } = {}) {
+  return page("mcp-audit/timeline", { ...query, limit: PAGE_LENGTH, cursor }, signal);
+}
+
 /** Return one tool call with its API calls. */
 export function invocation(id, signal) {
   return json(`mcp-audit/invocations/${encodeURIComponent(id)}`, {}, signal);

@@ -104,8 +104,10 @@ function showView({ isOther }) {
 
 function showControls() {
   useUtc(address.view.isUtc);
-  byId("show-entries").setAttribute("aria-pressed", String(!address.view.byTool));
-  byId("show-tools").setAttribute("aria-pressed", String(address.view.byTool));
+  const { byTool, isBoth } = address.view;
+  for (const [id, isShown] of [["show-entries", !byTool && !isBoth], ["show-tools", byTool], ["show-both", isBoth]]) {
+    byId(id).setAttribute("aria-pressed", String(isShown));
+  }
   filters.show(address.view, tokens);
   showChips(byId("chips"), address.view, tokens, go);
 }
@@ -160,7 +162,7 @@ function showLog({ isNew, isFresh }) {
     if (stream.isLive) liveButton.tell("live");
   }
   if (isNew) {
-    sheet.begin(address.view.byTool);
+    sheet.begin(address.view);
     listenLive();
   }
   const lines = sheet.show(loader.log, { fresh: isFresh });
@@ -181,15 +183,18 @@ function showChart() {
 
 function listenLive() {
   const { since, until, ...query } = loader.query;
-  const { byTool } = address.view;
-  for (const format of ["csv", "ndjson"]) byId(format).href = api.exportAddress(format, loader.query, byTool);
+  const { byTool, isBoth } = address.view;
+  for (const format of ["csv", "ndjson"]) {
+    byId(format).href = api.exportAddress(format, loader.query, byTool);
+    byId(format).setAttribute("aria-label", `Download these ${isBoth ? "API calls, without the tool calls," : "calls"} as ${format.toUpperCase()}`);
+  }
   byId("gaps").href = api.gapsAddress(loader.query);
   const isPast = Boolean(until || query.arrived_until);
   liveButton.tell(isPast ? "past" : "waiting");
   // The API tells of a call before it knows the agent behind it, and of the end of a tool call only if that is
   // asked for: then an arrival is a reason to ask.
   const wider = byTool ? withoutEnding(query) : withoutAgent(query);
-  showsArrivals = Object.keys(wider).length === Object.keys(query).length;
+  showsArrivals = !isBoth && Object.keys(wider).length === Object.keys(query).length;
   if (!isPast) stream.start(wider, byTool);
 }
 
@@ -291,7 +296,7 @@ function move(step) {
 
 function begin() {
   session.leave();
-  sheet.begin(address.view.byTool);
+  sheet.begin(address.view);
   showControls();
   session.showReader().catch(() => {});  // the log reports an unavailable API
   load();
@@ -311,7 +316,7 @@ function forget() {
   loader.loadedAt = null;
   arrivals.forget();
   details.close();
-  sheet.begin(false);
+  sheet.begin({});
   sheet.clear();
   notice.clear();
   showFuture(0);
@@ -325,6 +330,7 @@ function forget() {
 
 byId("show-entries").addEventListener("click", () => go(withGrouping(address.view, false)));
 byId("future-show").addEventListener("click", () => narrow("clock_ahead", "true"));
+byId("show-both").addEventListener("click", () => go(withGrouping(address.view, false, true)));
 byId("around-end").addEventListener("click", () => go({ ...address.view, around: "", entry: "" }));
 byId("show-tools").addEventListener("click", () => go(withGrouping(address.view, true)));
 listenForKeys(byId("keys"), {

@@ -4,7 +4,7 @@ import { byId, say } from "./elements.js";
 import { gapRow } from "./cells.js";
 import { ENTRY_COLUMNS, entryRow } from "./entry_row.js";
 import { Table } from "./table.js";
-import { TOOL_COLUMNS, callRow, noCallsRow, toolRow } from "./tool_row.js";
+import { TOOL_COLUMNS, aloneRow, callRow, moreCallsRow, noCallsRow, toolRow } from "./tool_row.js";
 
 export class Sheet {
   #element = byId("table");
@@ -20,11 +20,12 @@ export class Sheet {
     this.#older.addEventListener("click", () => actions.older());
   }
 
-  /** Empty the table and set its columns, for API calls or for tool calls. */
-  begin(byTool) {
-    this.#columns = byTool ? TOOL_COLUMNS : ENTRY_COLUMNS;
-    this.#table.begin(byTool ? "Tool calls, newest first" : "API calls, newest first", this.#columns);
-    this.#element.classList.toggle("by-tool", byTool);
+  /** Empty the table and set its columns, for API calls, tool calls or both. */
+  begin({ byTool, isBoth }) {
+    this.#columns = byTool || isBoth ? TOOL_COLUMNS : ENTRY_COLUMNS;
+    const shown = isBoth ? "Tool calls and API calls" : byTool ? "Tool calls" : "API calls";
+    this.#table.begin(`${shown}, newest first`, this.#columns);
+    this.#element.classList.toggle("by-tool", byTool || isBoth);
   }
 
   /** Show a log and return its number of lines; `fresh` rows are highlighted for a moment. */
@@ -87,6 +88,8 @@ export class Sheet {
       case "tool": return toolRow(line, this.#actions);
       case "call": return callRow(line.value, this.#actions);
       case "no calls": return noCallsRow();
+      case "alone": return aloneRow(line.value, this.#actions);
+      case "more calls": return moreCallsRow(line.value);
       default: return entryRow(line.value, this.#actions);
     }
   }

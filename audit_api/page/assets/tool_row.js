@@ -51,6 +51,24 @@ export function callRow(call, { open }) {
     cell("duration", duration(call.duration_ms)));
 }
 
+/** Return the row of an API call that stands among tool calls: without one, or with one that is not shown. */
+export function aloneRow(call, actions) {
+  const row = callRow(call, actions);
+  row.classList.remove("made-call");
+  row.querySelector(".token").replaceWith(tokenCell(call, actions.narrow));
+  row.querySelector(".calls-made").prepend(call.tool === null ? "" : element("span", { class: "hint" }, visible(`by ${call.tool}`)));
+  for (const button of row.querySelectorAll("button")) button.tabIndex = -1;
+  return row;
+}
+
+/** Return the row that says how many more API calls a tool call has made. */
+export function moreCallsRow(number) {
+  return tableRow({ class: "made-call" },
+    cell("time"), cell("token"),
+    element("td", { class: "tool-name hint", colspan: 3, role: "cell" }, `and ${count(number, "more call")}: press the number of calls above to show them`),
+    cell("agent"), cell("duration"));
+}
+
 /** Return the cell of the agent. It filters by the session, or by the client where there is none. */
 function agentCell(invocation, narrow) {
   const { session, client_name: name } = invocation;

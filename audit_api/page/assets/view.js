@@ -27,6 +27,7 @@ const CALLS_ONLY = ["method", "path", "object", "changes", "refused"];
 const NO_LISTS = ["path", "user_agent"];
 
 const TOOLS = "tools";
+const BOTH = "both";
 const UTC = "utc";
 
 /**
@@ -39,14 +40,14 @@ export function readView(search) {
   const filters = Object.fromEntries(new URLSearchParams(search));
   const { span = "", show = "", entry = "", zone = "", around = "" } = filters;
   for (const name of ["span", "show", "entry", "zone", "around"]) delete filters[name];
-  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, entry, around, isUtc: zone === UTC };
+  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, isBoth: show === BOTH, entry, around, isUtc: zone === UTC };
 }
 
 /** Return the query string of a view; "" without filters. */
 export function viewSearch(view) {
   const search = new URLSearchParams(view.filters);
   if (view.span) search.set("span", view.span);
-  if (view.byTool) search.set("show", TOOLS);
+  if (view.byTool || view.isBoth) search.set("show", view.isBoth ? BOTH : TOOLS);
   if (view.isUtc) search.set("zone", UTC);
   if (view.around) search.set("around", view.around);
   if (view.entry) search.set("entry", view.entry);
@@ -79,11 +80,11 @@ export function withSpan(view, span, since = "", until = "") {
   return { ...spanless, span, around: "" };
 }
 
-/** Return the view of API calls or of tool calls, without the filters that it does not have. */
-export function withGrouping(view, byTool) {
+/** Return the view of API calls, of tool calls or of both, without the filters that it does not have. */
+export function withGrouping(view, byTool, isBoth = false) {
   const kept = Object.entries(view.filters).filter(
-    ([name]) => !(byTool ? [...CALLS_ONLY, "outcome"] : ["outcome"]).includes(name.replace("!", "")));
-  return { ...view, byTool, filters: Object.fromEntries(kept), entry: "" };
+    ([name]) => !(byTool || isBoth ? [...CALLS_ONLY, "outcome"] : ["outcome"]).includes(name.replace("!", "")));
+  return { ...view, byTool, isBoth, filters: Object.fromEntries(kept), entry: "" };
 }
 
 /** Return the view without filters. */
