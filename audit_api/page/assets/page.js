@@ -7,6 +7,7 @@ import { aroundView, lacksTime } from "./around.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
 import { showChips } from "./chips.js";
+import { ColumnChoice } from "./columns.js";
 import { Details } from "./details.js";
 import { byId } from "./elements.js";
 import { Facets } from "./facets.js";
@@ -21,6 +22,8 @@ import { showObject } from "./object.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
+import { joinMenus } from "./menus.js";
+import { SavedViews } from "./saved_views.js";
 import { count } from "./texts.js";
 import { freshen, useUtc } from "./times.js";
 import { TokenPage } from "./token_page.js";
@@ -45,6 +48,13 @@ const narrow = (name, value) => {
 };
 const tokens = new Tokens();
 const filters = new FilterBar(byId("filters"), go, knownValues);
+const columnChoice = new ColumnChoice(byId("columns"), (next) => {
+  // The usual ones are not in the URL.
+  if (next.columns === address.view.columns) showView({ isOther: true });
+  else go(next, { replaces: true });
+});
+new SavedViews(byId("views"), { view: () => address.view, go });
+joinMenus(byId("tools"));
 const chart = new Chart(byId("chart"), {
   time: (since, until) => go(withSpan(address.view, "", since, until)),
   by: (name, value) => go(withFilter(address.view, name, value)),
@@ -109,6 +119,7 @@ function showControls() {
     byId(id).setAttribute("aria-pressed", String(isShown));
   }
   filters.show(address.view, tokens);
+  columnChoice.show(address.view);
   showChips(byId("chips"), address.view, tokens, go);
 }
 

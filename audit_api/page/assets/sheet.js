@@ -2,9 +2,10 @@
 
 import { byId, say } from "./elements.js";
 import { gapRow } from "./cells.js";
-import { ENTRY_COLUMNS, entryRow } from "./entry_row.js";
+import { alwaysShown, classOf, columnsOf } from "./columns.js";
+import { entryRow } from "./entry_row.js";
 import { Table } from "./table.js";
-import { TOOL_COLUMNS, aloneRow, callRow, moreCallsRow, noCallsRow, toolRow } from "./tool_row.js";
+import { aloneRow, callRow, moreCallsRow, noCallsRow, toolRow } from "./tool_row.js";
 
 export class Sheet {
   #element = byId("table");
@@ -21,10 +22,11 @@ export class Sheet {
   }
 
   /** Empty the table and set its columns, for API calls, tool calls or both. */
-  begin({ byTool, isBoth }) {
-    this.#columns = byTool || isBoth ? TOOL_COLUMNS : ENTRY_COLUMNS;
+  begin(view) {
+    const { byTool = false, isBoth = false } = view;
+    this.#columns = columnsOf(view);
     const shown = isBoth ? "Tool calls and API calls" : byTool ? "Tool calls" : "API calls";
-    this.#table.begin(`${shown}, newest first`, this.#columns);
+    this.#table.begin(`${shown}, newest first`, this.#columns.map(([name, heading]) => [classOf(name), heading]));
     this.#element.classList.toggle("by-tool", byTool || isBoth);
   }
 
@@ -83,14 +85,15 @@ export class Sheet {
   }
 
   #row(line) {
+    const columns = this.#columns;
     switch (line.kind) {
-      case "gap": return gapRow(line.value, this.#columns);
-      case "tool": return toolRow(line, this.#actions);
-      case "call": return callRow(line.value, this.#actions);
-      case "no calls": return noCallsRow();
-      case "alone": return aloneRow(line.value, this.#actions);
-      case "more calls": return moreCallsRow(line.value);
-      default: return entryRow(line.value, this.#actions);
+      case "gap": return gapRow(line.value, columns, alwaysShown(columns));
+      case "tool": return toolRow(line, columns, this.#actions);
+      case "call": return callRow(line.value, columns, this.#actions);
+      case "no calls": return noCallsRow(columns);
+      case "alone": return aloneRow(line.value, columns, this.#actions);
+      case "more calls": return moreCallsRow(line.value, columns);
+      default: return entryRow(line.value, columns, this.#actions);
     }
   }
 
@@ -100,5 +103,5 @@ export class Sheet {
 }
 
 function keepOpener(line, row) {
-  if (line.kind === "tool") row.querySelector(".opener").setAttribute("aria-expanded", String(line.isOpen));
+  if (line.kind === "tool") row.querySelector(".opener")?.setAttribute("aria-expanded", String(line.isOpen));
 }

@@ -38,9 +38,9 @@ const UTC = "utc";
  */
 export function readView(search) {
   const filters = Object.fromEntries(new URLSearchParams(search));
-  const { span = "", show = "", entry = "", zone = "", around = "" } = filters;
-  for (const name of ["span", "show", "entry", "zone", "around"]) delete filters[name];
-  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, isBoth: show === BOTH, entry, around, isUtc: zone === UTC };
+  const { span = "", show = "", entry = "", zone = "", around = "", columns = "" } = filters;
+  for (const name of ["span", "show", "entry", "zone", "around", "columns"]) delete filters[name];
+  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, isBoth: show === BOTH, columns, entry, around, isUtc: zone === UTC };
 }
 
 /** Return the query string of a view; "" without filters. */
@@ -49,6 +49,7 @@ export function viewSearch(view) {
   if (view.span) search.set("span", view.span);
   if (view.byTool || view.isBoth) search.set("show", view.isBoth ? BOTH : TOOLS);
   if (view.isUtc) search.set("zone", UTC);
+  if (view.columns) search.set("columns", view.columns);
   if (view.around) search.set("around", view.around);
   if (view.entry) search.set("entry", view.entry);
   return search.size ? `?${search}` : "";
@@ -84,7 +85,8 @@ export function withSpan(view, span, since = "", until = "") {
 export function withGrouping(view, byTool, isBoth = false) {
   const kept = Object.entries(view.filters).filter(
     ([name]) => !(byTool || isBoth ? [...CALLS_ONLY, "outcome"] : ["outcome"]).includes(name.replace("!", "")));
-  return { ...view, byTool, isBoth, filters: Object.fromEntries(kept), entry: "" };
+  const isAlike = (view.byTool || view.isBoth) === (byTool || isBoth);
+  return { ...view, byTool, isBoth, columns: isAlike ? view.columns : "", filters: Object.fromEntries(kept), entry: "" };
 }
 
 /** Return the view without filters. */
