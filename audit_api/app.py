@@ -24,6 +24,8 @@ from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import SessionQuestions
+from audit_api.query.timeline_question import TimelineQuestion
+from audit_api.query.token_questions import TokenQuestions
 from audit_api.seal.evidence import Evidence
 from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
@@ -68,10 +70,15 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         tails = await _tails(stack, tasks, databases.for_tail)
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
+        directory = TokenDirectory(token_database, settings.token_query)
+        counts = Counts(database, clock.now, directory)
+        future = Future(clock.now)
         services = Services(
-            Questions(database, Future(clock.now)),
+            Questions(database, future),
+            TimelineQuestion(database, future),
             SessionQuestions(database),
-            Counts(database, clock.now, TokenDirectory(token_database, settings.token_query)),
+            counts,
+            TokenQuestions(database, clock.now, directory, counts.used_tokens),
             Proofs(database, Prover(database)),
             *_files(databases.for_exports, subscription),
             Live(RECORDS, database, tails[0], gate, open_transaction, subscription),

@@ -13,6 +13,7 @@ from audit_api.formats.entries import (
     UsedToken,
 )
 from audit_api.formats.export_formats import NDJSON
+from audit_api.formats.timeline_items import EntryInTime, ToolCallInTime
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.buckets import InvocationsStatsParams
 from audit_api.query.counts import BUCKET_FIELD, PERIOD_FIELD, TOTAL_FIELD, Counted, Counts
@@ -37,6 +38,9 @@ from audit_api.query.params import (
 )
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
+from audit_api.query.timeline_question import TimelineParams, TimelineQuestion
+from audit_api.query.token_questions import TokenParams, TokenQuestions, TokenRefPath
+from audit_api.query.token_report import TokenReport
 from audit_api.seal.evidence import Evidence
 from audit_api.seal.proofs import Proofs
 from audit_api.seal.seal_endpoints import seal_endpoints
@@ -80,8 +84,10 @@ class Services:
     """The objects whose methods serve the endpoints."""
 
     questions: Questions
+    timeline: TimelineQuestion
     sessions: SessionQuestions
     counts: Counts
+    tokens: TokenQuestions
     proofs: Proofs
     evidence: Evidence
     exports: Exports[AuditRecord]
@@ -95,8 +101,10 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
     return (
         *_entries(services.questions),
         *_tool_calls(services.questions),
+        *_timeline(services.timeline),
         *_sessions(services.sessions),
         *_numbers(services.counts),
+        *_tokens(services.tokens),
         *_gaps(services.questions),
         *seal_endpoints(services.proofs, services.evidence),
         *_exports(services.exports, services.tool_exports),
@@ -156,6 +164,21 @@ def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
             can_miss=True,
             responses={JSON: ToolCallWithCalls},
             serve=questions.invocation,
+        ),
+    )
+
+
+def _timeline(timeline: TimelineQuestion) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="timeline",
+            path="/mcp-audit/timeline",
+            summary="The newest tool calls and API calls in one order: a tool call has its first "
+            f"{CALLS_OF_EACH} API calls with it, others stand alone",
+            query=TimelineParams,
+            responses={JSON: list[EntryInTime | ToolCallInTime]},
+            fields=_OF_A_LIST,
+            serve=timeline.timeline,
         ),
     )
 
@@ -221,6 +244,22 @@ def _numbers(counts: Counts) -> Sequence[Endpoint]:
             summary="The size of the log, its growth, and when its byte budget is reached",
             responses={JSON: Growth},
             serve=counts.growth,
+        ),
+    )
+
+
+def _tokens(tokens: TokenQuestions) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="token",
+            path="/mcp-audit/tokens/{token}",
+            summary="One token: who has it, first and last use, and of the last 30 days or the "
+            "time asked for its calls, tools, clients and changed objects",
+            query=TokenParams,
+            place=TokenRefPath,
+            can_miss=True,
+            responses={JSON: TokenReport},
+            serve=tokens.token,
         ),
     )
 

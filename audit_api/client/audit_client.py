@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,7 @@ from yarl import URL
 
 from audit_api.client.refusals import AuditApiError, OutOfReachError, refusal
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Count, Entry, Gap, Session, SignInLink, ToolCall
+from audit_api.client.shapes import Count, Entry, Gap, InTime, Session, SignInLink, Token, ToolCall
 
 PAGE: Final = 500
 """The most that one page has."""
@@ -68,6 +69,10 @@ class AuditClient:
         """Yield the tool calls that match *filters*, newest first."""
         return self._each(TOOL_CALLS, filters, ToolCall, limit)
 
+    def timeline(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[InTime]:
+        """Yield tool calls with their API calls, and API calls without one, newest first."""
+        return self._each("/timeline", filters, InTime, limit)  # type: ignore[arg-type]  # a union
+
     def sessions(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Session]:
         """Yield the sessions with a tool call that matches *filters*, last used first."""
         return self._each("/sessions", filters, Session, limit)
@@ -83,6 +88,13 @@ class AuditClient:
     async def session(self, id_: UUID) -> Session:
         """Return one session with its tool calls; raise NothingFoundError if there is none."""
         return await self.ask(f"/sessions/{id_}", {"limit": PAGE}, Session)
+
+    async def token(self, id_or_name: UUID | str, filters: Filters = ALL) -> Token:
+        """Return one token and its calls in the time of *filters*, 30 days if they say none.
+
+        Raise NothingFoundError if it made no call, WrongQuestionError if several have the name.
+        """
+        return await self.ask(f"/tokens/{quote(str(id_or_name), safe='')}", filters, Token)
 
     async def gaps(self, filters: Filters = ALL) -> list[Gap]:
         """Return the newest gaps in the time of *filters*, `since` and `until`; 500 at most."""

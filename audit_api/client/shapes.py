@@ -49,6 +49,18 @@ class ToolCall(_Call, frozen=True, kw_only=True):
     """Its API calls, oldest first, where one tool call or one session was asked for."""
 
 
+class EntryInTime(Entry, frozen=True, kw_only=True, tag_field="kind", tag="entry"):
+    """An API call in the timeline that stands alone."""
+
+
+class ToolCallInTime(ToolCall, frozen=True, kw_only=True, tag_field="kind", tag="tool_call"):
+    """A tool call in the timeline, with its first API calls."""
+
+
+InTime = EntryInTime | ToolCallInTime
+"""What stands in the timeline."""
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One MCP session of an agent."""
 
@@ -105,3 +117,31 @@ class SignInLink(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Leave the code out: it is a credential."""
         return f"SignInLink(expires_at={self.expires_at!r})"
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """One token: who has it, when it was used, and its calls between `since` and `until`."""
+
+    token_name: str
+    token_id: UUID | None = None
+    filter: dict[str, str] = {}
+    """What asks for its calls."""
+    owner: str | None = None
+    description: str | None = None
+    role: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    first_used: datetime
+    last_used: datetime
+    since: datetime
+    until: datetime
+    calls: int = 0
+    changes: int = 0
+    refused: int = 0
+    failed: int = 0
+    tool_calls: int = 0
+    tools: list[Count] = []
+    clients: list[Count] = []
+    objects: list[Count] = []
+    """The objects that it changed."""

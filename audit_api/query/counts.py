@@ -99,7 +99,11 @@ class Counts:
 
     async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the tokens in use, last used first."""
-        return json_response(await self._tokens.get(None, self._used_tokens))
+        return json_response(await self.used_tokens())
+
+    async def used_tokens(self) -> list[UsedToken]:
+        """Return the tokens in use, last used first."""
+        return await self._tokens.get(None, self._used_tokens)
 
     async def _used_tokens(self) -> list[UsedToken]:
         used = await tokens_used(self.database)

@@ -27,6 +27,7 @@ from audit_log.filters import (
     TimeFilter,
     ToolCallFilter,
 )
+from audit_log.postgres.agents.timeline import TimelineFilter
 
 
 class Params(BaseModel):
@@ -202,13 +203,28 @@ class ToolCallFilters(CallFilters, AgentFilters):
         return ToolCallFilter(**_values(self, ToolCallFilter))
 
 
+class TimelineFilters(CallFilters, AgentFilters):
+    """Filters of API calls and tool calls together: those that both have."""
+
+    invocation_id: Ids | None = Field(
+        default=None, description="a tool call and its API calls; several by commas"
+    )
+
+    def filter(self) -> TimelineFilter:
+        """Return the filters for the store."""
+        return TimelineFilter(
+            StoredFilter(**_values(self, StoredFilter)),
+            ToolCallFilter(**_values(self, ToolCallFilter)),
+        )
+
+
 def _values(params: CallFilters, kind: type[TimeFilter]) -> dict[str, Any]:
     """Return the fields of the filter *kind*, for the store."""
     return {each.name: _condition(params, each) for each in fields(kind)}
 
 
 def _condition(params: CallFilters, each: FilterField[Any]) -> object:
-    given = getattr(params, each.name)
+    given = getattr(params, each.name, None)
     if each.default is not ANY:
         return given
     return Among(given or (), getattr(params, f"not_{each.name}", None) or ())

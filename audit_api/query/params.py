@@ -33,6 +33,12 @@ class Page(Params):
 class Newest(Page, Times):
     """A list, newest first. What is dated ahead is left out unless the parameters ask for it."""
 
+    around: Id | None = Field(
+        default=None,
+        description="an entry or tool call: the list begins so that it is in the middle of the "
+        "page, and is of 5 minutes before and after it where `since` and `until` are not given",
+    )
+
     def leaves_out_from(self, edge: datetime) -> bool:
         """Say whether what is dated at *edge*, a moment in the future, or later is left out.
 
@@ -40,7 +46,9 @@ class Newest(Page, Times):
         begins that late itself.
         """
         asks_otherwise = self.until, self.arrived_since, self.arrived_until, self.clock_ahead
-        return asks_otherwise == (None,) * 4 and (self.since is None or self.since < edge)
+        return (*asks_otherwise, self.around) == (None,) * 5 and (
+            self.since is None or self.since < edge
+        )
 
 
 class EntriesParams(Newest, StoredFilters):

@@ -20,7 +20,8 @@ from audit_api.formats.ocsf import Event, lines_of
 from audit_api.formats.ocsf_calls import tool_call_event
 from audit_api.formats.ocsf_gaps import gap_event
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
-from audit_api.query.cursors import next_page
+from audit_api.query.around import Wanted, beginning, near, place_of
+from audit_api.query.cursors import next_page, read_page_cursor
 from audit_api.query.endpoint import Asked
 from audit_api.query.filter_params import Nothing, Params
 from audit_api.query.future import Future
@@ -30,6 +31,7 @@ from audit_api.query.params import (
     GapsParams,
     InvocationPath,
     InvocationsParams,
+    Newest,
     Page,
     TokenPath,
 )
@@ -42,7 +44,7 @@ from audit_log.postgres.invocations import (
     find_invocation,
     search_invocations,
 )
-from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
+from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS, Source
 from audit_log.postgres.rows import Place
 from audit_log.postgres.search import RecordQuery, calls_of, count_from, find, search
 from audit_log.record import AuditRecord, Invocation
@@ -80,9 +82,7 @@ class Questions:
 
     async def invocations(self, asked: Asked[InvocationsParams, Nothing]) -> web.Response:
         """Respond with the newest tool calls."""
-        wanted = asked.query.filter()
-        count = partial(count_from, self.database, TOOL_CALLS, wanted)
-        before, fields = await self.future.beginning(asked.query, wanted, count)
+        wanted, before, fields = await self._begun(asked.query, asked.query.filter(), TOOL_CALLS)
         query = InvocationQuery(limit=asked.query.limit + 1, filter=wanted, before=before)
         found = await search_invocations(self.database, query)
         is_ocsf = asked.query.format is ListFormat.OCSF
@@ -108,14 +108,27 @@ class Questions:
         respond = _in_ocsf(gap_event) if is_ocsf else _in_json(MissingEntries.of)
         return respond(gaps, {})
 
+    async def _begun(
+        self, asked: Newest, wanted: Wanted, source: Source[Found]
+    ) -> tuple[Wanted, Place | None, dict[str, str]]:
+        """Return what is wanted, before which place the page begins, and what is said of it."""
+        if asked.around is None:
+            count = partial(count_from, self.database, source, wanted)
+            before, fields = await self.future.beginning(asked, wanted, count)
+            return wanted, before, fields
+        place = await place_of(self.database, asked.around)
+        wanted = near(wanted, place)
+        if asked.cursor is not None:
+            return wanted, read_page_cursor(asked.cursor, wanted), {}
+        return wanted, await beginning(self.database, source, wanted, place, asked.limit), {}
+
     async def _entries(
         self, asked: Asked[EntriesParams, Params], token_id: UUID | None
     ) -> web.Response:
         wanted = asked.query.filter()
         if token_id is not None:
             wanted = replace(wanted, token_id=one_of(token_id))
-        count = partial(count_from, self.database, RECORDS, wanted)
-        before, fields = await self.future.beginning(asked.query, wanted, count)
+        wanted, before, fields = await self._begun(asked.query, wanted, RECORDS)
         # One record more than requested shows whether there is a next page, without counting.
         query = RecordQuery(asked.query.limit + 1, wanted, before)
         shape = Entry.of if asked.query.expand is None else DetailedEntry.of

@@ -242,6 +242,13 @@ Milliseconds = Annotated[
     _described(type="string", pattern=f"^{_MILLISECONDS}$"),
 ]
 Texts = Annotated[tuple[str, ...], _several(read_text), _each(_ONE_TEXT)]
+TokenRef = Annotated[
+    str,
+    PlainValidator(read_text),
+    _described(
+        type="string", minLength=1, maxLength=MAX_TEXT_CHARACTERS, pattern="^[A-Za-z0-9 ._-]+$"
+    ),
+]
 # A path and a User-Agent may contain commas: one of them is one value.
 Pattern = Annotated[
     tuple[str, ...],

@@ -1,6 +1,6 @@
 """The tables of the terminal: which columns each has, and what stands in them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -26,6 +26,12 @@ class Listing(Generic[Shown]):
     shape: type[Shown]
     columns: Sequence[Column]
     row: Callable[[Shown, Moment], Sequence[Cell]]
+    below: Callable[[Shown], Sequence[Shown]] = lambda _item: ()
+    """Returns what stands below an item, each in a row of its own."""
+
+    def rows(self, items: Iterable[Shown], moment: Moment) -> list[Sequence[Cell]]:
+        """Return the rows of *items*."""
+        return [self.row(each, moment) for item in items for each in (item, *self.below(item))]
 
 
 def _of_entry(entry: Entry, moment: Moment) -> Sequence[Cell]:

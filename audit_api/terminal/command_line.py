@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 from audit_api.sources.source import DATABASE_URL, TOKEN, URL
 from audit_api.terminal.ranking import KEYS
@@ -60,6 +59,9 @@ def _query(parser: argparse.ArgumentParser) -> None:
     _add_limit(parser, 100)
     of = parser.add_mutually_exclusive_group()
     of.add_argument("--tool-calls", action="store_true", help="tool calls in place of entries")
+    of.add_argument(
+        "--timeline", action="store_true", help="tool calls with their API calls, and all others"
+    )
     of.add_argument("--gaps", action="store_true", help="spans with missing records")
 
 
@@ -76,7 +78,9 @@ def _tail(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=_id, metavar="ID", help="of an entry, tool call or session")
+    parser.add_argument(
+        "id", metavar="ID", help="of an entry, tool call, session or token; or a token's name"
+    )
     parser.add_argument(
         "--around",
         type=_number,
@@ -180,10 +184,3 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text[:10]) < 10**9:
         raise argparse.ArgumentTypeError(f"`{text}` is no number from 1 on")
     return int(text)
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"`{text}` is no id: `query` shows them") from None

@@ -11,6 +11,7 @@ from audit_api.client.shapes import Gap
 from audit_api.terminal.columns import ENTRIES, GAPS, SESSIONS, TOOL_CALLS, Listing
 from audit_api.terminal.progress import progress
 from audit_api.terminal.screen import Screen
+from audit_api.terminal.timeline_columns import TIMELINE
 
 _SPAN: Final = ("since", "until")
 _MOST_GAPS: Final = 3
@@ -22,7 +23,9 @@ async def query(client: AuditClient, screen: Screen, options: argparse.Namespace
     if options.gaps:
         await _list(client, screen, options, GAPS)
         return
-    listing = TOOL_CALLS if options.tool_calls else ENTRIES
+    listing: Listing[Any] = TOOL_CALLS if options.tool_calls else ENTRIES
+    if options.timeline:
+        listing = TIMELINE
     oldest = await _list(client, screen, options, listing)
     # What was not listed may miss records, too, but that is no news of this list.
     since = {} if oldest is None else {"since": oldest.created_at.isoformat()}
@@ -55,7 +58,7 @@ async def _list(
             elif items:
                 if not listed:
                     screen.titles(listing.columns)
-                screen.rows(listing.columns, [listing.row(each, screen.moment) for each in items])
+                screen.rows(listing.columns, listing.rows(items, screen.moment))
             done.add(b"\n".join([*texts, b""]))
             listed += len(items)
             last = items[-1] if items else last

@@ -5,7 +5,7 @@ from typing import Final
 SUMMARIES: Final = {
     "query": "list entries, tool calls or gaps, newest first",
     "tail": "show the newest entries, and follow those that arrive",
-    "show": "show one entry, tool call or session with all its details",
+    "show": "show one entry, tool call, session or token with all its details",
     "export": "write entries or tool calls to a file or a pipe, once or as they arrive",
     "top": "count calls by token, tool, client, status, session or object",
     "objects": "list the objects of the API with the most changes",

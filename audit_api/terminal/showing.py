@@ -1,16 +1,19 @@
-"""`show`: all that is known of one entry, tool call or session."""
+"""`show`: all that is known of one entry, tool call, session or token."""
 
 import argparse
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
 
 import msgspec
 
 from audit_api.client.audit_client import ALL, PAGE, AuditClient, Filters
-from audit_api.client.refusals import NothingFoundError
+from audit_api.client.refusals import NothingFoundError, WrongQuestionError
 from audit_api.terminal.columns import ENTRIES, TOOL_CALLS, Listing
 from audit_api.terminal.screen import Screen
+from audit_api.terminal.token_columns import CLIENTS, OBJECTS, TOOLS
 
 # An id says what it is of only by where it is found. Tool calls first: an API call that knows its
 # tool call is asked for by its own id.
@@ -18,13 +21,24 @@ _PLACES: Final[Sequence[tuple[str, Filters]]] = (
     ("/entries", ALL),
     ("/invocations", ALL),
     ("/sessions", {"limit": PAGE}),
+    ("/tokens", ALL),
 )
-_LISTS: Final[dict[str, Listing[Any]]] = {"calls": ENTRIES, "invocations": TOOL_CALLS}
+_TOKENS: Final = _PLACES[-1:]
+_LISTS: Final[dict[str, Listing[Any]]] = {
+    "calls": ENTRIES,
+    "invocations": TOOL_CALLS,
+    "tools": TOOLS,
+    "clients": CLIENTS,
+    "objects": OBJECTS,
+}
 
 
 async def show(client: AuditClient, screen: Screen, options: argparse.Namespace) -> None:
-    """Show what has the id that *options* name. Raise NothingFoundError if nothing has it."""
-    told = await _found(client, str(options.id))
+    """Show what *options* name by its id, or a token by its name.
+
+    Raise NothingFoundError if there is no such thing.
+    """
+    told = await _found(client, options.id)
     if options.json:
         screen.line(bytes(told).decode())
     else:
@@ -34,20 +48,32 @@ async def show(client: AuditClient, screen: Screen, options: argparse.Namespace)
 
 
 async def _found(client: AuditClient, id_: str) -> msgspec.Raw:
-    for path, parameters in _PLACES:
+    is_name = not _is_id(id_)
+    for path, parameters in _TOKENS if is_name else _PLACES:
         try:
-            return await client.ask(f"{path}/{id_}", parameters, msgspec.Raw)
+            return await client.ask(f"{path}/{quote(id_, safe='')}", parameters, msgspec.Raw)
         except NothingFoundError:
             continue
-    raise NothingFoundError(f"no entry, tool call or session has the id {id_}")
+    if is_name:
+        raise NothingFoundError(f"no token named {id_} made a call: `top token` lists tokens")
+    raise NothingFoundError(f"no entry, tool call, session or token has the id {id_}")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _show(screen: Screen, told: dict[str, Any]) -> None:
-    fields = {name: value for name, value in told.items() if name not in _LISTS}
-    width = max(map(len, fields))
-    screen.lines(f"{name:{width}}  {_text(value)}" for name, value in fields.items())
-    for name, listing in _LISTS.items():
-        if items := told.get(name):
+    lists = {name: told.pop(name) for name in _LISTS if isinstance(told.get(name), list)}
+    width = max(map(len, told))
+    screen.lines(f"{name:{width}}  {_text(value)}" for name, value in told.items())
+    for name, items in lists.items():
+        if items:
+            listing = _LISTS[name]
             screen.line()
             screen.titles(listing.columns)
             values = msgspec.convert(items, list[listing.shape])  # type: ignore[name-defined]
@@ -58,6 +84,8 @@ async def _show_around(
     client: AuditClient, screen: Screen, told: dict[str, Any], options: argparse.Namespace
 ) -> None:
     """Show the entries before and after what was *told*, oldest first."""
+    if "first_used" in told:
+        raise WrongQuestionError("--around goes with an entry, a tool call or a session")
     distance = timedelta(minutes=options.around)
     first = datetime.fromisoformat(told.get("created_at") or told["first_call"])
     last = datetime.fromisoformat(told.get("last_call") or first.isoformat())

@@ -9,7 +9,7 @@ from audit_log.filters import EVERYTHING, RecordFilter, TimeFilter
 from audit_log.postgres.conditions import Arguments, conditions_of
 from audit_log.postgres.database import Database
 from audit_log.postgres.reading.sources import Source, Told
-from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
+from audit_log.postgres.rows import RECORD_COLUMNS, Place, plain_uuid, records_of
 from audit_log.postgres.transaction import Row
 from audit_log.record import AuditRecord
 
@@ -27,6 +27,12 @@ LIMIT {limit}
 _COUNT: Final = """
 SELECT count(*) AS records
 FROM (SELECT FROM {table} WHERE {conditions} LIMIT {limit}) AS counted
+"""
+_PLACE_AFTER: Final = """
+SELECT created_at, id FROM {table}
+WHERE {conditions} AND (created_at, id) > ({created_at}::timestamptz, {id}::uuid)
+ORDER BY created_at, id
+LIMIT 1 OFFSET {number}
 """
 _FIND: Final = """
 SELECT {columns} FROM mcp_audit_log
@@ -88,6 +94,27 @@ async def count_from(
     )
     row = await database.fetch_row(sql, *arguments)
     return 0 if row is None else int(row["records"])
+
+
+async def place_after(
+    database: Database, source: Source[Told], wanted: TimeFilter, place: Place, number: int
+) -> Place | None:
+    """Return the place of the first that matches *wanted* beyond the next *number* after *place*.
+
+    None if there are no more than these.
+    """
+    arguments = Arguments()
+    conditions = " AND ".join(conditions_of(wanted, arguments)) or "true"
+    created_at, id_ = map(arguments.add, place)
+    sql = _PLACE_AFTER.format(
+        table=source.table,
+        conditions=conditions,
+        created_at=created_at,
+        id=id_,
+        number=arguments.add(number),
+    )
+    row = await database.fetch_row(sql, *arguments)
+    return None if row is None else Place(row["created_at"], plain_uuid(row["id"]))
 
 
 async def find(database: Database, record_id: UUID) -> AuditRecord | None:

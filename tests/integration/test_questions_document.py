@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 
@@ -62,8 +62,6 @@ async def environment(store, database, database_url):
             "CALL": str(call.id),
             "SESSION": str(session),
             "ENTRY": str(deleted.id),
-            "FIVE_MINUTES_BEFORE": f"{now - timedelta(minutes=5):%FT%TZ}",
-            "FIVE_MINUTES_AFTER": f"{now + timedelta(minutes=5):%FT%TZ}",
             "MARK": mark,
         }
 

@@ -134,7 +134,7 @@ async def test_tool_calls_and_sessions_are_listed_and_shown(asking, store):
     ]
     assert (nothing.code, nothing.complaints) == (
         1,
-        f"no entry, tool call or session has the id {NOBODY}\n",
+        f"no entry, tool call, session or token has the id {NOBODY}\n",
     )
 
 
@@ -168,7 +168,7 @@ WRONG = [
     ("query status=soon", 2, "status: This should be a status code like 401"),
     ("query claude", 2, "`claude` is no filter: write name=value"),
     ("query --limit none", 2, "usage: podwarden-audit query"),
-    ("show 12", 2, "usage: podwarden-audit show"),
+    ("show 12", 1, "no token named 12 made a call: "),
     ("export --follow", 2, "usage: podwarden-audit export"),
     ("tail --mark-file mark", 2, "usage: podwarden-audit tail"),
     ("query --token pwm_wrong", 77, "Invalid credentials\n"),

@@ -34,6 +34,11 @@ export function invocations(query, { cursor, signal } = {}) {
   return page("mcp-audit/invocations", { ...query, limit: PAGE_LENGTH, cursor }, signal);
 }
 
+/** Return { items, next, future } as `entries` does: tool calls with their first API calls, and API calls without one. */
+export function timeline(query, { cursor, signal } = {}) {
+  return page("mcp-audit/timeline", { ...query, limit: PAGE_LENGTH, cursor }, signal);
+}
+
 /** Return one tool call with its API calls. */
 export function invocation(id, signal) {
   return json(`mcp-audit/invocations/${encodeURIComponent(id)}`, {}, signal);
@@ -62,6 +67,19 @@ export function gaps({ since, until }, signal) {
 /** Return the tokens in use. */
 export function tokens(signal) {
   return json("mcp-audit/tokens", {}, signal);
+}
+
+/**
+ * Return one token, by its id or its name, with its calls in the time of a query; null if none was made with it, or if
+ * several tokens have the name.
+ */
+export async function token(idOrName, { since, until }, signal) {
+  try {
+    return await json(`mcp-audit/tokens/${encodeURIComponent(idOrName)}`, { since, until }, signal);
+  } catch (error) {
+    if ([404, 422].includes(error.status)) return null;
+    throw error;
+  }
 }
 
 /**

@@ -5,9 +5,6 @@ import { cell, tableRow } from "./table.js";
 import { between, exact, timeElement } from "./times.js";
 import { count, spaced, visible } from "./texts.js";
 
-// The columns after these are hidden on narrow screens, so no cell may span them.
-const ALWAYS_SHOWN = 5;
-
 /** Return a button with a value; pressing it filters by that value. */
 export function filterButton(value, label, narrow, properties = {}) {
   const shown = visible(value);
@@ -23,16 +20,16 @@ export function timeCell(iso, name, open) {
   }, timeElement(iso), element("span", { class: "unseen" }, `, details of ${visible(name)}`)));
 }
 
-/** Return the row of a gap, for its place in the order of time. */
-export function gapRow(gap, columns) {
+/** Return the row of a gap, for its place in the order of time; no cell spans a column that a screen may leave out. */
+export function gapRow(gap, columns, spanned) {
   const number = gap.count === null ? "Records" : count(gap.count, "record");
   const span = between(new Date(gap.from), new Date(gap.to));
   const sentence = `${number} missing between ${span}`;
   return tableRow({ class: "gap" },
-    element("td", { colspan: ALWAYS_SHOWN, role: "cell" },
+    element("td", { colspan: spanned, role: "cell" },
       element("span", { class: "gap-sentence", title: `${gap.from} to ${gap.to}` }, sentence),
       element("span", { class: "gap-reason" }, `${visible(spaced(gap.reason))}, ${visible(gap.instance)}`)),
-    ...columns.slice(ALWAYS_SHOWN).map(([name]) => cell(name)));
+    ...columns.slice(spanned).map(([name]) => cell(name)));
 }
 
 /** Return the mark "inferred" if the call's tool call was inferred, otherwise null. */

@@ -12,13 +12,13 @@ const BESIDE = matchMedia("(min-width: 70rem)");
 
 /** The fields of an API call: [name, label, whether the value can be a filter]. */
 const ENTRY_FIELDS = [
-  ["token_name", "Token", false], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true], ["object", "Object", true],
+  ["token_name", "Token", true], ["token_id", "Token id", true], ["method", "Method", true], ["path", "Path", true], ["object", "Object", true],
   ["outcome", "Outcome", true], ["duration_ms", "Duration", false], ["tool", "Tool", true],
   ["attribution", "Attribution", false], ["client_ip", "Client", true], ["user_agent", "User agent", true],
   ["request_id", "Request id", true], ["instance", "Sidecar", true], ["id", "Entry id", false],
 ];
 const TOOL_FIELDS = [
-  ["token_name", "Token", false], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
+  ["token_name", "Token", true], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
   ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["rounds", "Requests", false],
   ["duration_ms", "Duration", false],
   ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
@@ -43,7 +43,7 @@ export class Details {
   #id = "";
   #call = null;
 
-  /** `actions` has `narrow(name, value)`, `showInvocation(id)`, `aboutToken(call)` and `close()`. */
+  /** `actions` has `narrow(name, value)`, `showInvocation(id)`, `showAround(call)`, `aboutToken(call)` and `close()`. */
   constructor(dialog, actions) {
     this.#dialog = dialog;
     this.#actions = actions;
@@ -72,7 +72,8 @@ export class Details {
       element("p", { class: "details-call" }, element("bdi", {}, nameOf(call))),
       element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS),
         element("dt", {}, "Seal"), seal),
-      element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall), copyButton(call)));
+      element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall),
+        element("button", { type: "button", onclick: () => this.#actions.showAround(call) }, "Show 5 minutes around it"), copyButton(call)));
     showSeal(seal, call);
     if (!this.#dialog.open) {
       if (BESIDE.matches) this.#dialog.show();
@@ -111,10 +112,16 @@ export class Details {
       const shown = !isFilter || !isKnown
         ? element("bdi", { class: isKnown ? null : "hint" }, value)
         : element("button", {
-          type: "button", class: "value", title: "Press to show only these", onclick: () => this.#actions.narrow(name, call[name]),
+          type: "button", class: "value", title: "Press to show only these", onclick: () => this.#narrow(name, call),
         }, element("bdi", {}, value));
       return [element("dt", {}, words), element("dd", { class: `detail-${name}` }, shown)];
     });
+  }
+
+  /** Names of tokens are not unique: one that has an id is meant by that. */
+  #narrow(name, call) {
+    const by = name === "token_name" && call.token_id ? "token_id" : name;
+    this.#actions.narrow(by, call[by]);
   }
 
   #invocationButton(call, isToolCall) {

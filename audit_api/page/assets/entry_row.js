@@ -2,30 +2,27 @@
 
 import { element } from "./elements.js";
 import { filterButton, inferredMark, timeCell } from "./cells.js";
+import { rowOf } from "./columns.js";
 import { badge, meaning } from "./statuses.js";
-import { cell, tableRow } from "./table.js";
+import { cell } from "./table.js";
 import { duration, visible } from "./texts.js";
 
-export const ENTRY_COLUMNS = [
-  ["time", "Time"], ["token", "Token"], ["method", "Method"], ["path", "Path"],
-  ["status", "Status"], ["tool", "Tool"], ["duration", "Duration"],
-];
-
-/** Return the row of an entry. `narrow(name, value)` sets a filter; `open(entry)` shows its details. */
-export function entryRow(entry, { narrow, open }) {
+/** Return the row of an entry, with these columns. `narrow(name, value)` sets a filter; `open(entry)` shows its details. */
+export function entryRow(entry, columns, { narrow, open }) {
   const { method, path, status_code: status, tool } = entry;
-  return tableRow(
-    { "data-id": entry.id, onclick: (event) => opensRow(event) && open(entry) },
-    timeCell(entry.created_at, `${method} ${path}`, () => open(entry)),
-    tokenCell(entry, narrow),
-    cell("method", filterButton(method, "method", () => narrow("method", method))),
-    cell("path", filterButton(path, "path", () => narrow("path", path))),
-    cell("status",
+  const cells = {
+    time: timeCell(entry.created_at, `${method} ${path}`, () => open(entry)),
+    token: tokenCell(entry, narrow),
+    method: cell("method", filterButton(method, "method", () => narrow("method", method))),
+    path: cell("path", filterButton(path, "path", () => narrow("path", path))),
+    status: cell("status",
       badge(status, { title: `Press to show only ${status}`, onclick: () => narrow("status", status) }),
       element("span", { class: "meaning" }, visible(meaning(status, entry.outcome)))),
-    tool === null ? cell("tool") : cell("tool", element("div", { class: "pair" },
+    tool: tool === null ? cell("tool") : cell("tool", element("div", { class: "pair" },
       filterButton(tool, "tool", () => narrow("tool", tool)), inferredMark(entry.attribution))),
-    cell("duration", duration(entry.duration_ms)));
+    duration: cell("duration", duration(entry.duration_ms)),
+  };
+  return rowOf({ "data-id": entry.id, onclick: (event) => opensRow(event) && open(entry) }, columns, cells, entry, narrow);
 }
 
 /** Return the cell of a token. It filters by id if there is one, because names are not unique. */

@@ -78,7 +78,8 @@ export class FilterBar {
       this.#controls[name].value = toInput(filters[name]);
       this.#field(name).hidden = !between;
     }
-    for (const name of CALLS_ONLY) this.#field(name).hidden = view.byTool;
+    for (const name of CALLS_ONLY) this.#field(name).hidden = view.byTool || view.isBoth;
+    this.#field("outcome").hidden = view.isBoth;
   }
 
   /** Open the filters and focus the search. */

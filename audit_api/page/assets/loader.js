@@ -1,12 +1,18 @@
 // Loads the calls of a view, keeps them up to date, and retries while the API is unavailable.
 
 import * as api from "./api.js";
-import { Log } from "./log.js";
+import { Log, askAround } from "./log.js";
+import { TimelineLog } from "./timeline_log.js";
 import { ToolLog } from "./tool_log.js";
 import { queryOf } from "./view.js";
 
 const FIRST_RETRY_MS = 3_000;
 const SLOWEST_RETRY_MS = 20_000;
+
+function logOf({ byTool, isBoth, around }) {
+  if (isBoth) return new TimelineLog(around);
+  return byTool ? new ToolLog(around) : new Log(askAround(api.entries, around), api.gaps);
+}
 
 export class Loader {
   #observer;
@@ -36,7 +42,7 @@ export class Loader {
     this.#view = view;
     this.query = queryOf(view);
     this.loadedAt = null;
-    const log = view.byTool ? new ToolLog() : new Log(api.entries, api.gaps);
+    const log = logOf(view);
     return this.#attempt(async (signal) => {
       await log.load(this.query, signal);
       if (!signal.aborted) this.log = log;

@@ -95,6 +95,11 @@ export class Log {
   }
 }
 
+/** Return `ask` for a list that begins so that the call `id` is in the middle of its first page; "" begins with the newest. */
+export function askAround(ask, id) {
+  return id === "" ? ask : (query, options) => ask({ ...query, around: id }, options);
+}
+
 /** Return the moment a microsecond later, or a millisecond at the end of a second; a `Date` has no finer ones. */
 function justAfter(iso) {
   const [, second, fraction = ""] = /^(.{19})(?:\.(\d{1,6}))?/.exec(iso);

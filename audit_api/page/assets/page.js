@@ -3,9 +3,11 @@
 import { Address } from "./address.js";
 import { showSession, withoutAgent, withoutEnding } from "./agent.js";
 import * as api from "./api.js";
+import { aroundView, lacksTime } from "./around.js";
 import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
 import { showChips } from "./chips.js";
+import { ColumnChoice } from "./columns.js";
 import { Details } from "./details.js";
 import { byId } from "./elements.js";
 import { Facets } from "./facets.js";
@@ -21,8 +23,11 @@ import { RulePanel } from "./rule.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
+import { joinMenus } from "./menus.js";
+import { SavedViews } from "./saved_views.js";
 import { count } from "./texts.js";
 import { freshen, useUtc } from "./times.js";
+import { TokenPage } from "./token_page.js";
 import { Tokens } from "./tokens.js";
 import { isNarrowed, withFilter, withGrouping, withSpan, withValue, withoutFilters } from "./view.js";
 
@@ -44,6 +49,13 @@ const narrow = (name, value) => {
 };
 const tokens = new Tokens();
 const filters = new FilterBar(byId("filters"), go, knownValues);
+const columnChoice = new ColumnChoice(byId("columns"), (next) => {
+  // The usual ones are not in the URL.
+  if (next.columns === address.view.columns) showView({ isOther: true });
+  else go(next, { replaces: true });
+});
+new SavedViews(byId("views"), { view: () => address.view, go });
+joinMenus(byId("tools"));
 const chart = new Chart(byId("chart"), {
   time: (since, until) => go(withSpan(address.view, "", since, until)),
   by: (name, value) => go(withFilter(address.view, name, value)),
@@ -56,9 +68,12 @@ const rule = new RulePanel(byId("rule"));
 const details = new Details(byId("details"), {
   narrow,
   showInvocation: (id) => go({ ...withGrouping(address.view, true), filters: { invocation_id: id }, span: "" }),
+  showAround: (call) => go(aroundView(address.view, call)),
   aboutToken: (call) => tokens.about(call),
   close: () => address.leaveEntry(),
 });
+const tokenPage = new TokenPage((filters, { byTool = false }) =>
+  go({ ...withGrouping(withoutFilters(address.view), byTool), filters }));
 const sheet = new Sheet({
   narrow,
   open: (call) => go({ ...address.view, entry: call.id }, { replaces: details.isOpen }),
@@ -101,9 +116,12 @@ function showView({ isOther }) {
 
 function showControls() {
   useUtc(address.view.isUtc);
-  byId("show-entries").setAttribute("aria-pressed", String(!address.view.byTool));
-  byId("show-tools").setAttribute("aria-pressed", String(address.view.byTool));
+  const { byTool, isBoth } = address.view;
+  for (const [id, isShown] of [["show-entries", !byTool && !isBoth], ["show-tools", byTool], ["show-both", isBoth]]) {
+    byId(id).setAttribute("aria-pressed", String(isShown));
+  }
   filters.show(address.view, tokens);
+  columnChoice.show(address.view);
   showChips(byId("chips"), address.view, tokens, go);
 }
 
@@ -129,7 +147,20 @@ async function load() {
   stream.stop();
   arrivals.forget();
   sheet.fade();
+  if (lacksTime(address.view) && await addTime(address.view)) return;
   await loader.load(address.view);
+}
+
+/** Go on to the time around a call, from a view that names the call alone; return false if it is not known now. */
+async function addTime(view) {
+  try {
+    const call = await api.call(view.around);
+    if (address.view === view) go({ ...aroundView(view, call), filters: { ...view.filters, ...aroundView(view, call).filters } }, { replaces: true });
+  } catch (error) {
+    if (error instanceof api.AwayError) return false;
+    showFailure(error);
+  }
+  return true;
 }
 
 function refresh() {
@@ -144,10 +175,12 @@ function showLog({ isNew, isFresh }) {
     if (stream.isLive) liveButton.tell("live");
   }
   if (isNew) {
-    sheet.begin(address.view.byTool);
+    sheet.begin(address.view);
     listenLive();
   }
   const lines = sheet.show(loader.log, { fresh: isFresh });
+  byId("around").hidden = address.view.around === "";
+  sheet.mark(address.view.around, isNew);
   showFuture(loader.log.future);
   if (lines === 0 && loader.log.future === 0 || loader.log.size === 0 && loader.log.hasGaps) {
     notice.nothing(address.view, loader.log.hasGaps, clearFilters);
@@ -163,15 +196,18 @@ function showChart() {
 
 function listenLive() {
   const { since, until, ...query } = loader.query;
-  const { byTool } = address.view;
-  for (const format of ["csv", "ndjson"]) byId(format).href = api.exportAddress(format, loader.query, byTool);
+  const { byTool, isBoth } = address.view;
+  for (const format of ["csv", "ndjson"]) {
+    byId(format).href = api.exportAddress(format, loader.query, byTool);
+    byId(format).setAttribute("aria-label", `Download these ${isBoth ? "API calls, without the tool calls," : "calls"} as ${format.toUpperCase()}`);
+  }
   byId("gaps").href = api.gapsAddress(loader.query);
   const isPast = Boolean(until || query.arrived_until);
   liveButton.tell(isPast ? "past" : "waiting");
   // The API tells of a call before it knows the agent behind it, and of the end of a tool call only if that is
   // asked for: then an arrival is a reason to ask.
   const wider = byTool ? withoutEnding(query) : withoutAgent(query);
-  showsArrivals = Object.keys(wider).length === Object.keys(query).length;
+  showsArrivals = !isBoth && Object.keys(wider).length === Object.keys(query).length;
   if (!isPast) stream.start(wider, byTool);
 }
 
@@ -180,7 +216,7 @@ async function loadBesides(signal) {
   await Promise.all([
     chart.load(loader.query, byTool, signal), tokens.load(signal), loadSession(signal), rule.show(address.view),
     showObject(byTool ? {} : loader.query, (changes) => go(withFilter(address.view, "changes", changes)), signal),
-    facets.show(byTool ? null : loader.query, signal), sessions.load(byTool ? loader.query : null, signal)]);
+    tokenPage.show(loader.query, signal), facets.show(byTool ? null : loader.query, signal), sessions.load(byTool ? loader.query : null, signal)]);
   showTokens();
   details.showToken();
   showChart();
@@ -273,7 +309,7 @@ function move(step) {
 
 function begin() {
   session.leave();
-  sheet.begin(address.view.byTool);
+  sheet.begin(address.view);
   showControls();
   session.showReader().catch(() => {});  // the log reports an unavailable API
   load();
@@ -299,12 +335,13 @@ function forget() {
   loader.loadedAt = null;
   arrivals.forget();
   details.close();
-  sheet.begin(false);
+  sheet.begin({});
   sheet.clear();
   notice.clear();
   showFuture(0);
   showSession(null);
   byId("object").hidden = true;
+  tokenPage.show({});
   facets.show(null);
   rule.show(null);
   sessions.load(null);
@@ -313,6 +350,8 @@ function forget() {
 
 byId("show-entries").addEventListener("click", () => go(withGrouping(address.view, false)));
 byId("future-show").addEventListener("click", () => narrow("clock_ahead", "true"));
+byId("show-both").addEventListener("click", () => go(withGrouping(address.view, false, true)));
+byId("around-end").addEventListener("click", () => go({ ...address.view, around: "", entry: "" }));
 byId("show-tools").addEventListener("click", () => go(withGrouping(address.view, true)));
 listenForKeys(byId("keys"), {
   j: () => move(1),

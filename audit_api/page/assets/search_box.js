@@ -2,9 +2,10 @@
 
 import { element, say } from "./elements.js";
 import { readSearch, searchText, suggestions } from "./search_text.js";
+import { keep, kept } from "./storage.js";
 import { visible } from "./texts.js";
 
-const STORED = "podwarden-activity-log-searches";
+const STORED = "searches";
 const MOST_KEPT = 8;
 
 export class SearchBox {
@@ -50,29 +51,12 @@ export class SearchBox {
     const { filters, problem } = readSearch(text);
     this.explain(problem ?? "");
     if (problem) return;
-    if (text !== "") keep([text, ...kept().filter((other) => other !== text)].slice(0, MOST_KEPT));
+    if (text !== "") keep(STORED, [text, ...kept(STORED, []).filter((other) => other !== text)].slice(0, MOST_KEPT));
     search(filters);
   }
 
   #suggest() {
-    const found = suggestions(this.#input.value, this.#known(), kept());
+    const found = suggestions(this.#input.value, this.#known(), kept(STORED, []));
     this.#options.replaceChildren(...found.slice(0, 30).map((value) => element("option", { value })));
-  }
-}
-
-// The browser may forbid storage; then there is no history.
-function kept() {
-  try {
-    return JSON.parse(localStorage.getItem(STORED)) ?? [];
-  } catch {
-    return [];
-  }
-}
-
-function keep(searches) {
-  try {
-    localStorage.setItem(STORED, JSON.stringify(searches));
-  } catch {
-    return;
   }
 }

@@ -2,9 +2,10 @@
 
 import { byId, say } from "./elements.js";
 import { gapRow } from "./cells.js";
-import { ENTRY_COLUMNS, entryRow } from "./entry_row.js";
+import { alwaysShown, classOf, columnsOf } from "./columns.js";
+import { entryRow } from "./entry_row.js";
 import { Table } from "./table.js";
-import { TOOL_COLUMNS, callRow, noCallsRow, toolRow } from "./tool_row.js";
+import { aloneRow, callRow, moreCallsRow, noCallsRow, toolRow } from "./tool_row.js";
 
 export class Sheet {
   #element = byId("table");
@@ -20,11 +21,13 @@ export class Sheet {
     this.#older.addEventListener("click", () => actions.older());
   }
 
-  /** Empty the table and set its columns, for API calls or for tool calls. */
-  begin(byTool) {
-    this.#columns = byTool ? TOOL_COLUMNS : ENTRY_COLUMNS;
-    this.#table.begin(byTool ? "Tool calls, newest first" : "API calls, newest first", this.#columns);
-    this.#element.classList.toggle("by-tool", byTool);
+  /** Empty the table and set its columns, for API calls, tool calls or both. */
+  begin(view) {
+    const { byTool = false, isBoth = false } = view;
+    this.#columns = columnsOf(view);
+    const shown = isBoth ? "Tool calls and API calls" : byTool ? "Tool calls" : "API calls";
+    this.#table.begin(`${shown}, newest first`, this.#columns.map(([name, heading]) => [classOf(name), heading]));
+    this.#element.classList.toggle("by-tool", byTool || isBoth);
   }
 
   /** Show a log and return its number of lines; `fresh` rows are highlighted for a moment. */
@@ -59,6 +62,14 @@ export class Sheet {
     this.#table.makeCurrent(row);
   }
 
+  /** Mark the row of the call that the list is around; `isNew` lists are scrolled to it. */
+  mark(id, isNew) {
+    const row = this.#rowOf(id);
+    row?.classList.add("around");
+    row?.setAttribute("aria-current", "true");
+    if (isNew) row?.scrollIntoView({ block: "center" });
+  }
+
   /** Move the focus by `step` rows and return the id of the call at the new row. */
   move(step, options) {
     return this.#table.move(step, options)?.dataset.id;
@@ -74,12 +85,15 @@ export class Sheet {
   }
 
   #row(line) {
+    const columns = this.#columns;
     switch (line.kind) {
-      case "gap": return gapRow(line.value, this.#columns);
-      case "tool": return toolRow(line, this.#actions);
-      case "call": return callRow(line.value, this.#actions);
-      case "no calls": return noCallsRow();
-      default: return entryRow(line.value, this.#actions);
+      case "gap": return gapRow(line.value, columns, alwaysShown(columns));
+      case "tool": return toolRow(line, columns, this.#actions);
+      case "call": return callRow(line.value, columns, this.#actions);
+      case "no calls": return noCallsRow(columns);
+      case "alone": return aloneRow(line.value, columns, this.#actions);
+      case "more calls": return moreCallsRow(line.value, columns);
+      default: return entryRow(line.value, columns, this.#actions);
     }
   }
 
@@ -89,5 +103,5 @@ export class Sheet {
 }
 
 function keepOpener(line, row) {
-  if (line.kind === "tool") row.querySelector(".opener").setAttribute("aria-expanded", String(line.isOpen));
+  if (line.kind === "tool") row.querySelector(".opener")?.setAttribute("aria-expanded", String(line.isOpen));
 }

@@ -1,13 +1,18 @@
 // The tool calls that are shown, and the API calls of those that are expanded.
 
 import * as api from "./api.js";
-import { Log } from "./log.js";
+import { Log, askAround } from "./log.js";
 import { renewed } from "./timeline.js";
 
 export class ToolLog {
   // A tool call changes until it has ended: it may then no longer be one that was asked for.
-  #log = new Log(askInvocations, (query, signal) => query.invocation_id ? [] : api.gaps(query, signal), renewed);
+  #log;
   #calls = new Map();
+
+  /** With the id of a call as `around`, the list begins so that it is in the middle of the first page. */
+  constructor(around = "") {
+    this.#log = new Log(askAround(askInvocations, around), (query, signal) => query.invocation_id ? [] : api.gaps(query, signal), renewed);
+  }
 
   get entries() { return this.#log.entries; }
   get size() { return this.#log.size; }

@@ -27,6 +27,7 @@ const CALLS_ONLY = ["method", "path", "object", "changes", "refused"];
 const NO_LISTS = ["path", "user_agent"];
 
 const TOOLS = "tools";
+const BOTH = "both";
 const UTC = "utc";
 
 /**
@@ -37,17 +38,19 @@ const UTC = "utc";
  */
 export function readView(search) {
   const filters = Object.fromEntries(new URLSearchParams(search));
-  const { span = "", show = "", entry = "", zone = "" } = filters;
-  for (const name of ["span", "show", "entry", "zone"]) delete filters[name];
-  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, entry, isUtc: zone === UTC };
+  const { span = "", show = "", entry = "", zone = "", around = "", columns = "" } = filters;
+  for (const name of ["span", "show", "entry", "zone", "around", "columns"]) delete filters[name];
+  return { filters, span: Object.hasOwn(SPANS, span) ? span : "", byTool: show === TOOLS, isBoth: show === BOTH, columns, entry, around, isUtc: zone === UTC };
 }
 
 /** Return the query string of a view; "" without filters. */
 export function viewSearch(view) {
   const search = new URLSearchParams(view.filters);
   if (view.span) search.set("span", view.span);
-  if (view.byTool) search.set("show", TOOLS);
+  if (view.byTool || view.isBoth) search.set("show", view.isBoth ? BOTH : TOOLS);
   if (view.isUtc) search.set("zone", UTC);
+  if (view.columns) search.set("columns", view.columns);
+  if (view.around) search.set("around", view.around);
   if (view.entry) search.set("entry", view.entry);
   return search.size ? `?${search}` : "";
 }
@@ -75,19 +78,20 @@ export function withSearch(view, filters) {
 /** Return the view over another span: one of SPANS, or between two moments. */
 export function withSpan(view, span, since = "", until = "") {
   const spanless = withFilter(withFilter(view, "since", since), "until", until);
-  return { ...spanless, span };
+  return { ...spanless, span, around: "" };
 }
 
-/** Return the view of API calls or of tool calls, without the filters that it does not have. */
-export function withGrouping(view, byTool) {
+/** Return the view of API calls, of tool calls or of both, without the filters that it does not have. */
+export function withGrouping(view, byTool, isBoth = false) {
   const kept = Object.entries(view.filters).filter(
-    ([name]) => !(byTool ? [...CALLS_ONLY, "outcome"] : ["outcome"]).includes(name.replace("!", "")));
-  return { ...view, byTool, filters: Object.fromEntries(kept), entry: "" };
+    ([name]) => !(byTool || isBoth ? [...CALLS_ONLY, "outcome"] : ["outcome"]).includes(name.replace("!", "")));
+  const isAlike = (view.byTool || view.isBoth) === (byTool || isBoth);
+  return { ...view, byTool, isBoth, columns: isAlike ? view.columns : "", filters: Object.fromEntries(kept), entry: "" };
 }
 
 /** Return the view without filters. */
 export function withoutFilters(view) {
-  return { ...view, filters: {}, span: "", entry: "" };
+  return { ...view, filters: {}, span: "", around: "", entry: "" };
 }
 
 /** Whether a view has filters. */
