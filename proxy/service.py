@@ -87,7 +87,7 @@ async def serving(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         tokens = await _tokens(stack, shared, settings, health)
-        details = sealed_details(shared, settings) | key_details(parts)
+        details = sealed_details(shared, settings) | parts.log_details
         intake = await enter(
             taking_in(parts, instance, limits_of(settings), health.tasks, details)
         )
@@ -175,14 +175,6 @@ def sealed_details(shared: AuditLogSettings, settings: ProxySettings) -> dict[st
         "retention_bytes": retention.max_bytes,
     }
     return {name: "" if value is None else str(value) for name, value in known.items()}
-
-
-def key_details(parts: Parts) -> dict[str, str]:
-    """Return what the log tells of the key that follows its own, if the key is being changed."""
-    key = None if parts.log is None else parts.log.kept.key
-    if parts.log is None or key is None or key.following is None:
-        return {}
-    return {"following_key": str(key.following.named(parts.log.kept.state.origin).verifier)}
 
 
 def check_tls_files(settings: ProxySettings) -> None:

@@ -43,6 +43,8 @@ class SealOfItem(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     """The place of its leaf."""
     leaf: str | None = None
     """The data of its leaf: a JSON array, as it was sealed."""
+    refused: str | None = None
+    """Of what PostgreSQL refused at first: its leaf data, of which `leaf` holds the hash."""
     named_later: bool = False
     """Whether the name of its token was found after it was sealed."""
     size: int | None = None
@@ -63,14 +65,21 @@ class SealOfItem(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
             return cls(id_, proven.state, f"{proven.detail}.")
         checkpoint, note = proven.signed.checkpoint, proven.signed.note
         leaf = proven.proof.extra or b""
-        named = " The name of its token was found later." if proven.is_named_later else ""
+        refused = proven.refused
+        later = " The name of its token was found later." if proven.is_named_later else ""
+        if refused is not None:
+            later = (
+                " PostgreSQL refused it at first, so its leaf is quarantined and holds its hash;"
+                f" it was replayed later.{later}"
+            )
         return cls(
             id=id_,
             state="sealed",
-            detail=f"Sealed: leaf {proven.place} of {checkpoint.origin}.{named}",
+            detail=f"Sealed: leaf {proven.place} of {checkpoint.origin}.{later}",
             log=checkpoint.origin,
             place=proven.place,
             leaf=leaf.decode(),
+            refused=None if refused is None else refused.decode(),
             named_later=proven.is_named_later,
             size=checkpoint.size,
             checkpoint=str(note),

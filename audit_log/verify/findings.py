@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from audit_log.plurals import agreeing
+
 
 class Verdict(IntEnum):
     """What the command exits with."""
@@ -102,9 +104,9 @@ class LogReport:
     remarks: list[Remark] = field(default_factory=list)
 
     def say(self, kind: str, count: int, what: str) -> None:
-        """Add a remark, if there is anything to count."""
+        """Add a remark, if there is anything to count; *what* agrees, as `plurals` says."""
         if count:
-            self.remarks.append(Remark(kind, count, what))
+            self.remarks.append(Remark(kind, count, agreeing(count, what)))
 
 
 @dataclass(slots=True, kw_only=True)

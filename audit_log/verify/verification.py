@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Final
 
 from audit_log.errors import SealFormatError
+from audit_log.plurals import agreeing, counted
 from audit_log.postgres.transaction import Transaction
 from audit_log.seal.checkpoint import Checkpoint
 from audit_log.seal.encoding import HASH_BYTES
@@ -23,18 +24,19 @@ from audit_log.seal.keys import VerifierKey
 from audit_log.seal.note import Note
 from audit_log.seal.policy import Policy
 from audit_log.seal.tree import leaf_hash, leaf_hashes
-from audit_log.verify.ages import Keeping, Kept, keeping, moment
+from audit_log.verify.ages import Keeping, Kept, keeping
 from audit_log.verify.evidence.anchored import Anchored
 from audit_log.verify.evidence.bookmark import Bookmark, encoded
 from audit_log.verify.evidence.signed import Checkpoints, Collector
 from audit_log.verify.evidence.subjects import Subject, subjects_of
-from audit_log.verify.findings import Finding, Kind, LogReport, Remark, Report
-from audit_log.verify.proving.leaf_file import LeafFile, Noted
+from audit_log.verify.findings import Finding, Kind, LogReport, Report
+from audit_log.verify.proving.leaf_file import LeafFile
 from audit_log.verify.proving.leaf_members import differing, members_of
 from audit_log.verify.proving.one_log import OneLog
 from audit_log.verify.stored.stored_rows import Sealed, Table, rows_at, sealed_rows
 from audit_log.verify.stored.stored_seal import StoredSeal
-from audit_log.verify.stored.unplaced import Span, Unplaced, others_rows, unplaced_rows
+from audit_log.verify.telling.placeless import tell_placeless
+from audit_log.verify.telling.succession import followers
 from audit_log.verify.telling.summing_up import Terms, sum_up
 from audit_log.verify.telling.wording import Found, limited, tell_bad
 
@@ -185,11 +187,14 @@ class Verification:
         reports = []
         for one in logs:
             await one.judge_all(self._transaction, terms.keeping)
-            report = sum_up(one, terms)
+        following = followers(logs)
+        for one in logs:
+            report = sum_up(one, terms, following.get(one.subject.origin))
             report.findings += tell_bad(one.judge.found, await self._look_at(one))
             report.findings = limited(report.findings)
             reports.append(report)
-        remarks = await self._tell_unplaced(logs, reports, self._since(logs, bookmarks))
+        since = self._since(logs, bookmarks)
+        remarks = await tell_placeless(self._transaction, logs, reports, since)
         return Report(at=now, logs=reports, findings=findings, remarks=remarks), {
             one.subject.origin: bookmark
             for one, told in zip(logs, reports, strict=True)
@@ -230,30 +235,6 @@ class Verification:
                 found.setdefault(place, []).append(Found(table, sealed.id, differences))
         return found
 
-    async def _tell_unplaced(
-        self, logs: Sequence[OneLog], reports: Sequence[LogReport], since: datetime | None
-    ) -> list[Remark]:
-        """Tell of rows without a place, each in the report of its instance's newest log."""
-        spans: dict[str, Span] = {}
-        owners: dict[str, tuple[OneLog, LogReport]] = {}
-        for one, report in zip(logs, reports, strict=True):
-            begun, last = moment(one.begun()), one.newest_leaf()
-            if begun is None or last is None:
-                continue
-            instance, begun = one.subject.instance, begun + timedelta(seconds=1)
-            earlier = spans.get(instance)
-            if earlier is None or last >= earlier.last:
-                owners[instance] = (one, report)
-            if earlier is not None:
-                begun, last = min(begun, earlier.begun), max(last, earlier.last)
-            spans[instance] = Span(begun, last + timedelta(seconds=1))
-        for instance, unplaced in (await unplaced_rows(self._transaction, spans, since)).items():
-            for rows in unplaced:
-                _tell_rows(*owners[instance], rows)
-        others = await others_rows(self._transaction, list(spans), since)
-        what = "entries are not sealed: of PodWarden itself, or of sidecars without a seal"
-        return [Remark("not_sealed", others, what)] if others else []
-
 
 def _put(one: OneLog | None, rows: list[Sealed], tally: _Tally) -> None:
     """Put *rows*, all of one log, to their places."""
@@ -282,12 +263,21 @@ def _of(tally: _Tally) -> list[Finding]:
     unknown = [
         Finding(
             kind=Kind.UNKNOWN_LOG,
-            what=f"{count} rows name the log {log}, which neither the policy nor an anchor knows",
+            what=agreeing(
+                count,
+                f"{counted(count, 'row')} [names|name] the log {log}, which neither the policy nor"
+                " an anchor knows",
+            ),
         )
         for log, count in sorted(tally.unknown.items())
     ]
     return unknown + [
-        Finding(kind=Kind.INSERTED, what=f"{count} rows name the log {log}, but no place in it")
+        Finding(
+            kind=Kind.INSERTED,
+            what=agreeing(
+                count, f"{counted(count, 'row')} [names|name] the log {log}, but no place in it"
+            ),
+        )
         for log, count in sorted(tally.malformed.items())
     ]
 
@@ -302,33 +292,6 @@ def _checkpoint(note: Note) -> Checkpoint | None:
         return Checkpoint.parse(note.text)
     except SealFormatError:
         return None
-
-
-def _tell_rows(one: OneLog, report: LogReport, rows: Unplaced) -> None:
-    """Tell of rows of a sealed sidecar that have no place."""
-    report.say("before_the_seal", rows.before, f"rows of {rows.table} are older than the seal")
-    unsealed = one.leaves.count(Noted.UNSEALED)
-    if 0 < rows.inside <= unsealed:
-        report.say("while_unsealed", rows.inside, "rows were written while the seal was off")
-    elif rows.inside:
-        report.findings.append(
-            Finding(
-                kind=Kind.INSERTED,
-                what=f"{rows.inside} rows of {rows.table} have no place in the log, though they "
-                f"say that they were made while it was sealed; one is {rows.example}",
-                since=rows.oldest,
-                until=rows.newest,
-            )
-        )
-    if rows.later:
-        report.findings.append(
-            Finding(
-                kind=Kind.NOT_PROVED,
-                what=f"{rows.later} rows of {rows.table} are newer than all that was sealed and "
-                "have no place: the seal is off, its disk failed, or they were inserted",
-                until=rows.newest,
-            )
-        )
 
 
 def _bookmark(one: OneLog, report: LogReport, now: datetime) -> Bookmark | None:
@@ -354,5 +317,8 @@ def _bookmark(one: OneLog, report: LogReport, now: datetime) -> Bookmark | None:
         seen_at=now,
         arrived_at=now if arrived is None else min(arrived, now),
         begun=one.begun(),
+        newest=0 if (newest := one.newest_leaf()) is None else int(newest.timestamp()),
+        unsealed=one.unsealed,
+        lines_left=one.lines_left,
         kept=[*earlier, *((kept.since, kept.days) for kept in one.kept())],
     )

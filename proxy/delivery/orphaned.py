@@ -209,8 +209,9 @@ async def _is_drained(
             ),
             close_seconds=settings.stop_seconds,
             key_file=settings.key_file_in(settings.journal_dir),
-        ) as (_, journal):
+        ) as (intake, journal):
             _settle(opened, is_open=True)
+            intake.finish()  # its log has an end then, and is not silent
             journal.end_reading()
             store, find = target.store, target.find
             replaced = ReplacedStore(store, journal)

@@ -157,7 +157,7 @@ class Intake:
             if self._append(record):
                 self._calls.end(slot)
         if self.is_telling:
-            self.tell(_event(STOP, {}))
+            self.is_telling = not self.tell(_event(STOP, {}))  # once
         self._ring.end(is_empty=self._calls.in_flight == 0)
 
     def catch_up(self, *, at_once: bool = False) -> bool:

@@ -222,7 +222,7 @@ async def open_journal(
     parts = await _opened(opening)
     async with (
         reading(parts, instance, limits, close_seconds=close_seconds) as journal,
-        taking_in(parts, instance, limits, BackgroundTasks()) as intake,
+        taking_in(parts, instance, limits, BackgroundTasks(), parts.log_details) as intake,
     ):
         yield intake, journal
 

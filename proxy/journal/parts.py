@@ -74,6 +74,17 @@ class Parts:
             return TOO_SMALL.format(ring.size, self.wanted_ring_bytes)
         return None
 
+    @property
+    def log_details(self) -> dict[str, str]:
+        """What the log tells of itself: lines left before it, the key that follows its own."""
+        if self.log is None:
+            return {}
+        state, key = self.log.kept.state, self.log.kept.key
+        details = {"lines_left": str(state.left_lines)} if state.left_lines else {}
+        if key is not None and key.following is not None:
+            details["following_key"] = str(key.following.named(state.origin).verifier)
+        return details
+
     def go_on(self) -> None:
         """Go on in another process, which has a copy of these parts; raise OSError.
 

@@ -39,7 +39,7 @@ from proxy.recorder.record_metrics import (
     counters,
     families,
 )
-from proxy.seal.anchoring import anchoring, offering
+from proxy.seal.anchoring import anchoring, offering, say_where_anchored
 from proxy.seal.checkpoints import sealing
 from proxy.seal.seal import Seal
 from proxy.settings import APPLICATION, ProxySettings
@@ -209,6 +209,7 @@ async def _seal(
     """Return the seal of the journal of *parts*, if it has one; publish and anchor checkpoints."""
     if parts.log is None:
         return None
+    say_where_anchored(settings.anchor_urls)
     anchors = await stack.enter_async_context(
         anchoring(settings.anchor_urls, settings.journal_dir, sink)
     )

@@ -47,16 +47,19 @@ async def anchoring(
         await _keep(store, receipt)
 
     anchors = make_anchors(urls, journal_dir, keep)
+    async with anchors.running():
+        yield anchors
+
+
+def say_where_anchored(urls: str | None) -> None:
+    """Warn of the default, once a start: it is no seal against the machine's owner."""
     if urls is None:
-        # Said once a start: an operator must not take this for a seal against the machine's owner.
         log.warning(
             "seal.anchored_beside_the_journal",
             reason="checkpoints are kept in the journal's volume only, so the owner of this "
             "machine and the database can still rewrite both; name another place in "
             "PROXY_SEAL_ANCHORS",
         )
-    async with anchors.running():
-        yield anchors
 
 
 async def _keep(store: SealStore, receipt: Receipt) -> None:

@@ -35,12 +35,23 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """As it was known to be on disk: lines below it may have places. See `kept`."""
     placeless: tuple[int, int] = (0, 0)
     """Lines from the first number on and before the second were stored without a place."""
+    left_lines: int = 0
+    """How many lines before the first one were not known to be stored when the log began."""
 
     @classmethod
-    def begun(cls, instance: str, key: bytes, first_line: int) -> Self:
-        """Return the state of a new log of *instance*, which begins with line *first_line*."""
+    def begun(cls, instance: str, key: bytes, first_line: int, left_lines: int = 0) -> Self:
+        """Return the state of a new log of *instance*, which begins with line *first_line*.
+
+        *left_lines* before it may still be stored: without a place, as no log has them.
+        """
         origin = f"podwarden-audit/{quote(instance, safe='')}/{token_hex(8)}"
-        return cls(origin=origin, key=key, first_line=first_line, next_line=first_line)
+        return cls(
+            origin=origin,
+            key=key,
+            first_line=first_line,
+            next_line=first_line,
+            left_lines=left_lines,
+        )
 
     @classmethod
     def read(cls, data: bytes) -> Self | None:

@@ -73,3 +73,20 @@ async def test_the_details_say_so_where_a_call_is_not_sealed_or_was_altered(
     await page.goto(f"{activity.url}?entry={entry.id}")
     await expect(seal.get_by_role("alert")).to_contain_text("is not what was sealed")
     assert await complaints_of_axe(page) == []
+
+
+async def test_the_details_say_of_what_was_replayed_that_it_was_refused_at_first(
+    activity: Activity,
+) -> None:
+    log = SealedLog(begun=datetime.now(UTC) - timedelta(minutes=2))
+    refused = log.quarantine()
+    log.checkpoint()
+    await log.store(activity.database)
+    await activity.store.append([refused])
+
+    page = await activity.open(f"?entry={refused.id}")
+    seal = page.locator("#details .detail-seal")
+    await expect(seal).to_contain_text("Sealed, not anchored yet")
+    await expect(seal).to_contain_text("PostgreSQL refused it at first: its leaf is quarantined")
+    await expect(seal.get_by_role("link", name="Download its proof")).to_be_visible()
+    assert await complaints_of_axe(page) == []

@@ -401,6 +401,81 @@ async def test_a_log_that_says_nothing_any_more_is_told_unless_it_stopped(made):
     assert never.status == 0
 
 
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_a_log_that_another_one_of_its_sidecar_follows_is_not_silent(made, is_trusted):
+    ended, other = SealedLog(begun=NOW - DAY), SealedLog("sidecar-2", begun=NOW - DAY)
+    ended.many(20)
+    other.many(20)
+    fleet = await made(ended, other)
+    await fleet.database.execute(
+        "UPDATE mcp_audit_seal_checkpoint SET arrived_at = now() - interval '1 day'"
+    )
+    for file in fleet.anchor.iterdir():
+        os.utime(file, (0, (NOW - DAY).timestamp()))
+    follower = SealedLog(begun=datetime.now(UTC) - timedelta(minutes=1))
+    follower.many(20)
+    follower.checkpoint()
+    await follower.store(fleet.database)
+    write_policy(fleet.policy, [ended, other, *([follower] if is_trusted else [])])
+    write_anchor(fleet.anchor, [follower])
+
+    found = await fleet.verify()
+
+    silent = [one["origin"] for one in found.told["logs"] if one["findings"]]
+    if not is_trusted:
+        assert (found.status, set(silent)) == (2, {ended.origin, other.origin})
+        assert found.kinds == {"silent_log", "unknown_log"}
+        return
+    assert (found.status, silent) == (2, [other.origin])
+    [said] = found.of(ended)["remarks"]
+    assert said["kind"] == "followed"
+    assert f"its sidecar goes on in {follower.origin}" in said["what"]
+    assert "Keep its key in the policy" in said["what"]
+
+
+async def test_what_an_anchor_has_seen_is_not_said_to_be_covered_by_none(made):
+    log = SealedLog()
+    log.many(300)
+    fleet = await made(log)
+    first = fleet.anchor.joinpath("first")
+    first.write_text(str(log.signed()))
+    log.many(300)
+    log.checkpoint()
+    await log.store(fleet.database)
+    write_anchor(fleet.anchor, [log])
+    log.many(300)
+    log.checkpoint()
+    await log.store(fleet.database)
+    covered = await fleet.verify()
+    await fleet.database.execute("DELETE FROM mcp_audit_log WHERE log = $1 AND seq > 580", log.log)
+    await fleet.database.execute("DELETE FROM mcp_audit_seal_tile WHERE log = $1", log.log)
+
+    found = await fleet.verify()
+
+    assert covered.remarks["not_anchored_yet"] == 301
+    assert (found.status, "not_anchored_yet" in found.remarks) == (1, False)
+
+
+async def test_an_anchor_that_contradicts_the_log_does_not_vouch_for_it(made):
+    log = SealedLog()
+    log.many(300)
+    fleet = await made(log)
+    log.many(50)
+    log.checkpoint()
+    await log.store(fleet.database)
+    forged = SealedLog(log.instance)
+    forged.origin, forged.key = log.origin, log.key
+    forged.many(320)
+    (fleet.anchor / "forged").write_text(str(forged.signed()))
+
+    found = await fleet.verify()
+
+    assert (found.status, found.kinds) == (1, {"forked"})
+    words = found.of(log)["words"]
+    assert not [word for word in words if "forged" in word]
+    assert "not_anchored_yet" not in found.remarks
+
+
 async def test_leaves_on_their_way_through_nats_are_no_alarm_and_late_ones_are_told(made):
     log = SealedLog(begun=datetime.now(UTC) - timedelta(minutes=1), sink="nats")
     log.many(300)
@@ -443,7 +518,7 @@ async def test_a_changed_key_is_believed_from_the_leaf_on_that_the_old_one_signe
     log = SealedLog()
     log.many(300)
     new = SignerKey.new(log.origin)
-    log.event("key", {"vkey": str(new.verifier)})
+    log.event("start", {"following_key": str(new.verifier)})
     log.checkpoint()
     old, log.key = log.key, new
     log.many(50)

@@ -1,38 +1,15 @@
 """`verify` on what real sidecars have sealed."""
 
-from functools import partial
-
 import pytest
 
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.journal_files import empty
-from tests.neighbours.patience import eventually
 
 
 @pytest.fixture
 def fleet(database, database_url, tmp_path, capsys):
     return Fleet(database_url, database, [], tmp_path / "policy", tmp_path / "anchor", capsys)
-
-
-async def trust(fleet: Fleet) -> None:
-    """Trust what is there now, as an operator does who reads the key in the sidecar's log."""
-    logs = await fleet.database.fetch("SELECT DISTINCT key FROM mcp_audit_seal_log ORDER BY key")
-    by_key = {row["key"].rpartition("+")[2]: row["key"] for row in logs}
-    fleet.policy.write_text("".join(f"log {key}\n" for key in by_key.values()) + "quorum none\n")
-    await anchor(fleet)
-
-
-async def anchor(fleet: Fleet) -> None:
-    notes = await fleet.database.fetch(
-        "SELECT DISTINCT ON (log) note FROM mcp_audit_seal_checkpoint ORDER BY log, size DESC"
-    )
-    fleet.anchor.write_text("\n".join(row["note"] for row in notes))
-
-
-async def has_signed(fleet, size):
-    [row] = await fleet.database.fetch("SELECT max(size) FROM mcp_audit_seal_checkpoint")
-    return (row[0] or 0) >= size
 
 
 async def test_what_a_sidecar_has_sealed_is_genuine_until_it_is_changed(
@@ -42,11 +19,11 @@ async def test_what_a_sidecar_has_sealed_is_genuine_until_it_is_changed(
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 300)
         await arrived(fleet.database, 300)
-        await eventually(partial(has_signed, fleet, 302))
-        await trust(fleet)
+        await fleet.has_signed(302)
+        await fleet.trust()
         running = await fleet.verify(*since)
     stopped = await fleet.verify(*since)
-    await anchor(fleet)
+    await fleet.keep_newest()
     anchored = await fleet.verify("--silent-minutes", "1")
     await fleet.database.execute("UPDATE mcp_audit_log SET status_code = 418 WHERE seq = 77")
     changed = await fleet.verify()
@@ -65,7 +42,7 @@ async def test_after_a_power_cut_and_without_the_seal_for_a_while_it_is_genuine(
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 50)
         await arrived(fleet.database, 50)
-        await eventually(partial(has_signed, fleet, 51))
+        await fleet.has_signed(51)
         await callers.make(sidecar.port, 50)
         await sidecar.kill()
     empty(home.ring)  # What a power cut does to a tmpfs.
@@ -75,7 +52,7 @@ async def test_after_a_power_cut_and_without_the_seal_for_a_while_it_is_genuine(
         await callers.make(sidecar.port, 20)
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 10)
-    await trust(fleet)
+    await fleet.trust()
 
     found = await fleet.verify()
 
@@ -93,7 +70,7 @@ async def test_logs_that_share_a_key_need_one_line_in_the_policy(
         file.unlink()
     async with home.sidecar(upstream.url, database_url, PROXY_INSTANCE="one/0") as sidecar:
         await callers.make(sidecar.port, 20)
-    await trust(fleet)
+    await fleet.trust()
 
     found = await fleet.verify()
 

@@ -11,6 +11,7 @@ import pytest
 
 from audit_log.postgres.database import Database
 from audit_log.verify import command
+from tests.neighbours.patience import eventually
 from tests.neighbours.sealed_logs import SealedLog
 
 
@@ -61,6 +62,35 @@ class Fleet:
     policy: Path
     anchor: Path
     capsys: pytest.CaptureFixture[str]
+
+    async def trust(self) -> None:
+        """Trust the keys that are there now, as an operator does who reads them at the sidecar.
+
+        And keep the newest checkpoint of each log elsewhere.
+        """
+        logs = await self.database.fetch(
+            "SELECT DISTINCT key FROM mcp_audit_seal_log ORDER BY key"
+        )
+        by_key = {row["key"].rpartition("+")[2]: row["key"] for row in logs}
+        lines = "".join(f"log {key}\n" for key in by_key.values())
+        self.policy.write_text(f"{lines}quorum none\n")
+        await self.keep_newest()
+
+    async def keep_newest(self) -> None:
+        """Keep the newest checkpoint of each log elsewhere."""
+        notes = await self.database.fetch(
+            "SELECT DISTINCT ON (log) note FROM mcp_audit_seal_checkpoint ORDER BY log, size DESC"
+        )
+        self.anchor.write_text("\n".join(row["note"] for row in notes))
+
+    async def has_signed(self, size: int) -> None:
+        """Wait until a checkpoint of so many leaves, or of more, is stored."""
+
+        async def is_stored() -> bool:
+            [row] = await self.database.fetch("SELECT max(size) FROM mcp_audit_seal_checkpoint")
+            return (row[0] or 0) >= size
+
+        await eventually(is_stored)
 
     async def verify(self, *options: str) -> Verdict:
         status, out, err = await self.run("--anchor", str(self.anchor), "--json", *options)

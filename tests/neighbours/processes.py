@@ -47,3 +47,11 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def all_of(service: Service) -> list[int]:
+    """Return the numbers of the service's process and of those below it, parents first."""
+    found = [service.pid]
+    for pid in found:
+        found += children_of(pid)
+    return found

@@ -41,6 +41,10 @@ function words(told, call) {
       others.length ? `, and by ${others.length} more` : ""];
   return [
     element("span", { title: told.detail }, ...anchored), element("br"),
+    ...(told.refused
+      ? [element("span", { class: "hint" }, "PostgreSQL refused it at first: its leaf is quarantined and holds"
+          + " its hash. It was replayed later."), element("br")]
+      : []),
     element("a", { href: proofAddress(call), download: "" }, "Download its proof"),
   ];
 }

@@ -13,7 +13,7 @@ from audit_log.postgres.seal.stored_tree import StoredTree, TileGoneError, TileR
 from audit_log.postgres.transaction import Transaction
 from audit_log.record import UNKNOWN_TOKEN, unknown_token_name
 from audit_log.seal.encoding import HASH_BYTES
-from audit_log.seal.leaf import MISSING, QUARANTINED, UNSEALED, VOID
+from audit_log.seal.leaf import MISSING, QUARANTINED, UNSEALED, VOID, quarantined_leaf
 from audit_log.seal.places import LEAVES_PER_TILE, is_times
 from audit_log.seal.policy import Log, Policy
 from audit_log.seal.proofs import inclusion_proof
@@ -46,6 +46,8 @@ class Proven(NamedTuple):
     """For checkpoints that cover it: the first ones and the last ones."""
     is_named_later: bool
     """The name of its token was found after it was sealed: the leaf has nulls and a hash."""
+    refused: bytes | None = None
+    """Leaf data of a row that the store refused at first: its own leaf holds the hash of this."""
 
 
 class Prover:
@@ -92,18 +94,28 @@ class Prover:
             )
         proof = TlogProof(place, tuple(hashes), signed.note, leaf)
         proof.verify(leaf, Policy((Log(signed.key),)))
-        if leaf in _NO_ENTRY or leaf.startswith(f'["{QUARANTINED}"'.encode()):
+        if leaf in _NO_ENTRY:
             return NotSealed(
                 "not_sealed",
                 f"Not sealed: leaf {place} of {signed.checkpoint.origin} stands for this line of"
                 f" the journal, and says only {leaf.decode()}",
             )
-        is_named_later = leaf != data
-        if is_named_later and not may_be_named(leaf, data):
+        refused = None
+        if leaf.startswith(f'["{QUARANTINED}"'.encode()):
+            refused = _refused(leaf, [data, *await tree.leaf_data(place)])
+        sealed_data = leaf if refused is None else refused
+        is_named_later = sealed_data != data
+        if is_named_later and not may_be_named(sealed_data, data):
             raise ProofError(
                 f"the row is not what was sealed at place {place}: it was altered, or put there"
             )
-        return Proven(place, signed, proof, receipts, is_named_later)
+        return Proven(place, signed, proof, receipts, is_named_later, refused)
+
+
+def _refused(leaf: bytes, candidates: Sequence[bytes]) -> bytes | None:
+    """Return which of *candidates* the quarantined *leaf* holds the hash of, if any does."""
+    fitting = (data for data in candidates if quarantined_leaf(leaf_hash(data)) == leaf)
+    return next(fitting, None)
 
 
 async def _leaf(tree: StoredTree, place: int, size: int, data: bytes) -> bytes:

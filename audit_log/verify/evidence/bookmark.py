@@ -33,6 +33,12 @@ class Bookmark(msgspec.Struct, frozen=True, kw_only=True):
     """What comes after it arrived later than this."""
     begun: int | None = None
     """When the log's first leaf was made, in Unix seconds."""
+    newest: int = 0
+    """When its newest leaf was made, in Unix seconds; 0 if that is not known."""
+    unsealed: int = 0
+    """How many of its lines were not sealed."""
+    lines_left: int = 0
+    """How many lines before its first one may have rows without a place."""
     kept: list[tuple[int, int | None]] = []
     """The retentions that it has signed: since when, and days."""
 

@@ -18,7 +18,7 @@ from audit_log.verify.evidence.signed import Checkpoints
 from audit_log.verify.evidence.subjects import Subject
 from audit_log.verify.proving.judging import Judge
 from audit_log.verify.proving.judging import Kept as KeptTile
-from audit_log.verify.proving.leaf_file import LeafFile
+from audit_log.verify.proving.leaf_file import LeafFile, Noted
 from audit_log.verify.proving.leaf_members import members_of
 from audit_log.verify.proving.noting import Noting, put_notes, put_runs
 from audit_log.verify.proving.weighing import Tiles
@@ -130,13 +130,12 @@ class OneLog:
         known = {key.public for key in self.subject.keys}
         found = []
         for _, event in self.signed_events():
-            for value in event.details.values() if event.name == "key" else ():
-                try:
-                    key = VerifierKey.parse(value)
-                except SealFormatError:
-                    continue
-                if key.name == self.subject.origin and key.public not in known:
-                    found.append(key)
+            try:
+                key = VerifierKey.parse(event.details.get("following_key", ""))
+            except SealFormatError:
+                continue
+            if key.name == self.subject.origin and key.public not in known:
+                found.append(key)
         return found
 
     def kept(self) -> list[Kept]:
@@ -146,6 +145,19 @@ class OneLog:
             for _, event in self.signed_events()
             if (days := event.details.get("retention_days")) is not None
         ]
+
+    @property
+    def unsealed(self) -> int:
+        """How many of its lines were not sealed."""
+        known = 0 if self.bookmark is None else self.bookmark.unsealed
+        return known + self.leaves.count(Noted.UNSEALED)
+
+    @property
+    def lines_left(self) -> int:
+        """How many lines before its first one may have rows without a place, as it has signed."""
+        said = [event.details.get("lines_left", "") for _, event in self.signed_events()]
+        known = 0 if self.bookmark is None else self.bookmark.lines_left
+        return max(known, *(int(lines) for lines in said if lines.isdecimal()), 0)
 
     def begun(self) -> int | None:
         """Return when the first leaf was made, in Unix seconds; None if nothing says so."""
@@ -157,7 +169,8 @@ class OneLog:
     def newest_leaf(self) -> datetime | None:
         """Return when the newest leaf was made."""
         near = max(self.leaves.seconds[-2 * TILE :], default=0)
-        return moment(near or self.judge.latest or 0)
+        known = 0 if self.bookmark is None else self.bookmark.newest
+        return moment(near or self.judge.latest or known)
 
     @property
     def sink(self) -> str:

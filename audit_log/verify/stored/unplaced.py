@@ -25,9 +25,13 @@ SELECT count(*) FROM mcp_audit_log
 WHERE log IS NULL AND instance <> ALL($1::text[]) {arrived}
 """
 # The recorder itself tells of two kinds of gaps, for which the journal has no line.
-_GAPS: Final = """(
+_RECORDERS: Final = "('store_lost', 'record_refused')"
+_GAPS: Final = f"""(
     SELECT id, instance, log, ended_at AS created_at FROM mcp_audit_gap
-    WHERE reason NOT IN ('store_lost', 'record_refused'))"""
+    WHERE reason NOT IN {_RECORDERS})"""  # noqa: S608
+_RECORDERS_GAPS: Final = f"""
+SELECT count(*) FROM mcp_audit_gap WHERE log IS NULL AND reason IN {_RECORDERS}
+"""  # noqa: S608
 _SOURCES: Final = {
     "mcp_audit_log": "mcp_audit_log",
     "mcp_tool_invocation": "mcp_tool_invocation",
@@ -83,6 +87,12 @@ async def others_rows(
     row = await transaction.fetch_row(
         _OTHERS.format(arrived=arrived), list(instances), *_and(since)
     )
+    return 0 if row is None else int(row[0])
+
+
+async def recorders_gaps(transaction: Transaction) -> int:
+    """Return how many gaps there are that have no leaf, as the recorder found them later."""
+    row = await transaction.fetch_row(_RECORDERS_GAPS)
     return 0 if row is None else int(row[0])
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from audit_log.plurals import counted
 from audit_log.verify.findings import Finding, LogReport, Remark, Report, Verdict
 
 _VERDICTS: Final = {
@@ -39,7 +40,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"{remark.count:,} {remark.what}"
     verdict = _VERDICTS[report.verdict]
     rows = sum(log.rows for log in report.logs)
-    yield f"{verdict}: {len(report.logs)} logs, {rows:,} rows, at {_time(report.at)}"
+    counts = f"{counted(len(report.logs), 'log')}, {counted(rows, 'row')}"
+    yield f"{verdict}: {counts}, at {_time(report.at)}"
 
 
 def json_of(report: Report) -> str:
@@ -58,7 +60,8 @@ def json_of(report: Report) -> str:
 def _lines_of_log(log: LogReport) -> Iterator[str]:
     yield log.origin
     since = f" from place {log.first:,} on" if log.first else ""
-    yield f"  size {log.size:,}, of which {log.proved:,} proved; {log.rows:,} rows checked{since}"
+    rows = counted(log.rows, "row")
+    yield f"  size {log.size:,}, of which {log.proved:,} proved; {rows} checked{since}"
     if log.words:
         until = _time(log.complete_until) if log.complete_until else "a time that is not known"
         yield f"  complete until {until}, by the word of {', '.join(log.words)}"

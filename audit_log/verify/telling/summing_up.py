@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from audit_log.plurals import counted
 from audit_log.verify.ages import Age, Keeping, moment
 from audit_log.verify.evidence.signed import Signed
 from audit_log.verify.findings import Finding, Kind, LogReport
@@ -12,8 +13,10 @@ from audit_log.verify.proving.judging import Gone
 from audit_log.verify.proving.leaf_file import Noted
 from audit_log.verify.proving.one_log import OneLog
 from audit_log.verify.roots import Equation
+from audit_log.verify.telling.succession import Follower
 from audit_log.verify.telling.wording import limited, tell_gone, tell_notes, tell_tiles
 
+_CHECKPOINTS: Final = "[checkpoint lies in a tile|checkpoints lie in tiles]"
 ARRIVAL: Final = timedelta(minutes=10)
 """How long rows of a sidecar that publishes to NATS may take to arrive."""
 
@@ -27,8 +30,11 @@ class Terms:
     silent_after: timedelta | None
 
 
-def sum_up(one: OneLog, terms: Terms) -> LogReport:
-    """Return what was found of *one* log, but for what is at its bad places."""
+def sum_up(one: OneLog, terms: Terms, follower: Follower | None) -> LogReport:
+    """Return what was found of *one* log, but for what is at its bad places.
+
+    The sidecar has gone on in the log of *follower*, if it has ended without a stop.
+    """
     report = LogReport(
         origin=one.subject.origin,
         instance=one.subject.instance,
@@ -44,12 +50,12 @@ def sum_up(one: OneLog, terms: Terms) -> LogReport:
     tell_tiles(one.judge.found, report)
     _tell_unproved(one, end, report)
     _tell_words(one, report)
-    _tell_silence(one, terms, report)
+    _tell_silence(one, terms, report, follower)
     _tell_loose(one, report)
     tell_notes({noted: one.leaves.count(noted) for noted in Noted}, one.noting, report)
-    report.say("not_stored", one.tiles.not_stored, "full tiles are not stored")
+    report.say("not_stored", one.tiles.not_stored, "full [tile is|tiles are] not stored")
     unknown = sum(equation.size <= one.solution.proved for equation in one.solution.unknown)
-    report.say("not_compared", unknown, "checkpoints lie in tiles that the retention has pruned")
+    report.say("not_compared", unknown, f"{_CHECKPOINTS} that the retention has pruned")
     if not one.subject.is_in_policy:
         report.say("not_named", 1, "log that the policy does not name, but whose key it has")
     report.findings = limited(report.findings)
@@ -95,8 +101,8 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list
     stored = one.checkpoints.stored_size
     if one.bookmark is not None and not stored:
         what = (
-            f"an earlier run has verified {one.bookmark.proved} leaves, and the database has no "
-            "such checkpoint any more: it was put back to an older state, as from a backup"
+            f"an earlier run has verified a size of {one.bookmark.proved}, and the database has no"
+            " such checkpoint any more: it was put back to an older state, as from a backup"
         )
         report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, 0, one, None))
     if end == leaves.size or end < stored:
@@ -110,11 +116,12 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list
         count = leaves.size - end
         if is_late:
             what = (
-                f"{count} leaves that {words} has seen have not arrived through NATS, nor others"
+                f"{counted(count, 'leaf', 'leaves')} that {words} has seen did not arrive through"
+                " NATS, nor any behind"
             )
             report.findings.append(_at_the_end(Kind.NOT_ARRIVED, what, end, one, first))
         else:
-            report.say("not_arrived", count, "leaves have not arrived through NATS yet")
+            report.say("not_arrived", count, "[leaf has|leaves have] not arrived through NATS yet")
     else:
         what = (
             f"the database has leaves up to {end} and a checkpoint of {stored}, but {words} has "
@@ -138,7 +145,8 @@ def _tell_unproved(one: OneLog, end: int, report: LogReport) -> None:
     report.say(
         "not_proved_alone",
         found.unproved,
-        "rows of tiles that the retention has pruned cannot be proved one by one",
+        "[row of a tile|rows of tiles] that the retention has pruned cannot be proved"
+        " [alone|one by one]",
     )
     behind = [
         c.equation for c in one.checkpoints.signed if solution.proved < c.checkpoint.size <= end
@@ -176,22 +184,26 @@ def _mismatch(one: OneLog, equation: Equation) -> Finding:
 
 def _tell_words(one: OneLog, report: LogReport) -> None:
     """Tell until when the log is complete, and by whose word."""
-    proved = one.solution.proved
+    proved, fitting = one.solution.proved, one.solution.matched | one.solution.unknown
     if one.checkpoints.needs_witness and not any(
         c.is_witnessed and c.checkpoint.size <= proved for c in one.checkpoints.signed
     ):
         what = "no checkpoint has the cosignatures that the policy asks for"
         report.findings.append(Finding(kind=Kind.NOT_WITNESSED, what=what))
     newest: dict[str, int] = {}
-    for c in one.checkpoints.elsewhere():
-        if c.checkpoint.size <= proved:
+    elsewhere = one.checkpoints.elsewhere()
+    for c in elsewhere:
+        if c.checkpoint.size <= proved and c.equation in fitting:
             for word in c.words():
                 newest[word] = max(newest.get(word, 0), c.checkpoint.size)
     report.words = [f"{word} at {size}" for word, size in sorted(newest.items())]
     covered = max(newest.values(), default=0)
     if covered:
         report.complete_until = _moment_before(one, covered)
-        report.say("not_anchored_yet", proved - covered, "newest leaves that no anchor covers yet")
+        # Else an anchor has seen them, and a finding tells what became of them.
+        if all(c.checkpoint.size <= covered for c in elsewhere):
+            what = "newest [leaf|leaves] that no anchor covers yet"
+            report.say("not_anchored_yet", proved - covered, what)
     elif not one.checkpoints.elsewhere():
         report.findings.append(
             Finding(
@@ -209,10 +221,10 @@ def _moment_before(one: OneLog, size: int) -> datetime | None:
     return moment(newest or (one.judge.latest or None))
 
 
-def _tell_silence(one: OneLog, terms: Terms, report: LogReport) -> None:
+def _tell_silence(one: OneLog, terms: Terms, report: LogReport, follower: Follower | None) -> None:
     """Tell of a log that no longer says anything."""
     beyond = one.beyond
-    report.say("not_signed_yet", beyond.rows, "newest rows wait for a checkpoint")
+    report.say("not_signed_yet", beyond.rows, "newest [row waits|rows wait] for a checkpoint")
     since = None if beyond.since is None else moment(beyond.since)
     # A checkpoint comes a second after its rows. A sidecar that was cut off brings old ones.
     if since is not None and terms.now - since > ARRIVAL:
@@ -239,10 +251,21 @@ def _tell_silence(one: OneLog, terms: Terms, report: LogReport) -> None:
         report.say("stopped", 1, f"sidecar stopped in order at {last:%Y-%m-%d %H:%M:%S} UTC")
         return
     said = f"since {last:%Y-%m-%d %H:%M:%S} UTC" if last is not None else "ever"
+    if follower is not None:
+        report.say(
+            "followed",
+            1,
+            f"log that was not stopped in order, nothing heard {said}: its sidecar goes on in"
+            f" {follower.origin}, begun {follower.begun:%Y-%m-%d %H:%M:%S} UTC, as after a changed"
+            " key or a lost journal. Keep its key in the policy: it proves the older rows",
+        )
+        return
     report.findings.append(
         Finding(
             kind=Kind.SILENT_LOG,
-            what=f"nothing was heard of it {said}: neither a checkpoint nor an orderly stop",
+            what=f"nothing was heard of it {said}: neither a checkpoint nor an orderly stop, and"
+            " no log of the same sidecar that the policy trusts follows it. Look at the sidecar;"
+            " if its key was changed, add the new one to the policy",
             since=last,
         )
     )
@@ -253,5 +276,6 @@ def _tell_loose(one: OneLog, report: LogReport) -> None:
     report.say(
         "not_sealed_there",
         len(one.judge.found.loose),
-        "rows stand at places that were sealed as missing, void or unsealed: nothing proves them",
+        "[row stands|rows stand] at a place that was sealed as missing, void or unsealed: nothing"
+        " proves [it|them]",
     )

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
+from audit_log.plurals import agreeing, counted
 from audit_log.verify.ages import Age, Fate, Keeping, moment
 from audit_log.verify.findings import Finding, Kind, LogReport
 from audit_log.verify.proving.judging import Bad, Gone, Judgement
 from audit_log.verify.proving.leaf_file import Noted
 from audit_log.verify.proving.noting import Noting
 
+_ROWS: Final = "[row was|rows were]"
+_RECORDS: Final = "[record was|records were]"
+_LINES: Final = "[line was|lines were]"
 MOST_FINDINGS: Final = 200
 """Of one kind and log: more of them are counted and not listed."""
 MOST_RUNS: Final = 100
@@ -90,20 +94,24 @@ def tell_gone(gone: Sequence[Gone], keeping: Keeping, report: LogReport) -> None
     report.say(
         "gone_by_retention",
         counts[Fate.RETENTION],
-        f"rows are gone by the retention, as old as {keeping.source} lets go"
+        f"[row is|rows are] gone by the retention, as old as {keeping.source} lets go"
         f" (before {_text(keeping.horizon)})",
     )
     report.say(
         "removed_by_hand",
         counts[Fate.BY_HAND],
-        f"rows were removed by hand: all entries older than {_text(keeping.cut)} are gone",
+        f"{_ROWS} removed by hand: all entries older than {_text(keeping.cut)} are gone",
     )
     for fate, kind, what in (
-        (Fate.DELETED, Kind.DELETED, "{} rows that were sealed are gone, and may not be"),
+        (
+            Fate.DELETED,
+            Kind.DELETED,
+            "{} [row that was|rows that were] sealed [is|are] gone, and may not be",
+        ),
         (
             Fate.UNDECIDED,
             Kind.AGE_NOT_PROVED,
-            "{} rows are gone, and nothing proves yet that they were old enough",
+            "{} [row is|rows are] gone, and nothing proves yet that [it was|they were] old enough",
         ),
     ):
         report.findings += _runs([one for one in gone if one.fate is fate], kind, what)
@@ -126,7 +134,7 @@ def _runs(gone: Sequence[Gone], kind: Kind, what: str) -> Iterable[Finding]:
         )
         yield Finding(
             kind=kind,
-            what=what.format(len(places)),
+            what=agreeing(len(places), what.format(len(places))),
             first=places[0].place,
             last=places[-1].place,
             since=age.moments[0],
@@ -163,14 +171,23 @@ def tell_tiles(judgement: Judgement, report: LogReport) -> None:
 
 def tell_notes(counts: Mapping[Noted, int], noting: Noting, report: LogReport) -> None:
     """Tell what notes say that is no alarm."""
-    report.say("named_later", noting.named_later, "rows were given the name of their token later")
-    report.say("interim", noting.interim, "versions of tool calls went on, and ended later")
+    report.say(
+        "named_later", noting.named_later, f"{_ROWS} given the name of [its|their] token later"
+    )
+    report.say(
+        "interim", noting.interim, "[version of a tool call|versions of tool calls] ended later"
+    )
     quarantined = counts[Noted.QUARANTINED]
-    report.say("quarantined", quarantined, "records were refused by the store and quarantined")
-    report.say("written_later", noting.written_later, "of these were written later")
-    report.say("missing_lines", counts[Noted.MISSING], "lines of the journal are missing")
-    report.say("void", counts[Noted.VOID], "places were never used: the sidecar lost its power")
-    report.say("unsealed", counts[Noted.UNSEALED], "lines were written while the seal was off")
+    report.say("quarantined", quarantined, f"{_RECORDS} refused by the store and quarantined")
+    report.say("written_later", noting.written_later, "of these [was|were] written later")
+    report.say(
+        "missing_lines",
+        counts[Noted.MISSING],
+        "[line of the journal is|lines of the journal are] missing",
+    )
+    void = "[place was|places were] never used: the memory of the journal was lost"
+    report.say("void", counts[Noted.VOID], f"{void}, as by a power cut")
+    report.say("unsealed", counts[Noted.UNSEALED], f"{_LINES} written while the seal was off")
 
 
 def limited(findings: Sequence[Finding]) -> list[Finding]:
@@ -182,7 +199,7 @@ def limited(findings: Sequence[Finding]) -> list[Finding]:
     for kind, told in by_kind.items():
         kept += told[:MOST_FINDINGS]
         if more := told[MOST_FINDINGS:]:
-            what = f"{len(more)} more findings of this kind, among these places"
+            what = f"{counted(len(more), 'more finding')} of this kind, among these places"
             first = min((one.first for one in more if one.first is not None), default=None)
             last = max((one.last for one in more if one.last is not None), default=None)
             kept.append(Finding(kind=kind, what=what, first=first, last=last))

@@ -61,7 +61,9 @@ class LastLog:
         if state is None:
             # Lines that are there already may be stored without a place.
             first_line = ring.next_number()
-            state = State.begun(instance, b"" if key is None else key.public, first_line)
+            left_lines = first_line - max(ring.committed_number, 1)
+            public = b"" if key is None else key.public
+            state = State.begun(instance, public, first_line, left_lines)
         else:
             state = self.found.lasting(state, number, is_sealed=was_sealed == state.sealing.log)
         if key is not None:

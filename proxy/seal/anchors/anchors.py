@@ -185,7 +185,24 @@ class Anchors:
                 _ = await stack.enter_async_context(
                     self._background.running(task.run, f"anchor {task.name}")
                 )
-            yield
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    _ = await asyncio.gather(*(task.drain() for task in self.tasks))
+            try:
+                yield
+            finally:
+                await self._drained()
+
+    async def _drained(self) -> None:
+        """Bring the last checkpoints there; being cancelled does not shorten it.
+
+        Of a journal that is drained there will be no later checkpoint.
+        """
+        draining = asyncio.create_task(self._drain(), name="anchors-drain")
+        try:
+            await asyncio.shield(draining)
+        except asyncio.CancelledError:
+            await draining
+            raise
+
+    async def _drain(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                _ = await asyncio.gather(*(task.drain() for task in self.tasks))

@@ -1,8 +1,10 @@
 """Anchors with real receivers: a folder, an https endpoint; and what happens while one is away."""
 
+import asyncio
 import os
 import shutil
 import stat
+from contextlib import suppress
 
 from tests.neighbours.anchoring import anchoring
 from tests.neighbours.certificates import LOOPBACK, self_signed
@@ -174,3 +176,22 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+async def test_an_end_in_haste_leaves_no_checkpoint_behind(tmp_path):
+    async def run() -> None:
+        async with anchoring(f"{tmp_path.as_uri()}#every=3600") as running:
+            await running.receipt_of(LOG.offer(3))
+            running.anchors.offer(LOG.offer(9))
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    while not list(tmp_path.glob("*.checkpoint")):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+    [file] = tmp_path.glob("*.checkpoint")
+    assert file.read_text() == str(LOG.offer(9).note)

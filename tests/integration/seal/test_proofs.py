@@ -10,12 +10,12 @@ import pytest
 from audit_log.record import ToolOutcome
 from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey, VerifierKey
-from audit_log.seal.leaf import VOID
+from audit_log.seal.leaf import VOID, quarantined_leaf
 from audit_log.seal.note import Note
 from audit_log.seal.policy import Log, Policy, Witness
 from audit_log.seal.tiles import hashes_of
 from audit_log.seal.tlog_proof import TlogProof
-from audit_log.seal.tree import subtree_hash
+from audit_log.seal.tree import leaf_hash, subtree_hash
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_api import ALL, asked, asking_as_admin, record
 from tests.neighbours.patience import eventually
@@ -133,6 +133,27 @@ async def test_what_is_not_sealed_says_why(api, database, store, log):
         assert detail.startswith(words)
     async with api.get(of_entry(late)) as response:
         assert response.headers["Retry-After"] == "1"
+
+
+async def test_what_was_refused_at_first_is_proven_by_the_hash_in_its_leaf(
+    api, database, store, log
+):
+    refused, other = log.quarantine(), log.quarantine()
+    log.checkpoint()
+    await log.store(database)
+    await store.append([refused, other])
+    await database.execute("UPDATE mcp_audit_log SET path = '/x' WHERE id = $1", other.id)
+
+    found = await proof(api, of_entry(refused))
+    told = await seal_of(api, of_entry(refused))
+    status, detail = await refusal(api, of_entry(other))
+
+    own = told["refused"].encode()
+    assert leaf_of(found) == quarantined_leaf(leaf_hash(own)) == told["leaf"].encode()
+    assert f'"{refused.id}"'.encode() in own
+    assert told["state"] == "sealed"
+    assert "PostgreSQL refused it at first, so its leaf is quarantined" in told["detail"]
+    assert (status, "is not what was sealed" in detail) == (409, True)
 
 
 async def test_a_line_that_the_log_says_nothing_of_is_not_sealed(api, database, store, log):
