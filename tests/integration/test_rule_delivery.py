@@ -3,6 +3,7 @@
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from audit_log.record import ToolOutcome
 from tests.neighbours.audit_api import NOBODY, record, url_of_audit_api
 from tests.neighbours.console import console
 from tests.neighbours.ops import metric_becomes
+from tests.neighbours.patience import eventually
 from tests.neighbours.receiver import receiving
 from tests.neighbours.records import a_tool_call
 from tests.neighbours.services import running
@@ -27,6 +29,11 @@ STORM = '[[rule]]\nname = "storm"\nfilter = "status=5xx"\nevery = "1d"\n'
 def deletion(number):
     moment = NOW + timedelta(seconds=number)
     return record(created_at=moment, method="DELETE", path=f"/api/v1/clusters/{number}")
+
+
+async def watches(push, count):
+    """Say whether *push* has begun to watch by so many rules."""
+    return sum(event["event"] == "push.rule_watched" for event in push.log) == count
 
 
 @pytest.fixture
@@ -52,8 +59,8 @@ async def watching(database, database_url, tmp_path):
             }
             environment |= of_rules if rules else {"AUDIT_PUSH_OTLP_URL": "http://127.0.0.1:1/"}
             async with running("deploy.console", environment, "push") as push:
-                if rules:
-                    await push.logged("push.rule_watched")
+                count = (rules or "").count("[[rule]]")
+                assert await eventually(partial(watches, push, count), push.report)
                 yield push
 
         yield watch
@@ -97,7 +104,7 @@ async def test_nothing_is_lost_and_all_is_repeated_under_its_id_after_kills(watc
             await push.kill()
         await store.append(records[4:])  # while nothing watches
         async with watching(DELETED, receiver):
-            await metric_of_taken(receiver, records)
+            await until_the_last_has_come(receiver, records)
 
     ids: dict[str, set[tuple[str, bytes]]] = {}
     for each in receiver.sent:
@@ -107,7 +114,7 @@ async def test_nothing_is_lost_and_all_is_repeated_under_its_id_after_kills(watc
     assert len(receiver.sent) > len(records)
 
 
-async def metric_of_taken(receiver, records):
+async def until_the_last_has_come(receiver, records):
     """Return when the last of *records* has come."""
     count = len(records)
     while receiver.sent[-1].event["data"]["entry"]["id"] != str(records[-1].id):
