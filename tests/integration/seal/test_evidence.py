@@ -80,8 +80,8 @@ async def test_a_stranger_checks_all_that_matches(api, database, store, tmp_path
     status, told, said = await checked(folder, "--print", *keys)
     assert status == 0, said
     assert f"{len(entries) + len(calls) + gaps} rows: verified" in said
-    assert "1 rows: not sealed" in said
-    assert "1 rows: newer than the checkpoint" in said
+    assert "1 row: not sealed" in said
+    assert "1 row: newer than the checkpoint" in said
     by_id = {one["id"]: one for one in told}
     assert len(by_id) == len(entries) + len(calls) + gaps
     for id_, entry in entries.items():
