@@ -279,6 +279,35 @@ async def test_a_gap_that_no_line_reports_is_told_unless_the_recorder_makes_it(m
     assert (found.status, found.kinds) == (1, {"inserted"})
 
 
+async def test_a_refused_row_that_is_replayed_with_a_name_is_no_alarm_until_it_is_altered(made):
+    log = SealedLog()
+    log.many(30)
+    unnamed = a_record(
+        token_name=None,
+        token_hash="ab" * 32,
+        created_at=log.now,
+        instance=log.instance,
+        log=log.log,
+        seq=log.size,
+    )
+    place = log.size
+    log.note_refused(unnamed)
+    log.quarantine(unnamed)
+    log.many(30)
+    fleet = await made(log)
+    refused = await fleet.verify()
+    named = msgspec.structs.replace(unnamed, token_name="laptop", token_hash=None)
+    await Store(fleet.database).append([named])
+    replayed = await fleet.verify()
+    await fleet.database.execute("UPDATE mcp_audit_log SET path = '/x' WHERE seq = $1", place)
+    altered = await fleet.verify()
+
+    assert (refused.status, refused.remarks) == (0, {"quarantined": 1})
+    assert (replayed.status, replayed.findings) == (0, [])
+    assert replayed.remarks == {"quarantined": 1, "written_later": 1}
+    assert (altered.status, altered.covers(log, place)) == (1, {"altered"})
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
