@@ -17,6 +17,7 @@ from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.leaf import MISSING, UNSEALED, VOID
 from tests.neighbours.adopted import adopt
+from tests.neighbours.console import console
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.records import a_record
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
@@ -92,6 +93,36 @@ async def test_rows_that_the_retention_let_go_are_no_alarm(made):
     assert before.remarks["gone_by_retention"] == found.remarks["gone_by_retention"] > 24 * 70
     assert found.of(log)["proved"] == log.size
     assert (too_many.status, too_many.kinds) == (1, {"deleted"})
+
+
+@pytest.mark.parametrize(
+    ("kept", "signed", "said"),
+    [
+        ({"AUDIT_LOG_RETENTION_DAYS": "45"}, {"retention_days": "45"}, "gone_by_retention"),
+        ({"AUDIT_LOG_MAX_BYTES": "1048576"}, {"retention_bytes": "1048576"}, "removed_by_hand"),
+    ],
+)
+async def test_the_command_purge_is_no_alarm(made, tmp_path, kept, signed, said):
+    log = of_months()
+    log.event("start", signed)
+    fleet = await made(log)
+    for month in range(5):
+        await ensure_partitions(fleet.database, NOW - month * 30 * DAY)
+    since = ["--since", str(tmp_path / "since")]
+    await fleet.verify(*since)
+    done = await console(
+        "purge", "--yes", directory=tmp_path, AUDIT_LOG_DATABASE_URL=fleet.url, **kept
+    )
+
+    found = await fleet.verify()
+    later = await fleet.verify(*since)
+
+    assert "dropped mcp_audit_log_20" in done.output
+    assert "rows of mcp_tool_invocation" in done.output
+    assert (found.status, found.findings) == (0, [])
+    assert found.remarks[said] > 1_000
+    assert (later.status, later.findings) == (0, [])
+    assert later.of(log)["complete_until"] == found.of(log)["complete_until"]
 
 
 @pytest.mark.parametrize(
