@@ -12,7 +12,9 @@ _OTHER: Final = 99
 
 def gap_event(gap: Gap) -> Event:
     """Return *gap*: `count` records are missing, and no count where it is not known."""
-    missing = "Some records are" if gap.count is None else f"{gap.count} records are"
+    missing = "Some records are"
+    if gap.count is not None:
+        missing = "1 record is" if gap.count == 1 else f"{gap.count} records are"
     return known(
         {
             **_EVENT_LOG_ACTIVITY.classify(_OTHER, "Lose records"),

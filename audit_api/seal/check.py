@@ -281,11 +281,12 @@ def main() -> int:
     arguments = [argument for argument in sys.argv[1:] if argument != "--print"]
     said, wrong, logs = check(arguments, is_printing="--print" in sys.argv)
     for name, log in sorted(logs.items()):
-        sys.stderr.write(f"log {name}: {log.size} leaves, key {log.key}\n")
+        leaves = "1 leaf" if log.size == 1 else f"{log.size} leaves"
+        sys.stderr.write(f"log {name}: {leaves}, key {log.key}\n")
     if logs and not arguments:
         sys.stderr.write("These keys are the bundle's own: compare them with those you know.\n")
     for verdict, count in sorted(said.items()):
-        sys.stderr.write(f"{count} rows: {verdict}\n")
+        sys.stderr.write(f"{count} {'row' if count == 1 else 'rows'}: {verdict}\n")
     for problem in wrong[:MOST_TOLD]:
         sys.stderr.write(f"WRONG: {problem}\n")
     if len(wrong) > MOST_TOLD:

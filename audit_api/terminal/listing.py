@@ -12,6 +12,7 @@ from audit_api.terminal.columns import ENTRIES, GAPS, SESSIONS, TOOL_CALLS, List
 from audit_api.terminal.progress import progress
 from audit_api.terminal.screen import Screen
 from audit_api.terminal.timeline_columns import TIMELINE
+from audit_log.plurals import counted
 
 _SPAN: Final = ("since", "until")
 _MOST_GAPS: Final = 3
@@ -79,8 +80,10 @@ async def remark_gaps(client: AuditClient, screen: Screen, filters: Mapping[str,
 
 def remark_gap(screen: Screen, gap: Gap) -> None:
     """Say that records are missing."""
-    number = "an unknown number of" if gap.count is None else f"{gap.count:,}"
+    are = "an unknown number of records are"
+    if gap.count is not None:
+        are = f"{counted(gap.count, 'record')} {'is' if gap.count == 1 else 'are'}"
     screen.remark(
-        f"gap: {number} records are missing between {screen.moment(gap.since)} and "
+        f"gap: {are} missing between {screen.moment(gap.since)} and "
         f"{screen.moment(gap.until)} ({gap.reason}, {gap.instance})"
     )

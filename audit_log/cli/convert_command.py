@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import StoreUnavailableError
+from audit_log.plurals import counted
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention
@@ -45,17 +46,19 @@ async def verify(database: Database) -> None:
     async for month in conversion.compare(await _kept_since(database)):
         is_whole = stage is Stage.SWITCHED or month.copies == month.records
         say(
-            f"{month.month:%Y-%m}  {month.records} records, {month.copies} in the new table, "
-            f"{month.missing} missing"
+            f"{month.month:%Y-%m}  {counted(month.records, 'record')}, {month.copies:,} in the new"
+            " table, "
+            f"{month.missing:,} missing"
         )
         records += month.records
         wrong += month.missing or int(not is_whole)
     if wrong:
         raise CommandError(
-            f"{wrong} records of the old table are not in the new one as they were"
+            f"{counted(wrong, 'record')} of the old table"
+            f" {'is' if wrong == 1 else 'are'} not in the new one as before"
             " (those that you deleted since the switch count too); the old table stays"
         )
-    say(f"verified: {records} records, none missing")
+    say(f"verified: {counted(records, 'record')}, none missing")
 
 
 async def drop_old(database: Database) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from audit_log.cli.terminal import say
+from audit_log.plurals import counted
 from audit_log.postgres.database import Database
 from audit_log.schema.migrate import ensure_partitions, migrate
 
@@ -17,6 +18,6 @@ async def bring_up_to_date(database: Database) -> None:
     move = await ensure_partitions(database, datetime.now(UTC))
     if move is not None:
         say(
-            f"about {move.total} records have to be moved from the default partition into their "
-            "months: sidecars and ingest do that, and tell how far it is in /readyz"
+            f"about {counted(move.total, 'record')} must be moved from the default partition into"
+            " the months: sidecars and ingest do that, and tell how far it is in /readyz"
         )

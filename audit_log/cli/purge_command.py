@@ -7,6 +7,7 @@ from typing import Final
 from audit_log.cli.terminal import CommandError, say
 from audit_log.errors import StoreUnavailableError
 from audit_log.log_size import Kind, LogSize, Part
+from audit_log.plurals import counted
 from audit_log.postgres.database import Database
 from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention, apply_retention, pruning, purging
@@ -46,7 +47,7 @@ async def purge(
     else:
         await _remove(database, moment)
     async for pruned in pruning(database):
-        say(f"pruned {pruned.records} rows of {pruned.name}")
+        say(f"pruned {counted(pruned.records, 'row')} of {pruned.name}")
 
 
 def _preview(log_size: LogSize, moment: datetime | None) -> None:
@@ -59,7 +60,8 @@ def _preview(log_size: LogSize, moment: datetime | None) -> None:
         say(_line(part, moment, _share_before(part, moment)))
     records = sum(round(part.records * _share_before(part, moment)) for part in going)
     used = sum(round(part.used_bytes * _share_before(part, moment)) for part in going)
-    say(f"would go: all before {moment:%Y-%m-%d %H:%M} UTC, about {records} rows, {used} bytes")
+    size = f"about {counted(records, 'row')}, {counted(used, 'byte')}"
+    say(f"would go: all before {moment:%Y-%m-%d %H:%M} UTC, {size}")
 
 
 def _line(part: Part, moment: datetime, share: float) -> str:
@@ -67,7 +69,8 @@ def _line(part: Part, moment: datetime, share: float) -> str:
     how = "dropped" if share == 1 and part.kind is Kind.PARTITION else "cleaned"
     return (
         f"{part.name:24}  {how}  from {part.oldest:%Y-%m-%d} to {until:%Y-%m-%d %H:%M}  "
-        f"about {round(part.records * share)} rows, {round(part.used_bytes * share)} bytes"
+        f"about {counted(round(part.records * share), 'row')},"
+        f" {counted(round(part.used_bytes * share), 'byte')}"
     )
 
 
@@ -90,7 +93,8 @@ async def _remove(database: Database, moment: datetime) -> None:
                 if removed.is_whole:
                     say(
                         f"dropped {removed.name}: "
-                        f"about {removed.records} rows, {removed.bytes} bytes"
+                        f"about {counted(removed.records, 'row')},"
+                        f" {counted(removed.bytes, 'byte')}"
                     )
                 else:
                     deleted[removed.name] = deleted.get(removed.name, 0) + removed.records
@@ -101,11 +105,11 @@ async def _remove(database: Database, moment: datetime) -> None:
                 raise
             await asyncio.sleep(_PAUSE_SECONDS)
     for table, records in deleted.items():
-        say(f"deleted {records} rows of {table}")
+        say(f"deleted {counted(records, 'row')} of {table}")
     say(f"kept: everything since {moment:%Y-%m-%d %H:%M} UTC")
 
 
 def _in_words(retention: Retention) -> str:
-    days = f"{retention.days} days" if retention.days else None
-    size = f"{retention.max_bytes} bytes" if retention.max_bytes else None
+    days = counted(retention.days, "day") if retention.days else None
+    size = counted(retention.max_bytes, "byte") if retention.max_bytes else None
     return " and at most ".join(filter(None, (days, size))) or "for ever"

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from audit_log.plurals import counted
 from deploy.checks.check import Check, CheckFailedError, blocking
 from proxy.journal import JournalError
 from proxy.journal.folder import JournalFolder
@@ -42,7 +43,8 @@ def ring_check(setting: str, journal: Path, wanted: Path | None) -> Check:
         orphaned = orphaned_rings([folder])
         if orphaned:
             size = sum(ring.size for ring in orphaned)
-            found += f"; {len(orphaned)} orphaned rings take {size} bytes there: "
+            take = "take" if len(orphaned) > 1 else "takes"
+            found += f"; {counted(len(orphaned), 'orphaned ring')} {take} {size} bytes there: "
             found += "see `podwarden-audit journal rings`"
         return found
 

@@ -88,8 +88,17 @@ async def run(plan: Plan) -> None:
             own = stack.enter_context(embedded_database(plan.data.postgres))
             os.environ["AUDIT_LOG_DATABASE_URL"] = own
         database_url = os.environ["AUDIT_LOG_DATABASE_URL"]
-        await prepare(database_url)
-        tokens = await _tokens(plan, database_url)
+        try:
+            await prepare(database_url)
+            tokens = await _tokens(plan, database_url)
+        except CannotRunError as error:
+            if own is not None:
+                raise
+            # An earlier run may have printed it: its database ended with it.
+            raise CannotRunError(
+                f"{error} (AUDIT_LOG_DATABASE_URL of this shell names it: unset it for one of"
+                " its own)"
+            ) from None
         services = await _start_services(stack, plan)
         if plan.with_sample:
             print(await sample_day(database_url, services["proxy"].url, tokens), flush=True)

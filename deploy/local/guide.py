@@ -13,7 +13,7 @@ from deploy.local.demo_tokens import DemoToken
 _YOURS: Final = DemoToken(id="YOUR_TOKEN_ID", role="", secret="pwm_YOUR_TOKEN")
 
 _ALTER: Final = """\
-psql "$AUDIT_LOG_DATABASE_URL" -c "UPDATE mcp_audit_log SET path = '/altered' \\
+psql "$DB" -c "UPDATE mcp_audit_log SET path = '/altered' \\
   WHERE id = (SELECT id FROM mcp_audit_log WHERE seq IS NOT NULL ORDER BY created_at LIMIT 1)"\
 """
 
@@ -52,6 +52,7 @@ Everything runs; Ctrl-C stops it.
   page        {places.audit_api}/settings/mcp/activity
   upstream    {places.upstream}
   data        {places.data}  (the services' own words in logs/)
+  database    {_database(places)}
 
 {_token_lines(tokens)}
 
@@ -111,16 +112,24 @@ def _program() -> Path:
     return Path(sys.executable).with_name("podwarden-audit")
 
 
+def _database(places: Places) -> str:
+    if places.database is not None:
+        return f"{places.data / 'postgres'}, while this runs"
+    return "the one that AUDIT_LOG_DATABASE_URL names in this shell; unset it for one of its own"
+
+
 def _seal_lines(places: Places) -> str:
     if places.database is None:
         return ""
     program = _program()
     policy, journal = places.data / "policy", places.data / "journal"
-    verify = f"{program} verify --policy {policy} --anchor {journal / 'anchors'}"
+    verify = f'{program} verify --database-url "$DB" --policy {policy}'
+    verify = f"{verify} --anchor {journal / 'anchors'}"
+    settings = f'AUDIT_LOG_DATABASE_URL="$DB" PROXY_UPSTREAM_URL={places.proxy}'
     return f"""
 Is the log what was sealed? Yes, about ten seconds after a call; and no, once a row was changed:
-export AUDIT_LOG_DATABASE_URL='{places.database}'
-PROXY_UPSTREAM_URL={places.proxy} PROXY_JOURNAL_DIR={journal} {program} seal policy > {policy}
+DB='{places.database}'
+{settings} PROXY_JOURNAL_DIR={journal} {program} seal policy > {policy}
 {verify}
 {_ALTER}
 {verify}

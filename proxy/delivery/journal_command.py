@@ -13,6 +13,7 @@ from pathlib import Path
 
 from audit_log.delivery_loop import NamingSink
 from audit_log.errors import StoreUnavailableError
+from audit_log.plurals import counted
 from audit_log.postgres.database import open_database
 from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
@@ -123,7 +124,8 @@ def _report(journal: KeptJournal, *, only_faults: bool) -> int:
     records, missing = sum(f.records for f in findings), sum(f.missing for f in findings)
     damaged = sum(f.damaged_bytes for f in findings)
     _say(
-        f"{len(findings)} segments, {records} records, {missing} missing, {damaged} bytes damaged"
+        f"{counted(len(findings), 'segment')}, {counted(records, 'record')}, {missing:,} missing,"
+        f" {counted(damaged, 'byte')} damaged"
     )
     return 0 if all(finding.is_sound for finding in findings) else 1
 
@@ -132,7 +134,7 @@ def _line(finding: Finding) -> str:
     times = "-"
     if finding.oldest and finding.newest:
         times = f"{finding.oldest:%Y-%m-%d %H:%M:%S} to {finding.newest:%Y-%m-%d %H:%M:%S}"
-    faults = f"{finding.missing} missing, {finding.damaged_bytes} bytes damaged"
+    faults = f"{finding.missing:,} missing, {counted(finding.damaged_bytes, 'byte')} damaged"
     state = "sound" if finding.is_sound else faults if finding.is_readable else "cannot be read"
     size = f"{finding.size:>10} B  {finding.records:>7} records  {finding.events:>3} events"
     return f"{finding.path.name}  {size}  {times}  {state}"
@@ -145,7 +147,7 @@ async def _replay(journal: KeptJournal, url: str) -> int:
         # To the end, or to the first failure: the operator can start it again.
         writer.drain()
         await writer.run()
-    _say(f"{writer.progress.written} records written, {writer.quarantined} quarantined")
+    _say(f"{counted(writer.progress.written, 'record')} written, {writer.quarantined} quarantined")
     if writer.problem is not None:
         return _failed(f"stopped: {writer.problem}")
     is_sound = all(finding.is_sound for finding in journal.findings())
@@ -178,7 +180,8 @@ def _list_rings(directory: Path) -> int:
         _say(_ring_line(ring))
     orphaned = [ring for ring in rings if ring.state is RingState.ORPHANED]
     size = sum(ring.size for ring in orphaned)
-    _say(f"{len(rings)} rings, {len(orphaned)} orphaned, which take {size} bytes")
+    take = "takes" if len(orphaned) == 1 else "take"
+    _say(f"{counted(len(rings), 'ring')}, {len(orphaned)} orphaned, which {take} {size:,} bytes")
     return 1 if orphaned else 0
 
 

@@ -70,7 +70,9 @@ class Losses:
         counted = self._ring.counts.known_in_flight.pending()
         if counted is None:
             return None
-        return f"{counted.count} calls in flight have no slot and would be lost at a kill"
+        count = counted.count
+        calls = "1 call in flight has" if count == 1 else f"{count} calls in flight have"
+        return f"{calls} no slot and would be lost at a kill"
 
     @property
     def in_flight(self) -> int:

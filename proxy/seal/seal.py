@@ -139,9 +139,8 @@ class Seal:
             if lines.first <= line < lines.end and line not in placeless:
                 aside[line] = data = quarantined_leaf(lines.hashes[line - lines.first])
                 lines.hashes[line - lines.first] = leaf_hash(data)
-        if placeless or aside:
-            marked = {*placeless, *aside}
-            lines.notes = [note for note in lines.notes if note.line not in marked]
-            lines.notes += [LeafNote(line, 1, data) for line, data in aside.items()]
+        # What was quarantined keeps its own note too: a row that is named and replayed fits it.
+        lines.notes += [LeafNote(line, 1, data) for line, data in aside.items()]
         if placeless:
+            lines.notes = [note for note in lines.notes if note.line not in placeless]
             lines.notes.append(LeafNote(placeless.start, len(placeless), UNSEALED))

@@ -88,5 +88,6 @@ async def test_the_details_say_of_what_was_replayed_that_it_was_refused_at_first
     seal = page.locator("#details .detail-seal")
     await expect(seal).to_contain_text("Sealed, not anchored yet")
     await expect(seal).to_contain_text("PostgreSQL refused it at first: its leaf is quarantined")
+    assert await seal.evaluate("part => part.scrollWidth <= part.clientWidth")
     await expect(seal.get_by_role("link", name="Download its proof")).to_be_visible()
     assert await complaints_of_axe(page) == []

@@ -60,13 +60,13 @@ def child_of(pid: int, module: str) -> int:
 
 async def verified_then_altered(run: Run) -> None:
     """Type what the guide says of the seal."""
-    begin = next(at for at, line in enumerate(run.printed) if line.startswith("export AUDIT_LOG"))
-    export, policy, verify, *alter, again = run.printed[begin : begin + 6]
+    begin = next(at for at, line in enumerate(run.printed) if line.startswith("DB="))
+    database, policy, verify, *alter, again = run.printed[begin : begin + 6]
     assert verify == again
 
     async def said(*lines: str) -> tuple[int | None, str]:
         shell = await asyncio.create_subprocess_exec(
-            *("sh", "-c", "\n".join([export, *lines])),
+            *("sh", "-c", "\n".join([database, *lines])),
             env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -139,6 +139,7 @@ async def test_a_given_upstream_and_database_are_used_instead_of_own_ones(
         await run.ready()
 
         assert f"  upstream    {upstream.url}" in run.printed
+        assert [line for line in run.printed if "AUDIT_LOG_DATABASE_URL names" in line]
         assert not (place / "data" / "postgres").exists()
         assert not (place / "data" / "logs" / "demo.log").exists()
         code, said = await run.stop(signal.SIGTERM)
@@ -257,6 +258,9 @@ async def test_a_database_out_of_reach_is_told_in_one_line(place):
         code, complaint = await refused(place, **ANY_PORTS, AUDIT_LOG_DATABASE_URL=url)
 
     assert complaint.startswith("make run: the database of the audit log: ")
+    assert complaint.endswith(
+        "AUDIT_LOG_DATABASE_URL of this shell names it: unset it for one of its own)\n"
+    )
     assert complaint.count("\n") == 1
     assert "secret" not in complaint
     assert code == 1

@@ -287,7 +287,7 @@ async def test_a_record_missing_from_the_new_table_keeps_the_old_one(empty_datab
     for step in ("--verify", "--drop-old"):
         code, _, complaint = audit_log(empty_database_url, "convert", step)
         assert code == 1
-        assert complaint.startswith("1 records of the old table are not in the new one")
+        assert complaint.startswith("1 record of the old table is not in the new one as before")
     assert len(await ids(database, "mcp_audit_log_adopted")) == 50
 
 

@@ -112,7 +112,7 @@ async def test_the_command_lists_rings_and_removes_those_that_are_orphaned(files
     code, said = await command("rings", files.ring)
     assert code == 1
     assert f"orphaned  records only here: 50  journal: {files.folder}" in said
-    assert "1 rings, 1 orphaned, which take " in said
+    assert "1 ring, 1 orphaned, which takes " in said
 
     code, said = await command("remove-ring", orphaned)
     assert (code, "holds 50 records that are nowhere else" in said) == (1, True)

@@ -17,6 +17,7 @@ from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.leaf import MISSING, UNSEALED, VOID
 from tests.neighbours.adopted import adopt
+from tests.neighbours.console import console
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.records import a_record
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
@@ -92,6 +93,36 @@ async def test_rows_that_the_retention_let_go_are_no_alarm(made):
     assert before.remarks["gone_by_retention"] == found.remarks["gone_by_retention"] > 24 * 70
     assert found.of(log)["proved"] == log.size
     assert (too_many.status, too_many.kinds) == (1, {"deleted"})
+
+
+@pytest.mark.parametrize(
+    ("kept", "signed", "said"),
+    [
+        ({"AUDIT_LOG_RETENTION_DAYS": "45"}, {"retention_days": "45"}, "gone_by_retention"),
+        ({"AUDIT_LOG_MAX_BYTES": "1048576"}, {"retention_bytes": "1048576"}, "removed_by_hand"),
+    ],
+)
+async def test_the_command_purge_is_no_alarm(made, tmp_path, kept, signed, said):
+    log = of_months()
+    log.event("start", signed)
+    fleet = await made(log)
+    for month in range(5):
+        await ensure_partitions(fleet.database, NOW - month * 30 * DAY)
+    since = ["--since", str(tmp_path / "since")]
+    await fleet.verify(*since)
+    done = await console(
+        "purge", "--yes", directory=tmp_path, AUDIT_LOG_DATABASE_URL=fleet.url, **kept
+    )
+
+    found = await fleet.verify()
+    later = await fleet.verify(*since)
+
+    assert "dropped mcp_audit_log_20" in done.output
+    assert "rows of mcp_tool_invocation" in done.output
+    assert (found.status, found.findings) == (0, [])
+    assert found.remarks[said] > 1_000
+    assert (later.status, later.findings) == (0, [])
+    assert later.of(log)["complete_until"] == found.of(log)["complete_until"]
 
 
 @pytest.mark.parametrize(
@@ -277,6 +308,35 @@ async def test_a_gap_that_no_line_reports_is_told_unless_the_recorder_makes_it(m
 
     assert (said.status, said.findings) == (0, [])
     assert (found.status, found.kinds) == (1, {"inserted"})
+
+
+async def test_a_refused_row_that_is_replayed_with_a_name_is_no_alarm_until_it_is_altered(made):
+    log = SealedLog()
+    log.many(30)
+    unnamed = a_record(
+        token_name=None,
+        token_hash="ab" * 32,
+        created_at=log.now,
+        instance=log.instance,
+        log=log.log,
+        seq=log.size,
+    )
+    place = log.size
+    log.note_refused(unnamed)
+    log.quarantine(unnamed)
+    log.many(30)
+    fleet = await made(log)
+    refused = await fleet.verify()
+    named = msgspec.structs.replace(unnamed, token_name="laptop", token_hash=None)
+    await Store(fleet.database).append([named])
+    replayed = await fleet.verify()
+    await fleet.database.execute("UPDATE mcp_audit_log SET path = '/x' WHERE seq = $1", place)
+    altered = await fleet.verify()
+
+    assert (refused.status, refused.remarks) == (0, {"quarantined": 1})
+    assert (replayed.status, replayed.findings) == (0, [])
+    assert replayed.remarks == {"quarantined": 1, "written_later": 1}
+    assert (altered.status, altered.covers(log, place)) == (1, {"altered"})
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,11 @@ class SealedLog:
         self._leaf(quarantined, at)
         return record
 
+    def note_refused(self, record: AuditRecord) -> None:
+        """Note what an entry said that the store will refuse, as is done of one without a name."""
+        [data] = entry_leaves([record])  # type: ignore[list-item]
+        self._note(data)
+
     def tool_call(self, **values: Any) -> Invocation:
         """Add a version of a tool call; one that has not ended is a note too."""
         at = self._tick()

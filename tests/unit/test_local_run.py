@@ -133,8 +133,15 @@ def test_the_api_calls_of_a_sample_day_name_tool_calls_that_are_there():
 
 
 def test_the_guide_tells_of_the_seal_only_where_the_database_is_ours():
-    assert guide(PLACES, {}).count("podwarden-audit verify --policy /somewhere/data/policy") == 2
-    assert "AUDIT_LOG_DATABASE_URL" not in guide(replace(PLACES, database=None), {})
+    verify = 'podwarden-audit verify --database-url "$DB" --policy /somewhere/data/policy'
+    assert guide(PLACES, {}).count(verify) == 2
+    assert "verify" not in guide(replace(PLACES, database=None), {})
+
+
+def test_the_guide_leaves_no_variable_behind_that_would_steer_the_next_run():
+    assert "export" not in guide(PLACES, {})
+    given = guide(replace(PLACES, database=None), {})
+    assert "  database    the one that AUDIT_LOG_DATABASE_URL names in this shell" in given
 
 
 def test_without_tokens_of_ours_the_guide_leaves_them_to_be_filled_in():

@@ -29,6 +29,7 @@ _CLOSE: Final = "CLOSE evidence"
 _NOTES: Final = """
 SELECT log, seq, data FROM mcp_audit_seal_note
 WHERE count = 1 AND (log, seq) IN (SELECT * FROM unnest($1::integer[], $2::bigint[]))
+    AND NOT starts_with(data, '["quarantined"')
 ORDER BY arrived_at DESC
 """
 _OF_API_CALLS: Final = {"outcome", "status", "least_ms", "most_ms", "client_ip"}

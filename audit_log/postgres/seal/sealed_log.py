@@ -32,9 +32,11 @@ _RECEIPTS_OF: Final = """
 SELECT anchor, size, receipt, anchored_at FROM mcp_audit_seal_anchor
 WHERE log = $1 AND size > $2 ORDER BY size {order} LIMIT $3
 """
+# A quarantined line may have its own note too, which arrives with it.
 _NOTES: Final = """
 SELECT seq, count, data FROM mcp_audit_seal_note
-WHERE log = $1 AND seq >= $2 AND seq < $3 ORDER BY arrived_at
+WHERE log = $1 AND seq >= $2 AND seq < $3
+ORDER BY arrived_at, starts_with(data, '["quarantined"') DESC
 """
 # A run may begin in an earlier tile. It has one note for its times leaf in each tile.
 _RUN_BEFORE: Final = """

@@ -174,7 +174,7 @@ def _forks(ordered: Sequence[Signed]) -> Iterable[Finding]:
         if len(notes) > 1:
             yield Finding(
                 kind=Kind.FORKED,
-                what=f"the log has signed two different trees of {size} leaves",
+                what=f"the log has signed two different trees of size {size}",
                 first=0,
                 last=size - 1,
                 notes=tuple(notes),

@@ -92,10 +92,16 @@ async def put_notes(
     transaction: Transaction, log: int, leaves: LeafFile, notes: Sequence[StoredNote], to: Noting
 ) -> None:
     """Put the notes of single places into *leaves*; look at the rows of those that differ."""
-    questions = []
+    questions, refused = [], list[_Question]()
+    quarantined = _quarantined(notes)
     for note in notes:
         members = members_of(note.data)
         kind, leaf = kind_of(members), leaf_hash(note.data.encode())
+        if leaf.hex() == quarantined.get(note.place):
+            identity = identity_of(members) if kind in _TABLES else None
+            question = _question(note.place, members, (kind, leaf), identity)
+            refused += [] if question is None else [question]
+            continue
         question = _put(leaves, note.place, members, (kind, leaf), to)
         if question is not None:
             questions.append(question)
@@ -107,6 +113,46 @@ async def put_notes(
         asked = [question for question in questions if question.kind is kind]
         if asked:
             await _look(transaction, log, leaves, asked, to)
+        asked = [
+            question
+            for question in refused
+            if question.kind is kind and leaves.mark(question.place) & CLASH
+        ]
+        if asked:
+            await _look_at_refused(transaction, log, leaves, asked, to)
+
+
+def _quarantined(notes: Sequence[StoredNote]) -> dict[int, object]:
+    """Return, by place, of what leaf a quarantined one holds the hash, in hex digits."""
+    found: dict[int, object] = {}
+    for note in notes:
+        members = members_of(note.data)
+        if kind_of(members) is Noted.QUARANTINED:
+            found[note.place] = members[1] if len(members) > 1 else None
+    return found
+
+
+async def _look_at_refused(
+    transaction: Transaction, log: int, leaves: LeafFile, asked: list[_Question], to: Noting
+) -> None:
+    """Accept rows that were refused at first, and were replayed with the name of their token."""
+    by_place = await _rows_of(transaction, log, asked)
+    for question in asked:
+        row = by_place.get(question.place)
+        if row is not None and not differing(question.members, members_of(row.data)):
+            leaves.marks[question.place - leaves.base] &= ~CLASH
+            to.others.pop(question.place, None)
+            to.written_later += 1
+
+
+async def _rows_of(
+    transaction: Transaction, log: int, asked: list[_Question]
+) -> dict[int | None, Sealed]:
+    """Return the rows of *log* that are asked for, by their places."""
+    ids = [question.identity.id for question in asked]
+    moments = [question.identity.created_at for question in asked]
+    found = await rows_by_id(transaction, _TABLES[asked[0].kind], ids, moments)
+    return {row.place: row for row in found if row.log == log}
 
 
 def _put(

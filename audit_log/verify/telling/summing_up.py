@@ -217,8 +217,11 @@ def _tell_words(one: OneLog, report: LogReport) -> None:
 def _moment_before(one: OneLog, size: int) -> datetime | None:
     at = size - one.leaves.base
     seconds = one.leaves.seconds[max(0, at - 512) : at]
-    newest = max(seconds, default=0)
-    return moment(newest or (one.judge.latest or None))
+    newest = max(seconds, default=0) or one.judge.latest
+    known = one.bookmark
+    if not newest and known is not None and size >= known.proved:
+        newest = known.newest
+    return moment(newest)
 
 
 def _tell_silence(one: OneLog, terms: Terms, report: LogReport, follower: Follower | None) -> None:

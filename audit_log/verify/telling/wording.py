@@ -94,13 +94,14 @@ def tell_gone(gone: Sequence[Gone], keeping: Keeping, report: LogReport) -> None
     report.say(
         "gone_by_retention",
         counts[Fate.RETENTION],
-        f"[row is|rows are] gone by the retention, as old as {keeping.source} lets go"
-        f" (before {_text(keeping.horizon)})",
+        f"[row is|rows are] gone by the retention: made before {_text(keeping.horizon)}, by the"
+        f" word of {keeping.source}",
     )
     report.say(
         "removed_by_hand",
         counts[Fate.BY_HAND],
-        f"{_ROWS} removed by hand: all entries older than {_text(keeping.cut)} are gone",
+        f"{_ROWS} removed by hand, or for AUDIT_LOG_MAX_BYTES: all entries older than"
+        f" {_text(keeping.cut)} are gone",
     )
     for fate, kind, what in (
         (

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from audit_log.plurals import counted
 from proxy.journal.marks import id_of
 from proxy.journal.ring_header import Owner
 from proxy.journal.rings.placement import place_of
@@ -85,9 +86,9 @@ def remove_ring(path: Path, *, discard: bool) -> None:
         )
     count = file.unmoved().count
     if count != 0 and not discard:
-        many = "an unknown number of" if count is None else count
+        many = "an unknown number of records" if count is None else counted(count, "record")
         raise RingNotRemovedError(
-            f"{path} holds {many} records that are nowhere else:"
+            f"{path} holds {many} that {'is' if count == 1 else 'are'} nowhere else:"
             " put its journal folder back, or give them up with --discard"
         )
     path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from audit_log.seal.cosignature import cosign
@@ -80,8 +81,8 @@ async def test_a_stranger_checks_all_that_matches(api, database, store, tmp_path
     status, told, said = await checked(folder, "--print", *keys)
     assert status == 0, said
     assert f"{len(entries) + len(calls) + gaps} rows: verified" in said
-    assert "1 rows: not sealed" in said
-    assert "1 rows: newer than the checkpoint" in said
+    assert "1 row: not sealed" in said
+    assert "1 row: newer than the checkpoint" in said
     by_id = {one["id"]: one for one in told}
     assert len(by_id) == len(entries) + len(calls) + gaps
     for id_, entry in entries.items():
@@ -97,6 +98,25 @@ async def test_a_stranger_checks_all_that_matches(api, database, store, tmp_path
     }
     assert manifest["without_proof"] == {"entries": 2, "tool_calls": 0, "gaps": 0}
     assert (await checked(folder))[0] == 0
+
+
+async def test_a_row_that_was_refused_at_first_and_named_later_is_verified(
+    api, database, store, tmp_path
+):
+    log = SealedLog()
+    log.many(20)
+    refused = record(token_name=None, token_hash="cd" * 32, log=log.log, seq=log.size)
+    log.note_refused(refused)
+    log.quarantine(refused)
+    log.checkpoint()
+    await log.store(database)
+    await store.append([msgspec.structs.replace(refused, token_name="laptop", token_hash=None)])
+
+    status, told, said = await checked(await bundle(api, tmp_path), "--print", log.vkey)
+
+    assert (status, "21 rows: verified" in said) == (0, True), said
+    [name] = [one["token_name"] for one in told if one["id"] == str(refused.id)]
+    assert name == "laptop"
 
 
 async def test_a_question_gets_its_rows_with_the_tiles_that_prove_them(api, database, tmp_path):

@@ -5,6 +5,7 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from audit_log.record import ToolOutcome
@@ -154,6 +155,22 @@ async def test_what_was_refused_at_first_is_proven_by_the_hash_in_its_leaf(
     assert told["state"] == "sealed"
     assert "PostgreSQL refused it at first, so its leaf is quarantined" in told["detail"]
     assert (status, "is not what was sealed" in detail) == (409, True)
+
+
+async def test_what_was_refused_and_named_later_is_proven_as_it_was(api, database, store, log):
+    unnamed = record(
+        token_id=None, token_name=None, token_hash="cd" * 32, log=log.log, seq=log.size
+    )
+    log.note_refused(unnamed)
+    log.quarantine(unnamed)
+    log.checkpoint()
+    await log.store(database)
+    await store.append([msgspec.structs.replace(unnamed, token_name="laptop", token_hash=None)])
+
+    told = await seal_of(api, of_entry(unnamed))
+
+    assert (told["state"], told["named_later"]) == ("sealed", True)
+    assert "cdcdcdcd" in told["refused"]
 
 
 async def test_a_line_that_the_log_says_nothing_of_is_not_sealed(api, database, store, log):
