@@ -24,6 +24,7 @@ from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import SessionQuestions
+from audit_api.query.sql_questions import SqlQuestions
 from audit_api.query.timeline_question import TimelineQuestion
 from audit_api.query.token_questions import TokenQuestions
 from audit_api.seal.evidence import Evidence
@@ -73,9 +74,11 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         directory = TokenDirectory(token_database, settings.token_query)
         counts = Counts(database, clock.now, directory)
         future = Future(clock.now)
+        questions = Questions(database, future)
         services = Services(
-            Questions(database, future),
+            questions,
             TimelineQuestion(database, future),
+            SqlQuestions(questions),
             SessionQuestions(database),
             counts,
             TokenQuestions(database, clock.now, directory, counts.used_tokens),

@@ -38,6 +38,7 @@ from audit_api.query.params import (
 )
 from audit_api.query.questions import Questions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
+from audit_api.query.sql_questions import SQL, SqlQuestions
 from audit_api.query.timeline_question import TimelineParams, TimelineQuestion
 from audit_api.query.token_questions import TokenParams, TokenQuestions, TokenRefPath
 from audit_api.query.token_report import TokenReport
@@ -85,6 +86,7 @@ class Services:
 
     questions: Questions
     timeline: TimelineQuestion
+    sql: SqlQuestions
     sessions: SessionQuestions
     counts: Counts
     tokens: TokenQuestions
@@ -102,6 +104,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
         *_entries(services.questions),
         *_tool_calls(services.questions),
         *_timeline(services.timeline),
+        *_sql(services.sql),
         *_sessions(services.sessions),
         *_numbers(services.counts),
         *_tokens(services.tokens),
@@ -179,6 +182,27 @@ def _timeline(timeline: TimelineQuestion) -> Sequence[Endpoint]:
             responses={JSON: list[EntryInTime | ToolCallInTime]},
             fields=_OF_A_LIST,
             serve=timeline.timeline,
+        ),
+    )
+
+
+def _sql(sql: SqlQuestions) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="sql",
+            path="/mcp-audit/sql",
+            summary="The SQL that finds the same entries as the list with these parameters",
+            query=EntriesParams,
+            responses={SQL: None},
+            serve=sql.entries,
+        ),
+        Endpoint(
+            name="sql_invocations",
+            path="/mcp-audit/invocations/sql",
+            summary="The SQL that finds the same tool calls as the list with these parameters",
+            query=InvocationsParams,
+            responses={SQL: None},
+            serve=sql.invocations,
         ),
     )
 

@@ -40,7 +40,7 @@ class Asset:
         """Return *file* as it is served: scripts and styles without comments."""
         body = file.read_bytes()
         if file.suffix in _STRIPPED:
-            body = stripped(body.decode()).encode()
+            body = stripped(body.decode(), file.suffix).encode()
         return cls(body, _CONTENT_TYPES[file.suffix], hashlib.sha256(body).hexdigest()[:32])
 
     def response(self, request: web.Request) -> web.Response:

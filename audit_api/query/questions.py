@@ -53,6 +53,7 @@ MAX_CALLS = 500
 """How many API calls of one tool call are listed; `api_calls` has the total."""
 
 Found = TypeVar("Found", AuditRecord, Invocation)
+Of = TypeVar("Of", bound=AuditRecord | Invocation)
 Told = TypeVar("Told")
 Respond = Callable[[Sequence[Told], Mapping[str, str]], web.Response]
 """Returns the response that has what was found, and these fields."""
@@ -82,7 +83,7 @@ class Questions:
 
     async def invocations(self, asked: Asked[InvocationsParams, Nothing]) -> web.Response:
         """Respond with the newest tool calls."""
-        wanted, before, fields = await self._begun(asked.query, asked.query.filter(), TOOL_CALLS)
+        wanted, before, fields = await self.begun(asked.query, asked.query.filter(), TOOL_CALLS)
         query = InvocationQuery(limit=asked.query.limit + 1, filter=wanted, before=before)
         found = await search_invocations(self.database, query)
         is_ocsf = asked.query.format is ListFormat.OCSF
@@ -108,8 +109,8 @@ class Questions:
         respond = _in_ocsf(gap_event) if is_ocsf else _in_json(MissingEntries.of)
         return respond(gaps, {})
 
-    async def _begun(
-        self, asked: Newest, wanted: Wanted, source: Source[Found]
+    async def begun(
+        self, asked: Newest, wanted: Wanted, source: Source[Of]
     ) -> tuple[Wanted, Place | None, dict[str, str]]:
         """Return what is wanted, before which place the page begins, and what is said of it."""
         if asked.around is None:
@@ -128,7 +129,7 @@ class Questions:
         wanted = asked.query.filter()
         if token_id is not None:
             wanted = replace(wanted, token_id=one_of(token_id))
-        wanted, before, fields = await self._begun(asked.query, wanted, RECORDS)
+        wanted, before, fields = await self.begun(asked.query, wanted, RECORDS)
         # One record more than requested shows whether there is a next page, without counting.
         query = RecordQuery(asked.query.limit + 1, wanted, before)
         shape = Entry.of if asked.query.expand is None else DetailedEntry.of

@@ -33,6 +33,7 @@ UNSAYABLE_OF = {
 FILTERED_ALIKE = {
     *("entries_of_token", "export", "evidence", "stats"),
     *("export_invocations", "invocations_stats", "sessions", "timeline"),
+    *("sql", "sql_invocations"),
 }
 ALIKE = {
     each.alias or name

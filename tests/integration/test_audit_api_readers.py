@@ -30,6 +30,8 @@ ENDPOINTS: Final = {
     f"{ALL}/invocations/stream": 200,
     f"{ALL}/invocations/{NOBODY}/proof": 404,
     f"{ALL}/timeline": 200,
+    f"{ALL}/sql": 200,
+    f"{ALL}/invocations/sql": 200,
     f"{ALL}/sessions": 200,
     f"{ALL}/sessions/{NOBODY}": 404,
     f"{ALL}/tokens": 200,

@@ -183,7 +183,19 @@ async function json(path, query, signal) {
   return read(await checked(await send(address(path, query), { signal })));
 }
 
-function address(path, query) {
+/** Return the URL at which a list is asked for: API calls, tool calls or both. */
+export function listAddress(query, { byTool, isBoth }) {
+  if (isBoth) return address("mcp-audit/timeline", { ...query, limit: PAGE_LENGTH });
+  return address(listPath(byTool), { ...query, ...(byTool ? {} : { expand: "details" }), limit: PAGE_LENGTH });
+}
+
+/** Return the SQL that finds the same as a list of API calls or of tool calls. */
+export async function sql(query, { byTool }) {
+  return (await checked(await send(address(`${listPath(byTool)}/sql`, { ...query, limit: PAGE_LENGTH })))).text();
+}
+
+/** Return the URL of a path below the settings, with the parameters that have a value. */
+export function address(path, query) {
   const known = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
   const target = new URL(path, SETTINGS);
   target.search = new URLSearchParams(known);

@@ -1,6 +1,7 @@
 // The details of one call: beside the table, or as a modal dialog on narrow screens.
 
 import { agentName } from "./agent.js";
+import { callButtons, copyButton } from "./copying.js";
 import { element } from "./elements.js";
 import { aheadBy } from "./future.js";
 import { showSeal } from "./seal.js";
@@ -73,7 +74,8 @@ export class Details {
       element("dl", {}, ...timeFields(call), ...this.#fields(call, isToolCall ? TOOL_FIELDS : ENTRY_FIELDS),
         element("dt", {}, "Seal"), seal),
       element("p", { class: "details-actions" }, this.#invocationButton(call, isToolCall),
-        element("button", { type: "button", onclick: () => this.#actions.showAround(call) }, "Show 5 minutes around it"), copyButton(call)));
+        element("button", { type: "button", onclick: () => this.#actions.showAround(call) }, "Show 5 minutes around it"),
+        copyButton("Copy as text", () => asText(call)), callButtons(call)));
     showSeal(seal, call);
     if (!this.#dialog.open) {
       if (BESIDE.matches) this.#dialog.show();
@@ -166,22 +168,6 @@ function tokenText(name, value) {
   return name.endsWith("_at") ? exact(new Date(value)) : visible(value);
 }
 
-function copyButton(call) {
-  const button = element("button", { type: "button", onclick: async () => {
-    if (await copied(asText(call))) button.textContent = "Copied";
-    else showForCopying(button, asText(call));
-  } }, "Copy as text");
-  return button;
-}
-
-/** Without clipboard access (plain HTTP), show the text selected, for the reader to copy. */
-function showForCopying(button, text) {
-  const field = element("textarea", { readonly: true, "aria-label": "This call as text" });
-  field.value = text;
-  button.replaceWith(field);
-  field.select();
-}
-
 /** Return a call as lines of text, for pasting into a ticket. */
 function asText(call) {
   const fields = "api_calls" in call ? TOOL_FIELDS : ENTRY_FIELDS;
@@ -194,13 +180,4 @@ function asText(call) {
 function asWords(name, call) {
   if (name === "outcome") return call[name];
   return name === "client_name" ? agentName(call) : textOf(name, call[name]);
-}
-
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

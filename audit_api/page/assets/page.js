@@ -8,6 +8,7 @@ import { Arrivals } from "./arrivals.js";
 import { Chart } from "./chart.js";
 import { showChips } from "./chips.js";
 import { ColumnChoice } from "./columns.js";
+import { fillCopyMenu } from "./copying.js";
 import { Details } from "./details.js";
 import { byId } from "./elements.js";
 import { Facets } from "./facets.js";
@@ -17,14 +18,15 @@ import { listenForKeys } from "./keyboard.js";
 import { LiveStream } from "./live.js";
 import { LiveButton } from "./live_button.js";
 import { Loader } from "./loader.js";
+import { joinMenus } from "./menus.js";
 import * as notice from "./notice.js";
 import { showObject } from "./object.js";
+import { showPrinted } from "./printed.js";
 import { RulePanel } from "./rule.js";
+import { SavedViews } from "./saved_views.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
-import { joinMenus } from "./menus.js";
-import { SavedViews } from "./saved_views.js";
 import { count } from "./texts.js";
 import { freshen, useUtc } from "./times.js";
 import { TokenPage } from "./token_page.js";
@@ -55,6 +57,7 @@ const columnChoice = new ColumnChoice(byId("columns"), (next) => {
   else go(next, { replaces: true });
 });
 new SavedViews(byId("views"), { view: () => address.view, go });
+fillCopyMenu(byId("copy"), () => ({ query: loader.query, view: address.view, calls: loader.log?.entries ?? [] }));
 joinMenus(byId("tools"));
 const chart = new Chart(byId("chart"), {
   time: (since, until) => go(withSpan(address.view, "", since, until)),
@@ -192,6 +195,7 @@ function showLog({ isNew, isFresh }) {
 /** Show the chart, unless there are no calls at all. */
 function showChart() {
   byId("chart").hidden = loader.log.size === 0 && !isNarrowed(address.view);
+  showPrinted(address.view, loader.log);
 }
 
 function listenLive() {
@@ -350,6 +354,7 @@ function forget() {
 
 byId("show-entries").addEventListener("click", () => go(withGrouping(address.view, false)));
 byId("future-show").addEventListener("click", () => narrow("clock_ahead", "true"));
+byId("print").addEventListener("click", () => print());
 byId("show-both").addEventListener("click", () => go(withGrouping(address.view, false, true)));
 byId("around-end").addEventListener("click", () => go({ ...address.view, around: "", entry: "" }));
 byId("show-tools").addEventListener("click", () => go(withGrouping(address.view, true)));
