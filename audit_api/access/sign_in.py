@@ -10,9 +10,14 @@ import msgspec
 from aiohttp import hdrs, web
 
 from audit_api.access.credentials import credentials_of
-from audit_api.access.gate import Gate
+from audit_api.access.door import SIGN_IN, Door, shows_nothing
 from audit_api.access.sessions import COOKIE, LIFETIME
-from audit_api.errors import BodyTimedOutError, ForbiddenError, InvalidParametersError
+from audit_api.errors import (
+    BodyTimedOutError,
+    ForbiddenError,
+    InvalidParametersError,
+    UnauthorizedError,
+)
 from audit_api.responses import empty_response, json_response
 
 SESSION_PATH: Final = "/settings/mcp/activity/session"
@@ -31,22 +36,25 @@ class _SignIn(msgspec.Struct, forbid_unknown_fields=True):
 class SignIn:
     """The session endpoint. Signing in and out refuse requests that our own page did not send."""
 
-    gate: Gate
+    door: Door
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the session endpoint."""
         return [
-            web.get(SESSION_PATH, self._reader),
-            web.post(SESSION_PATH, self._sign_in),
-            web.delete(SESSION_PATH, self._sign_out),
+            web.get(SESSION_PATH, self._reader, name="page_session"),
+            web.post(SESSION_PATH, self._sign_in, name="sign_in"),
+            web.delete(SESSION_PATH, self._sign_out, name="sign_out"),
         ]
 
     async def _reader(self, request: web.Request) -> web.Response:
-        reader = await self.gate.admit(credentials_of(request))
+        if shows_nothing(request):
+            # The page asks whether it has to offer the sign-in: nobody has tried to read.
+            raise UnauthorizedError("Not authenticated")
+        _, reader = await self.door.admit(request, SIGN_IN)
         return json_response({"name": reader.name, "role": reader.role})
 
     async def _sign_in(self, request: web.Request) -> web.Response:
-        _refuse_other_pages(request)
+        self._refuse_other_pages(request)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 content = await request.read()
@@ -61,7 +69,7 @@ class SignIn:
         response = empty_response(HTTPStatus.NO_CONTENT)
         response.set_cookie(
             COOKIE,
-            await self.gate.sign_in(body.token),
+            await self.door.sign_in(request, body.token),
             max_age=int(LIFETIME.total_seconds()),
             path="/",
             secure=_is_secure(request),
@@ -71,14 +79,21 @@ class SignIn:
         return response
 
     async def _sign_out(self, request: web.Request) -> web.Response:
-        _refuse_other_pages(request)
-        self.gate.sign_out(credentials_of(request))
+        self._refuse_other_pages(request)
+        self.door.gate.sign_out(credentials_of(request))
         response = empty_response(HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response
 
+    def _refuse_other_pages(self, request: web.Request) -> None:
+        try:
+            _check_origin(request)
+        except ForbiddenError as error:
+            self.door.refuse(request, error, SIGN_IN)
+            raise
 
-def _refuse_other_pages(request: web.Request) -> None:
+
+def _check_origin(request: web.Request) -> None:
     """Raise ForbiddenError unless our own page sent *request*.
 
     Another site's form cannot add this field. Its script could only after a CORS preflight, which

@@ -44,6 +44,8 @@ WRITTEN: Final = (
     "mcp_audit_seal_anchor",
 )
 """What a sidecar and the ingest write into."""
+READS: Final = "mcp_audit_read"
+"""What the audit API writes into."""
 _FUNCTIONS: Final = """
 SELECT name FROM unnest($1::text[]) AS name
 WHERE NOT coalesce(has_function_privilege(to_regproc(name)::oid, 'EXECUTE'), false)
@@ -106,7 +108,7 @@ class DatabaseUnderCheck:
                 *await _missing(database, "INSERT into ", _TABLES, wanted.insert, "INSERT"),
                 *await _missing(database, "EXECUTE ", _FUNCTIONS, wanted.execute),
             ]
-            if wanted.insert and not missing:
+            if "mcp_audit_log" in wanted.insert and not missing:
                 missing = await _missing(database, "INSERT into mcp_audit_log.", _COLUMNS, COLUMNS)
             if missing:
                 raise CheckFailedError(f"the role may not {', '.join(missing)}: {_GRANT}")

@@ -6,12 +6,13 @@ from audit_api.settings import AuditApiSettings
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.tls import server_context
-from deploy.checks.audit_database import WRITTEN, DatabaseUnderCheck, Rights
+from deploy.checks.audit_database import READS, WRITTEN, DatabaseUnderCheck, Rights
 from deploy.checks.check import Group
 from deploy.checks.files import files_check
 from deploy.checks.neighbours import http_check
 
 _RIGHTS: Final = Rights(select=(*WRITTEN, "mcp_audit_schema"))
+_RIGHTS_OF_PRIMARY: Final = Rights((*_RIGHTS.select, READS), insert=(READS,))
 
 
 def groups() -> list[Group]:
@@ -49,6 +50,6 @@ def _reading(database: DatabaseUnderCheck, primary: DatabaseUnderCheck) -> Group
     return [
         database.reach(may_be_replica=database is not primary),
         database.schema(),
-        database.rights(_RIGHTS),
+        database.rights(_RIGHTS_OF_PRIMARY if database is primary else _RIGHTS),
         database.arrivals(primary),
     ]

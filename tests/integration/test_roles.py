@@ -139,6 +139,12 @@ async def test_a_check_is_content_with_each_role_and_names_a_right_that_is_missi
         await database.execute("REVOKE ALL ON FUNCTION mcp_audit_purge FROM podwarden_audit_proxy")
     done = await console("check", directory=tmp_path, AUDIT_LOG_DATABASE_URL=urls.proxy, **reach)
     assert done.code == 1
+    async with open_database(urls.superuser, application="test") as database:
+        await database.execute("REVOKE INSERT ON mcp_audit_read FROM podwarden_audit_api")
+    of_api = await console(
+        "check", "api", directory=tmp_path, AUDIT_LOG_DATABASE_URL=urls.audit_api
+    )
+    assert "failed  rights: the role may not INSERT into mcp_audit_read" in of_api.output
     assert (
         "failed  rights: the role may not INSERT into mcp_audit_gap, EXECUTE mcp_audit_purge:"
         " run deploy/roles.sql again (it belongs after each migrate)"
@@ -273,6 +279,8 @@ _NOT_FOR_ANY = (
     "DELETE FROM mcp_audit_gap",
     "UPDATE mcp_tool_invocation SET outcome = 'completed'",
     "DELETE FROM mcp_tool_invocation",
+    "UPDATE mcp_audit_read SET reader = 'another'",
+    "DELETE FROM mcp_audit_read",
     "INSERT INTO mcp_tokens (id) VALUES (gen_random_uuid())",
     "UPDATE mcp_tokens SET role = 'admin'",
     "DELETE FROM mcp_tokens",
@@ -293,6 +301,8 @@ _NOT_FOR_THE_PROXY = (
     "SELECT * FROM mcp_tokens",
     "SELECT id FROM mcp_audit_gap",
     "SELECT id FROM mcp_tool_invocation",
+    "SELECT id FROM mcp_audit_read",
+    "INSERT INTO mcp_audit_read (id) SELECT gen_random_uuid()",
     "SELECT name FROM mcp_audit_schema",
     "COPY mcp_audit_log TO STDOUT",
     "INSERT INTO mcp_audit_gap SELECT gen_random_uuid(), now(), now(), 1, '', '' RETURNING id",
