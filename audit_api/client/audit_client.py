@@ -15,7 +15,7 @@ from yarl import URL
 
 from audit_api.client.refusals import AuditApiError, OutOfReachError, refusal
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Count, Entry, Gap, Session, ToolCall
+from audit_api.client.shapes import Count, Entry, Gap, Read, Session, ToolCall
 
 PAGE: Final = 500
 """The most that one page has."""
@@ -85,6 +85,10 @@ class AuditClient:
     async def gaps(self, filters: Filters = ALL) -> list[Gap]:
         """Return the newest gaps in the time of *filters*, `since` and `until`; 500 at most."""
         return await self.ask("/gaps", {"limit": PAGE, **filters}, list[Gap])
+
+    def reads(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Read]:
+        """Yield who read the audit log, newest first."""
+        return self._each("/reads", filters, Read, limit)
 
     async def counts(self, by: str, filters: Filters = ALL) -> list[Count]:
         """Return the values of *by*, such as `token` or `object`, with the most calls."""

@@ -113,7 +113,7 @@ def _objects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reads", action="store_true", help="also objects that were only read")
 
 
-def _sessions(parser: argparse.ArgumentParser) -> None:
+def _list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     _add_limit(parser, 100)
 
@@ -125,7 +125,8 @@ _ADD: Final = {
     "export": _export,
     "top": _top,
     "objects": _objects,
-    "sessions": _sessions,
+    "sessions": _list,
+    "reads": _list,
 }
 
 

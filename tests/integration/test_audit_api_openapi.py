@@ -154,7 +154,7 @@ async def test_the_document_is_true_to_the_service(database_url, database, store
             *("--seed", "1", "--no-color"),
         )
         assert ended == 0, said
-        assert "Tested: 19" in said, said
+        assert "Tested: 20" in said, said
 
 
 async def proved(*arguments: str) -> tuple[int, str]:

@@ -17,6 +17,7 @@ import { LiveButton } from "./live_button.js";
 import { Loader } from "./loader.js";
 import * as notice from "./notice.js";
 import { showObject } from "./object.js";
+import { Readers } from "./readers.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
@@ -83,6 +84,7 @@ const stream = new LiveStream({
     refresh();  // shows the reason, if the API gives one
   },
 });
+const readers = new Readers(showFailure);
 const session = new Session({
   signedIn: () => begin(),
   signedOut: () => {
@@ -276,6 +278,7 @@ function begin() {
   session.showReader().catch(() => {});  // the log reports an unavailable API
   load();
   showDetails();
+  readers.openIfAsked();
 }
 
 /** Show the sign-in in place of the log. */
@@ -291,6 +294,7 @@ function forget() {
   loader.loadedAt = null;
   arrivals.forget();
   details.close();
+  readers.forget();
   sheet.begin(false);
   sheet.clear();
   notice.clear();
