@@ -74,8 +74,10 @@ async def serving(
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
-        reads = await open_(recording(databases.for_reads if records_reads else None, tasks))
-        recorder = Recorder(reads, PageViews(), ReadMetrics(), clock.now)
+        metrics = ReadMetrics()
+        reads_in = databases.for_reads if records_reads else None
+        reads = await open_(recording(reads_in, metrics, tasks))
+        recorder = Recorder(reads, PageViews(), metrics, clock.now)
         door = await open_(_door(gate, recorder, tasks))
         tails = await _tails(stack, tasks, databases.for_tail)
         open_transaction = OpenTransaction(databases.for_tail)
@@ -104,9 +106,9 @@ async def serving(
             parts,
             replica,
         )
-        app = make_app(door, services, health, witness, recorder.metrics)
+        app = make_app(door, services, health, witness, metrics)
         end_streams_first(app, tails)
-        runner = runner_of(app, recorder.metrics.measured)
+        runner = runner_of(app, metrics.measured)
         address = await open_(_listening(runner, settings, tls))
         await open_(health.told_at_start())
         yield address
@@ -153,7 +155,6 @@ async def _databases(
 
 @asynccontextmanager
 async def _door(gate: Gate, recorder: Recorder, tasks: BackgroundTasks) -> AsyncIterator[Door]:
-    recorder.metrics.count_not_recorded(lambda: recorder.reads.not_recorded)
     refusals = Refusals(recorder.reads, recorder.metrics, recorder.now)
     async with noting_refusals(refusals, tasks):
         yield Door(gate, recorder, refusals, socket.gethostname())

@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from audit_api.errors import NotNowError
+from audit_api.reads.read_metrics import ReadMetrics
 from audit_log.errors import RecordRefusedError, StoreError
 from audit_log.postgres.database import Database
 from audit_log.postgres.readers.read_rows import append_reads, may_append_reads
@@ -46,16 +47,15 @@ class _Batch:
 class ReadLog:
     """The record of all reads, or of none: without a database nothing is recorded."""
 
-    def __init__(self, database: Database | None) -> None:
+    def __init__(self, database: Database | None, metrics: ReadMetrics) -> None:
         self._database = database
+        self._metrics = metrics
         self._next = _Batch()
         """What the next statement stores."""
         self._writing = asyncio.Lock()
         self._waiting: deque[Read] = deque()
         self._has_waiting = asyncio.Event()
         self._state = LoggedState(log, fails="reads.not_recorded", works="reads.recorded_again")
-        self.not_recorded = 0
-        """Reads that were not answered, and ends and refusals that were lost."""
 
     @property
     def problem(self) -> str | None:
@@ -80,7 +80,7 @@ class ReadLog:
             if not batch.is_stored and batch.error is None:
                 await self._store(self._database, batch)
         if batch.error is not None:
-            self.not_recorded += 1
+            self._metrics.not_recorded += 1
             raise ReadNotRecordedError(
                 "This read cannot be recorded, so it is not answered"
             ) from batch.error
@@ -90,7 +90,7 @@ class ReadLog:
         if self._database is None:
             return
         if len(self._waiting) >= MOST_WAITING:
-            self.not_recorded += 1
+            self._metrics.not_recorded += 1
             return
         self._waiting.append(read)
         self._has_waiting.set()
@@ -110,6 +110,7 @@ class ReadLog:
                     pass
         except TimeoutError:
             pass
+        self._metrics.not_recorded += len(self._waiting)
         if self._waiting:
             log.error("reads.lost", count=len(self._waiting))
 
@@ -123,7 +124,7 @@ class ReadLog:
                 some.error, RecordRefusedError
             ):  # never: they go, or none behind them could
                 log.error("reads.lost", count=len(some.reads), reason=str(some.error))
-                self.not_recorded += len(some.reads)
+                self._metrics.not_recorded += len(some.reads)
             elif some.error is not None:
                 return False
         for _ in some.reads:
@@ -146,9 +147,11 @@ class ReadLog:
 
 
 @asynccontextmanager
-async def recording(database: Database | None, tasks: BackgroundTasks) -> AsyncIterator[ReadLog]:
+async def recording(
+    database: Database | None, metrics: ReadMetrics, tasks: BackgroundTasks
+) -> AsyncIterator[ReadLog]:
     """Record reads beside the block; store what still waits when it ends."""
-    reads = ReadLog(database)
+    reads = ReadLog(database, metrics)
     try:
         async with tasks.running(reads.store_waiting, "reads"):
             yield reads

@@ -59,7 +59,7 @@ class Refusals:
             window.more += 1
             return
         self._windows[key] = _Window(read, reason, monotonic())
-        self._reads.offer(read)
+        self._offer(read)
         # A browser that is not signed in asks once for the page, and has tried nothing.
         _tell(read, reason, log.info if is_stranger else log.warning)
 
@@ -78,8 +78,12 @@ class Refusals:
                 read = msgspec.structs.replace(
                     window.read, id=new_record_id(), created_at=self._now(), times=window.more
                 )
-                self._reads.offer(read)
+                self._offer(read)
                 _tell(read, window.reason, log.warning)
+
+    def _offer(self, read: Read) -> None:
+        self._reads.offer(read)
+        self._metrics.recorded(read)
 
 
 @asynccontextmanager

@@ -314,7 +314,8 @@ async def test_metrics_tell_requests_readers_rows_and_no_names(api, database):
         'podwarden_audit_api_reads_total{kind="question"} 1.0',
         'podwarden_audit_api_refusals_total{reason="403"} 0.0',
         "podwarden_audit_api_readers 1.0",
-        "podwarden_audit_api_reads_not_recorded 0.0",
+        'podwarden_audit_api_request_seconds_count{endpoint="entries"} 2.0',
+        "podwarden_audit_api_reads_not_recorded_total 0.0",
     ):
         assert line in metrics.splitlines(), line
     assert "claude" not in metrics

@@ -128,7 +128,11 @@ def test_all_of_ours_are_of_one_version(manifests):
 
 @pytest.mark.parametrize(
     ("name", "service"),
-    [("podwarden-audit", "podwarden"), ("podwarden-audit-ingest", "audit-ingest")],
+    [
+        ("podwarden-audit", "podwarden"),
+        ("podwarden-audit-api", "audit-api"),
+        ("podwarden-audit-ingest", "audit-ingest"),
+    ],
 )
 def test_a_monitor_reads_a_port_of_the_service_that_it_selects_as_the_job_of_the_alerts(
     name, service
