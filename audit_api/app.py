@@ -30,7 +30,7 @@ from audit_api.reads.one_read import Recorder
 from audit_api.reads.page_views import PageViews
 from audit_api.reads.read_log import recording
 from audit_api.reads.read_metrics import ReadMetrics
-from audit_api.reads.refusals import Refusals, noting_refusals
+from audit_api.reads.refused_readers import Refusals, noting_refusals
 from audit_api.seal.evidence import Evidence
 from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
@@ -74,11 +74,8 @@ async def serving(
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
-        metrics = ReadMetrics()
         reads_in = databases.for_reads if records_reads else None
-        reads = await open_(recording(reads_in, metrics, tasks))
-        recorder = Recorder(reads, PageViews(), metrics, clock.now)
-        door = await open_(_door(gate, recorder, tasks))
+        door = await open_(_door(gate, reads_in, tasks, settings))
         tails = await _tails(stack, tasks, databases.for_tail)
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
@@ -102,13 +99,13 @@ async def serving(
             tasks,
             open_transaction,
             subscription,
-            reads,
+            door.recorder.reads,
             parts,
             replica,
         )
-        app = make_app(door, services, health, witness, metrics)
+        app = make_app(door, services, health, witness)
         end_streams_first(app, tails)
-        runner = runner_of(app, metrics.measured)
+        runner = runner_of(app, door.recorder.metrics.measured)
         address = await open_(_listening(runner, settings, tls))
         await open_(health.told_at_start())
         yield address
@@ -154,10 +151,20 @@ async def _databases(
 
 
 @asynccontextmanager
-async def _door(gate: Gate, recorder: Recorder, tasks: BackgroundTasks) -> AsyncIterator[Door]:
-    refusals = Refusals(recorder.reads, recorder.metrics, recorder.now)
-    async with noting_refusals(refusals, tasks):
-        yield Door(gate, recorder, refusals, socket.gethostname())
+async def _door(
+    gate: Gate, database: Database | None, tasks: BackgroundTasks, settings: AuditApiSettings
+) -> AsyncIterator[Door]:
+    metrics = ReadMetrics()
+    async with recording(database, metrics, tasks) as reads:
+        recorder = Recorder(reads, PageViews(), metrics, gate.now)
+        async with noting_refusals(Refusals(reads, metrics, gate.now), tasks) as refusals:
+            yield Door(
+                gate,
+                recorder,
+                refusals,
+                instance=socket.gethostname(),
+                trusted=settings.trusted_proxies,
+            )
 
 
 def _listening(
@@ -231,17 +238,13 @@ async def _gate(
 
 
 def make_app(
-    door: Door,
-    services: Services,
-    health: Health,
-    witness: WitnessRoutes | None,
-    metrics: ReadMetrics,
+    door: Door, services: Services, health: Health, witness: WitnessRoutes | None
 ) -> web.Application:
     """Return the application with all routes. aiohttp adds HEAD to each GET."""
     app = web.Application()
     app.router.add_get("/healthz", health.alive, name="healthz")
     app.router.add_get("/readyz", health.ready, name="readyz")
-    app.router.add_get("/metrics", metrics.page, name="metrics")
+    app.router.add_get("/metrics", door.recorder.metrics.page, name="metrics")
     described = endpoints(services)
     for endpoint in (*described, *Reference.of(described).endpoints()):
         app.router.add_routes([endpoint.route(door)])

@@ -7,6 +7,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_valida
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from audit_api.witness.trusted_logs import TrustedLogs
+from audit_log.addresses import Network, read_networks
 from audit_log.process.database_url import DatabaseUrl
 from audit_log.process.shared_settings import (
     LOOPBACK,
@@ -45,6 +46,10 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
             "it judges every other credential"
         ),
     )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="networks whose `X-Forwarded-For` and `Forwarded` are believed",
+    )
     token_prefix: TokenPrefix = TOKEN_PREFIX
     session_secret: SecretStr | None = Field(
         default=None,
@@ -61,6 +66,11 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
         description="keys of the logs to cosign, as `podwarden-audit seal key` shows them,"
         " separated by spaces",
     )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return read_networks(value)
 
     @field_validator("witness_logs", mode="before")
     @classmethod

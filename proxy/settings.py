@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 from yarl import URL
 
-from audit_log.addresses import Network, read_network
+from audit_log.addresses import Network, read_networks
 from audit_log.process.environment import Formerly, Settings
 from audit_log.process.shared_settings import (
     LOOPBACK,
@@ -242,10 +242,7 @@ class ClientSettings(Settings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        try:
-            return tuple(read_network(str(network)) for network in _listed(value))
-        except ValueError:
-            raise ValueError("must be networks such as 10.0.0.0/8, comma separated") from None
+        return read_networks(value)
 
 
 class InstanceSettings(Settings):

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -13,11 +13,12 @@ from audit_api.errors import ReaderRefusedError
 from audit_api.reads.one_read import Reading, Recorder
 from audit_api.reads.page_views import filters_of
 from audit_api.reads.question_text import question_text
-from audit_api.reads.refusals import Refusals
-from audit_log.addresses import read_address
+from audit_api.reads.refused_readers import Refusals
+from audit_log.addresses import Network, client_behind, lies_in, read_address
 from audit_log.reads import Read, ReadKind
 from audit_log.record import new_record_id
 
+_FORWARDED: Final = "Forwarded"
 SIGN_IN: Final = "sign-in"
 """The question of a sign-in."""
 
@@ -25,9 +26,22 @@ SIGN_IN: Final = "sign-in"
 class Door:
     """The gate, and the record of who came to it."""
 
-    def __init__(self, gate: Gate, recorder: Recorder, refusals: Refusals, instance: str) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        recorder: Recorder,
+        refusals: Refusals,
+        *,
+        instance: str,
+        trusted: Sequence[Network],
+    ) -> None:
+        """Admit by *gate*; reads are told with the name *instance*.
+
+        The address of a reader is what *trusted* proxies say.
+        """
         self.gate = gate
-        self._recorder = recorder
+        self._trusted = trusted
+        self.recorder = recorder
         self._refusals = refusals
         self._instance = instance
         self._key = secrets.token_bytes(32)
@@ -55,8 +69,8 @@ class Door:
             self.refuse(request, error, SIGN_IN)
             raise
         read = self._read(request, ReadKind.SIGN_IN, SIGN_IN, reader)
-        await self._recorder.reads.append(read)
-        self._recorder.metrics.recorded(read)
+        await self.recorder.reads.append(read)
+        self.recorder.metrics.recorded(read)
         return session
 
     def refuse(self, request: web.Request, error: ReaderRefusedError, question: str) -> None:
@@ -86,7 +100,7 @@ class Door:
         if owner is not None and kind in {ReadKind.QUESTION, ReadKind.STREAM}:
             view = (owner, read.client_ip, subject or path, filters_of(pairs))
         is_head = request.method == hdrs.METH_HEAD
-        return Reading(self._recorder, read, view=view, is_head=is_head)
+        return Reading(self.recorder, read, view=view, is_head=is_head)
 
     def _owner(self, credentials: Credentials, reader: Reader) -> object:
         """Return what is the same for all requests of one session of a browser, or None.
@@ -109,7 +123,7 @@ class Door:
     ) -> Read:
         return Read(
             id=new_record_id(),
-            created_at=self._recorder.now(),
+            created_at=self.recorder.now(),
             kind=kind,
             question=question,
             instance=self._instance,
@@ -117,7 +131,7 @@ class Door:
             role=reader.role,
             token_id=reader.token_id,
             session=reader.session,
-            client_ip=_address_of(request),
+            client_ip=_address_of(request, self._trusted),
             status_code=status,
         )
 
@@ -127,11 +141,15 @@ def shows_nothing(request: web.Request) -> bool:
     return not {hdrs.AUTHORIZATION, hdrs.COOKIE} & set(request.headers)
 
 
-def _address_of(request: web.Request) -> str | None:
+def _address_of(request: web.Request, trusted: Sequence[Network]) -> str | None:
     try:
-        return str(read_address(request.remote or ""))
+        peer = read_address(request.remote or "")
     except ValueError:
         return None
+    if not lies_in(peer, trusted):
+        return str(peer)
+    said, named = (request.headers.getall(name, ()) for name in (hdrs.X_FORWARDED_FOR, _FORWARDED))
+    return client_behind(str(peer), said, named, trusted)
 
 
 def _digest(key: bytes, cookies: Iterable[str]) -> bytes:

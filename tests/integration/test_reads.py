@@ -86,6 +86,15 @@ async def test_a_question_is_recorded_with_its_reader_its_filters_and_the_rows_i
     assert address == "127.0.0.1"
 
 
+async def test_the_address_is_what_a_trusted_proxy_says_and_nobody_else(database, database_url):
+    fields = {"X-Forwarded-For": "198.51.100.9, 203.0.113.7, 127.0.0.1"}
+    for trusted, expected in (("127.0.0.0/8", "203.0.113.7"), ("10.0.0.0/8", "127.0.0.1")):
+        await database.execute("TRUNCATE mcp_audit_read")
+        async with asking_as_admin(database, database_url, trusted_proxies=trusted) as api:
+            assert await status_of(api, ALL, headers=fields) == 200
+        assert await reads(database, "host(client_ip)") == [expected]
+
+
 async def test_a_question_that_tells_nothing_is_not_recorded(api, database):
     await asked(api, f"{ALL}?status=none", 422)
     await asked(api, f"{ALL}/openapi.json")
