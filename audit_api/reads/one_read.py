@@ -48,6 +48,11 @@ class Reading:
         self._rows = 0
         self.is_whole = False
         """Whether an export was sent to its end."""
+        self.goes_on = False
+        """Whether it continues an earlier part: then it is recorded only if it tells something.
+
+        A program that follows the log asks every few seconds what has come.
+        """
 
     def tell(self, rows: int) -> None:
         """Count *rows* that the reader is told."""
@@ -83,7 +88,7 @@ class Reading:
     async def _end(self, status: int) -> None:
         if self._has_begun:
             self._end_of_long()
-        elif status in _TELLING:
+        elif status in _TELLING and (self._rows or not self.goes_on):
             await self._record(self._with(status))
 
     def _end_of_long(self) -> None:

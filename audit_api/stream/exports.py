@@ -59,6 +59,7 @@ class Exports(Generic[Told]):
             return await self._gaps(asked)
         _check_that_none_is_missed(query)
         if query.limit is not None:
+            asked.reading.goes_on = query.after is not None
             return await self._part(asked, query.limit)
         if self.turns.locked():
             raise NotNowError(

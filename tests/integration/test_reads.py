@@ -134,6 +134,22 @@ async def test_an_export_is_recorded_before_its_first_byte_and_counted_at_its_en
     assert (read["rows_told"], read["status_code"]) == (5, 200)
 
 
+async def test_a_program_that_follows_the_log_in_parts_is_recorded_when_it_is_told_something(
+    api, database
+):
+    mark = ""
+    for number in (1, 0, 0, 2):
+        await Store(database).append([record(id=new_record_id()) for _ in range(number)])
+        after = f"&after={mark}" if mark else ""
+        async with api.get(f"{ALL}/export?limit=10{after}") as response:
+            assert len((await response.text()).splitlines()) == number
+            mark = response.headers["X-Audit-Mark"]
+    assert await reads(database, "question", "rows_told") == [
+        ("/mcp-audit/export?limit=10", 1),
+        ("/mcp-audit/export?after=...&limit=10", 2),
+    ]
+
+
 async def test_an_export_that_its_client_leaves_says_so(api, database):
     long = "x" * 2_000
     await Store(database).append(
