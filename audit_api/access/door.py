@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -96,10 +96,12 @@ class Door:
         question = question_text(path, pairs, self.gate.token_prefix)
         read = self._read(request, kind, question, reader)
         owner = self._owner(credentials, reader)
-        view = None
-        if owner is not None and kind in {ReadKind.QUESTION, ReadKind.STREAM}:
-            view = (owner, read.client_ip, subject or path, filters_of(pairs))
         is_head = request.method == hdrs.METH_HEAD
+        view: bytes | None = None
+        if owner is not None and kind in {ReadKind.QUESTION, ReadKind.STREAM}:
+            filters = sorted(filters_of(pairs))
+            asked = (owner, read.client_ip, is_head, subject or path, filters)
+            view = self._digest(repr(asked))  # however long it is
         return Reading(self.recorder, read, view=view, is_head=is_head)
 
     def _owner(self, credentials: Credentials, reader: Reader) -> object:
@@ -111,7 +113,10 @@ class Door:
             return None
         if reader.session is not None:
             return reader.session
-        return _digest(self._key, credentials.cookies)
+        return self._digest(repr(credentials.cookies))
+
+    def _digest(self, text: str) -> bytes:
+        return hashlib.blake2b(text.encode(), key=self._key, digest_size=16).digest()
 
     def _read(
         self,
@@ -150,7 +155,3 @@ def _address_of(request: web.Request, trusted: Sequence[Network]) -> str | None:
         return str(peer)
     said, named = (request.headers.getall(name, ()) for name in (hdrs.X_FORWARDED_FOR, _FORWARDED))
     return client_behind(str(peer), said, named, trusted)
-
-
-def _digest(key: bytes, cookies: Iterable[str]) -> bytes:
-    return hashlib.blake2b("\n".join(cookies).encode(), key=key, digest_size=16).digest()

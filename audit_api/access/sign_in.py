@@ -48,7 +48,7 @@ class SignIn:
 
     async def _reader(self, request: web.Request) -> web.Response:
         if shows_nothing(request):
-            # The page asks whether it has to offer the sign-in: nobody has tried to read.
+            # The page asks whether it has to offer the sign-in. That is no try to read.
             raise UnauthorizedError("Not authenticated")
         _, reader = await self.door.admit(request, SIGN_IN)
         return json_response({"name": reader.name, "role": reader.role})

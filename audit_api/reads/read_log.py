@@ -120,9 +120,8 @@ class ReadLog:
         if self._database is not None and some.reads:
             async with self._writing:
                 await self._store(self._database, some)
-            if isinstance(
-                some.error, RecordRefusedError
-            ):  # never: they go, or none behind them could
+            if isinstance(some.error, RecordRefusedError):
+                # Never: they go, or those behind them could not.
                 log.error("reads.lost", count=len(some.reads), reason=str(some.error))
                 self._metrics.not_recorded += len(some.reads)
             elif some.error is not None:

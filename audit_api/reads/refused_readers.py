@@ -22,7 +22,7 @@ from audit_log.reads import Read
 from audit_log.record import new_record_id
 
 WINDOW_SECONDS: Final = 60.0
-MOST_CALLERS: Final = 1_000
+MOST_CALLERS: Final = 200
 """So many callers are told apart in a minute; further ones are one caller without an address."""
 _LOOK_SECONDS: Final = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger("audit_api")
