@@ -21,6 +21,7 @@ from tests.neighbours.audit_api import (
     serving_audit_api,
 )
 from tests.neighbours.patience import eventually
+from tests.neighbours.services import running_audit_api, running_sidecar
 
 READS = f"{ALL}/reads"
 OUR_PAGE = {"X-Requested-With": "activity-log"}
@@ -344,3 +345,32 @@ async def test_metrics_tell_requests_readers_rows_and_no_names(api, database):
     ):
         assert line in metrics.splitlines(), line
     assert "claude" not in metrics
+
+
+async def test_reads_by_way_of_the_sidecar_have_the_clients_address_and_outlive_a_kill(
+    database, database_url, upstream
+):
+    _, admin = await TokenTable(database).create("far", "admin", 90)
+    trusted = {"AUDIT_API_TRUSTED_PROXIES": "127.0.0.0/8"}
+    async with (
+        running_audit_api(database_url, **trusted) as api,
+        running_sidecar(
+            upstream.url,
+            database_url,
+            PROXY_AUDIT_API_URL=api.url,
+            PROXY_TRUSTED_PROXIES="127.0.0.0/8",
+        ) as sidecar,
+        ClientSession(sidecar.url, headers={"X-Forwarded-For": "203.0.113.7"}) as client,
+    ):
+        fields = {"Authorization": "Basic nonsense"}
+        assert await status_of(client, f"{ALL}/growth", headers=fields) == 401
+        refused = await api.logged("reader.refused")
+        fields = {"Authorization": f"Bearer {admin}"}
+        assert await status_of(client, ALL, headers=fields) == 200
+        await api.kill()
+
+    assert (refused["level"], refused["client"], refused["reason"], refused["question"]) == (
+        *("warning", "203.0.113.7", "Invalid credentials", "/mcp-audit/growth"),
+    )
+    found = await reads(database, "kind", "reader", "host(client_ip)", "rows_told")
+    assert ("question", "far", "203.0.113.7", 0) in found
