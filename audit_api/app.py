@@ -30,6 +30,7 @@ from audit_api.reads.one_read import Recorder
 from audit_api.reads.page_views import PageViews
 from audit_api.reads.read_log import recording
 from audit_api.reads.read_metrics import ReadMetrics
+from audit_api.reads.read_seal import sealing_reads
 from audit_api.reads.refused_readers import Refusals, noting_refusals
 from audit_api.seal.evidence import Evidence
 from audit_api.seal.proofs import Proofs
@@ -155,16 +156,16 @@ async def _door(
     gate: Gate, database: Database | None, tasks: BackgroundTasks, settings: AuditApiSettings
 ) -> AsyncIterator[Door]:
     metrics = ReadMetrics()
-    async with recording(database, metrics, tasks) as reads:
+    instance = f"audit-api/{socket.gethostname()}"  # never that of a sidecar on this host
+    async with AsyncExitStack() as stack:
+        open_, seal = stack.enter_async_context, None
+        if database is not None and settings.seal_dir is not None:
+            seal = await open_(sealing_reads(database, settings.seal_dir, instance, tasks))
+        reads = await open_(recording(database, metrics, tasks, seal))
         recorder = Recorder(reads, PageViews(), metrics, gate.now)
-        async with noting_refusals(Refusals(reads, metrics, gate.now), tasks) as refusals:
-            yield Door(
-                gate,
-                recorder,
-                refusals,
-                instance=socket.gethostname(),
-                trusted=settings.trusted_proxies,
-            )
+        refusals = await open_(noting_refusals(Refusals(reads, metrics, gate.now), tasks))
+        trusted = settings.trusted_proxies
+        yield Door(gate, recorder, refusals, instance=instance, trusted=trusted)
 
 
 def _listening(

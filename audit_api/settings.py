@@ -42,8 +42,8 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
     auth_url: AnyHttpUrl | None = Field(
         default=None,
         description=(
-            "a GET address of PodWarden, not of this service, that succeeds for readers only; "
-            "it judges every other credential"
+            "PodWarden's, not this service's, GET address that succeeds for readers only; "
+            "it judges other credentials"
         ),
     )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
@@ -54,11 +54,15 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
     session_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description="signs the page's sessions; when not set, each process makes its own",
+        description="signs the page's sessions; without it each process makes its own",
+    )
+    seal_dir: Path | None = Field(
+        default=None,
+        description="folder of the key that seals reads",
     )
     witness_dir: Path | None = Field(
         default=None,
-        description="folder of the witness's key and memory; when set, this service cosigns the"
+        description="folder of the witness's key and memory; makes this service cosign"
         " sidecars' seals",
     )
     witness_logs: Annotated[TrustedLogs | None, NoDecode] = Field(

@@ -50,5 +50,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How often this caller was refused for this reason within a minute."""
     began: UUID | None = None
     """At the end of an export or a stream: the read that was added at its beginning."""
+    seq: int | None = None
+    """The place of its leaf in the log of the seal."""
+    log: int | None = None
     ended_at: datetime | None = None
     """When an export or a stream ended. It is stored as a read of its own."""

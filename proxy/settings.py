@@ -12,6 +12,7 @@ from yarl import URL
 
 from audit_log.addresses import Network, read_networks
 from audit_log.process.environment import Formerly, Settings
+from audit_log.process.sealing.key_file import KEY_NAME
 from audit_log.process.shared_settings import (
     LOOPBACK,
     ListenerSettings,
@@ -30,7 +31,6 @@ from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
 from proxy.mcp.json_stream import ANY
 from proxy.seal.anchors.opening import check_anchors
-from proxy.seal.key_file import KEY_NAME
 from proxy.telemetry.webhook.event import signing_key
 
 MEBIBYTE = 1024 * 1024

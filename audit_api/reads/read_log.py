@@ -17,6 +17,7 @@ import structlog
 
 from audit_api.errors import NotNowError
 from audit_api.reads.read_metrics import ReadMetrics
+from audit_api.reads.read_seal import ReadSeal
 from audit_log.errors import RecordRefusedError, StoreError
 from audit_log.postgres.database import Database
 from audit_log.postgres.readers.read_rows import append_reads, may_append_reads
@@ -47,8 +48,12 @@ class _Batch:
 class ReadLog:
     """The record of all reads, or of none: without a database nothing is recorded."""
 
-    def __init__(self, database: Database | None, metrics: ReadMetrics) -> None:
+    def __init__(
+        self, database: Database | None, metrics: ReadMetrics, seal: ReadSeal | None = None
+    ) -> None:
+        """Record in *database*, sealed if there is a *seal*."""
         self._database = database
+        self._seal = seal
         self._metrics = metrics
         self._next = _Batch()
         """What the next statement stores."""
@@ -59,9 +64,11 @@ class ReadLog:
 
     @property
     def problem(self) -> str | None:
-        """Why reads are refused at present, or None."""
+        """Why reads are refused or not signed at present, or None."""
         reason = self._state.reason
-        return None if reason is None else f"reads cannot be recorded: {reason}"
+        if reason is None:
+            return None if self._seal is None else self._seal.problem
+        return f"reads cannot be recorded: {reason}"
 
     async def missing_right(self) -> str | None:
         """Return why the role can record no read, or None. Raises StoreError."""
@@ -136,7 +143,10 @@ class ReadLog:
         if batch is self._next:
             self._next = _Batch()
         try:
-            await append_reads(database, batch.reads)
+            if self._seal is None:
+                await append_reads(database, batch.reads)
+            else:
+                await self._seal.append(batch.reads)
         except StoreError as error:
             batch.error = error
             self._state.note(str(error))
@@ -147,10 +157,13 @@ class ReadLog:
 
 @asynccontextmanager
 async def recording(
-    database: Database | None, metrics: ReadMetrics, tasks: BackgroundTasks
+    database: Database | None,
+    metrics: ReadMetrics,
+    tasks: BackgroundTasks,
+    seal: ReadSeal | None = None,
 ) -> AsyncIterator[ReadLog]:
     """Record reads beside the block; store what still waits when it ends."""
-    reads = ReadLog(database, metrics)
+    reads = ReadLog(database, metrics, seal)
     try:
         async with tasks.running(reads.store_waiting, "reads"):
             yield reads

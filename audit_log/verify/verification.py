@@ -42,6 +42,14 @@ OVERLAP: Final = timedelta(hours=1)
 """How far behind the last run `--since` reads again: transactions that were open then."""
 MOST_LOOKED_AT: Final = 100
 BOOKMARK: Final = "the file of --since"
+_OTHERS: Final = (
+    (
+        "mcp_audit_log",
+        "not_sealed",
+        "entries are not sealed: of PodWarden itself, or of sidecars without a seal",
+    ),
+    ("mcp_audit_read", "reads_not_sealed", "reads are of audit APIs without a seal"),
+)
 _OLDEST: Final = """
 SELECT min(created_at) FROM mcp_audit_log
 WHERE log = ANY($1::integer[]) AND created_at >= '1970-01-01Z'::timestamptz
@@ -250,9 +258,14 @@ class Verification:
         for instance, unplaced in (await unplaced_rows(self._transaction, spans, since)).items():
             for rows in unplaced:
                 _tell_rows(*owners[instance], rows)
-        others = await others_rows(self._transaction, list(spans), since)
-        what = "entries are not sealed: of PodWarden itself, or of sidecars without a seal"
-        return [Remark("not_sealed", others, what)] if others else []
+        return await self._tell_others(list(spans), since)
+
+    async def _tell_others(self, instances: Sequence[str], since: datetime | None) -> list[Remark]:
+        return [
+            Remark(name, others, what)
+            for table, name, what in _OTHERS
+            if (others := await others_rows(self._transaction, table, instances, since))
+        ]
 
 
 def _put(one: OneLog | None, rows: list[Sealed], tally: _Tally) -> None:

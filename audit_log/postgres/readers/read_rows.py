@@ -9,19 +9,20 @@ from audit_log.addresses import Network
 from audit_log.postgres.conditions import Arguments, like
 from audit_log.postgres.database import Database
 from audit_log.postgres.rows import Place, in_words_of, plain_uuid
-from audit_log.postgres.transaction import Row
+from audit_log.postgres.transaction import Row, Transaction
 from audit_log.reads import Read, ReadKind
 
 # Without a conflict target: the role then needs INSERT alone. An id is given before the first try.
 _APPEND: Final = """
 INSERT INTO mcp_audit_read (id, created_at, kind, reader, role, token_id, session, client_ip,
-    question, status_code, rows_told, times, began, instance)
+    question, status_code, rows_told, times, began, instance, seq, log)
 SELECT id, created_at, kind, reader, role, token_id, session, client_ip::inet, question,
-    status_code, rows_told, times, began, instance
+    status_code, rows_told, times, began, instance, seq, log
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::uuid[],
     $7::text[], $8::text[], $9::text[], $10::smallint[], $11::bigint[], $12::bigint[], $13::uuid[],
-    $14::text[]) AS given (id, created_at, kind, reader, role, token_id, session, client_ip,
-    question, status_code, rows_told, times, began, instance)
+    $14::text[], $15::bigint[], $16::integer[]) AS given (id, created_at, kind, reader, role,
+    token_id, session, client_ip, question, status_code, rows_told, times, began, instance, seq,
+    log)
 ON CONFLICT DO NOTHING
 """
 _SEARCH: Final = """
@@ -59,7 +60,7 @@ class ReadQuery:
     before: Place | None = None
 
 
-async def append_reads(database: Database, reads: Sequence[Read]) -> None:
+async def append_reads(database: Database | Transaction, reads: Sequence[Read]) -> None:
     """Store *reads*; safe to repeat. Raises StoreError."""
     await database.execute(
         _APPEND,
@@ -68,7 +69,7 @@ async def append_reads(database: Database, reads: Sequence[Read]) -> None:
             for name in (
                 *("id", "created_at", "kind", "reader", "role", "token_id", "session"),
                 *("client_ip", "question", "status_code", "rows_told", "times", "began"),
-                "instance",
+                *("instance", "seq", "log"),
             )
         ),
     )

@@ -15,11 +15,20 @@ CREATE TABLE mcp_audit_read (
     rows_told bigint,
     times bigint NOT NULL DEFAULT 1,  -- how often the same reader was refused
     began uuid,
-    instance text NOT NULL
+    instance text NOT NULL,
+    seq bigint,  -- the place of its leaf in the log of the seal; null where reads are not sealed
+    log integer
 );
 CREATE INDEX mcp_audit_read_newest ON mcp_audit_read (created_at DESC, id DESC);
 CREATE INDEX mcp_audit_read_by_reader ON mcp_audit_read (reader) WHERE reader IS NOT NULL;
 CREATE INDEX mcp_audit_read_by_beginning ON mcp_audit_read (began) WHERE began IS NOT NULL;
+
+-- How far the log of each key has grown (audit_log/seal/growing/state.py). It grows with the rows, in
+-- one transaction. No row of this table is trusted either: what was signed is kept elsewhere.
+CREATE TABLE mcp_audit_read_seal (
+    key bytea PRIMARY KEY,  -- the public one
+    state bytea NOT NULL
+);
 
 -- The size of the table counts, and the retention that is applied lets its rows go with the others. Its
 -- kind is that of the tool calls: sidecars of an earlier version know no further one.
@@ -52,6 +61,11 @@ BEGIN
     IF records > 0 THEN
         RETURN QUERY SELECT 'mcp_audit_read', false, records, 0::bigint;
     END IF;$$, schema)
+        UNION ALL
+        SELECT 'mcp_audit_seal_prune',
+            format($$(SELECT min(ended_at) FROM %s.mcp_audit_gap), 'infinity')$$, schema),
+            format($$(SELECT min(ended_at) FROM %1$s.mcp_audit_gap),
+        (SELECT min(created_at) FROM %1$s.mcp_audit_read), 'infinity')$$, schema)
     LOOP
         definition := pg_get_functiondef(change.function::regproc);
         IF position(change.before IN definition) = 0 THEN
