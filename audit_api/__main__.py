@@ -14,6 +14,7 @@ from audit_log.process.files import raise_file_limit
 from audit_log.process.logs import set_up_logs
 from audit_log.process.program import parse_no_arguments
 from audit_log.process.reading import SettingsReading, stop
+from audit_log.process.sealing.key_file import SealKeyError
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.sockets import CannotListenError
 from audit_log.process.tls import TlsFilesError
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m audit
     reading.log_advice()
     try:
         uvloop.run(_serve(shared, settings))
-    except TlsFilesError as error:
+    except (TlsFilesError, SealKeyError) as error:
         stop([str(error)])
     except CannotListenError as error:
         raise SystemExit(str(error)) from None

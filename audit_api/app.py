@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from audit_api.access.door import Door
 from audit_api.access.gate import Gate
 from audit_api.access.looked_up_together import LookedUpTogether
 from audit_api.access.podwarden import open_podwarden
@@ -23,10 +25,17 @@ from audit_api.page.reference import Reference
 from audit_api.query.counts import Counts
 from audit_api.query.future import Future
 from audit_api.query.questions import Questions
+from audit_api.query.read_questions import ReadQuestions
 from audit_api.query.session_questions import SessionQuestions
 from audit_api.query.sql_questions import SqlQuestions
 from audit_api.query.timeline_question import TimelineQuestion
 from audit_api.query.token_questions import TokenQuestions
+from audit_api.reads.one_read import Recorder
+from audit_api.reads.page_views import PageViews
+from audit_api.reads.read_log import recording
+from audit_api.reads.read_metrics import ReadMetrics
+from audit_api.reads.read_seal import sealing_reads
+from audit_api.reads.refused_readers import Refusals, noting_refusals
 from audit_api.seal.evidence import Evidence
 from audit_api.seal.proofs import Proofs
 from audit_api.server import runner_of
@@ -54,7 +63,9 @@ _APPLICATION = "audit_api"
 
 
 @asynccontextmanager
-async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> AsyncIterator[Address]:
+async def serving(
+    shared: AuditLogSettings, settings: AuditApiSettings, *, records_reads: bool = True
+) -> AsyncIterator[Address]:
     """Run the service beside the block; yield the address it listens on.
 
     Starts also while PostgreSQL is unavailable. Raises CannotListenError or TlsFilesError.
@@ -68,6 +79,8 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
         clock = DatabaseClock()
         _ = await open_(tasks.running(ClockWatch(token_database, clock).run, "clock"))
         gate = await _gate(stack, settings, token_database, clock)
+        reads_in = databases.for_reads if records_reads else None
+        door = await open_(_door(gate, reads_in, tasks, settings))
         tails = await _tails(stack, tasks, databases.for_tail)
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
@@ -82,6 +95,7 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             SessionQuestions(database),
             counts,
             TokenQuestions(database, clock.now, directory, counts.used_tokens),
+            ReadQuestions(databases.for_reads),
             Proofs(database, Prover(database)),
             *_files(databases.for_exports, subscription),
             Live(RECORDS, database, tails[0], gate, open_transaction, subscription),
@@ -97,12 +111,14 @@ async def serving(shared: AuditLogSettings, settings: AuditApiSettings) -> Async
             tasks,
             open_transaction,
             subscription,
+            door.recorder.reads,
             parts,
             replica,
         )
-        app = make_app(gate, services, health, witness)
+        app = make_app(door, services, health, witness)
         end_streams_first(app, tails)
-        address = await open_(_listening(app, settings, tls))
+        runner = runner_of(app, door.recorder.metrics.measured)
+        address = await open_(_listening(runner, settings, tls))
         await open_(health.told_at_start())
         yield address
 
@@ -119,6 +135,8 @@ class _Databases:
     for_gate: Database
     """Always on the primary: a revoked token must not stay valid while a replica lags."""
     of_tokens: Database
+    for_reads: Database
+    """On the primary, too: what readers ask is recorded there."""
 
 
 async def _databases(
@@ -140,14 +158,32 @@ async def _databases(
         for_tail=await opened(url, 5),
         for_gate=for_gate,
         of_tokens=tokens,
+        for_reads=await opened(primary, 3),
     )
 
 
+@asynccontextmanager
+async def _door(
+    gate: Gate, database: Database | None, tasks: BackgroundTasks, settings: AuditApiSettings
+) -> AsyncIterator[Door]:
+    metrics = ReadMetrics()
+    instance = f"audit-api/{socket.gethostname()}"  # never that of a sidecar on this host
+    async with AsyncExitStack() as stack:
+        open_, seal = stack.enter_async_context, None
+        if database is not None and settings.seal_dir is not None:
+            seal = await open_(sealing_reads(database, settings.seal_dir, instance, tasks))
+        reads = await open_(recording(database, metrics, tasks, seal))
+        recorder = Recorder(reads, PageViews(), metrics, gate.now)
+        refusals = await open_(noting_refusals(Refusals(reads, metrics, gate.now), tasks))
+        trusted = settings.trusted_proxies
+        yield Door(gate, recorder, refusals, instance=instance, trusted=trusted)
+
+
 def _listening(
-    app: web.Application, settings: AuditApiSettings, tls: ListenerTls | None
+    runner: web.BaseRunner, settings: AuditApiSettings, tls: ListenerTls | None
 ) -> AbstractAsyncContextManager[Address]:
     return listening(
-        runner_of(app),
+        runner,
         Address(settings.host, settings.port),
         "AUDIT_API_HOST, AUDIT_API_PORT",
         tls=tls.context if tls else None,
@@ -214,16 +250,17 @@ async def _gate(
 
 
 def make_app(
-    gate: Gate, services: Services, health: Health, witness: WitnessRoutes | None
+    door: Door, services: Services, health: Health, witness: WitnessRoutes | None
 ) -> web.Application:
     """Return the application with all routes. aiohttp adds HEAD to each GET."""
     app = web.Application()
-    app.router.add_get("/healthz", health.alive)
-    app.router.add_get("/readyz", health.ready)
+    app.router.add_get("/healthz", health.alive, name="healthz")
+    app.router.add_get("/readyz", health.ready, name="readyz")
+    app.router.add_get("/metrics", door.recorder.metrics.page, name="metrics")
     described = endpoints(services)
     for endpoint in (*described, *Reference.of(described).endpoints()):
-        app.router.add_routes([endpoint.route(gate)])
-    app.router.add_routes(SignIn(gate, SignInLinks(gate.now)).routes())
+        app.router.add_routes([endpoint.route(door)])
+    app.router.add_routes(SignIn(door, SignInLinks(door.gate.now)).routes())
     app.router.add_routes(ActivityPage().routes())
     if witness is not None:
         app.router.add_routes(witness.routes())

@@ -13,6 +13,7 @@ from audit_api.formats.entries import (
     UsedToken,
 )
 from audit_api.formats.export_formats import NDJSON
+from audit_api.formats.reads_of_log import ReadOfLog
 from audit_api.formats.timeline_items import EntryInTime, ToolCallInTime
 from audit_api.formats.tool_calls import ToolCall, ToolCallWithCalls
 from audit_api.query.buckets import InvocationsStatsParams
@@ -31,12 +32,14 @@ from audit_api.query.params import (
     InvocationsParams,
     InvocationsStreamParams,
     Page,
+    ReadsParams,
     SessionPath,
     SessionsParams,
     StreamParams,
     TokenPath,
 )
 from audit_api.query.questions import Questions
+from audit_api.query.read_questions import ReadQuestions
 from audit_api.query.session_questions import CALLS_OF_EACH, SessionQuestions
 from audit_api.query.sql_questions import SQL, SqlQuestions
 from audit_api.query.timeline_question import TimelineParams, TimelineQuestion
@@ -48,9 +51,13 @@ from audit_api.seal.seal_endpoints import seal_endpoints
 from audit_api.stream.events import CONTENT_TYPE
 from audit_api.stream.exports import GAPS_FIELD, MARK_FIELD, MISSING_FIELD, Exports
 from audit_api.stream.live import Live
+from audit_log.reads import ReadKind
 from audit_log.record import AuditRecord, Invocation
 
 JSON: Final = "application/json"
+ENTRIES: Final = "entries"
+TOOL_CALLS: Final = "tool calls"
+"""What endpoints tell of. The page asks several for one view."""
 _PAGED: Final = MappingProxyType(
     {"Link": 'the next page, `rel="next"` (RFC 8288), if there is one'}
 )
@@ -90,6 +97,7 @@ class Services:
     sessions: SessionQuestions
     counts: Counts
     tokens: TokenQuestions
+    reads: ReadQuestions
     proofs: Proofs
     evidence: Evidence
     exports: Exports[AuditRecord]
@@ -109,6 +117,7 @@ def endpoints(services: Services) -> Sequence[Endpoint]:
         *_numbers(services.counts),
         *_tokens(services.tokens),
         *_gaps(services.questions),
+        *_reads(services.reads),
         *seal_endpoints(services.proofs, services.evidence),
         *_exports(services.exports, services.tool_exports),
         *_streams(services.live, services.tool_live),
@@ -125,6 +134,7 @@ def _entries(questions: Questions) -> Sequence[Endpoint]:
             responses={JSON: _ENTRIES},
             fields=_OF_A_LIST,
             serve=questions.entries,
+            subject=ENTRIES,
         ),
         Endpoint(
             name="entries_of_token",
@@ -158,6 +168,7 @@ def _tool_calls(questions: Questions) -> Sequence[Endpoint]:
             responses={JSON: list[ToolCall], NDJSON: None},
             fields=_OF_A_LIST,
             serve=questions.invocations,
+            subject=TOOL_CALLS,
         ),
         Endpoint(
             name="invocation",
@@ -181,6 +192,7 @@ def _timeline(timeline: TimelineQuestion) -> Sequence[Endpoint]:
             query=TimelineParams,
             responses={JSON: list[EntryInTime | ToolCallInTime]},
             fields=_OF_A_LIST,
+            subject=ENTRIES,
             serve=timeline.timeline,
         ),
     )
@@ -194,6 +206,7 @@ def _sql(sql: SqlQuestions) -> Sequence[Endpoint]:
             summary="The SQL that finds the same entries as the list with these parameters",
             query=EntriesParams,
             responses={SQL: None},
+            kind=None,
             serve=sql.entries,
         ),
         Endpoint(
@@ -202,6 +215,7 @@ def _sql(sql: SqlQuestions) -> Sequence[Endpoint]:
             summary="The SQL that finds the same tool calls as the list with these parameters",
             query=InvocationsParams,
             responses={SQL: None},
+            kind=None,
             serve=sql.invocations,
         ),
     )
@@ -217,6 +231,7 @@ def _sessions(sessions: SessionQuestions) -> Sequence[Endpoint]:
             responses={JSON: list[SessionOfAgent]},
             fields=_PAGED,
             serve=sessions.sessions,
+            subject=TOOL_CALLS,
         ),
         Endpoint(
             name="session",
@@ -252,6 +267,7 @@ def _numbers(counts: Counts) -> Sequence[Endpoint]:
             responses={JSON: list[Counted] | list[ValueCount]},
             fields=_COUNTED,
             serve=counts.stats,
+            subject=ENTRIES,
         ),
         Endpoint(
             name="invocations_stats",
@@ -261,6 +277,7 @@ def _numbers(counts: Counts) -> Sequence[Endpoint]:
             responses={JSON: list[Counted]},
             fields=_DIVIDED,
             serve=counts.tool_stats,
+            subject=TOOL_CALLS,
         ),
         Endpoint(
             name="growth",
@@ -301,6 +318,21 @@ def _gaps(questions: Questions) -> Sequence[Endpoint]:
     )
 
 
+def _reads(reads: ReadQuestions) -> Sequence[Endpoint]:
+    return (
+        Endpoint(
+            name="reads",
+            path="/mcp-audit/reads",
+            summary="Who read the audit log: questions, exports, streams, sign-ins and refusals, "
+            "newest first",
+            query=ReadsParams,
+            responses={JSON: list[ReadOfLog]},
+            fields=_PAGED,
+            serve=reads.reads,
+        ),
+    )
+
+
 def _exports(entries: Exports[AuditRecord], tool_calls: Exports[Invocation]) -> Sequence[Endpoint]:
     return (
         Endpoint(
@@ -311,6 +343,7 @@ def _exports(entries: Exports[AuditRecord], tool_calls: Exports[Invocation]) -> 
             responses={NDJSON: None, "text/csv": None},
             fields=_OF_A_FILE,
             serve=entries.export,
+            kind=ReadKind.EXPORT,
         ),
         Endpoint(
             name="export_invocations",
@@ -320,6 +353,7 @@ def _exports(entries: Exports[AuditRecord], tool_calls: Exports[Invocation]) -> 
             responses={NDJSON: None, "text/csv": None},
             fields=_OF_A_FILE,
             serve=tool_calls.export,
+            kind=ReadKind.EXPORT,
         ),
     )
 
@@ -333,6 +367,8 @@ def _streams(entries: Live[AuditRecord], tool_calls: Live[Invocation]) -> Sequen
             query=StreamParams,
             responses={CONTENT_TYPE: None},
             serve=entries.stream,
+            kind=ReadKind.STREAM,
+            subject=ENTRIES,
         ),
         Endpoint(
             name="stream_invocations",
@@ -342,5 +378,7 @@ def _streams(entries: Live[AuditRecord], tool_calls: Live[Invocation]) -> Sequen
             query=InvocationsStreamParams,
             responses={CONTENT_TYPE: None},
             serve=tool_calls.stream,
+            kind=ReadKind.STREAM,
+            subject=TOOL_CALLS,
         ),
     )

@@ -33,7 +33,14 @@ class BodyTimedOutError(ApiError):
     status = HTTPStatus.REQUEST_TIMEOUT
 
 
-class UnauthorizedError(ApiError):
+class ReaderRefusedError(ApiError):
+    """The caller may not read."""
+
+    token_name: str | None = None
+    """The name of the token that the caller showed, if it is known."""
+
+
+class UnauthorizedError(ReaderRefusedError):
     """The caller sent no credentials, or none that are valid."""
 
     status = HTTPStatus.UNAUTHORIZED
@@ -41,7 +48,7 @@ class UnauthorizedError(ApiError):
     fields = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
-class ForbiddenError(ApiError):
+class ForbiddenError(ReaderRefusedError):
     """The caller is authenticated and may not read the audit log."""
 
     status = HTTPStatus.FORBIDDEN

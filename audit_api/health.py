@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
+from audit_api.reads.read_log import ReadLog
 from audit_api.responses import json_response
 from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.database import Database
@@ -48,6 +49,7 @@ class Health:
     tasks: BackgroundTasks
     open_transaction: OpenTransaction
     subscription: Subscription
+    reads: ReadLog
     parts: Sequence[Part]
     """Clock, certificate, witness: what works on with a problem."""
     replica: Replica | None = None
@@ -74,7 +76,7 @@ class Health:
             body["replica_lag_seconds"], reasons = await self._lag(self.replica)
             if reasons:
                 body["status"] = "not ready" if body["replica_lag_seconds"] is None else "degraded"
-        degraded += filter(None, (part.problem for part in self.parts))
+        degraded += filter(None, (part.problem for part in (self.reads, *self.parts)))
         if degraded and body["status"] == "ready":
             body["status"] = "degraded"
         reasons = [*reasons, *degraded]
@@ -107,6 +109,8 @@ class Health:
                 reasons.append(
                     "the schema is missing or out of date: run `podwarden-audit migrate`"
                 )
+            if (missing := await self.reads.missing_right()) is not None:
+                reasons.append(missing)
         except StoreUnavailableError as error:
             reasons.append(f"the database {why_unusable(error)}")
         if self.token_database is not self.database:

@@ -1,12 +1,13 @@
 """aiohttp's server with JSON responses even to requests that are not valid HTTP."""
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 from aiohttp import web
 
 from audit_api.errors import MalformedRequestError
-from audit_api.responses import error_response, responding_to_errors
+from audit_api.responses import Handler, error_response, responding_to_errors
 from audit_log.process.files import files_for_connections
 from audit_log.process.http_server import LimitedRunner
 
@@ -18,16 +19,17 @@ STOP_SECONDS: Final = 10
 """How long open requests may take to end when the service stops."""
 
 
-def runner_of(app: web.Application) -> web.BaseRunner:
+def runner_of(app: web.Application, measured: Callable[[Handler], Handler]) -> web.BaseRunner:
     """Return the runner of *app*. Its clean-up waits for open requests, 10 s at most.
 
+    Requests are *measured* with their error responses.
     A client that closes its connection cancels its handler, and with it the database query.
     """
     return LimitedRunner(
         app,
         max_connections=min(files_for_connections(), MAX_CONNECTIONS),
         connection=_Connection,
-        around=responding_to_errors,
+        around=lambda handler: measured(responding_to_errors(handler)),
         handler_cancellation=True,
         shutdown_timeout=STOP_SECONDS,
     )

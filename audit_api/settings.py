@@ -7,6 +7,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_valida
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from audit_api.witness.trusted_logs import TrustedLogs
+from audit_log.addresses import Network, read_networks
 from audit_log.process.database_url import DatabaseUrl
 from audit_log.process.shared_settings import (
     LOOPBACK,
@@ -41,19 +42,27 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
     auth_url: AnyHttpUrl | None = Field(
         default=None,
         description=(
-            "a GET address of PodWarden, not of this service, that succeeds for readers only; "
-            "it judges every other credential"
+            "PodWarden's, not this service's, GET address that succeeds for readers only; "
+            "it judges other credentials"
         ),
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="networks whose `X-Forwarded-For` and `Forwarded` are believed",
     )
     token_prefix: TokenPrefix = TOKEN_PREFIX
     session_secret: SecretStr | None = Field(
         default=None,
         min_length=32,
-        description="signs the page's sessions; when not set, each process makes its own",
+        description="signs the page's sessions; without it each process makes its own",
+    )
+    seal_dir: Path | None = Field(
+        default=None,
+        description="folder of the key that seals reads",
     )
     witness_dir: Path | None = Field(
         default=None,
-        description="folder of the witness's key and memory; when set, this service cosigns the"
+        description="folder of the witness's key and memory; makes this service cosign"
         " sidecars' seals",
     )
     witness_logs: Annotated[TrustedLogs | None, NoDecode] = Field(
@@ -61,6 +70,11 @@ class AuditApiSettings(TokenSettings, ListenerSettings):
         description="keys of the logs to cosign, as `podwarden-audit seal key` shows them,"
         " separated by spaces",
     )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return read_networks(value)
 
     @field_validator("witness_logs", mode="before")
     @classmethod

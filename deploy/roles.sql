@@ -52,7 +52,7 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
                      'mcp_audit_conversion', 'mcp_audit_log_converted',
                      'mcp_audit_move', 'mcp_audit_log_moving', 'mcp_audit_seal_log',
                      'mcp_audit_seal_checkpoint', 'mcp_audit_seal_tile', 'mcp_audit_seal_note',
-                     'mcp_audit_seal_anchor')
+                     'mcp_audit_seal_anchor', 'mcp_audit_read', 'mcp_audit_read_seal')
         OR relname = 'mcp_tokens' AND :'has_own_tokens'
         OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent IN (
             'public.mcp_audit_log'::regclass, to_regclass('public.mcp_audit_log_converted'),
@@ -89,7 +89,13 @@ GRANT EXECUTE ON FUNCTION public.mcp_audit_purge, public.mcp_audit_seal_prune
 GRANT SELECT ON public.mcp_audit_log, public.mcp_audit_gap, public.mcp_tool_invocation,
     public.mcp_audit_seal_log, public.mcp_audit_seal_checkpoint, public.mcp_audit_seal_tile,
     public.mcp_audit_seal_note, public.mcp_audit_seal_anchor,
-    public.mcp_audit_schema TO podwarden_audit_api;
+    public.mcp_audit_read, public.mcp_audit_schema TO podwarden_audit_api;
+-- Who read the log: the audit API adds each read, and changes none.
+GRANT INSERT ON public.mcp_audit_read TO podwarden_audit_api;
+-- With AUDIT_API_SEAL_DIR it seals them, in a log of its own. Nobody trusts these tables.
+GRANT INSERT ON public.mcp_audit_seal_log, public.mcp_audit_seal_checkpoint,
+    public.mcp_audit_seal_tile, public.mcp_audit_seal_note TO podwarden_audit_api;
+GRANT SELECT, INSERT, UPDATE ON public.mcp_audit_read_seal TO podwarden_audit_api;
 \else
 \echo 'The roles are there. Next: migrate as podwarden_audit_owner, then run this file again.'
 \endif

@@ -15,14 +15,14 @@ from audit_api.witness.trusted_logs import ANY_LOG
 from audit_log.errors import SealFormatError
 from audit_log.process.logs import set_up_logs
 from audit_log.process.reading import SettingsReading, stop
+from audit_log.process.sealing.key_file import SealKeyError, begin_change, finish_change
+from audit_log.seal.growing.state import State
 from audit_log.seal.keys import NOTE, VerifierKey
 from audit_log.seal.policy import NO_QUORUM, Group, Log, Policy, Witness
 from audit_log.seal.policy_file import parse_policy
 from proxy.journal.rings.log_files import STATE_NAME
 from proxy.seal.anchors.anchor_url import read_urls
 from proxy.seal.copies import DiskCopies
-from proxy.seal.key_file import SealKeyError, begin_change, finish_change
-from proxy.seal.state import State
 from proxy.settings import ProxySettings
 from proxy.workers.places import known_places
 

@@ -10,8 +10,9 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 from yarl import URL
 
-from audit_log.addresses import Network, read_network
+from audit_log.addresses import Network, read_networks
 from audit_log.process.environment import Formerly, Settings
+from audit_log.process.sealing.key_file import KEY_NAME
 from audit_log.process.shared_settings import (
     LOOPBACK,
     ListenerSettings,
@@ -31,7 +32,6 @@ from proxy.http.fields import TOKEN_BYTE
 from proxy.mcp.agents.claims import MAX_CLAIM_NAME_CHARACTERS, MAX_CLAIMS
 from proxy.mcp.json_stream import ANY
 from proxy.seal.anchors.opening import check_anchors
-from proxy.seal.key_file import KEY_NAME
 
 MEBIBYTE = 1024 * 1024
 _SECRET_FIELDS: Final = frozenset(
@@ -242,10 +242,7 @@ class ClientSettings(Settings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        try:
-            return tuple(read_network(str(network)) for network in _listed(value))
-        except ValueError:
-            raise ValueError("must be networks such as 10.0.0.0/8, comma separated") from None
+        return read_networks(value)
 
 
 class InstanceSettings(Settings):

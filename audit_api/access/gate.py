@@ -5,19 +5,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
+from uuid import UUID
 
 from audit_api.access.credentials import Credentials, mcp_token
 from audit_api.access.sessions import Session, Sessions
-from audit_api.errors import ApiError, ForbiddenError, NotNowError, UnauthorizedError
+from audit_api.errors import (
+    ApiError,
+    ForbiddenError,
+    NotNowError,
+    ReaderRefusedError,
+    UnauthorizedError,
+)
 from audit_log.tokens import Token, hash_token
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A caller that may read. Name and role are None if PodWarden admitted it: it does not say."""
+    """A caller that may read. All is None if PodWarden admitted it: it does not say who it is."""
 
     name: str | None = None
     role: str | None = None
+    token_id: UUID | None = None
+    session: str | None = None
+    """The digest of its session, if it has one; it opens none."""
 
 
 class TokenFinder(Protocol):
@@ -65,8 +75,8 @@ class Gate:
                 return self._admit_token(token)
         return await self._ask_podwarden(credentials)
 
-    async def sign_in(self, token_hash: str) -> str:
-        """Return a new session for the token with *token_hash*.
+    async def sign_in(self, token_hash: str) -> tuple[str, Reader]:
+        """Return a new session for the token with *token_hash*, and its reader.
 
         Raises UnauthorizedError or ForbiddenError if the token may not read. Only tokens of the
         token table can sign in: other credentials would have to be stored, because PodWarden
@@ -75,8 +85,9 @@ class Gate:
         token = await self.tokens.find(token_hash)
         if token is None:
             raise UnauthorizedError("Invalid credentials")
-        self._admit_token(token)
-        return self.sessions.issue(token_hash)
+        _ = self._admit_token(token)
+        text = self.sessions.issue(token_hash)
+        return text, self._admit_token(token, self.sessions.read(text))
 
     async def token_of(self, credentials: Credentials) -> str:
         """Return the hash of the token in the Authorization field, which may read.
@@ -103,13 +114,14 @@ class Gate:
         token = await self.tokens.find(session.token_hash)
         if token is None:
             raise UnauthorizedError("The token of this session no longer exists")
-        return self._admit_token(token)
+        return self._admit_token(token, session)
 
-    def _admit_token(self, token: Token) -> Reader:
+    def _admit_token(self, token: Token, session: Session | None = None) -> Reader:
         refusal = refusal_of_token(token, self.reader_roles, self.now)
         if refusal is not None:
+            refusal.token_name = token.name
             raise refusal
-        return Reader(token.name, token.role)
+        return Reader(token.name, token.role, token.id, session.digest if session else None)
 
     async def _ask_podwarden(self, credentials: Credentials) -> Reader:
         if not credentials:
@@ -124,7 +136,7 @@ class Gate:
 
 def refusal_of_token(
     token: Token, reader_roles: frozenset[str], now: Callable[[], datetime]
-) -> ApiError | None:
+) -> ReaderRefusedError | None:
     """Return why *token* may not read, or None if it may. A token without a role may not read."""
     reason = token.refusal(now)
     if reason is not None:

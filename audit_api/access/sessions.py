@@ -1,6 +1,6 @@
 """Sessions: a browser holds one instead of a token. Signed, short-lived, and tied to the token.
 
-Sessions are not stored: the audit API's database role may only SELECT. A session carries the hash
+Sessions are not stored: the audit API's database role changes no row. A session carries the hash
 of its token, and each request looks that token up again: when the token is revoked or expires, its
 sessions end. A sign-out is kept in this process's memory until the session would have expired. To
 end all sessions at once, change the secret.
@@ -29,6 +29,11 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     id: str
     token_hash: str
     expires_at: datetime
+
+    @property
+    def digest(self) -> str:
+        """Text that tells this session apart, and opens none."""
+        return hashlib.sha256(self.id.encode()).hexdigest()[:16]
 
 
 class Sessions:

@@ -10,13 +10,14 @@ import msgspec
 from aiohttp import hdrs, web
 
 from audit_api.access.credentials import credentials_of
-from audit_api.access.gate import Gate
+from audit_api.access.door import SIGN_IN, Door, shows_nothing
 from audit_api.access.sessions import COOKIE, LIFETIME
 from audit_api.access.sign_in_links import SignInLinks
 from audit_api.errors import (
     BodyTimedOutError,
     ForbiddenError,
     InvalidParametersError,
+    ReaderRefusedError,
     UnauthorizedError,
 )
 from audit_api.responses import empty_response, json_response
@@ -42,39 +43,45 @@ class _Shown(msgspec.Struct, forbid_unknown_fields=True):
 class SignIn:
     """The session endpoint. Signing in and out refuse requests that our own page did not send."""
 
-    gate: Gate
+    door: Door
     links: SignInLinks
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the session endpoint."""
         return [
-            web.get(SESSION_PATH, self._reader),
-            web.post(SESSION_PATH, self._sign_in),
-            web.delete(SESSION_PATH, self._sign_out),
-            web.post(LINK_PATH, self._make_link),
+            web.get(SESSION_PATH, self._reader, name="page_session"),
+            web.post(SESSION_PATH, self._sign_in, name="sign_in"),
+            web.delete(SESSION_PATH, self._sign_out, name="sign_out"),
+            web.post(LINK_PATH, self._make_link, name="sign_in_link"),
         ]
 
     async def _reader(self, request: web.Request) -> web.Response:
-        reader = await self.gate.admit(credentials_of(request))
+        if shows_nothing(request):
+            # The page asks whether it has to offer the sign-in. That is no try to read.
+            raise UnauthorizedError("Not authenticated")
+        _, reader = await self.door.admit(request, SIGN_IN)
         return json_response({"name": reader.name, "role": reader.role})
 
     async def _make_link(self, request: web.Request) -> web.Response:
-        link = self.links.issue(await self.gate.token_of(credentials_of(request)))
+        try:
+            token_hash = await self.door.gate.token_of(credentials_of(request))
+        except ReaderRefusedError as error:
+            self.door.refuse(request, error, SIGN_IN)
+            raise
+        link = self.links.issue(token_hash)
         told = {"code": link.code, "expires_at": link.expires_at}
         return json_response(told, status=HTTPStatus.CREATED)
 
     async def _sign_in(self, request: web.Request) -> web.Response:
-        _refuse_other_pages(request)
+        self._refuse_other_pages(request)
         shown = await _shown(request)
-        token_hash = self.links.redeem(shown.code) if shown.code else hash_token(shown.token or "")
-        if token_hash is None:
-            raise UnauthorizedError(
-                "This sign-in link was used, has expired, or is of another replica"
-            )
+        token_hash = (
+            self._redeem(request, shown.code) if shown.code else hash_token(shown.token or "")
+        )
         response = empty_response(HTTPStatus.NO_CONTENT)
         response.set_cookie(
             COOKIE,
-            await self.gate.sign_in(token_hash),
+            await self.door.sign_in(request, token_hash),
             max_age=int(LIFETIME.total_seconds()),
             path="/",
             secure=_is_secure(request),
@@ -84,11 +91,29 @@ class SignIn:
         return response
 
     async def _sign_out(self, request: web.Request) -> web.Response:
-        _refuse_other_pages(request)
-        self.gate.sign_out(credentials_of(request))
+        self._refuse_other_pages(request)
+        self.door.gate.sign_out(credentials_of(request))
         response = empty_response(HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response
+
+    def _redeem(self, request: web.Request, code: str) -> str:
+        """Return the hash of the token that *code* stands for; raise UnauthorizedError."""
+        token_hash = self.links.redeem(code)
+        if token_hash is None:
+            error = UnauthorizedError(
+                "This sign-in link was used, has expired, or is of another replica"
+            )
+            self.door.refuse(request, error, SIGN_IN)
+            raise error
+        return token_hash
+
+    def _refuse_other_pages(self, request: web.Request) -> None:
+        try:
+            _check_origin(request)
+        except ForbiddenError as error:
+            self.door.refuse(request, error, SIGN_IN)
+            raise
 
 
 async def _shown(request: web.Request) -> _Shown:
@@ -109,7 +134,7 @@ async def _shown(request: web.Request) -> _Shown:
     return shown
 
 
-def _refuse_other_pages(request: web.Request) -> None:
+def _check_origin(request: web.Request) -> None:
     """Raise ForbiddenError unless our own page sent *request*.
 
     Another site's form cannot add this field. Its script could only after a CORS preflight, which

@@ -1,36 +1,34 @@
 """The client: one method for each question that the audit API answers."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
-from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote
 from uuid import UUID
 
-import msgspec
-from aiohttp import BaseConnector, ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import BaseConnector, ClientSession, ClientTimeout
 from yarl import URL
 
-from audit_api.client.refusals import AuditApiError, OutOfReachError, refusal
+from audit_api.client.asking import ALL, PAGE, Asking, Filters, read
 from audit_api.client.server_events import ServerEvent, events_of
-from audit_api.client.shapes import Count, Entry, Gap, InTime, Session, SignInLink, Token, ToolCall
+from audit_api.client.shapes import (
+    Count,
+    Entry,
+    Gap,
+    InTime,
+    Read,
+    Session,
+    SignInLink,
+    Token,
+    ToolCall,
+)
 
-PAGE: Final = 500
-"""The most that one page has."""
-# The live stream sends a heartbeat every 15 s; PostgreSQL has 300 s for the next row of an export.
+# The live stream sends a heartbeat every 15 s.
 _OF_STREAMS: Final = ClientTimeout(sock_connect=10, sock_read=45)
-_OF_OTHERS: Final = ClientTimeout(sock_connect=10, sock_read=330)
-_DONE: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
-Value = str | int | float | datetime | UUID | Sequence[str]
-Filters = Mapping[str, Value]
-"""Filters by their names in docs/api.md, with an operator where it has one: `token_name!`."""
-ALL: Final[Filters] = MappingProxyType({})
 TOOL_CALLS: Final = "/invocations"
 """Given as *of*: tool calls, in place of entries."""
-Shape = TypeVar("Shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +48,31 @@ class Export:
     pieces: AsyncIterator[bytes]
 
 
-class AuditClient:
+class AuditClient(Asking):
     """Asks one audit API. Methods raise `AuditApiError`, or a subclass that says what to do."""
 
     def __init__(self, session: ClientSession, url: str) -> None:
         """Ask at *url* through *session*, whose fields carry the token."""
-        self._session = session
-        self._url = f"{url.rstrip('/')}/api/v1/settings/mcp-audit"
+        super().__init__(session, url)
         self._page = f"{url.rstrip('/')}/settings/mcp/activity"
 
     def entries(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Entry]:
         """Yield the entries that match *filters* with all details, newest first."""
-        return self._each("", {"expand": "details", **filters}, Entry, limit)
+        return self.each("", {"expand": "details", **filters}, Entry, limit)
 
     def tool_calls(
         self, filters: Filters = ALL, limit: int | None = None
     ) -> AsyncIterator[ToolCall]:
         """Yield the tool calls that match *filters*, newest first."""
-        return self._each(TOOL_CALLS, filters, ToolCall, limit)
+        return self.each(TOOL_CALLS, filters, ToolCall, limit)
 
     def timeline(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[InTime]:
         """Yield tool calls with their API calls, and API calls without one, newest first."""
-        return self._each("/timeline", filters, InTime, limit)  # type: ignore[arg-type]  # a union
+        return self.each("/timeline", filters, InTime, limit)  # type: ignore[arg-type]  # a union
 
     def sessions(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Session]:
         """Yield the sessions with a tool call that matches *filters*, last used first."""
-        return self._each("/sessions", filters, Session, limit)
+        return self.each("/sessions", filters, Session, limit)
 
     async def entry(self, id_: UUID) -> Entry:
         """Return one entry; raise NothingFoundError if there is none."""
@@ -100,6 +97,10 @@ class AuditClient:
         """Return the newest gaps in the time of *filters*, `since` and `until`; 500 at most."""
         return await self.ask("/gaps", {"limit": PAGE, **filters}, list[Gap])
 
+    def reads(self, filters: Filters = ALL, limit: int | None = None) -> AsyncIterator[Read]:
+        """Yield who read the audit log, newest first."""
+        return self.each("/reads", filters, Read, limit)
+
     async def counts(self, by: str, filters: Filters = ALL) -> list[Count]:
         """Return the values of *by*, such as `token` or `object`, with the most calls."""
         return await self.ask("/stats", {"by": by, **filters}, list[Count])
@@ -107,13 +108,13 @@ class AuditClient:
     @asynccontextmanager
     async def export(self, filters: Filters = ALL, of: str = "") -> AsyncIterator[Export]:
         """Yield an export of all that matches; it is whole if its pieces end without an error."""
-        async with self._asked(self._at(f"{of}/export"), filters) as response:
+        async with self.asked(self.at(f"{of}/export"), filters) as response:
             yield Export(response.headers["X-Audit-Mark"], response.content.iter_any())
 
     async def part(self, filters: Filters, after: str | None, limit: int, of: str = "") -> Part:
         """Return the next *limit* entries of an export after the mark *after*."""
         query = {**filters, "limit": limit} | ({} if after is None else {"after": after})
-        async with self._asked(self._at(f"{of}/export"), query) as response:
+        async with self.asked(self.at(f"{of}/export"), query) as response:
             body = await response.read()
             return Part(body, response.headers["X-Audit-Mark"], "next" in response.links)
 
@@ -128,7 +129,7 @@ class AuditClient:
     ) -> AsyncGenerator[ServerEvent, None]:
         """Yield the events of the live stream, from the mark *after* on, until it ends."""
         query = filters if after is None else {**filters, "after": after}
-        async with self._asked(self._at(f"{of}/stream"), query, _OF_STREAMS) as response:
+        async with self.asked(self.at(f"{of}/stream"), query, _OF_STREAMS) as response:
             async for event in events_of(response.content):
                 yield event
 
@@ -138,64 +139,9 @@ class AuditClient:
         It signs in as the token that this client shows. Treat it as a password until then.
         """
         url = URL(f"{self._page}/session/link")
-        async with self._asked(url, ALL, method="POST") as response:
-            link = _read(await response.read(), SignInLink)
+        async with self.asked(url, ALL, method="POST") as response:
+            link = read(await response.read(), SignInLink)
         return f"{self._page}#sign-in={link.code}", link.expires_at
-
-    async def ask(self, path: str, filters: Filters, shape: type[Shape]) -> Shape:
-        """Return the response at *path*, below `/api/v1/settings/mcp-audit`, as *shape*.
-
-        With the shape `msgspec.Raw` it is what the service wrote; so with `pages`.
-        """
-        async with self._asked(self._at(path), filters) as response:
-            return _read(await response.read(), shape)
-
-    async def pages(
-        self, path: str, filters: Filters, shape: type[Shape], limit: int | None = None
-    ) -> AsyncIterator[list[Shape]]:
-        """Yield the list at *path* page by page, *limit* items at most in all."""
-        left, url = limit, self._at(path)
-        query: Filters = {**filters, "limit": PAGE if limit is None else min(limit, PAGE)}
-        while left is None or left > 0:
-            async with self._asked(url, query) as response:
-                page: list[Shape] = _read(await response.read(), list[shape])  # type: ignore[valid-type]
-                following = response.links.get("next")
-            yield page[:left]
-            if following is None:
-                return
-            left = None if left is None else left - len(page)
-            url, query = URL(str(following["url"])), ALL
-
-    async def _each(
-        self, path: str, filters: Filters, shape: type[Shape], limit: int | None
-    ) -> AsyncIterator[Shape]:
-        async for page in self.pages(path, filters, shape, limit):
-            for item in page:
-                yield item
-
-    def _at(self, path: str) -> URL:
-        return URL(self._url + path)
-
-    @asynccontextmanager
-    async def _asked(
-        self,
-        url: URL,
-        filters: Filters,
-        limits: ClientTimeout = _OF_OTHERS,
-        *,
-        method: str = "GET",
-    ) -> AsyncIterator[ClientResponse]:
-        url = url.extend_query([(name, _text(value)) for name, value in filters.items()])
-        try:
-            async with self._session.request(
-                method, url, allow_redirects=False, timeout=limits
-            ) as response:
-                if response.status not in _DONE:
-                    raise refusal(response.status, await response.read())
-                yield response
-        except ClientError as error:  # not those of the block that reads the response
-            told = (isinstance(error, OSError) and error.strerror) or str(error)
-            raise OutOfReachError(f"the audit API cannot be reached: {told}") from None
 
 
 @asynccontextmanager
@@ -209,18 +155,3 @@ async def open_client(
         headers=fields, connector=connector, trust_env=connector is None, read_bufsize=2**20
     ) as session:
         yield AuditClient(session, url)
-
-
-def _read(body: bytes, shape: type[Shape]) -> Shape:
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AuditApiError(f"this is no response of the audit API: {error}") from None
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, str | int | float | UUID) else ",".join(value)

@@ -92,6 +92,26 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "u
     instance: str = ""
 
 
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """One read of the audit log: who asked the audit API what. Unknown values are None."""
+
+    id: UUID
+    created_at: datetime
+    kind: str
+    question: str
+    ended_at: datetime | None = None
+    """Of an export or a stream that has ended."""
+    reader: str | None = None
+    role: str | None = None
+    token_id: UUID | None = None
+    session: str | None = None
+    client_ip: str | None = None
+    status_code: int | None = None
+    rows_told: int | None = None
+    times: int = 1
+    instance: str = ""
+
+
 class Count(msgspec.Struct, frozen=True, kw_only=True):
     """The calls that have one value in common; None is the value of those that have none."""
 

@@ -64,9 +64,9 @@ class ActivityPage:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the page and its assets."""
         return [
-            web.get(PAGE_PATH, self._respond_page),
+            web.get(PAGE_PATH, self._respond_page, name="page"),
             web.get(f"{PAGE_PATH}/", self._redirect_to_page),
-            web.get(f"{PAGE_PATH}/assets/{{name}}", self._respond_asset),
+            web.get(f"{PAGE_PATH}/assets/{{name}}", self._respond_asset, name="asset"),
         ]
 
     async def _respond_page(self, request: web.Request) -> web.Response:

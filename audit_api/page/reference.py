@@ -54,6 +54,7 @@ class Reference:
                 summary="This reference as an OpenAPI document",
                 responses={"application/json": dict[str, Any]},
                 serve=self._respond_document,
+                kind=None,
             ),
             Endpoint(
                 name="docs",
@@ -61,6 +62,7 @@ class Reference:
                 summary="This reference as a page",
                 responses={"text/html": None},
                 serve=self._respond_page,
+                kind=None,
             ),
         )
 

@@ -12,7 +12,8 @@ from typing import Final
 
 import structlog
 
-from audit_api.client.audit_client import AuditClient, Filters
+from audit_api.client.asking import Filters
+from audit_api.client.audit_client import AuditClient
 from audit_api.push.delivery import Delivery
 from audit_api.push.items import (
     ENTRY,

@@ -4,7 +4,8 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from audit_api.client.audit_client import TOOL_CALLS, AuditClient, Filters
+from audit_api.client.asking import Filters
+from audit_api.client.audit_client import TOOL_CALLS, AuditClient
 from audit_api.push.delivery import Delivery
 from audit_api.push.items import ENTRY, TOOL_CALL, items_of
 from audit_log.process.mark_file import Kept, MarkFile

@@ -11,7 +11,8 @@ from uuid import UUID, uuid5
 import structlog
 from msgspec.structs import replace
 
-from audit_api.client.audit_client import AuditClient, Filters
+from audit_api.client.asking import Filters
+from audit_api.client.audit_client import AuditClient
 from audit_api.push.delivery import Delivery
 from audit_api.push.items import ENTRY, RULE, TOOL_CALL, Item, items_of
 from audit_api.push.rule_state import RuleState, RuleStateFile, Waiting

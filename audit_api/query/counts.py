@@ -10,16 +10,11 @@ import msgspec
 from aiohttp import web
 
 from audit_api.formats.entries import Moment, UsedToken, timestamp
-from audit_api.query.buckets import (
-    BucketChoice,
-    BucketParams,
-    InvocationsStatsParams,
-    divided,
-)
+from audit_api.query.buckets import BucketChoice, InvocationsStatsParams, divided
 from audit_api.query.cache import Cache
 from audit_api.query.endpoint import Asked
 from audit_api.query.facets import StatsParams, ValueCount
-from audit_api.query.filter_params import Nothing, Times
+from audit_api.query.filter_params import Nothing
 from audit_api.query.growth import Growth, growth_of
 from audit_api.responses import json_response
 from audit_log.filters import TimeFilter
@@ -32,6 +27,7 @@ from audit_log.postgres.usage import Count, count_calls, oldest_of, tokens_used
 BUCKET_FIELD: Final = "X-Audit-Bucket"
 PERIOD_FIELD: Final = "X-Audit-Period"
 TOTAL_FIELD: Final = "X-Audit-Total"
+AskedCounts = Asked[StatsParams, Nothing] | Asked[InvocationsStatsParams, Nothing]
 _CLASSES: Final = {2: "success", 3: "redirect", 4: "refusal", 5: "failure"}
 
 
@@ -69,11 +65,12 @@ class Counts:
         """Respond with the number of API calls in each bucket."""
         asked.query.check()
         if asked.query.by is not None:
-            return await self._valued(asked.query.facet_query(asked.query.by, self.now()))
-        return await self._counted(RECORDS, asked.query.filter(), asked.query, asked.query)
+            return await self._valued(asked, asked.query.facet_query(asked.query.by, self.now()))
+        return await self._counted(asked, RECORDS, asked.query.filter())
 
-    async def _valued(self, query: FacetQuery) -> web.Response:
+    async def _valued(self, asked: Asked[StatsParams, Nothing], query: FacetQuery) -> web.Response:
         facets, total = await self._facets.get(query, lambda: facets_of(self.database, query))
+        asked.reading.tell(len(facets))
         period = f"{timestamp(query.since)}/{timestamp(query.until)}"
         return json_response(
             [ValueCount.of(facet, query) for facet in facets],
@@ -82,24 +79,27 @@ class Counts:
 
     async def tool_stats(self, asked: Asked[InvocationsStatsParams, Nothing]) -> web.Response:
         """Respond with the number of tool calls in each bucket."""
-        return await self._counted(TOOL_CALLS, asked.query.filter(), asked.query, asked.query)
+        return await self._counted(asked, TOOL_CALLS, asked.query.filter())
 
     async def _counted(
-        self, source: Source[Told], wanted: TimeFilter, times: Times, how: BucketParams
+        self, asked: AskedCounts, source: Source[Told], wanted: TimeFilter
     ) -> web.Response:
-        oldest = None
-        if how.bucket is BucketChoice.AUTO and times.since is None:
+        oldest, query = None, asked.query
+        if query.bucket is BucketChoice.AUTO and query.since is None:
             oldest = await oldest_of(self.database, source)
-        bucket, edges = divided(times, how, self.now(), oldest)
+        bucket, edges = divided(query, query, self.now(), oldest)
+        asked.reading.tell(len(edges) - 1)
         counts = await self._counts.get(
             (source.table, wanted, tuple(edges)),
             lambda: count_calls(self.database, source, wanted, edges),
         )
         return json_response(filled(counts, edges), fields={BUCKET_FIELD: bucket})
 
-    async def tokens(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
+    async def tokens(self, asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the tokens in use, last used first."""
-        return json_response(await self.used_tokens())
+        used = await self.used_tokens()
+        asked.reading.tell(len(used))
+        return json_response(used)
 
     async def used_tokens(self) -> list[UsedToken]:
         """Return the tokens in use, last used first."""
@@ -111,8 +111,9 @@ class Counts:
         details = await self.directory.details_of(ids)
         return [UsedToken.of(use, _details_in(details, use.token_id)) for use in used]
 
-    async def growth(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
+    async def growth(self, asked: Asked[Nothing, Nothing]) -> web.Response:
         """Respond with the size of the log, its growth, and when its budget is reached."""
+        asked.reading.tell(1)
         growth = await self._growth.get(None, lambda: growth_of(self.database, self.now()))
         return json_response(growth)
 

@@ -7,10 +7,12 @@ from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import hdrs, web
 
-from audit_api.access.credentials import Credentials, credentials_of
-from audit_api.access.gate import Gate
+from audit_api.access.credentials import Credentials
+from audit_api.access.door import Door
 from audit_api.query.filter_params import Nothing, Params
 from audit_api.query.reading import read_path, read_query
+from audit_api.reads.one_read import Reading
+from audit_log.reads import ReadKind
 
 SETTINGS_PATH: Final = "/api/v1/settings"
 
@@ -27,6 +29,8 @@ class Asked(Generic[Query_co, Place_co]):
     place: Place_co
     """The parameters in the path."""
     credentials: Credentials
+    reading: Reading
+    """Counts the rows that are told."""
 
     @property
     def wants_no_body(self) -> bool:
@@ -53,20 +57,27 @@ class Endpoint:
     """Whether it responds 404 if the path names nothing that exists."""
     can_contradict: bool = False
     """Whether it responds 409 if what is stored is not what was sealed."""
+    kind: ReadKind | None = ReadKind.QUESTION
+    """As what a request is recorded; None if it tells nothing of the log."""
+    subject: str | None = None
+    """What it tells of, if others tell of the same: the page asks several for one view."""
 
-    def route(self, gate: Gate) -> web.RouteDef:
+    def route(self, door: Door) -> web.RouteDef:
         """Return the route for the application. aiohttp adds HEAD to GET."""
         # Anything up to the next slash, braces too, so that an invalid UUID gets 422 and not 404.
         pattern = self.path.replace("}", ":[^/]+}")
-        return web.get(SETTINGS_PATH + pattern, self._handler(gate))
+        return web.get(SETTINGS_PATH + pattern, self._handler(door), name=self.name)
 
-    def _handler(self, gate: Gate) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _handler(self, door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def respond(request: web.Request) -> web.StreamResponse:
             # Credentials before parameters: an unauthenticated caller learns nothing from errors.
-            credentials = credentials_of(request)
-            await gate.admit(credentials)
+            admitted = await door.admit(request, self.path)
             query = read_query(self.query, request.query.items())
             place = read_path(self.place, request.match_info)
-            return await self.serve(Asked(request, query, place, credentials))
+            kind = self.kind or ReadKind.QUESTION
+            path = request.path.removeprefix(SETTINGS_PATH)
+            reading = door.reading(request, admitted, kind, path, self.subject)
+            response = self.serve(Asked(request, query, place, admitted[0], reading))
+            return await (response if self.kind is None else reading.answered(response))
 
         return respond

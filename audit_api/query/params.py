@@ -16,7 +16,17 @@ from audit_api.query.filter_params import (
     Times,
     ToolCallFilters,
 )
-from audit_api.query.values import MAX_PART, Id, Limit, PartLimit
+from audit_api.query.values import (
+    MAX_PART,
+    ClientNetworks,
+    Id,
+    Limit,
+    PartLimit,
+    Pattern,
+    ReadKinds,
+    Text,
+    Texts,
+)
 from audit_log.postgres.search import DEFAULT_LIMIT
 
 
@@ -80,6 +90,26 @@ class GapsParams(Span, FormatChoice):
     """The parameters of a list of gaps, newest first: those that overlap the span."""
 
     limit: Limit = DEFAULT_LIMIT
+
+
+class ReadsParams(Page, Span):
+    """The parameters of a list of reads, newest first; all that are given must match."""
+
+    reader: Texts | None = Field(
+        default=None, description="the name of the reader's token; several by commas"
+    )
+    kind: ReadKinds | None = Field(default=None, description="what it was; several by commas")
+    client_ip: ClientNetworks | None = Field(
+        default=None,
+        description="the reader's address, or a network that contains it; several by commas",
+    )
+    session: Text | None = Field(
+        default=None, description="the session at the page, as a read has it"
+    )
+    question: Pattern | None = Field(
+        default=None,
+        description="a prefix of the question; with `*` (any text), a pattern for all of it",
+    )
 
 
 class ExportKind(StrEnum):

@@ -79,6 +79,7 @@ class Questions:
         record = await find(self.database, asked.place.entry_id)
         if record is None:
             raise NotFoundError("There is no such entry")
+        asked.reading.tell(1)
         return json_response(DetailedEntry.of(record))
 
     async def invocations(self, asked: Asked[InvocationsParams, Nothing]) -> web.Response:
@@ -95,6 +96,7 @@ class Questions:
         id_ = asked.place.invocation_id
         invocation = await find_invocation(self.database, id_)
         records = await calls_of(self.database, id_, MAX_CALLS)
+        asked.reading.tell((invocation is not None) + len(records))
         if invocation is not None:
             return json_response(ToolCallWithCalls.known(invocation, records))
         if not records:
@@ -105,6 +107,7 @@ class Questions:
         """Respond with the newest gaps."""
         query = GapQuery(asked.query.limit, asked.query.since, asked.query.until)
         gaps = await search_gaps(self.database, query)
+        asked.reading.tell(len(gaps))
         is_ocsf = asked.query.format is ListFormat.OCSF
         respond = _in_ocsf(gap_event) if is_ocsf else _in_json(MissingEntries.of)
         return respond(gaps, {})
@@ -144,6 +147,7 @@ def _page(
     fields: Mapping[str, str],
 ) -> web.Response:
     shown = found[: asked.query.limit]
+    asked.reading.tell(len(shown))
     fields = dict(fields)
     if len(found) > len(shown):
         place = Place(shown[-1].created_at, shown[-1].id)

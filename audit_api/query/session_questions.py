@@ -41,6 +41,7 @@ class SessionQuestions:
             self.database, InvocationQuery(limit=page.limit + 1, filter=wanted, before=before)
         )
         shown = found[: page.limit]
+        asked.reading.tell(len(shown))
         is_last = len(found) == len(shown)
         fields = {} if is_last else next_page(asked.request, wanted, shown[-1].place)
         return json_response(list(map(SessionOfAgent.of, shown)), fields=fields)
@@ -55,6 +56,7 @@ class SessionQuestions:
         found = await tool_calls_of(self.database, id_, after, page.limit + 1)
         shown = found[: page.limit]
         calls = await first_calls_of(self.database, [each.id for each in shown], CALLS_OF_EACH)
+        asked.reading.tell(1 + len(shown) + sum(map(len, calls.values())))
         fields = {}
         if len(found) > len(shown):
             fields = next_page(asked.request, id_, Place(shown[-1].created_at, shown[-1].id))

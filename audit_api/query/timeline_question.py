@@ -48,6 +48,7 @@ class TimelineQuestion:
             fields |= next_page(asked.request, wanted, Place.of(shown[-1]))
         tool_calls = [each.id for each in shown if isinstance(each, Invocation)]
         calls = await first_calls_of(self.database, tool_calls, CALLS_OF_EACH)
+        asked.reading.tell(len(shown) + sum(map(len, calls.values())))
         return json_response(_told(shown, calls), fields=fields)
 
     async def _begun(

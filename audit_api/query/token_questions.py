@@ -68,6 +68,7 @@ class TokenQuestions:
             raise NotFoundError(
                 "No call was made with such a token: `/mcp-audit/tokens` lists those that were"
             )
+        asked.reading.tell(1)
         return json_response(report)
 
     async def _chosen(self, token: str) -> Chosen:

@@ -20,6 +20,7 @@ from audit_log.addresses import Network, read_network
 from audit_log.objects import MOST_CHARACTERS
 from audit_log.postgres.rows import EARLIEST, LATEST
 from audit_log.postgres.search import DEFAULT_LIMIT
+from audit_log.reads import ReadKind
 from audit_log.record import Outcome, ToolOutcome
 
 Value = TypeVar("Value")
@@ -241,6 +242,11 @@ Milliseconds = Annotated[
     PlainValidator(read_milliseconds),
     _described(type="string", pattern=f"^{_MILLISECONDS}$"),
 ]
+Text = Annotated[
+    str,
+    PlainValidator(read_text),
+    _described(type="string", minLength=1, maxLength=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00]+$"),
+]
 Texts = Annotated[tuple[str, ...], _several(read_text), _each(_ONE_TEXT)]
 TokenRef = Annotated[
     str,
@@ -267,4 +273,7 @@ ToolOutcomes = Annotated[
     tuple[ToolOutcome, ...],
     _several(partial(read_word, ToolOutcome)),
     _each("|".join(ToolOutcome)),
+]
+ReadKinds = Annotated[
+    tuple[ReadKind, ...], _several(partial(read_word, ReadKind)), _each("|".join(ReadKind))
 ]

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from audit_api.client.audit_client import AuditClient, Filters
+from audit_api.client.asking import Filters
+from audit_api.client.audit_client import AuditClient
 from audit_api.rules.rule import New, Rule
 from audit_log.record import UNFINISHED, UNKNOWN_TOKEN
 

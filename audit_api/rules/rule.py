@@ -7,7 +7,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from audit_api.client.audit_client import TOOL_CALLS, Filters
+from audit_api.client.asking import Filters
+from audit_api.client.audit_client import TOOL_CALLS
 from audit_api.rules.complaint import RuleError, check_names, reading, text_of
 from audit_api.rules.hours import Hours
 from audit_api.rules.rule_filter import read_filter

@@ -114,16 +114,21 @@ class Evidence:
         ):
             bundle = _Bundle(transaction, TarFile(name, int(made_at.timestamp())))
             bundle.folders = await _folders(transaction, await begin(transaction))
+            await asked.reading.begin()
             async with streaming(asked.request, GZIP, fields, charset=None) as streamed:
                 for path, data in _TEXTS.items():
                     await streamed.send(bundle.tar.add(path, data))
                 for kind in KINDS:
+                    told = 0
                     async for piece in bundle.rows_of(kind, asked.query):
+                        asked.reading.tell(bundle.rows[kind.name] - told)
+                        told = bundle.rows[kind.name]
                         await streamed.send(piece)
                 async for piece in bundle.logs():
                     await streamed.send(piece)
                 await streamed.send(bundle.manifest(asked.request.query, made_at))
                 await streamed.send(bundle.tar.end())
+                asked.reading.is_whole = True
         return streamed.response
 
 

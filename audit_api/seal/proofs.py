@@ -70,6 +70,7 @@ class Proofs:
         row = await find(self.database, id_)
         if row is None:
             raise NotFoundError(f"There is no such {what}")
+        asked.reading.tell(1)
         proven = await self._proven(row, id_, what)
         if _wants_json(asked.request, asked.query):
             return json_response(SealOfItem.of(id_, proven), fields=_VARY)

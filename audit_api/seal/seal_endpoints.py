@@ -9,6 +9,7 @@ from audit_api.query.filter_params import StoredFilters
 from audit_api.query.params import EntryPath, InvocationPath, ProofParams
 from audit_api.seal.evidence import GZIP, Evidence
 from audit_api.seal.proofs import PLAIN, Proofs
+from audit_log.reads import ReadKind
 
 _JSON: Final = "application/json"
 
@@ -46,6 +47,7 @@ def seal_endpoints(proofs: Proofs, evidence: Evidence) -> Sequence[Endpoint]:
             "without this service, as a tar file",
             query=StoredFilters,
             responses={GZIP: None},
+            kind=ReadKind.EVIDENCE,
             serve=evidence.evidence,
         ),
     )

@@ -1,7 +1,8 @@
 """Reads the database itself: an audit API inside this process answers, for this process alone.
 
 So each filter means the same in both ways. The service listens on the loopback interface and
-accepts one token, which is made here and is in no table.
+accepts one token, which is made here and is in no table. It records no reads: its role may SELECT
+alone, and PostgreSQL's own log is the record of who reads the tables.
 """
 
 from collections.abc import AsyncIterator
@@ -41,7 +42,7 @@ async def open_direct(database_url: str) -> AsyncIterator[AuditClient]:
     query = _ONE_TOKEN.format(hash_token(secret))
     settings = AuditApiSettings(**_alone(AuditApiSettings, port=0, token_query=query))
     async with (
-        serving(shared, settings) as address,
+        serving(shared, settings, records_reads=False) as address,
         open_client(f"http://{address.host}:{address.port}", secret) as client,
     ):
         yield client

@@ -31,6 +31,12 @@ def gap_events(gaps: Iterable[Gap]) -> bytes:
     return b"".join([b"event: gap\ndata: %b\n\n" % data for data in told])
 
 
+def rows_in(events: bytes) -> int:
+    """Return how many records and gaps *events* tell of."""
+    # No data holds a line break, so each of these is the line of an event.
+    return sum(events.count(b"event: %b\n" % kind) for kind in (b"entry", b"tool_call", b"gap"))
+
+
 def notice_event(reason: str) -> bytes:
     """Return the event that says why the stream is about to end."""
     return b"event: notice\ndata: %b\n\n" % msgspec.json.encode({"reason": reason})

@@ -59,6 +59,7 @@ class Exports(Generic[Told]):
             return await self._gaps(asked)
         _check_that_none_is_missed(query)
         if query.limit is not None:
+            asked.reading.goes_on = query.after is not None
             return await self._part(asked, query.limit)
         if self.turns.locked():
             raise NotNowError(
@@ -73,16 +74,21 @@ class Exports(Generic[Told]):
         after = await self._after(asked.query.after)
         kind, wanted = self.formats[asked.query.format], asked.query.filter()
         async with exporting(self.database, self.source, wanted, after) as export:
+            reading = asked.reading
             fields = _fields(kind, Standpoint(export.snapshot), export.gaps)
             if asked.wants_no_body:
                 return streamed_response(kind.content_type, fields)
+            await reading.begin()
             coding = coding_for(asked.request)
             async with streaming(
                 asked.request, kind.content_type, fields, coding=coding
             ) as streamed:
+                reading.tell(len(export.gaps))
                 await streamed.send(kind.head + kind.gaps(export.gaps))
                 async for records in export.batches:
+                    reading.tell(len(records))
                     await streamed.send(kind.encode(records))
+                reading.is_whole = True
         return streamed.response
 
     async def _part(self, asked: AskedExport, limit: int) -> web.Response:
@@ -102,6 +108,7 @@ class Exports(Generic[Told]):
                 if standpoint.place is None:
                     gaps = await gaps_between(transaction, standpoint.seen, now, wanted)
                     missing += gaps
+                    asked.reading.tell(len(gaps))
                     pieces.append(kind.gaps(gaps))
                 step = await read_on(
                     transaction,
@@ -112,6 +119,7 @@ class Exports(Generic[Told]):
                     limit=min(limit, BATCH_RECORDS),
                 )
                 pieces.append(kind.encode(step.records))
+                asked.reading.tell(len(step.records))
                 standpoint = step.end
                 # An earlier part may have begun a reading: what came since is behind it.
                 more = not step.is_last or step.reading != now
@@ -130,6 +138,7 @@ class Exports(Generic[Told]):
         now = await snapshot_now(self.database)
         seen = after or Snapshot.before_all(now.cluster)
         gaps = await gaps_between(self.database, seen, now, asked.query.filter())
+        asked.reading.tell(len(gaps))
         fields = _fields(kind, Standpoint(now), gaps)
         return _whole(asked, kind, kind.head + kind.encode(gaps), fields)
 

@@ -13,6 +13,7 @@ from audit_api.query.cursors import check_standpoint, mark, read_mark
 from audit_api.query.endpoint import Asked
 from audit_api.query.filter_params import Nothing
 from audit_api.query.params import InvocationsStreamParams, StreamParams
+from audit_api.reads.one_read import Reading
 from audit_api.responses import streamed_response
 from audit_api.stream.completeness import IncompleteError, require_complete
 from audit_api.stream.events import (
@@ -22,6 +23,7 @@ from audit_api.stream.events import (
     heartbeat,
     notice_event,
     resumed_event,
+    rows_in,
     waiting_event,
 )
 from audit_api.stream.streaming import StreamedResponse, streaming
@@ -67,20 +69,27 @@ class Live(Generic[Told]):
             since = subscriber.joined.result()
             if standpoint is not None:
                 check_standpoint(standpoint, since, *_given(asked))
+            await asked.reading.begin()
             async with streaming(asked.request, CONTENT_TYPE, _FIELDS) as streamed:
-                await self._catch_up(streamed, standpoint or Standpoint(since), subscriber)
+                begins = standpoint or Standpoint(since)
+                await self._catch_up(streamed, begins, subscriber, asked.reading)
                 await streamed.send(heartbeat(mark(Standpoint(since))))
                 await self._follow(streamed, asked, subscriber)
         return streamed.response
 
     async def _catch_up(
-        self, streamed: StreamedResponse, standpoint: Standpoint, subscriber: Subscriber
+        self,
+        streamed: StreamedResponse,
+        standpoint: Standpoint,
+        subscriber: Subscriber,
+        reading: Reading,
     ) -> None:
         since = subscriber.joined.result()
         while standpoint != Standpoint(since) and not subscriber.is_over:
             if standpoint.place is None:
                 gaps = await gaps_between(self.database, standpoint.seen, since, subscriber.wanted)
                 if gaps:
+                    reading.tell(len(gaps))
                     await streamed.send(gap_events(gaps))
             step = await read_on(
                 self.database,
@@ -90,6 +99,7 @@ class Live(Generic[Told]):
                 until=since,
                 limit=STEP_RECORDS,
             )
+            reading.tell(len(step.records))
             for record in step.records:
                 await streamed.send(event_of(record, mark(step.standpoint(record))))
             standpoint = step.end
@@ -105,6 +115,7 @@ class Live(Generic[Told]):
         while True:
             events = await subscriber.take(HEARTBEAT_SECONDS)
             if events:
+                asked.reading.tell(rows_in(events))
                 await streamed.send(events)
             elif subscriber.is_over:
                 return

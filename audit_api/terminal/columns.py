@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
-from audit_api.client.shapes import Entry, Gap, Session, ToolCall
+from audit_api.client.shapes import Entry, Gap, Read, Session, ToolCall
 from audit_api.terminal.screen import Cell, Column
 
 Shown = TypeVar("Shown")
@@ -85,6 +85,19 @@ def _of_gap(gap: Gap, moment: Moment) -> Sequence[Cell]:
     )
 
 
+def _of_read(read: Read, moment: Moment) -> Sequence[Cell]:
+    repeated = f" ({read.times:,} times)" if read.times > 1 else ""
+    return (
+        Cell(moment(read.created_at)),
+        Cell(f"{read.kind}{repeated}", "yellow" if read.kind == "refused" else None),
+        Cell(_text(read.reader)),
+        Cell(_text(read.client_ip)),
+        Cell("-" if read.rows_told is None else f"{read.rows_told:,}"),
+        Cell(_text(read.status_code), _COLOURS.get((read.status_code or 0) // 100)),
+        Cell(read.question),
+    )
+
+
 _TIME: Final = 24
 _TOKEN: Final = Column("TOKEN", 16)
 _ID: Final = Column("ID", 36, yields=1)
@@ -132,6 +145,20 @@ SESSIONS: Final = Listing(
         _ID,
     ),
     _of_session,
+)
+READS: Final = Listing(
+    "/reads",
+    Read,
+    (
+        Column("TIME", _TIME),
+        Column("KIND", 9),
+        Column("READER", 16),
+        Column("ADDRESS", 15, yields=2),
+        Column("ROWS", 9, to_the_right=True),
+        Column("STATUS", 6, yields=1),
+        Column("QUESTION", 40, stretches=True),
+    ),
+    _of_read,
 )
 GAPS: Final = Listing(
     "/gaps",

@@ -117,7 +117,7 @@ def _objects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reads", action="store_true", help="also objects that were only read")
 
 
-def _sessions(parser: argparse.ArgumentParser) -> None:
+def _list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     _add_limit(parser, 100)
 
@@ -133,7 +133,8 @@ _ADD: Final = {
     "export": _export,
     "top": _top,
     "objects": _objects,
-    "sessions": _sessions,
+    "sessions": _list,
+    "reads": _list,
     "sign-in-link": _sign_in_link,
 }
 

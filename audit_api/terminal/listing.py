@@ -1,4 +1,4 @@
-"""`query` and `sessions`: lists, newest first."""
+"""`query`, `sessions` and `reads`: lists, newest first."""
 
 import argparse
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import msgspec
 
 from audit_api.client.audit_client import AuditClient
 from audit_api.client.shapes import Gap
-from audit_api.terminal.columns import ENTRIES, GAPS, SESSIONS, TOOL_CALLS, Listing
+from audit_api.terminal.columns import ENTRIES, GAPS, READS, SESSIONS, TOOL_CALLS, Listing
 from audit_api.terminal.progress import progress
 from audit_api.terminal.screen import Screen
 from audit_api.terminal.timeline_columns import TIMELINE
@@ -36,6 +36,11 @@ async def query(client: AuditClient, screen: Screen, options: argparse.Namespace
 async def sessions(client: AuditClient, screen: Screen, options: argparse.Namespace) -> None:
     """Show the sessions of agents, last used first."""
     await _list(client, screen, options, SESSIONS)
+
+
+async def reads(client: AuditClient, screen: Screen, options: argparse.Namespace) -> None:
+    """Show who read the audit log."""
+    await _list(client, screen, options, READS)
 
 
 async def _list(

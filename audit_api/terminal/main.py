@@ -21,7 +21,7 @@ from audit_api.sources.source import SourceError, opened, source_of
 from audit_api.terminal.command_line import parse
 from audit_api.terminal.exporting import export
 from audit_api.terminal.filter_words import FilterError, read_filters
-from audit_api.terminal.listing import query, sessions
+from audit_api.terminal.listing import query, reads, sessions
 from audit_api.terminal.ranking import objects, top
 from audit_api.terminal.screen import Screen
 from audit_api.terminal.showing import show
@@ -42,6 +42,7 @@ _COMMANDS: Final = {
     "top": top,
     "objects": objects,
     "sessions": sessions,
+    "reads": reads,
     "sign-in-link": sign_in_link,
 }
 _STATUSES: Final[dict[type[Exception], int]] = {

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from audit_api.client.audit_client import AuditClient, Filters
+from audit_api.client.asking import Filters
+from audit_api.client.audit_client import AuditClient
 from audit_api.client.shapes import Count
 from audit_api.terminal.screen import Cell, Column, Screen
 

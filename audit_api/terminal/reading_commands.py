@@ -10,5 +10,6 @@ SUMMARIES: Final = {
     "top": "count calls by token, tool, client, status, session or object",
     "objects": "list the objects of the API with the most changes",
     "sessions": "list the sessions of agents, last used first",
+    "reads": "list who read the audit log, through the audit API",
     "sign-in-link": "print a link that signs a browser in to the page, once within 5 minutes",
 }

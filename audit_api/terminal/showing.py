@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from audit_api.client.audit_client import ALL, PAGE, AuditClient, Filters
+from audit_api.client.asking import ALL, PAGE, Filters
+from audit_api.client.audit_client import AuditClient
 from audit_api.client.refusals import NothingFoundError, WrongQuestionError
 from audit_api.terminal.columns import ENTRIES, TOOL_CALLS, Listing
 from audit_api.terminal.screen import Screen

@@ -51,8 +51,12 @@ class WitnessRoutes:
     def routes(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
         return [
-            web.post(f"{PREFIX}/add-checkpoint", self._add_checkpoint),
-            web.get(PREFIX + "/{origin_hash:[0-9a-f]{64}}/checkpoint", self._checkpoint),
+            web.post(f"{PREFIX}/add-checkpoint", self._add_checkpoint, name="add_checkpoint"),
+            web.get(
+                PREFIX + "/{origin_hash:[0-9a-f]{64}}/checkpoint",
+                self._checkpoint,
+                name="checkpoint",
+            ),
         ]
 
     async def _add_checkpoint(self, request: web.Request) -> web.Response:

@@ -66,6 +66,12 @@ def vitality(dead: list[str]) -> tuple[dict[str, object], int]:
     return {"status": "alive"}, 200
 
 
+def exposition(request: web.Request, metrics: CollectorRegistry) -> web.Response:
+    """Return *metrics* of this moment, in the text format that *request* accepts."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return web.Response(body=encode(metrics), headers={"Content-Type": content_type})
+
+
 def _app(
     report: Report, dead: Dead, metrics: CollectorRegistry, refresh: Refresh | None
 ) -> web.Application:
@@ -87,8 +93,7 @@ def _app(
         )
 
     async def metrics_page(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(metrics), headers={"Content-Type": content_type})
+        return exposition(request, metrics)
 
     app = web.Application(middlewares=[of_this_moment])
     app.router.add_get("/healthz", healthz)

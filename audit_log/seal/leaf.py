@@ -20,12 +20,14 @@ from typing import Final
 
 import msgspec
 
+from audit_log.reads import Read
 from audit_log.record import Event, Gap, Invocation, RecordRow
 from audit_log.seal.float4 import float4_digits
 
 ENTRY: Final = "entry"
 TOOL_CALL: Final = "tool_call"
 GAP: Final = "gap"
+READ: Final = "read"
 EVENT: Final = "event"
 QUARANTINED: Final = "quarantined"
 MISSING: Final = b'["missing"]'
@@ -99,6 +101,16 @@ def gap_leaf(gap: Gap) -> bytes:
     """Return the leaf data of *gap*."""
     moments = (_in_utc(gap.started_at), _in_utc(gap.ended_at))
     return _encode((GAP, gap.id, *moments, gap.count, gap.reason, gap.instance))
+
+
+def read_leaf(read: Read) -> bytes:
+    """Return the leaf data of *read*, which is no line of a journal."""
+    array = (
+        *(READ, read.id, _in_utc(read.created_at), read.kind, read.question, read.instance),
+        *(read.reader, read.role, read.token_id, read.session, _address(read.client_ip)),
+        *(read.status_code, read.rows_told, read.times, read.began),
+    )
+    return _encode(array)
 
 
 def event_leaf(event: Event) -> bytes:

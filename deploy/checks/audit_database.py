@@ -44,6 +44,13 @@ WRITTEN: Final = (
     "mcp_audit_seal_anchor",
 )
 """What a sidecar and the ingest write into."""
+READS: Final = "mcp_audit_read"
+"""What the audit API writes into."""
+READ_SEAL: Final = (
+    *("mcp_audit_read_seal", "mcp_audit_seal_log", "mcp_audit_seal_checkpoint"),
+    *("mcp_audit_seal_tile", "mcp_audit_seal_note"),
+)
+"""What it writes into as well, if it seals reads."""
 _FUNCTIONS: Final = """
 SELECT name FROM unnest($1::text[]) AS name
 WHERE NOT coalesce(has_function_privilege(to_regproc(name)::oid, 'EXECUTE'), false)
@@ -57,6 +64,7 @@ class Rights:
     select: tuple[str, ...] = ()
     insert: tuple[str, ...] = ()
     execute: tuple[str, ...] = ()
+    update: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +112,10 @@ class DatabaseUnderCheck:
             missing = [
                 *await _missing(database, "SELECT on ", _TABLES, wanted.select, "SELECT"),
                 *await _missing(database, "INSERT into ", _TABLES, wanted.insert, "INSERT"),
+                *await _missing(database, "UPDATE ", _TABLES, wanted.update, "UPDATE"),
                 *await _missing(database, "EXECUTE ", _FUNCTIONS, wanted.execute),
             ]
-            if wanted.insert and not missing:
+            if "mcp_audit_log" in wanted.insert and not missing:
                 missing = await _missing(database, "INSERT into mcp_audit_log.", _COLUMNS, COLUMNS)
             if missing:
                 raise CheckFailedError(f"the role may not {', '.join(missing)}: {_GRANT}")

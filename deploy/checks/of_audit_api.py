@@ -6,12 +6,16 @@ from audit_api.settings import AuditApiSettings
 from audit_log.process.reading import SettingsReading, stop
 from audit_log.process.settings import AuditLogSettings
 from audit_log.process.tls import server_context
-from deploy.checks.audit_database import WRITTEN, DatabaseUnderCheck, Rights
+from deploy.checks.audit_database import READ_SEAL, READS, WRITTEN, DatabaseUnderCheck, Rights
 from deploy.checks.check import Group
 from deploy.checks.files import files_check
 from deploy.checks.neighbours import http_check
 
 _RIGHTS: Final = Rights(select=(*WRITTEN, "mcp_audit_schema"))
+_RIGHTS_OF_PRIMARY: Final = Rights((*_RIGHTS.select, READS), insert=(READS,))
+_RIGHTS_TO_SEAL: Final = Rights(
+    (*_RIGHTS_OF_PRIMARY.select, READ_SEAL[0]), insert=(READS, *READ_SEAL), update=READ_SEAL[:1]
+)
 
 
 def groups() -> list[Group]:
@@ -33,10 +37,11 @@ def groups() -> list[Group]:
 
 def _databases(shared: AuditLogSettings, settings: AuditApiSettings) -> list[Group]:
     primary = DatabaseUnderCheck("AUDIT_LOG_DATABASE_URL", shared.database_url)
-    found: list[Group] = [_reading(primary, primary)]
+    wanted = _RIGHTS_OF_PRIMARY if settings.seal_dir is None else _RIGHTS_TO_SEAL
+    found: list[Group] = [_reading(primary, primary, wanted)]
     if settings.database_url is not None:
         replica = DatabaseUnderCheck("AUDIT_API_DATABASE_URL", settings.database_url)
-        found.append(_reading(replica, primary))
+        found.append(_reading(replica, primary, _RIGHTS))
     tokens = primary
     if settings.token_database_url is not None:
         tokens = DatabaseUnderCheck("AUDIT_API_TOKEN_DATABASE_URL", settings.token_database_url)
@@ -45,10 +50,10 @@ def _databases(shared: AuditLogSettings, settings: AuditApiSettings) -> list[Gro
     return found
 
 
-def _reading(database: DatabaseUnderCheck, primary: DatabaseUnderCheck) -> Group:
+def _reading(database: DatabaseUnderCheck, primary: DatabaseUnderCheck, wanted: Rights) -> Group:
     return [
         database.reach(may_be_replica=database is not primary),
         database.schema(),
-        database.rights(_RIGHTS),
+        database.rights(wanted),
         database.arrivals(primary),
     ]

@@ -133,6 +133,7 @@ async def _start_services(stack: AsyncExitStack, plan: Plan) -> dict[str, Servic
         service = running(name, module, plan.data.log(name), held)
         return await stack.enter_async_context(service)
 
+    os.environ.setdefault("AUDIT_API_TRUSTED_PROXIES", "127.0.0.1")
     services = {"audit-api": await start("audit-api", "audit_api")}
     os.environ.setdefault("PROXY_AUDIT_API_URL", services["audit-api"].url)
     services["proxy"] = await start("proxy", "proxy")

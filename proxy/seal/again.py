@@ -1,12 +1,12 @@
 """Tiles and notes made once more, of lines that are read again for a store that lacks them."""
 
 from audit_log.seal.encoding import HASH_BYTES
+from audit_log.seal.growing.state import State
 from audit_log.seal.leaves import Leaves
 from audit_log.seal.places import LEAVES_PER_TILE, LINES_PER_TILE
 from audit_log.seal.stored import Sealed, SealNote, SealTile
 from audit_log.seal.times import times_leaf
 from audit_log.seal.tree import Tree, leaf_hash
-from proxy.seal.state import State
 
 
 class Again:

@@ -25,15 +25,15 @@ from audit_log.errors import (
 from audit_log.process.background import BackgroundTasks
 from audit_log.process.changes import LoggedState
 from audit_log.process.disk_thread import in_disk_thread
+from audit_log.process.sealing.key_file import SealKey, SealKeyError, read_or_make_key
 from audit_log.seal.checkpoint import Checkpoint, sign_checkpoint
+from audit_log.seal.growing.growth import Grown
+from audit_log.seal.growing.state import State
 from audit_log.seal.keys import NOTE, VerifierKey
 from audit_log.seal.note import Note
 from audit_log.seal.stored import SealCheckpoint, Sealed, SealLog
-from proxy.seal.growth import Grown
 from proxy.seal.kept import KeptLog
-from proxy.seal.key_file import SealKey, SealKeyError, read_or_make_key
 from proxy.seal.seal import Seal, SealStore
-from proxy.seal.state import State
 
 PACE_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 60.0

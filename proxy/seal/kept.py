@@ -19,9 +19,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from audit_log.process.sealing.key_file import SealKey
+from audit_log.seal.growing.state import RESERVED_LINES, State
 from proxy.seal.copies import DiskCopies, MemoryCopies
-from proxy.seal.key_file import SealKey
-from proxy.seal.state import RESERVED_LINES, State
 
 _RESERVE_AGAIN: Final = RESERVED_LINES // 2
 

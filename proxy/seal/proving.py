@@ -4,11 +4,11 @@ from typing import Protocol
 
 from audit_log.errors import StoreUnavailableError
 from audit_log.seal.encoding import HASH_BYTES
+from audit_log.seal.growing.state import State
 from audit_log.seal.proofs import consistency_proof
 from audit_log.seal.stored import SealTile
 from audit_log.seal.tiles import TILE_WIDTH, Tile, node_from_tiles
 from proxy.seal.seal import Seal
-from proxy.seal.state import State
 
 
 class Tiles(Protocol):

@@ -9,12 +9,12 @@ import structlog
 
 from audit_log.errors import RecordRefusedError, StatementRefusedError
 from audit_log.process.changes import LoggedState
+from audit_log.seal.growing.growth import Grown, Lines
 from audit_log.seal.leaf import UNSEALED, quarantined_leaf
 from audit_log.seal.leaves import LeafNote, Leaves
 from audit_log.seal.stored import Sealed, SealTile
 from audit_log.seal.tree import leaf_hash
 from proxy.seal.again import Again
-from proxy.seal.growth import Grown, Lines
 from proxy.seal.kept import KeptLog
 
 MOST_RECENT: Final = 1_024

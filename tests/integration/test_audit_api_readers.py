@@ -39,6 +39,7 @@ ENDPOINTS: Final = {
     f"{ALL}/stats": 200,
     f"{ALL}/growth": 200,
     GAPS: 200,
+    f"{ALL}/reads": 200,
     f"{ALL}/export": 200,
     f"{ALL}/evidence": 200,
     f"{ALL}/stream": 200,
@@ -326,10 +327,13 @@ async def test_a_token_table_may_live_elsewhere_and_look_different(database_url,
             assert response.status == 401
 
 
-async def test_a_database_role_that_may_only_select_is_enough(database_url, database, tokens):
+async def test_a_database_role_that_may_select_and_record_reads_is_enough(
+    database_url, database, tokens
+):
     await database.execute(
         "DROP ROLE IF EXISTS selecting; CREATE ROLE selecting LOGIN PASSWORD 's';"
-        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO selecting"
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO selecting;"
+        "GRANT INSERT ON mcp_audit_read TO selecting"
     )
     url = database_url.replace(database_url.split("@")[0], "postgresql://selecting:s")
     try:
@@ -337,6 +341,14 @@ async def test_a_database_role_that_may_only_select_is_enough(database_url, data
             for path, status in (ENDPOINTS | {"/readyz": 200}).items():
                 async with api.get(path, headers=bearer(tokens["admin"])) as response:
                     assert response.status == status, path
+        await database.execute("REVOKE INSERT ON mcp_audit_read FROM selecting")
+        async with serving_audit_api(url) as api:
+            async with api.get("/readyz") as response:
+                assert "run deploy/roles.sql again" in await response.text()
+                assert response.status == 503
+            async with api.get(ALL, headers=bearer(tokens["admin"])) as response:
+                assert response.status == 503
+                assert "cannot be recorded" in await response.text()
     finally:
         await database.execute("DROP OWNED BY selecting; DROP ROLE selecting")
 

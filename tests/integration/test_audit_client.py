@@ -53,6 +53,7 @@ async def test_each_question_has_a_typed_answer(store, database, database_url):
         whole = await client.session(of_agent.id)
         one, its_call = await client.entry(of_call.id), await client.tool_call(call.id)
         counts = await client.counts("token", {"since": BEGAN, "until": BEGAN + timedelta(1)})
+        [last] = [read async for read in client.reads({"kind": "question"}, limit=1)]
         [missing] = await client.gaps({"since": BEGAN, "until": BEGAN + timedelta(hours=1)})
 
     assert [entry.id for entry in found] == [of_call.id]
@@ -63,6 +64,7 @@ async def test_each_question_has_a_typed_answer(store, database, database_url):
     assert (of_agent.id, of_agent.tool_calls) == (session, 1)
     assert [each.calls[0].id for each in whole.invocations] == [of_call.id]
     assert [(count.value, count.calls) for count in counts] == [("claude", 4)]
+    assert (last.reader, last.question[:22]) == ("reader", "/mcp-audit/stats?by=to")
     assert (missing.count, missing.since, missing.reason) == (25_000, BEGAN, "journal_full")
 
 

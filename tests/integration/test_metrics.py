@@ -7,7 +7,12 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.neighbours.documents import CHECKOUT
-from tests.neighbours.services import running, running_ingest, running_sidecar
+from tests.neighbours.services import (
+    running,
+    running_audit_api,
+    running_ingest,
+    running_sidecar,
+)
 
 DASHBOARD = CHECKOUT / "deploy" / "grafana" / "audit-sidecar.json"
 RULES = CHECKOUT / "deploy" / "prometheus" / "alerts.yaml"
@@ -18,7 +23,11 @@ NAME = re.compile(rf"{PREFIX}([a-z_]+)")
 SELECTED = re.compile(rf'{PREFIX}([a-z_]+)\{{[^}}]*?\b(fate|reason)=~?"([^"]+)"')
 ROW = re.compile(r"^\|(`[a-z_]+`.*?)\|(.*?)\|", re.MULTILINE)
 WORD = re.compile(r"`([a-z_]+)`")
-LABELS = {"fate", "reason", "kind", "audited", "outcome", "anchor", "receiver"}
+LABELS = {
+    *("fate", "reason", "kind", "audited", "outcome", "anchor", "receiver"),
+    *("endpoint", "status"),
+}
+HISTOGRAM = re.compile(r"(?<=seconds)_(?:bucket|count|sum)$")
 ALERT = re.compile(r"^\|`(Audit[A-Za-z]+)`\|", re.MULTILINE)
 # Families without a sample until the first exchange has ended.
 BORN_LATER = {"calls_total": {"audited", "outcome"}, "oddities_total": {"kind"}}
@@ -32,9 +41,9 @@ def documented():
     }
 
 
-async def exposed(service):
-    """Return the samples of /metrics: names without the prefix, with their labels."""
-    async with ClientSession() as client, client.get(f"{service.ops_url}/metrics") as response:
+async def exposed(url):
+    """Return the samples of /metrics at *url*: names without the prefix, with their labels."""
+    async with ClientSession() as client, client.get(f"{url}/metrics") as response:
         families = list(text_string_to_metric_families(await response.text()))
     samples = [sample for family in families for sample in family.samples]
     assert all(sample.name.startswith(PREFIX) for sample in samples)
@@ -51,12 +60,15 @@ async def test_what_is_told_and_asked_of_metrics_is_what_there_is(upstream):
         running("deploy.console", push, "push") as pushing,
         running_sidecar(upstream.url) as sidecar,
         running_ingest(NOWHERE, AUDIT_LOG_NATS_URLS="nats://127.0.0.1:1") as ingest,
+        running_audit_api(NOWHERE) as audit_api,
     ):
-        services = (sidecar, ingest, pushing)
-        samples = [sample for service in services for sample in await exposed(service)]
+        _ = await exposed(audit_api.url)  # which is a request, too
+        urls = (sidecar.ops_url, ingest.ops_url, pushing.ops_url, audit_api.url)
+        samples = [sample for url in urls for sample in await exposed(url)]
     there = {name: set(labels) for name, labels in samples} | BORN_LATER
 
-    assert {name: labels & LABELS for name, labels in documented().items()} == there
+    families = {HISTOGRAM.sub("", name): labels & LABELS for name, labels in there.items()}
+    assert {name: labels & LABELS for name, labels in documented().items()} == families
     for file in (DASHBOARD, RULES):
         assert set(NAME.findall(file.read_text())) <= set(there)
     # What rules select by is there before anything has happened: the first time must show.

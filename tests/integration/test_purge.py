@@ -12,7 +12,9 @@ from audit_log.errors import RecordRefusedError, StoreUnavailableError
 from audit_log.postgres.database import open_database
 from audit_log.postgres.measurement import measure
 from audit_log.postgres.purge import applied_retention, apply_retention, purging
+from audit_log.postgres.readers.read_rows import append_reads
 from audit_log.postgres.store import Store
+from audit_log.reads import Read, ReadKind
 from audit_log.record import Gap, Invocation, Origin, ToolOutcome, new_record_id
 from audit_log.retention import Retention
 from audit_log.schema.migrate import ensure_partitions
@@ -102,6 +104,27 @@ async def test_whole_partitions_are_dropped_and_the_edge_is_deleted(filled_url, 
     assert any(line.startswith("deleted ") for line in said)
     assert await kept(filled) in (24 * 50, 24 * 50 + 1)
     assert await partitions(filled) < before
+
+
+async def test_who_read_the_log_is_kept_as_long_as_the_log(database_url, database):
+    def read(days: int) -> Read:
+        moment = NOW - timedelta(days=days)
+        return Read(
+            id=new_record_id(),
+            created_at=moment,
+            kind=ReadKind.QUESTION,
+            question="/",
+            instance="a",
+        )
+
+    await append_reads(database, [read(days) for days in (1, 49, 51, 400)])
+    parts = {part.name: part for part in (await measure(database)).parts}
+    assert parts["mcp_audit_read"].bytes > 0
+
+    said = purged(database_url, "--yes", AUDIT_LOG_RETENTION_DAYS="50")
+
+    assert "deleted 2 rows of mcp_audit_read" in said
+    assert await kept(database, "mcp_audit_read") == 2
 
 
 async def test_a_preview_tells_and_removes_nothing(filled_url, filled):

@@ -1,4 +1,4 @@
-"""The twelve questions: each line of the document is run, and finds what it asks for."""
+"""The questions: each line of the document is run, and finds what it asks for."""
 
 import asyncio
 import os
@@ -79,6 +79,7 @@ FOUND = {
     "10": "192.0.2.7",
     "11": "journal_full",
     "12": "/api/v1/hosts",
+    "13": "/mcp-audit/gaps",
 }
 
 

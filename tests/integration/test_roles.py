@@ -100,13 +100,15 @@ async def _with_password(server: Database, url: str, role: str) -> str:
     return str(URL(url).with_user(role).with_password(password))
 
 
-async def test_both_services_do_their_work_with_their_roles(urls: Urls, upstream: Upstream):
+async def test_both_services_do_their_work_with_their_roles(
+    urls: Urls, upstream: Upstream, tmp_path: Path
+):
     async with open_database(urls.owner, application="owner") as owner:
         _, secret = await TokenTable(owner).create("laptop", "admin", 90)
 
     async with (
         running_sidecar(upstream.url, urls.proxy) as sidecar,
-        running_audit_api(urls.audit_api) as audit_api,
+        running_audit_api(urls.audit_api, AUDIT_API_SEAL_DIR=str(tmp_path)) as audit_api,
         ClientSession(headers={"Authorization": f"Bearer {secret}"}) as client,
     ):
         async with client.get(f"{sidecar.url}/api/v1/clusters") as response:
@@ -127,6 +129,10 @@ async def test_both_services_do_their_work_with_their_roles(urls: Urls, upstream
                     return bool((await response.json())["status"] == "ready")
 
             assert await eventually(is_ready, sidecar.report)
+
+        async with open_database(urls.superuser, application="test") as database:
+            signed = "SELECT FROM mcp_audit_seal_checkpoint WHERE note LIKE '%/audit-api%'"
+            assert await eventually(lambda: database.fetch(signed), audit_api.report)
         await _made_partitions(urls.superuser)
 
 
@@ -145,6 +151,13 @@ async def test_a_check_is_content_with_each_role_and_names_a_right_that_is_missi
         await database.execute("REVOKE ALL ON FUNCTION mcp_audit_purge FROM podwarden_audit_proxy")
     done = await console("check", directory=tmp_path, AUDIT_LOG_DATABASE_URL=urls.proxy, **reach)
     assert done.code == 1
+    async with open_database(urls.superuser, application="test") as database:
+        await database.execute("REVOKE INSERT ON mcp_audit_read FROM podwarden_audit_api")
+        await database.execute("REVOKE UPDATE ON mcp_audit_read_seal FROM podwarden_audit_api")
+    its = {"AUDIT_LOG_DATABASE_URL": urls.audit_api, "AUDIT_API_SEAL_DIR": str(tmp_path)}
+    of_api = await console("check", "api", directory=tmp_path, **its)
+    missing = "the role may not INSERT into mcp_audit_read, UPDATE mcp_audit_read_seal"
+    assert f"failed  rights: {missing}" in of_api.output
     assert (
         "failed  rights: the role may not INSERT into mcp_audit_gap, EXECUTE mcp_audit_purge:"
         " run deploy/roles.sql again (it belongs after each migrate)"
@@ -279,6 +292,8 @@ _NOT_FOR_ANY = (
     "DELETE FROM mcp_audit_gap",
     "UPDATE mcp_tool_invocation SET outcome = 'completed'",
     "DELETE FROM mcp_tool_invocation",
+    "UPDATE mcp_audit_read SET reader = 'another'",
+    "DELETE FROM mcp_audit_read",
     "INSERT INTO mcp_tokens (id) VALUES (gen_random_uuid())",
     "UPDATE mcp_tokens SET role = 'admin'",
     "DELETE FROM mcp_tokens",
@@ -299,6 +314,9 @@ _NOT_FOR_THE_PROXY = (
     "SELECT * FROM mcp_tokens",
     "SELECT id FROM mcp_audit_gap",
     "SELECT id FROM mcp_tool_invocation",
+    "SELECT id FROM mcp_audit_read",
+    "SELECT key FROM mcp_audit_read_seal",
+    "INSERT INTO mcp_audit_read (id) SELECT gen_random_uuid()",
     "SELECT name FROM mcp_audit_schema",
     "COPY mcp_audit_log TO STDOUT",
     "INSERT INTO mcp_audit_gap SELECT gen_random_uuid(), now(), now(), 1, '', '' RETURNING id",
@@ -309,6 +327,8 @@ _NOT_FOR_THE_AUDIT_API = (
     "INSERT INTO mcp_audit_gap SELECT gen_random_uuid(), now(), now(), 1, '', ''",
     "INSERT INTO mcp_tool_invocation (id) SELECT gen_random_uuid()",
     "COPY mcp_audit_log FROM STDIN",
+    "UPDATE mcp_audit_seal_checkpoint SET note = ''",
+    "DELETE FROM mcp_audit_read_seal",
     "SELECT mcp_audit_log_ensure_partitions(now(), 3)",
 )
 

@@ -108,6 +108,23 @@ async def test_the_database_itself_answers_as_the_audit_api_does(
     assert by_option.output == by_environment.output == by_url.output
 
 
+async def test_who_read_the_log_is_listed(asking, store):
+    await store.append([record(), record(id=new_record_id())])
+    await asking("query", "status=2xx")
+
+    listed = await asking("reads", "question=/mcp-audit?*")
+    of_nobody = await asking("reads", "reader=nobody", "--json")
+
+    assert listed.lines[0].split() == [
+        *("TIME", "KIND", "READER", "ADDRESS", "ROWS", "STATUS", "QUESTION")
+    ]
+    assert listed.lines[1].split()[2:] == [
+        *("question", "reader", "127.0.0.1", "2", "200"),
+        "/mcp-audit?expand=details&limit=100&status=2xx",
+    ]
+    assert (listed.code, of_nobody.code, of_nobody.lines) == (0, 0, [])
+
+
 async def test_tool_calls_and_sessions_are_listed_and_shown(asking, store):
     session = new_record_id()
     call = a_tool_call(

@@ -132,6 +132,7 @@ def test_all_of_ours_are_of_one_version(manifests):
     ("directory", "name", "service"),
     [
         ("overlays/nats", "podwarden-audit", "podwarden"),
+        ("overlays/nats", "podwarden-audit-api", "audit-api"),
         ("overlays/nats", "podwarden-audit-ingest", "audit-ingest"),
         ("overlays/push", "podwarden-audit-push", "audit-push"),
     ],

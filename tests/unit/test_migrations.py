@@ -25,6 +25,7 @@ LANDED = {
     "0020_seal.sql": "cc2c04fbeac48339e28fa5a39bf5549e45e43d5a34fd9f61468e996545e43c44",
     "0021_questions.sql": "4b837b45815856f7f030afa53c1d45115b70857baa32ae5892047cef0a9bcadf",
     "0022_seal_retention.sql": "7fbe9d6cd69369f7b01acdec3ff2e8cff774b4bd059a3c46f1c904a1743423c0",
+    "0023_reads.sql": "cc01e358c01a491cf63cd45169ca7d18f03502265aeb80f51b7d9eaefb68ce22",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

@@ -59,6 +59,11 @@ export function sessions(query, { cursor, signal } = {}) {
   return page("mcp-audit/sessions", { ...query, limit: PAGE_LENGTH, cursor }, signal);
 }
 
+/** Return { items, next } as `entries` does, of what readers of the log asked. */
+export function reads(query, { cursor, signal } = {}) {
+  return page("mcp-audit/reads", { ...query, limit: PAGE_LENGTH, cursor }, signal);
+}
+
 /** Return the gaps that overlap a span of time. */
 export function gaps({ since, until }, signal) {
   return json("mcp-audit/gaps", { since, until, limit: PAGE_LENGTH }, signal);

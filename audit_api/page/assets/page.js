@@ -22,6 +22,7 @@ import { joinMenus } from "./menus.js";
 import * as notice from "./notice.js";
 import { showObject } from "./object.js";
 import { showPrinted } from "./printed.js";
+import { Readers } from "./readers.js";
 import { RulePanel } from "./rule.js";
 import { SavedViews } from "./saved_views.js";
 import { Session } from "./session.js";
@@ -103,6 +104,7 @@ const stream = new LiveStream({
     refresh();  // shows the reason, if the API gives one
   },
 });
+const readers = new Readers(showFailure);
 const session = new Session({
   signedIn: () => begin(),
   signedOut: () => {
@@ -318,6 +320,7 @@ function begin() {
   session.showReader().catch(() => {});  // the log reports an unavailable API
   load();
   showDetails();
+  readers.openIfAsked();
 }
 
 async function followLink() {
@@ -339,6 +342,7 @@ function forget() {
   loader.loadedAt = null;
   arrivals.forget();
   details.close();
+  readers.forget();
   sheet.begin({});
   sheet.clear();
   notice.clear();

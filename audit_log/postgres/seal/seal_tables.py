@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from audit_log.postgres.database import Database
+from audit_log.postgres.transaction import Transaction
 from audit_log.seal.stored import (
     SealCheckpoint,
     Sealed,
@@ -42,6 +43,13 @@ WHERE log = $1 AND level = $2 AND number = $3 ORDER BY length(hashes) DESC LIMIT
 """
 
 
+async def append_parts(transaction: Transaction, parts: Sequence[Sealed]) -> None:
+    """Write *parts* within *transaction*. Raises StoreError."""
+    for kind, insert in _INSERTS.items():
+        if some := [part for part in parts if isinstance(part, kind)]:
+            await transaction.execute(insert, msgspec.json.encode(some).decode())
+
+
 class SealTables:
     """The tables in PostgreSQL. Errors are those of `Database`."""
 
@@ -51,9 +59,7 @@ class SealTables:
     async def append(self, parts: Sequence[Sealed]) -> None:
         """Write *parts*: all or none of them. Repeating it is harmless."""
         async with self._database.transaction() as transaction:
-            for kind, insert in _INSERTS.items():
-                if some := [part for part in parts if isinstance(part, kind)]:
-                    await transaction.execute(insert, msgspec.json.encode(some).decode())
+            await append_parts(transaction, parts)
 
     async def tile(self, log: int, level: int, number: int) -> bytes | None:
         """Return the hashes of a tile, or None. Whether they are right is for a proof to show."""

@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from audit_log.postgres.transaction import Row, Transaction
+from audit_log.reads import Read
 from audit_log.record import Gap, Invocation, RecordRow
-from audit_log.seal.leaf import entry_leaves, gap_leaf, tool_call_leaf
+from audit_log.seal.leaf import entry_leaves, gap_leaf, read_leaf, tool_call_leaf
 
 BATCH: Final = 4_000
 _LAST_SECOND: Final = 0xFFFFFFFF
@@ -35,6 +36,7 @@ class Table(StrEnum):
     ENTRIES = "mcp_audit_log"
     TOOL_CALLS = "mcp_tool_invocation"
     GAPS = "mcp_audit_gap"
+    READS = "mcp_audit_read"
 
 
 _COLUMNS: Final = {
@@ -47,8 +49,11 @@ _COLUMNS: Final = {
         client_version, user_agent, principal, claims::text AS claims""",
     Table.GAPS: f"""log, seq, id::text, {_TIME.format("started_at")}, {_TIME.format("ended_at")},
         count, reason, instance""",
+    Table.READS: f"""log, seq, id::text, {_TIME.format("created_at")}, kind, question, instance,
+        reader, role, token_id::text, session, {_ADDRESS}, status_code, rows_told, times,
+        began::text""",
 }
-_ARRIVED: Final = {Table.ENTRIES: True, Table.TOOL_CALLS: True, Table.GAPS: False}
+_ARRIVED: Final = frozenset({Table.ENTRIES, Table.TOOL_CALLS})
 
 
 class Sealed(NamedTuple):
@@ -76,7 +81,7 @@ async def sealed_rows(
     With *since* only those that arrived since then, where the table knows.
     """
     condition, arguments = "log IS NOT NULL", list[object]()
-    if since is not None and _ARRIVED[table]:
+    if since is not None and table in _ARRIVED:
         condition, arguments = f"{condition} AND arrived_at >= $1", [since]
     await transaction.execute(
         f"DECLARE sealed NO SCROLL CURSOR FOR SELECT {_COLUMNS[table]} FROM {table}"  # noqa: S608
@@ -183,8 +188,13 @@ def _gaps(rows: Sequence[Row]) -> list[bytes]:
     return [gap_leaf(Gap(**dict(row))) for row in rows]
 
 
+def _reads(rows: Sequence[Row]) -> list[bytes]:
+    return [read_leaf(Read(**dict(row))) for row in rows]
+
+
 _LEAVES: Final[dict[Table, Leaves]] = {
     Table.ENTRIES: _entries,
     Table.TOOL_CALLS: _tool_calls,
     Table.GAPS: _gaps,
+    Table.READS: _reads,
 }

@@ -21,7 +21,7 @@ WHERE row.log IS NULL {arrived}
 GROUP BY sealed.instance
 """
 _OTHERS: Final = """
-SELECT count(*) FROM mcp_audit_log
+SELECT count(*) FROM {table}
 WHERE log IS NULL AND instance <> ALL($1::text[]) {arrived}
 """
 # The recorder itself tells of two kinds of gaps, for which the journal has no line.
@@ -36,7 +36,10 @@ _SOURCES: Final = {
     "mcp_audit_log": "mcp_audit_log",
     "mcp_tool_invocation": "mcp_tool_invocation",
     "mcp_audit_gap": _GAPS,
+    "mcp_audit_read": "mcp_audit_read",
 }
+_HAVE_NO_ARRIVAL: Final = ("mcp_audit_gap", "mcp_audit_read")
+"""They are few, and do not know when they arrived."""
 
 
 class Unplaced(NamedTuple):
@@ -69,8 +72,7 @@ async def unplaced_rows(
     begun, last = zip(*spans.values(), strict=True) if spans else ((), ())
     found: dict[str, list[Unplaced]] = {}
     for table, source in _SOURCES.items():
-        # Gaps are few, and do not know when they arrived.
-        moment = None if source is _GAPS else since
+        moment = None if table in _HAVE_NO_ARRIVAL else since
         arrived = "" if moment is None else "AND row.arrived_at >= $4"
         sql = _COUNT.format(source=source, arrived=arrived)
         given = (list(spans), begun, last, *_and(moment))
@@ -80,12 +82,13 @@ async def unplaced_rows(
 
 
 async def others_rows(
-    transaction: Transaction, instances: Sequence[str], since: datetime | None
+    transaction: Transaction, table: str, instances: Sequence[str], since: datetime | None
 ) -> int:
-    """Return how many entries have no place and are of none of these *instances*."""
+    """Return how many rows of *table* have no place and are of none of these *instances*."""
+    since = None if table in _HAVE_NO_ARRIVAL else since
     arrived = "" if since is None else "AND arrived_at >= $2"
     row = await transaction.fetch_row(
-        _OTHERS.format(arrived=arrived), list(instances), *_and(since)
+        _OTHERS.format(table=table, arrived=arrived), list(instances), *_and(since)
     )
     return 0 if row is None else int(row[0])
 

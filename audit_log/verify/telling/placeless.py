@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from audit_log.plurals import agreeing
@@ -21,6 +22,7 @@ from audit_log.verify.stored.unplaced import (
 _OTHERS: Final = (
     "[entry is|entries are] not sealed: of PodWarden itself, or of sidecars without a seal"
 )
+_OTHER_READS: Final = "[read is|reads are] not sealed: of audit APIs without a seal"
 _RECORDERS_GAPS: Final = (
     "[gap|gaps] that the recorder reports itself (store_lost, record_refused) [has|have] no leaf"
     " and [is|are] not proved; the lines that it tells of have theirs"
@@ -64,8 +66,10 @@ async def tell_placeless(
     for instance, unplaced in (await unplaced_rows(transaction, spans, since)).items():
         for rows in unplaced:
             _tell_rows(sidecars[instance], rows)
+    others = partial(others_rows, transaction, instances=list(spans), since=since)
     told = (
-        ("not_sealed", await others_rows(transaction, list(spans), since), _OTHERS),
+        ("not_sealed", await others("mcp_audit_log"), _OTHERS),
+        ("reads_not_sealed", await others("mcp_audit_read"), _OTHER_READS),
         ("gaps_not_sealed", await recorders_gaps(transaction), _RECORDERS_GAPS),
     )
     return [Remark(kind, count, agreeing(count, what)) for kind, count, what in told if count]

@@ -9,6 +9,8 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from audit_log.process.sealing.key_file import SealKey, SealKeyError, read_or_make_key
+from audit_log.seal.growing.state import State
 from audit_log.seal.places import Sealing
 from proxy.journal.folder import JournalFolder
 from proxy.journal.journal_error import JournalError, RingDamagedError
@@ -17,8 +19,6 @@ from proxy.journal.ring import Ring
 from proxy.journal.rings.placement import ring_names
 from proxy.seal.copies import SPACE_BYTES, DiskCopies, MemoryCopies
 from proxy.seal.kept import KeptLog, found
-from proxy.seal.key_file import SealKey, SealKeyError, read_or_make_key
-from proxy.seal.state import State
 
 STATE_NAME: Final = "seal.state"
 _SUFFIX: Final = ".seal"

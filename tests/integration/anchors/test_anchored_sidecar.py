@@ -1,10 +1,10 @@
 """A sidecar with anchors: what it publishes is anchored, and an anchor that is away is told."""
 
+from audit_log.process.sealing.key_file import read_or_make_key
 from audit_log.seal.checkpoint import Checkpoint
 from audit_log.seal.cosignature import cosignatures
 from audit_log.seal.keys import VerifierKey
 from audit_log.seal.note import Note, parse_signatures
-from proxy.seal.key_file import read_or_make_key
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.certificates import LOOPBACK, self_signed
 from tests.neighbours.ops import degraded, metric

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from audit_log.errors import StatementRefusedError, StoreUnavailableError
+from audit_log.seal.growing.state import State
 from audit_log.seal.leaf import UNSEALED
 from audit_log.seal.leaves import Leaves
 from audit_log.seal.proofs import verify_consistency
@@ -14,7 +15,6 @@ from proxy.seal.copies import SPACE_BYTES, DiskCopies, MemoryCopies
 from proxy.seal.kept import KeptLog
 from proxy.seal.proving import Prover
 from proxy.seal.seal import Seal
-from proxy.seal.state import State
 
 FIRST = 1
 

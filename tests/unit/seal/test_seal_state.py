@@ -6,13 +6,13 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from audit_log.seal.growing.growth import Grown, Lines
+from audit_log.seal.growing.state import RESERVED_LINES, State
 from audit_log.seal.places import is_times
 from audit_log.seal.times import times_in
 from audit_log.seal.tree import Tree, leaf_hash
 from proxy.seal.copies import HALF_BYTES, SPACE_BYTES, DiskCopies, MemoryCopies, newest
-from proxy.seal.growth import Grown, Lines
 from proxy.seal.kept import Found, KeptLog, found
-from proxy.seal.state import RESERVED_LINES, State
 
 BEGUN = 17
 

@@ -6,12 +6,12 @@ from typing import Self
 
 import msgspec
 
+from audit_log.seal.growing.state import TILE_BYTES, State
 from audit_log.seal.leaves import LeafNote
 from audit_log.seal.places import LEAVES_PER_TILE, LINES_PER_TILE
 from audit_log.seal.stored import SealNote, SealTile
 from audit_log.seal.times import times_leaf
 from audit_log.seal.tree import Row, Tree, leaf_hash
-from proxy.seal.state import TILE_BYTES, State
 
 
 @dataclass(slots=True)

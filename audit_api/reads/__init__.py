@@ -1,0 +1,1 @@
+"""Who read the audit log: each read is recorded before it is answered."""

@@ -1,0 +1,98 @@
+"""Reads with a seal: the log grows with the rows, in one transaction.
+
+The row with the log's state is locked, so that processes with the same key take turns, and each
+continues what the other has stored. A read that is stored already, because the response to its
+transaction was lost, gets no second leaf.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from audit_log.errors import StoreUnavailableError
+from audit_log.postgres.database import Database
+from audit_log.postgres.readers.read_rows import append_reads
+from audit_log.postgres.seal.seal_tables import append_parts
+from audit_log.postgres.transaction import Transaction
+from audit_log.reads import Read
+from audit_log.record import Event
+from audit_log.seal.growing.growth import Grown, Lines
+from audit_log.seal.growing.state import State
+from audit_log.seal.keys import NOTE, VerifierKey
+from audit_log.seal.leaf import event_leaf, read_leaf
+from audit_log.seal.leaves import LeafNote
+from audit_log.seal.stored import SealLog
+from audit_log.seal.times import second_of
+from audit_log.seal.tree import leaf_hash
+
+_BEGIN: Final = """
+INSERT INTO mcp_audit_read_seal (key, state) VALUES ($1, $2) ON CONFLICT DO NOTHING
+"""
+_STATE: Final = "SELECT state FROM mcp_audit_read_seal WHERE key = $1"
+_GROW: Final = "UPDATE mcp_audit_read_seal SET state = $2 WHERE key = $1"
+_KNOWN: Final = "SELECT id FROM mcp_audit_read WHERE id = ANY($1::uuid[])"
+
+
+async def begin_log(database: Database, key: bytes, instance: str) -> State:
+    """Return the log of the public *key*; begin one of *instance* if it has none.
+
+    Raises StoreError.
+    """
+    async with database.transaction() as transaction:
+        state = State.begun(instance, key, 0)
+        tag = await transaction.execute(_BEGIN, key, state.written())
+        if tag == "INSERT 0 1":
+            named = str(VerifierKey(state.origin, NOTE, key))
+            begun = SealLog(state.sealing.log, state.origin, named, instance, 0)
+            await append_parts(transaction, [begun])
+            return state
+    return await log_state(database, key)
+
+
+async def log_state(source: Database | Transaction, key: bytes, *, locks: bool = False) -> State:
+    """Return the state of the log of *key*, and lock it for the transaction. Raises StoreError."""
+    row = await source.fetch_row(_STATE + (" FOR UPDATE" if locks else ""), key)
+    state = None if row is None else State.read(bytes(row["state"]))
+    if state is None:
+        raise StoreUnavailableError(
+            "mcp_audit_read_seal has no usable state of the key that seals reads"
+        )
+    return state
+
+
+async def append_sealed_reads(database: Database, key: bytes, reads: Sequence[Read]) -> None:
+    """Store *reads* with their places in the log of *key*; safe to repeat. Raises StoreError."""
+    async with database.transaction() as transaction:
+        state = await log_state(transaction, key, locks=True)
+        rows = await transaction.fetch(_KNOWN, [read.id for read in reads])
+        known = {row["id"] for row in rows}
+        fresh = [read for read in reads if read.id not in known]
+        if not fresh:
+            return
+        log, first = state.sealing.log, state.next_line
+        placed = [
+            msgspec.structs.replace(read, log=log, seq=state.sealing.place(first + at))
+            for at, read in enumerate(fresh)
+        ]
+        hashes = [leaf_hash(read_leaf(read)) for read in placed]
+        seconds = [second_of(read.created_at) for read in placed]
+        await append_reads(transaction, placed)
+        await _grow(transaction, key, state, Lines(first, hashes, seconds))
+
+
+async def append_event(database: Database, key: bytes, event: Event) -> None:
+    """Append *event* to the log of *key*; a note tells of it. Raises StoreError."""
+    data = event_leaf(event)
+    async with database.transaction() as transaction:
+        state = await log_state(transaction, key, locks=True)
+        line = state.next_line
+        note = LeafNote(line, 1, data)
+        lines = Lines(line, [leaf_hash(data)], [second_of(event.at)], [note])
+        await _grow(transaction, key, state, lines)
+
+
+async def _grow(transaction: Transaction, key: bytes, state: State, lines: Lines) -> None:
+    grown = Grown(state, state.tree()).by(lines)
+    await append_parts(transaction, [*grown.tiles, *grown.notes])
+    await transaction.execute(_GROW, key, grown.state.written())

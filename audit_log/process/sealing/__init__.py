@@ -1,0 +1,1 @@
+"""Files of the seal: the key that signs, and checkpoints that are kept in a folder."""
