@@ -84,19 +84,8 @@ async def serving(
         tails = await _tails(stack, tasks, databases.for_tail)
         open_transaction = OpenTransaction(databases.for_tail)
         subscription = Subscription(databases.for_tail, databases.for_gate)
-        directory = TokenDirectory(token_database, settings.token_query)
-        counts = Counts(database, clock.now, directory)
-        future = Future(clock.now)
-        questions = Questions(database, future)
         services = Services(
-            questions,
-            TimelineQuestion(database, future),
-            SqlQuestions(questions),
-            SessionQuestions(database),
-            counts,
-            TokenQuestions(database, clock.now, directory, counts.used_tokens),
-            ReadQuestions(databases.for_reads),
-            Proofs(database, Prover(database)),
+            *_questions(databases, clock, settings),
             *_files(databases.for_exports, subscription),
             Live(RECORDS, database, tails[0], gate, open_transaction, subscription),
             Live(TOOL_CALLS, database, tails[1], gate, open_transaction, subscription),
@@ -197,6 +186,35 @@ async def _tails(
     return (
         await open_(tailing(database, tasks, RECORDS, "audit-tail")),
         await open_(tailing(database, tasks, TOOL_CALLS, "audit-tool-tail")),
+    )
+
+
+def _questions(
+    databases: _Databases, clock: DatabaseClock, settings: AuditApiSettings
+) -> tuple[
+    Questions,
+    TimelineQuestion,
+    SqlQuestions,
+    SessionQuestions,
+    Counts,
+    TokenQuestions,
+    ReadQuestions,
+    Proofs,
+]:
+    """Return what answers by one whole response, in the order of `Services`."""
+    database = databases.for_questions
+    directory = TokenDirectory(databases.of_tokens, settings.token_query)
+    counts, future = Counts(database, clock.now, directory), Future(clock.now)
+    questions = Questions(database, future)
+    return (
+        questions,
+        TimelineQuestion(database, future),
+        SqlQuestions(questions),
+        SessionQuestions(database),
+        counts,
+        TokenQuestions(database, clock.now, directory, counts.used_tokens),
+        ReadQuestions(databases.for_reads),
+        Proofs(database, Prover(database)),
     )
 
 

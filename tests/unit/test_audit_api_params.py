@@ -180,6 +180,7 @@ def test_lists_exports_streams_and_counts_take_the_same_filters():
         for kind in (EntriesParams, ExportParams, StatsParams, StreamParams, InvocationsParams)
     }
     own = {
+        "around",
         "limit",
         "cursor",
         "expand",
