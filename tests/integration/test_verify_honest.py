@@ -512,6 +512,9 @@ async def test_what_an_anchor_has_seen_is_not_said_to_be_covered_by_none(made):
 
     found = await fleet.verify()
 
+    _, out, _ = await fleet.run("--anchor", str(fleet.anchor))
+    assert " complete until" not in out
+    assert "not as it was sealed; anchored until" in out
     assert covered.remarks["not_anchored_yet"] == 301
     assert (found.status, "not_anchored_yet" in found.remarks) == (1, False)
 
