@@ -26,7 +26,7 @@ from audit_log.seal.policy import Policy
 from audit_log.seal.tree import leaf_hash, leaf_hashes
 from audit_log.verify.ages import Keeping, Kept, keeping
 from audit_log.verify.evidence.anchored import Anchored
-from audit_log.verify.evidence.bookmark import Bookmark, encoded
+from audit_log.verify.evidence.bookmark import SOURCE, Bookmark, encoded
 from audit_log.verify.evidence.signed import Checkpoints, Collector
 from audit_log.verify.evidence.subjects import Subject, subjects_of
 from audit_log.verify.findings import Finding, Kind, LogReport, Report
@@ -43,7 +43,6 @@ from audit_log.verify.telling.wording import Found, limited, tell_bad
 OVERLAP: Final = timedelta(hours=1)
 """How far behind the last run `--since` reads again: transactions that were open then."""
 MOST_LOOKED_AT: Final = 100
-BOOKMARK: Final = "the file of --since"
 _OLDEST: Final = """
 SELECT min(created_at) FROM mcp_audit_log
 WHERE log = ANY($1::integer[]) AND created_at >= '1970-01-01Z'::timestamptz
@@ -131,7 +130,7 @@ class Verification:
             and checkpoint.size >= base
         ]
         if bookmark is not None:
-            anchored.append(Anchored(Note.parse(bookmark.note), BOOKMARK, bookmark.seen_at))
+            anchored.append(Anchored(Note.parse(bookmark.note), SOURCE, bookmark.seen_at))
         keys = (*subject.keys, *self._keys.get(subject.origin, ()))
         return Collector(keys, self._request.policy).collect(
             await self._seal.checkpoints(subject.log, base),

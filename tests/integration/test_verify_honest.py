@@ -493,6 +493,27 @@ async def test_a_log_that_another_one_of_its_sidecar_follows_is_not_silent(made,
     assert "Keep its key in the policy" in said["what"]
 
 
+async def test_a_log_that_is_followed_stays_so_for_later_runs(made, tmp_path):
+    since = ["--since", str(tmp_path / "since")]
+    ended = SealedLog(begun=NOW - DAY)
+    ended.many(20)
+    follower = SealedLog(begun=datetime.now(UTC) - timedelta(minutes=1))
+    follower.many(20)
+    fleet = await made(ended, follower)
+    await fleet.database.execute(
+        "UPDATE mcp_audit_seal_checkpoint SET arrived_at = arrived_at - interval '1 day'"
+        " WHERE log = $1",
+        ended.log,
+    )
+    os.utime(fleet.anchor / f"{ended.log & 0xFFFFFFFF:08x}", (0, (NOW - DAY).timestamp()))
+    await Store(fleet.database).append([a_record(instance=ended.instance, created_at=NOW - DAY)])
+
+    runs = [await fleet.verify(*since) for _ in range(3)]
+
+    assert [run.remarks.get("followed") for run in runs] == [1, 1, 1]
+    assert [(run.status, run.kinds) for run in runs] == [(0, set())] * 3
+
+
 async def test_what_an_anchor_has_seen_is_not_said_to_be_covered_by_none(made):
     log = SealedLog()
     log.many(300)
@@ -512,6 +533,9 @@ async def test_what_an_anchor_has_seen_is_not_said_to_be_covered_by_none(made):
 
     found = await fleet.verify()
 
+    _, out, _ = await fleet.run("--anchor", str(fleet.anchor))
+    assert " complete until" not in out
+    assert "not as it was sealed; anchored until" in out
     assert covered.remarks["not_anchored_yet"] == 301
     assert (found.status, "not_anchored_yet" in found.remarks) == (1, False)
 

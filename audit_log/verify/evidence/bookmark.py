@@ -4,13 +4,15 @@ import os
 from base64 import b64decode, b64encode
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from audit_log.seal.encoding import HASH_BYTES
 from audit_log.verify.roots import TILE, Edge
 
+SOURCE: Final = "the file of --since"
+"""What its checkpoint is said to be kept in."""
 Base64 = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9+/]*=*$")]
 
 

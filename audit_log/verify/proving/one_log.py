@@ -13,7 +13,7 @@ from audit_log.seal.encoding import HASH_BYTES
 from audit_log.seal.keys import VerifierKey
 from audit_log.seal.tree import leaf_hash, subtree_hash
 from audit_log.verify.ages import Keeping, Kept, moment
-from audit_log.verify.evidence.bookmark import Bookmark
+from audit_log.verify.evidence.bookmark import SOURCE, Bookmark
 from audit_log.verify.evidence.signed import Checkpoints
 from audit_log.verify.evidence.subjects import Subject
 from audit_log.verify.proving.judging import Judge
@@ -182,7 +182,9 @@ class OneLog:
         """Return when anything was heard of the log, by the word of the database too."""
         times = [moment(second) for second in self.leaves.seconds[-TILE:]]
         for one in self.checkpoints.signed:
-            times += [one.arrived_at, *one.sources.values()]
+            # When an earlier run has looked says nothing of the sidecar.
+            seen = [at for source, at in one.sources.items() if source != SOURCE]
+            times += [one.arrived_at, *seen]
         return max((at for at in times if at is not None), default=None)
 
     def has_stopped(self) -> bool:

@@ -7,7 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from audit_log.plurals import counted
-from audit_log.verify.findings import Finding, LogReport, Remark, Report, Verdict
+from audit_log.verify.findings import (
+    Finding,
+    LogReport,
+    Remark,
+    Report,
+    Verdict,
+    verdict_of,
+)
 
 _VERDICTS: Final = {
     Verdict.GENUINE: "genuine and complete",
@@ -64,7 +71,9 @@ def _lines_of_log(log: LogReport) -> Iterator[str]:
     yield f"  size {log.size:,}, of which {log.proved:,} proved; {rows} checked{since}"
     if log.words:
         until = _time(log.complete_until) if log.complete_until else "a time that is not known"
-        yield f"  complete until {until}, by the word of {', '.join(log.words)}"
+        is_whole = verdict_of(log.findings) is not Verdict.TAMPERED
+        said = "complete" if is_whole else "not as it was sealed; anchored"
+        yield f"  {said} until {until}, by the word of {', '.join(log.words)}"
     for finding in log.findings:
         yield from _lines_of_finding(finding, "  ")
     for remark in log.remarks:
