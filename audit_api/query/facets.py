@@ -57,7 +57,7 @@ class StatsParams(StoredFilters, BucketParams, FacetParams):
     def facet_query(self, by: FacetBy, now: datetime) -> FacetQuery:
         """Return the query for the values of *by*, up to the end of the minute *now*."""
         until = self.until or now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        since = self.since or until - _DEFAULT_SPAN
+        since = self.since or until - min(_DEFAULT_SPAN, until - EARLIEST)
         earliest = since
         if self.compare:
             earliest = since - min(until - since, since - EARLIEST)

@@ -109,6 +109,10 @@ async def test_the_period_before_is_told_when_asked_for(api, day):
     ]
 
 
+async def test_a_time_before_all_times_has_no_values(api, day):
+    assert await asked(api, f"{ALL}/stats?by=token&until=0001-01-01") == []
+
+
 async def test_only_so_many_values_are_told_as_are_asked_for(api, store):
     await store.append([record(path=f"/api/v1/hosts/{n}", created_at=NOON) for n in range(30)])
     assert len(await asked(api, f"{ALL}/stats?by=object&{DAY}")) == 10

@@ -119,6 +119,15 @@ async def test_only_calls_of_the_time_asked_for_are_counted(api, token):
     assert (all_time["calls"], len(all_time["tools"])) == (4, 1)
 
 
+async def test_a_token_was_not_used_in_the_future_whatever_a_sidecars_clock_says(api, store):
+    await store.append([record(token_name="ahead", created_at=NOW + timedelta(days=1))])
+
+    told = await asked(api, f"{ALL}/tokens/ahead")
+
+    assert told["last_used"] < (NOW + HOUR).isoformat()
+    assert told["first_used"] == told["last_used"]
+
+
 async def test_client_and_terminal_ask_for_a_token_by_name_or_id(
     database, database_url, token, tmp_path
 ):

@@ -15,8 +15,9 @@ from audit_log.postgres.transaction import Row
 # When it was first and last used is told of all time: the index of each filter by token gives it.
 # A call that is dated in the future was made by the time it arrived.
 _CALLS: Final = """
-SELECT first.created_at AS first_used, least(last.created_at, last.arrived_at) AS last_used,
-    last.token_id, last.token_name, counted.*
+SELECT least(first.created_at, first.arrived_at) AS first_used,
+    least(last.created_at, last.arrived_at) AS last_used, last.token_id, last.token_name,
+    counted.*
 FROM (
     SELECT count(*) AS calls, count(*) FILTER (WHERE {changes}) AS changes,
         count(*) FILTER (WHERE {refused}) AS refused,
@@ -25,7 +26,8 @@ FROM (
     WHERE {token} AND created_at >= {since}::timestamptz AND created_at < {until}::timestamptz
 ) AS counted
 LEFT JOIN LATERAL (
-    SELECT created_at FROM mcp_audit_log WHERE {token} ORDER BY created_at, id LIMIT 1
+    SELECT created_at, arrived_at FROM mcp_audit_log
+    WHERE {token} ORDER BY created_at, id LIMIT 1
 ) AS first ON true
 LEFT JOIN LATERAL (
     SELECT created_at, arrived_at, token_id, token_name FROM mcp_audit_log
