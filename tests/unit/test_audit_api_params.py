@@ -184,6 +184,7 @@ def test_lists_exports_streams_and_counts_take_the_same_filters():
         "limit",
         "cursor",
         "expand",
+        "around",
         "format",
         "after",
         "bucket",
