@@ -1,8 +1,8 @@
 #!/bin/sh
-# prometheus_client 0.26.0, CPython 3.11: to a scraper that accepts OpenMetrics 2.0 (a release
-# candidate this year) it says `version=2.0.0` and sends 1.0, as it repeats any version it is asked
-# for; 2.0 has a histogram in one sample, and samples named as their family. It bites scrapers that
-# offer 2.0 before 1.0 and read by what the response says: counters and histograms lose their type.
+# prometheus_client 0.26.0, CPython 3.11: it repeats the version of OpenMetrics that a scraper asks
+# for, so one that offers 2.0 (this year's release candidate) receives the text of 1.0 under
+# `version=2.0.0`. It bites scrapers that read by the version of the response: 2.0 has a histogram
+# in one sample and samples named as their family, so counters and histograms lose their types.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

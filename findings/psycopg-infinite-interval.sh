@@ -1,12 +1,13 @@
 #!/bin/sh
-# psycopg 3.3.9 and psycopg2 2.9.13 with PostgreSQL 18.4, CPython 3.11: an interval of `infinity`, in
-# PostgreSQL since 17, is read as `timedelta(0)`, and so is `-infinity`; psycopg's binary format and
-# asyncpg 0.32.0 raise an error. It bites where what never ends is stored as `infinity`: what is left,
-# `valid_until - now()`, was an error of PostgreSQL 16, and since 17 it is nothing left.
+# psycopg 3.3.9 and psycopg2 2.9.13 with PostgreSQL 18.4, CPython 3.11: both read the intervals
+# `infinity` and `-infinity`, which PostgreSQL has since 17, as `timedelta(0)`; psycopg's binary
+# format and asyncpg 0.32.0 raise an error. It bites where `infinity` stands for what never ends:
+# `valid_until - now()`, an error up to PostgreSQL 16, now says that no time is left.
 set -eu
 folder=$(mktemp -d)
 database=
-trap '[ -z "$database" ] || { kill -INT "$database"; wait "$database" || :; }; rm -rf "$folder"' EXIT
+trap '[ -z "$database" ] || { kill -INT "$database"; wait "$database" || :; }
+    rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check --no-compile \

@@ -1,8 +1,8 @@
 #!/bin/sh
-# OpenSSL 3.0 (`openssl ts`, Debian 12) and rfc3161-client 1.0.9, CPython 3.11: a time stamp that
-# brings its chain is readable for rfc3161-client only if the signer's certificate has fewer bytes
-# than its issuer's, as OpenSSL writes the set in its own order and the client reads DER alone. It
-# bites when an authority renews: a certificate with a longer name, and old tools alone still verify.
+# OpenSSL 3.0 (`openssl ts` of Debian 12) and rfc3161-client 1.0.9, CPython 3.11: the client reads a
+# time stamp with the chain of the authority only if the signer's certificate is shorter than its
+# issuer's: OpenSSL writes the signer first, and the client demands the order of DER. It bites when
+# an authority renews its certificate under a longer name: the client can read no new time stamp.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -62,13 +62,15 @@ certify() { # name, issuer, subject, extensions
     openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 2 \
         -extfile openssl.cnf -extensions "$4" -out "$1.pem" 2>/dev/null
 }
+openssl version
 key root
-openssl req -x509 -new -config openssl.cnf -key root.key -extensions authority -days 2 -out root.pem
+openssl req -x509 -new -config openssl.cnf -extensions authority -key root.key -days 2 \
+    -out root.pem
 certify issuer root "an issuer" authority
 openssl ts -query -data data -sha256 -cert -out query 2>/dev/null
 for name in shorter longer; do
     subject="a signer"
-    [ "$name" = shorter ] || subject="a signer of time stamps, with the longer name of its department"
+    [ "$name" = shorter ] || subject="a signer of time stamps, with the name of its department"
     certify signer issuer "$subject" signer
     openssl ts -reply -config openssl.cnf -section stamps -queryfile query -out response 2>/dev/null
     bytes=$(openssl x509 -in signer.pem -outform DER | wc -c)

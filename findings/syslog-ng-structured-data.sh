@@ -1,8 +1,8 @@
 #!/bin/sh
-# syslog-ng 3.38.1 (Debian 12) as a relay of RFC 5424: of a parameter's name in structured data, what
-# stands before its last dot moves into the element's id, and of parameters of one name the last alone
-# is kept. It bites where attributes have dots (`http.method`) or values are many (`origin` has an `ip`
-# for each address): the receiver behind the relay finds neither the element nor the values.
+# syslog-ng 3.38.1 (Debian 12) as a relay of RFC 5424: it moves what stands before the last dot of
+# a parameter's name into the id of its element, and of parameters of one name it keeps the last.
+# It bites where names have dots (`http.method`) or repeat (`ip` in `origin`, as RFC 5424 allows):
+# the receiver behind the relay finds other elements than those that were sent, and fewer values.
 set -eu
 folder=$(mktemp -d)
 relay=
@@ -18,12 +18,12 @@ import sys
 from pathlib import Path
 
 SENT = [
-    '[call@32473 http.method="GET" http.path="/servers" token="a"]',
+    '[call@32473 http.request.method="GET" http.path="/servers" token="a"]',
     '[origin ip="192.0.2.1" ip="192.0.2.129" software="api"]',
     '[call@32473 method="GET"]',
 ]
 RELAYED = [
-    '[call@32473.http method="GET" path="/servers"][call@32473 token="a"]',
+    '[call@32473.http.request method="GET"][call@32473.http path="/servers"][call@32473 token="a"]',
     '[origin ip="192.0.2.129" software="api"]',
     '[call@32473 method="GET"]',
 ]
@@ -64,9 +64,9 @@ sys.exit(not is_as_told)
 PYTHON
 python3 relay.py &
 client=$!
-while [ ! -s relay.conf ]; do sleep 0.1; done
+while [ ! -s relay.conf ] && kill -0 "$client"; do sleep 0.1; done
 libraries=usr/lib/syslog-ng:usr/lib/x86_64-linux-gnu:lib/x86_64-linux-gnu
-LD_LIBRARY_PATH=$libraries usr/sbin/syslog-ng -F --no-caps -f relay.conf -p pid -R state -c control \
-    --module-path usr/lib/syslog-ng/3.38 2>log &
+LD_LIBRARY_PATH=$libraries usr/sbin/syslog-ng -F --no-caps -f relay.conf \
+    --module-path usr/lib/syslog-ng/3.38 -p pid -R state -c control 2>log &
 relay=$!
 wait "$client"
