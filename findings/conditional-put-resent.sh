@@ -5,31 +5,39 @@
 # leases in S3: their holder is told that somebody else has them, and all wait until they expire.
 set -eu
 folder=$(mktemp -d)
-store=
-trap '[ -z "$store" ] || { kill "$store"; wait "$store" || :; }; rm -rf "$folder"' EXIT
-cd "$folder"
-python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check --no-compile \
+trap 'rm -rf "$folder"' EXIT
+python3 -m venv "$folder/venv"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile \
     moto==5.2.5 flask==3.1.3 flask-cors==6.0.5 py-partiql-parser==0.6.3 PyYAML==6.0.4 \
     boto3==1.44.8 botocore==1.44.8 aiohttp==3.14.5
-cat >put.py <<'PYTHON'
+cat >"$folder/put.py" <<'PYTHON'
 import asyncio
 import http.client
+import logging
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import aiohttp
 import boto3
 from botocore.exceptions import ClientError
+from moto.server import ThreadedMotoServer
 
-STORE = sys.argv[1]
 CONDITION = {"If-None-Match": "*"}
 # moto verifies no signatures.
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=id/20260101/us-east-1/s3/aws4_request"}
 statuses = []
 loses = threading.Event()
+
+
+def stored(path, body, fields):
+    store = http.client.HTTPConnection(*moto.get_host_and_port())
+    store.request("PUT", path, body, fields)
+    response = store.getresponse()
+    try:
+        return response.status, response.read()
+    finally:
+        store.close()
 
 
 class Lossy(BaseHTTPRequestHandler):
@@ -40,18 +48,14 @@ class Lossy(BaseHTTPRequestHandler):
     def do_PUT(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fields = {name: value for name, value in self.headers.items() if name != "Expect"}
-        store = http.client.HTTPConnection(STORE)
-        store.request("PUT", self.path, body, fields)
-        response = store.getresponse()
-        told = response.read()
-        store.close()
+        status, told = stored(self.path, body, fields)
         if "If-None-Match" in self.headers:
-            statuses.append(response.status)
+            statuses.append(status)
             if loses.is_set():
                 loses.clear()
                 self.close_connection = True
                 return
-        self.send_response(response.status)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(told)))
         self.end_headers()
         self.wfile.write(told)
@@ -83,18 +87,10 @@ async def by_aiohttp(key):
         return response.status
 
 
-def wait_for_store():
-    for _ in range(300):
-        try:
-            store = http.client.HTTPConnection(STORE)
-            store.request("PUT", "/bucket", headers=SIGNED)
-            return store.getresponse().status
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("the store does not listen")
-
-
-assert wait_for_store() == 200
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+moto.start()
+stored("/bucket", None, SIGNED)
 server = ThreadingHTTPServer(("127.0.0.1", 0), Lossy)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 url = f"http://127.0.0.1:{server.server_port}"
@@ -107,7 +103,4 @@ for name, put in ("boto3", by_boto3), ("aiohttp", lambda key: asyncio.run(by_aio
     print(f"{name}: the store responded {statuses}, the caller is told {told}")
 sys.exit(seen != {"boto3": ("PreconditionFailed", [200, 412]), "aiohttp": (412, [200, 412])})
 PYTHON
-port=$(python3 -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])')
-venv/bin/moto_server -H 127.0.0.1 -p "$port" >log 2>&1 &
-store=$!
-venv/bin/python put.py "127.0.0.1:$port" || { cat log >&2; exit 1; }
+"$folder/venv/bin/python" "$folder/put.py"
