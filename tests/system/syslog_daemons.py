@@ -22,7 +22,7 @@ global(
     DefaultNetstreamDriverCertFile="{pair.certificate}"
     DefaultNetstreamDriverKeyFile="{pair.key}"
 )
-module(load="imtcp" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
+module(load="imtcp" StreamDriver.Name="ossl" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
 input(type="imtcp" address="127.0.0.1" port="{port}")
 template(name="raw" type="string" string="%msgid% %msg%\\n")
 action(type="omfile" file="{file}" template="raw")
@@ -63,6 +63,7 @@ class Daemon:
     async def start(self) -> None:
         """Run it; return when it listens."""
         libraries = f"{self._root}/usr/lib/syslog-ng"
+        found = [libraries, f"{self._root}/usr/lib/{_TRIPLET}", f"{self._root}/lib/{_TRIPLET}"]
         files = [self._directory / f"{self._program}.{kind}" for kind in ("pid", "state", "ctl")]
         if self._program == "rsyslogd":
             command = ["rsyslogd", "-n", "-f", str(self._configuration), "-i", str(files[0])]
@@ -73,7 +74,7 @@ class Daemon:
                 command += [option, str(file)]
         self._process = await asyncio.create_subprocess_exec(
             *command,
-            env={**os.environ, "LD_LIBRARY_PATH": f"{libraries}:{self._root}/usr/lib/{_TRIPLET}"},
+            env={**os.environ, "LD_LIBRARY_PATH": ":".join(found)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -111,7 +112,8 @@ async def running_daemon(
 
 def syslog_ng_in(directory: Path) -> Path:
     """Unpack Debian's syslog-ng in *directory*: installed, it would remove rsyslog. Return it."""
-    run("apt-get", "download", "syslog-ng-core", "libivykis0", "libnet1", cwd=directory)
+    libraries = ("libivykis0", "libnet1", "libpcre3", "libwrap0")
+    run("apt-get", "download", "syslog-ng-core", *libraries, cwd=directory)
     for package in directory.glob("*.deb"):
         run("dpkg", "-x", package, directory)
     return directory
