@@ -88,6 +88,9 @@ def encoded(path: str) -> str:
 
 
 def _either(character: str) -> str:
+    if character == "%":
+        # One that begins the code of an octet stands for that octet.
+        return "(%25|%(?![0-9a-fA-F]{2}))"
     plain = character if character.isalnum() else f"\\{character}"
     octets = "".join(f"%{octet:02x}" for octet in character.encode())
     # RFC 3986, section 2.1: the digits are of either case.

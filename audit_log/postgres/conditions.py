@@ -52,6 +52,8 @@ _OF_ITS_TOOL_CALL: Final = (
 )
 _ANY_ENCODED: Final = "strpos(path, '%') > 0"
 """As in the index of the paths with an encoded character (migration 0021)."""
+_OCTET: Final = re.compile("%[0-9a-fA-F]{2}")
+"""RFC 3986, section 2.1."""
 
 
 def conditions_of(wanted: TimeFilter, arguments: Arguments) -> list[str]:
@@ -117,11 +119,11 @@ def _status(codes: range, arguments: Arguments) -> str:
 
 def _object(name: str, arguments: Arguments) -> str:
     path = path_of(name)
+    in_code = f"{_ANY_ENCODED} AND path ~ {arguments.add(encoded(path))}"
+    if _OCTET.search(path):
+        return in_code  # in a path as it is, `%31` means `1`
     below = _literal(f"{path}/") + "%"
-    return (
-        f"path = {arguments.add(path)} OR path LIKE {arguments.add(below)}"
-        f" OR ({_ANY_ENCODED} AND path ~ {arguments.add(encoded(path))})"
-    )
+    return f"path = {arguments.add(path)} OR path LIKE {arguments.add(below)} OR ({in_code})"
 
 
 def _of_its_tool_call(one_of: OneOf, values: Sequence[Any], arguments: Arguments) -> str:

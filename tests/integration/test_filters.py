@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from audit_log.filters import Among, RecordFilter, ToolCallFilter, none_of, one_of
@@ -196,6 +196,9 @@ ODD = st.text(alphabet="a1%/.+é \\_*", min_size=1, max_size=6)
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(ODD, ODD)
+@example("%11", "%11")
+@example("%25", "%2525")
+@example("%1", "%1")
 async def test_an_object_of_odd_signs_is_the_same_in_the_table_and_live(
     store, database, name, path
 ):
