@@ -184,7 +184,6 @@ def test_lists_exports_streams_and_counts_take_the_same_filters():
         "limit",
         "cursor",
         "expand",
-        "around",
         "format",
         "after",
         "bucket",
