@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 from audit_log.filters import RecordFilter, ToolCallFilter
 from audit_log.postgres.conditions import Arguments, conditions_of
-from audit_log.postgres.seal.sealed_rows import (
-    SEALED_CALL_COLUMNS,
-    SEALED_ENTRY_COLUMNS,
-    SEALED_GAP_COLUMNS,
+from audit_log.postgres.seal.row_leaves import (
+    CALL_COLUMNS,
+    ENTRY_COLUMNS,
+    GAP_COLUMNS,
     leaves_of_calls,
     leaves_of_entries,
     leaves_of_gaps,
@@ -82,7 +82,7 @@ KINDS: Final = (
     Kind(
         name="entries",
         table="mcp_audit_log",
-        columns=SEALED_ENTRY_COLUMNS,
+        columns=ENTRY_COLUMNS,
         time="created_at",
         leaves=leaves_of_entries,
         conditions=conditions_of,
@@ -90,7 +90,7 @@ KINDS: Final = (
     Kind(
         name="tool_calls",
         table="mcp_tool_invocation",
-        columns=SEALED_CALL_COLUMNS,
+        columns=CALL_COLUMNS,
         time="created_at",
         leaves=leaves_of_calls,
         conditions=_of_calls,
@@ -98,7 +98,7 @@ KINDS: Final = (
     Kind(
         name="gaps",
         table="mcp_audit_gap",
-        columns=SEALED_GAP_COLUMNS,
+        columns=GAP_COLUMNS,
         time="started_at",
         leaves=leaves_of_gaps,
         conditions=_of_gaps,

@@ -1,8 +1,4 @@
-"""Reads sealed rows, and makes their leaves anew. What is read is not trusted.
-
-A value that no row of ours can have, such as an infinite time, is read as another such value: the
-leaf is then not the sealed one.
-"""
+"""Reads sealed rows, and makes their leaves anew. What is read is not trusted."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
@@ -10,24 +6,21 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from audit_log.postgres.seal.row_leaves import (
+    CALL_COLUMNS,
+    ENTRY_COLUMNS,
+    GAP_COLUMNS,
+    READ_COLUMNS,
+    leaves_of_calls,
+    leaves_of_entries,
+    leaves_of_gaps,
+    leaves_of_reads,
+)
 from audit_log.postgres.transaction import Row, Transaction
-from audit_log.reads import Read
-from audit_log.record import Gap, Invocation, RecordRow
-from audit_log.seal.leaf import entry_leaves, gap_leaf, read_leaf, tool_call_leaf
 
 BATCH: Final = 4_000
 _LAST_SECOND: Final = 0xFFFFFFFF
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME: Final = (
-    "greatest('0001-01-02Z'::timestamptz, least('9999-12-30Z'::timestamptz, {0})) AS {0}"
-)
-# NaN is greater than all others.
-_DURATION: Final = (
-    "CASE WHEN duration_ms > '-Infinity' AND duration_ms < 'Infinity' THEN duration_ms"
-    " WHEN duration_ms IS NOT NULL THEN -1 END AS duration_ms"
-)
-# A network mask is a part of the value: host() would hide it.
-_ADDRESS: Final = "abbrev(client_ip) AS client_ip"
 
 
 class Table(StrEnum):
@@ -40,18 +33,16 @@ class Table(StrEnum):
 
 
 _COLUMNS: Final = {
-    Table.ENTRIES: f"""log, seq, id::text, {_TIME.format("created_at")}, method, path, status_code,
-        outcome, instance, token_id::text, token_name, {_DURATION}, {_ADDRESS}, user_agent, tool,
-        invocation_id::text, attribution, request_id""",
-    Table.TOOL_CALLS: f"""log, seq, id::text, {_TIME.format("created_at")}, tool, outcome,
-        status_code, origin, instance, token_id::text, token_name, {_DURATION}, api_calls,
-        error_code, rounds, {_ADDRESS}, request_id, session::text, protocol_version, client_name,
-        client_version, user_agent, principal, claims::text AS claims""",
-    Table.GAPS: f"""log, seq, id::text, {_TIME.format("started_at")}, {_TIME.format("ended_at")},
-        count, reason, instance""",
-    Table.READS: f"""log, seq, id::text, {_TIME.format("created_at")}, kind, question, instance,
-        reader, role, token_id::text, session, {_ADDRESS}, status_code, rows_told, times,
-        began::text""",
+    Table.ENTRIES: ENTRY_COLUMNS,
+    Table.TOOL_CALLS: CALL_COLUMNS,
+    Table.GAPS: GAP_COLUMNS,
+    Table.READS: READ_COLUMNS,
+}
+_LEAVES: Final[dict[Table, Callable[[Sequence[Row]], list[bytes]]]] = {
+    Table.ENTRIES: leaves_of_entries,
+    Table.TOOL_CALLS: leaves_of_calls,
+    Table.GAPS: leaves_of_gaps,
+    Table.READS: leaves_of_reads,
 }
 _ARRIVED: Final = frozenset({Table.ENTRIES, Table.TOOL_CALLS})
 
@@ -70,7 +61,6 @@ class Sealed(NamedTuple):
 
 
 _BY_ID: Final = "(row.created_at, row.id) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[]))"
-Leaves = Callable[[Sequence[Row]], list[bytes]]
 
 
 async def sealed_rows(
@@ -127,74 +117,3 @@ def _sealed(table: Table, rows: Sequence[Row]) -> list[Sealed]:
 
 def _second_of(moment: datetime) -> int:
     return min(max(0, int((moment - _EPOCH).total_seconds())), _LAST_SECOND)
-
-
-def _entries(rows: Sequence[Row]) -> list[bytes]:
-    return entry_leaves([_entry(*row) for row in rows])
-
-
-def _entry(  # noqa: PLR0913, PLR0917 - the columns, in their order
-    log: int,
-    seq: int,
-    id_: str,
-    created_at: datetime,
-    method: str,
-    path: str,
-    status_code: int,
-    outcome: str,
-    instance: str,
-    token_id: str | None,
-    token_name: str | None,
-    duration_ms: float | None,
-    client_ip: str | None,
-    user_agent: str | None,
-    tool: str | None,
-    invocation_id: str | None,
-    attribution: str | None,
-    request_id: str | None,
-) -> RecordRow:
-    return RecordRow(
-        id=id_,
-        created_at=created_at,
-        method=method,
-        path=path,
-        status_code=status_code,
-        outcome=outcome,
-        instance=instance,
-        token_id=token_id,
-        token_name=token_name,
-        duration_ms=duration_ms,
-        client_ip=client_ip,
-        user_agent=user_agent,
-        tool=tool,
-        invocation_id=invocation_id,
-        attribution=attribution,
-        request_id=request_id,
-        log=log,
-        seq=seq,
-    )
-
-
-def _tool_calls(rows: Sequence[Row]) -> list[bytes]:
-    leaves = []
-    for row in rows:
-        values = dict(row)
-        claims = values.pop("claims")
-        leaves.append(tool_call_leaf(Invocation(**values), claims or "null"))
-    return leaves
-
-
-def _gaps(rows: Sequence[Row]) -> list[bytes]:
-    return [gap_leaf(Gap(**dict(row))) for row in rows]
-
-
-def _reads(rows: Sequence[Row]) -> list[bytes]:
-    return [read_leaf(Read(**dict(row))) for row in rows]
-
-
-_LEAVES: Final[dict[Table, Leaves]] = {
-    Table.ENTRIES: _entries,
-    Table.TOOL_CALLS: _tool_calls,
-    Table.GAPS: _gaps,
-    Table.READS: _reads,
-}
