@@ -7,17 +7,20 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Final
 
+from audit_log.filters import StoredFilter
 from audit_log.postgres.database import Database, open_database
+from audit_log.postgres.reading.facets import FacetBy, FacetQuery, facets_of
 from audit_log.postgres.search import RecordQuery, search, search_statement
 from benchmarks.calm import Patience
 from benchmarks.index_cost import INDEXED_ROWS, index_costs
 from benchmarks.options import parser
 from benchmarks.query_cases import CASES, DOCUMENTED, UNINDEXED
-from benchmarks.query_data import fill
+from benchmarks.query_data import ENDED, fill
 from benchmarks.results import publish, table
 from deploy.local.postgres import running_postgres
 
@@ -29,10 +32,14 @@ ASKED: Final = 200
 ASKED_OF_UNINDEXED: Final = 5
 MAX_GROWTH: Final = 1.5
 MAX_MS: Final = 50.0
+FACET_DAYS: Final = 7
+ASKED_OF_FACETS: Final = 5
+MAX_FACET_MS: Final = 300.0
 SETTINGS: Final = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 """What an installation of this size would have. All else is as PostgreSQL comes."""
 
 Times = Mapping[str, Sequence[float]]
+"""In ms: of each filter, and of each value by which is counted."""
 _Measured = Mapping[int, Times]
 
 
@@ -68,6 +75,7 @@ async def _measured(rows: int, plans: list[str], patience: Patience) -> Times:
         async with open_database(server.url(), application="benchmark") as database:
             print(f"{rows:,} rows made in {await fill(database, rows):.0f} s", flush=True)
             times = {case: await _times(database, case, patience) for case in CASES}
+            times |= {_by(by): await _facet_times(database, by, patience) for by in FacetBy}
             plans[:] = [await _plan(database, case) for case in CASES]
             return times
 
@@ -88,6 +96,25 @@ async def _times(database: Database, case: str, patience: Patience) -> Sequence[
     return min(rounds, key=_p99)
 
 
+async def _facet_times(database: Database, by: FacetBy, patience: Patience) -> Sequence[float]:
+    since = ENDED - timedelta(days=FACET_DAYS)
+    query = FacetQuery(
+        by=by, filter=StoredFilter(), earliest=since, since=since, until=ENDED, limit=10
+    )
+    await facets_of(database, query)
+    patience.wait_for_calm()
+    times = []
+    for _ in range(ASKED_OF_FACETS):
+        began = time.perf_counter()
+        await facets_of(database, query)
+        times.append((time.perf_counter() - began) * 1_000)
+    return times
+
+
+def _by(by: FacetBy) -> str:
+    return f"by {by}"
+
+
 async def _plan(database: Database, case: str) -> str:
     sql, arguments = search_statement(RecordQuery(limit=LIMIT, filter=CASES[case]))
     rows = await database.fetch(f"EXPLAIN (COSTS OFF) {sql}", *arguments)
@@ -100,6 +127,11 @@ def _times_table(measured: _Measured) -> str:
         + table(
             ["filter", *(f"{rows:,} rows" for rows in measured)],
             [[case, *(_shown(times[case]) for times in measured.values())] for case in CASES],
+        )
+        + f"\n\nMedian / longest of the 10 commonest values in {FACET_DAYS} of 90 days, in ms:\n\n"
+        + table(
+            ["by", *(f"{rows:,} rows" for rows in measured)],
+            [[by, *(_shown(times[_by(by)]) for times in measured.values())] for by in FacetBy],
         )
     )
 
@@ -123,11 +155,14 @@ def _verdict(measured: _Measured) -> str:
         for case in CASES
         if case not in UNINDEXED and _p99(times[case]) >= MAX_MS
     ]
+    counts = [by for by in FacetBy if median(largest[_by(by)]) >= MAX_FACET_MS]
     return (
         f"From the shortest log to the longest (times {MAX_GROWTH} at most wanted): "
         f"{', '.join(growth)}.\n"
         f"Filters over {MAX_MS:.0f} ms: {', '.join(slow) or 'none'}; "
-        "a path pattern whose beginning says little reads the log, and is not counted."
+        "a path pattern whose beginning says little reads the log, and is not counted.\n"
+        f"Commonest values of {FACET_DAYS} days over {MAX_FACET_MS:.0f} ms: "
+        f"{', '.join(counts) or 'none'}."
     )
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from audit_log.filters import EVERYTHING, RecordFilter, one_of
+from audit_log.filters import EVERYTHING, RecordFilter, none_of, one_of
 from audit_log.record import Outcome
 from benchmarks.query_data import ENDED
 
@@ -50,6 +50,42 @@ CASES: Final[Mapping[str, RecordFilter]] = MappingProxyType(
         "since": RecordFilter(since=ENDED - timedelta(hours=1)),
         "until": RecordFilter(until=ENDED - timedelta(days=45)),
         "until, absent": RecordFilter(until=ENDED - timedelta(days=900)),
+        "object": RecordFilter(object=one_of("clusters/1777")),
+        "object, absent": RecordFilter(object=one_of("clusters/99999")),
+        "object history: changes": RecordFilter(object=one_of("clusters/1777"), changes=True),
+        "object, refused": RecordFilter(object=one_of("clusters/1777"), refused=True),
+        "changes": RecordFilter(changes=True),
+        "refused": RecordFilter(refused=True),
+        "unknown tokens": RecordFilter(unknown_tokens=True),
+        "token, not": RecordFilter(token_name=none_of("token-0", "token-1")),
+        "methods": RecordFilter(method=one_of("POST", "DELETE")),
+        "status classes": RecordFilter(status=one_of(range(400, 500), range(500, 600))),
+        "instance": RecordFilter(instance=one_of("sidecar-1")),
+        "instance, absent": RecordFilter(instance=one_of("sidecar-9")),
+        "request_id": RecordFilter(request_id=one_of(_id("5000").hex)),
+        "user agent": RecordFilter(user_agent=one_of("python-httpx")),
+        "user agent, absent": RecordFilter(user_agent=one_of("curl")),
+        "duration": RecordFilter(least_ms=99.99),
+        "duration, absent": RecordFilter(least_ms=5_000.0),
+        "token and changes": RecordFilter(token_id=one_of(_id("token-3")), changes=True),
+        "rare token and changes": RecordFilter(token_id=one_of(_id("token-37")), changes=True),
+        "token and refused": RecordFilter(token_id=one_of(_id("token-3")), refused=True),
+        "token and status class": RecordFilter(
+            token_id=one_of(_id("token-3")), status=one_of(range(500, 600))
+        ),
+        "token and tool": RecordFilter(token_id=one_of(_id("token-3")), tool=one_of("tool_3")),
+        "token and object": RecordFilter(
+            token_id=one_of(_id("token-3")), object=one_of("clusters/1777")
+        ),
+        "tool and status class": RecordFilter(
+            tool=one_of("tool_3"), status=one_of(range(500, 600))
+        ),
+        "client and method": RecordFilter(
+            client_ip=one_of(ip_network("10.1.7.0/24")), method=one_of("DELETE")
+        ),
+        "a day of changes": RecordFilter(
+            since=ENDED - timedelta(days=31), until=ENDED - timedelta(days=30), changes=True
+        ),
         # An index knows the beginning of a path only; where that says little, the log is read.
         "path pattern, rare end": RecordFilter(path=one_of("/api/v1/*/1777")),
         "path pattern, absent": RecordFilter(path=one_of("*nowhere*")),
