@@ -1,6 +1,7 @@
 """Every command of docs/operate.md does what the document says, in the order of the document."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ async def rows(database) -> int:
 async def test_every_command_works_as_written(empty_database_url, adopted):
     assert [command.split()[0] for command in COMMANDS] == ["purge"] * 3 + ["convert"] * 3
     for command in COMMANDS:
-        code, output, complaint = audit_log(empty_database_url, *command.split(), **RETENTION)
+        words = shlex.split(command, comments=True)
+        code, output, complaint = audit_log(empty_database_url, *words, **RETENTION)
         assert (code, complaint) == (0, ""), command
         assert output
 
