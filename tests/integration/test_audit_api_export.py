@@ -324,7 +324,7 @@ async def test_an_export_that_cannot_go_on_is_cut_off_and_not_taken_for_complete
 
 
 async def test_a_third_export_at_once_is_told_to_come_back(api, database):
-    await database.execute(MANY, 20_000)
+    await database.execute(MANY, 40_000)
     async with api.get(EXPORT) as first, api.get(EXPORT) as second:
         await first.content.read(1)
         await second.content.read(1)

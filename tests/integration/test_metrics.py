@@ -74,7 +74,7 @@ async def test_what_is_told_and_asked_of_metrics_is_what_there_is(upstream):
     # What rules select by is there before anything has happened: the first time must show.
     values = {(name, label, value) for name, labels in samples for label, value in labels.items()}
     selected = SELECTED.findall(RULES.read_text())
-    assert len(selected) == 5
+    assert len(selected) == 6
     for name, label, pattern in selected:
         assert {(name, label, value) for value in pattern.split("|")} <= values
 
