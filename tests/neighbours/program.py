@@ -158,6 +158,8 @@ def _begin(
     os.environ.clear()
     os.environ.update(environment)
     faulthandler.register(WHERE_ARE_YOU, chain=True)
+    # A shell has what it runs in the background ignore SIGINT, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     time.tzset()
     sys.path[:0] = environment.get("PYTHONPATH", str(CHECKOUT)).split(os.pathsep)
     become(module, *arguments)
