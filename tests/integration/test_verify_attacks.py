@@ -121,6 +121,24 @@ async def test_a_forged_row_without_a_place_is_found(fleet):
     assert str(id_) in finding["what"]
 
 
+@pytest.mark.parametrize("moment", ["1969-06-01Z", "-infinity", "2100-01-01Z", "infinity"])
+async def test_a_row_behind_the_newest_checkpoint_whose_time_cannot_be_is_not_proved(
+    fleet, moment
+):
+    log = fleet.logs[0]
+    ids = [await forge(fleet, log, log.size + behind) for behind in (5, 9)]
+    await fleet.database.execute(
+        "UPDATE mcp_audit_log SET created_at = $2::text::timestamptz WHERE id = ANY($1)",
+        ids,
+        moment,
+    )
+
+    found = await fleet.verify()
+
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert found.covers(log, log.size + 5) == {"not_proved"}
+
+
 async def test_a_log_of_a_key_that_is_not_trusted_is_told(fleet):
     forger = SealedLog("sidecar-0")
     forger.many(300)

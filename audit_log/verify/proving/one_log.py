@@ -51,6 +51,8 @@ class Beyond:
     """Their last place, but for the one that is too far."""
     since: int | None = None
     """When the oldest says that it was made, in Unix seconds."""
+    until: int | None = None
+    """When the newest says so."""
     too_far: int | None = None
     """A place that no row can have yet."""
 
@@ -62,6 +64,12 @@ class Beyond:
         self.rows += 1
         self.last = max(self.last, place)
         self.since = seconds if self.since is None else min(self.since, seconds)
+        self.until = max(self.until or 0, seconds)
+
+    def waits(self, now: int, most: int) -> bool:
+        """Say whether all were made within *most* seconds of *now*, by their word."""
+        times = (second for second in (self.since, self.until) if second is not None)
+        return all(abs(now - second) <= most for second in times)
 
 
 @dataclass(slots=True)
