@@ -16,10 +16,11 @@ from audit_log.schema.migrate import ensure_partitions
 from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.leaf import MISSING, UNSEALED, VOID
+from audit_log.seal.stored import SealNote
 from tests.neighbours.adopted import adopt
 from tests.neighbours.console import console
 from tests.neighbours.fleet import Fleet
-from tests.neighbours.records import a_record
+from tests.neighbours.records import a_record, a_tool_call
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
 NOW = datetime.now(UTC)
@@ -143,6 +144,40 @@ async def test_what_proves_the_age_of_pruned_rows_cannot_be_forged(made, forgery
 
     assert found.status == 1
     assert found.covers(fleet.logs[0], 100) | found.covers(fleet.logs[0], 255)
+
+
+async def test_lines_of_a_pruned_tile_cannot_be_said_to_be_unsealed_so_that_rows_get_in(made):
+    log = of_months()
+    fleet = await made(log)
+    await purge(fleet.database, 45)
+    await prune(fleet.database)
+    store = Store(fleet.database)
+    await store.append_sealed([SealNote(log.log, 256, 200, UNSEALED.decode())])
+    await store.append([a_record(created_at=NOW - DAY) for _ in range(9)])
+
+    found = await fleet.verify("--kept-days", "45")
+
+    assert (found.status, found.kinds) == (1, {"inserted"})
+
+
+async def test_rows_of_all_tables_together_are_held_against_what_was_unsealed(made):
+    log = SealedLog(begun=NOW - DAY)
+    log.many(20)
+    log.lines(UNSEALED, 10)
+    log.many(20)
+    fleet = await made(log)
+    store = Store(fleet.database)
+    made_at = log.now - timedelta(seconds=2)
+    await store.append([a_record(created_at=made_at) for _ in range(6)])
+    for _ in range(4):
+        await store.append_invocations([a_tool_call(created_at=made_at)])
+    all_told = await fleet.verify()
+    await store.append_invocations([a_tool_call(created_at=made_at)])
+
+    found = await fleet.verify()
+
+    assert (all_told.status, all_told.remarks["while_unsealed"]) == (0, 10)
+    assert (found.status, found.kinds) == (1, {"inserted"})
 
 
 async def test_a_row_that_was_deleted_beside_a_dropped_month_is_found(made):

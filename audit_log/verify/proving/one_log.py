@@ -156,9 +156,11 @@ class OneLog:
 
     @property
     def unsealed(self) -> int:
-        """How many of its lines were not sealed."""
+        """How many of its lines were not sealed, but for notes that what is signed contradicts."""
         known = 0 if self.bookmark is None else self.bookmark.unsealed
-        return known + self.leaves.count(Noted.UNSEALED)
+        places = self.leaves.places(Noted.UNSEALED)
+        proved = self.solution.proved
+        return known + sum(place >= proved or self.is_signed(place) for place in places)
 
     @property
     def lines_left(self) -> int:

@@ -64,8 +64,11 @@ async def tell_placeless(
         sidecar.unsealed += one.unsealed + one.lines_left
     spans = {instance: sidecar.span for instance, sidecar in sidecars.items()}
     for instance, unplaced in (await unplaced_rows(transaction, spans, since)).items():
+        sidecar = sidecars[instance]
+        # Each line that was not sealed has left at most one row, of whatever table.
+        is_told_of = sum(rows.inside for rows in unplaced) <= sidecar.unsealed
         for rows in unplaced:
-            _tell_rows(sidecars[instance], rows)
+            _tell_rows(sidecar.report, rows, is_told_of=is_told_of)
     others = partial(others_rows, transaction, instances=list(spans), since=since)
     told = (
         ("not_sealed", await others("mcp_audit_log"), _OTHERS),
@@ -75,15 +78,15 @@ async def tell_placeless(
     return [Remark(kind, count, agreeing(count, what)) for kind, count, what in told if count]
 
 
-def _tell_rows(sidecar: _Sidecar, rows: Unplaced) -> None:
-    """Tell of rows of a sealed sidecar that have no place."""
-    report, table = sidecar.report, rows.table
+def _tell_rows(report: LogReport, rows: Unplaced, *, is_told_of: bool) -> None:
+    """Tell of rows of a sealed sidecar that have no place; its logs may tell of those inside."""
+    table = rows.table
     report.say(
         "before_the_seal",
         rows.before,
         f"[row of {table} is|rows of {table} are] older than the seal",
     )
-    if 0 < rows.inside <= sidecar.unsealed:
+    if rows.inside and is_told_of:
         report.say(
             "while_unsealed",
             rows.inside,

@@ -234,8 +234,8 @@ def _tell_silence(one: OneLog, terms: Terms, report: LogReport, follower: Follow
             Finding(
                 kind=Kind.NOT_PROVED,
                 what="rows behind the newest checkpoint are not of the last 10 minutes, and "
-                "nothing has signed them: their sidecar has just come back, or they were inserted. Run "
-                "again in a minute, and look at the sidecar if it stays so",
+                "nothing has signed them: their sidecar has just come back, or they were "
+                "inserted. Run again in a minute, and look at the sidecar if it stays so",
                 first=one.leaves.size,
                 last=beyond.last,
                 since=moment(beyond.since),
