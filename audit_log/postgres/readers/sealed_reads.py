@@ -7,11 +7,12 @@ the response to its transaction was lost, gets no second leaf.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from audit_log.errors import StoreUnavailableError
 from audit_log.postgres.database import Database
@@ -19,7 +20,7 @@ from audit_log.postgres.readers.read_rows import append_reads
 from audit_log.postgres.seal.seal_tables import append_parts
 from audit_log.postgres.transaction import Transaction
 from audit_log.reads import Read
-from audit_log.record import Event
+from audit_log.record import Event, new_record_id
 from audit_log.seal.growing.growth import Grown, Lines
 from audit_log.seal.growing.state import State
 from audit_log.seal.keys import NOTE, VerifierKey
@@ -35,6 +36,10 @@ INSERT INTO mcp_audit_read_seal (key, state) VALUES ($1, $2) ON CONFLICT DO NOTH
 _STATE: Final = "SELECT state FROM mcp_audit_read_seal WHERE key = $1"
 _GROW: Final = "UPDATE mcp_audit_read_seal SET state = $2 WHERE key = $1"
 _KNOWN: Final = "SELECT id FROM mcp_audit_read WHERE id = ANY($1::uuid[])"
+_PLACELESS: Final = """
+SELECT count(*) FROM mcp_audit_read
+WHERE log IS NULL AND instance = $1 AND created_at >= to_timestamp($2)
+"""
 _MAC_BYTES: Final = 32
 
 
@@ -63,9 +68,10 @@ class ReadKey(NamedTuple):
 
 
 async def begin_log(database: Database, key: ReadKey, instance: str) -> State:
-    """Return the log of the public *key*; begin one of *instance* if it has none.
+    """Return the log of *key*; begin one of *instance* if it has none.
 
-    Raises StoreError.
+    A log that goes on tells how many reads *instance* has stored without a place since its last
+    leaf, as an audit API without a seal does. Raises StoreError.
     """
     async with database.transaction() as transaction:
         state = State.begun(instance, key.public, 0)
@@ -75,7 +81,19 @@ async def begin_log(database: Database, key: ReadKey, instance: str) -> State:
             begun = SealLog(state.sealing.log, state.origin, named, instance, 0)
             await append_parts(transaction, [begun])
             return state
-    return await log_state(database, key)
+        state = await log_state(transaction, key, locks=True)
+        row = await transaction.fetch_row(_PLACELESS, instance, float(state.second))
+        count = 0 if row is None else int(row[0])
+        if not count:
+            return state
+        state = replace(state, left_lines=state.left_lines + count)
+        start = Event(
+            id=new_record_id(),
+            at=datetime.now(UTC),
+            name="start",
+            details={"lines_left": str(state.left_lines)},
+        )
+        return await _append_event(transaction, key, state, start)
 
 
 async def log_state(source: Database | Transaction, key: ReadKey, *, locks: bool = False) -> State:
@@ -101,7 +119,7 @@ async def append_sealed_reads(database: Database, key: ReadKey, reads: Sequence[
             return
         log, first = state.sealing.log, state.next_line
         placed = [
-            msgspec.structs.replace(read, log=log, seq=state.sealing.place(first + at))
+            replace(read, log=log, seq=state.sealing.place(first + at))
             for at, read in enumerate(fresh)
         ]
         hashes = [leaf_hash(read_leaf(read)) for read in placed]
@@ -112,16 +130,23 @@ async def append_sealed_reads(database: Database, key: ReadKey, reads: Sequence[
 
 async def append_event(database: Database, key: ReadKey, event: Event) -> None:
     """Append *event* to the log of *key*; a note tells of it. Raises StoreError."""
-    data = event_leaf(event)
     async with database.transaction() as transaction:
         state = await log_state(transaction, key, locks=True)
-        line = state.next_line
-        note = LeafNote(line, 1, data)
-        lines = Lines(line, [leaf_hash(data)], [second_of(event.at)], [note])
-        await _grow(transaction, key, state, lines)
+        await _append_event(transaction, key, state, event)
 
 
-async def _grow(transaction: Transaction, key: ReadKey, state: State, lines: Lines) -> None:
+async def _append_event(
+    transaction: Transaction, key: ReadKey, state: State, event: Event
+) -> State:
+    data = event_leaf(event)
+    line = state.next_line
+    note = LeafNote(line, 1, data)
+    lines = Lines(line, [leaf_hash(data)], [second_of(event.at)], [note])
+    return await _grow(transaction, key, state, lines)
+
+
+async def _grow(transaction: Transaction, key: ReadKey, state: State, lines: Lines) -> State:
     grown = Grown(state, state.tree()).by(lines)
     await append_parts(transaction, [*grown.tiles, *grown.notes])
     await transaction.execute(_GROW, key.public, key.closed(grown.state))
+    return grown.state

@@ -150,6 +150,25 @@ async def test_reads_of_before_the_seal_and_of_others_are_told_and_no_fault(flee
     assert found.remarks == {"before_the_seal": 1, "reads_not_sealed": 1}
 
 
+async def test_reads_of_a_time_without_the_seal_are_told_and_no_fault(fleet):
+    await ask(fleet, 10, seconds=1.2)
+    _, secret = await TokenTable(fleet.database).create("another", "admin", 90)
+    fields = {"Authorization": f"Bearer {secret}"}
+    async with serving_audit_api(fleet.url) as api:
+        for number in range(1, 6):
+            async with api.get(f"{ALL}?limit={number}", headers=fields) as response:
+                assert response.status == 200
+    for _ in range(2):
+        await ask(fleet, 3)
+
+    found = await fleet.verify()
+    await fleet.database.execute(f"{COPY} FROM mcp_audit_read WHERE seq IS NOT NULL")
+    inserted = await fleet.verify()
+
+    assert (found.status, found.findings, found.remarks) == (0, [], {"while_unsealed": 5})
+    assert (inserted.status, inserted.kinds) == (1, {"inserted"})
+
+
 @pytest.mark.parametrize(
     ("lie", "kind"),
     [
