@@ -39,6 +39,8 @@ _KNOWN: Final = "SELECT id FROM mcp_audit_read WHERE id = ANY($1::uuid[])"
 _PLACELESS: Final = """
 SELECT count(*) FROM mcp_audit_read
 WHERE log IS NULL AND instance = $1 AND created_at >= to_timestamp($2)
+    AND created_at > (SELECT coalesce(max(created_at), '-infinity') FROM mcp_audit_read
+        WHERE log = $3 AND created_at >= to_timestamp($2))
 """
 _MAC_BYTES: Final = 32
 
@@ -82,7 +84,9 @@ async def begin_log(database: Database, key: ReadKey, instance: str) -> State:
             await append_parts(transaction, [begun])
             return state
         state = await log_state(transaction, key, locks=True)
-        row = await transaction.fetch_row(_PLACELESS, instance, float(state.second))
+        row = await transaction.fetch_row(
+            _PLACELESS, instance, float(state.second), state.sealing.log
+        )
         count = 0 if row is None else int(row[0])
         if not count:
             return state
