@@ -180,6 +180,36 @@ async def test_rows_of_all_tables_together_are_held_against_what_was_unsealed(ma
     assert (found.status, found.kinds) == (1, {"inserted"})
 
 
+@pytest.mark.parametrize(
+    ("made_at", "status"),
+    [
+        (NOW - DAY - timedelta(hours=1), 0),
+        (NOW - DAY + timedelta(hours=1), 1),
+        (NOW - 4 * DAY, 1),
+    ],
+)
+async def test_what_was_left_when_a_log_began_was_made_just_before(
+    made, tmp_path, made_at, status
+):
+    old, new = SealedLog(begun=NOW - 10 * DAY), SealedLog(begun=NOW - DAY)
+    old.many(20)
+    old.now = NOW - 2 * DAY
+    old.many(20)
+    new.event("start", {"lines_left": "65537"})
+    new.now = NOW - timedelta(seconds=30)
+    new.event("start", {"lines_left": "65537"})
+    new.many(20)
+    fleet = await made(old, new)
+    since = ["--since", str(tmp_path / "since")]
+    before = await fleet.verify(*since)
+    await Store(fleet.database).append([a_record(created_at=made_at)])
+
+    for options in ([], since):
+        found = await fleet.verify(*options)
+        assert (found.status, found.kinds) == (status, {"inserted"} if status else set())
+    assert (before.status, before.findings) == (0, [])
+
+
 async def test_a_row_that_was_deleted_beside_a_dropped_month_is_found(made):
     fleet = await made(of_months())
     await purge(fleet.database, 45)
