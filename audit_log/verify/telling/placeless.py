@@ -25,6 +25,7 @@ _CLOCK: Final = timedelta(minutes=1)
 _OTHERS: Final = (
     "[entry is|entries are] not sealed: of PodWarden itself, or of sidecars without a seal"
 )
+_OTHER_CALLS: Final = "[tool call is|tool calls are] not sealed: of sidecars without a seal"
 _OTHER_READS: Final = "[read is|reads are] not sealed: of audit APIs without a seal"
 _RECORDERS_GAPS: Final = (
     "[gap|gaps] that the recorder reports itself (store_lost, record_refused) [has|have] no leaf"
@@ -106,6 +107,7 @@ async def tell_placeless(
     others = partial(others_rows, transaction, instances=list(spans), since=since)
     told = (
         ("not_sealed", await others("mcp_audit_log"), _OTHERS),
+        ("calls_not_sealed", await others("mcp_tool_invocation"), _OTHER_CALLS),
         ("reads_not_sealed", await others("mcp_audit_read"), _OTHER_READS),
         ("gaps_not_sealed", await recorders_gaps(transaction), _RECORDERS_GAPS),
     )
