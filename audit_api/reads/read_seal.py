@@ -21,6 +21,7 @@ import structlog
 from audit_log.errors import SealError, StoreError
 from audit_log.postgres.database import Database
 from audit_log.postgres.readers.sealed_reads import (
+    ReadKey,
     append_event,
     append_sealed_reads,
     begin_log,
@@ -57,6 +58,7 @@ class ReadSeal:
         self._database = database
         self._folder = folder
         self._key = key
+        self._log_key = ReadKey(key.public, key.seed)
         self._instance = instance
         self._thread = DiskThread("read-seal")
         self._is_begun = False
@@ -74,7 +76,7 @@ class ReadSeal:
     async def append(self, reads: Sequence[Read]) -> None:
         """Store *reads* with their places in the log. Raises StoreError."""
         await self._begin()
-        await append_sealed_reads(self._database, self._key.public, reads)
+        await append_sealed_reads(self._database, self._log_key, reads)
 
     async def keep_publishing(self) -> None:
         """Publish a checkpoint a second while reads come, and one a minute while none does."""
@@ -86,7 +88,7 @@ class ReadSeal:
         """Publish the root of now, if it is new or a minute has passed."""
         try:
             await self._begin()
-            state = await log_state(self._database, self._key.public)
+            state = await log_state(self._database, self._log_key)
             if state.size == self._published and monotonic() < self._heartbeat_due:
                 return
             await self._sign(state)
@@ -104,14 +106,14 @@ class ReadSeal:
         stop = Event(id=new_record_id(), at=datetime.now(UTC), name="stop")
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await append_event(self._database, self._key.public, stop)
+                await append_event(self._database, self._log_key, stop)
                 await self.publish()
         self._thread.end()
 
     async def _begin(self) -> None:
         if self._is_begun:
             return
-        state = await begin_log(self._database, self._key.public, self._instance)
+        state = await begin_log(self._database, self._log_key, self._instance)
         self._is_begun = True
         log.info("reads.log_opened", vkey=str(self._key.named(state.origin).verifier))
 
@@ -125,7 +127,7 @@ class ReadSeal:
             async with asyncio.timeout(DISK_SECONDS):
                 await self._thread.submit(keep_in, self._folder, checkpoint, note, time.time())
         except ContradictedError:
-            newer = await log_state(self._database, self._key.public)
+            newer = await log_state(self._database, self._log_key)
             if newer.size <= state.size:
                 raise
             return  # another process with this key has signed a larger size meanwhile

@@ -318,6 +318,6 @@ def _bookmark(one: OneLog, report: LogReport, now: datetime) -> Bookmark | None:
         begun=one.begun(),
         newest=0 if (newest := one.newest_leaf()) is None else int(newest.timestamp()),
         unsealed=one.unsealed,
-        lines_left=one.lines_left,
+        left=one.left(),
         kept=[*earlier, *((kept.since, kept.days) for kept in one.kept())],
     )

@@ -1,6 +1,8 @@
 """`podwarden-audit rules`: what rules would have told, before they are switched on."""
 
 import json
+import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.record import ToolOutcome
 from tests.neighbours.audit_api import NOBODY, record, url_of_audit_api
 from tests.neighbours.console import console
+from tests.neighbours.documents import CHECKOUT
 from tests.neighbours.records import a_gap, a_tool_call
 
 NOW = datetime.now(UTC)
@@ -54,6 +57,15 @@ async def asking(store, database, database_url, tmp_path):
             return await console("rules", *arguments, directory=tmp_path, **(at | environment))
 
         yield ask
+
+
+async def test_each_command_of_the_document_works_as_written(asking):
+    document = (CHECKOUT / "docs" / "watch.md").read_text()
+    commands = re.findall(r"^podwarden-audit rules (.*)$", document, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        done = await asking(*shlex.split(command, comments=True), AUDIT_PUSH_RULES_FILE="")
+        assert done.code == 0, done
 
 
 async def outcome_of(asking, rule, *more):

@@ -6,8 +6,10 @@ from datetime import datetime
 import pytest
 
 from audit_log.postgres.database import open_database
+from audit_log.postgres.store import Store
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.postgres import fresh_database
+from tests.neighbours.records import a_record, a_tool_call
 from tests.neighbours.seal_attacks import ATTACKS, forge
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
@@ -119,6 +121,35 @@ async def test_a_forged_row_without_a_place_is_found(fleet):
     [finding] = found.of(log)["findings"]
     assert finding["kind"] == "inserted"
     assert str(id_) in finding["what"]
+
+
+async def test_forged_rows_of_a_sidecar_that_no_log_is_of_are_told(fleet):
+    made = fleet.logs[0].now
+    await Store(fleet.database).append([a_record(instance="elsewhere", created_at=made)])
+    call = a_tool_call(instance="elsewhere", created_at=made)
+    await Store(fleet.database).append_invocations([call])
+
+    found = await fleet.verify()
+
+    assert (found.status, found.remarks) == (0, {"not_sealed": 1, "calls_not_sealed": 1})
+
+
+@pytest.mark.parametrize("moment", ["1969-06-01Z", "-infinity", "2100-01-01Z", "infinity"])
+async def test_a_row_behind_the_newest_checkpoint_whose_time_cannot_be_is_not_proved(
+    fleet, moment
+):
+    log = fleet.logs[0]
+    ids = [await forge(fleet, log, log.size + behind) for behind in (5, 9)]
+    await fleet.database.execute(
+        "UPDATE mcp_audit_log SET created_at = $2::text::timestamptz WHERE id = ANY($1)",
+        ids,
+        moment,
+    )
+
+    found = await fleet.verify()
+
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert found.covers(log, log.size + 5) == {"not_proved"}
 
 
 async def test_a_log_of_a_key_that_is_not_trusted_is_told(fleet):

@@ -16,10 +16,11 @@ from audit_log.schema.migrate import ensure_partitions
 from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.leaf import MISSING, UNSEALED, VOID
+from audit_log.seal.stored import SealNote
 from tests.neighbours.adopted import adopt
 from tests.neighbours.console import console
 from tests.neighbours.fleet import Fleet
-from tests.neighbours.records import a_record
+from tests.neighbours.records import a_record, a_tool_call
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
 NOW = datetime.now(UTC)
@@ -143,6 +144,70 @@ async def test_what_proves_the_age_of_pruned_rows_cannot_be_forged(made, forgery
 
     assert found.status == 1
     assert found.covers(fleet.logs[0], 100) | found.covers(fleet.logs[0], 255)
+
+
+async def test_lines_of_a_pruned_tile_cannot_be_said_to_be_unsealed_so_that_rows_get_in(made):
+    log = of_months()
+    fleet = await made(log)
+    await purge(fleet.database, 45)
+    await prune(fleet.database)
+    store = Store(fleet.database)
+    await store.append_sealed([SealNote(log.log, 256, 200, UNSEALED.decode())])
+    await store.append([a_record(created_at=NOW - DAY) for _ in range(9)])
+
+    found = await fleet.verify("--kept-days", "45")
+
+    assert (found.status, found.kinds) == (1, {"inserted"})
+
+
+async def test_rows_of_all_tables_together_are_held_against_what_was_unsealed(made):
+    log = SealedLog(begun=NOW - DAY)
+    log.many(20)
+    log.lines(UNSEALED, 10)
+    log.many(20)
+    fleet = await made(log)
+    store = Store(fleet.database)
+    made_at = log.now - timedelta(seconds=2)
+    await store.append([a_record(created_at=made_at) for _ in range(6)])
+    for _ in range(4):
+        await store.append_invocations([a_tool_call(created_at=made_at)])
+    all_told = await fleet.verify()
+    await store.append_invocations([a_tool_call(created_at=made_at)])
+
+    found = await fleet.verify()
+
+    assert (all_told.status, all_told.remarks["while_unsealed"]) == (0, 10)
+    assert (found.status, found.kinds) == (1, {"inserted"})
+
+
+@pytest.mark.parametrize(
+    ("made_at", "status"),
+    [
+        (NOW - DAY - timedelta(hours=1), 0),
+        (NOW - DAY + timedelta(hours=1), 1),
+        (NOW - 4 * DAY, 1),
+    ],
+)
+async def test_what_was_left_when_a_log_began_was_made_just_before(
+    made, tmp_path, made_at, status
+):
+    old, new = SealedLog(begun=NOW - 10 * DAY), SealedLog(begun=NOW - DAY)
+    old.many(20)
+    old.now = NOW - 2 * DAY
+    old.many(20)
+    new.event("start", {"lines_left": "65537"})
+    new.now = NOW - timedelta(seconds=30)
+    new.event("start", {"lines_left": "65537"})
+    new.many(20)
+    fleet = await made(old, new)
+    since = ["--since", str(tmp_path / "since")]
+    before = await fleet.verify(*since)
+    await Store(fleet.database).append([a_record(created_at=made_at)])
+
+    for options in ([], since):
+        found = await fleet.verify(*options)
+        assert (found.status, found.kinds) == (status, {"inserted"} if status else set())
+    assert (before.status, before.findings) == (0, [])
 
 
 async def test_a_row_that_was_deleted_beside_a_dropped_month_is_found(made):

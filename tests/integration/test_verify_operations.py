@@ -83,6 +83,7 @@ async def test_a_row_that_was_inserted_beside_what_waited_is_found(
 ):
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 5)
+        await eventually(lambda: is_over_a_second_old(fleet))
         await sidecar.kill()
     (home.journal / "seal.key").unlink()
     async with home.sidecar(upstream.url, database_url) as sidecar:
@@ -105,6 +106,14 @@ async def test_a_row_that_was_inserted_beside_what_waited_is_found(
     assert (found.status, found.kinds) == (1, {"inserted"})
 
 
+async def is_over_a_second_old(fleet):
+    """Say whether the log has begun over a second ago: what is older counts as before the seal."""
+    [row] = await fleet.database.fetch(
+        "SELECT clock_timestamp() - min(created_at) > interval '1.5 seconds' FROM mcp_audit_log"
+    )
+    return row[0]
+
+
 async def test_rows_of_a_time_without_the_seal_stay_no_alarm(
     home, upstream, callers, database_url, fleet, tmp_path
 ):
@@ -112,6 +121,7 @@ async def test_rows_of_a_time_without_the_seal_stay_no_alarm(
     for seal in ("yes", "no", "yes"):
         async with home.sidecar(upstream.url, database_url, PROXY_SEAL=seal) as sidecar:
             await callers.make(sidecar.port, 20)
+            await eventually(lambda: is_over_a_second_old(fleet))
     await fleet.trust()
     runs = [await fleet.verify(*since)]
     (home.journal / "seal.key").unlink()

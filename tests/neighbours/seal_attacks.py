@@ -9,6 +9,7 @@ from uuid import UUID
 
 from audit_log.postgres.store import Store
 from audit_log.seal.keys import SignerKey
+from audit_log.seal.leaf import quarantined_leaf
 from audit_log.seal.stored import SealCheckpoint, SealNote
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.stored.stored_rows import Table, rows_at
@@ -178,14 +179,13 @@ async def a_row_and_its_stored_hash_are_rewritten(fleet: Fleet) -> Traces:
     log = fleet.logs[0]
     place, id_ = await middle(fleet, log)
     await fleet.database.execute("UPDATE mcp_audit_log SET method = 'PUT' WHERE id = $1", id_)
-    async with fleet.database.transaction() as transaction:
-        [sealed] = await rows_at(transaction, Table.ENTRIES, log.log, [place])
+    altered = await leaf_data_at(fleet, log, place)
     await fleet.database.execute(
         "UPDATE mcp_audit_seal_tile SET hashes = overlay(hashes PLACING $3 FROM $4)"
         " WHERE log = $1 AND level = 0 AND number = $2",
         log.log,
         place // 256,
-        leaf_hash(sealed.data),
+        leaf_hash(altered),
         place % 256 * 32 + 1,
     )
     return traces(log, [place], "altered", "tile_altered")
@@ -221,6 +221,27 @@ async def a_row_is_said_to_be_void(fleet: Fleet) -> Traces:
     await delete(fleet, log, f"seq = {place}")
     await Store(fleet.database).append_sealed([SealNote(log.log, place, 1, '["void"]')])
     return traces(log, [place], "note_altered")
+
+
+@attack
+async def an_altered_row_is_said_to_be_a_quarantined_one(fleet: Fleet) -> Traces:
+    """Notes give what was sealed, and say of the row that it was refused and replayed."""
+    log = fleet.logs[0]
+    place, id_ = await middle(fleet, log)
+    said = [await leaf_data_at(fleet, log, place)]
+    await fleet.database.execute("UPDATE mcp_audit_log SET method = 'PUT' WHERE id = $1", id_)
+    said.append(await leaf_data_at(fleet, log, place))
+    said.append(quarantined_leaf(leaf_hash(said[1])))
+    notes = [SealNote(log.log, place, 1, data.decode()) for data in said]
+    await Store(fleet.database).append_sealed(notes)
+    return traces(log, [place], "altered")
+
+
+async def leaf_data_at(fleet: Fleet, log: SealedLog, place: int) -> bytes:
+    """Return the leaf data of the entry at *place*, as it is now."""
+    async with fleet.database.transaction() as transaction:
+        [sealed] = await rows_at(transaction, Table.ENTRIES, log.log, [place])
+    return sealed.data
 
 
 @attack

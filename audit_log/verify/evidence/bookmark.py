@@ -39,8 +39,8 @@ class Bookmark(msgspec.Struct, frozen=True, kw_only=True):
     """When its newest leaf was made, in Unix seconds; 0 if that is not known."""
     unsealed: int = 0
     """How many of its lines were not sealed."""
-    lines_left: int = 0
-    """How many lines before its first one may have rows without a place."""
+    left: tuple[int, int] = (0, 0)
+    """How many lines may have rows without a place, and until when they were made."""
     kept: list[tuple[int, int | None]] = []
     """The retentions that it has signed: since when, and days."""
 

@@ -5,7 +5,7 @@ Ten million leaves take 320 MB of disk and page cache, and 50 MB of memory for m
 
 import mmap
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -128,6 +128,13 @@ class LeafFile:
     def count(self, noted: Noted) -> int:
         """Return how many places have a note of this kind."""
         return sum(self.marks.count(noted << _KIND | flags) for flags in range(1 << _KIND))
+
+    def places(self, noted: Noted) -> Iterator[int]:
+        """Yield the places that have a note of this kind."""
+        if self.count(noted):
+            yield from (
+                self.base + at for at, mark in enumerate(self.marks) if mark >> _KIND == noted
+            )
 
     @property
     def rows(self) -> int:

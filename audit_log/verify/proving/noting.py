@@ -97,7 +97,7 @@ async def put_notes(
     for note in notes:
         members = members_of(note.data)
         kind, leaf = kind_of(members), leaf_hash(note.data.encode())
-        if leaf.hex() == quarantined.get(note.place):
+        if leaf.hex() in quarantined.get(note.place, ()):
             identity = identity_of(members) if kind in _TABLES else None
             question = _question(note.place, members, (kind, leaf), identity)
             refused += [] if question is None else [question]
@@ -116,19 +116,25 @@ async def put_notes(
         asked = [
             question
             for question in refused
-            if question.kind is kind and leaves.mark(question.place) & CLASH
+            if question.kind is kind
+            and leaves.mark(question.place) & CLASH
+            # Else what is sealed there is another line than the quarantined one.
+            and leaves.leaf(question.place) == quarantined[question.place][question.leaf.hex()]
         ]
         if asked:
             await _look_at_refused(transaction, log, leaves, asked, to)
 
 
-def _quarantined(notes: Sequence[StoredNote]) -> dict[int, object]:
-    """Return, by place, of what leaf a quarantined one holds the hash, in hex digits."""
-    found: dict[int, object] = {}
+def _quarantined(notes: Sequence[StoredNote]) -> dict[int, dict[object, bytes]]:
+    """Return, by place, the leaves of quarantined lines, by the hash in hex that each holds.
+
+    Several notes may say so of one place: the database is not trusted.
+    """
+    found: dict[int, dict[object, bytes]] = {}
     for note in notes:
-        members = members_of(note.data)
-        if kind_of(members) is Noted.QUARANTINED:
-            found[note.place] = members[1] if len(members) > 1 else None
+        match members_of(note.data):
+            case ["quarantined", str(held), *_]:
+                found.setdefault(note.place, {})[held] = leaf_hash(note.data.encode())
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -51,6 +51,8 @@ class Beyond:
     """Their last place, but for the one that is too far."""
     since: int | None = None
     """When the oldest says that it was made, in Unix seconds."""
+    until: int | None = None
+    """When the newest says so."""
     too_far: int | None = None
     """A place that no row can have yet."""
 
@@ -62,6 +64,20 @@ class Beyond:
         self.rows += 1
         self.last = max(self.last, place)
         self.since = seconds if self.since is None else min(self.since, seconds)
+        self.until = max(self.until or 0, seconds)
+
+    def waits(self, now: int, most: int) -> bool:
+        """Say whether all were made within *most* seconds of *now*, by their word."""
+        times = (second for second in (self.since, self.until) if second is not None)
+        return all(abs(now - second) <= most for second in times)
+
+
+class Left(NamedTuple):
+    """Lines that were left to be stored without a place when their log began, or its seal."""
+
+    lines: int = 0
+    until: int = 0
+    """When that was, in Unix seconds: they were made before."""
 
 
 @dataclass(slots=True)
@@ -148,16 +164,22 @@ class OneLog:
 
     @property
     def unsealed(self) -> int:
-        """How many of its lines were not sealed."""
+        """How many of its lines were not sealed, but for notes that what is signed contradicts."""
         known = 0 if self.bookmark is None else self.bookmark.unsealed
-        return known + self.leaves.count(Noted.UNSEALED)
+        places = self.leaves.places(Noted.UNSEALED)
+        proved = self.solution.proved
+        return known + sum(place >= proved or self.is_signed(place) for place in places)
 
-    @property
-    def lines_left(self) -> int:
-        """How many lines before its first one may have rows without a place, as it has signed."""
-        said = [event.details.get("lines_left", "") for _, event in self.signed_events()]
-        known = 0 if self.bookmark is None else self.bookmark.lines_left
-        return max(known, *(int(lines) for lines in said if lines.isdecimal()), 0)
+    def left(self) -> Left:
+        """Return how many rows may have no place, and until when they were made, as it signs."""
+        known = Left() if self.bookmark is None else Left(*self.bookmark.left)
+        said = [
+            Left(int(lines), int(event.at.timestamp()))
+            for _, event in self.signed_events()
+            if (lines := event.details.get("lines_left", "")).isdecimal()
+        ]
+        # Each start says it again: the first one tells until when.
+        return max([known, *said], key=lambda left: left.lines)
 
     def begun(self) -> int | None:
         """Return when the first leaf was made, in Unix seconds; None if nothing says so."""

@@ -10,12 +10,15 @@ _COUNT: Final = """
 SELECT sealed.instance,
     count(*) FILTER (WHERE created_at < begun) AS before,
     count(*) FILTER (WHERE created_at >= begun AND created_at <= last) AS inside,
+    count(*) FILTER (WHERE created_at >= begun AND created_at <= last
+        AND NOT created_at BETWEEN left_since AND left_until) AS unwaited,
     count(*) FILTER (WHERE created_at > last) AS later,
     min(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS oldest,
     max(created_at) FILTER (WHERE created_at BETWEEN begun AND '9999-12-30Z') AS newest,
     min(id::text) FILTER (WHERE created_at >= begun) AS example
 FROM {source} AS row
-JOIN unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS sealed (instance, begun, last)
+JOIN unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[],
+        $5::timestamptz[]) AS sealed (instance, begun, last, left_since, left_until)
     ON sealed.instance = row.instance
 WHERE row.log IS NULL {arrived}
 GROUP BY sealed.instance
@@ -50,6 +53,8 @@ class Unplaced(NamedTuple):
     """Older than the instance's seal."""
     inside: int
     """Made while it was sealed."""
+    unwaited: int
+    """Of these, those that were not left to be written when a log began."""
     later: int
     """Made after its newest leaf."""
     oldest: datetime | None
@@ -63,19 +68,22 @@ class Span(NamedTuple):
 
     begun: datetime
     last: datetime
+    left_since: datetime
+    """From when to when what was left to be written when a log began was made."""
+    left_until: datetime
 
 
 async def unplaced_rows(
     transaction: Transaction, spans: Mapping[str, Span], since: datetime | None
 ) -> dict[str, list[Unplaced]]:
     """Return, by instance, what has no place; with *since* only what arrived since then."""
-    begun, last = zip(*spans.values(), strict=True) if spans else ((), ())
+    times = list(zip(*spans.values(), strict=True)) or [()] * len(Span._fields)
     found: dict[str, list[Unplaced]] = {}
     for table, source in _SOURCES.items():
         moment = None if table in _HAVE_NO_ARRIVAL else since
-        arrived = "" if moment is None else "AND row.arrived_at >= $4"
+        arrived = "" if moment is None else "AND row.arrived_at >= $6"
         sql = _COUNT.format(source=source, arrived=arrived)
-        given = (list(spans), begun, last, *_and(moment))
+        given = (list(spans), *times, *_and(moment))
         for instance, *counts in await transaction.fetch(sql, *given):
             found.setdefault(instance, []).append(Unplaced(table, *counts))
     return found

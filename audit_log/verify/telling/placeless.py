@@ -1,14 +1,14 @@
 """Tells of rows without a place in any log: older than the seal, of others, or inserted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 from audit_log.plurals import agreeing
 from audit_log.postgres.transaction import Transaction
-from audit_log.verify.ages import moment
+from audit_log.verify.ages import DAY, moment
 from audit_log.verify.findings import Finding, Kind, LogReport, Remark
 from audit_log.verify.proving.one_log import OneLog
 from audit_log.verify.stored.unplaced import (
@@ -19,9 +19,13 @@ from audit_log.verify.stored.unplaced import (
     unplaced_rows,
 )
 
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+_CLOCK: Final = timedelta(minutes=1)
+"""By how much a sidecar's clock may have gone back when a log began."""
 _OTHERS: Final = (
     "[entry is|entries are] not sealed: of PodWarden itself, or of sidecars without a seal"
 )
+_OTHER_CALLS: Final = "[tool call is|tool calls are] not sealed: of sidecars without a seal"
 _OTHER_READS: Final = "[read is|reads are] not sealed: of audit APIs without a seal"
 _RECORDERS_GAPS: Final = (
     "[gap|gaps] that the recorder reports itself (store_lost, record_refused) [has|have] no leaf"
@@ -33,17 +37,48 @@ _RECORDERS_GAPS: Final = (
 class _Sidecar:
     """The logs of one instance, of which one follows the other."""
 
-    span: Span
-    report: LogReport
-    """That of the newest one."""
-    unsealed: int = 0
-    """How many lines its logs tell of that have rows without a place."""
+    logs: list[OneLog] = field(default_factory=list)
+    reports: list[LogReport] = field(default_factory=list)
 
-    def take(self, span: Span, report: LogReport) -> None:
-        """Add another log of the instance."""
-        if span.last >= self.span.last:
-            self.report = report
-        self.span = Span(min(span.begun, self.span.begun), max(span.last, self.span.last))
+    @property
+    def report(self) -> LogReport:
+        """That of the newest log."""
+        newest = max(zip(self.logs, self.reports, strict=True), key=lambda of: _last(of[0]))
+        return newest[1]
+
+    @property
+    def unsealed(self) -> int:
+        """How many lines were not sealed while their log went on."""
+        return sum(one.unsealed for one in self.logs)
+
+    @property
+    def left(self) -> int:
+        """How many lines were left to be written when a log began."""
+        return sum(one.left().lines for one in self.logs)
+
+    def span(self) -> Span:
+        """Return when the instance was sealed, and when what was left to be written was made.
+
+        That was behind what logs before have sealed, but a call may have begun a day earlier.
+        """
+        begun = min(_begun(one) for one in self.logs) + timedelta(seconds=1)
+        last = max(_last(one) for one in self.logs) + timedelta(seconds=1)
+        since, until = last, begun
+        for one in self.logs:
+            left = one.left()
+            if left.lines and (at := moment(left.until)) is not None:
+                ended = [_last(other) for other in self.logs if _last(other) <= _begun(one)]
+                since = min(since, min(ended) - timedelta(seconds=DAY) if ended else begun)
+                until = max(until, at + _CLOCK)
+        return Span(begun, last, since, until)
+
+
+def _begun(one: OneLog) -> datetime:
+    return moment(one.begun()) or _NEVER
+
+
+def _last(one: OneLog) -> datetime:
+    return one.newest_leaf() or _NEVER
 
 
 async def tell_placeless(
@@ -55,35 +90,39 @@ async def tell_placeless(
     """Tell of rows without a place, each in the report of its instance's newest log."""
     sidecars: dict[str, _Sidecar] = {}
     for one, report in zip(logs, reports, strict=True):
-        begun, last = moment(one.begun()), one.newest_leaf()
-        if begun is None or last is None:
-            continue
-        span = Span(begun + timedelta(seconds=1), last + timedelta(seconds=1))
-        sidecar = sidecars.setdefault(one.subject.instance, _Sidecar(span, report))
-        sidecar.take(span, report)
-        sidecar.unsealed += one.unsealed + one.lines_left
-    spans = {instance: sidecar.span for instance, sidecar in sidecars.items()}
+        if _NEVER not in (_begun(one), _last(one)):
+            sidecar = sidecars.setdefault(one.subject.instance, _Sidecar())
+            sidecar.logs.append(one)
+            sidecar.reports.append(report)
+    spans = {instance: sidecar.span() for instance, sidecar in sidecars.items()}
     for instance, unplaced in (await unplaced_rows(transaction, spans, since)).items():
+        sidecar = sidecars[instance]
+        # Each line that was not sealed has left at most one row, of whatever table.
+        inside = sum(rows.inside for rows in unplaced)
+        unwaited = sum(rows.unwaited for rows in unplaced)
+        unsealed = sidecar.unsealed
+        is_told_of = inside <= unsealed + sidecar.left and unwaited <= unsealed
         for rows in unplaced:
-            _tell_rows(sidecars[instance], rows)
+            _tell_rows(sidecar.report, rows, is_told_of=is_told_of)
     others = partial(others_rows, transaction, instances=list(spans), since=since)
     told = (
         ("not_sealed", await others("mcp_audit_log"), _OTHERS),
+        ("calls_not_sealed", await others("mcp_tool_invocation"), _OTHER_CALLS),
         ("reads_not_sealed", await others("mcp_audit_read"), _OTHER_READS),
         ("gaps_not_sealed", await recorders_gaps(transaction), _RECORDERS_GAPS),
     )
     return [Remark(kind, count, agreeing(count, what)) for kind, count, what in told if count]
 
 
-def _tell_rows(sidecar: _Sidecar, rows: Unplaced) -> None:
-    """Tell of rows of a sealed sidecar that have no place."""
-    report, table = sidecar.report, rows.table
+def _tell_rows(report: LogReport, rows: Unplaced, *, is_told_of: bool) -> None:
+    """Tell of rows of a sealed sidecar that have no place; its logs may tell of those inside."""
+    table = rows.table
     report.say(
         "before_the_seal",
         rows.before,
         f"[row of {table} is|rows of {table} are] older than the seal",
     )
-    if 0 < rows.inside <= sidecar.unsealed:
+    if rows.inside and is_told_of:
         report.say(
             "while_unsealed",
             rows.inside,

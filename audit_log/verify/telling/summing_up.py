@@ -228,18 +228,18 @@ def _tell_silence(one: OneLog, terms: Terms, report: LogReport, follower: Follow
     """Tell of a log that no longer says anything."""
     beyond = one.beyond
     report.say("not_signed_yet", beyond.rows, "newest [row waits|rows wait] for a checkpoint")
-    since = None if beyond.since is None else moment(beyond.since)
     # A checkpoint comes a second after its rows. A sidecar that was cut off brings old ones.
-    if since is not None and terms.now - since > ARRIVAL:
+    if not beyond.waits(int(terms.now.timestamp()), int(ARRIVAL.total_seconds())):
         report.findings.append(
             Finding(
                 kind=Kind.NOT_PROVED,
-                what="rows behind the newest checkpoint are older than 10 minutes, and nothing "
-                "has signed them: their sidecar has just come back, or they were inserted. Run "
-                "again in a minute, and look at the sidecar if it stays so",
+                what="rows behind the newest checkpoint are not of the last 10 minutes, and "
+                "nothing has signed them: their sidecar has just come back, or they were "
+                "inserted. Run again in a minute, and look at the sidecar if it stays so",
                 first=one.leaves.size,
                 last=beyond.last,
-                since=since,
+                since=moment(beyond.since),
+                until=moment(beyond.until),
             )
         )
     if (far := beyond.too_far) is not None:

@@ -11,12 +11,15 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from audit_api.reads.read_seal import ReadSeal
+from audit_log.errors import StoreError
 from audit_log.postgres.purge import apply_retention, pruning, purging
+from audit_log.postgres.readers.sealed_reads import ReadKey, append_sealed_reads
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.sealing.key_file import KEY_NAME, read_or_make_key
 from audit_log.reads import Read, ReadKind
 from audit_log.record import new_record_id
 from audit_log.retention import Retention
+from audit_log.seal.growing.state import State
 from tests.neighbours.audit_api import ALL, serving_audit_api
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.services import Service, running_audit_api
@@ -147,6 +150,25 @@ async def test_reads_of_before_the_seal_and_of_others_are_told_and_no_fault(flee
     assert found.remarks == {"before_the_seal": 1, "reads_not_sealed": 1}
 
 
+async def test_reads_of_a_time_without_the_seal_are_told_and_no_fault(fleet):
+    await ask(fleet, 10, seconds=1.2)
+    _, secret = await TokenTable(fleet.database).create("another", "admin", 90)
+    fields = {"Authorization": f"Bearer {secret}"}
+    async with serving_audit_api(fleet.url) as api:
+        for number in range(1, 6):
+            async with api.get(f"{ALL}?limit={number}", headers=fields) as response:
+                assert response.status == 200
+    for _ in range(2):
+        await ask(fleet, 3)
+
+    found = await fleet.verify()
+    await fleet.database.execute(f"{COPY} FROM mcp_audit_read WHERE seq IS NOT NULL")
+    inserted = await fleet.verify()
+
+    assert (found.status, found.findings, found.remarks) == (0, [], {"while_unsealed": 5})
+    assert (inserted.status, inserted.kinds) == (1, {"inserted"})
+
+
 @pytest.mark.parametrize(
     ("lie", "kind"),
     [
@@ -190,6 +212,27 @@ async def test_a_log_that_was_put_back_is_not_signed_and_a_restart_says_so(fleet
     await seal.publish()
     assert "brought back to an older state" in (seal.problem or "")
     await seal.close()
+
+
+async def test_a_read_that_was_put_into_the_state_of_the_log_is_never_signed(fleet):
+    await ask(fleet, 10)
+    key = read_or_make_key(fleet.anchor / KEY_NAME)
+    forger = ReadKey(key.public, bytes(32))
+    [[stored]] = await fleet.database.fetch("SELECT state FROM mcp_audit_read_seal")
+    state = next(filter(None, map(State.read, (bytes(stored), bytes(stored)[32:]))))
+    await fleet.database.execute("UPDATE mcp_audit_read_seal SET state = $1", forger.closed(state))
+    with suppress(StoreError):
+        await append_sealed_reads(fleet.database, forger, [a_read(3)])
+
+    seal = ReadSeal(fleet.database, fleet.anchor, key, "x")
+    with pytest.raises(StoreError, match="has no state that the key"):
+        await seal.append([a_read(0)])
+    await seal.publish()
+    await seal.close()
+
+    assert "has no state that the key" in (seal.problem or "")
+    found = await fleet.verify()
+    assert (found.status, found.kinds) == (2, {"not_proved"})
 
 
 async def test_what_the_retention_lets_go_is_no_fault(fleet):
