@@ -157,6 +157,8 @@ def _begin(
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
+    # A shell starts what it puts in the background with SIGINT ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.register(WHERE_ARE_YOU, chain=True)
     time.tzset()
     sys.path[:0] = environment.get("PYTHONPATH", str(CHECKOUT)).split(os.pathsep)
