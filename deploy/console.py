@@ -7,8 +7,10 @@ nothing, and the audit API does not load the sidecar.
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
@@ -121,7 +123,27 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     command = COMMANDS[name]
     # A main that knows several commands adds the command's name to usage lines itself.
     program = PROGRAM if command.words else f"{PROGRAM} {name}"
-    return int(import_module(command.module).main([*command.words, *arguments], program))
+    with _ended_by_interrupt():
+        module = import_module(command.module)
+    return int(module.main([*command.words, *arguments], program))
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """Have SIGINT end this process at once while modules are imported.
+
+    Python drops a KeyboardInterrupt that it raises in a weakref's callback, and imports make many:
+    the command would go on. Where SIGINT is ignored, it stays so.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":
