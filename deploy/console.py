@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from audit_api.terminal.reading_commands import SUMMARIES
@@ -79,6 +80,7 @@ COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in *arguments*; return its exit code: 78 when a setting is wrong."""
+    _open_what_is_closed()
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     if not given:
@@ -126,6 +128,13 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     with _ended_by_interrupt():
         module = import_module(command.module)
     return int(module.main([*command.words, *arguments], program))
+
+
+def _open_what_is_closed() -> None:
+    """Give a program without standard streams (`>&-`) some without a reader."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the end
 
 
 @contextmanager

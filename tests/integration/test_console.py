@@ -201,3 +201,16 @@ async def test_an_interrupt_while_a_command_is_loaded_ends_it_without_a_word(tmp
     async with asyncio.timeout(60):
         said, _ = await process.communicate()
     assert (said, process.returncode) == (b"", 130)
+
+
+async def test_a_command_whose_streams_are_closed_says_how_it_went_by_its_status(tmp_path):
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", f'exec "$0" -m deploy.console query {closed}', sys.executable),
+            cwd=tmp_path,
+            env={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            _, complaints = await process.communicate()
+        assert process.returncode == 78, complaints.decode()
