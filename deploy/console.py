@@ -7,10 +7,13 @@ nothing, and the audit API does not load the sidecar.
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from audit_api.terminal.reading_commands import SUMMARIES
@@ -77,6 +80,7 @@ COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in *arguments*; return its exit code: 78 when a setting is wrong."""
+    _open_what_is_closed()
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
     if not given:
@@ -121,7 +125,34 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     command = COMMANDS[name]
     # A main that knows several commands adds the command's name to usage lines itself.
     program = PROGRAM if command.words else f"{PROGRAM} {name}"
-    return int(import_module(command.module).main([*command.words, *arguments], program))
+    with _ended_by_interrupt():
+        module = import_module(command.module)
+    return int(module.main([*command.words, *arguments], program))
+
+
+def _open_what_is_closed() -> None:
+    """Give a program without standard streams (`>&-`) some without a reader."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the end
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """Have SIGINT end this process at once while modules are imported.
+
+    Python drops a KeyboardInterrupt that it raises in a weakref's callback, and imports make many:
+    the command would go on. Where SIGINT is ignored, it stays so.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

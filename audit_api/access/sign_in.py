@@ -75,13 +75,10 @@ class SignIn:
     async def _sign_in(self, request: web.Request) -> web.Response:
         self._refuse_other_pages(request)
         shown = await _shown(request)
-        token_hash = (
-            self._redeem(request, shown.code) if shown.code else hash_token(shown.token or "")
-        )
         response = empty_response(HTTPStatus.NO_CONTENT)
         response.set_cookie(
             COOKIE,
-            await self.door.sign_in(request, token_hash),
+            await self._session(request, shown),
             max_age=int(LIFETIME.total_seconds()),
             path="/",
             secure=_is_secure(request),
@@ -97,16 +94,18 @@ class SignIn:
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response
 
-    def _redeem(self, request: web.Request, code: str) -> str:
-        """Return the hash of the token that *code* stands for; raise UnauthorizedError."""
-        token_hash = self.links.redeem(code)
-        if token_hash is None:
-            error = UnauthorizedError(
-                "This sign-in link was used, has expired, or is of another replica"
-            )
-            self.door.refuse(request, error, SIGN_IN)
-            raise error
-        return token_hash
+    async def _session(self, request: web.Request, shown: _Shown) -> str:
+        """Return a new session; raise what `Door.sign_in` raises."""
+        if not shown.code:
+            return await self.door.sign_in(request, hash_token(shown.token or ""))
+        with self.links.redeemed(shown.code) as token_hash:
+            if token_hash is not None:
+                return await self.door.sign_in(request, token_hash)
+        error = UnauthorizedError(
+            "This sign-in link was used, has expired, or is of another replica"
+        )
+        self.door.refuse(request, error, SIGN_IN)
+        raise error
 
     def _refuse_other_pages(self, request: web.Request) -> None:
         try:

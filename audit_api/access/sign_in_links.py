@@ -8,11 +8,14 @@ link works at the replica that made it.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from audit_api.errors import NotNowError
+from audit_log.errors import StoreUnavailableError
 from audit_log.tokens import hash_token
 
 LINK_LIFETIME: Final = timedelta(minutes=5)
@@ -44,7 +47,16 @@ class SignInLinks:
         self._unused[hash_token(link.code)] = token_hash, link.expires_at
         return link
 
-    def redeem(self, code: str) -> str | None:
-        """Return the hash of the token that *code* stands for; None if it is used or expired."""
-        token_hash, expires_at = self._unused.pop(hash_token(code), (None, None))
-        return None if expires_at is None or expires_at <= self._now() else token_hash
+    @contextmanager
+    def redeemed(self, code: str) -> Iterator[str | None]:
+        """Yield the hash of the token that *code* stands for; None if it is used or expired.
+
+        It is not used by a block that raises NotNowError or StoreUnavailableError.
+        """
+        link = self._unused.pop(hash_token(code), None)
+        try:
+            yield None if link is None or link[1] <= self._now() else link[0]
+        except (NotNowError, StoreUnavailableError):
+            if link is not None:
+                self._unused[hash_token(code)] = link
+            raise

@@ -133,6 +133,10 @@ def _whole_file(path: Path | None) -> Iterator[Callable[[bytes], object]]:
     if path is None:
         yield to_output
         return
+    if path.exists() and not path.is_file():  # a device or a pipe: it must not be replaced
+        with path.open("wb") as file:
+            yield file.write
+        return
     beside = path.with_name(f".{path.name}.partial")
     try:
         with beside.open("wb") as written:

@@ -229,3 +229,14 @@ async def test_another_site_cannot_use_a_link_and_does_not_use_it_up(api, token)
     code = await made_link(api, token[1])
     assert await by_code(api, code, Origin="https://evil.example") == 403
     assert await by_code(api, code) == 204
+
+
+async def test_a_link_is_not_used_up_by_a_sign_in_that_was_told_to_come_back(api, database, token):
+    code = await made_link(api, token[1])
+    await database.execute("ALTER TABLE mcp_audit_read RENAME TO moved_away")
+    try:
+        assert await by_code(api, code) == 503
+    finally:
+        await database.execute("ALTER TABLE moved_away RENAME TO mcp_audit_read")
+
+    assert [await by_code(api, code) for _ in range(2)] == [204, 401]

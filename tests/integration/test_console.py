@@ -169,3 +169,48 @@ async def test_a_reader_that_has_seen_enough_is_no_reason_to_complain(tmp_path):
         _, complaints = await process.communicate()
 
     assert (process.returncode, complaints) == (141, b"")
+
+
+# Python drops an exception that comes while it removes an object, KeyboardInterrupt too.
+INTERRUPTED_IN_AN_IMPORT = """
+import os, signal, sys
+from deploy.console import main
+
+class Removed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "audit_api.terminal.main":
+            Removed()
+
+sys.meta_path.insert(0, Finder())
+sys.exit(main(["query", "--help"]))
+"""
+
+
+async def test_an_interrupt_while_a_command_is_loaded_ends_it_without_a_word(tmp_path):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", INTERRUPTED_IN_AN_IMPORT),
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    assert (said, process.returncode) == (b"", 130)
+
+
+async def test_a_command_whose_streams_are_closed_says_how_it_went_by_its_status(tmp_path):
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", f'exec "$0" -m deploy.console query {closed}', sys.executable),
+            cwd=tmp_path,
+            env={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            _, complaints = await process.communicate()
+        assert process.returncode == 78, complaints.decode()

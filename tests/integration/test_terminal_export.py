@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from datetime import UTC, datetime, timedelta
 
@@ -46,6 +47,22 @@ async def test_an_export_is_a_file_that_is_whole_or_not_there(at, store, tmp_pat
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 1_501
     assert refused.code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
+
+
+async def test_an_output_that_is_no_regular_file_is_written_to_and_not_replaced(
+    at, store, tmp_path
+):
+    records = some(10)
+    await store.append(records)
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    done = await console("export", "--output", "pipe", directory=tmp_path, **at)
+
+    assert (done.code, done.complaints) == (0, "")
+    assert (tmp_path / "pipe").is_fifo()
+    assert ids_in(os.read(reading, 2**16).decode()) == [str(each.id) for each in records]
+    os.close(reading)
 
 
 async def test_a_run_goes_on_where_the_run_before_ended(at, store, tmp_path):

@@ -157,6 +157,8 @@ def _begin(
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
+    # A shell starts what it puts in the background with SIGINT ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.register(WHERE_ARE_YOU, chain=True)
     # A shell has what it runs in the background ignore SIGINT, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
