@@ -46,6 +46,10 @@ SELECT
 """
 
 
+_AGED: Final = "UPDATE mcp_audit_log SET arrived_at = arrived_at - interval '2 hours'"
+"""A later run reads again what had arrived in the hour before the one before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Side:
     """A sidecar with a database of its own."""
@@ -84,6 +88,7 @@ def main() -> None:
         stored = {name: asyncio.run(_stored(side.database.url)) for name, side in sides.items()}
         verifying = _Verifying(sides[_SEALED], stage.place)
         whole = verifying.run()
+        asyncio.run(_executed(sides[_SEALED].database.url, _AGED))
         sides[_SEALED].bench.live(sides[_SEALED].recorder, records // 10)
         later = verifying.run()
     publish(
@@ -104,6 +109,14 @@ def _side(stage: Stage, name: str, patience: Patience) -> _Side:
     recorder = Recorder(name, sidecar, database.target(sidecar.origin), sidecar.keeper)
     journal = stage.place / directory / "journal"
     return _Side(Bench(database, plain, patience), recorder, database, journal)
+
+
+async def _executed(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
 
 
 async def _stored(url: str) -> _Stored:

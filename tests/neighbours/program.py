@@ -160,8 +160,6 @@ def _begin(
     # A shell starts what it puts in the background with SIGINT ignored, and that is inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.register(WHERE_ARE_YOU, chain=True)
-    # A shell has what it runs in the background ignore SIGINT, and so would its children.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     time.tzset()
     sys.path[:0] = environment.get("PYTHONPATH", str(CHECKOUT)).split(os.pathsep)
     become(module, *arguments)
