@@ -9,18 +9,9 @@ from benchmarks.process import CHECKOUT
 from benchmarks.results import begin_anew
 
 PROGRAMS: Final = (
-    *(
-        "proxies",
-        "auditing",
-        "latency",
-        "builds",
-        "recorder_faults",
-        "writer",
-        "seal",
-        "stall",
-        "outage",
-    ),
-    *("nats", "bodies", "costly_bodies", "strangers", "growth", "profile", "gateways", "queries"),
+    *("proxies", "auditing", "latency", "builds", "recorder_faults", "writer", "seal", "stall"),
+    *("outage", "nats", "bodies", "costly_bodies", "strangers", "growth", "profile", "gateways"),
+    *("queries", "exports"),
 )
 """In the order in which their sections are to be read."""
 
