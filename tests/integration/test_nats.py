@@ -117,7 +117,10 @@ async def stored(store, count):
 
 
 async def is_sealed(database, count):
-    logs = await sealed_logs(database)
+    try:
+        logs = await sealed_logs(database)
+    except AssertionError:
+        return False  # a checkpoint may overtake leaves that are delivered again
     return [log.count("entry") for log in logs] == [count]
 
 
