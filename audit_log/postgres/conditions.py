@@ -50,7 +50,7 @@ _LIMITS: Final = {
 _OF_ITS_TOOL_CALL: Final = (
     "invocation_id IN (SELECT mcp_tool_invocation.id FROM mcp_tool_invocation WHERE {})"
 )
-_ANY_ENCODED: Final = "strpos(path, '%') > 0"
+_ANY_ENCODED: Final = r"path LIKE '%\%%'"
 """As in the index of the paths with an encoded character (migration 0021)."""
 _OCTET: Final = re.compile("%[0-9a-fA-F]{2}")
 """RFC 3986, section 2.1."""

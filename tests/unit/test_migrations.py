@@ -23,7 +23,7 @@ LANDED = {
     "0018_principal.sql": "213a0a6e3bf6777ae6d769d8c2e61a6e166b4c0628502f213fe41ce578a05c48",
     "0019_lent_rights.sql": "9e9aa65b770606bf1729e633db3aa365cf9c06dacc1590b4f5b8bcf7c2c9483c",
     "0020_seal.sql": "cc2c04fbeac48339e28fa5a39bf5549e45e43d5a34fd9f61468e996545e43c44",
-    "0021_questions.sql": "4b837b45815856f7f030afa53c1d45115b70857baa32ae5892047cef0a9bcadf",
+    "0021_questions.sql": "7f279a4dcdf3a490d0856d3e5c8aee412f4e83cd1d89bb647a4a987d4c971712",
     "0022_seal_retention.sql": "7fbe9d6cd69369f7b01acdec3ff2e8cff774b4bd059a3c46f1c904a1743423c0",
     "0023_reads.sql": "cc01e358c01a491cf63cd45169ca7d18f03502265aeb80f51b7d9eaefb68ce22",
 }

@@ -1,6 +1,7 @@
 -- As in 0007 and 0010, for more filters: one column each, and without the values that most rows have.
 -- A call of a second or more is rare. So is a path with an encoded character: an object is looked for
--- in it beside the index of paths, because `%31` is another way to write `1`.
+-- in it beside the index of paths, because `%31` is another way to write `1`. The planner has statistics
+-- for LIKE; of strpos() it takes a third of all rows to match, and reads the log instead.
 DO $migration$
 DECLARE
     item record;
@@ -11,7 +12,7 @@ BEGIN
             ('instance', '(instance)'),
             ('user_agent', '(user_agent text_pattern_ops) WHERE user_agent IS NOT NULL'),
             ('duration', '(duration_ms) WHERE duration_ms >= 1000'),
-            ('encoded_path', '(created_at DESC, id DESC) WHERE strpos(path, ''%'') > 0')
+            ('encoded_path', '(created_at DESC, id DESC) WHERE path LIKE ''%\%%''')
         ) AS wanted (name, definition)
     LOOP
         EXECUTE format('CREATE INDEX %I ON mcp_audit_log %s',
