@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -51,33 +52,32 @@ class Door:
 
         Raises what `Gate.admit` raises, and notes a refusal.
         """
-        try:
+        with self.noting_refusal(request, question):
             credentials = credentials_of(request)
             return credentials, await self.gate.admit(credentials)
-        except ReaderRefusedError as error:
-            self.refuse(request, error, question)
-            raise
 
     async def sign_in(self, request: web.Request, token_hash: str) -> str:
         """Return a new session for the token with *token_hash*, when the sign-in is recorded.
 
         Raises what `Gate.sign_in` raises, or ReadNotRecordedError.
         """
-        try:
+        with self.noting_refusal(request, SIGN_IN):
             session, reader = await self.gate.sign_in(token_hash)
-        except ReaderRefusedError as error:
-            self.refuse(request, error, SIGN_IN)
-            raise
         read = self._read(request, ReadKind.SIGN_IN, SIGN_IN, reader)
         await self.recorder.reads.append(read)
         self.recorder.metrics.recorded(read)
         return session
 
-    def refuse(self, request: web.Request, error: ReaderRefusedError, question: str) -> None:
-        """Take in that the caller of *request* was refused."""
-        reader = Reader(error.token_name)
-        read = self._read(request, ReadKind.REFUSED, question, reader, int(error.status))
-        self._refusals.note(read, str(error), is_stranger=shows_nothing(request))
+    @contextmanager
+    def noting_refusal(self, request: web.Request, question: str) -> Iterator[None]:
+        """Take in that the caller of *request* is refused, if the block raises that."""
+        try:
+            yield
+        except ReaderRefusedError as error:
+            reader = Reader(error.token_name)
+            read = self._read(request, ReadKind.REFUSED, question, reader, int(error.status))
+            self._refusals.note(read, str(error), is_stranger=shows_nothing(request))
+            raise
 
     def reading(
         self,

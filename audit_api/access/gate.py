@@ -82,10 +82,7 @@ class Gate:
         token table can sign in: other credentials would have to be stored, because PodWarden
         must see them again with each request.
         """
-        token = await self.tokens.find(token_hash)
-        if token is None:
-            raise UnauthorizedError("Invalid credentials")
-        _ = self._admit_token(token)
+        token = await self._token_that_may_read(token_hash)
         text = self.sessions.issue(token_hash)
         return text, self._admit_token(token, self.sessions.read(text))
 
@@ -98,11 +95,16 @@ class Gate:
         secret = mcp_token(credentials.authorization, self.token_prefix)
         if secret is None:
             raise UnauthorizedError("A token is needed in the Authorization field")
-        token = await self.tokens.find(hash_token(secret))
+        token_hash = hash_token(secret)
+        _ = await self._token_that_may_read(token_hash)
+        return token_hash
+
+    async def _token_that_may_read(self, token_hash: str) -> Token:
+        token = await self.tokens.find(token_hash)
         if token is None:
             raise UnauthorizedError("Invalid credentials")
-        self._admit_token(token)
-        return hash_token(secret)
+        _ = self._admit_token(token)
+        return token
 
     def sign_out(self, credentials: Credentials) -> None:
         """End the caller's session, if it has one."""

@@ -17,7 +17,6 @@ from audit_api.errors import (
     BodyTimedOutError,
     ForbiddenError,
     InvalidParametersError,
-    ReaderRefusedError,
     UnauthorizedError,
 )
 from audit_api.responses import empty_response, json_response
@@ -63,11 +62,8 @@ class SignIn:
         return json_response({"name": reader.name, "role": reader.role})
 
     async def _make_link(self, request: web.Request) -> web.Response:
-        try:
+        with self.door.noting_refusal(request, SIGN_IN):
             token_hash = await self.door.gate.token_of(credentials_of(request))
-        except ReaderRefusedError as error:
-            self.door.refuse(request, error, SIGN_IN)
-            raise
         link = self.links.issue(token_hash)
         told = {"code": link.code, "expires_at": link.expires_at}
         return json_response(told, status=HTTPStatus.CREATED)
@@ -101,18 +97,14 @@ class SignIn:
         with self.links.redeemed(shown.code) as token_hash:
             if token_hash is not None:
                 return await self.door.sign_in(request, token_hash)
-        error = UnauthorizedError(
-            "This sign-in link was used, has expired, or is of another replica"
-        )
-        self.door.refuse(request, error, SIGN_IN)
-        raise error
+        with self.door.noting_refusal(request, SIGN_IN):
+            raise UnauthorizedError(
+                "This sign-in link was used, has expired, or is of another replica"
+            )
 
     def _refuse_other_pages(self, request: web.Request) -> None:
-        try:
+        with self.door.noting_refusal(request, SIGN_IN):
             _check_origin(request)
-        except ForbiddenError as error:
-            self.door.refuse(request, error, SIGN_IN)
-            raise
 
 
 async def _shown(request: web.Request) -> _Shown:
