@@ -1,25 +1,18 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_api.access.sessions import Sessions
+from tests.neighbours.set_clock import SetClock
 
 SECRET = b"s" * 32
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return SetClock()
 
 
 def test_a_session_leads_back_to_its_token_for_eight_hours(clock):
@@ -61,16 +54,16 @@ def test_signed_out_sessions_are_forgotten_once_they_have_expired(clock):
     assert len(sessions._ended) == 1
 
 
-SIGNED = Sessions(SECRET, Clock()).issue("hash")
+SIGNED = Sessions(SECRET, SetClock()).issue("hash")
 
 
 @given(st.integers(0, len(SIGNED) - 2), st.characters(min_codepoint=33, max_codepoint=126))
 def test_a_forged_session_is_none(at, character):
     forged = SIGNED[:at] + character + SIGNED[at + 1 :]
     if forged != SIGNED:
-        assert Sessions(SECRET, Clock()).read(forged) is None
+        assert Sessions(SECRET, SetClock()).read(forged) is None
 
 
 @given(st.text())
 def test_whatever_else_is_shown_is_no_session(text):
-    assert Sessions(SECRET, Clock()).read(text) is None
+    assert Sessions(SECRET, SetClock()).read(text) is None

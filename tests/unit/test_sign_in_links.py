@@ -1,10 +1,11 @@
 """Links that sign a browser in."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from audit_api.access.sign_in_links import LINK_LIFETIME, MOST_LINKS, SignInLinks
+from tests.neighbours.set_clock import SetClock
 
 
 def redeem(links: SignInLinks, code: str) -> str | None:
@@ -12,17 +13,9 @@ def redeem(links: SignInLinks, code: str) -> str | None:
         return token_hash
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 2, 28, 3, 42, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return SetClock()
 
 
 def test_a_link_stands_for_its_token_once(clock):
