@@ -109,6 +109,8 @@ class ReplacedStore:
         )
         batch = await self._journal.read() if self._journal.has_unwritten else None
         self._begun = self._beginning(batch)
+        # With its number, the next read counts what calls overwrite meanwhile.
+        self._back.begin_at(self._begun)
         if not is_short or batch is None or not (batch.records or batch.invocations):
             return []
         if not batch.records:

@@ -151,8 +151,7 @@ async def test_what_is_not_kept_any_more_is_a_gap(home, upstream, callers, prima
         hop.lead_to(standby.url())
         async with open_database(standby.url(), application="test") as audit_log:
             gap = await eventually(partial(the_gap, audit_log))
-            await callers.make(sidecar.port, 1)
-            # In the order of the journal, so the last one comes after all that was sent again.
+            # In the order of the journal. A new call could take the place of the oldest in memory.
             await eventually(partial(has_path, audit_log, callers.sent[-1]))
             rows = await audit_log.fetch("SELECT path, created_at FROM mcp_audit_log")
     sent_again = {row["path"] for row in rows}

@@ -92,6 +92,10 @@ class Service:
     async def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop, and return its exit code."""
         self._process.send_signal(stop_signal)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait until it has ended, and return its exit code."""
         async with asyncio.timeout(STOP_SECONDS):
             await self._process.wait()
             await self._listener

@@ -75,3 +75,7 @@ class GoingBack:
             return False
         self._source.go_back(Place(oldest, 0, None))
         return oldest > wanted
+
+    def begin_at(self, place: Place) -> None:
+        """Note the number of the line at the committed position: *place* is both."""
+        self._source.go_back(place)
