@@ -17,15 +17,16 @@ MOST_CHARACTERS: Final = 256
 """The longest name of an object."""
 
 _ROOT: Final = re.compile(r"/api/(?:v[0-9]+/)?")
-_VERSION: Final = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
 _WORDS_WITH_DIGITS: Final = frozenset(
     {"2fa", "amd64", "arm64", "base64", "e2e", "http2", "http3", "i18n", "ipv4", "ipv6", "k3s"}
     | {"k8s", "l10n", "md5", "oauth2", "p2p", "rke2", "s3", "sha1", "sha256", "sha512", "utf8"}
     | {"x509", "x86", "x86_64"}
 )
-_FILE: Final = re.compile(r"\.?[a-zA-Z_-]+\.(?:css|csv|html|js|json|tar|txt|xml|yaml|yml|zip)")
-_HIDDEN: Final = re.compile(r"\.[a-zA-Z_-]+")
-"""Such as `.well-known`."""
+_NO_ID: Final = re.compile(
+    r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?"  # a version
+    r"|\.?[a-zA-Z_-]+\.(?:css|csv|html|js|json|tar|txt|xml|yaml|yml|zip)"  # a file
+    r"|\.[a-zA-Z_-]+"  # such as `.well-known`
+)
 _HEX: Final = re.compile(r"(?:[0-9a-f]{8,}|[0-9A-F]{8,})")
 _NO_WORD: Final = re.compile(r"[^a-zA-Z_:-]")
 """Not a colon: `workloads:search` is how some APIs name an action."""
@@ -34,13 +35,12 @@ _LONG: Final = 24
 """A segment this long in both cases of letters is random."""
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def is_id(segment: str) -> bool:
     """Say whether a decoded *segment* of a path names one thing of many, rather than a kind."""
-    if segment in _WORDS_WITH_DIGITS or any(
-        form.fullmatch(segment) for form in (_VERSION, _FILE, _HIDDEN)
-    ):
-        return False
-    if _NO_WORD.search(segment) or _HEX.fullmatch(segment):
+    if _NO_WORD.search(segment):
+        return not (segment in _WORDS_WITH_DIGITS or _NO_ID.fullmatch(segment))
+    if _HEX.fullmatch(segment):
         return True
     return len(segment) >= _LONG and segment not in (segment.lower(), segment.upper())
 
@@ -51,21 +51,25 @@ def template_of(path: str) -> str:
     return "/".join(ID if is_id(part) else part for part in unquote(path).split("/"))
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def object_of(path: str) -> str | None:
     """Return the outermost object that *path* leads to or through, as `object` filters name it.
 
     None if no segment is an id: a call of `/api/v1/clusters` is about no object.
     """
-    plain = unquote(path)
-    root = _ROOT.match(plain)
-    if root is None:
+    plain = unquote(path) if "%" in path else path
+    if plain.startswith(API_ROOT):
+        begins = named_from = len(API_ROOT)
+    elif (root := _ROOT.match(plain)) is not None:
+        begins, named_from = root.end(), 0
+    else:
         return None
-    parts = plain[root.end() :].split("/")
-    for number, part in enumerate(parts):
-        if is_id(part):
-            name = "/".join(parts[: number + 1])
-            return name if root[0] == API_ROOT else root[0] + name
+    ends = begins
+    for part in plain[begins:].split("/"):
+        ends += len(part)
+        # Most ids are numbers. What is remembered of others has no room for them.
+        if part.isdecimal() or is_id(part):
+            return plain[named_from:ends]
+        ends += 1
     return None
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from audit_api.formats.entries import DetailedEntry, MissingEntries
+from audit_api.formats.entry_lines import ENTRY_COLUMNS, entry_lines
 from audit_api.formats.lines import gap_lines, json_lines
 from audit_api.formats.ocsf import Event, lines_of
 from audit_api.formats.ocsf_calls import api_call_event, tool_call_event
@@ -44,14 +45,28 @@ class Format:
     """Returns gaps as the beginning of the file; b"" where they are a file of their own."""
     head: bytes = b""
     """The bytes before all else."""
+    copied: "Copied | None" = None
+    """How rows get into it without becoming objects; None if there is no such way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Rows in COPY's text format, and what makes a part of a file of whole lines of it."""
+
+    columns: str
+    encode: Callable[[bytes], bytes]
 
 
 Formats = Mapping[ExportFormat, Format]
 
 
 def _formats(
-    shape: type[DetailedEntry | ToolCall | MissingEntries], event: Callable[[Any], Event]
+    shape: type[DetailedEntry | ToolCall | MissingEntries],
+    event: Callable[[Any], Event],
+    copied: Copied | None = None,
 ) -> Formats:
+    """Return the formats of *shape*. *copied* makes NDJSON of it."""
+
     def shapes(told: Sequence[Any]) -> list[Any]:
         return [shape.of(each) for each in told]
 
@@ -65,7 +80,11 @@ def _formats(
                 csv_head(shape),
             ),
             ExportFormat.NDJSON: Format(
-                NDJSON, "ndjson", lambda told: json_lines(shapes(told)), gap_lines
+                NDJSON,
+                "ndjson",
+                lambda told: json_lines(shapes(told)),
+                gap_lines,
+                copied=copied,
             ),
             ExportFormat.OCSF: Format(
                 NDJSON,
@@ -77,6 +96,6 @@ def _formats(
     )
 
 
-OF_ENTRIES: Final = _formats(DetailedEntry, api_call_event)
+OF_ENTRIES: Final = _formats(DetailedEntry, api_call_event, Copied(ENTRY_COLUMNS, entry_lines))
 OF_TOOL_CALLS: Final = _formats(ToolCall, tool_call_event)
 OF_GAPS: Final = _formats(MissingEntries, gap_event)

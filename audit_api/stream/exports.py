@@ -14,14 +14,15 @@ from audit_api.query.cursors import check_standpoint, link_to_next, mark, read_m
 from audit_api.query.endpoint import Asked
 from audit_api.query.filter_params import Nothing
 from audit_api.query.params import ExportKind, ExportParams, InvocationsExportParams
+from audit_api.reads.one_read import Reading
 from audit_api.responses import streamed_response, whole_response
 from audit_api.stream.codings import coding_for
 from audit_api.stream.completeness import require_complete
-from audit_api.stream.streaming import streaming
+from audit_api.stream.streaming import StreamedResponse, streaming
 from audit_log.filters import StoredFilter
 from audit_log.postgres.arrivals import Snapshot, Standpoint, read_on, snapshot_now
 from audit_log.postgres.database import Database
-from audit_log.postgres.export import BATCH_RECORDS, FETCH_SECONDS, exporting
+from audit_log.postgres.export import BATCH_RECORDS, FETCH_SECONDS, Export, exporting
 from audit_log.postgres.gaps import gaps_between
 from audit_log.postgres.reading.sources import Source, Told
 from audit_log.record import Gap
@@ -85,9 +86,7 @@ class Exports(Generic[Told]):
             ) as streamed:
                 reading.tell(len(export.gaps))
                 await streamed.send(kind.head + kind.gaps(export.gaps))
-                async for records in export.batches:
-                    reading.tell(len(records))
-                    await streamed.send(kind.encode(records))
+                await _send_rows(export, kind, streamed, reading)
                 reading.is_whole = True
         return streamed.response
 
@@ -152,6 +151,23 @@ class Exports(Generic[Told]):
             )
         check_standpoint(standpoint, await snapshot_now(self.database), "query", "after")
         return standpoint.seen
+
+
+async def _send_rows(
+    export: Export[Told], kind: Format, streamed: StreamedResponse, reading: Reading
+) -> None:
+    copied = kind.copied
+    if copied is None:
+        async for records in export.batches():
+            reading.tell(len(records))
+            await streamed.send(kind.encode(records))
+        return
+
+    async def send(rows: bytes) -> None:
+        reading.tell(rows.count(b"\n"))
+        await streamed.send(copied.encode(rows))
+
+    await export.copy(copied.columns, send)
 
 
 def _whole(asked: AskedExport, kind: Format, body: bytes, fields: dict[str, str]) -> web.Response:

@@ -1,14 +1,18 @@
 """COPY with a time limit. The driver has none while it waits for room in the send buffer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from audit_log.errors import RecordRefusedError
+from audit_log.errors import RecordRefusedError, StoreError
 from audit_log.postgres.driver_errors import blames_the_copy, translated
+
+_LONGEST_SECONDS: Final = 365 * 86_400.0
+"""For all of a COPY whose every wait has a limit of its own; the driver has one for the whole."""
 
 
 async def copy_into(
@@ -50,6 +54,35 @@ async def copy_into(
             raise RecordRefusedError(f"{table} takes no COPY") from error
     if refusals:
         raise refusals[0]
+
+
+async def copy_out_of(
+    connection: PoolConnectionProxy,
+    query: str,
+    take: Callable[[bytes], Awaitable[None]],
+    seconds: float,
+) -> None:
+    """Run *query* and hand on its rows; see `Transaction.copy_out`."""
+    failures: list[Exception] = []
+    patience = asyncio.timeout(seconds)
+
+    async def hand_on(rows: bytes) -> None:
+        patience.reschedule(None)
+        try:
+            await take(rows)
+        except Exception as error:
+            failures.append(error)
+            raise
+        patience.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    try:
+        with translated():
+            async with patience:
+                await connection.copy_from_query(query, output=hand_on, timeout=_LONGEST_SECONDS)
+    except StoreError:
+        if failures:
+            raise failures[0] from None
+        raise
 
 
 @asynccontextmanager

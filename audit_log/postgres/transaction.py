@@ -1,7 +1,7 @@
 """A transaction: statements that take effect together or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -10,7 +10,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from audit_log.errors import StoreError, StoreUnavailableError
 from audit_log.postgres.connections import FAREWELL_SECONDS, hang_up
-from audit_log.postgres.copying import copy_into
+from audit_log.postgres.copying import copy_into, copy_out_of
 from audit_log.postgres.driver_errors import translated, translated_as_away
 
 Row = asyncpg.Record
@@ -72,6 +72,14 @@ class Transaction:
         error is raised if the table takes no COPY, as with row level security.
         """
         await copy_into(self._connection, table, columns, pieces, self._seconds)
+
+    async def copy_out(self, query: str, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Give *take* the rows of *query* in COPY's text format, some whole lines at a time.
+
+        The server sends on when *take* returns, which may be late; what it raises is raised here.
+        The time limit is for each wait for the server.
+        """
+        await copy_out_of(self._connection, query, take, self._seconds)
 
 
 @asynccontextmanager

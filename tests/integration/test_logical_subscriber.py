@@ -206,7 +206,7 @@ async def test_a_publication_of_appended_in_is_told_and_no_export_leaves_records
     assert name in reason
     # What is refused: it would have left the record out.
     async with exporting(database, RECORDS, EVERYTHING, before) as export:
-        assert [records async for records in export.batches] == []
+        assert [records async for records in export.batches()] == []
 
 
 async def test_a_publication_of_appended_in_is_told_at_the_start_and_by_the_check(

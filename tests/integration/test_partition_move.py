@@ -176,7 +176,7 @@ async def test_an_export_that_began_before_the_switch_is_complete(database):
     async with exporting(database, RECORDS, EVERYTHING, None) as export:
         with pytest.raises(LockTimeoutError, match="another session"):
             await ensure_partitions(database, ARRIVAL)
-        exported = [record async for batch in export.batches for record in batch]
+        exported = [record async for batch in export.batches() for record in batch]
     await moved(database)
 
     assert len(exported) == ROWS

@@ -40,6 +40,11 @@ def list_sql(
         conditions="\n    AND ".join(conditions) or "true",
         limit=limit,
     )
+    return written_out(sql, arguments)
+
+
+def written_out(sql: str, arguments: Arguments) -> str:
+    """Return *sql* with *arguments* in the place of its parameters."""
     return _PARAMETER.sub(lambda parameter: _literal(arguments[int(parameter[1]) - 1]), sql)
 
 
