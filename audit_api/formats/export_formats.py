@@ -6,8 +6,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from audit_api.formats.copied_entries import entry_lines, entry_rows
 from audit_api.formats.entries import DetailedEntry, MissingEntries
-from audit_api.formats.entry_lines import ENTRY_COLUMNS, entry_lines
 from audit_api.formats.lines import gap_lines, json_lines
 from audit_api.formats.ocsf import Event, lines_of
 from audit_api.formats.ocsf_calls import api_call_event, tool_call_event
@@ -45,16 +45,8 @@ class Format:
     """Returns gaps as the beginning of the file; b"" where they are a file of their own."""
     head: bytes = b""
     """The bytes before all else."""
-    copied: "Copied | None" = None
-    """How rows get into it without becoming objects; None if there is no such way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """Rows in COPY's text format, and what makes a part of a file of whole lines of it."""
-
-    columns: str
-    encode: Callable[[bytes], bytes]
+    copied: Callable[[bytes], bytes] | None = None
+    """Encodes rows in COPY's text format, whole lines of `ENTRY_COLUMNS`; None if it cannot."""
 
 
 Formats = Mapping[ExportFormat, Format]
@@ -63,9 +55,9 @@ Formats = Mapping[ExportFormat, Format]
 def _formats(
     shape: type[DetailedEntry | ToolCall | MissingEntries],
     event: Callable[[Any], Event],
-    copied: Copied | None = None,
+    copied: Mapping[ExportFormat, Callable[[bytes], bytes]] = MappingProxyType({}),
 ) -> Formats:
-    """Return the formats of *shape*. *copied* makes NDJSON of it."""
+    """Return the formats of *shape*; *copied* encodes rows that are copied."""
 
     def shapes(told: Sequence[Any]) -> list[Any]:
         return [shape.of(each) for each in told]
@@ -78,13 +70,14 @@ def _formats(
                 lambda told: csv_rows(shapes(told)),
                 lambda _: b"",
                 csv_head(shape),
+                copied.get(ExportFormat.CSV),
             ),
             ExportFormat.NDJSON: Format(
                 NDJSON,
                 "ndjson",
                 lambda told: json_lines(shapes(told)),
                 gap_lines,
-                copied=copied,
+                copied=copied.get(ExportFormat.NDJSON),
             ),
             ExportFormat.OCSF: Format(
                 NDJSON,
@@ -96,6 +89,10 @@ def _formats(
     )
 
 
-OF_ENTRIES: Final = _formats(DetailedEntry, api_call_event, Copied(ENTRY_COLUMNS, entry_lines))
+OF_ENTRIES: Final = _formats(
+    DetailedEntry,
+    api_call_event,
+    {ExportFormat.CSV: entry_rows, ExportFormat.NDJSON: entry_lines},
+)
 OF_TOOL_CALLS: Final = _formats(ToolCall, tool_call_event)
 OF_GAPS: Final = _formats(MissingEntries, gap_event)

@@ -20,23 +20,23 @@ def harmless(text: str) -> str:
     return f"'{text}" if starts_oddly else text
 
 
-def csv_head(shape: type[msgspec.Struct]) -> bytes:
-    """Return the first line: the names of the members of *shape*, as in JSON."""
-    return _rows([[_cell(name) for name in shape.__struct_encode_fields__]])
-
-
-def csv_rows(shapes: Sequence[msgspec.Struct]) -> bytes:
-    """Return one row of CSV for each of *shapes*, with its members in their order."""
-    return _rows([[_cell(value) for value in msgspec.structs.astuple(each)] for each in shapes])
-
-
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return *value* quoted; None is an empty cell without quotes, which COPY reads as null."""
     if value is None:
         return ""
     plain = msgspec.json.encode(value).decode() if isinstance(value, dict) else str(value)
     text = harmless(plain).replace('"', '""')
     return f'"{text}"'
+
+
+def csv_head(shape: type[msgspec.Struct]) -> bytes:
+    """Return the first line: the names of the members of *shape*, as in JSON."""
+    return _rows([[cell(name) for name in shape.__struct_encode_fields__]])
+
+
+def csv_rows(shapes: Sequence[msgspec.Struct]) -> bytes:
+    """Return one row of CSV for each of *shapes*, with its members in their order."""
+    return _rows([[cell(value) for value in msgspec.structs.astuple(each)] for each in shapes])
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic
 from aiohttp import hdrs, web
 
 from audit_api.errors import InvalidParametersError, NotNowError
+from audit_api.formats.copied_entries import ENTRY_COLUMNS
 from audit_api.formats.export_formats import OF_GAPS, Format, Formats
 from audit_api.query.cursors import check_standpoint, link_to_next, mark, read_mark
 from audit_api.query.endpoint import Asked
@@ -156,8 +157,8 @@ class Exports(Generic[Told]):
 async def _send_rows(
     export: Export[Told], kind: Format, streamed: StreamedResponse, reading: Reading
 ) -> None:
-    copied = kind.copied
-    if copied is None:
+    encode = kind.copied
+    if encode is None:
         async for records in export.batches():
             reading.tell(len(records))
             await streamed.send(kind.encode(records))
@@ -165,9 +166,9 @@ async def _send_rows(
 
     async def send(rows: bytes) -> None:
         reading.tell(rows.count(b"\n"))
-        await streamed.send(copied.encode(rows))
+        await streamed.send(encode(rows))
 
-    await export.copy(copied.columns, send)
+    await export.copy(ENTRY_COLUMNS, send)
 
 
 def _whole(asked: AskedExport, kind: Format, body: bytes, fields: dict[str, str]) -> web.Response:
