@@ -1,4 +1,4 @@
-"""Compiles the modules that each call or exported row passes, with mypyc; they run as they are, too.
+"""Compiles what each call or exported row passes, with mypyc; the same sources run as they are.
 
 Theory of operation. Hatchling runs this hook when it builds a wheel, never for an editable
 install. The modules named in `pyproject.toml` become one library, and a small one beside each
