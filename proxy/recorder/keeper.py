@@ -40,8 +40,8 @@ _WATCH_SECONDS: Final = 1.0
 _NICENESS: Final = 5
 _PR_SET_PDEATHSIG: Final = 1
 """Of prctl(2): which signal a process gets when the one that forked it ends."""
-_OOM_SCORE: Final = 300
-"""The recorder is the first to go when memory is short: nothing is lost with it."""
+_OOM_SCORE: Final = 1_000
+"""The recorder goes first when memory is short, however little it has: nothing is lost with it."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger("proxy")
 
 
@@ -157,10 +157,10 @@ def _keep(record: Callable[[int], None], leash: int, lived: int, page: Page, run
 
 
 def _record(record: Callable[[int], None], leash: int) -> None:
+    with suppress(OSError):  # before anything may keep it waiting
+        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
     with suppress(OSError):
         os.nice(_NICENESS)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
     record(leash)
 
 
