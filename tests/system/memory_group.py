@@ -70,8 +70,8 @@ class MemoryGroup:
     def run_short(self) -> None:
         """Use the memory up until the kernel has killed one process of the group for it."""
         command = [sys.executable, "-c", _BALLOON, self._events, self._folder / "cgroup.procs"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, **pipes, text=True) as balloon:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as balloon:
             assert balloon.stdin is not None
             assert balloon.stdout is not None
             balloon.stdout.readline()
