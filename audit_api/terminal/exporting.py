@@ -13,7 +13,7 @@ from audit_api.client.refusals import OutOfReachError
 from audit_api.terminal.listing import remark_gaps
 from audit_api.terminal.patience import Patience
 from audit_api.terminal.progress import Progress, progress
-from audit_api.terminal.screen import Screen, to_output
+from audit_api.terminal.screen import Screen, to_output, while_read
 from audit_log.process.mark_file import Kept, MarkFile, marks_in
 
 _LOOK_SECONDS: Final = 2.0
@@ -27,7 +27,8 @@ async def export(client: AuditClient, screen: Screen, options: argparse.Namespac
             await _whole(client, options, done)
         else:
             with marks_in(options.mark_file) as marks:
-                await _parts(client, screen, options, marks, done)
+                async with while_read():
+                    await _parts(client, screen, options, marks, done)
     if options.mark_file is None:
         await remark_gaps(client, screen, options.filters)
 

@@ -3,11 +3,14 @@
 Names, paths and User-Agents are text of strangers, so what a terminal might obey is escaped.
 """
 
+import asyncio
 import os
+import select
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +18,7 @@ from typing import Final
 COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1"}
 _NARROWEST: Final = 20
 _GAP: Final = "  "
+_LOOK_SECONDS: Final = 0.5
 _ESCAPED: Final = "backslashreplace"
 """For characters that the terminal's encoding does not have."""
 
@@ -120,6 +124,32 @@ def to_output(piece: bytes) -> None:
     """Write *piece* to standard output, at once. Raise OSError if that fails."""
     sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
+
+
+@asynccontextmanager
+async def while_read() -> AsyncIterator[None]:
+    """End the block with BrokenPipeError when standard output has lost its reader.
+
+    Also while there is nothing to write, as for `tail -f` of GNU: an hour may pass until then.
+    """
+    output, limit = select.poll(), asyncio.timeout(None)
+    output.register(sys.stdout.fileno(), 0)
+
+    async def watch() -> None:
+        while not any(events & select.POLLERR for _, events in output.poll(0)):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    watching = asyncio.create_task(watch(), name="reader of standard output")
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise BrokenPipeError from None
+        raise
+    finally:
+        watching.cancel()
 
 
 def visible(text: str) -> str:

@@ -14,7 +14,7 @@ from audit_api.client.shapes import Gap
 from audit_api.terminal.columns import ENTRIES, TOOL_CALLS, Listing
 from audit_api.terminal.listing import remark_gap
 from audit_api.terminal.patience import Patience
-from audit_api.terminal.screen import Screen
+from audit_api.terminal.screen import Screen, while_read
 from audit_log.process.mark_file import Kept, MarkFile, marks_in
 
 _KEEP_SECONDS: Final = 1.0
@@ -34,7 +34,8 @@ async def tail(client: AuditClient, screen: Screen, options: argparse.Namespace)
         if not options.follow:
             await following.show_newest()
         else:
-            await following.follow(kept.mark if kept else None)
+            async with while_read():
+                await following.follow(kept.mark if kept else None)
 
 
 class _Following:

@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import select
 import signal
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +16,7 @@ from audit_log.record import ToolOutcome
 from tests.neighbours.audit_api import record, url_of_audit_api
 from tests.neighbours.console import console
 from tests.neighbours.hop import hop_to
+from tests.neighbours.patience import eventually
 from tests.neighbours.records import a_tool_call
 from tests.neighbours.services import refusing_port
 from tests.neighbours.terminal import running_command
@@ -125,6 +128,24 @@ async def test_a_reader_that_has_seen_enough_ends_it_quietly(at, store, tmp_path
             assert await done.remark() == ""
             assert await done.program.wait() == 141
     os.close(writing)
+
+
+@pytest.mark.parametrize("command", ["tail --follow", "export --follow --mark-file mark"])
+async def test_one_that_follows_ends_with_its_reader_though_nothing_arrives(at, tmp_path, command):
+    reading, writing = os.pipe()
+    async with running_command(
+        *command.split(), directory=tmp_path, output=writing, **at
+    ) as following:
+        os.close(writing)
+        await eventually(partial(is_waiting, tmp_path, reading))
+        os.close(reading)
+        assert await following.program.wait() == 141
+        assert await following.remark() == ""
+
+
+async def is_waiting(directory, reading):
+    """Say whether the titles have come, or a first mark is kept."""
+    return (directory / "mark").exists() or select.select([reading], [], [], 0)[0]
 
 
 async def test_colours_and_cut_lines_are_for_terminals_that_want_them(at, store, tmp_path):
