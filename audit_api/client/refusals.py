@@ -36,13 +36,17 @@ _KINDS: Final[Mapping[int, type[AuditApiError]]] = dict.fromkeys(_NOT_NOW, OutOf
     422: WrongQuestionError,
 }
 
+_NO_SUCH_PATH: Final = "Not Found"
+"""What FastAPI, and the audit API with it, says where a path leads to nothing that it has."""
+
 
 def refusal(status: int, body: bytes) -> AuditApiError:
     """Return the error that a response with *status* and *body* stands for."""
     told = f"it responds {status}: is this the address of the audit API?"
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, KeyError):
         detail = msgspec.json.decode(body)["detail"]  # in FastAPI's shape
-        told = detail if isinstance(detail, str) else "; ".join(map(_problem, detail))
+        if detail != _NO_SUCH_PATH:
+            told = detail if isinstance(detail, str) else "; ".join(map(_problem, detail))
     return _KINDS.get(status, AuditApiError)(told)
 
 

@@ -6,6 +6,7 @@ import pytest
 from audit_api.client.refusals import (
     AuditApiError,
     NotAllowedError,
+    NothingFoundError,
     OutOfReachError,
     WrongQuestionError,
     refusal,
@@ -53,6 +54,8 @@ def test_the_client_knows_each_field_that_the_service_sends(of_client, of_servic
         (502, b"<html>Bad Gateway", OutOfReachError, "it responds 502"),
         (302, b"", AuditApiError, "it responds 302: is this the address of the audit API?"),
         (404, b'["detail"]', AuditApiError, "it responds 404"),
+        (404, b'{"detail": "No such entry"}', NothingFoundError, "No such entry"),
+        (404, b'{"detail": "Not Found"}', NothingFoundError, "it responds 404: is this the ad"),
         (422, b'{"detail": [7]}', WrongQuestionError, "it responds 422"),
         (200, b"\xff", AuditApiError, "it responds 200"),
     ],
