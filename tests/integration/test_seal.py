@@ -15,7 +15,7 @@ from audit_log.seal.leaf import entry_leaves, quarantined_leaf
 from audit_log.seal.tree import leaf_hash
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.journal_files import empty
-from tests.neighbours.ops import degraded, metric, recovered
+from tests.neighbours.ops import degraded, metric_becomes, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
 from tests.neighbours.processes import recorder_of
@@ -48,7 +48,7 @@ async def test_each_call_and_start_and_stop_have_a_leaf(upstream, callers, datab
         await callers.make(sidecar.port, 300)
         await arrived(database, 300)
         await signed(database, 302)
-        assert await metric(sidecar, "seal_signed_leaves") == 302
+        await metric_becomes(sidecar, 302, "seal_signed_leaves")
 
     log = await the_log(database)
     assert kinds(log) == {"entry": 300, "event": 2, "times": 1}
