@@ -77,7 +77,7 @@ async def verified_then_altered(run: Run) -> None:
     assert (await said(policy)) == (0, "")
     async with asyncio.timeout(60):
         while (verdict := await said(verify))[0] != 0:
-            await asyncio.sleep(0.2)  # a file anchor takes a checkpoint each 10 s
+            await asyncio.sleep(0.2)  # nothing tells of the checkpoint that is anchored last
     assert (await said(*alter)) == (0, "UPDATE 1\n")
     status, told = await said(again)
     assert (status, "altered" in told) == (1, True), (verdict, told)
@@ -118,7 +118,9 @@ async def test_the_four_lines_work_as_typed_and_later_runs_go_on_though_one_was_
         second.process.kill()
         await second.process.wait()
 
-    async with local_run(place, "--sample", "day", **ANY_PORTS) as third:
+    # The anchor that it has anyway, which takes a checkpoint each 10 s.
+    often = {"PROXY_SEAL_ANCHORS": f"{(place / 'data/journal/anchors').as_uri()}#every=0.2"}
+    async with local_run(place, "--sample", "day", **ANY_PORTS, **often) as third:
         await third.ready()
 
         assert any(line.startswith("A sample day was made up: ") for line in third.printed)
