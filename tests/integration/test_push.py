@@ -112,6 +112,7 @@ async def test_a_receiver_that_is_away_is_waited_for_and_told(source, store, tmp
             receiver.judge = lambda _: (200, 0)
             await receiver.until(lambda: bool(receiver.ids))
             await metric_becomes(push, 0, "push_is_degraded", receiver="otlp", kind="entry")
+            await push.logged("push.resumed")
             events = [event["event"] for event in push.log]
 
     assert receiver.ids == ids_of([waits])
