@@ -122,6 +122,8 @@ async def test_counters_go_on_after_the_recorder_was_killed(
     async with home.sidecar(upstream.url, database_url) as sidecar:
         await callers.make(sidecar.port, 10)
         await metric_becomes(sidecar, 10, "records_total", fate="written")
+        # What is written and not yet committed is written, and counted, again.
+        await metric_becomes(sidecar, 0, "journal_unwritten_bytes")
         former = await recorder_of(sidecar)
         os.kill(former, signal.SIGKILL)
         await recorder_of(sidecar, besides=former)
