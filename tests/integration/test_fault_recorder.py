@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 from functools import partial
 
@@ -12,7 +11,7 @@ from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.audit_database import prepare_audit_log
 from tests.neighbours.callers import Callers, received, responding_by_path
 from tests.neighbours.hop import hop_to
-from tests.neighbours.journal_files import empty
+from tests.neighbours.journal_files import empty, remove
 from tests.neighbours.ops import death, degraded, metric, metric_becomes, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.processes import children_of, is_alive, keeper_of, recorder_of, stopped
@@ -82,7 +81,7 @@ async def test_a_recorder_that_is_killed_after_the_ring_was_removed_goes_on_wher
         await sidecar.logged("journal.file_renewed")
         await turn_over_twice(callers, sidecar)
         await arrived(database, TWO_RINGS)
-        shutil.rmtree(home.journal)
+        remove(home.journal)
         await sidecar.logged("journal.folder_replaced")
         os.kill(await recorder_of(sidecar), signal.SIGKILL)
         await callers.make(sidecar.port, 20)

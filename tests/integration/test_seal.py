@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections import Counter
 from functools import partial
 from signal import SIGKILL
@@ -14,7 +13,7 @@ from audit_log.record import RecordRow
 from audit_log.seal.leaf import entry_leaves, quarantined_leaf
 from audit_log.seal.tree import leaf_hash
 from tests.neighbours.arrivals import arrived
-from tests.neighbours.journal_files import empty
+from tests.neighbours.journal_files import empty, remove
 from tests.neighbours.ops import degraded, metric_becomes, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
@@ -186,7 +185,7 @@ async def test_a_recorder_that_is_killed_goes_on_with_the_log(
             await callers.make(sidecar.port, 100)
             os.kill(await recorder_of(sidecar), SIGKILL)
             await arrived(database, 100 * (number + 1))
-        shutil.rmtree(home.journal)
+        remove(home.journal)
         await sidecar.logged("journal.folder_replaced")
         await callers.make(sidecar.port, 10)
         await signed(database, 312)
