@@ -33,9 +33,12 @@ async def test_pressing_a_value_shows_only_calls_that_have_it(activity: Activity
 async def test_a_view_is_shared_by_its_address(activity: Activity) -> None:
     expected = {
         "?method=DELETE": "/api/v1/hosts/9",
-        "?status=5xx&path=*slow&outcome=upstream_timed_out": "/api/v1/slow",
+        "?status=5xx": "/api/v1/slow",
         "?status=404": "/api/v1/lost",
-        "?tool=list_clusters&path=/api/v1/tool": "/api/v1/tooled",
+        "?path=/api/v1/hosts": "/api/v1/hosts/9",
+        "?path=*slow": "/api/v1/slow",
+        "?outcome=upstream_timed_out": "/api/v1/slow",
+        "?tool=list_clusters": "/api/v1/tooled",
         "?client_ip=192.0.2.0/24": "/api/v1/far",
         "?span=15m&method=PATCH": "/api/v1/recent",
     }
