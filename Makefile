@@ -46,9 +46,9 @@ unit: setup ## tests/unit alone: no server, no database
 	$(BIN)/python -m pytest -n 2 tests/unit
 
 # By file: tests of a file share what they start. The longest files first, as tests/conftest.py says.
-# A third of their time is waiting: three processes keep two cores busy.
+# Half of their time is waiting: four processes keep two cores busy.
 tests: setup browser ## all tests with real neighbours
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 browser: setup
 	@$(BIN)/python tests/browser/find_browser.py

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize
 
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.store import Store
@@ -12,8 +12,8 @@ from audit_log.postgres.token_table import TokenTable
 
 PAGE: Final = "/settings/mcp/activity"
 SESSION: Final = f"{PAGE}/session"
-WIDE: Final = {"width": 1440, "height": 900}
-NARROW: Final = {"width": 360, "height": 800}
+WIDE: Final = ViewportSize(width=1440, height=900)
+NARROW: Final = ViewportSize(width=360, height=800)
 
 # Chromium says this of each response that is an error; the tests expect some.
 _BAD_ANSWER: Final = "Failed to load resource: the server responded with a status of"

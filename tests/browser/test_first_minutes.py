@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -39,6 +40,7 @@ async def test_the_printed_link_leads_to_a_page_where_the_first_tool_call_appear
             )
             await page.context.close()
 
+            assert (await run.stop(signal.SIGTERM))[0] == 0
             code = run.sign_in_link.partition("#sign-in=")[2]
             for log in (place / "data" / "logs").iterdir():
                 assert code not in log.read_text()

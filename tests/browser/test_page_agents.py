@@ -16,6 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 SESSION = uuid4()
+PULSE_MS = 15_000
+"""So often the page asks for what is beside its rows."""
 SHOWN = "claude-code\\u202e 2.1.7"
 MINE: dict[str, Any] = {
     "session": SESSION,
@@ -85,7 +87,10 @@ async def test_sessions_are_listed_and_lead_to_their_tool_calls(activity: Activi
         "list_hosts", client_name="cursor", session=uuid4(), created_at=ago(hours=1)
     )
     await activity.store.append_invocations([older, a_tool_call("list_clusters", **MINE)])
-    page = await activity.open("?show=tools")
+    page = await activity.blank()
+    await page.clock.install()
+    await activity.sign_in(page)
+    await page.goto(f"{activity.url}?show=tools")
     await expect(page.locator("#table tbody tr")).to_have_count(2)
     await page.locator("#sessions summary").click()
     rows = page.locator("#sessions-table tbody tr")
@@ -97,7 +102,7 @@ async def test_sessions_are_listed_and_lead_to_their_tool_calls(activity: Activi
     )
 
     await activity.store.append_invocations([replace(older, id=new_record_id(), created_at=ago())])
-    await activity.store.append([a_call()])  # an arrival is a reason to ask
+    await page.clock.fast_forward(PULSE_MS)
     await expect(rows).to_have_text([re.compile("^cursor.*2 calls"), re.compile("^claude-code")])
     await rows.get_by_role("button", name="cursor").click()
     await expect(page.locator("#table tbody tr")).to_have_count(2)

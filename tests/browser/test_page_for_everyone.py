@@ -1,31 +1,56 @@
 """The page by keyboard, on a small screen, and for those who cannot see it."""
 
+from typing import Any, Literal
+
 import pytest
 from axe_playwright_python.async_playwright import (  # type: ignore[import-untyped]  # has none
     Axe,
 )
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
-from tests.browser.activity import NARROW, Activity
+from tests.browser.activity import NARROW, WIDE, Activity
 from tests.browser.trails import CI, a_call, a_day, ago, one_of_each
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS = ["color-contrast", "link-in-text-block"]
+Scheme = Literal["light", "dark"]
+SCHEMES: dict[Scheme, dict[str, Any]] = {
+    "light": {"type": "tag", "values": WCAG},
+    "dark": {"type": "rule", "values": COLOURS},
+}
+SCREENS: list[tuple[ViewportSize, tuple[Scheme, ...]]] = [
+    (WIDE, ("light", "dark")),
+    (NARROW, ("light",)),
+]
+"""A narrow screen has the colours of a wide one."""
 
 
-async def complaints_of_axe(page: Page) -> list[str]:
-    """Return what axe finds in the light scheme, and then in the dark one."""
+async def complaints_of_axe(page: Page, *schemes: Scheme) -> list[str]:
+    """Return what axe finds in the light scheme, and then of the colours in the dark one.
+
+    Nothing else differs: the dark scheme is other values of the variables in colours.css.
+    """
     complaints = []
-    for scheme in ("light", "dark"):
+    for scheme in schemes or SCHEMES:
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        complaints += [f"{scheme}: {complaint}" for complaint in await _complaints_in_scheme(page)]
+        found = await _complaints(page, SCHEMES[scheme])
+        complaints += [f"{scheme}: {complaint}" for complaint in found]
     return complaints
 
 
-async def _complaints_in_scheme(page: Page) -> list[str]:
+async def fits_and_pleases_axe(page: Page) -> None:
+    """Hold the page against axe, wide and narrow; nothing may be wider than the screen."""
+    for viewport, schemes in SCREENS:
+        await page.set_viewport_size(viewport)
+        assert await complaints_of_axe(page, *schemes) == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+
+
+async def _complaints(page: Page, rules: dict[str, Any]) -> list[str]:
     # What passes is not described: in a table of 100 rows that takes most of the time.
-    options = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]}
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
     results = await Axe().run(page, options=options)
     return [
         f"{violation['id']}: {node['html']}"
@@ -34,26 +59,26 @@ async def _complaints_in_scheme(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("viewport", [{"width": 1440, "height": 900}, NARROW])
+@pytest.mark.parametrize(("viewport", "schemes"), SCREENS, ids=["wide", "narrow"])
 async def test_axe_finds_nothing_in_a_full_log(
-    activity: Activity, viewport: dict[str, int]
+    activity: Activity, viewport: ViewportSize, schemes: tuple[Scheme, ...]
 ) -> None:
     await one_of_each(ago()).append_to(activity.store)
     page = await activity.open(viewport=viewport)
     await expect(page.locator("#chart")).to_be_visible()
 
-    assert await complaints_of_axe(page) == []
+    assert await complaints_of_axe(page, *schemes) == []
 
     await page.locator("td.status .meaning").first.click()
     await expect(page.get_by_role("dialog")).to_be_visible()
-    assert await complaints_of_axe(page) == []
+    assert await complaints_of_axe(page, *schemes) == []
 
     await page.goto(f"{activity.url}?show=tools&span=24h")
     await page.locator(".opener").first.click()
     await expect(page.locator("tr.made-call").first).to_be_visible()
     await page.locator("#sessions summary").click()
     await expect(page.locator("#sessions-table tbody tr").first).to_be_visible()
-    assert await complaints_of_axe(page) == []
+    assert await complaints_of_axe(page, *schemes) == []
 
 
 async def test_axe_finds_nothing_where_there_is_no_log(activity: Activity) -> None:

@@ -13,6 +13,7 @@ from audit_log.errors import StoreUnavailableError
 from audit_log.nats.jetstream import open_jetstream
 from audit_log.postgres.database import open_database
 from audit_log.process.settings import NatsSettings
+from tests.integration.test_fault_stream import delete, delete_one, is_sent_again, purge
 from tests.integration.test_nats import client_of
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import make_audit_log, own_postgres
@@ -79,6 +80,15 @@ async def test_a_sidecar_that_was_away_sends_again_what_the_stream_lost(
             home.sidecar(upstream.url, server.url(), **settings),
         ):
             await each_is_there_once(server, callers)
+
+
+@pytest.mark.parametrize("lose", [purge, delete_one, delete])
+async def test_what_a_stream_loses_while_the_sidecar_is_away_is_sent_again(
+    lose, store, database, tmp_path
+):
+    with running_nats() as nats:
+        settings = NatsSettings(urls=nats.url, stream="audit", replicas=1)
+        await is_sent_again(lose, nats, settings, store, database, tmp_path, is_stopped=True)
 
 
 async def messages_in(url):

@@ -25,6 +25,15 @@ def server_message(kind: bytes, body: bytes) -> bytes:
 LAST_WORDS = server_message(b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
 NEWS = server_message(b"A", b"\0\0\0\1news\0last words were heard\0")
 """Heard after the last words, so that these have been heard as well."""
+ODD_ANSWERS = (
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    server_message(b"Z", b"?"),
+    server_message(b"T", b"\xff\xff"),
+    server_message(b"D", b"\x00\x09"),
+    server_message(b"E", b"SERROR\0VERROR\0C01000\0Man odd one\0\0"),
+    server_message(b"S", b""),
+    server_message(b"?", b"nonsense"),
+)
 
 
 @pytest.fixture
@@ -189,22 +198,7 @@ async def test_a_parameter_that_cannot_be_encoded_is_refused(database, value):
         await database.fetch("SELECT $1::text", value)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        server_message(b"Z", b"?"),
-        server_message(b"T", b"\xff\xff"),
-        server_message(b"D", b"\x00\x09"),
-        server_message(b"E", b"SERROR\0VERROR\0C01000\0Man odd one\0\0"),
-        server_message(b"S", b""),
-        server_message(b"?", b"nonsense"),
-    ],
-    ids=range(7),
-)
-async def test_a_server_that_answers_oddly_is_away_and_its_connection_is_given_up(
-    database_url, said
-):
+async def is_away_once_it_says(said, database_url):
     async with hop_to(database_url) as hop, open_database(hop.url, application="t") as database:
         assert await answers(database)
         with pytest.raises(StoreUnavailableError):
@@ -215,6 +209,13 @@ async def test_a_server_that_answers_oddly_is_away_and_its_connection_is_given_u
         hop.restore()
 
         assert await answers(database)
+
+
+async def test_a_server_that_answers_oddly_is_away_and_its_connection_is_given_up(database_url):
+    # All at once: most of them are waited for in vain.
+    async with asyncio.TaskGroup() as tasks:
+        for said in ODD_ANSWERS:
+            tasks.create_task(is_away_once_it_says(said, database_url), name=repr(said))
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 64, b"S", b""])

@@ -1,5 +1,7 @@
 """A damaged journal: the sidecar starts, and says exactly how much it could not recover."""
 
+from functools import partial
+
 import pytest
 
 from tests.neighbours.arrivals import entries_in
@@ -23,6 +25,11 @@ async def kept(home, upstream, callers):
     assert len(found) >= 3
     assert b"".join(path.read_bytes() for path in found).count(b'"record":') == CALLS
     return found
+
+
+async def has_begun(home):
+    """Say whether a record is on disk."""
+    return any(b'"record":' in path.read_bytes() for path in segments(home.journal))
 
 
 def cut_short(segment):
@@ -96,6 +103,7 @@ async def test_after_a_kill_memory_makes_up_for_a_torn_file(
 ):
     async with home.sidecar(upstream.url, **SEGMENTED) as sidecar:
         await callers.make(sidecar.port, CALLS)
+        await eventually(partial(has_begun, home))
         await sidecar.kill()
     cut_short(segments(home.journal)[-1])
     async with home.sidecar(upstream.url, database_url, **SEGMENTED):
@@ -110,6 +118,7 @@ async def test_a_lost_memory_is_a_gap_of_unknown_size(
 ):
     async with home.sidecar(upstream.url) as sidecar:
         await callers.make(sidecar.port, CALLS)
+        await eventually(partial(has_begun, home))
         await sidecar.kill()
     # What a power cut does to a tmpfs.
     for path in home.ring.iterdir():

@@ -1,12 +1,10 @@
 """Files that are removed under a running sidecar: no record is lost, however it ends."""
 
-import shutil
-
 import pytest
 
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import nobody_let_in
-from tests.neighbours.journal_files import empty
+from tests.neighbours.journal_files import empty, remove
 from tests.neighbours.ops import metric
 from tests.neighbours.patience import eventually
 
@@ -26,7 +24,7 @@ def the_segments(home):
 
 
 def the_folder(home):
-    shutil.rmtree(home.journal)
+    remove(home.journal)
 
 
 def the_ring(home):

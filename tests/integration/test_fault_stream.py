@@ -120,11 +120,8 @@ async def delete(nats, settings):
         await client.jetstream().delete_stream(settings.stream)
 
 
-@pytest.mark.parametrize("is_stopped", [False, True], ids=["connected", "stopped"])
-@pytest.mark.parametrize("lose", [wipe, purge, purge_a_part, delete_one, delete])
-async def test_what_a_stream_loses_unread_is_sent_again(
-    lose, is_stopped, nats, settings, store, database, tmp_path
-):
+async def is_sent_again(lose, nats, settings, store, database, tmp_path, *, is_stopped):
+    """Have what the stream loses arrive; *is_stopped*: while the sidecar is away."""
     async with a_sidecar(tmp_path, settings) as sides:
         _, journal = sides
         async with an_ingest(settings, store):
@@ -142,6 +139,21 @@ async def test_what_a_stream_loses_unread_is_sent_again(
         async with an_ingest(settings, store), a_sidecar(tmp_path, settings):
             await eventually(partial(count_of, database, READ + UNREAD))
     assert await store.gaps() == []
+
+
+@pytest.mark.parametrize("lose", [wipe, purge, purge_a_part, delete_one, delete])
+async def test_what_a_stream_loses_unread_is_sent_again(
+    lose, nats, settings, store, database, tmp_path
+):
+    await is_sent_again(lose, nats, settings, store, database, tmp_path, is_stopped=False)
+
+
+# The others: long_fault_stream.py.
+@pytest.mark.parametrize("lose", [wipe, purge_a_part])
+async def test_what_a_stream_loses_while_the_sidecar_is_away_is_sent_again(
+    lose, nats, settings, store, database, tmp_path
+):
+    await is_sent_again(lose, nats, settings, store, database, tmp_path, is_stopped=True)
 
 
 async def test_what_the_journal_keeps_no_longer_is_a_gap_of_the_right_size(

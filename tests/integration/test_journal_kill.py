@@ -20,6 +20,7 @@ from tests.neighbours.journal import (
     until,
 )
 from tests.neighbours.journal_child import journal_child
+from tests.neighbours.journal_files import copy
 
 
 @pytest.fixture
@@ -98,8 +99,8 @@ def killed(tmp_path, ring_directory):
     kept, journal = tmp_path / "kept", tmp_path / "journal"
 
     def now():
-        shutil.copytree(ring_directory, kept / "memory")
-        shutil.copytree(journal, kept / "journal")
+        copy(ring_directory, kept / "memory")
+        copy(journal, kept / "journal")
 
     def found():
         shutil.rmtree(journal)

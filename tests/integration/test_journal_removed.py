@@ -1,6 +1,5 @@
 """Files that are removed: what memory has is written anew, and the rest is a gap of its size."""
 
-import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +14,7 @@ from tests.neighbours.journal import (
     shared_memory,
     until,
 )
-from tests.neighbours.journal_files import JournalFiles, empty
+from tests.neighbours.journal_files import JournalFiles, empty, remove
 
 COUNT = 600
 LARGE = Limits(ring_bytes=1024 * 1024, segment_bytes=32 * 1024, max_bytes=1024 * 1024)
@@ -47,11 +46,11 @@ def everything_in_the_folder(files):
 
 
 def the_folder(files):
-    shutil.rmtree(files.folder)
+    remove(files.folder)
 
 
 def the_folder_and_made_again(files):
-    shutil.rmtree(files.folder)
+    remove(files.folder)
     files.folder.mkdir()
 
 
@@ -60,12 +59,12 @@ def the_ring(files):
 
 
 def the_place_of_the_ring(files):
-    shutil.rmtree(files.ring)
+    remove(files.ring)
 
 
 def all_of_it(files):
-    shutil.rmtree(files.ring)
-    shutil.rmtree(files.folder)
+    remove(files.ring)
+    remove(files.folder)
 
 
 REMOVED = [
@@ -194,7 +193,7 @@ async def test_a_folder_that_was_moved_away_is_waited_for(files):
 async def test_another_journal_in_the_place_of_the_folder_is_left_alone(files):
     async with files.opened() as (intake, journal):
         records = await offered(intake, 0, 50)
-        shutil.rmtree(files.folder)
+        remove(files.folder)
         files.folder.mkdir()
         (files.folder / "id").write_text("7\n")
         await until(lambda: "holds another journal now" in str(journal.problem))

@@ -5,7 +5,7 @@ from collections import Counter
 from tests.neighbours.arrivals import arrived
 from tests.neighbours.audit_database import nobody_let_in, prepare_audit_log
 from tests.neighbours.client import connected
-from tests.neighbours.ops import degraded
+from tests.neighbours.ops import degraded, recovered
 from tests.neighbours.services import running_sidecar
 
 CALLS = 30
@@ -61,6 +61,7 @@ async def test_calls_are_logged_one_line_each_when_that_is_asked_for(
 ):
     secret = await prepare_audit_log(database)
     async with running_sidecar(upstream.url, database_url, PROXY_LOG_REQUESTS="on") as sidecar:
+        await recovered(sidecar)  # a call is named where its token is found in time
         await call(sidecar.port, secret, 2, "/api/v1/hosts?key=hidden")
         await call(sidecar.port, secret, 1, "/elsewhere")
         await sidecar.stop()

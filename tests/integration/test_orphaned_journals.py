@@ -66,11 +66,9 @@ async def test_a_journal_that_somebody_has_open_is_left_alone(
     async with (
         open_journal(home.journal / "worker-1", instance="old", ring_directory=home.ring),
         home.sidecar(upstream.url, database_url) as sidecar,
-        ClientSession() as client,
     ):
         said = await sidecar.logged("journal.orphaned_not_opened")
-        async with client.get(f"{sidecar.ops_url}/readyz") as response:
-            assert "worker-1 is not written" in await response.text()
+        await degraded(sidecar, "worker-1 is not written")
     assert "another process keeps its journal here" in said["error"]
 
 

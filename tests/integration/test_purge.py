@@ -22,7 +22,7 @@ from proxy.delivery.retention import RetentionUpkeep
 from tests.neighbours.adopted import adopt
 from tests.neighbours.audit_log_command import audit_log
 from tests.neighbours.journal_home import journal_home
-from tests.neighbours.ops import degraded, metric, readiness, recovered
+from tests.neighbours.ops import degraded, metric, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.postgres import fresh_database
 from tests.neighbours.records import a_record
@@ -448,6 +448,6 @@ async def test_a_role_that_may_not_change_the_retention_says_so_and_keeps_to_it(
                     return await kept(filled) in (24 * 100, 24 * 100 + 1)
 
                 await eventually(has_purged, sidecar.report)
-                assert (await readiness(sidecar))["status"] == "ready"
+                await recovered(sidecar)
     finally:
         await filled.execute("DROP OWNED BY purger; DROP ROLE purger")

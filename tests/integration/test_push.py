@@ -64,7 +64,7 @@ async def test_a_receiver_of_otlp_takes_what_is_there_and_what_arrives(source, s
             await metric_becomes(
                 push, 4, "push_items_total", receiver="otlp", kind="entry", fate="taken"
             )
-            assert await metric(push, "push_lag_seconds", receiver="otlp", kind="entry") == 0
+            await metric_becomes(push, 0, "push_lag_seconds", receiver="otlp", kind="entry")
         last = some(1)
         await store.append(last)
         async with pushing(source, tmp_path, AUDIT_PUSH_OTLP_URL=receiver.url, **header):
@@ -112,6 +112,7 @@ async def test_a_receiver_that_is_away_is_waited_for_and_told(source, store, tmp
             receiver.judge = lambda _: (200, 0)
             await receiver.until(lambda: bool(receiver.ids))
             await metric_becomes(push, 0, "push_is_degraded", receiver="otlp", kind="entry")
+            await push.logged("push.resumed")
             events = [event["event"] for event in push.log]
 
     assert receiver.ids == ids_of([waits])

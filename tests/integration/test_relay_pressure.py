@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -17,9 +18,16 @@ MEBIBYTE = 2**20
 PIECE = b"x" * (MEBIBYTE // 4)
 SWITCH = request(b"GET /", b"Connection: Upgrade", b"Upgrade: frob")
 SWITCHED = b"HTTP/1.1 101 Frobbing\r\nUpgrade: frob\r\nConnection: Upgrade\r\n\r\n"
-BODY_BYTES = 200 * MEBIBYTE
-IN_TRANSIT_BYTES = 40 * MEBIBYTE
+
+
+def _kernels_most(direction: str) -> int:
+    """Return how large the kernel may let a socket's buffer become."""
+    return int(Path(f"/proc/sys/net/ipv4/tcp_{direction}mem").read_text().split()[2])
+
+
+IN_TRANSIT_BYTES = 2 * (_kernels_most("r") + _kernels_most("w")) + 8 * MEBIBYTE
 """What the kernel's buffers of two connections may hold, and a little for the sidecar."""
+BODY_BYTES = max(200 * MEBIBYTE, 2 * IN_TRANSIT_BYTES)
 MEMORY_BYTES = 24 * MEBIBYTE
 """What the sidecar may need for a body of any size."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections import Counter
 from functools import partial
 from signal import SIGKILL
@@ -14,8 +13,8 @@ from audit_log.record import RecordRow
 from audit_log.seal.leaf import entry_leaves, quarantined_leaf
 from audit_log.seal.tree import leaf_hash
 from tests.neighbours.arrivals import arrived
-from tests.neighbours.journal_files import empty
-from tests.neighbours.ops import degraded, metric, recovered
+from tests.neighbours.journal_files import empty, remove
+from tests.neighbours.ops import degraded, metric_becomes, recovered
 from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
 from tests.neighbours.processes import recorder_of
@@ -48,7 +47,7 @@ async def test_each_call_and_start_and_stop_have_a_leaf(upstream, callers, datab
         await callers.make(sidecar.port, 300)
         await arrived(database, 300)
         await signed(database, 302)
-        assert await metric(sidecar, "seal_signed_leaves") == 302
+        await metric_becomes(sidecar, 302, "seal_signed_leaves")
 
     log = await the_log(database)
     assert kinds(log) == {"entry": 300, "event": 2, "times": 1}
@@ -186,7 +185,7 @@ async def test_a_recorder_that_is_killed_goes_on_with_the_log(
             await callers.make(sidecar.port, 100)
             os.kill(await recorder_of(sidecar), SIGKILL)
             await arrived(database, 100 * (number + 1))
-        shutil.rmtree(home.journal)
+        remove(home.journal)
         await sidecar.logged("journal.folder_replaced")
         await callers.make(sidecar.port, 10)
         await signed(database, 312)

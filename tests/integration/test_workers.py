@@ -159,8 +159,16 @@ async def readiness_of(ops_port):
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_worker_that_hangs_is_told_by_the_others_and_replaced(workers):
-    supervisor, database = workers
+async def test_a_worker_that_hangs_is_told_and_replaced_and_does_not_hold_up_a_stop(
+    workers, shared_upstream, module_database_url
+):
+    # Both at once: a worker is waited for until it has missed ten beats.
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(is_told_by_the_others_and_replaced(*workers))
+        tasks.create_task(does_not_hold_up_the_stop(shared_upstream, module_database_url))
+
+
+async def is_told_by_the_others_and_replaced(supervisor, database):
     secret, seen = await token_of(database, "hung"), len(supervisor.log)
     [victim, _] = workers_of(supervisor)
     ports = {line["ops_port"] for line in supervisor.log if "ops_port" in line}
@@ -189,8 +197,8 @@ async def reasons_of(ops_port):
         return []
 
 
-async def test_a_worker_that_hangs_does_not_hold_up_the_stop(upstream, module_database_url):
-    async with two_workers(upstream, module_database_url) as supervisor:
+async def does_not_hold_up_the_stop(upstream, database_url):
+    async with two_workers(upstream, database_url) as supervisor:
         workers = workers_of(supervisor)
         os.kill(workers[1], signal.SIGSTOP)
         assert await supervisor.stop() == 0

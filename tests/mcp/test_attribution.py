@@ -6,8 +6,8 @@ from tests.mcp.invocations import entries
 from tests.mcp.long_attribution import attribution_is_right
 from tests.neighbours.mcp_client import mcp_client
 
-TOOL_CALLS = 250
-"""Each behaviour is met about 50 times; `make test-long` makes 1,000 calls."""
+TOOL_CALLS = 150
+"""Each behaviour is met about 30 times; `make test-long` makes 1,000 calls."""
 
 
 async def test_attribution_is_right_whenever_it_is_given(mcp_server, mcp_sidecar, database):

@@ -37,7 +37,7 @@ async def test_60_sessions_at_a_time_are_all_answered(mcp_server, database_url, 
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_tool_may_take_its_time(era, mcp_server, mcp_sidecar, database, secret):
-    await a_tool_takes(3, era, mcp_server, mcp_sidecar, database, secret)
+    await a_tool_takes(1, era, mcp_server, mcp_sidecar, database, secret)
 
 
 async def test_a_session_is_kept_and_can_be_ended(http, database):

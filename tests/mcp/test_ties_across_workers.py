@@ -10,7 +10,7 @@ from tests.neighbours.patience import eventually
 from tests.neighbours.ports import free_port
 from tests.neighbours.services import running_sidecar
 
-TOOL_CALLS = 200
+TOOL_CALLS = 120
 
 
 @pytest.fixture

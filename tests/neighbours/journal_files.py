@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +51,8 @@ class JournalFiles:
 
     def keep(self) -> None:
         """Keep what a kill at this moment leaves."""
-        shutil.rmtree(self._kept, ignore_errors=True)
-        shutil.copytree(self.folder, self._kept / "journal")
-        shutil.copytree(self.ring, self._kept / "ring")
+        copy(self.folder, self._kept / "journal")
+        copy(self.ring, self._kept / "ring")
 
     def put_back(self) -> None:
         """Put what was kept where it was."""
@@ -80,9 +79,26 @@ class JournalFiles:
 
 
 def empty(folder: Path) -> None:
-    """Remove everything in *folder*."""
+    """Remove everything in *folder*, in which a journal may be writing."""
     for path in folder.iterdir():
         if path.is_dir():
-            shutil.rmtree(path)
+            remove(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove *folder*, in which a journal may be writing."""
+    while folder.exists():
+        with suppress(OSError):  # a file came or went meanwhile
+            shutil.rmtree(folder)
+            return
+
+
+def copy(folder: Path, target: Path) -> None:
+    """Copy *folder*, in which a journal may be writing, to *target*."""
+    while True:
+        shutil.rmtree(target, ignore_errors=True)
+        with suppress(shutil.Error):  # a file went meanwhile
+            shutil.copytree(folder, target)
+            return

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiohttp import ClientError, ClientSession
 
 from audit_api.reads.read_seal import ReadSeal
 from audit_log.errors import StoreError
+from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.purge import apply_retention, pruning, purging
 from audit_log.postgres.readers.sealed_reads import ReadKey, append_sealed_reads
 from audit_log.postgres.token_table import TokenTable
@@ -22,6 +24,7 @@ from audit_log.retention import Retention
 from audit_log.seal.growing.state import State
 from tests.neighbours.audit_api import ALL, serving_audit_api
 from tests.neighbours.fleet import Fleet
+from tests.neighbours.postgres import fresh_database
 from tests.neighbours.services import Service, running_audit_api
 
 ASKED = "SELECT gen_random_uuid(), max(created_at), 'question', '/', max(instance)"
@@ -34,14 +37,47 @@ def fleet(database, database_url, tmp_path, capsys):
     return Fleet(database_url, database, [], tmp_path / "policy", tmp_path / "seal", capsys)
 
 
+@pytest.fixture(scope="module")
+def sealed(module_database_url, tmp_path_factory):
+    """A database with sealed reads, to be copied, and the folder that has their seal."""
+    folder = tmp_path_factory.mktemp("sealed-reads")
+
+    async def make() -> str:
+        async with open_database(module_database_url, application="test") as database:
+            await read_on(database, module_database_url, folder / "seal", 270, seconds=2.5)
+            return await policy_of(database)
+
+    (folder / "policy").write_text(asyncio.run(make()))
+    return module_database_url, folder
+
+
+@pytest.fixture
+async def copied(postgres, sealed, capsys):
+    """A copy of what is sealed, to be tampered with."""
+    made_url, folder = sealed
+    async with (
+        fresh_database(postgres, template=made_url.rpartition("/")[2]) as url,
+        open_database(url, application="test") as database,
+    ):
+        yield Fleet(url, database, [], folder / "policy", folder / "seal", capsys)
+
+
 async def ask(fleet: Fleet, times: int, seconds: float = 0) -> None:
+    """Ask as `read_on` does; then trust the key."""
+    await read_on(fleet.database, fleet.url, fleet.anchor, times, seconds=seconds)
+    await trust(fleet)
+
+
+async def read_on(
+    database: Database, url: str, seal: Path, times: int, *, seconds: float = 0
+) -> None:
     """Ask the audit API so often, and for so long; then it stops.
 
-    Its key and its anchor are in one folder, which the policy trusts.
+    Its key and its anchor are in the folder *seal*, which the policy trusts.
     """
-    _, secret = await TokenTable(fleet.database).create("reader", "admin", 90)
+    _, secret = await TokenTable(database).create("reader", "admin", 90)
     fields = {"Authorization": f"Bearer {secret}"}
-    async with serving_audit_api(fleet.url, seal_dir=fleet.anchor) as api:
+    async with serving_audit_api(url, seal_dir=seal) as api:
 
         async def one(number: int) -> None:
             async with api.get(f"{ALL}?limit={number + 1}", headers=fields) as response:
@@ -52,13 +88,16 @@ async def ask(fleet: Fleet, times: int, seconds: float = 0) -> None:
             await asyncio.gather(*map(one, range(begin, min(begin + 50, times))))
         while monotonic() - began < seconds:
             await one(1)
-    await trust(fleet)
 
 
 async def trust(fleet: Fleet) -> None:
-    rows = await fleet.database.fetch("SELECT DISTINCT key FROM mcp_audit_seal_log")
+    fleet.policy.write_text(await policy_of(fleet.database))
+
+
+async def policy_of(database: Database) -> str:
+    rows = await database.fetch("SELECT DISTINCT key FROM mcp_audit_seal_log")
     lines = "".join(f"log {row['key']}\n" for row in rows)
-    fleet.policy.write_text(f"{lines}quorum none\n")
+    return f"{lines}quorum none\n"
 
 
 async def places(fleet: Fleet) -> list[Any]:
@@ -169,6 +208,12 @@ async def test_reads_of_a_time_without_the_seal_are_told_and_no_fault(fleet):
     assert (inserted.status, inserted.kinds) == (1, {"inserted"})
 
 
+async def test_what_was_not_changed_is_genuine(copied):
+    found = await copied.verify()
+
+    assert (found.status, found.findings) == (0, [])
+
+
 @pytest.mark.parametrize(
     ("lie", "kind"),
     [
@@ -183,11 +228,10 @@ async def test_reads_of_a_time_without_the_seal_are_told_and_no_fault(fleet):
         (f"{PLACED} {ASKED}, 500000, max(log) FROM mcp_audit_read", "inserted"),
     ],
 )
-async def test_a_read_that_was_changed_is_found(fleet, lie, kind):
-    await ask(fleet, 270, seconds=2.5)
-    await fleet.database.execute(lie)
+async def test_a_read_that_was_changed_is_found(copied, lie, kind):
+    await copied.database.execute(lie)
 
-    found = await fleet.verify()
+    found = await copied.verify()
 
     assert kind in found.kinds
     assert found.status == 1
