@@ -36,6 +36,13 @@ _LONG: Final = 24
 
 def is_id(segment: str) -> bool:
     """Say whether a decoded *segment* of a path names one thing of many, rather than a kind."""
+    if segment.isdecimal():
+        return True  # most ids, found at once
+    return _is_other_id(segment)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_other_id(segment: str) -> bool:
     if segment in _WORDS_WITH_DIGITS or any(
         form.fullmatch(segment) for form in (_VERSION, _FILE, _HIDDEN)
     ):

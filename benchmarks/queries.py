@@ -14,7 +14,8 @@ from typing import Final
 
 from audit_log.filters import StoredFilter
 from audit_log.postgres.database import Database, open_database
-from audit_log.postgres.reading.facets import FacetBy, FacetQuery, facets_of
+from audit_log.postgres.reading.facet_statements import FacetBy, FacetQuery
+from audit_log.postgres.reading.facets import facets_of
 from audit_log.postgres.search import RecordQuery, search, search_statement
 from benchmarks.calm import Patience
 from benchmarks.index_cost import INDEXED_ROWS, index_costs
