@@ -38,19 +38,23 @@ OF_MANY: Final = frozenset({FacetBy.CLIENT, FacetBy.OBJECT})
 
 All values are counted, but whether calls failed, and when, is asked for the chosen ones alone.
 """
-# One snapshot for both passes; the lock comes before it, as in `export.py`. A span of time is
-# nearly in one piece on the disk, but the planner takes a month to be scattered, and reads all of
-# it. Hundreds of thousands of values fit into 64 MB; sorted through files they take three times
-# as long. To compile a statement takes longer than to run it.
-PREPARATION: Final = """
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
-LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE;
+# A span of time is nearly in one piece on the disk, but the planner takes a month to be scattered,
+# and reads all of it. Hundreds of thousands of values fit into 64 MB; sorted through files they
+# take three times as long. To compile a statement takes longer than to run it.
+COUNTING: Final = """
 SET LOCAL random_page_cost TO 1.1;
 SET LOCAL work_mem TO '64MB';
 SET LOCAL parallel_setup_cost TO 0;
 SET LOCAL parallel_tuple_cost TO 0;
 SET LOCAL enable_sort TO off;
 SET LOCAL jit TO off
+"""
+"""For a transaction that counts many rows."""
+# One snapshot for both passes; the lock comes before it, as in `export.py`.
+PREPARATION: Final = f"""
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE;
+{COUNTING}
 """
 
 # A path that ends in a number has the template of the same path with any other number: these are

@@ -27,3 +27,13 @@ BEGIN
     END LOOP;
 END
 $migration$;
+
+-- A list of tool calls, and the timeline, which shows both kinds, are asked the same of their own table.
+CREATE INDEX mcp_tool_invocation_by_token
+    ON mcp_tool_invocation (token_id, created_at DESC, id DESC);
+CREATE INDEX mcp_tool_invocation_by_token_name ON mcp_tool_invocation (token_name);
+CREATE INDEX mcp_tool_invocation_by_tool ON mcp_tool_invocation (tool);
+CREATE INDEX mcp_tool_invocation_by_status
+    ON mcp_tool_invocation (status_code, created_at DESC, id DESC) WHERE status_code <> 200;
+CREATE INDEX mcp_tool_invocation_by_outcome
+    ON mcp_tool_invocation (outcome, created_at DESC, id DESC) WHERE outcome <> 'ok';
