@@ -28,7 +28,8 @@ LIMIT {limit}
 # To read a row by an index is nearly as fast as to read on in the table, and to read entries of an
 # index costs more than PostgreSQL takes it to: with its own figures of 4 and 0.005 the planner
 # reads a million entries to save reading a thousand rows.
-_COSTS: Final = "SET LOCAL random_page_cost TO 1.1; SET LOCAL cpu_index_tuple_cost TO 0.02"
+COSTS: Final = "SET LOCAL random_page_cost TO 1.1; SET LOCAL cpu_index_tuple_cost TO 0.02"
+"""For a transaction that looks for a page of calls."""
 FEW: Final = 5_000
 """So few records are read and sorted in 20 ms; of more, the newest are soon found by time."""
 # What begins with a prefix is guessed by the planner from a hundred values: one in 10,000 records
@@ -79,7 +80,7 @@ class RecordQuery:
 async def search(database: Database, query: RecordQuery) -> list[AuditRecord]:
     """Return the newest records that match *query*, newest first."""
     async with database.transaction() as transaction:
-        await transaction.execute(_COSTS)
+        await transaction.execute(COSTS)
         template = _FEW if await _are_few(transaction, query.filter) else _SEARCH
         sql, arguments = search_statement(query, template)
         return records_of(await transaction.fetch(sql, *arguments))
