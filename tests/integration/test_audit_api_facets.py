@@ -109,8 +109,9 @@ async def test_the_period_before_is_told_when_asked_for(api, day):
     ]
 
 
-async def test_a_time_before_all_times_has_no_values(api, day):
-    assert await asked(api, f"{ALL}/stats?by=token&until=0001-01-01") == []
+@pytest.mark.parametrize("by", EXPECTED)
+async def test_a_time_before_all_times_has_no_values(api, day, by):
+    assert await asked(api, f"{ALL}/stats?by={by}&until=0001-01-01") == []
 
 
 async def test_only_so_many_values_are_told_as_are_asked_for(api, store):

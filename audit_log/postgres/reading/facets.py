@@ -1,7 +1,7 @@
 """The values that occur most in the records of some time, with how often they do."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nlargest
@@ -49,12 +49,23 @@ class Facet:
         self.first, self.last = min(firsts, default=None), max(lasts, default=None)
 
 
-_Calls = dict[Any, tuple[int, int]]
-"""How often each value occurs, and how often in the period before."""
 _NameOf = Callable[[str], str | None]
 _OF_PATHS: Final[Mapping[FacetBy, _NameOf]] = MappingProxyType(
-    {FacetBy.PATH_TEMPLATE: template_of, FacetBy.OBJECT: object_of}
+    {
+        FacetBy.PATH_TEMPLATE: template_of.__wrapped__,
+        FacetBy.OBJECT: object_of.__wrapped__,
+    }
 )
+"""Without their caches, which thousands of paths, each named once, would only turn over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """The values with the most calls, and as many calls of each, in the same order."""
+
+    values: Sequence[Any]
+    calls: Sequence[int]
+    before: Sequence[int]
 
 
 async def facets_of(database: Database, query: FacetQuery) -> tuple[list[Facet], int]:
@@ -64,8 +75,8 @@ async def facets_of(database: Database, query: FacetQuery) -> tuple[list[Facet],
         await transaction.execute(PREPARATION)
         if query.by in OF_MANY:
             most, total = await _most(transaction, query)
-            chosen = most if name_of is None else _paths_of_most(most, name_of, query.limit)
-            rows = await _rows(transaction, facets_statement(query, list(chosen)))
+            chosen = most.values if name_of is None else _paths_of(most, name_of, query.limit)
+            rows = await _rows(transaction, facets_statement(query, chosen))
         else:
             rows = await _rows(transaction, facets_statement(query))
             total = rows[0]["total"] if rows else 0
@@ -80,25 +91,23 @@ async def _rows(transaction: Transaction, statement: tuple[str, Arguments]) -> l
     return await transaction.fetch(sql, *arguments)
 
 
-async def _most(transaction: Transaction, query: FacetQuery) -> tuple[_Calls, int]:
-    """Return the values with the most calls, each with its calls; and how many all are."""
+async def _most(transaction: Transaction, query: FacetQuery) -> tuple[_Most, int]:
+    """Return the values with the most calls, and the number of all calls."""
     [row] = await _rows(transaction, most_statement(query))
-    calls = list(zip(row["calls"], row["before"], strict=True))
-    return dict(zip(row["values"][1:], calls[1:], strict=True)), calls[0][0]
+    return _Most(row["values"][1:], row["calls"][1:], row["before"][1:]), row["calls"][0]
 
 
-def _paths_of_most(paths: _Calls, name_of: _NameOf, limit: int) -> list[str]:
-    """Return those of *paths* that belong to the names with the most calls."""
-    calls: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    names = {}
-    for path, (now, before) in paths.items():
-        name = names[path] = name_of(path)
-        if name is not None:
-            of_name = calls[name]
-            of_name[0] += now
-            of_name[1] += before
-    most = set(nlargest(limit, calls, key=calls.__getitem__))
-    return [path for path, name in names.items() if name in most]
+def _paths_of(most: _Most, name_of: _NameOf, limit: int) -> list[str]:
+    """Return the paths of the *limit* names with the most calls."""
+    names = [name_of(path) for path in most.values]
+    calls: defaultdict[str | None, int] = defaultdict(int)
+    before: defaultdict[str | None, int] = defaultdict(int)
+    for sums, numbers in ((calls, most.calls), (before, most.before)):
+        for name, number in zip(names, numbers, strict=True):
+            sums[name] += number
+    calls.pop(None, None)
+    chosen = set(nlargest(limit, calls, key=lambda name: (calls[name], before[name])))
+    return [path for path, name in zip(most.values, names, strict=True) if name in chosen]
 
 
 def _summed(of_paths: Iterable[Facet], name_of: _NameOf, limit: int) -> list[Facet]:
