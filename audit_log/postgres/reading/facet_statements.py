@@ -44,7 +44,6 @@ All values are counted, but whether calls failed, and when, is asked for the cho
 COUNTING: Final = """
 SET LOCAL random_page_cost TO 1.1;
 SET LOCAL work_mem TO '64MB';
-SET LOCAL parallel_setup_cost TO 0;
 SET LOCAL parallel_tuple_cost TO 0;
 SET LOCAL enable_sort TO off;
 SET LOCAL jit TO off
