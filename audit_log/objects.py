@@ -35,9 +35,13 @@ _LONG: Final = 24
 """A segment this long in both cases of letters is random."""
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def is_id(segment: str) -> bool:
     """Say whether a decoded *segment* of a path names one thing of many, rather than a kind."""
+    return segment.isdecimal() or _is_other_id(segment)  # most ids are numbers
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_other_id(segment: str) -> bool:
     if _NO_WORD.search(segment):
         return not (segment in _WORDS_WITH_DIGITS or _NO_ID.fullmatch(segment))
     if _HEX.fullmatch(segment):
@@ -66,8 +70,7 @@ def object_of(path: str) -> str | None:
     ends = begins
     for part in plain[begins:].split("/"):
         ends += len(part)
-        # Most ids are numbers. What is remembered of others has no room for them.
-        if part.isdecimal() or is_id(part):
+        if is_id(part):
             return plain[named_from:ends]
         ends += 1
     return None

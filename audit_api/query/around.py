@@ -12,21 +12,28 @@ from audit_log.postgres.invocations import find_invocation
 from audit_log.postgres.reading.sources import Source, Told
 from audit_log.postgres.rows import Place
 from audit_log.postgres.search import find, place_after
+from audit_log.record import AuditRecord, Invocation
 
 AROUND: Final = timedelta(minutes=5)
 """How long before and after a call, where the query does not say."""
 Wanted = TypeVar("Wanted", bound=TimeFilter)
 
 
-async def place_of(database: Database, id_: UUID) -> Place:
-    """Return where the entry or tool call with *id_* stands.
+async def call_with(database: Database, id_: UUID) -> AuditRecord | Invocation:
+    """Return the entry or tool call with *id_*. Raises InvalidParametersError if there is none.
 
-    Raises InvalidParametersError if there is none.
+    Tool calls are looked at first: they have an index of ids. An entry that is not found at the
+    time in its id is looked for in the whole log.
     """
-    found = await find(database, id_) or await find_invocation(database, id_)
+    found = await find_invocation(database, id_) or await find(database, id_)
     if found is None:
         raise InvalidParametersError.of("around", "No entry or tool call has this id", "no_call")
-    return Place.of(found)
+    return found
+
+
+async def place_of(database: Database, id_: UUID) -> Place:
+    """Return where the entry or tool call with *id_* stands; see `call_with`."""
+    return Place.of(await call_with(database, id_))
 
 
 def near(wanted: Wanted, place: Place) -> Wanted:

@@ -20,7 +20,8 @@ from audit_api.responses import json_response
 from audit_log.filters import TimeFilter
 from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDetails, TokenDirectory
 from audit_log.postgres.database import Database
-from audit_log.postgres.reading.facets import Facet, FacetQuery, facets_of
+from audit_log.postgres.reading.facet_statements import FacetQuery
+from audit_log.postgres.reading.facets import Facet, facets_of
 from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS, Source, Told
 from audit_log.postgres.usage import Count, count_calls, oldest_of, tokens_used
 

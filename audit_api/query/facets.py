@@ -11,7 +11,8 @@ from audit_api.formats.entries import Moment, known_timestamp
 from audit_api.query.buckets import BucketParams
 from audit_api.query.filter_params import Params, StoredFilters
 from audit_api.query.values import FacetLimit, Flag
-from audit_log.postgres.reading.facets import Facet, FacetBy, FacetQuery
+from audit_log.postgres.reading.facet_statements import FacetBy, FacetQuery
+from audit_log.postgres.reading.facets import Facet
 from audit_log.postgres.rows import EARLIEST
 from audit_log.postgres.usage import UNKNOWN_TOKENS
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from aiohttp import web
 
 from audit_api.formats.timeline_items import EntryInTime, ToolCallInTime
-from audit_api.query.around import beginning, near, place_of
+from audit_api.query.around import beginning, call_with, near
 from audit_api.query.cursors import next_page, read_page_cursor
 from audit_api.query.endpoint import Asked
 from audit_api.query.filter_params import Nothing, TimelineFilters
@@ -22,7 +22,7 @@ from audit_log.postgres.database import Database
 from audit_log.postgres.invocations import find_invocation
 from audit_log.postgres.reading.sources import RECORDS, TOOL_CALLS
 from audit_log.postgres.rows import Place
-from audit_log.postgres.search import count_from, find
+from audit_log.postgres.search import count_from
 from audit_log.record import AuditRecord, Invocation
 
 
@@ -65,20 +65,21 @@ class TimelineQuestion:
         if asked.around is None:
             before, fields = await self.future.beginning(asked, wanted, count)
             return wanted, before, fields
-        place = await place_of(self.database, asked.around)
+        call = await call_with(self.database, asked.around)
+        place = Place.of(call)
         wanted = TimelineFilter(near(wanted.calls, place), near(wanted.tool_calls, place))
         if asked.cursor is not None:
             return wanted, read_page_cursor(asked.cursor, wanted), {}
-        return wanted, await self._around(wanted, asked.around, place, asked.limit), {}
+        return wanted, await self._around(wanted, call, asked.limit), {}
 
     async def _around(
-        self, wanted: TimelineFilter, id_: UUID, place: Place, limit: int
+        self, wanted: TimelineFilter, call: AuditRecord | Invocation, limit: int
     ) -> Place | None:
-        """Return before which place a page begins that has the call *id_* in it."""
-        record = await find(self.database, id_)
-        if record is not None and record.invocation_id is not None:
+        """Return before which place a page begins that has *call* in it."""
+        place = Place.of(call)
+        if isinstance(call, AuditRecord) and call.invocation_id is not None:
             # It stands with its tool call, if that is of the time asked for.
-            tool_call = await find_invocation(self.database, record.invocation_id)
+            tool_call = await find_invocation(self.database, call.invocation_id)
             since = wanted.tool_calls.since
             if tool_call is not None and (since is None or tool_call.created_at >= since):
                 place = Place.of(tool_call)

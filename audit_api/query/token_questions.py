@@ -22,7 +22,8 @@ from audit_log.filters import StoredFilter, one_of
 from audit_log.postgres.agents.token_calls import calls_of_token
 from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDirectory
 from audit_log.postgres.database import Database
-from audit_log.postgres.reading.facets import FacetBy, FacetQuery, facets_of
+from audit_log.postgres.reading.facet_statements import FacetBy, FacetQuery
+from audit_log.postgres.reading.facets import facets_of
 from audit_log.postgres.rows import EARLIEST
 from audit_log.postgres.usage import TOKEN_DAYS, UNKNOWN_TOKENS
 

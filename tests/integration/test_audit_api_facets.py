@@ -109,14 +109,87 @@ async def test_the_period_before_is_told_when_asked_for(api, day):
     ]
 
 
-async def test_a_time_before_all_times_has_no_values(api, day):
-    assert await asked(api, f"{ALL}/stats?by=token&until=0001-01-01") == []
+@pytest.mark.parametrize("by", EXPECTED)
+async def test_a_time_before_all_times_has_no_values(api, day, by):
+    assert await asked(api, f"{ALL}/stats?by={by}&until=0001-01-01") == []
 
 
 async def test_only_so_many_values_are_told_as_are_asked_for(api, store):
     await store.append([record(path=f"/api/v1/hosts/{n}", created_at=NOON) for n in range(30)])
     assert len(await asked(api, f"{ALL}/stats?by=object&{DAY}")) == 10
     assert len(await asked(api, f"{ALL}/stats?by=object&limit=3&{DAY}")) == 3
+
+
+async def test_paths_that_differ_in_numbers_have_one_template_and_words_with_digits_their_own(
+    api, store
+):
+    paths = [
+        "/x/1",
+        "/x/23",
+        "/x/",
+        "/x",
+        "/x/ipv4",
+        "/x/ipv6",
+        "/x/ipv7",
+        "/x/n-1",
+        "/7",
+        "7",
+        "",
+    ]
+    await store.append([record(path=path, created_at=NOON) for path in paths])
+    told = await asked(api, f"{ALL}/stats?by=path_template&limit=20&{DAY}")
+    assert counts(told) == {
+        "/x/{id}": 4,
+        "/x/": 1,
+        "/x": 1,
+        "/x/ipv4": 1,
+        "/x/ipv6": 1,
+        "/{id}": 1,
+        "{id}": 1,
+        "": 1,
+    }
+
+
+async def test_a_call_is_of_the_session_of_its_tool_call_however_long_ago_that_began(api, store):
+    begun = a_tool_call(
+        session=SESSION, client_name="claude-code", created_at=NOON - timedelta(days=9)
+    )
+    unknown = UUID(int=0xAB5E27)
+    await store.append_invocations([begun])
+    await store.append(
+        [record(invocation_id=id_, created_at=NOON) for id_ in (begun.id, begun.id, unknown)]
+    )
+    told = await asked(api, f"{ALL}/stats?by=session&{DAY}")
+    assert counts(told) == {"claude-code": 2, None: 1}
+    assert told[0]["filter"] == {"session": str(SESSION)}
+
+
+@pytest.mark.parametrize("by", ["client", "object"])
+async def test_of_many_values_those_with_the_most_calls_are_told_with_all_that_is_counted(
+    api, store, by
+):
+    """Values with as many calls come in the order of their texts."""
+    calls = [(9, 3), (8, 2), (7, 2), (10, 2)]
+    await store.append(
+        [
+            record(
+                client_ip=f"10.0.0.{number}",
+                path=f"/api/v1/hosts/{number}",
+                method="DELETE" if nth else "GET",
+                created_at=NOON + timedelta(minutes=nth),
+            )
+            for number, times in calls
+            for nth in range(times)
+        ]
+    )
+    told = await asked(api, f"{ALL}/stats?by={by}&limit=2&compare=true&{DAY}")
+    names = {"client": "10.0.0.{}", "object": "hosts/{}"}
+    assert [each["value"] for each in told] == [names[by].format(each) for each in (9, 10)]
+    assert [(each["calls"], each["changes"], each["before"]) for each in told] == [
+        (3, 2, 0),
+        (2, 1, 0),
+    ]
+    assert told[0]["last"] == "2026-02-28T12:02:00+00:00"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from audit_log.filters import Among, RecordFilter, ToolCallFilter, none_of, one_of
 from audit_log.postgres.invocations import InvocationQuery, search_invocations
-from audit_log.postgres.search import RecordQuery, search
+from audit_log.postgres.rows import Place
+from audit_log.postgres.search import FEW, RecordQuery, search
 from audit_log.record import Outcome, ToolOutcome
 from tests.neighbours.records import ARRIVAL, a_record, a_tool_call
 
@@ -238,3 +239,20 @@ async def test_a_filter_of_tool_calls_finds_what_it_says(store, database, wanted
     found = await search_invocations(database, InvocationQuery(limit=9, filter=wanted))
     assert {call.id for call in found} == {CALLS[number].id for number in expected}
     assert [number for number, call in enumerate(CALLS) if wanted.matches(call)] == expected
+
+
+@pytest.mark.parametrize("others", [0, FEW], ids=["rare", "common"])
+async def test_the_newest_of_a_prefix_come_first_and_go_on_where_the_page_ended(
+    store, database, others
+):
+    """What has a prefix is counted first: few are sorted, many are found by time."""
+    calls = [
+        a_record(path=f"/api/v1/rare/{number}", created_at=ARRIVAL + timedelta(minutes=1 + number))
+        for number in range(5)
+    ]
+    await store.append([*calls, *(a_record(path="/api/v1/rare") for _ in range(others))])
+    wanted = RecordFilter(path=one_of("/api/v1/rare"), since=ARRIVAL)
+    newest = await search(database, RecordQuery(limit=3, filter=wanted))
+    assert [each.path for each in newest] == [calls[number].path for number in (4, 3, 2)]
+    older = RecordQuery(limit=2, filter=wanted, before=Place.of(newest[-1]))
+    assert [each.path for each in await search(database, older)] == [calls[1].path, calls[0].path]

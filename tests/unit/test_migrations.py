@@ -26,6 +26,7 @@ LANDED = {
     "0021_questions.sql": "7f279a4dcdf3a490d0856d3e5c8aee412f4e83cd1d89bb647a4a987d4c971712",
     "0022_seal_retention.sql": "7fbe9d6cd69369f7b01acdec3ff2e8cff774b4bd059a3c46f1c904a1743423c0",
     "0023_reads.sql": "cc01e358c01a491cf63cd45169ca7d18f03502265aeb80f51b7d9eaefb68ce22",
+    "0024_rare_and_slow.sql": "af60f9c853baf380fba38b05403753046aa6ff744ee3a52633f1c666e820a4fe",
 }
 """The SHA-256 of each migration. From 0.2.0 on lines are only added: databases have noted them."""
 

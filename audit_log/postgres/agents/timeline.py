@@ -12,11 +12,13 @@ from audit_log.postgres.rows import RECORD_COLUMNS, Place, records_of
 from audit_log.record import AuditRecord, Invocation
 
 # The columns of the inner WHERE are those of the tool calls. An API call whose tool call goes on,
-# or does not match, stands alone.
+# or does not match, stands alone. OFFSET 0 has each looked up by its id: the planner would read
+# all tool calls that match, for a page of a hundred calls.
 _ALONE: Final = """
 SELECT {columns} FROM mcp_audit_log
 WHERE {conditions} AND (invocation_id IS NULL OR NOT EXISTS (
-    SELECT FROM mcp_tool_invocation WHERE id = mcp_audit_log.invocation_id AND {of_tool_calls}))
+    SELECT FROM mcp_tool_invocation WHERE id = mcp_audit_log.invocation_id AND {of_tool_calls}
+    OFFSET 0))
 ORDER BY created_at DESC, id DESC
 LIMIT {limit}
 """

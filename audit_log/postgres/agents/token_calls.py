@@ -9,8 +9,9 @@ from uuid import UUID
 from audit_log.filters import RecordFilter, ToolCallFilter
 from audit_log.postgres.conditions import CHANGES, REFUSED, Arguments, conditions_of
 from audit_log.postgres.database import Database
+from audit_log.postgres.reading.facet_statements import COUNTING
 from audit_log.postgres.rows import plain_uuid
-from audit_log.postgres.transaction import Row
+from audit_log.postgres.transaction import Row, Transaction
 
 # When it was first and last used is told of all time: the index of each filter by token gives it.
 # A call that is dated in the future was made by the time it arrived.
@@ -89,9 +90,11 @@ async def calls_of_token(
     *token* has one filter by token, as `RecordFilter` takes it. Return None if no call was made
     with it: no API call ever, and no tool call in this time.
     """
-    calls = await _calls(database, RecordFilter(**token), since, until)
     wanted = ToolCallFilter(**token, since=since, until=until)
-    tools = await _tools(database, wanted, limit)
+    async with database.transaction() as transaction:
+        await transaction.execute(COUNTING)
+        calls = await _calls(transaction, RecordFilter(**token), since, until)
+        tools = await _tools(transaction, wanted, limit)
     used = calls if calls["first_used"] is not None else tools[0] if tools else None
     if used is None:
         return None
@@ -106,7 +109,9 @@ async def calls_of_token(
     )
 
 
-async def _calls(database: Database, token: RecordFilter, since: datetime, until: datetime) -> Row:
+async def _calls(
+    transaction: Transaction, token: RecordFilter, since: datetime, until: datetime
+) -> Row:
     arguments = Arguments()
     sql = _CALLS.format(
         token=" AND ".join(conditions_of(token, arguments)),
@@ -115,12 +120,12 @@ async def _calls(database: Database, token: RecordFilter, since: datetime, until
         changes=CHANGES,
         refused=REFUSED,
     )
-    [row] = await database.fetch(sql, *arguments)
+    [row] = await transaction.fetch(sql, *arguments)
     return row
 
 
-async def _tools(database: Database, wanted: ToolCallFilter, limit: int) -> Sequence[Row]:
+async def _tools(transaction: Transaction, wanted: ToolCallFilter, limit: int) -> Sequence[Row]:
     arguments = Arguments()
     conditions = " AND ".join(conditions_of(wanted, arguments))
     sql = _TOOLS.format(conditions=conditions, limit=arguments.add(limit))
-    return await database.fetch(sql, *arguments)
+    return await transaction.fetch(sql, *arguments)

@@ -1,99 +1,25 @@
 """The values that occur most in the records of some time, with how often they do."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from heapq import nlargest
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from audit_log.filters import StoredFilter
 from audit_log.objects import object_of, template_of
-from audit_log.postgres.conditions import (
-    CHANGES,
-    OF_UNKNOWN_TOKEN,
-    REFUSED,
-    Arguments,
-    conditions_of,
-)
+from audit_log.postgres.conditions import Arguments
 from audit_log.postgres.database import Database
-from audit_log.postgres.usage import UNKNOWN_TOKENS
-
-
-class FacetBy(StrEnum):
-    """By what records are counted."""
-
-    TOKEN = "token"
-    TOOL = "tool"
-    PATH_TEMPLATE = "path_template"
-    CLIENT = "client"
-    STATUS = "status"
-    SESSION = "session"
-    OBJECT = "object"
-
-
-MOST_PATHS: Final = 50_000
-"""How many paths are looked at for templates and objects: those with the most calls."""
-
-# A token is one whatever its name was, and all unknown tokens are one.
-_TOKEN_NAME: Final = f"CASE WHEN {OF_UNKNOWN_TOKEN} THEN '{UNKNOWN_TOKENS}' ELSE token_name END"
-_KEYS: Final[Mapping[FacetBy, str]] = MappingProxyType(
-    {
-        FacetBy.TOKEN: f"coalesce(token_id::text, {_TOKEN_NAME})",
-        FacetBy.TOOL: "tool",
-        FacetBy.PATH_TEMPLATE: "path",
-        FacetBy.CLIENT: "host(client_ip)",
-        FacetBy.STATUS: "status_code::text",
-        FacetBy.SESSION: "invocation_id::text",
-        FacetBy.OBJECT: "path",
-    }
+from audit_log.postgres.reading.facet_statements import (
+    OF_MANY,
+    PREPARATION,
+    FacetBy,
+    FacetQuery,
+    facets_statement,
+    most_statement,
 )
-_LABELS: Final[Mapping[FacetBy, str]] = MappingProxyType(
-    {FacetBy.TOKEN: f"max({_TOKEN_NAME})", FacetBy.SESSION: "NULL::text"}
-)
-_FACETS: Final = """
-SELECT {key} AS key, {label} AS label,
-    count(*) FILTER ({now}) AS calls,
-    count(*) FILTER ({now} AND {changes}) AS changes,
-    count(*) FILTER ({now} AND {refused}) AS refused,
-    count(*) FILTER ({now} AND status_code >= 500) AS failed,
-    count(*) FILTER (WHERE created_at < {since}::timestamptz) AS before,
-    min(created_at) FILTER ({now}) AS first, max(created_at) FILTER ({now}) AS last,
-    (sum(count(*) FILTER ({now})) OVER ())::bigint AS total
-FROM mcp_audit_log
-WHERE created_at >= {earliest}::timestamptz AND created_at < {until}::timestamptz
-    AND {conditions}
-GROUP BY 1
-ORDER BY calls DESC, 1
-LIMIT {limit}
-"""
-# What calls have no session of their own: it is that of their tool call.
-_BY_SESSION: Final = """
-SELECT mcp_tool_invocation.session::text AS key, max(mcp_tool_invocation.client_name) AS label,
-    sum(calls)::bigint AS calls, sum(changes)::bigint AS changes, sum(refused)::bigint AS refused,
-    sum(failed)::bigint AS failed, sum(before)::bigint AS before,
-    min(first) AS first, max(last) AS last, max(total)::bigint AS total
-FROM ({by_tool_call}) AS of_tool_call
-LEFT JOIN mcp_tool_invocation ON mcp_tool_invocation.id = of_tool_call.key::uuid
-GROUP BY 1
-ORDER BY calls DESC, 1
-LIMIT {limit}
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FacetQuery:
-    """By what is counted, in which time, and how many values are wanted."""
-
-    by: FacetBy
-    filter: StoredFilter
-    """Its `since` and `until` are those of the query."""
-    earliest: datetime
-    """The beginning of the period before, with which this one is compared; or `since`."""
-    since: datetime
-    until: datetime
-    limit: int
+from audit_log.postgres.transaction import Row, Transaction
 
 
 @dataclass(slots=True)
@@ -113,51 +39,78 @@ class Facet:
 
     def add(self, other: "Facet") -> None:
         """Count the calls of *other* here as well."""
-        for name in ("calls", "changes", "refused", "failed", "before"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.calls += other.calls
+        self.changes += other.changes
+        self.refused += other.refused
+        self.failed += other.failed
+        self.before += other.before
         firsts = [moment for moment in (self.first, other.first) if moment is not None]
         lasts = [moment for moment in (self.last, other.last) if moment is not None]
         self.first, self.last = min(firsts, default=None), max(lasts, default=None)
 
 
-_OF_PATHS: Final[Mapping[FacetBy, Callable[[str], str | None]]] = MappingProxyType(
-    {FacetBy.PATH_TEMPLATE: template_of, FacetBy.OBJECT: object_of}
+_NameOf = Callable[[str], str | None]
+_OF_PATHS: Final[Mapping[FacetBy, _NameOf]] = MappingProxyType(
+    {
+        FacetBy.PATH_TEMPLATE: template_of.__wrapped__,
+        FacetBy.OBJECT: object_of,
+    }
 )
+"""Without their caches, which thousands of paths, each named once, would only turn over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """The values with the most calls, and as many calls of each, in the same order."""
+
+    values: Sequence[Any]
+    calls: Sequence[int]
+    before: Sequence[int]
 
 
 async def facets_of(database: Database, query: FacetQuery) -> tuple[list[Facet], int]:
     """Return the values with the most calls, and the number of all calls."""
-    is_by_path = query.by in _OF_PATHS
-    arguments = Arguments()
-    conditions = conditions_of(query.filter, arguments)
-    since = arguments.add(query.since)
-    limit = arguments.add(MOST_PATHS if is_by_path else query.limit)
-    is_by_session = query.by is FacetBy.SESSION
-    sql = _FACETS.format(
-        key=_KEYS[query.by],
-        label=_LABELS.get(query.by, f"max({_KEYS[query.by]})"),
-        now=f"WHERE created_at >= {since}::timestamptz",
-        since=since,
-        changes=CHANGES,
-        refused=REFUSED,
-        earliest=arguments.add(query.earliest),
-        until=arguments.add(query.until),
-        conditions=" AND ".join(conditions) or "true",
-        limit="ALL" if is_by_session else limit,
-    )
-    if is_by_session:
-        sql = _BY_SESSION.format(by_tool_call=sql, limit=limit)
-    rows = await database.fetch(sql, *arguments)
-    total = rows[0]["total"] if rows else 0
+    name_of = _OF_PATHS.get(query.by)
+    async with database.transaction() as transaction:
+        await transaction.execute(PREPARATION)
+        if query.by in OF_MANY:
+            most, total = await _most(transaction, query)
+            chosen = most.values if name_of is None else _paths_of(most, name_of, query.limit)
+            rows = await _rows(transaction, facets_statement(query, chosen))
+        else:
+            rows = await _rows(transaction, facets_statement(query))
+            total = rows[0]["total"] if rows else 0
     found = [Facet(**{name: row[name] for name in Facet.__slots__}) for row in rows]
-    if is_by_path:
-        found = _summed(found, _OF_PATHS[query.by], query.limit)
+    if name_of is not None:
+        found = _summed(found, name_of, query.limit)
     return [facet for facet in found if facet.calls or facet.before], total
 
 
-def _summed(
-    of_paths: Iterable[Facet], name_of: Callable[[str], str | None], limit: int
-) -> list[Facet]:
+async def _rows(transaction: Transaction, statement: tuple[str, Arguments]) -> list[Row]:
+    sql, arguments = statement
+    return await transaction.fetch(sql, *arguments)
+
+
+async def _most(transaction: Transaction, query: FacetQuery) -> tuple[_Most, int]:
+    """Return the values with the most calls, and the number of all calls."""
+    [row] = await _rows(transaction, most_statement(query))
+    return _Most(row["values"][1:], row["calls"][1:], row["before"][1:]), row["calls"][0]
+
+
+def _paths_of(most: _Most, name_of: _NameOf, limit: int) -> list[str]:
+    """Return the paths of the *limit* names with the most calls."""
+    names = [name_of(path) for path in most.values]
+    calls: defaultdict[str | None, int] = defaultdict(int)
+    before: defaultdict[str | None, int] = defaultdict(int)
+    for sums, numbers in ((calls, most.calls), (before, most.before)):
+        for name, number in zip(names, numbers, strict=True):
+            sums[name] += number
+    calls.pop(None, None)
+    chosen = set(nlargest(limit, calls, key=lambda name: (calls[name], before[name])))
+    return [path for path, name in zip(most.values, names, strict=True) if name in chosen]
+
+
+def _summed(of_paths: Iterable[Facet], name_of: _NameOf, limit: int) -> list[Facet]:
     """Return the sums by what *name_of* says of a path, without those of which it says nothing."""
     sums: dict[str, Facet] = {}
     for facet in of_paths:
