@@ -187,8 +187,7 @@ async def read_on(
         *conditions_of(wanted, arguments),
     ]
     if standpoint.place is not None:
-        created_at, id_ = map(arguments.add, standpoint.place)
-        conditions.append(f"(created_at, id) > ({created_at}::timestamptz, {id_}::uuid)")
+        conditions.append(standpoint.place.condition(">", arguments))
     sql = _ARRIVED.format(
         columns=source.columns,
         table=source.table,

@@ -40,8 +40,7 @@ async def search_invocations(database: Database, query: InvocationQuery) -> list
     arguments = Arguments()
     conditions = conditions_of(query.filter, arguments)
     if query.before is not None:
-        created_at, id_ = map(arguments.add, query.before)
-        conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")
+        conditions.append(query.before.condition("<", arguments))
     sql = _SEARCH.format(
         columns=INVOCATION_COLUMNS,
         conditions=" AND ".join(conditions) or "true",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from audit_log.postgres.conditions import Arguments
 from audit_log.postgres.transaction import Row
 from audit_log.record import Attribution, AuditRecord, Invocation, Outcome
 
@@ -31,6 +32,11 @@ class Place(NamedTuple):
         """Raise ValueError if no record can be here."""
         if not EARLIEST <= self.created_at <= LATEST:
             raise ValueError("the time is out of range")
+
+    def condition(self, sign: str, arguments: Arguments) -> str:
+        """Return the SQL condition that a row stands before (`<`), after (`>`) or at this place."""
+        created_at, id_ = map(arguments.add, self)
+        return f"(created_at, id) {sign} ({created_at}::timestamptz, {id_}::uuid)"
 
     @classmethod
     def of(cls, record: AuditRecord | Invocation) -> "Place":

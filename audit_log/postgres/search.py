@@ -50,7 +50,7 @@ FROM (SELECT FROM {table} WHERE {conditions} LIMIT {limit}) AS counted
 """
 _PLACE_AFTER: Final = """
 SELECT created_at, id FROM {table}
-WHERE {conditions} AND (created_at, id) > ({created_at}::timestamptz, {id}::uuid)
+WHERE {conditions}
 ORDER BY created_at, id
 LIMIT 1 OFFSET {number}
 """
@@ -91,8 +91,7 @@ def search_statement(query: RecordQuery, template: str = _SEARCH) -> tuple[str, 
     arguments = Arguments()
     conditions = conditions_of(query.filter, arguments)
     if query.before is not None:
-        created_at, id_ = map(arguments.add, query.before)
-        conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")
+        conditions.append(query.before.condition("<", arguments))
     sql = template.format(
         columns=RECORD_COLUMNS,
         conditions=" AND ".join(conditions) or "true",
@@ -149,14 +148,9 @@ async def place_after(
     None if there are no more than these.
     """
     arguments = Arguments()
-    conditions = " AND ".join(conditions_of(wanted, arguments)) or "true"
-    created_at, id_ = map(arguments.add, place)
+    conditions = [*conditions_of(wanted, arguments), place.condition(">", arguments)]
     sql = _PLACE_AFTER.format(
-        table=source.table,
-        conditions=conditions,
-        created_at=created_at,
-        id=id_,
-        number=arguments.add(number),
+        table=source.table, conditions=" AND ".join(conditions), number=arguments.add(number)
     )
     row = await database.fetch_row(sql, *arguments)
     return None if row is None else Place(row["created_at"], plain_uuid(row["id"]))

@@ -73,7 +73,6 @@ CROSS JOIN LATERAL (
     LIMIT $2
 ) AS found
 """
-_PLACE: Final = "(created_at, id) {} ({}::timestamptz, {}::uuid)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +104,9 @@ async def search_sessions(database: Database, query: InvocationQuery) -> list[Ag
     conditions = " AND ".join(conditions_of(query.filter, arguments)) or "true"
     before, is_last = "true", "true"
     if query.before is not None:
-        place = [arguments.add(part) for part in query.before]
-        before = _PLACE.format("<", *place)
-        is_last = _IS_LAST.format(conditions=conditions, not_before=_PLACE.format(">=", *place))
+        before = query.before.condition("<", arguments)
+        not_before = query.before.condition(">=", arguments)
+        is_last = _IS_LAST.format(conditions=conditions, not_before=not_before)
     last_calls = _LAST_CALLS.format(
         first=_NEXT_CALL.format(conditions=conditions, further=before),
         next=_NEXT_CALL.format(conditions=conditions, further=_AFTER_THOSE_SEEN),
@@ -133,7 +132,7 @@ async def tool_calls_of(
     sql = _TOOL_CALLS.format(
         columns=INVOCATION_COLUMNS,
         session=arguments.add(session),
-        after="true" if after is None else _PLACE.format(">", *map(arguments.add, after)),
+        after="true" if after is None else after.condition(">", arguments),
         limit=arguments.add(limit),
     )
     return invocations_of(await database.fetch(sql, *arguments))

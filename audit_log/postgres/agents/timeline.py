@@ -22,7 +22,6 @@ WHERE {conditions} AND (invocation_id IS NULL OR NOT EXISTS (
 ORDER BY created_at DESC, id DESC
 LIMIT {limit}
 """
-_PLACE: Final = "(created_at, id) {} ({}::timestamptz, {}::uuid)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ async def _alone(
     conditions = conditions_of(calls, arguments)
     for sign, place in (("<", query.before), (">", oldest)):
         if place is not None:
-            conditions.append(_PLACE.format(sign, *map(arguments.add, place)))
+            conditions.append(place.condition(sign, arguments))
     sql = _ALONE.format(
         columns=RECORD_COLUMNS,
         conditions=" AND ".join(conditions) or "true",

@@ -32,8 +32,7 @@ def list_sql(
     if isinstance(before, str):
         conditions.append(f"created_at < {before}")
     elif before is not None:
-        created_at, id_ = map(arguments.add, before)
-        conditions.append(f"(created_at, id) < ({created_at}::timestamptz, {id_}::uuid)")
+        conditions.append(before.condition("<", arguments))
     sql = _LIST.format(
         columns=source.columns,
         table=source.table,
