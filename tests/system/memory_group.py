@@ -69,7 +69,8 @@ class MemoryGroup:
 
     def run_short(self) -> None:
         """Use the memory up until the kernel has killed one process of the group for it."""
-        command = [sys.executable, "-c", _BALLOON, self._events, self._folder / "cgroup.procs"]
+        files = (self._events, self._folder / "cgroup.procs")
+        command: list[str | Path] = [sys.executable, "-c", _BALLOON, *files]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as balloon:
             assert balloon.stdin is not None
