@@ -16,9 +16,11 @@ ROWS = 30_000
 FILL = """
 INSERT INTO mcp_audit_log (
     id, token_name, method, path, status_code, created_at, outcome, instance)
-SELECT gen_random_uuid(), 'claude', 'GET', '/' || repeat('x', 700) || n, 200,
+SELECT gen_random_uuid(), 'claude', 'GET', path, 200,
     now() - n * interval '1 second', 'completed', 'test'
-FROM generate_series(1, $1::integer) AS n
+FROM generate_series(1, $1::integer) AS n, LATERAL (
+    SELECT '/' || string_agg(md5(n || ' ' || part), '') AS path FROM generate_series(1, 22) AS part
+) AS paths
 """
 UNDER_WAY = """
 SELECT pid, clock_timestamp() - query_start AS age FROM pg_stat_activity
@@ -28,10 +30,10 @@ WHERE datname = current_database() AND query LIKE 'COPY%' AND state <> 'idle'
 
 @asynccontextmanager
 async def much_to_export(database, database_url):
-    """Run the audit API on a log that fits into no buffer; yield it, and a client."""
+    """Run the audit API on a log that fits into no buffer, compressed or not; and a client."""
     await database.execute(FILL, ROWS)
     _, secret = await TokenTable(database).create("reader", "admin", 90)
-    fields = {"Authorization": f"Bearer {secret}"}
+    fields = {"Authorization": f"Bearer {secret}", "Accept-Encoding": "identity"}
     async with (
         running_audit_api(database_url) as service,
         ClientSession(service.url, headers=fields) as api,
