@@ -40,7 +40,7 @@ if not balloon:
         taken.append(b"1" * 2**17)
 write(members, str(balloon))
 with contextlib.suppress(OSError):
-    os.nice(-20)
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 write(limit, room)
 os.write(go, b"1")
 while kills() == before:
