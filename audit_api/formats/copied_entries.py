@@ -17,9 +17,9 @@ from audit_api.formats.entries import DetailedEntry, milliseconds
 from audit_api.formats.table import cell
 from audit_log.objects import object_of
 
-ENTRY_COLUMNS: Final = """id, token_name, method, path, status_code, created_at, token_id, outcome,
-    duration_ms::float8, host(client_ip), user_agent, tool, invocation_id, attribution, request_id,
-    instance, arrived_at"""
+ENTRY_COLUMNS: Final = """id, token_name, method, path, status_code, created_at, token_id,
+    coalesce(nullif(outcome, ''), 'completed'), duration_ms::float8, host(client_ip), user_agent,
+    tool, invocation_id, attribution, request_id, instance, arrived_at"""
 _NAMES: Final = DetailedEntry.__struct_fields__
 _PATH, _STATUS, _DURATION = map(_NAMES.index, ("path", "status_code", "duration_ms"))
 _MOMENTS: Final = (_NAMES.index("created_at"), _NAMES.index("arrived_at"))
@@ -33,6 +33,8 @@ _HARMLESS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 """With what a cell may begin that no spreadsheet evaluates; see `table`."""
 _SECONDS: Final = len("2026-02-28 03:42:00")
 _WHOLE: Final = (_SECONDS + len("+00"), _SECONDS + len(".123456+00"))
+_INFINITE: Final = {b"infinity": b"9999-12-31T23:59:59.999999+00:00"}
+"""As the driver reads it."""
 
 
 def entry_lines(rows: bytes) -> bytes:
@@ -54,7 +56,8 @@ def _has_escapes(rows: bytes) -> bool:
 
 def _quoted(values: list[bytes]) -> bytes:
     quoted = [b"null" if value == _NULL else b'"%b"' % value for value in values]
-    quoted[_STATUS] = values[_STATUS]
+    if values[_STATUS] != _NULL:
+        quoted[_STATUS] = values[_STATUS]
     quoted[_DURATION] = msgspec.json.encode(_number(values[_DURATION]))
     for at in _MOMENTS:
         if values[at] != _NULL:
@@ -66,7 +69,7 @@ def _quoted(values: list[bytes]) -> bytes:
 def _encoded(values: list[bytes]) -> bytes:
     texts = [_text(value) for value in values]
     said: list[object] = [*texts, object_of(texts[_PATH] or "")]
-    said[_STATUS] = int(values[_STATUS])
+    said[_STATUS] = None if values[_STATUS] == _NULL else int(values[_STATUS])
     said[_DURATION] = _number(values[_DURATION])
     for at in _MOMENTS:
         said[at] = _text(_iso(values[at]))
@@ -104,10 +107,11 @@ def _number(text: bytes) -> float | None:
 
 def _iso(moment: bytes) -> bytes:
     """Return *moment*, which PostgreSQL wrote in UTC, as `timestamp` does; or null."""
+    if moment[4:5] != b"-" or moment[-3:] != b"+00":
+        # Null, infinity, or a year that Python does not know and the lists cannot tell.
+        return _INFINITE.get(moment, moment)
     date, time = moment[:10], moment[11:]
     if len(moment) in _WHOLE:
         return date + b"T" + time + b":00"
-    if moment[_SECONDS : _SECONDS + 1] != b".":
-        return moment  # null, infinity, or a year that Python does not know
     # PostgreSQL leaves zeros at the end out.
     return date + b"T" + time.removesuffix(b"+00").ljust(len("03:42:00.123456"), b"0") + b"+00:00"

@@ -66,10 +66,10 @@ async def copy_out_of(
     failures: list[Exception] = []
     patience = asyncio.timeout(seconds)
 
-    async def hand_on(rows: bytes) -> None:
+    async def hand_on(rows: bytes | bytearray) -> None:
         patience.reschedule(None)
         try:
-            await take(rows)
+            await take(bytes(rows))  # the driver does not say that it gives a bytearray
         except Exception as error:
             failures.append(error)
             raise

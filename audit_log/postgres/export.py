@@ -30,8 +30,19 @@ _FETCH: Final = f"FETCH FORWARD {BATCH_RECORDS} FROM exported"
 # Before the snapshot is taken: a table that takes the place of another after it would look empty.
 _LOCK: Final = "LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE"
 _ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-# What COPY writes depends on them, and a server, a database or a role may have others.
-_AS_TEXT: Final = "SET LOCAL DateStyle TO ISO; SET LOCAL extra_float_digits TO 1"
+# What COPY writes depends on the first two, and a server, a database or a role may have others.
+# The statement lasts as long as its reader reads: no limit may end it, and other questions need
+# the workers that it would keep. PostgreSQL 16 and older have no `transaction_timeout`.
+_AS_TEXT: Final = """
+SET LOCAL DateStyle TO ISO;
+SET LOCAL extra_float_digits TO 1;
+SET LOCAL max_parallel_workers_per_gather TO 0;
+SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('statement_timeout', 'transaction_timeout', 'tcp_user_timeout')
+"""
+# No limit, but planned as a cursor is: for its first tenth. It begins at once, in the order of an
+# index, and does not sort millions of rows in files.
+_AS_CURSOR: Final = "LIMIT (SELECT NULL::bigint)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ class Export(Generic[Told]):
         Moments are in UTC. It is three times as fast as `batches`: no value becomes an object.
         """
         await self._transaction.execute(_AS_TEXT)
-        sql = written_out(self._rows(columns), self._arguments)
+        sql = written_out(self._rows(columns) + _AS_CURSOR, self._arguments)
         await self._transaction.copy_out(sql, take)
 
     def _rows(self, columns: str) -> str:

@@ -107,6 +107,9 @@ async def begun(
     except StoreUnavailableError:
         await _give_up(connection)
         raise
+    except BaseException:  # cancelled: the transaction may be open
+        await _roll_back(connection)
+        raise
 
 
 async def _give_up(connection: PoolConnectionProxy) -> None:

@@ -33,13 +33,12 @@ from audit_log.errors import (
 from audit_log.record import AnyRecord, Gap, Invocation
 from audit_log.seal.stored import Sealed
 from proxy.delivery.arrivals import Arrivals, Receipts
-from proxy.journal import Batch, Journal, Place
+from proxy.journal import STORE_LOST, Batch, Journal, Place
 
 LOOK_SECONDS: Final = 5.0
 _FAILURES: Final = 5
 _REFUSED_SECONDS: Final = 600.0
 """Until the next look where role or server do not permit it: each costs a connection."""
-STORE_LOST: Final = "store_lost"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 Patiently = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 """Repeats what fails "not now"."""

@@ -1,6 +1,6 @@
 """The journal: records wait here, safe from kills, database outages and stalled disks."""
 
-from proxy.journal.batch import Batch
+from proxy.journal.batch import STORE_LOST, Batch
 from proxy.journal.batch_source import MANY_BYTES
 from proxy.journal.folder import holds_records
 from proxy.journal.intake import Intake
@@ -12,6 +12,7 @@ from proxy.journal.ring_header import Place
 __all__ = [
     "DEFAULT_LIMITS",
     "MANY_BYTES",
+    "STORE_LOST",
     "Batch",
     "Intake",
     "Journal",

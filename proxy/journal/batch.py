@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -15,6 +15,8 @@ from proxy.journal.ring_header import Place
 DAMAGED: Final = "journal_damaged"
 HEAD_LOST: Final = "head_lost"
 """The ring was lost. Stored gaps and webhooks have carried this word since the first version."""
+STORE_LOST: Final = "store_lost"
+"""A store may lack what it had confirmed, and the journal keeps it no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,23 @@ class Assembly:
             self._miss(batch, following, until)
         batch.next_number = following
         return batch
+
+    def kept_no_longer(self, start: Place, batch: Batch) -> Gap:
+        """Return the gap of the lines from *start* to the first of *batch*.
+
+        They were stored and sealed, so it has no place: these are those of the lines themselves.
+        """
+        until = batch.records[0].created_at if batch.records else batch.moment
+        until = until or start.moment or datetime.now(UTC)
+        count = batch.first_number - start.number
+        return Gap(
+            id=_gap_id(self._instance, count, batch.first_number, until),
+            started_at=min(start.moment or until, until),
+            ended_at=until,
+            count=count,
+            reason=STORE_LOST,
+            instance=self._instance,
+        )
 
     def _take(self, batch: Batch, line: Line) -> None:
         said, moment = line.said, line.moment

@@ -60,11 +60,34 @@ class Reader:
         if not chunk.is_last:
             # The last line goes on in the next chunk. Without any line feed all of it is damaged.
             data = data[: data.rfind(b"\n") + 1] or data
-        start = replace(start, offset=chunk.offset)
+        if self._is_overwritten(start, chunk):
+            batch = self._assembled(data, Place(chunk.offset, 0, start.moment), max_lines)
+            if start.number < batch.first_number <= self._next_leaf:
+                batch.gaps.insert(0, self._assembly.kept_no_longer(start, batch))
+                return batch
+        return self._assembled(data, replace(start, offset=chunk.offset), max_lines)
+
+    def _assembled(self, data: bytes, start: Place, max_lines: int) -> Batch:
         batch = self._assembly.batch(data, start, max_lines)
         if self._log is None or self._log.may_place(batch.first_number, batch.next_number):
             return batch
         return self._unsealed.batch(data, start, max_lines)
+
+    @property
+    def _next_leaf(self) -> int:
+        """The number of the first line that has no leaf; 0 without a seal."""
+        return 0 if self._log is None else self._log.state.next_line
+
+    def _is_overwritten(self, start: Place, chunk: Chunk) -> bool:
+        """Say whether what was at *start* was sealed and let go since: *chunk* is the oldest.
+
+        Lines that are missing between others were missing when they were sealed.
+        """
+        if chunk.offset == start.offset or not 0 < start.number < self._next_leaf:
+            return False
+        on_disk = next((segment.start for segment in self._segments), chunk.offset)
+        in_ring, lines = kept_lines(self._ring, 0, 1)
+        return min(on_disk, in_ring if lines else on_disk) >= chunk.offset
 
     def _nothing_left(self, start: Place) -> Batch:
         """Return the batch in which everything from *start* to the end is missing."""

@@ -7,7 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from audit_log.postgres.database import open_database
 from audit_log.record import Attribution
+from audit_log.schema.migrate import migrate
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
 
 EXPORT = ALL + "/export"
@@ -41,6 +43,17 @@ MOMENTS = [
 ]
 DURATIONS = [None, 0.0, 0.0005, 0.0025, 3.0, 12.25, 1e-9, 3.069_075_3, 1e10, 3e38]
 COUNT = 100
+ADOPTED = """
+CREATE TABLE mcp_audit_log (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    token_name varchar(255), method varchar(16), path text, status_code bigint,
+    created_at timestamptz, outcome varchar(20), duration_ms double precision, instance text)
+"""
+ADOPT = """
+INSERT INTO mcp_audit_log
+    (token_name, method, path, status_code, created_at, outcome, duration_ms, instance)
+VALUES ('a', 'GET', '/api/v1/clusters/12', {status}, '{moment}', {outcome}, {ms}, {instance})
+"""
 
 
 def any_records(odd="", instance="sidecar"):
@@ -136,3 +149,46 @@ async def test_a_filter_holds_alike_where_its_values_are_written_into_the_statem
     lines = (await exported(api, query)).count(b"\n")
     assert lines == (await exported(api, query + "&format=csv")).count(b"\r\n") - 1
     assert 0 < lines < COUNT or "session" in query
+
+
+@pytest.fixture
+async def adopted(empty_database_url):
+    async with open_database(empty_database_url, application="test") as database:
+        await database.execute(ADOPTED)
+        await migrate(database)
+        yield database
+
+
+@pytest.mark.parametrize("name", ["ndjson", "csv"])
+async def test_rows_of_an_adopted_table_come_byte_for_byte_as_in_parts(
+    adopted, empty_database_url, name
+):
+    rows = (
+        ("2026-01-01", "200", "NULL", "NULL", "NULL"),
+        ("2026-01-02", "2147483648", "''", "'Infinity'", "''"),
+        ("2026-01-03", "NULL", "'new'", "1e300", "'podwarden'"),
+        ("0001-01-01", "NULL", "'completed'", "0.1::real", "'\\'"),
+        ("infinity", "200", "'completed'", "-0.0", "'podwarden'"),
+    )
+    async with asking_as_admin(adopted, empty_database_url) as api:
+        for moment, status, outcome, ms, instance in rows:
+            await adopted.execute(
+                "TRUNCATE mcp_audit_log;"
+                + ADOPT.format(
+                    moment=moment, status=status, outcome=outcome, ms=ms, instance=instance
+                )
+            )
+            of_name = f"?format={name}"
+            assert await exported(api, of_name) == await exported(api, of_name + "&limit=9")
+
+
+@pytest.mark.parametrize(
+    "moment", ["12026-01-01 00:00:00.12345+00", "0044-03-15 10:00:00.123+00 BC"]
+)
+async def test_a_year_that_no_list_can_tell_is_as_postgresql_writes_it(
+    adopted, empty_database_url, moment
+):
+    odd = ADOPT.format(moment=moment, status=200, outcome="'completed'", ms=1, instance="'x'")
+    await adopted.execute(odd)
+    async with asking_as_admin(adopted, empty_database_url) as api:
+        assert f'"created_at":"{moment}"'.encode() in await exported(api, "")

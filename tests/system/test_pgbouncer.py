@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,12 @@ SERVER_CONNECTIONS: Final = 2
 CALLS: Final = 200
 
 
+def started_as_nobody(*command: str) -> subprocess.Popen[bytes]:
+    """Start *command*; not by the event loop, as uvloop starts no process of another user."""
+    user = "nobody" if os.geteuid() == 0 else None
+    return subprocess.Popen(command, user=user, stderr=subprocess.DEVNULL)
+
+
 @asynccontextmanager
 async def pgbouncer_before(url: str) -> AsyncIterator[str]:
     """Run pgbouncer in transaction mode; yield the URL of the same database behind it."""
@@ -42,10 +49,7 @@ async def pgbouncer_before(url: str) -> AsyncIterator[str]:
         settings.flush()
         if os.geteuid() == 0:
             shutil.chown(settings.name, "nobody")
-        process = await asyncio.create_subprocess_exec(
-            program, settings.name, user="nobody" if os.geteuid() == 0 else None,
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        process = started_as_nobody(program, settings.name)
         try:
 
             async def answers() -> bool:
@@ -60,7 +64,7 @@ async def pgbouncer_before(url: str) -> AsyncIterator[str]:
             yield f"postgresql://{server.username}@127.0.0.1:{port}{server.path}"
         finally:
             process.terminate()
-            await process.wait()
+            await asyncio.to_thread(process.wait)
 
 
 @pytest.fixture
@@ -100,6 +104,10 @@ async def test_both_services_work_behind_a_pooler(
         assert {entry["token_name"] for entry in found} == {"laptop"}
         assert len({entry["path"] for entry in found}) == CALLS
         await recovered(sidecar)
+
+        for _ in range(SERVER_CONNECTIONS + 1):
+            async with client.get(f"{audit_api.url}/api/v1/settings/mcp-audit/export") as answer:
+                assert (await answer.text()).count("\n") == CALLS
 
         # No notification passes a pooler: the poll finds out.
         await TokenTable(database).revoke(token.id)

@@ -139,7 +139,7 @@ def test_the_guide_tells_of_the_seal_only_where_the_database_is_ours():
 
 
 def test_the_guide_leaves_no_variable_behind_that_would_steer_the_next_run():
-    assert "export" not in guide(PLACES, {})
+    assert "export " not in guide(PLACES, {})
     given = guide(replace(PLACES, database=None), {})
     assert "  database    the one that AUDIT_LOG_DATABASE_URL names in this shell" in given
 
