@@ -34,7 +34,7 @@ class Place(NamedTuple):
             raise ValueError("the time is out of range")
 
     def condition(self, sign: str, arguments: Arguments) -> str:
-        """Return the SQL condition that a row stands before (`<`), after (`>`) or at this place."""
+        """Return the SQL condition that a row is before (`<`), after (`>`) or at this place."""
         created_at, id_ = map(arguments.add, self)
         return f"(created_at, id) {sign} ({created_at}::timestamptz, {id_}::uuid)"
 

@@ -1,14 +1,17 @@
 """Tool calls, and the API calls that they caused."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from audit_log.record import Attribution, Origin, ToolOutcome
 from tests.browser.activity import Activity
-from tests.browser.trails import a_call, a_tool_call, calls_of
+from tests.browser.trails import a_call, a_gap, a_tool_call, ago, calls_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+LIST = "**/mcp-audit/invocations?*"
 
 
 async def test_a_tool_call_opens_to_its_api_calls(activity: Activity) -> None:
@@ -127,6 +130,55 @@ async def test_a_tool_call_that_waits_is_shown_as_it_goes_on(activity: Activity)
     await activity.store.append_invocations([declined, replace(works, outcome=ToolOutcome.ASKED)])
     await activity.store.append([a_call()])  # an arrival is a reason to ask
     await expect(status).to_contain_text(["waits for the client", "declined by the client"])
+
+
+async def test_a_tool_call_that_ends_while_rows_are_held_is_shown_as_it_ended(
+    activity: Activity,
+) -> None:
+    await activity.store.append_invocations([a_tool_call("list_hosts")])
+    page = await activity.open("?show=tools")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    await page.locator("#table tbody tr").hover()
+    await page.route(LIST, lambda route: route.abort())  # the page has what arrives alone
+    waits = a_tool_call("deploy", outcome=ToolOutcome.ASKED, status_code=202)
+    await activity.store.append_invocations([waits])
+    await expect(page.locator("#arrivals")).to_have_text("1 new call")
+    await activity.store.append_invocations([replace(waits, outcome=ToolOutcome.OK)])
+    # What comes after it tells that it has come.
+    await activity.store.append_invocations([a_tool_call("scale")])
+    await expect(page.locator("#arrivals")).to_have_text("2 new calls")
+
+    await page.locator("#arrivals").click()
+    await expect(page.locator("#table tbody td.tool-name")).to_have_count(3)
+    await expect(page.locator("#table tbody td.status")).to_contain_text(["ok", "ok", "ok"])
+
+
+async def test_a_list_that_was_asked_for_before_a_tool_call_ended_does_not_take_it_back(
+    activity: Activity,
+) -> None:
+    waits = a_tool_call("deploy", outcome=ToolOutcome.ASKED, status_code=202)
+    await activity.store.append_invocations([waits])
+    page = await activity.open("?show=tools")
+    await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    status = page.locator("#table tbody td.status")
+    await expect(status).to_contain_text(["waits for the client"])
+    has_answer, may_arrive = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        has_answer.set()
+        await may_arrive.wait()
+        await route.fulfill(response=answer)
+
+    await page.route(LIST, late)
+    await activity.store.append_gaps([a_gap(ago(minutes=3), ago(minutes=2))])  # a reason to ask
+    await has_answer.wait()
+    await activity.store.append_invocations([replace(waits, outcome=ToolOutcome.OK)])
+    await expect(status).to_contain_text(["ok"])
+
+    may_arrive.set()
+    await expect(page.locator("#table tbody tr.gap")).to_have_count(1)
+    assert "ok" in await status.inner_text()  # at that moment: the next list would mend it
 
 
 async def test_a_tool_call_that_goes_on_leaves_the_list_of_those_that_wait(

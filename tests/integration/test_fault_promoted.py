@@ -16,6 +16,7 @@ from tests.neighbours.sealed_trail import sealed_logs
 
 BEFORE, ON_THE_PRIMARY_ALONE, AFTER = 50, 200, 20
 MORE_THAN_IS_KEPT = 800
+PART = 100
 MANY_SEGMENTS = 4
 SECONDS_AWAY = 0.05
 
@@ -153,8 +154,9 @@ async def test_what_is_not_kept_any_more_is_a_gap(home, upstream, callers, prima
         home.sidecar(upstream.url, hop.url, **small) as sidecar,
     ):
         standby.stop()
-        await callers.make(sidecar.port, MORE_THAN_IS_KEPT)
-        await confirmed(primary, MORE_THAN_IS_KEPT)
+        for made in range(PART, MORE_THAN_IS_KEPT + 1, PART):  # the ring has room for a few
+            await callers.make(sidecar.port, PART)
+            await confirmed(primary, made)
         primary.kill()
         standby.start()
         await promote(standby)

@@ -47,10 +47,11 @@ export class Arrivals {
       || !document.getSelection().isCollapsed;
   }
 
+  /** Keep a call until rows may move; a tool call that has changed meanwhile takes its own place. */
   add(entry) {
-    if (this.#waiting.has(entry.id)) return;
-    this.#number += 1;
-    if (this.#waiting.size <= MOST_WAITING) this.#waiting.set(entry.id, entry);
+    const isKnown = this.#waiting.has(entry.id);
+    if (!isKnown) this.#number += 1;
+    if (isKnown || this.#waiting.size <= MOST_WAITING) this.#waiting.set(entry.id, entry);
     this.settleSoon();
   }
 

@@ -15,6 +15,8 @@ export class Log {
   #next = null;
   #room = MOST_LIVE;
   #future = 0;
+  /** What has arrived since the newest page was asked for, which may be older; null if none is. */
+  #taken = null;
 
   /**
    * `ask(query, { cursor, signal })` resolves to { items, next, future }; `askGaps` to an array.
@@ -47,11 +49,14 @@ export class Log {
    * overlap the calls shown, it replaces them.
    */
   async refresh(query, signal, mayMove) {
-    const [page, gaps] = await this.#firstPage(query, signal);
+    const taken = this.#taken = [];
+    const [page, gaps] = await this.#firstPage(query, signal).finally(() => {
+      if (this.#taken === taken) this.#taken = null;
+    });
     if (!mayMove()) return;
     const joins = page.next === null || page.items.some(({ id }) => this.has(id));
     if (!joins) this.#next = after(page);
-    this.#entries = joins ? this.#join(this.#entries, page) : page.items;
+    this.#entries = merged(joins ? this.#join(this.#entries, page) : page.items, taken);
     this.#gaps = gaps;
     this.#future = page.future;
     this.#trim();
@@ -68,6 +73,7 @@ export class Log {
 
   /** Add entries that arrived. */
   take(entries) {
+    this.#taken?.push(...entries);
     this.#entries = merged(this.#entries, entries);
     this.#trim();
   }
