@@ -94,7 +94,8 @@ class ValueCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(cls, facet: Facet, query: FacetQuery) -> Self:
         """Return *facet* as callers get it."""
         return cls(
-            facet.label if facet.label is not None else facet.key,
+            # What has no key is no value, though a call in it may tell a client's name.
+            facet.key if facet.key is None or facet.label is None else facet.label,
             _filter_of(query.by, facet.key, facet.label),
             facet.calls,
             facet.changes,

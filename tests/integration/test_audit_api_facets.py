@@ -150,6 +150,14 @@ async def test_paths_that_differ_in_numbers_have_one_template_and_words_with_dig
     }
 
 
+async def test_calls_of_a_client_without_sessions_are_of_no_session(api, store):
+    of_none = a_tool_call(client_name="deploy-bot", created_at=NOON)
+    await store.append_invocations([of_none])
+    await store.append([record(created_at=NOON, invocation_id=of_none.id, tool="deploy")])
+    [told] = await asked(api, f"{ALL}/stats?by=session&since=2026-01-01T00:00:00Z")
+    assert (told["value"], told["filter"], told["calls"]) == (None, None, 1)
+
+
 async def test_a_call_is_of_the_session_of_its_tool_call_however_long_ago_that_began(api, store):
     begun = a_tool_call(
         session=SESSION, client_name="claude-code", created_at=NOON - timedelta(days=9)
