@@ -49,7 +49,6 @@ def _is_other_id(segment: str) -> bool:
     return len(segment) >= _LONG and segment not in (segment.lower(), segment.upper())
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def template_of(path: str) -> str:
     """Return *path* with `{id}` for each id: `/api/v1/clusters/{id}/nodes`."""
     return "/".join(ID if is_id(part) else part for part in unquote(path).split("/"))

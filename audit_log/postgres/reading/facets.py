@@ -51,12 +51,8 @@ class Facet:
 
 _NameOf = Callable[[str], str | None]
 _OF_PATHS: Final[Mapping[FacetBy, _NameOf]] = MappingProxyType(
-    {
-        FacetBy.PATH_TEMPLATE: template_of.__wrapped__,
-        FacetBy.OBJECT: object_of,
-    }
+    {FacetBy.PATH_TEMPLATE: template_of, FacetBy.OBJECT: object_of}
 )
-"""Without their caches, which thousands of paths, each named once, would only turn over."""
 
 
 @dataclass(frozen=True, slots=True)
