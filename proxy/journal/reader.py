@@ -11,7 +11,7 @@ import structlog
 from proxy.journal.batch import Assembly, Batch, Damage
 from proxy.journal.parts import Parts
 from proxy.journal.ring_header import Place
-from proxy.journal.rings.rewriting import kept_lines
+from proxy.journal.rings.rewriting import kept_lines, oldest_kept
 from proxy.journal.segments import Chunk
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -85,9 +85,7 @@ class Reader:
         """
         if chunk.offset == start.offset or not 0 < start.number < self._next_leaf:
             return False
-        on_disk = next((segment.start for segment in self._segments), chunk.offset)
-        in_ring, lines = kept_lines(self._ring, 0, 1)
-        return min(on_disk, in_ring if lines else on_disk) >= chunk.offset
+        return oldest_kept(self._ring, self._segments, chunk.offset) == chunk.offset
 
     def _nothing_left(self, start: Place) -> Batch:
         """Return the batch in which everything from *start* to the end is missing."""

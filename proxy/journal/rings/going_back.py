@@ -6,7 +6,7 @@ from time import monotonic
 from proxy.journal.batch_source import BatchSource
 from proxy.journal.parts import Parts
 from proxy.journal.ring_header import Place
-from proxy.journal.rings.rewriting import kept_lines
+from proxy.journal.rings.rewriting import oldest_kept
 
 
 class GoingBack:
@@ -65,10 +65,7 @@ class GoingBack:
         Return whether lines from *place* on, or from the beginning on, are not here any more.
         Only while `is_possible`.
         """
-        at, lines = kept_lines(self._ring, 0, 1)
-        in_ring = at if lines else self._ring.committed
-        on_disk = next((segment.start for segment in self._segments), in_ring)
-        oldest = min(in_ring, on_disk, self._ring.committed)
+        oldest = oldest_kept(self._ring, self._segments, self._ring.committed)
         wanted = 0 if place is None else place.offset
         if place is not None and oldest <= wanted:
             self._source.go_back(place)

@@ -15,6 +15,7 @@ import structlog
 from proxy.journal.line import MAX_LINE_BYTES
 from proxy.journal.parts import Parts
 from proxy.journal.ring import Ring
+from proxy.journal.segments import Segments
 
 _PIECE_BYTES: Final = 1024 * 1024
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -73,6 +74,13 @@ class Rewriting:
             self._segments.insert(at, data)
             at, count = at + len(data), count + len(data)
         return count
+
+
+def oldest_kept(ring: Ring, segments: Segments, otherwise: int) -> int:
+    """Return where the oldest line in memory or on disk begins; *otherwise* if none is older."""
+    in_ring, lines = kept_lines(ring, 0, 1)
+    on_disk = next((segment.start for segment in segments), otherwise)
+    return min(otherwise, on_disk, in_ring if lines else otherwise)
 
 
 def kept_lines(ring: Ring, offset: int, limit: int) -> tuple[int, bytes]:
