@@ -12,7 +12,7 @@ from audit_log.postgres.database import Database
 from audit_log.postgres.gaps import gaps_between
 from audit_log.postgres.reading.plain_sql import written_out
 from audit_log.postgres.reading.sources import Source, Told
-from audit_log.postgres.transaction import Transaction
+from audit_log.postgres.transaction import ONE_SNAPSHOT, Transaction
 from audit_log.record import Gap
 
 BATCH_RECORDS: Final = 1_000
@@ -27,9 +27,6 @@ ORDER BY created_at, id
 # pooler would give them to another client.
 _DECLARE: Final = "DECLARE exported NO SCROLL CURSOR FOR "
 _FETCH: Final = f"FETCH FORWARD {BATCH_RECORDS} FROM exported"
-# Before the snapshot is taken: a table that takes the place of another after it would look empty.
-_LOCK: Final = "LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE"
-_ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # What COPY writes depends on the first two, and a server, a database or a role may have others.
 # The statement lasts as long as its reader reads: no limit may end it, and other questions need
 # the workers that it would keep. PostgreSQL 16 and older have no `transaction_timeout`.
@@ -88,8 +85,7 @@ async def exporting(
     PostgreSQL keeps rows deleted in that time.
     """
     async with database.transaction(statement_seconds=FETCH_SECONDS) as transaction:
-        await transaction.execute(_ISOLATION)
-        await transaction.execute(_LOCK)
+        await transaction.execute(ONE_SNAPSHOT)
         snapshot = await snapshot_now(transaction)
         arguments = Arguments()
         conditions = [snapshot.covered(arguments), *conditions_of(wanted, arguments)]

@@ -22,6 +22,15 @@ _BEGIN: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone TO 'UTC';"
     " SET LOCAL quote_all_identifiers TO off; SET LOCAL standard_conforming_strings TO on"
 )
+ONE_SNAPSHOT: Final = """
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE
+"""
+"""For a transaction that reads the log several times, and each time the same.
+
+The lock comes before the snapshot is taken: a table that takes the place of another after it
+would look empty.
+"""
 # A commit that PostgreSQL may still lose is no commit: with "off", records that are confirmed here
 # would be gone after a crash. Other values are kept. It is the last statement and not the first,
 # because a block may still choose its isolation, which no query may precede.

@@ -15,6 +15,7 @@ from audit_log.postgres.conditions import (
     Arguments,
     conditions_of,
 )
+from audit_log.postgres.transaction import ONE_SNAPSHOT
 from audit_log.postgres.usage import UNKNOWN_TOKENS
 
 
@@ -49,12 +50,8 @@ SET LOCAL enable_sort TO off;
 SET LOCAL jit TO off
 """
 """For a transaction that counts many rows."""
-# One snapshot for both passes; the lock comes before it, as in `export.py`.
-PREPARATION: Final = f"""
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
-LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE;
-{COUNTING}
-"""
+PREPARATION: Final = f"{ONE_SNAPSHOT};{COUNTING}"
+"""For both passes."""
 
 # A path that ends in a number has the template of the same path with any other number: these are
 # counted as one, by what is before the number. Octets are trimmed three times as fast as

@@ -14,11 +14,9 @@ from audit_log.postgres.seal.row_leaves import (
     leaves_of_entries,
     leaves_of_gaps,
 )
-from audit_log.postgres.transaction import Row, Transaction
+from audit_log.postgres.transaction import ONE_SNAPSHOT, Row, Transaction
 
 BATCH_ROWS: Final = 1_000
-_LOCK: Final = "LOCK TABLE mcp_audit_log IN ACCESS SHARE MODE"
-_ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _DECLARE: Final = """
 DECLARE evidence NO SCROLL CURSOR FOR
 SELECT {columns} FROM {table} WHERE {conditions}
@@ -108,9 +106,7 @@ KINDS: Final = (
 
 async def begin(transaction: Transaction) -> list[int]:
     """Take one snapshot for all that is read in *transaction*; return the logs in it."""
-    await transaction.execute(_ISOLATION)
-    # Before the snapshot is taken: a table that replaces another after it would look empty.
-    await transaction.execute(_LOCK)
+    await transaction.execute(ONE_SNAPSHOT)
     return [row["log"] for row in await transaction.fetch(_LOGS)]
 
 
