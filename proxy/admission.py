@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Final, NoReturn, Protocol
-
-import msgspec
+from typing import Final, NoReturn
 
 from audit_log.addresses import Network
 from audit_log.tokens import NOT_LOOKED_UP, UNKNOWN, Token
@@ -29,8 +27,8 @@ from proxy.http.peers import Peer, client_address
 from proxy.http.request import RequestHead
 from proxy.http.target import AuditedPaths
 from proxy.mcp.endpoint import McpAdmission
-from proxy.tokens.cache import TokenCacheBusyError, TokenCacheUnavailableError
-from proxy.tokens.memory import MISSING, Missing
+from proxy.tokens.cache import TokenCache, TokenCacheBusyError, TokenCacheUnavailableError
+from proxy.tokens.memory import MISSING
 
 UNJUDGED: Final = "token_not_judged"
 """The kind of oddity that is a call forwarded although its token could not be looked up."""
@@ -46,32 +44,27 @@ class TokenPolicy(StrEnum):
     """The call is forwarded; the API decides."""
 
 
-class Tokens(Protocol):
-    """What admission needs of the token cache."""
+class Call:
+    """What the head of a request tells of its call.
 
-    @property
-    def is_out_of_reach(self) -> bool:
-        """Say whether a look-up would find no database now."""
+    No struct, for the reason that `RequestHead` is none.
+    """
 
-    def known(self, token_hash: str) -> Token | Missing | None:
-        """Return what is cached: the token, None if there is none, or MISSING."""
-
-    async def identify(self, token_hash: str) -> Token | None:
-        """Look the token up; None if there is none.
-
-        Raises TokenCacheUnavailableError and TokenCacheBusyError.
-        """
-
-
-class Call(msgspec.Struct, frozen=True):
-    """What the head of a request tells of its call."""
-
-    head: RequestHead
-    client_ip: str
-    leads_to_mcp: bool
-    audited: AuditedCall | None
-    principal: str | None = None
-    """On whose behalf it is made, as a trusted proxy says."""
+    def __init__(
+        self,
+        head: RequestHead,
+        client_ip: str,
+        *,
+        leads_to_mcp: bool = False,
+        audited: AuditedCall | None = None,
+        principal: str | None = None,
+    ) -> None:
+        """It is made on behalf of *principal*, as a trusted proxy says."""
+        self.head: Final = head
+        self.client_ip: Final = client_ip
+        self.leads_to_mcp: Final = leads_to_mcp
+        self.audited: Final = audited
+        self.principal: Final = principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ class Admission:
     recogniser: TokenRecogniser
     audited_paths: AuditedPaths
     policy: TokenPolicy
-    cache: Tokens
+    cache: TokenCache
     recorder: Recorder
     tally: Tally
     callers: Callers
@@ -106,7 +99,13 @@ class Admission:
                 token_hash, client_ip, head.field(b"user-agent"), request_members(head, trace)
             )
         principal = principal_in(head.fields, self.principal_field) if peer.is_trusted else None
-        return Call(head, client_ip, self.mcp.covers(head.target), audited, principal)
+        return Call(
+            head,
+            client_ip,
+            leads_to_mcp=self.mcp.covers(head.target),
+            audited=audited,
+            principal=principal,
+        )
 
     def decide(self, call: Call) -> Exchange:
         """Return the exchange of *call*, to be identified first if its token is not cached.

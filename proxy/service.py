@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
+    closing,
     contextmanager,
 )
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ from proxy.relay.client_limit import ClientLimit, most_idle
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
-from proxy.relay.upstream_pool import Upstream, UpstreamLimits, open_upstream
+from proxy.relay.upstream_pool import Upstream, UpstreamLimits
 from proxy.settings import APPLICATION, ProxySettings
 from proxy.telemetry.health import Health, Part, problem_of
 from proxy.tokens.cache import TokenCache, TokenCacheLimits
@@ -248,15 +249,15 @@ def _admission(
     )
 
 
-async def _routes(stack: AsyncExitStack, settings: ProxySettings) -> Routes:
+def _routes(stack: AsyncExitStack, settings: ProxySettings) -> Routes:
     # Only the API is shown our client certificate; it is not meant for the other upstreams.
-    api = await _upstream(stack, settings, settings.upstream_url, shown=settings.upstream_client)
+    api = _upstream(stack, settings, settings.upstream_url, shown=settings.upstream_client)
     if settings.audit_api_url is None:
         return Routes(api, None)
-    return Routes(api, await _upstream(stack, settings, settings.audit_api_url))
+    return Routes(api, _upstream(stack, settings, settings.audit_api_url))
 
 
-async def _upstream(
+def _upstream(
     stack: AsyncExitStack, settings: ProxySettings, url: str, *, shown: KeyPair | None = None
 ) -> Upstream:
     limits = UpstreamLimits(
@@ -267,7 +268,7 @@ async def _upstream(
     )
     is_secure = url.startswith("https:")
     tls = client_context(settings.upstream_ca_file, shown) if is_secure else None
-    return await stack.enter_async_context(open_upstream(url, limits, tls))
+    return stack.enter_context(closing(Upstream(url, limits, tls)))
 
 
 async def _tls(
@@ -294,7 +295,7 @@ async def _hub(
     authority = URL(settings.hub_url).authority.encode()
     service = Service(
         HubAdmission(wanted_paths(settings.hub_envelope_field, calls.claims.paths), calls, tally),
-        Routes(await _upstream(stack, settings, settings.hub_url), None),
+        Routes(_upstream(stack, settings, settings.hub_url), None),
         lambda fields, _peer: hub_request_lines(fields, authority),
         body_patience_seconds=settings.body_timeout_seconds,
     )
@@ -318,7 +319,7 @@ async def _calls(
     """Listen for calls, last of all: what they need is there."""
     service = Service(
         admission,
-        await _routes(stack, settings),
+        _routes(stack, settings),
         request_lines,
         body_patience_seconds=settings.body_timeout_seconds,
         trusted=settings.trusted_proxies,

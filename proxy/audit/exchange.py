@@ -26,6 +26,9 @@ NOT_BEGUN: Final = -3
 # Until Python 3.12 a member of an enum is looked up by a Python function.
 _REFUSED: Final = Outcome.REFUSED
 _KNOWN: Final = Standing.KNOWN
+# Of a module, a function is looked up at each call.
+_seconds: Final = time.perf_counter
+_now_ns: Final = time.time_ns
 _UNRESOLVED: Final = Standing.UNRESOLVED
 _INTERRUPTED: Final = ending(Outcome.INTERRUPTED, STATUS_UNKNOWN, None)
 
@@ -46,7 +49,10 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class Recorder(Protocol):
-    """Where records go: all that an exchange needs of the journal. Neither call ever waits."""
+    """Where records go: all that an exchange needs of the journal. Neither call ever waits.
+
+    Its classes name it as a base: to compiled code a call is then one of theirs, and no look-up.
+    """
 
     def begin(self, record: Kept | RecordText, share: Share | None = None) -> int:
         """Note what is to be recorded if the sidecar is killed; return where that is noted."""
@@ -130,12 +136,12 @@ class AuditedExchange(Exchange):
         self, recorder: Recorder, tally: Tally, callers: Callers, call: AuditedCall
     ) -> None:
         """Record *call*, which has just arrived, to *recorder*."""
-        self._started = time.perf_counter()
+        self._started = _seconds()
         self._recorder = recorder
         self._tally = tally
         self._callers = callers
         self._call = call
-        self._opening = opening(time.time_ns())
+        self._opening = opening(_now_ns())
         self._token: Token | Missing | None = MISSING
         self._standing = _UNRESOLVED
         self._facts: bytes | None = None
@@ -161,7 +167,7 @@ class AuditedExchange(Exchange):
             return
         self._has_ended = True
         self._tally.audited[outcome] += 1
-        duration_ms = (time.perf_counter() - self._started) * 1_000
+        duration_ms = (_seconds() - self._started) * 1_000
         if outcome is _REFUSED and self._standing is _UNRESOLVED:
             # A flood of tokens that are not looked up must not fill the journal.
             self._standing = Standing.UNKNOWN

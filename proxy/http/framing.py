@@ -5,8 +5,9 @@ response with extra bytes the connection is not reused.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from proxy.http.fields import Fields, is_field_line
 
@@ -25,26 +26,26 @@ class FramingError(ValueError):
     """The message does not say clearly where it ends."""
 
 
-class Body(Protocol):
+class Body(ABC):
     """A body in transit."""
 
-    is_complete: bool
+    def __init__(self, *, is_complete: bool = False, ends_at_close: bool = False) -> None:
+        self.is_complete = is_complete
+        self.ends_at_close: Final = ends_at_close
+        """Whether only the end of the connection ends this body."""
 
-    @property
-    def ends_at_close(self) -> bool:
-        """Say whether only the end of the connection ends this body."""
-
+    @abstractmethod
     def take(self, data: bytes, payload: Payload | None = None) -> int:
         """Return how many bytes of *data* belong to the body; hand its content to *payload*."""
 
 
-class EmptyBody:
+class EmptyBody(Body):
     """No body at all, whatever the fields say: HEAD, 1xx, 204, 304."""
 
-    is_complete = True
-    ends_at_close = False
+    def __init__(self) -> None:
+        super().__init__(is_complete=True)
 
-    def take(self, _data: bytes, _payload: Payload | None = None) -> int:
+    def take(self, data: bytes, payload: Payload | None = None) -> int:  # noqa: ARG002  it needs neither
         """Return 0: nothing belongs to it."""
         return 0
 
@@ -52,14 +53,12 @@ class EmptyBody:
 NO_BODY: Final = EmptyBody()
 
 
-class SizedBody:
+class SizedBody(Body):
     """A body of `Content-Length` bytes."""
 
-    ends_at_close = False
-
     def __init__(self, size: int) -> None:
+        super().__init__(is_complete=size == 0)
         self._missing = size
-        self.is_complete = size == 0
 
     def take(self, data: bytes, payload: Payload | None = None) -> int:
         """Return the length of *data*, or less if the body ends within it."""
@@ -71,11 +70,11 @@ class SizedBody:
         return taken
 
 
-class BodyUntilClose:
+class BodyUntilClose(Body):
     """A body that ends when its sender closes the connection."""
 
-    is_complete = False
-    ends_at_close = True
+    def __init__(self) -> None:
+        super().__init__(ends_at_close=True)
 
     def take(self, data: bytes, payload: Payload | None = None) -> int:
         """Return the length of *data*."""
@@ -84,13 +83,11 @@ class BodyUntilClose:
         return len(data)
 
 
-class ChunkedBody:
+class ChunkedBody(Body):
     """A chunked body, with its extensions and trailers. Strict: only CRLF ends a line."""
 
-    ends_at_close = False
-
     def __init__(self) -> None:
-        self.is_complete = False
+        super().__init__()
         self._line = b""
         self._missing = 0  # of the chunk's content and the CRLF behind it
         self._trailer_bytes = -1  # -1 while chunks are read

@@ -9,8 +9,6 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
-
 from proxy.http.errors import RefusedError
 from proxy.http.fields import (
     TOKEN_BYTE,
@@ -63,18 +61,31 @@ class VersionNotSupportedError(RefusedError):
     status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
 
 
-class RequestHead(msgspec.Struct, frozen=True):
-    """Request line and fields: target and values are raw bytes, names in the client's case."""
+class RequestHead:
+    """Request line and fields: target and values are raw bytes, names in the client's case.
 
-    method: bytes
-    target: bytes
-    fields: Fields
-    is_http_10: bool
-    keeps_alive: bool
-    """The client may send another request on its connection."""
-    body_is_chunked: bool
-    length: int | None
-    """What Content-Length says; None without one."""
+    No struct: each call reads it often, and of a compiled class that takes no look-up.
+    """
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        fields: Fields,
+        *,
+        is_http_10: bool = False,
+        body_is_chunked: bool = False,
+        length: int | None = None,
+    ) -> None:
+        """*length* is what Content-Length says, None without one."""
+        self.method: Final = method
+        self.target: Final = target
+        self.fields: Final = fields
+        self.is_http_10: Final = is_http_10
+        self.keeps_alive: Final = keeps_alive(fields, is_http_10=is_http_10)
+        """The client may send another request on its connection."""
+        self.body_is_chunked: Final = body_is_chunked
+        self.length: Final = length
 
     def field(self, name: bytes) -> bytes | None:
         """Return the first value of the field *name* (lower case), or None."""
@@ -143,8 +154,14 @@ def parsed_head(head: bytes, parser: FieldParser | None = None) -> RequestHead:
     is_chunked, length = False, None
     if not FRAMING.isdisjoint(fields.by_name):
         is_chunked, length = _announced(fields, is_http_10=is_http_10)
-    goes_on = keeps_alive(fields, is_http_10=is_http_10)
-    return RequestHead(method, target, fields, is_http_10, goes_on, is_chunked, length)
+    return RequestHead(
+        method,
+        target,
+        fields,
+        is_http_10=is_http_10,
+        body_is_chunked=is_chunked,
+        length=length,
+    )
 
 
 def _check_target(method: bytes, target: bytes) -> None:

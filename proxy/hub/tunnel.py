@@ -47,7 +47,7 @@ class HubAdmission:
 
     def recognise(self, head: RequestHead, peer: Peer) -> Call:
         """Return that *head* is no API call."""
-        return Call(head, peer.address, leads_to_mcp=False, audited=None)
+        return Call(head, peer.address)
 
     def decide(self, _call: Call) -> Exchange:
         """Return an exchange that observes a tunnel if there will be one."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from audit_log.record import UNFINISHED, Event, Gap, Kept, new_record_id
-from proxy.audit.exchange import NOT_BEGUN
+from proxy.audit.exchange import NOT_BEGUN, Recorder
 from proxy.audit.record_text import RecordText
 from proxy.audit.shares import Share
 from proxy.journal.line_text import event_line, gap_line, record_line
@@ -19,7 +19,7 @@ _DAY_SECONDS: Final = 86_400.0
 _RETRY_SECONDS: Final = 0.5
 
 
-class Intake:
+class Intake(Recorder):
     """Takes records into the ring. Belongs to the event loop; never raises.
 
     What is not kept is counted by `Losses`. A gap reports it as soon as there is room for it.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from audit_log.record import Origin
@@ -23,21 +23,12 @@ from proxy.mcp.resumption import Resumption
 from proxy.mcp.tool_calls import ToolCalls
 from proxy.mcp.tool_exchange import McpExchange
 from proxy.mcp.trace import travel_ids_of
-from proxy.tokens.memory import MISSING, Missing
+from proxy.tokens.cache import TokenCache
+from proxy.tokens.memory import MISSING
 
 AMBIGUOUS_KEY: Final = "ambiguous"
 """The key of tool calls with several credentials. It cannot equal the hash of a token."""
 _SLASHES: Final = re.compile(rb"/+")
-
-
-class KnownTokens(Protocol):
-    """All that this module needs of the token cache."""
-
-    def known(self, token_hash: str) -> Token | Missing | None:
-        """Return the token, None if no token has this hash, or MISSING if that is not known."""
-
-    def look_up(self, token_hash: str) -> None:
-        """Have the token looked up, without waiting for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +41,7 @@ class McpAdmission:
     path: bytes
     tokens: TokenRecogniser
     hub_keys: TokenRecogniser
-    token_cache: KnownTokens
+    token_cache: TokenCache
     calls: ToolCalls
     tally: Tally
     now: Callable[[], datetime]

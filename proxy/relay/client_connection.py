@@ -25,7 +25,7 @@ from proxy.http.request import check_head, parsed_head
 from proxy.relay.client_limit import ClientLimit
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
-from proxy.relay.request_relay import RequestRelay
+from proxy.relay.request_relay import Client, RequestRelay
 from proxy.relay.sockets import keep_alive, peer_of
 from proxy.relay.states import (
     ENDED,
@@ -61,7 +61,7 @@ class Port(Protocol):
         """Learn that a connection has ended."""
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol, Client):
     """One client connection; responses keep the order of their requests."""
 
     def __init__(self, port: Port) -> None:

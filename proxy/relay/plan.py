@@ -1,10 +1,7 @@
 """What is to be done with a request, as its head alone tells. Made once per distinct head."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-import msgspec
+from typing import Final, Protocol
 
 from audit_log.addresses import Network
 from proxy.admission import Call
@@ -29,13 +26,17 @@ class Admits(Protocol):
         """Return the exchange of *call*. Raises RefusedError, after recording it."""
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """A request's head, its call, the upstream that responds, and the fields that go there."""
+class Plan:
+    """A request's head, its call, the upstream that responds, and the fields that go there.
 
-    head: RequestHead
-    call: Call
-    upstream: Upstream
-    lines: bytes
+    No struct, for the reason that `RequestHead` is none.
+    """
+
+    def __init__(self, head: RequestHead, call: Call, upstream: Upstream, lines: bytes) -> None:
+        self.head: Final = head
+        self.call: Final = call
+        self.upstream: Final = upstream
+        self.lines: Final = lines
 
     def wire(self, added: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Return the head as it goes upstream, with the fields *added* to its own."""
@@ -45,17 +46,26 @@ class Plan(msgspec.Struct, frozen=True):
         return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.head.method, self.head.target, lines)
 
 
-@dataclass(frozen=True, slots=True)
 class Service:
     """What becomes of the requests of one port."""
 
-    admission: Admits
-    routes: Routes
-    policy: HeaderPolicy
-    body_patience_seconds: float
-    """How long a client may be silent in the middle of a body."""
-    trusted: Sequence[Network] = ()
-    """Networks whose forwarding fields are believed."""
+    def __init__(
+        self,
+        admission: Admits,
+        routes: Routes,
+        policy: HeaderPolicy,
+        body_patience_seconds: float,
+        trusted: Sequence[Network] = (),
+    ) -> None:
+        """A client may be silent for *body_patience_seconds* in the middle of a body.
+
+        What proxies in *trusted* say of the client is believed.
+        """
+        self.admission: Final = admission
+        self.routes: Final = routes
+        self.policy: Final = policy
+        self.body_patience_seconds: Final = body_patience_seconds
+        self.trusted: Final = trusted
 
     def plan(self, head: RequestHead, peer: Peer) -> Plan:
         """Return what is to be done with *head*, sent by *peer*."""

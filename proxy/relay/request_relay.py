@@ -28,7 +28,7 @@ from proxy.http.framing import BodyUntilClose, FramingError, chunks, joined
 from proxy.relay.deadline import Deadline
 from proxy.relay.flow import Flow
 from proxy.relay.plan import Plan, Service
-from proxy.relay.response_relay import ResponseRelay
+from proxy.relay.response_relay import OtherDirection, ResponseRelay
 from proxy.relay.states import FORWARDING, TUNNEL, WAITING, State
 from proxy.relay.upstream_connection import UpstreamConnection
 
@@ -57,7 +57,7 @@ class Client(Protocol):
         """End the connection at once, and the exchange as interrupted."""
 
 
-class RequestRelay:
+class RequestRelay(OtherDirection):
     """Sees one exchange from its head to its end."""
 
     __slots__ = (

@@ -18,6 +18,8 @@ from proxy.http.response import (
 class ResponseSink(Protocol):
     """What receives a response. Every call happens in the event loop and returns at once."""
 
+    __slots__ = ()
+
     @property
     def may_switch(self) -> bool:
         """Say whether the request asked to change protocols, so that a 101 is a response to it."""

@@ -23,6 +23,7 @@ from proxy.http.framing import Body, ChunkedBody, Payload
 from proxy.http.request import RequestHead
 from proxy.http.response import SWITCHING_PROTOCOLS, ResponseHead
 from proxy.relay.flow import Flow
+from proxy.relay.response_reader import ResponseSink
 from proxy.relay.upstream_connection import UpstreamConnection
 
 # Until Python 3.12 a member of an enum is looked up by a Python function.
@@ -31,6 +32,8 @@ _COMPLETED: Final = Outcome.COMPLETED
 
 class OtherDirection(Protocol):
     """The request of the same exchange, as far as its response needs it."""
+
+    __slots__ = ()
 
     def note_upstream(self, *, is_slow: bool) -> None:
         """Learn whether the upstream takes in less than it is sent."""
@@ -42,7 +45,7 @@ class OtherDirection(Protocol):
         """Learn, once, that the response has ended, or why it cannot begin."""
 
 
-class ResponseRelay:
+class ResponseRelay(ResponseSink):
     """Brings one response back, in the framing it came in."""
 
     __slots__ = (

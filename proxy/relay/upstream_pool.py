@@ -2,8 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +32,10 @@ class Upstream:
     """Lends connections. Never waits for a free one: it opens another."""
 
     def __init__(self, url: str, limits: UpstreamLimits, tls: ssl.SSLContext | None) -> None:
-        """Reach the origin *url*, over *tls* if it is an https one."""
+        """Reach the origin *url*, over *tls* if it is an https one; it need not be there yet.
+
+        To be closed when no exchange is in progress any more.
+        """
         parsed = URL(url)
         self._host, self._port = parsed.host or "", parsed.port or 0
         self._tls = tls
@@ -115,15 +116,3 @@ class Upstream:
         if self._idle:
             wait = self._idle[0].idle_since - oldest_allowed
             self._sweep = self._loop.call_later(wait, self._end_long_idle)
-
-
-@asynccontextmanager
-async def open_upstream(
-    url: str, limits: UpstreamLimits, tls: ssl.SSLContext | None
-) -> AsyncIterator[Upstream]:
-    """Open the upstream at *url*, over *tls* if it is an https one; it need not be there yet."""
-    upstream = Upstream(url, limits, tls)
-    try:
-        yield upstream
-    finally:
-        upstream.close()

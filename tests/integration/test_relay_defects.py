@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,7 +15,7 @@ from proxy.relay.client_limit import ClientLimit
 from proxy.relay.plan import Service
 from proxy.relay.routes import Routes
 from proxy.relay.server import RelayServer
-from proxy.relay.upstream_pool import UpstreamLimits, open_upstream
+from proxy.relay.upstream_pool import Upstream, UpstreamLimits
 from tests.neighbours.client import connected
 from tests.neighbours.corpus import request
 from tests.neighbours.sidecar import serving_sidecar
@@ -31,7 +32,7 @@ class Defective:
         self.tally = Tally()
 
     def recognise(self, head, peer):
-        return Call(head, peer.address, leads_to_mcp=False, audited=None)
+        return Call(head, peer.address)
 
     def decide(self, _call):
         exchange = UnauditedExchange(self.tally)
@@ -45,7 +46,7 @@ class Defective:
 @pytest.fixture
 async def port(upstream):
     """The port of a relay with a defect."""
-    async with open_upstream(upstream.url, LIMITS, None) as pool:
+    with closing(Upstream(upstream.url, LIMITS, None)) as pool:
         service = Service(Defective(), Routes(pool, None), request_lines, 5)
         relay = RelayServer(service, ClientLimit(9, Counter()), idle_seconds=60)
         async with await asyncio.get_running_loop().create_server(relay, "127.0.0.1", 0) as server:
