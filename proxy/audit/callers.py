@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import msgspec
-
 from audit_log.tokens import Token
 from proxy.audit.identity import Caller, Credentials
 from proxy.audit.record_text import CallerFacts, caller_members
@@ -14,9 +12,10 @@ MAX_REMEMBERED_BYTES: Final = 256
 """Longest User-Agent of a caller that is remembered: invented ones must not fill the memory."""
 
 
-class _Remembered(msgspec.Struct, frozen=True, gc=False):
-    token: Token | Missing | None
-    members: bytes
+class _Remembered:
+    def __init__(self, token: Token | Missing | None, members: bytes) -> None:
+        self.token: Final = token
+        self.members: Final = members
 
 
 class Callers:

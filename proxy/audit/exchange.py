@@ -146,12 +146,15 @@ class AuditedExchange(Exchange):
         self._standing = _UNRESOLVED
         self._facts: bytes | None = None
         """What its record says of the request and the caller, once that was asked for."""
+        self._shared: Share | None = None
+        """Its caller's share, once that was asked for."""
         self._slot = NOT_BEGUN
         self._has_ended = False
 
     def is_made_with(self, token: Token | None, standing: Standing) -> None:
         """Learn with which token it is made, None if there is no such token of ours."""
-        self._token, self._standing, self._facts = token, standing, None
+        self._token, self._standing = token, standing
+        self._facts = self._shared = None
 
     def is_caused_by(self, cause: Cause) -> None:
         """Learn which tool call is behind it."""
@@ -170,7 +173,7 @@ class AuditedExchange(Exchange):
         duration_ms = (_seconds() - self._started) * 1_000
         if outcome is _REFUSED and self._standing is _UNRESOLVED:
             # A flood of tokens that are not looked up must not fill the journal.
-            self._standing = Standing.UNKNOWN
+            self._standing, self._shared = Standing.UNKNOWN, None
         text = self._text(ending(outcome, status, duration_ms))
         self._recorder.end(self._slot, text, self._share())
 
@@ -184,10 +187,15 @@ class AuditedExchange(Exchange):
         return self._opening + ending + facts
 
     def _share(self) -> Share:
-        caller = self._call.token_hash
-        if isinstance(caller, str):
-            return Share(caller, self._standing)
-        return Share(caller.value, Standing.UNKNOWN)
+        share = self._shared
+        if share is None:
+            caller = self._call.token_hash
+            if isinstance(caller, str):
+                share = Share(caller, self._standing)
+            else:
+                share = Share(caller.value, Standing.UNKNOWN)
+            self._shared = share
+        return share
 
 
 def standing_of(token: Token | Missing | None, complaint: str | None) -> Standing:
