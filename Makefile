@@ -61,9 +61,20 @@ settings: setup ## write docs/settings.md from the settings' classes
 screenshots: setup browser ## take the documents' pictures anew
 	$(BIN)/python -m tests.browser.screenshots
 
-# Each benchmark writes its section of benchmarks/RESULTS.md, which begins empty.
+# A copy of the checkout with the compiled wheel laid over it: nothing of that gets into .venv.
+COMPILED := build/compiled
+define compiled_copy
+	rm -rf $(COMPILED) && mkdir -p $(COMPILED)
+	PODWARDEN_AUDIT_COMPILE=yes $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(COMPILED)/dist .
+	git ls-files -z --cached --others --exclude-standard \
+	  | tar --create --null --ignore-failed-read --files-from=- | tar --extract --directory=$(COMPILED)
+	$(BIN)/python -m zipfile --extract $(COMPILED)/dist/*.whl $(COMPILED)
+endef
+
+# Compiled, as the image is. Each benchmark writes its section of benchmarks/RESULTS.md, which begins empty.
 bench: setup ## measure all; hours; needs a quiet machine and root (a loop mount)
-	$(BIN)/python -m benchmarks
+	$(compiled_copy)
+	cd $(COMPILED) && $(CURDIR)/$(BIN)/python -m benchmarks --results $(CURDIR)/benchmarks/RESULTS.md
 
 # Many kills, 1,000 early responses, tool calls of 90 s, 200 sessions, every older schema, 50 sidecars, NATS;
 # and the seal judged by others: aics-tlog and metamorphic-log from PyPI need Python 3.12 or later, Go's
@@ -74,15 +85,9 @@ test-long: setup ## proofs that take minutes each
 	  tests/integration/test_conversion.py tests/*/long_*.py \
 	  --timeout=900 --log-cli-level=INFO
 
-# A copy of the checkout with the compiled wheel laid over it: nothing of that gets into .venv.
 # The warning, from Python 3.12 on, is about how mypyc cancels a coroutine.
-COMPILED := build/compiled
 test-compiled: setup ## unit, wire and fault tests, with the modules of each call compiled
-	rm -rf $(COMPILED) && mkdir -p $(COMPILED)
-	PODWARDEN_AUDIT_COMPILE=yes $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(COMPILED)/dist .
-	git ls-files -z --cached --others --exclude-standard \
-	  | tar --create --null --ignore-failed-read --files-from=- | tar --extract --directory=$(COMPILED)
-	$(BIN)/python -m zipfile --extract $(COMPILED)/dist/*.whl $(COMPILED)
+	$(compiled_copy)
 	cd $(COMPILED) && $(CURDIR)/$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  tests/compiled tests/unit tests/mcp $(foreach what,early fault hub journal metamorphic recorded relay seal \
 	  strangers token tracing transparency workers,tests/integration/test_$(what)*.py) \

@@ -21,8 +21,7 @@ _NOTES: Final = f"""
 the tokens. *Never there*: it was away when the sidecar started, which thus knows no token.
 *Disk stalled*: the kernel holds up every write to the journal's file system while it is measured.
 These three share one core with their recorder.
-At the fixed rate times count from when a request was due, so that waiting is counted; PostgreSQL
-shares a core with the generator and the upstream, so that a part of what is added is theirs.
+At the fixed rate times count from when a request was due, so that waiting is counted.
 """
 
 
@@ -36,7 +35,7 @@ def main() -> None:
     patience = Patience(0 if chosen.short else chosen.patience)
     in_turn = partial(interleaved, rounds=rounds, patience=patience)
     full = partial(closed_loop, connections=chosen.connections, seconds=seconds)
-    with open_stage() as stage:
+    with open_stage(gives_way=not chosen.short) as stage:
         contestants = _contestants(stage)
         differ = in_turn(contestants, full)
         same = in_turn(repeated(contestants), full)

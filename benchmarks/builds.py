@@ -51,7 +51,7 @@ def main() -> None:
         "POST of 100 kB": partial(_with_body, "sized"),
         "POST of 100 kB in chunks": partial(_with_body, "chunked"),
     }
-    with open_stage() as stage:
+    with open_stage(gives_way=not chosen.short) as stage:
         contestants = _contestants(stage, chosen.revision)
         in_turn = partial(interleaved, patience=patience)
         load = partial(closed_loop, connections=32, seconds=seconds)

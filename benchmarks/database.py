@@ -4,12 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cpu_group import idle_group
 from benchmarks.load import Target
 from benchmarks.many_tokens import tokens_in_files
 from benchmarks.process import CHECKOUT, CLIENT_CORE, free_port, pin
@@ -38,22 +37,14 @@ class Database:
 
 
 @contextmanager
-def running_database(directory: Path, *, gives_way: bool = False) -> Iterator[Database]:
-    """Run PostgreSQL with its files in *directory*, durable as in earnest.
-
-    If it *gives_way*, it uses its core only while load and upstream do not: where single calls are
-    timed, they would else wait for it, as they never do where it has a machine of its own.
-    """
-    with ExitStack() as stack:
-        group = stack.enter_context(idle_group()) if gives_way else None
-        server = stack.enter_context(running_postgres(directory, port=free_port()))
+def running_database(directory: Path) -> Iterator[Database]:
+    """Run PostgreSQL with its files in *directory*, durable as in earnest."""
+    with running_postgres(directory, port=free_port()) as server:
         pin(server.pid, CLIENT_CORE)
         _said_by(server.url(), "migrate")
         made = _said_by(server.url(), "token", "create", "benchmark", "--role", "admin")
         [secret] = [line.split()[1] for line in made.splitlines() if line.startswith("secret")]
         [tokens] = tokens_in_files(server.url(), directory, (_TOKENS,)).values()
-        if group is not None:
-            group.take(server.pid)
         yield Database(server, secret, tokens)
 
 

@@ -35,8 +35,8 @@ def main() -> None:
     chosen = options.parse_args()
     seconds = 1 if chosen.short else chosen.seconds
     patience = Patience(0 if chosen.short else chosen.patience)
-    with open_stage() as stage:
-        contestants = _contestants(stage, gives_way=not chosen.short)
+    with open_stage(gives_way=not chosen.short) as stage:
+        contestants = _contestants(stage)
         measured = {}
         for rate in _RATES:
             load = partial(open_loop, per_second=rate, seconds=seconds)
@@ -53,8 +53,8 @@ def main() -> None:
     )
 
 
-def _contestants(stage: Stage, *, gives_way: bool) -> list[Contestant]:
-    database = stage.database("database", gives_way=gives_way)
+def _contestants(stage: Stage) -> list[Contestant]:
+    database = stage.database("database")
     proxies = {name: stage.proxy(name, PROXIES[name]) for name in _PROXIES}
     contestants = [
         Contestant("direct", database.target(stage.upstream)),

@@ -13,8 +13,11 @@ BOTH_CORES: Final = "audit on, both cores"
 OFF: Final = "audit off"
 PLACES: Final = """\
 *One core*: proxy and recorder share it, as every other contestant has one. *Both cores*: the proxy
-has that core for itself, and the recorder shares the other one with load, upstream and PostgreSQL.
-*CPU* and memory (PSS) count all processes of a sidecar.
+has that core for itself, and the recorder is on the other one, with load, upstream and PostgreSQL.
+There recorder and PostgreSQL give way (cgroups(7), `cpu.idle`): they get what load and upstream
+leave, so that the calls' core decides how many calls there are. What is left to do after a round
+is done before the next one begins. *CPU* counts all processes of a sidecar until then, memory
+(PSS) at the end of the round. A lost record ends the run.
 """
 HEADS: Final = """\
 Heads that differ do so in path (5,000), query, request id, `traceparent` and token (50), as those
@@ -27,6 +30,7 @@ def ours(stage: Stage, database: Database) -> list[Contestant]:
     on = stage.sidecar("on", database.url)
     apart = stage.sidecar("apart", database.url)
     pin(apart.keeper, CLIENT_CORE)
+    stage.give_way(apart.keeper)
     off = stage.sidecar("off", database.url, **AUDIT_OFF)
     sidecars = {BOTH_CORES: apart, ONE_CORE: on, OFF: off}
     return [contestant(name, sidecar, database) for name, sidecar in sidecars.items()]

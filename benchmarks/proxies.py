@@ -48,7 +48,7 @@ def main() -> None:
     seconds = 1 if chosen.short else chosen.seconds
     patience = Patience(0 if chosen.short else chosen.patience)
     names = chosen.only.split(",") if chosen.only else list(PROXIES)
-    with open_stage() as stage:
+    with open_stage(gives_way=not chosen.short) as stage:
         proxies = {name: stage.proxy(name, PROXIES[name]) for name in names}
         contestants = _contestants(stage, proxies)
         measured = {}

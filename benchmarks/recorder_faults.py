@@ -40,9 +40,8 @@ def main() -> None:
     rounds, rate = (1, 100) if chosen.short else (chosen.rounds, chosen.rate)
     seconds, killed = (3, 8) if chosen.short else (chosen.seconds, chosen.killed)
     lengths = {_RUNS: seconds, _STOPPED: seconds, _KILLED: killed}
-    with open_stage() as stage:
-        # On a busy machine a database that gives way would get nothing done.
-        database = stage.database("database", gives_way=not chosen.short)
+    with open_stage(gives_way=not chosen.short) as stage:
+        database = stage.database("database")
         contestants, arrivals = _contestants(stage, database, rate, lengths)
         series = interleaved(
             contestants,

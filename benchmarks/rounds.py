@@ -142,9 +142,7 @@ def _calmest(
     for _ in range(_TRIES):
         patience.wait_for_calm()
         began = time.monotonic()
-        with contestant.disturbance():
-            tries.append(_measured(contestant, load))
-        contestant.settle()
+        tries.append(_measured(contestant, load))
         if tries[-1].more["others"] <= CALM_SHARE or patience.is_at_an_end:
             break
         patience.spend(time.monotonic() - began)
@@ -152,12 +150,15 @@ def _calmest(
 
 
 def _measured(contestant: Contestant, load: Callable[[Target], Answers]) -> Answers:
+    """Measure once; what is left to do afterwards counts as processor time too."""
     process = contestant.process
     before = process.cpu_seconds if process else 0.0
-    with noticing_others() as disturbance:
+    with contestant.disturbance(), noticing_others() as disturbance:
         answers = (contestant.load or load)(contestant.target)
     more = {"others": disturbance.share}
     if process:
-        more["cpu_us"] = (process.cpu_seconds - before) / answers.requests * 1e6
         more["memory_mib"] = process.memory_bytes / 2**20
+    contestant.settle()
+    if process:
+        more["cpu_us"] = (process.cpu_seconds - before) / answers.requests * 1e6
     return replace(answers, more=more)

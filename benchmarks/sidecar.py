@@ -17,6 +17,10 @@ _SETTLE_SECONDS: Final = 120
 _PREFIX: Final = "podwarden_audit_"
 
 
+class RecordsLostError(Exception):
+    """What was measured did not record each call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """Where it is, and what it says of itself."""
@@ -36,10 +40,15 @@ class Sidecar:
         return sum(_metric(origin, name) for origin in self.ops_origins)
 
     def settle(self) -> None:
-        """Wait until everything that was recorded is written; not for ever."""
+        """Wait until everything that was recorded is written; not for ever.
+
+        Raises RecordsLostError.
+        """
         deadline = time.monotonic() + _SETTLE_SECONDS
         while self.metric("journal_unwritten_bytes") and time.monotonic() < deadline:
             time.sleep(0.1)
+        if lost := self.metric('records_total{fate="lost"}'):
+            raise RecordsLostError(f"{lost:g} records were lost: {self.process.log}")
 
 
 @contextmanager
