@@ -30,7 +30,7 @@ from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.json_stream import Values
 from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest, related_task
-from proxy.mcp.lasting.tasks import Tasks, followed_seconds
+from proxy.mcp.lasting.tasks import CANCELLED_SECONDS, Tasks, followed_seconds
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
 from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse, rpc_id_of
 from proxy.mcp.sessions import (
@@ -47,8 +47,6 @@ from proxy.telemetry.tool_durations import ToolDurations
 MAX_ROUNDS: Final = 1_000
 """A tool call that asks more often is recorded without its ending."""
 _STATUS_DECLINED: Final = 403
-CANCELLED_SECONDS: Final = 60.0
-"""So long a tool may go on that was told to stop. No message says when it has stopped."""
 _INVALID_PARAMS: Final = -32602
 _OF_THE_TOOL: Final = frozenset({ToolOutcome.OK, ToolOutcome.TOOL_ERROR})
 """What a response says of the tool itself."""
@@ -268,13 +266,16 @@ class OpenToolCall:
             if _is_of_another(news, asked, last):
                 return
             has_ended = last.outcome in _OF_THE_TOOL
-            is_told_to_stop = news.outcome is ToolOutcome.CANCELLED
-            works_seconds = CANCELLED_SECONDS if is_told_to_stop else 0.0
+            is_cancelled = news.outcome is ToolOutcome.CANCELLED
+            works_seconds = CANCELLED_SECONDS if is_cancelled else 0.0
             self._end(response, moment if has_ended else now, works_seconds)
             return
-        if last.outcome.is_ending:
+        is_told_to_stop = last.outcome is ToolOutcome.CANCELLED
+        if last.outcome.is_ending and not is_told_to_stop:
             return  # what is more can only be its result
         self._follow_for(followed_seconds(news))
+        if is_told_to_stop and not news.outcome.is_ending:
+            return  # it may still end otherwise
         self._last = (response, now)
         if news.outcome is ToolOutcome.WORKING and last.outcome is ToolOutcome.ASKED:
             self._answer(asked)

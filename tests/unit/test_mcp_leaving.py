@@ -4,8 +4,8 @@ import pytest
 
 from audit_log.record import Attribution, Outcome, ToolOutcome
 from proxy.mcp.lasting.session_end import SessionEnd
+from proxy.mcp.lasting.tasks import CANCELLED_SECONDS
 from proxy.mcp.sessions import LEFT_SECONDS
-from proxy.mcp.tool_calls import CANCELLED_SECONDS
 from tests.unit.heads import response_with
 from tests.unit.mcp_bench import MODERN, OK, Bench, calling, ids_sent_with, respond, streamed
 

@@ -2,6 +2,7 @@
 
 from typing import Final, Generic, Protocol, TypeVar
 
+from audit_log.record import ToolOutcome
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.json_stream import Values
 from proxy.mcp.lasting.task_messages import (
@@ -18,6 +19,8 @@ TASK_SECONDS: Final = 3_600.0
 MAX_TASK_SECONDS: Final = 86_400.0
 RESULT_SECONDS: Final = 10.0
 """So long after its end a task's result is waited for. The client may never ask for it."""
+CANCELLED_SECONDS: Final = 60.0
+"""So long a tool may go on that was told to stop. No message says when it has stopped."""
 _MAX_REQUESTS: Final = 100
 """Without a response, in one HTTP request or one tunnel. Beyond, the oldest is forgotten."""
 
@@ -34,6 +37,8 @@ Call = TypeVar("Call", bound=TaskCall)
 
 def followed_seconds(news: TaskNews) -> float:
     """Return how long a task is followed after *news*."""
+    if news.outcome is ToolOutcome.CANCELLED:
+        return CANCELLED_SECONDS
     if news.outcome.is_ending:
         return RESULT_SECONDS
     if news.ttl_seconds is None:
