@@ -27,6 +27,7 @@ _NAMES: Final = {
     "user_agent": "user_agent.original",
     "tool": "gen_ai.tool.name",
     "session": "mcp.session.id",
+    "protocol_version": "mcp.protocol.version",
 }
 
 
