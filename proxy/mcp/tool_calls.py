@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from audit_log.record import ToolOutcome
 from proxy.audit.tool_span import NO_SPAN, ToolSpan, tool_span
 from proxy.audit.trace_context import TraceContext
-from proxy.mcp.agents.agent import is_modern
+from proxy.mcp.agents.agent import is_modern, session_id
 from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.call_record import (
     ABANDONED,
@@ -42,7 +42,7 @@ from proxy.mcp.sessions import (
     Sessions,
 )
 from proxy.mcp.trace import trace_id_of
-from proxy.telemetry.tool_durations import ToolDurations
+from proxy.telemetry.mcp_durations import McpDurations
 
 MAX_ROUNDS: Final = 1_000
 """A tool call that asks more often is recorded without its ending."""
@@ -71,7 +71,7 @@ class ToolCalls:
         spans are made of.
         """
         self.is_traced = is_traced
-        self.durations = ToolDurations()
+        self.durations = McpDurations()
         self.in_flight = in_flight
         self.later = later
         self.sessions = Sessions(later)
@@ -93,6 +93,15 @@ class ToolCalls:
         else:
             call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
+
+    def end_session(self, session: SessionKey) -> None:
+        """End the tool calls of *session*, which its client has ended."""
+        self.sessions.end(session)
+        caller, name = session
+        ended = self.clients.end(session_id(caller, name.encode("latin-1")))
+        if ended is not None:
+            seconds, client = ended
+            self.durations.sessions.note(seconds, client.protocol_version)
 
     def ask(self, session: SessionKey, values: Values, likely: SessionCall | None) -> None:
         """Note that the server asks the client in *session* by the message with *values*.
@@ -203,7 +212,12 @@ class OpenToolCall:
         )
         calls.in_flight.add(self._in_flight)
         self._record = CallRecord(
-            calls.recorder, calls.instance, source, self._in_flight, span, calls.durations.note
+            calls.recorder,
+            calls.instance,
+            source,
+            self._in_flight,
+            span,
+            calls.durations.tool_calls.note,
         )
         declines = said.is_declined or False
         self.is_declined = declines and calls.waiting.have_asked(source.key, said)

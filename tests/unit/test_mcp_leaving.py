@@ -25,7 +25,7 @@ def hung_up(bench, rpc_id=1, **more):
 
 
 def delete(bench, status, key="anna", session="s1"):
-    exchange = SessionEnd((key, session), bench.calls.sessions, bench.tally)
+    exchange = SessionEnd((key, session), bench.calls, bench.tally)
     exchange.response_opened(response_with(status))
     exchange.end(Outcome.COMPLETED, status)
 
