@@ -1,9 +1,12 @@
 """Text that callers chose: shown, never obeyed."""
 
-import pytest
-from playwright.async_api import expect
+from typing import Any
+from uuid import uuid4
 
-from tests.browser.activity import Activity
+import pytest
+from playwright.async_api import ViewportSize, expect
+
+from tests.browser.activity import NARROW, WIDE, Activity
 from tests.browser.trails import a_call, a_tool_call, calls_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -98,3 +101,24 @@ async def test_a_very_long_path_moves_nothing(activity: Activity) -> None:
 
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= await page.evaluate("window.innerWidth")
+
+
+LONG_NAME: dict[str, Any] = {"client_name": "n" * 128, "client_version": "v" * 64, "session": uuid4()}
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+async def test_the_longest_name_of_an_agent_pushes_nothing_out_of_sight(
+    activity: Activity, viewport: ViewportSize
+) -> None:
+    await activity.store.append_invocations([a_tool_call("list_clusters", **LONG_NAME)])
+    page = await activity.open("?show=tools", viewport=viewport)
+    await page.locator("#sessions summary").click()
+    token = page.locator("#sessions-table td.token")
+    await expect(token).to_have_text("claude-desktop")
+    box = await token.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] < viewport["width"] * 1.2  # little is left to be scrolled to
+
+    await page.locator("#sessions-table button").click()
+    await expect(page.locator("#agent-session")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
