@@ -255,7 +255,7 @@ class OpenToolCall:
             return
         self.calls.in_flight.remove(self._in_flight)
         if self._in_flight.api_calls:
-            self._record.end(UNSEEN, time.perf_counter())  # something seems to have run
+            self._record.end(UNSEEN, None)  # something seems to have run
         else:
             self._record.withdraw()
 
@@ -354,12 +354,13 @@ class OpenToolCall:
         else:
             self.calls.in_flight.remove(self._in_flight)
         self._is_recorded = True
+        ended = None if response is UNSEEN else moment
         if self.is_declined:
             response = _declined(response)
         elif self._declines_unseen and response.outcome in _OF_THE_TOOL:
             # Another worker may have asked, and nothing ran; or the client made the refusal up.
             response = UNSEEN
-        self._record.end(response, moment)
+        self._record.end(response, ended)
 
     def _settled(self) -> None:
         self._timer = None

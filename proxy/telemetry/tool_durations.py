@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client.core import Metric
 
 from audit_log.record import Invocation, ToolOutcome
+from proxy.audit.exchange import STATUS_CLIENT_CLOSED
 from proxy.telemetry.durations import OTHER, Durations
 from proxy.telemetry.tool_errors import error_type_of
 
@@ -34,8 +35,11 @@ class ToolDurations:
         self._durations = Durations(_LABELS, MAX_SERIES)
 
     def note(self, invocation: Invocation) -> None:
-        """Count *invocation*, which has ended, unless it asked its user: who may be slow."""
-        if invocation.duration_ms is None or invocation.rounds > 1:
+        """Count *invocation*, which has ended, unless it asked its user: who may be slow.
+
+        Nor does the time count after which the client left and the tool worked on.
+        """
+        if invocation.duration_ms is None or invocation.rounds > 1 or _went_on(invocation):
             return
         values = (self._tool_of(invocation), error_type_of(invocation) or "")
         self._durations.note(values, invocation.duration_ms / 1_000)
@@ -52,3 +56,9 @@ class ToolDurations:
             return OTHER
         tools.add(tool)
         return tool
+
+
+def _went_on(invocation: Invocation) -> bool:
+    """Return whether its client was gone before it ended, and had not cancelled it."""
+    is_left = invocation.outcome is not ToolOutcome.CANCELLED
+    return is_left and invocation.status_code == STATUS_CLIENT_CLOSED

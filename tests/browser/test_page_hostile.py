@@ -103,7 +103,11 @@ async def test_a_very_long_path_moves_nothing(activity: Activity) -> None:
     assert width <= await page.evaluate("window.innerWidth")
 
 
-LONG_NAME: dict[str, Any] = {"client_name": "n" * 128, "client_version": "v" * 64, "session": uuid4()}
+LONG_NAME: dict[str, Any] = {
+    "client_name": "n" * 128,
+    "client_version": "v" * 64,
+    "session": uuid4(),
+}
 
 
 @pytest.mark.parametrize("viewport", [WIDE, NARROW])

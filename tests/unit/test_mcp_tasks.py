@@ -249,6 +249,7 @@ def test_a_task_of_which_nothing_is_heard_is_given_up_when_it_is_no_longer_kept(
     assert bench.timers.expire() == [seconds]
 
     assert rows(bench) == [(ToolOutcome.UNKNOWN, 0)]
+    assert bench.recorded.invocations[0].duration_ms is None, "nobody knows how long it took"
     assert len(bench.calls.tasks) == len(bench.calls.in_flight) == 0
 
 

@@ -56,6 +56,17 @@ def test_time_that_a_user_took_to_answer_does_not_count():
     assert told(durations, "count") == {}
 
 
+def test_what_went_on_unseen_does_not_count():
+    """The time until its client hung up says nothing of the tool, nor that it went well."""
+    durations = ToolDurations()
+    durations.note(a_tool_call(outcome=ToolOutcome.UNKNOWN, status_code=499, duration_ms=700))
+    durations.note(a_tool_call(outcome=ToolOutcome.ABANDONED, status_code=499, duration_ms=20))
+
+    assert told(durations, "count") == {}
+    durations.note(a_tool_call(outcome=ToolOutcome.UNKNOWN, duration_ms=5))
+    assert told(durations, "count") == {("_OTHER", ""): 1}, "its response came, and was not read"
+
+
 def test_a_session_counts_by_its_version_and_its_duration():
     durations = SessionDurations()
     for version in ("2025-11-25", "2025-11-25", None, "x" * 64):
