@@ -32,7 +32,14 @@ from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest, related_task
 from proxy.mcp.lasting.tasks import CANCELLED_SECONDS, Tasks, followed_seconds
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
-from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse, rpc_id_of
+from proxy.mcp.messages import (
+    REQUEST_PATHS,
+    JsonRpcId,
+    ToolCall,
+    ToolResponse,
+    answer_of,
+    rpc_id_of,
+)
 from proxy.mcp.sessions import (
     LEFT_SECONDS,
     AskingCall,
@@ -115,6 +122,12 @@ class ToolCalls:
         elif likely is not None:
             call = likely.call
         self.sessions.ask(session, rpc_id_of(values), call)
+
+    def answer(self, session: SessionKey, values: Values) -> None:
+        """Note what the client in *session* answers, if the message with *values* is an answer."""
+        is_declined = answer_of(values)
+        if is_declined is not None:
+            self.sessions.answer(session, rpc_id_of(values), is_declined=is_declined)
 
 
 class Round:
