@@ -135,6 +135,8 @@ class McpExchange(Exchange):
             return
         if self._reading is not None and self._reading.unreadable:
             self._counted.tally.oddities["mcp_response_unreadable"] += self._reading.unreadable
+        if self._session is not None:
+            self._tasks.leave(self._session)
         may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
         rounds, self._open, self._reading = self._open, CallsByKey(), None
         for call in rounds:

@@ -5,6 +5,7 @@ import pytest
 from audit_log.record import Attribution, Outcome, ToolOutcome
 from proxy.mcp.lasting.tasks import (
     CANCELLED_SECONDS,
+    MAX_LEFT,
     MAX_TASK_SECONDS,
     RESULT_SECONDS,
     TASK_SECONDS,
@@ -211,6 +212,38 @@ def test_a_notification_on_any_stream_of_the_token_ends_a_task(bench):
     params = {"taskId": "t1", "status": "completed", "result": {"isError": True}}
     streamed(listening, progress, {"method": "notifications/tasks", "params": params})
     assert rows(bench)[1:] == [(ToolOutcome.TOOL_ERROR, 500)]
+
+
+@pytest.mark.parametrize(
+    ("session", "rpc_id", "expected"),
+    [
+        ("s1", 7, [(ToolOutcome.TOOL_ERROR, 500)]),
+        ("s1", "7", [(ToolOutcome.TOOL_ERROR, 500)]),
+        ("s2", 7, []),
+        ("s1", 8, []),
+    ],
+)
+def test_a_result_that_is_fetched_on_another_stream_ends_the_task(
+    bench, session, rpc_id, expected
+):
+    post(bench, calling("slow"), begun())
+    progress = {"method": "notifications/progress"}
+    cut = bench.post(asking("result"))
+    streamed(cut, progress, ids=True, outcome=Outcome.CLIENT_CLOSED)
+    assert rows(bench) == []
+
+    streamed(bench.get(session=session), {"id": rpc_id, "result": {"isError": True}})
+    assert rows(bench) == expected
+
+
+def test_of_the_results_that_are_never_fetched_the_oldest_are_forgotten(bench):
+    post(bench, calling("slow"), begun())
+    for rpc_id in range(MAX_LEFT + 1):
+        bench.post(asking("result", rpc_id=rpc_id)).end(Outcome.CLIENT_CLOSED, 499)
+
+    for rpc_id in (0, 1):
+        streamed(bench.get(), {"id": rpc_id, "result": {"content": []}})
+        assert len(rows(bench)) == rpc_id
 
 
 @pytest.mark.parametrize(("action", "expected"), [("accept", "ok"), ("decline", "declined")])
