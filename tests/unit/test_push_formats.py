@@ -48,7 +48,13 @@ def test_otlp_is_what_the_library_reads(fields):
 
 
 def test_otlp_has_the_names_of_the_conventions_for_a_tool_call():
-    told = {"created_at": WHEN, "tool": "t", "session": "s", "protocol_version": "2025-11-25"}
+    told = {
+        "created_at": WHEN,
+        "tool": "t",
+        "session": "s",
+        "protocol_version": "2025-11-25",
+        "status_code": 500,  # ours: the tool failed inside HTTP 200
+    }
     [logs] = ExportLogsServiceRequest.FromString(request_of([Item(TOOL_CALL, told)])).resource_logs
     [record] = logs.scope_logs[0].log_records
 
@@ -57,6 +63,7 @@ def test_otlp_has_the_names_of_the_conventions_for_a_tool_call():
         "gen_ai.tool.name": "t",
         "mcp.session.id": "s",
         "mcp.protocol.version": "2025-11-25",
+        "podwarden.audit.status_code": 500,
     }
 
 
