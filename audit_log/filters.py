@@ -181,12 +181,15 @@ class StoredFilter(RecordFilter):
     session: Among[UUID] = ANY
     """Of the agent."""
     client_name: Among[str] = ANY
+    client_version: Among[str] = ANY
+    protocol_version: Among[str] = ANY
     principal: Among[str] = ANY
 
     @property
     def asks_for_agent(self) -> bool:
         """Whether the tool call behind a record must be looked at."""
-        return any((self.session, self.client_name, self.principal))
+        of_the_client = self.client_name, self.client_version, self.protocol_version
+        return any((self.session, self.principal, *of_the_client))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +200,8 @@ class ToolCallFilter(CallFilter):
     """Its own id."""
     session: Among[UUID] = ANY
     client_name: Among[str] = ANY
+    client_version: Among[str] = ANY
+    protocol_version: Among[str] = ANY
     principal: Among[str] = ANY
 
     def matches(self, record: AuditRecord | Invocation) -> bool:
@@ -207,6 +212,8 @@ class ToolCallFilter(CallFilter):
             and self.invocation_id.holds(partial(eq, record.id))
             and self.session.holds(partial(eq, record.session))
             and self.client_name.holds(partial(eq, record.client_name))
+            and self.client_version.holds(partial(eq, record.client_version))
+            and self.protocol_version.holds(partial(eq, record.protocol_version))
             and self.principal.holds(partial(eq, record.principal))
         )
 

@@ -17,7 +17,7 @@ from proxy.recorder.record_metrics import (
     records_by_fate,
 )
 from proxy.telemetry.health import Health
-from proxy.telemetry.tool_durations import ToolDurations
+from proxy.telemetry.mcp_durations import McpDurations
 from proxy.tokens.cache import TokenCache
 
 REFUSALS = (UNKNOWN, EXPIRED, REVOKED, NOT_LOOKED_UP)
@@ -91,15 +91,15 @@ class CallCollector(Collector):
         yield "problems", "Reasons that /readyz gives", len(self._health.report()[1])
 
 
-class ToolCallCollector(Collector):
-    """How long tool calls took."""
+class McpCollector(Collector):
+    """How long tool calls and sessions took."""
 
-    def __init__(self, durations: ToolDurations) -> None:
+    def __init__(self, durations: McpDurations) -> None:
         self._durations = durations
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the numbers of this moment."""
-        yield self._durations.metric()
+        """Return the numbers of this moment."""
+        return self._durations.metrics()
 
 
 class KeeperCollector(Collector):

@@ -40,7 +40,7 @@ from proxy.mcp.codings import MISSING, WHAT_IS_MISSING
 from proxy.mcp.endpoint import McpAdmission
 from proxy.mcp.in_flight import ToolCallsInFlight
 from proxy.mcp.tool_calls import ToolCalls
-from proxy.metrics import CallCollector, ClockCollector, KeeperCollector, ToolCallCollector
+from proxy.metrics import CallCollector, ClockCollector, KeeperCollector, McpCollector
 from proxy.recorder.keeper import Keeper
 from proxy.recorder.page import Page
 from proxy.recorder.record_metrics import BothCollector
@@ -97,7 +97,7 @@ async def serving(
         health.problems = [partial(problem_of, part) for part in parts_that_tell]
         calls = _tool_calls(settings, intake, member)
         own: list[Collector] = [
-            ToolCallCollector(calls.durations),
+            McpCollector(calls.durations),
             CallCollector(tally, intake, tokens.cache, health),
             ClockCollector(tokens.clock),
         ]

@@ -94,7 +94,20 @@ def tool_call_event(invocation: Invocation) -> Event:
             ),
             "http_request": known({"user_agent": invocation.user_agent}),
             "message_context": _message_context(invocation.tool, invocation.id, client),
-            "unmapped": {"api_calls": invocation.api_calls, "origin": invocation.origin},
+            "unmapped": _unmapped(invocation),
+        }
+    )
+
+
+def _unmapped(invocation: Invocation) -> Event:
+    """Return what has no OCSF field. `actor.user` is the token; the principal is no such user."""
+    return known(
+        {
+            "api_calls": invocation.api_calls,
+            "origin": invocation.origin,
+            "rounds": invocation.rounds,
+            "principal": invocation.principal,
+            "claims": invocation.claims,
         }
     )
 

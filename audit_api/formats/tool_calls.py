@@ -29,6 +29,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     duration_ms: float | None
     error_code: int | None
     api_calls: int
+    """How many API calls had been tied to it when it was recorded."""
     rounds: int | None
     """How many requests the client made for it: more than one where the tool asked back."""
     origin: str | None
@@ -62,8 +63,14 @@ class ToolCallWithCalls(ToolCall, frozen=True, gc=False, forbid_unknown_fields=T
 
     @classmethod
     def known(cls, invocation: Invocation, records: Sequence[AuditRecord]) -> Self:
-        """Return a stored *invocation* with its calls."""
-        return cls(**_of_invocation(invocation), calls=list(map(DetailedEntry.of, records)))
+        """Return a stored *invocation* with its calls, or the first of them.
+
+        It may be at work, or its server may have called the API after the response: `api_calls`
+        is at least the number of *records*.
+        """
+        values = _of_invocation(invocation)
+        values["api_calls"] = max(invocation.api_calls, len(records))
+        return cls(**values, calls=list(map(DetailedEntry.of, records)))
 
     @classmethod
     def inferred(cls, invocation_id: UUID, records: Sequence[AuditRecord]) -> Self:

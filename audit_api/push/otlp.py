@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import ClientSession
 
 from audit_api.push.http_receiver import posted, readable
-from audit_api.push.items import Item, ItemsRefusedError
+from audit_api.push.items import TOOL_CALL, Item, ItemsRefusedError
 from audit_api.push.protobuf import double, fields_of, fixed_64, message, text, varint
 
 _FIELDS: Final = {"Content-Type": "application/x-protobuf"}
@@ -27,6 +27,7 @@ _NAMES: Final = {
     "user_agent": "user_agent.original",
     "tool": "gen_ai.tool.name",
     "session": "mcp.session.id",
+    "protocol_version": "mcp.protocol.version",
 }
 
 
@@ -84,13 +85,19 @@ def _record(item: Item) -> bytes:
             text(3, name),
             message(5, text(1, _in_words(item))),
             *(
-                message(6, _attribute(_NAMES.get(field, f"podwarden.audit.{field}"), value))
+                message(6, _attribute(_name_of(field, item), value))
                 for field, value in item.told.items()
                 if value is not None
             ),
             text(12, f"podwarden.audit.{item.kind}"),
         ]
     )
+
+
+def _name_of(field: str, item: Item) -> str:
+    """Return the attribute of *field*. The status of a tool call is ours: its response was 200."""
+    is_ours = field == "status_code" and item.kind == TOOL_CALL
+    return f"podwarden.audit.{field}" if is_ours else _NAMES.get(field, f"podwarden.audit.{field}")
 
 
 def _in_words(item: Item) -> str:

@@ -173,6 +173,14 @@ class AgentFilters(Params):
         default=None, description="the MCP client, as it introduced itself; several by commas"
     )
     not_client_name: Texts | None = _not("client_name")
+    client_version: Texts | None = Field(
+        default=None, description="the version of the MCP client; several by commas"
+    )
+    not_client_version: Texts | None = _not("client_version")
+    protocol_version: Texts | None = Field(
+        default=None, description="the version of MCP that it spoke; several by commas"
+    )
+    not_protocol_version: Texts | None = _not("protocol_version")
     principal: Texts | None = Field(
         default=None, description="on whose behalf, as a trusted proxy said; several by commas"
     )

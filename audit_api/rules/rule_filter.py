@@ -43,7 +43,8 @@ def read_filter(text: str) -> tuple[str, Mapping[str, str]]:
 def _check_agent(wanted: StoredFilters) -> None:
     if wanted.filter().asks_for_agent:
         raise RuleError(
-            "`session`, `client_name` and `principal` are known of tool calls: add `show=tools`"
+            "`session`, `client_name`, `client_version`, `protocol_version` and `principal`"
+            " are known of tool calls: add `show=tools`"
         )
 
 

@@ -210,6 +210,6 @@ def _check_that_none_is_missed(query: ExportParams | InvocationsExportParams) ->
         if getattr(query, name) is not None:
             raise InvalidParametersError.of(
                 name,
-                f"By `session`, `client_name` or `principal` an export is whole: no `{name}`",
+                f"By the agent (`session`, `client_name`, …) an export is whole: no `{name}`",
                 "not_in_parts",
             )

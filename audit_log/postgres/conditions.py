@@ -158,8 +158,10 @@ _OF_BOTH: Final[Mapping[str, OneOf]] = {
 }
 _OF_THE_AGENT: Final[Mapping[str, OneOf]] = {
     "session": _id("session"),
-    "client_name": _text("client_name"),
-    "principal": _text("principal"),
+    **{
+        name: _text(name)
+        for name in ("client_name", "client_version", "protocol_version", "principal")
+    },
 }
 _OF_TOOL_CALLS: Final[Mapping[str, OneOf]] = {
     **_OF_BOTH,

@@ -8,10 +8,11 @@ other messages are ignored.
 from typing import Final
 
 from proxy.mcp.json_stream import ANY, Path, Values
+from proxy.mcp.lasting.task_messages import TASK_NEWS_PATHS
 from proxy.mcp.messages import REQUEST_PATHS, RESPONSE_PATHS
 
 _VERSION: Final[Path] = ("jsonrpc",)
-_BARE: Final = REQUEST_PATHS | RESPONSE_PATHS | {_VERSION}
+_BARE: Final = REQUEST_PATHS | RESPONSE_PATHS | TASK_NEWS_PATHS | {_VERSION}
 
 
 def wanted_paths(

@@ -1,5 +1,6 @@
 """An exchange with the Hub, and the tool calls that come through its tunnel."""
 
+import secrets
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,10 +24,12 @@ from proxy.mcp.messages import (
     JsonRpcId,
     ToolCall,
     ToolResponse,
+    asks_client,
     cancelled_id,
     tool_call_of,
     tool_response_of,
 )
+from proxy.mcp.sessions import SessionKey
 from proxy.mcp.tool_calls import Round, ToolCalls
 from proxy.mcp.trace import NO_IDS, trace_id_of
 
@@ -62,6 +65,8 @@ class TunnelCalls:
         self.claims = calls.claims
         self._open = CallsByKey[JsonRpcId | None, Round]()
         self.tasks = TaskRequests(calls.tasks, HUB_KEY)
+        self._session: SessionKey = (HUB_KEY, secrets.token_hex(16))
+        """What is asked in a tunnel is answered in the same one."""
         self._has_responses = True
         """Whether the responses can be read."""
 
@@ -91,6 +96,15 @@ class TunnelCalls:
         self._has_responses = False
         self.end_all(_NO_RESPONSE)
 
+    def ask(self, message: Values) -> None:
+        """Note that PodWarden asks the Hub by *message*."""
+        likely = next(iter(self._open)) if len(self._open) == 1 else None
+        self._calls.ask(self._session, message, likely)
+
+    def answer(self, message: Values) -> None:
+        """Note what the Hub answers, if *message* is an answer."""
+        self._calls.answer(self._session, message)
+
     def miss(self) -> None:
         """Report a tool call that may be missing."""
         self._calls.recorder.miss()
@@ -114,6 +128,7 @@ class Requests:
             self.calls.begin(said)
         else:
             self.calls.tasks.message_sent(message)
+            self.calls.answer(message)
 
     def missed(self) -> None:
         """Report that a tool call may be missing."""
@@ -134,8 +149,10 @@ class Responses:
     calls: TunnelCalls
 
     def received(self, message: Values) -> None:
-        """End the tool call that is responded to, or whose task is told of."""
+        """End the tool call that is responded to, or whose task is told of; or note a question."""
         self.calls.tasks.message_received(message)
+        if asks_client(message):
+            self.calls.ask(message)
         if (response := tool_response_of(message)) is not None:
             self.calls.end(response.rpc_id, response)
 

@@ -116,9 +116,10 @@ class CallRecord:
         """Record that the tool call goes on, as *response* says."""
         self._recorder.offer(self._invocation(response, None), self._call.share)
 
-    def end(self, response: ToolResponse, moment: float) -> None:
-        """Record that the tool call ended at *moment*, a time of `perf_counter`."""
-        records = self._records(response, (moment - self._started) * 1_000)
+    def end(self, response: ToolResponse, moment: float | None) -> None:
+        """Record that the tool call ended at *moment* of `perf_counter`, None if unknown."""
+        duration_ms = None if moment is None else (moment - self._started) * 1_000
+        records = self._records(response, duration_ms)
         for slot, record in zip(self._slots, records, strict=True):
             self._recorder.end(slot, record, self._call.share)
             if isinstance(record, Invocation):

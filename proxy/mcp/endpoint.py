@@ -68,7 +68,7 @@ class McpAdmission:
         if head.method == b"GET" and source.session:
             return Resumption((source.key, source.session), self.calls, self.tally)
         if head.method == b"DELETE" and source.session:
-            return SessionEnd((source.key, source.session), self.calls.sessions, self.tally)
+            return SessionEnd((source.key, source.session), self.calls, self.tally)
         return None
 
     def cause_of(self, token_hash: str, head: RequestHead) -> Cause | None:

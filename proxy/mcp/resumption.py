@@ -40,4 +40,4 @@ class Resumption(Exchange):
             call.end(response)
         if asks_client(values):
             self._calls.ask(self._key, values, self._calls.sessions.the_one_in(self._key))
-        self._calls.tasks.hear(self._key[0], values)
+        self._calls.tasks.resume(self._key, values)

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from audit_log.record import ToolOutcome
 from proxy.audit.tool_span import NO_SPAN, ToolSpan, tool_span
 from proxy.audit.trace_context import TraceContext
-from proxy.mcp.agents.agent import is_modern
+from proxy.mcp.agents.agent import is_modern, session_id
 from proxy.mcp.agents.claims import NO_CLAIMS, Claims
 from proxy.mcp.call_record import (
     ABANDONED,
@@ -30,9 +30,16 @@ from proxy.mcp.in_flight import ToolCallInFlight, ToolCallsInFlight
 from proxy.mcp.json_stream import Values
 from proxy.mcp.lasting.later import Later, Timer, later
 from proxy.mcp.lasting.task_messages import TaskNews, TaskRequest, related_task
-from proxy.mcp.lasting.tasks import Tasks, followed_seconds
+from proxy.mcp.lasting.tasks import CANCELLED_SECONDS, Tasks, followed_seconds
 from proxy.mcp.lasting.waiting import ASKED_SECONDS, Waiting
-from proxy.mcp.messages import REQUEST_PATHS, JsonRpcId, ToolCall, ToolResponse, rpc_id_of
+from proxy.mcp.messages import (
+    REQUEST_PATHS,
+    JsonRpcId,
+    ToolCall,
+    ToolResponse,
+    answer_of,
+    rpc_id_of,
+)
 from proxy.mcp.sessions import (
     LEFT_SECONDS,
     AskingCall,
@@ -42,13 +49,11 @@ from proxy.mcp.sessions import (
     Sessions,
 )
 from proxy.mcp.trace import trace_id_of
-from proxy.telemetry.tool_durations import ToolDurations
+from proxy.telemetry.mcp_durations import McpDurations
 
 MAX_ROUNDS: Final = 1_000
 """A tool call that asks more often is recorded without its ending."""
 _STATUS_DECLINED: Final = 403
-CANCELLED_SECONDS: Final = 60.0
-"""So long a tool may go on that was told to stop. No message says when it has stopped."""
 _INVALID_PARAMS: Final = -32602
 _OF_THE_TOOL: Final = frozenset({ToolOutcome.OK, ToolOutcome.TOOL_ERROR})
 """What a response says of the tool itself."""
@@ -73,7 +78,7 @@ class ToolCalls:
         spans are made of.
         """
         self.is_traced = is_traced
-        self.durations = ToolDurations()
+        self.durations = McpDurations()
         self.in_flight = in_flight
         self.later = later
         self.sessions = Sessions(later)
@@ -96,6 +101,15 @@ class ToolCalls:
             call = OpenToolCall(self, said, source)
         return Round(call, said.rpc_id, source)
 
+    def end_session(self, session: SessionKey) -> None:
+        """End the tool calls of *session*, which its client has ended."""
+        self.sessions.end(session)
+        caller, name = session
+        ended = self.clients.end(session_id(caller, name.encode("latin-1")))
+        if ended is not None:
+            seconds, client = ended
+            self.durations.sessions.note(seconds, client.protocol_version)
+
     def ask(self, session: SessionKey, values: Values, likely: SessionCall | None) -> None:
         """Note that the server asks the client in *session* by the message with *values*.
 
@@ -108,6 +122,12 @@ class ToolCalls:
         elif likely is not None:
             call = likely.call
         self.sessions.ask(session, rpc_id_of(values), call)
+
+    def answer(self, session: SessionKey, values: Values) -> None:
+        """Note what the client in *session* answers, if the message with *values* is an answer."""
+        is_declined = answer_of(values)
+        if is_declined is not None:
+            self.sessions.answer(session, rpc_id_of(values), is_declined=is_declined)
 
 
 class Round:
@@ -205,7 +225,12 @@ class OpenToolCall:
         )
         calls.in_flight.add(self._in_flight)
         self._record = CallRecord(
-            calls.recorder, calls.instance, source, self._in_flight, span, calls.durations.note
+            calls.recorder,
+            calls.instance,
+            source,
+            self._in_flight,
+            span,
+            calls.durations.tool_calls.note,
         )
         declines = said.is_declined or False
         self.is_declined = declines and calls.waiting.have_asked(source.key, said)
@@ -243,7 +268,7 @@ class OpenToolCall:
             return
         self.calls.in_flight.remove(self._in_flight)
         if self._in_flight.api_calls:
-            self._record.end(UNSEEN, time.perf_counter())  # something seems to have run
+            self._record.end(UNSEEN, None)  # something seems to have run
         else:
             self._record.withdraw()
 
@@ -268,13 +293,16 @@ class OpenToolCall:
             if _is_of_another(news, asked, last):
                 return
             has_ended = last.outcome in _OF_THE_TOOL
-            is_told_to_stop = news.outcome is ToolOutcome.CANCELLED
-            works_seconds = CANCELLED_SECONDS if is_told_to_stop else 0.0
+            is_cancelled = news.outcome is ToolOutcome.CANCELLED
+            works_seconds = CANCELLED_SECONDS if is_cancelled else 0.0
             self._end(response, moment if has_ended else now, works_seconds)
             return
-        if last.outcome.is_ending:
+        is_told_to_stop = last.outcome is ToolOutcome.CANCELLED
+        if last.outcome.is_ending and not is_told_to_stop:
             return  # what is more can only be its result
         self._follow_for(followed_seconds(news))
+        if is_told_to_stop and not news.outcome.is_ending:
+            return  # it may still end otherwise
         self._last = (response, now)
         if news.outcome is ToolOutcome.WORKING and last.outcome is ToolOutcome.ASKED:
             self._answer(asked)
@@ -339,12 +367,13 @@ class OpenToolCall:
         else:
             self.calls.in_flight.remove(self._in_flight)
         self._is_recorded = True
+        ended = None if response is UNSEEN else moment
         if self.is_declined:
             response = _declined(response)
         elif self._declines_unseen and response.outcome in _OF_THE_TOOL:
             # Another worker may have asked, and nothing ran; or the client made the refusal up.
             response = UNSEEN
-        self._record.end(response, moment)
+        self._record.end(response, ended)
 
     def _settled(self) -> None:
         self._timer = None

@@ -37,11 +37,9 @@ from proxy.mcp.messages import (
     JsonRpcId,
     ToolCall,
     ToolResponse,
-    answer_of,
     asks_client,
     cancelled_id,
     named_by_header,
-    rpc_id_of,
     tool_call_of,
     tool_response_of,
 )
@@ -137,6 +135,8 @@ class McpExchange(Exchange):
             return
         if self._reading is not None and self._reading.unreadable:
             self._counted.tally.oddities["mcp_response_unreadable"] += self._reading.unreadable
+        if self._session is not None:
+            self._tasks.leave(self._session)
         may_resume = self._may_be_resumed and outcome is not Outcome.INTERRUPTED
         rounds, self._open, self._reading = self._open, CallsByKey(), None
         for call in rounds:
@@ -168,7 +168,8 @@ class McpExchange(Exchange):
             self._cancel(cancelled_id(values))
             self._introduction.message_sent(values)
             self._tasks.message_sent(values)
-            self._answer(values)
+            if self._session is not None:
+                self._calls.answer(self._session, values)
             return
         if len(self._open) >= MAX_TOOL_CALLS:
             self._counted.tally.oddities["mcp_tool_call_beyond_limit"] += 1
@@ -185,13 +186,6 @@ class McpExchange(Exchange):
         call = self._calls.sessions.find(self._session, rpc_id)
         if call is not None:
             call.cancel()
-
-    def _answer(self, values: Values) -> None:
-        """Note what the client answers to a question of the server, if *values* are an answer."""
-        is_declined = answer_of(values)
-        if is_declined is not None and self._session is not None:
-            sessions = self._calls.sessions
-            sessions.answer(self._session, rpc_id_of(values), is_declined=is_declined)
 
     def _ask(self, values: Values) -> None:
         """Note that the server asks the client."""

@@ -77,6 +77,8 @@ class SpanExport:
         """Why the last export failed: the first line that the exporter logged."""
         # The exporter logs each attempt; `tracing` logs only the first failure.
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._overhear)
+        # It warns of each trace context that is wrong, with its text: a client could fill the log.
+        logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
 
     def export(self, records: Sequence[Traced]) -> Counter[str]:
         """Send the spans of *records*, within `OTEL_EXPORTER_OTLP_TIMEOUT`.

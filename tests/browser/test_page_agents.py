@@ -63,6 +63,30 @@ async def test_an_agent_is_told_and_leads_to_its_session(activity: Activity) -> 
     await expect(claims).to_have_text("step: 3 com.example/run: r-7\\u202e")
 
 
+async def test_the_versions_of_an_agent_and_of_its_protocol_lead_to_the_same(
+    activity: Activity,
+) -> None:
+    mine = a_tool_call("list_hosts", created_at=ago(minutes=1), **MINE)
+    others = MINE | {"client_version": "2.2.0", "protocol_version": "2025-06-18"}
+    await activity.store.append_invocations([mine, a_tool_call("list_hosts", **others)])
+    page = await activity.open("?show=tools")
+    rows = page.locator("#table tbody tr")
+    await expect(rows).to_have_count(2)
+
+    for name, value in (("protocol_version", "2025-11-25"), ("client_version", "2.1.7")):
+        await rows.last.locator("button.when").click()
+        await page.locator(f"#details .detail-{name} button").click()
+        await expect(rows).to_have_count(1)
+        await expect(page.locator(".chip-value")).to_have_text(value)
+        await page.locator(".chip").click()
+        await expect(rows).to_have_count(2)
+
+    await page.get_by_text("Columns").click()
+    await page.get_by_label("MCP version", exact=True).check()
+    versions = page.locator("#table tbody td.extra-protocol_version")
+    await expect(versions).to_have_text(["2025-06-18", "2025-11-25"])
+
+
 async def test_calls_of_a_session_appear_when_their_tool_call_is_known(activity: Activity) -> None:
     await activity.store.append_invocations([a_tool_call("list_clusters", **MINE)])
     page = await activity.open(f"?session={SESSION}")

@@ -1,9 +1,12 @@
 """Text that callers chose: shown, never obeyed."""
 
-import pytest
-from playwright.async_api import expect
+from typing import Any
+from uuid import uuid4
 
-from tests.browser.activity import Activity
+import pytest
+from playwright.async_api import ViewportSize, expect
+
+from tests.browser.activity import NARROW, WIDE, Activity
 from tests.browser.trails import a_call, a_tool_call, calls_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -98,3 +101,54 @@ async def test_a_very_long_path_moves_nothing(activity: Activity) -> None:
 
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= await page.evaluate("window.innerWidth")
+
+
+LONG_NAME: dict[str, Any] = {
+    "client_name": "n" * 128,
+    "client_version": "v" * 64,
+    "session": uuid4(),
+}
+CLIPPED = """values => values
+    .filter(value => value.scrollWidth > value.clientWidth + 1
+        || value.getBoundingClientRect().right
+            > value.closest("td, th").getBoundingClientRect().right + 1)
+    .map(value => value.textContent)"""
+"""What is cut off, or goes beyond its cell."""
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW])
+async def test_the_longest_name_of_an_agent_pushes_nothing_out_of_sight(
+    activity: Activity, viewport: ViewportSize
+) -> None:
+    await activity.store.append_invocations([a_tool_call("list_clusters", **LONG_NAME)])
+    page = await activity.open("?show=tools", viewport=viewport)
+    await page.locator("#sessions summary").click()
+    token = page.locator("#sessions-table td.token")
+    await expect(token).to_have_text("claude-desktop")
+    box = await token.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] < viewport["width"] * 1.2  # little is left to be scrolled to
+
+    await page.locator("#sessions-table button").click()
+    await expect(page.locator("#agent-session")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+async def test_a_telephone_shows_the_whole_of_chosen_columns_and_of_what_is_counted(
+    activity: Activity,
+) -> None:
+    tool = a_tool_call("troubleshoot_workload", principal="p" * 200, **LONG_NAME)
+    await activity.store.append_invocations([tool])
+    await activity.store.append(calls_of(tool, "/api/v1/clusters/12/workloads"))
+    page = await activity.open(
+        "?show=tools&columns=session,principal,agent", viewport=NARROW, is_mobile=True
+    )
+    values = page.locator("#table tbody td.extra .value")
+    await expect(values).to_have_count(2)
+    assert await values.evaluate_all(CLIPPED) == []
+
+    await page.goto(activity.url)
+    await page.get_by_text("Most calls by token, tool, object").click()
+    values = page.locator(".facet tbody .value")
+    await expect(values.filter(has_text="troubleshoot_workload")).to_be_visible()
+    assert await values.evaluate_all(CLIPPED) == []

@@ -75,7 +75,7 @@ async def test_calls_by_agent_make_no_rule_and_the_page_says_which_do(activity: 
     await panel(page).get_by_text("As a rule").click()
 
     await expect(panel(page).get_by_role("status")).to_have_text(
-        "Rules by agent, session or principal are about tool calls: show those to make one."
+        "Rules by the agent are about tool calls: show those to make one."
     )
     await expect(page.get_by_label("The rule in TOML")).to_be_hidden()
 

@@ -36,6 +36,19 @@ async def test_a_tool_call_opens_to_its_api_calls(activity: Activity) -> None:
     await expect(made).to_have_count(0)
 
 
+async def test_api_calls_after_the_end_of_a_tool_call_are_counted_when_it_is_open(
+    activity: Activity,
+) -> None:
+    invocation = a_tool_call("deploy_workload", api_calls=0)
+    await activity.store.append_invocations([invocation])
+    await activity.store.append(calls_of(invocation, "/api/v1/assignments"))
+    page = await activity.open("?show=tools")
+
+    await page.get_by_role("button", name="0 API calls of deploy_workload").click()
+    await expect(page.locator("#table tbody tr.made-call")).to_have_count(1)
+    await expect(page.get_by_role("button", name="1 API call of deploy_workload")).to_be_visible()
+
+
 async def test_inferred_calls_are_marked(activity: Activity) -> None:
     invocation = a_tool_call("list_clusters", api_calls=2)
     [exact] = calls_of(invocation, "/exact")

@@ -26,6 +26,7 @@ TOOLS: Final = {
     "task_succeeds": "task",
     "task_fails": "task",
     "task_is_cancelled": "task",
+    "cancelled_late": "task",
 }
 """The kinds of calls, and the tool that each calls."""
 _TOLD: Final = {"cancel", "task_is_cancelled"}

@@ -57,7 +57,7 @@ async def calls(store):
     modern: dict[str, Any] = {"session": None, "protocol_version": "2026-07-28"}
     calls = [
         call(0, client_name=None, client_version=None, api_calls=2),
-        call(1, principal="anna", **other),
+        call(1, principal="anna", protocol_version="2025-06-18", **other),
         call(2, outcome=ToolOutcome.TOOL_ERROR, status_code=500, tool="deploy"),
         call(3, api_calls=1, client_ip="192.0.2.8"),
         call(4, **other),
@@ -94,6 +94,8 @@ async def test_sessions_are_told_last_used_first(api, calls):
         ("client_name=claude-code", [FIRST]),
         ("token_name=ci", [SECOND]),
         ("principal=anna", [SECOND]),
+        ("client_version=2.1.7,2.1.8&protocol_version=2025-11-25", [SECOND, FIRST]),
+        ("protocol_version!=2025-11-25", [SECOND]),
         ("tool=deploy", [FIRST]),
         ("outcome=tool_error", [FIRST]),
         ("user_agent=no", [SECOND, FIRST]),
@@ -178,6 +180,7 @@ async def test_entries_are_found_by_the_agent_of_their_tool_call(api, store, cal
         f"session={SECOND}": theirs,
         "client_name=cursor": theirs,
         "principal=anna": theirs,
+        "protocol_version=2025-06-18": theirs,
         f"client_name=cursor&session={SECOND}&method=GET": theirs,
     }.items():
         [entry] = await asked(api, f"{ALL}?{query}")

@@ -145,6 +145,22 @@ async def test_a_tool_call_is_told_with_its_calls_oldest_first(api, store):
     }
 
 
+async def test_api_calls_after_the_end_of_their_tool_call_are_counted_where_they_are_told(
+    api, store
+):
+    """A server may call the API in the background, once it has responded."""
+    call = invocation(api_calls=1, **AGENT)
+    late = [record(created_at=NOON, invocation_id=call.id) for _ in range(3)]
+    await store.append_invocations([call])
+    await store.append(late)
+
+    assert (await asked(api, f"{ALL}/invocations/{call.id}"))["api_calls"] == 3
+    [in_session] = (await asked(api, f"{ALL}/sessions/{call.session}"))["invocations"]
+    assert in_session["api_calls"] == 3
+    [in_time] = await asked(api, f"{ALL}/timeline")
+    assert in_time["api_calls"] == 3
+
+
 async def test_a_tool_call_that_is_not_stored_yet_is_told_from_its_calls(api, store):
     id_ = uuid4()
     await store.append([record(invocation_id=id_, tool="deploy", token_id=NOBODY)])

@@ -22,7 +22,7 @@ PROOF_SECONDS = 220  # 30 of the CPU, which a busy machine may share out among m
 # than 1,500 buckets, and values are counted without buckets. An export by the agent, and that of
 # gaps, has no parts, so it excludes `limit`.
 UNSAYABLE = {"cursor", "after", "around"}
-OF_THE_AGENT = {"session", "client_name", "principal"}
+OF_THE_AGENT = {"session", "client_name", "client_version", "protocol_version", "principal"}
 UNSAYABLE_OF = {
     "stats": {"since", "until", "by", "limit", "compare"},
     "invocations_stats": {"since", "until"},

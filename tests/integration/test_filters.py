@@ -213,7 +213,13 @@ async def test_an_object_of_odd_signs_is_the_same_in_the_table_and_live(
 
 
 CALLS = [
-    a_tool_call(tool="list_clusters", session=INVOCATION, client_name="claude-code"),
+    a_tool_call(
+        tool="list_clusters",
+        session=INVOCATION,
+        client_name="claude-code",
+        client_version="2.1.7",
+        protocol_version="2025-11-25",
+    ),
     a_tool_call(tool="deploy", principal="anna", duration_ms=2_000.0, status_code=500),
     a_tool_call(
         tool="deploy", client_ip="10.1.2.3", user_agent="x/1", outcome=ToolOutcome.TOOL_ERROR
@@ -223,6 +229,8 @@ TOOL_FILTERS = {
     "tools": (ToolCallFilter(tool=one_of("deploy", "other")), [1, 2]),
     "session": (ToolCallFilter(session=one_of(INVOCATION)), [0]),
     "no client": (ToolCallFilter(client_name=none_of("claude-code")), [1, 2]),
+    "client version": (ToolCallFilter(client_version=one_of("2.1.7", "2.1.8")), [0]),
+    "no version": (ToolCallFilter(protocol_version=none_of("2025-11-25")), [1, 2]),
     "principal": (ToolCallFilter(principal=one_of("anna")), [1]),
     "status": (ToolCallFilter(status=one_of(range(500, 600))), [1]),
     "outcome": (ToolCallFilter(outcome=none_of("ok")), [2]),

@@ -31,6 +31,11 @@ async def opened(http):
     await http.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
 
 
+async def metrics_of(sidecar):
+    async with httpx2.AsyncClient() as client:
+        return (await client.get(f"{sidecar.ops_url}/metrics")).text
+
+
 async def test_60_sessions_at_a_time_are_all_answered(mcp_server, database_url, database, secret):
     await sessions_live(60, mcp_server, database_url, database, secret)
 
@@ -40,13 +45,16 @@ async def test_a_tool_may_take_its_time(era, mcp_server, mcp_sidecar, database, 
     await a_tool_takes(1, era, mcp_server, mcp_sidecar, database, secret)
 
 
-async def test_a_session_is_kept_and_can_be_ended(http, database):
+async def test_a_session_is_kept_and_can_be_ended(http, mcp_sidecar, database):
     await opened(http)
+    assert "mcp_server_session_duration_seconds_count" not in await metrics_of(mcp_sidecar)
     response = await http.post("/mcp", content=body_calling("both.a"))
     assert response.status_code == 200
     assert (await http.delete("/mcp")).status_code == 200
     assert (await http.post("/mcp", content=body_calling("both.b"))).status_code == 404
 
+    counted = 'mcp_server_session_duration_seconds_count{mcp_protocol_version="2025-11-25"} 1.0\n'
+    assert counted in await metrics_of(mcp_sidecar)
     good, gone = await invocations(database, 2)
     assert (good.tool, good.outcome) == ("both.a", ToolOutcome.OK)
     assert (gone.tool, gone.outcome) == ("both.b", ToolOutcome.PROTOCOL_ERROR)

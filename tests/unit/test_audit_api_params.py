@@ -128,6 +128,8 @@ def test_all_filters_are_read():
         until="2026-02-28T13:00:00Z",
         session=TOKEN_ID.hex,
         client_name="claude-code",
+        client_version="2.1.7",
+        protocol_version="2025-11-25",
         principal="anna",
     )
     assert query.filter() == StoredFilter(
@@ -144,6 +146,8 @@ def test_all_filters_are_read():
         until=NOON + timedelta(hours=1),
         session=one_of(TOKEN_ID),
         client_name=one_of("claude-code"),
+        client_version=one_of("2.1.7"),
+        protocol_version=one_of("2025-11-25"),
         principal=one_of("anna"),
     )
 
@@ -192,9 +196,11 @@ def test_lists_exports_streams_and_counts_take_the_same_filters():
         "kind",
         "compare",
     }
-    of_the_agent = {
-        f"{name}{sign}" for name in ("session", "client_name", "principal") for sign in ("", "!")
-    }
+    names_of_the_agent = (
+        *("session", "principal"),
+        *("client_name", "client_version", "protocol_version"),
+    )
+    of_the_agent = {f"{name}{sign}" for name in names_of_the_agent for sign in ("", "!")}
     of_calls = names[EntriesParams] - own
     assert names[ExportParams] - own == names[StatsParams] - own == of_calls
     assert names[StreamParams] - own == of_calls - of_the_agent

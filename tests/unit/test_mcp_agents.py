@@ -1,10 +1,12 @@
 """Who calls a tool: read from heads and messages, and remembered by session."""
 
 import mmap
+from time import monotonic
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from proxy.mcp.agents.agent import (
     MAX_NAME_CHARACTERS,
@@ -121,6 +123,25 @@ def test_the_client_of_a_session_is_known_to_all_workers():
     there.note(session, Client("a", "2"))
     assert here.client_of(session) == Client("a", "2")
     assert here.client_of(uuid4()) == there.client_of(None) == UNKNOWN_CLIENT
+
+
+def test_how_long_a_session_was_open_is_told_once_by_whichever_worker_sees_its_end():
+    memory = mmap.mmap(-1, SIZE_BYTES)
+    here, there = SessionClients(memory), SessionClients(memory)
+    session, client = uuid4(), Client("a", "1")
+    begun = monotonic()
+    here.note(session, client)
+    noted = monotonic()
+    here.note(session, replace(client, protocol_version="2025-11-25"))
+    ending = monotonic()
+
+    ended = there.end(session)
+    assert ended is not None
+    seconds, spoken = ended
+    assert ending - noted <= seconds <= monotonic() - begun
+    assert spoken.protocol_version == "2025-11-25"
+    assert here.end(session) is there.end(uuid4()) is None
+    assert here.client_of(session) == spoken, "a call that comes late is still its client's"
 
 
 def _of_one_bucket(count):

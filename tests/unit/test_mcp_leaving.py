@@ -4,8 +4,8 @@ import pytest
 
 from audit_log.record import Attribution, Outcome, ToolOutcome
 from proxy.mcp.lasting.session_end import SessionEnd
+from proxy.mcp.lasting.tasks import CANCELLED_SECONDS
 from proxy.mcp.sessions import LEFT_SECONDS
-from proxy.mcp.tool_calls import CANCELLED_SECONDS
 from tests.unit.heads import response_with
 from tests.unit.mcp_bench import MODERN, OK, Bench, calling, ids_sent_with, respond, streamed
 
@@ -25,7 +25,7 @@ def hung_up(bench, rpc_id=1, **more):
 
 
 def delete(bench, status, key="anna", session="s1"):
-    exchange = SessionEnd((key, session), bench.calls.sessions, bench.tally)
+    exchange = SessionEnd((key, session), bench.calls, bench.tally)
     exchange.response_opened(response_with(status))
     exchange.end(Outcome.COMPLETED, status)
 

@@ -3,8 +3,13 @@
 import pytest
 
 from audit_log.record import Attribution, Outcome, ToolOutcome
-from proxy.mcp.lasting.tasks import MAX_TASK_SECONDS, RESULT_SECONDS, TASK_SECONDS
-from proxy.mcp.tool_calls import CANCELLED_SECONDS
+from proxy.mcp.lasting.tasks import (
+    CANCELLED_SECONDS,
+    MAX_LEFT,
+    MAX_TASK_SECONDS,
+    RESULT_SECONDS,
+    TASK_SECONDS,
+)
 from tests.unit.mcp_bench import MODERN, Bench, calling, ids_sent_with, respond, streamed
 
 LEGACY, EXTENSION = "2025-11-25", "2026-07-28"
@@ -156,13 +161,42 @@ def test_a_status_is_kept_though_the_sidecar_ends_before_the_result_comes(bench,
     assert slot.outcome is expected
 
 
-def test_a_cancellation_that_is_acknowledged_ends_the_task(bench):
+ACKNOWLEDGED = {"id": 7, "result": {"resultType": "complete"}}
+
+
+def test_a_cancellation_that_is_acknowledged_ends_the_task_if_nothing_else_is_heard(bench):
     post(bench, calling("slow"), begun(EXTENSION))
     post(bench, asking("cancel"), {"id": 7, "error": {"code": -32602}})
-    assert rows(bench) == []
-    post(bench, asking("cancel"), {"id": 7, "result": {"resultType": "complete"}})
+    [slot] = bench.recorded.begun.values()
+    assert slot.outcome is ToolOutcome.UNKNOWN
+    post(bench, asking("cancel"), ACKNOWLEDGED)
+    [slot] = bench.recorded.begun.values()
+    assert slot.outcome is ToolOutcome.CANCELLED
 
+    assert bench.calls.in_flight.cause_of("anna", frozenset()) is None
+    assert bench.timers.expire() == [CANCELLED_SECONDS]
     assert rows(bench) == [(ToolOutcome.CANCELLED, 499)]
+    assert len(bench.calls.tasks) == len(bench.calls.in_flight) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "expected"),
+    [
+        ("completed", {"result": {"content": []}}, (ToolOutcome.OK, 200)),
+        ("completed", {"result": {"isError": True}}, (ToolOutcome.TOOL_ERROR, 500)),
+        ("failed", {"error": {"code": -32603}}, (ToolOutcome.PROTOCOL_ERROR, 400)),
+        ("cancelled", {}, (ToolOutcome.CANCELLED, 499)),
+    ],
+)
+def test_a_task_that_was_told_to_stop_ends_as_it_says_itself(bench, status, more, expected):
+    """fastmcp-tasks acknowledges the cancellation of a task that has ended, and leaves it so."""
+    post(bench, calling("slow"), begun(EXTENSION))
+    post(bench, asking("cancel"), ACKNOWLEDGED)
+    post(bench, asking("get"), told("working", ttlMs=120_000))
+    assert [timer.seconds for timer in bench.timers.set] == [120]
+    post(bench, asking("get"), told(status, **more))
+
+    assert rows(bench) == [expected]
 
 
 def test_a_notification_on_any_stream_of_the_token_ends_a_task(bench):
@@ -178,6 +212,38 @@ def test_a_notification_on_any_stream_of_the_token_ends_a_task(bench):
     params = {"taskId": "t1", "status": "completed", "result": {"isError": True}}
     streamed(listening, progress, {"method": "notifications/tasks", "params": params})
     assert rows(bench)[1:] == [(ToolOutcome.TOOL_ERROR, 500)]
+
+
+@pytest.mark.parametrize(
+    ("session", "rpc_id", "expected"),
+    [
+        ("s1", 7, [(ToolOutcome.TOOL_ERROR, 500)]),
+        ("s1", "7", [(ToolOutcome.TOOL_ERROR, 500)]),
+        ("s2", 7, []),
+        ("s1", 8, []),
+    ],
+)
+def test_a_result_that_is_fetched_on_another_stream_ends_the_task(
+    bench, session, rpc_id, expected
+):
+    post(bench, calling("slow"), begun())
+    progress = {"method": "notifications/progress"}
+    cut = bench.post(asking("result"))
+    streamed(cut, progress, ids=True, outcome=Outcome.CLIENT_CLOSED)
+    assert rows(bench) == []
+
+    streamed(bench.get(session=session), {"id": rpc_id, "result": {"isError": True}})
+    assert rows(bench) == expected
+
+
+def test_of_the_results_that_are_never_fetched_the_oldest_are_forgotten(bench):
+    post(bench, calling("slow"), begun())
+    for rpc_id in range(MAX_LEFT + 1):
+        bench.post(asking("result", rpc_id=rpc_id)).end(Outcome.CLIENT_CLOSED, 499)
+
+    for rpc_id in (0, 1):
+        streamed(bench.get(), {"id": rpc_id, "result": {"content": []}})
+        assert len(rows(bench)) == rpc_id
 
 
 @pytest.mark.parametrize(("action", "expected"), [("accept", "ok"), ("decline", "declined")])
@@ -216,6 +282,7 @@ def test_a_task_of_which_nothing_is_heard_is_given_up_when_it_is_no_longer_kept(
     assert bench.timers.expire() == [seconds]
 
     assert rows(bench) == [(ToolOutcome.UNKNOWN, 0)]
+    assert bench.recorded.invocations[0].duration_ms is None, "nobody knows how long it took"
     assert len(bench.calls.tasks) == len(bench.calls.in_flight) == 0
 
 

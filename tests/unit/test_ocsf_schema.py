@@ -59,6 +59,9 @@ TOOL_CALLS: dict[str, Invocation] = {
         client_name="claude",
         client_version="2",
         error_code=-32603,
+        rounds=3,
+        principal="anna",
+        claims={"com.example/run": "r-7", "step": 3},
         request_id="req-1",
         arrived_at=ARRIVAL,
     ),
@@ -142,6 +145,20 @@ def test_what_a_tool_did_is_an_operation_of_an_ai_and_names_the_tool_call():
     assert told["message_context"]["application"] == {"name": "claude", "version": "2"}
     assert told["actor"]["session"] == {"uid": str(tool_call.session)}
     assert (told["activity_name"], told["type_name"]) == ("tools/call", "API Activity: Other")
+
+
+def test_on_whose_behalf_a_tool_was_called_and_what_its_client_claims_is_unmapped():
+    calls = TOOL_CALLS["all that is known"], TOOL_CALLS["little"]
+    told, little = (as_sent(tool_call_event(call))["unmapped"] for call in calls)
+
+    assert told == {
+        "api_calls": 0,
+        "origin": "mcp",
+        "rounds": 3,
+        "principal": "anna",
+        "claims": {"com.example/run": "r-7", "step": 3},
+    }
+    assert little == {"api_calls": 0, "origin": "mcp", "rounds": 1}
 
 
 def test_nothing_is_unmapped_and_no_profile_applies_where_no_tool_was():

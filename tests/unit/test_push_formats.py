@@ -47,6 +47,26 @@ def test_otlp_is_what_the_library_reads(fields):
     }
 
 
+def test_otlp_has_the_names_of_the_conventions_for_a_tool_call():
+    told = {
+        "created_at": WHEN,
+        "tool": "t",
+        "session": "s",
+        "protocol_version": "2025-11-25",
+        "status_code": 500,  # ours: the tool failed inside HTTP 200
+    }
+    [logs] = ExportLogsServiceRequest.FromString(request_of([Item(TOOL_CALL, told)])).resource_logs
+    [record] = logs.scope_logs[0].log_records
+
+    assert {each.key: read_back(each.value) for each in record.attributes} == {
+        "podwarden.audit.created_at": WHEN,
+        "gen_ai.tool.name": "t",
+        "mcp.session.id": "s",
+        "mcp.protocol.version": "2025-11-25",
+        "podwarden.audit.status_code": 500,
+    }
+
+
 @given(st.integers(0, 2**40), st.text(max_size=50))
 def test_a_partial_success_is_read_as_the_library_writes_it(rejected, reason):
     response = ExportLogsServiceResponse()

@@ -1,7 +1,9 @@
-"""How long tool calls took, as it is told to Prometheus."""
+"""How long tool calls and sessions took, as it is told to Prometheus."""
 
 from audit_log.record import ToolOutcome
-from proxy.telemetry.tool_durations import BOUNDS, MAX_TOOLS, ToolDurations
+from proxy.telemetry.durations import BOUNDS
+from proxy.telemetry.session_durations import SessionDurations
+from proxy.telemetry.tool_durations import MAX_TOOLS, ToolDurations
 from tests.neighbours.records import a_tool_call
 
 FAILED = {"outcome": ToolOutcome.TOOL_ERROR, "status_code": 500}
@@ -52,3 +54,31 @@ def test_time_that_a_user_took_to_answer_does_not_count():
     durations.note(a_tool_call(duration_ms=None))
 
     assert told(durations, "count") == {}
+
+
+def test_what_went_on_unseen_does_not_count():
+    """The time until its client hung up says nothing of the tool, nor that it went well."""
+    durations = ToolDurations()
+    durations.note(a_tool_call(outcome=ToolOutcome.UNKNOWN, status_code=499, duration_ms=700))
+    durations.note(a_tool_call(outcome=ToolOutcome.ABANDONED, status_code=499, duration_ms=20))
+
+    assert told(durations, "count") == {}
+    durations.note(a_tool_call(outcome=ToolOutcome.UNKNOWN, duration_ms=5))
+    assert told(durations, "count") == {("_OTHER", ""): 1}, "its response came, and was not read"
+
+
+def test_a_session_counts_by_its_version_and_its_duration():
+    durations = SessionDurations()
+    for version in ("2025-11-25", "2025-11-25", None, "x" * 64):
+        durations.note(400.0, version)
+    for number in range(30):
+        durations.note(1.0, f"2025-11-{number:02}")
+
+    counts = {
+        sample.labels["mcp_protocol_version"]: sample.value
+        for sample in durations.metric().samples
+        if sample.name == "mcp_server_session_duration_seconds_count"
+    }
+    assert len(counts) == 20
+    assert (counts["2025-11-25"], counts[""]) == (3, 1)
+    assert sum(counts.values()) == 34

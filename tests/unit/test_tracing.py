@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+import pytest
 from opentelemetry.trace import get_current_span
 
 from audit_log.record import AuditRecord
@@ -10,6 +11,7 @@ from proxy.audit.tool_span import ToolSpan, tool_span
 from proxy.audit.trace_context import MAX_CONTEXT_BYTES, TraceContext, trace_context
 from proxy.telemetry.health import Health
 from proxy.telemetry.outbox import DELIVERED
+from proxy.telemetry.spans import SpanExport
 from proxy.telemetry.tool_spans import context_in
 from proxy.telemetry.tracing import TracedRecord, tracing
 from tests.neighbours.journal import a_record
@@ -79,3 +81,20 @@ def test_what_a_message_says_of_its_span_is_as_bounded_as_what_the_head_says():
 
     assert tool_span(TraceContext(longest), head, 1) == ToolSpan(longest, None, TRACEPARENT, "1")
     assert tool_span(TraceContext(longest + "x"), head, 1) == ToolSpan(TRACEPARENT, rpc_id="1")
+
+
+@pytest.mark.parametrize(
+    ("parent", "state"),
+    [
+        (TRACEPARENT, "a=" + "x" * 300),
+        (TRACEPARENT, "a=1,a=2"),
+        (TRACEPARENT, "nonsense"),
+        ("00-1", "a=1"),
+    ],
+)
+def test_what_a_client_sends_as_its_trace_is_not_for_the_log(caplog, parent, state):
+    export = SpanExport("here")
+    context_in(parent, state)
+    export.end()
+
+    assert caplog.messages == []

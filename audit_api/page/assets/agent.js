@@ -5,7 +5,7 @@ import { count, visible } from "./texts.js";
 import { between } from "./times.js";
 
 /** The filters of API calls by the tool call behind them: arrivals cannot be held against them. */
-const OF_THE_AGENT = ["session", "client_name", "principal"];
+export const OF_THE_AGENT = ["session", "client_name", "client_version", "protocol_version", "principal"];
 
 /** Return the client of a tool call or a session as text, or null if it is not known. */
 export function agentName({ client_name: name, client_version: version }) {

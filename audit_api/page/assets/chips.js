@@ -7,7 +7,7 @@ import { SPANS, TOKEN_FILTERS, isNarrowed, withFilter, withoutFilters } from "./
 
 const MOMENTS = ["since", "until", "arrived_since", "arrived_until"];
 const WORDS = {
-  token_id: "token", token_name: "token", unknown_tokens: "token", client_ip: "client", invocation_id: "tool call", client_name: "agent", principal: "on behalf of", since: "from", until: "to",
+  token_id: "token", token_name: "token", unknown_tokens: "token", client_ip: "client", invocation_id: "tool call", client_name: "agent", client_version: "agent's version", protocol_version: "MCP version", principal: "on behalf of", since: "from", until: "to",
   arrived_since: "arrived from", arrived_until: "arrived to",
 };
 

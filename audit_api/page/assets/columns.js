@@ -18,7 +18,7 @@ const MORE = [
   ["client_ip", "Client"], ["user_agent", "User agent"], ["request_id", "Request id"], ["instance", "Sidecar"], ["arrived_at", "Arrived"],
 ];
 const MORE_OF_ENTRIES = [["object", "Object"], ["outcome", "Outcome"], ...MORE];
-const MORE_OF_TOOLS = [["session", "Session"], ["principal", "On behalf of"], ...MORE];
+const MORE_OF_TOOLS = [["session", "Session"], ["protocol_version", "MCP version"], ["principal", "On behalf of"], ...MORE];
 /** Always shown: the details are opened at the time, and a tool call's API calls stand below its name. */
 const FIXED = ["time", "tool-name"];
 const LAST_ON_NARROW = ["tool", "duration", "agent"];

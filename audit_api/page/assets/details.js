@@ -22,7 +22,7 @@ const TOOL_FIELDS = [
   ["token_name", "Token", true], ["token_id", "Token id", true], ["tool", "Tool", true], ["outcome", "Outcome", true],
   ["error_code", "JSON-RPC error", false], ["api_calls", "API calls", false], ["rounds", "Requests", false],
   ["duration_ms", "Duration", false],
-  ["client_name", "Agent", true], ["session", "Session", true], ["protocol_version", "MCP version", false],
+  ["client_name", "Agent", true], ["session", "Session", true], ["client_version", "Agent's version", true], ["protocol_version", "MCP version", true],
   ["principal", "On behalf of", true], ["claims", "Client's claims", false],
   ["origin", "Came by", false], ["client_ip", "Client", true], ["user_agent", "User agent", true],
   ["request_id", "Request id", true],

@@ -13,7 +13,7 @@ const STATUSES = [["2xx", "2xx success"], ["3xx", "3xx redirect"], ["4xx", "4xx 
 const KNOWN = {
   token_name: [], tool: [], method: METHODS, status: ["2xx", "4xx", "5xx", "401", "403", "404"], path: [], object: [], changes: ["true"],
   refused: ["true"], outcome: Object.keys(OUTCOMES), client_ip: [], user_agent: [], request_id: [], instance: [], session: [],
-  client_name: [], duration_ms: [],
+  client_name: [], client_version: [], protocol_version: [], principal: [], duration_ms: [],
 };
 const CALLS_ONLY = ["path", "method", "status"];
 

@@ -1,7 +1,7 @@
 // Assembles the page. The view in the URL decides what is loaded and shown.
 
 import { Address } from "./address.js";
-import { showSession, withoutAgent, withoutEnding } from "./agent.js";
+import { OF_THE_AGENT, showSession, withoutAgent, withoutEnding } from "./agent.js";
 import * as api from "./api.js";
 import { aroundView, lacksTime } from "./around.js";
 import { Arrivals } from "./arrivals.js";
@@ -134,7 +134,7 @@ function showControls() {
 function knownValues() {
   const calls = loader.log?.entries ?? [];
   const valuesOf = (name) => [...new Set(calls.map((call) => call[name]).filter((value) => typeof value === "string"))];
-  const names = ["tool", "path", "object", "client_ip", "user_agent", "instance", "session", "client_name"];
+  const names = ["tool", "path", "object", "client_ip", "user_agent", "instance", ...OF_THE_AGENT];
   return { token_name: tokens.names(), ...Object.fromEntries(names.map((name) => [name, valuesOf(name)])) };
 }
 

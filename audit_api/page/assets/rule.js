@@ -1,5 +1,6 @@
 // The filter in use as a rule: TOML to paste into the file of rules, and how often it would have fired.
 
+import { OF_THE_AGENT } from "./agent.js";
 import * as api from "./api.js";
 import { element, say } from "./elements.js";
 import { count } from "./texts.js";
@@ -8,9 +9,6 @@ const WEEK_MS = 7 * 24 * 3_600_000;
 
 /** A rule is about what is yet to come: these are no part of one. */
 const TIMES = ["since", "until", "arrived_since", "arrived_until"];
-
-/** Known of an API call only when its tool call has ended. */
-const OF_THE_AGENT = ["session", "client_name", "principal"];
 const CLASSES = ["2xx", "3xx", "4xx", "5xx", "other"];
 const MORE = [
   '# new = "address"    # or "tool": the token never had it before',
@@ -45,7 +43,7 @@ export class RulePanel {
     const isKnownLater = !view.byTool && lasting(view).some(([name]) => OF_THE_AGENT.includes(name.replace("!", "")));
     for (const part of [this.#text, this.#copy.parentElement]) part.hidden = isKnownLater;
     if (isKnownLater) {
-      say(this.#verdict, "Rules by agent, session or principal are about tool calls: show those to make one.");
+      say(this.#verdict, "Rules by the agent are about tool calls: show those to make one.");
       return;
     }
     this.#write(view);

@@ -10,7 +10,7 @@ import { timeElement } from "./times.js";
 import { TOKEN_FILTERS } from "./view.js";
 
 const COLUMNS = [["agent", "Agent"], ["time", "Last call"], ["token", "Token"], ["calls-made", "Tool calls"], ["failures", "Failed"], ["calls-made", "API calls"]];
-const FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "client_name", "principal", "user_agent", "since", "until"];
+const FILTERS = [...TOKEN_FILTERS, "tool", "outcome", "client_name", "client_version", "protocol_version", "principal", "user_agent", "since", "until"];
 
 export class Sessions {
   #place = byId("sessions");

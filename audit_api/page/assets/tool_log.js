@@ -57,10 +57,13 @@ export class ToolLog {
   lines() {
     return this.#log.lines().flatMap((line) => {
       if (line.kind === "gap") return [line];
-      const { id, outcome, api_calls: number } = line.value;
+      const { id, outcome } = line.value;
       const calls = this.#calls.get(id);
+      // Those that came after it was recorded are counted with it once they are known.
+      const number = Math.max(line.value.api_calls, calls?.length ?? 0);
+      const value = { ...line.value, api_calls: number };
       return [
-        { kind: "tool", key: `${id} ${outcome} ${number}`, value: line.value, isOpen: Boolean(calls) },
+        { kind: "tool", key: `${id} ${outcome} ${number}`, value, isOpen: Boolean(calls) },
         ...(calls ?? []).map((call) => ({ kind: "call", key: `${id} ${call.id}`, value: call })),
         ...(calls?.length === 0 ? [{ kind: "no calls", key: `${id} no calls`, value: line.value }] : []),
       ];

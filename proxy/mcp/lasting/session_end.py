@@ -7,22 +7,23 @@ from proxy.audit.exchange import Exchange, UnauditedExchange
 from proxy.audit.tally import Tally
 from proxy.http.framing import Payload
 from proxy.http.response import ResponseHead
-from proxy.mcp.sessions import SessionKey, Sessions
+from proxy.mcp.sessions import SessionKey
+from proxy.mcp.tool_calls import ToolCalls
 
 
 class SessionEnd(Exchange):
     """A DELETE (MCP 2025-11-25, transports, session management)."""
 
-    def __init__(self, key: SessionKey, sessions: Sessions, tally: Tally) -> None:
+    def __init__(self, key: SessionKey, calls: ToolCalls, tally: Tally) -> None:
         """End the tool calls of the session *key* if the server accepts."""
         self._counted = UnauditedExchange(tally)
         self._key = key
-        self._sessions = sessions
+        self._calls = calls
 
     def response_opened(self, head: ResponseHead) -> Payload | None:
         """End the tool calls if the session has ended."""
         if HTTPStatus.OK <= head.status < HTTPStatus.MULTIPLE_CHOICES:
-            self._sessions.end(self._key)
+            self._calls.end_session(self._key)
         return None
 
     def end(self, outcome: Outcome, status: int) -> None:

@@ -54,7 +54,7 @@ _ACKNOWLEDGED: Final = {
     "tasks/update": _SAID["working"],
 }
 """What a response without a status means. That to `tasks/cancel` does not say whether the task has
-stopped, as little as that to `notifications/cancelled` would."""
+stopped: servers acknowledge the cancellation of a task that has completed, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def task_news_of(values: Values, asked: TaskRequest | None) -> TaskNews | None:
         return _news(values, ("result",))
     if ("result",) in values and asked.method in _ACKNOWLEDGED:
         outcome, status = _ACKNOWLEDGED[asked.method]
-        return TaskNews(asked.task, outcome, status, is_final=outcome.is_ending)
+        return TaskNews(asked.task, outcome, status)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final, Generic, Protocol, TypeVar
 
+from audit_log.record import ToolOutcome
 from proxy.mcp.by_id import CallsByKey
 from proxy.mcp.json_stream import Values
 from proxy.mcp.lasting.task_messages import (
@@ -12,12 +13,17 @@ from proxy.mcp.lasting.task_messages import (
     task_request_of,
 )
 from proxy.mcp.messages import JsonRpcId, declines, rpc_id_of
+from proxy.mcp.sessions import SessionKey
 
 TASK_SECONDS: Final = 3_600.0
 """So long a task is followed after the last message about it, if its server says nothing else."""
 MAX_TASK_SECONDS: Final = 86_400.0
 RESULT_SECONDS: Final = 10.0
 """So long after its end a task's result is waited for. The client may never ask for it."""
+CANCELLED_SECONDS: Final = 60.0
+"""So long a tool may go on that was told to stop. No message says when it has stopped."""
+MAX_LEFT: Final = 1_000
+"""Requests without a response when their stream ended. Beyond, the oldest is forgotten."""
 _MAX_REQUESTS: Final = 100
 """Without a response, in one HTTP request or one tunnel. Beyond, the oldest is forgotten."""
 
@@ -34,6 +40,8 @@ Call = TypeVar("Call", bound=TaskCall)
 
 def followed_seconds(news: TaskNews) -> float:
     """Return how long a task is followed after *news*."""
+    if news.outcome is ToolOutcome.CANCELLED:
+        return CANCELLED_SECONDS
     if news.outcome.is_ending:
         return RESULT_SECONDS
     if news.ttl_seconds is None:
@@ -46,6 +54,8 @@ class Tasks(Generic[Call]):
 
     def __init__(self) -> None:
         self._calls = CallsByKey[tuple[str, TaskKey], Call]()
+        self._left: dict[tuple[SessionKey, JsonRpcId], TaskRequest] = {}
+        """Requests whose stream has ended, by session and id."""
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -69,6 +79,21 @@ class Tasks(Generic[Call]):
         if news is not None:
             for call in self._calls.find_all((caller, news.task)):
                 call.hear(news, asked)
+
+    def leave(self, session: SessionKey, rpc_id: JsonRpcId, asked: TaskRequest) -> None:
+        """Note that the response to *asked* may come on another stream of *session*."""
+        if self.find(session[0], asked.task) is None:
+            return  # it tells of nothing that is followed
+        self._left.pop((session, rpc_id), None)
+        if len(self._left) >= MAX_LEFT:
+            del self._left[next(iter(self._left))]
+        self._left[session, rpc_id] = asked
+
+    def resume(self, session: SessionKey, values: Values) -> None:
+        """Pass on what a message on another stream of *session* says about a task."""
+        rpc_id = None if ("method",) in values else rpc_id_of(values)
+        asked = None if rpc_id is None else self._left.pop((session, rpc_id), None)
+        self.hear(session[0], values, asked)
 
 
 class TaskRequests:
@@ -100,3 +125,8 @@ class TaskRequests:
         rpc_id = rpc_id_of(values)
         asked = self._requests.pop(rpc_id, None) if rpc_id is not None else None
         self._tasks.hear(self._caller, values, asked)
+
+    def leave(self, session: SessionKey) -> None:
+        """Note that the responses that have not come may come on another stream of *session*."""
+        for rpc_id, asked in self._requests.items():
+            self._tasks.leave(session, rpc_id, asked)

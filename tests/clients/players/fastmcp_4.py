@@ -6,7 +6,7 @@ from contextlib import suppress
 from fastmcp import Client
 from fastmcp.client.elicitation import ElicitResult
 from fastmcp.client.transports import StreamableHttpTransport
-from script import ARGUMENTS, FIELDS, IS_TASK, KIND, TOOL, URL, action, play, told
+from script import ARGUMENTS, FIELDS, IS_TASK, KIND, LATE_SECONDS, TOOL, URL, action, play, told
 
 with suppress(ImportError):  # imported before the client is made, it adds the extension
     from fastmcp_tasks import call_tool_task
@@ -27,6 +27,9 @@ async def task_of(client):
     if KIND == "task_is_cancelled":
         await told()
         return await made.cancel()
+    if KIND == "cancelled_late":
+        await asyncio.sleep(LATE_SECONDS)
+        await made.cancel()
     return await made.result()
 
 

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import shlex
+from contextlib import suppress
 
-from mcp import ClientSession, StdioServerParameters, stdio_client, types
+from mcp import ClientSession, McpError, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamablehttp_client
-from script import ARGUMENTS, FIELDS, IS_TASK, KIND, TOOL, URL, action, play, told
+from script import ARGUMENTS, FIELDS, IS_TASK, KIND, LATE_SECONDS, TOOL, URL, action, play, told
 
 
 async def elicited(*_):
@@ -33,6 +34,10 @@ async def task_of(session):
     if KIND == "task_is_cancelled":
         await told()
         return await session.experimental.cancel_task(made.task.taskId)
+    if KIND == "cancelled_late":
+        await asyncio.sleep(LATE_SECONDS)
+        with suppress(McpError):  # it has ended
+            await session.experimental.cancel_task(made.task.taskId)
     async for _ in session.experimental.poll_task(made.task.taskId):
         pass
     return await session.experimental.get_task_result(made.task.taskId, types.CallToolResult)

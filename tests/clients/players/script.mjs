@@ -7,8 +7,12 @@ const TOOLS = {
   plain: 'plain', tool_error: 'fail', unknown_tool: 'nonsense', cancel: 'hold', hang_up: 'hold',
   progress: 'progress', resume: 'resume', accepted: 'ask', declined: 'ask', never_answered: 'ask',
   'task_succeeds': 'task', 'task_fails': 'task', 'task_is_cancelled': 'task',
+  'cancelled_late': 'task',
 };
-const HOW = { 'task_succeeds': 'completed', 'task_fails': 'failed', 'task_is_cancelled': 'cancelled' };
+const HOW = {
+  'task_succeeds': 'completed', 'task_fails': 'failed', 'task_is_cancelled': 'cancelled',
+  'cancelled_late': 'completed',
+};
 export const TOOL = TOOLS[KIND];
 export const IS_TASK = KIND in HOW;
 export const ARGUMENTS = IS_TASK ? { how: HOW[KIND] } : {};

@@ -23,7 +23,13 @@ TOOLS = {
     "declined": "ask",
     "never_answered": "ask",
 }
-HOW = {"task_succeeds": "completed", "task_fails": "failed", "task_is_cancelled": "cancelled"}
+HOW = {
+    "task_succeeds": "completed",
+    "task_fails": "failed",
+    "task_is_cancelled": "cancelled",
+    "cancelled_late": "completed",
+}
+LATE_SECONDS = 1
 TOOL = "task" if KIND in HOW else TOOLS[KIND]
 ARGUMENTS = {"how": HOW[KIND]} if KIND in HOW else {}
 IS_TASK = KIND in HOW
