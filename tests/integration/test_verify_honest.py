@@ -21,6 +21,7 @@ from tests.neighbours.adopted import adopt
 from tests.neighbours.console import console
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.records import a_record, a_tool_call
+from tests.neighbours.seal_attacks import note_what_is_at
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
 NOW = datetime.now(UTC)
@@ -350,6 +351,27 @@ async def test_a_row_at_a_void_place_is_said_if_it_was_made_when_its_neighbours_
 
     assert (said.status, said.remarks["not_sealed_there"]) == (0, 1)
     assert (found.status, found.covers(log, place + 2)) == (1, {"inserted"})
+
+
+async def test_a_row_cannot_be_put_to_a_void_place_and_altered_there(made):
+    log = SealedLog()
+    moved = log.entry()
+    log.many(30)
+    place = log.size
+    log.lines(VOID, 400)
+    log.many(30)
+    fleet = await made(log)
+    await note_what_is_at(fleet, log, moved.seq or 0)
+    noted = await fleet.verify()
+    await fleet.database.execute(
+        "UPDATE mcp_audit_log SET seq = $2, method = 'PUT' WHERE id = $1", moved.id, place + 1
+    )
+
+    found = await fleet.verify()
+
+    assert (noted.status, noted.findings) == (0, [])
+    assert (found.status, found.kinds) == (1, {"deleted"})
+    assert found.covers(log, moved.seq or 0)
 
 
 async def test_a_gap_that_no_line_reports_is_told_unless_the_recorder_makes_it(made):

@@ -19,6 +19,8 @@ _NEAR: Final = 512
 """How far to look for neighbours that say when a line was made."""
 _FOLLOWING: Final = 3
 _LOOSE: Final = frozenset({Noted.MISSING, Noted.VOID, Noted.UNSEALED})
+_HAVE_ROWS: Final = frozenset({Noted.GAP, Noted.READ})
+"""What nothing takes the place of: a note is none of its own."""
 
 
 class Bad(NamedTuple):
@@ -137,10 +139,17 @@ class Judge:
             self._bad(place, kind, signed, others[0] if others else None, age(place))
         if noted in _LOOSE and mark & ROW:
             self._loose(place, signed, found)
-        elif not mark & ROW and (place in self._noting.no_row or (noted is Noted.GAP)):
+        elif not mark & ROW and (noted in _HAVE_ROWS or self._lacks_row(place)):
             self._gone(place, age(place))
         elif place in self._noting.stale:
             self._bad(place, Kind.ALTERED, signed, None, age(place))
+
+    def _lacks_row(self, place: int) -> bool:
+        """Say whether no row stands for the entry or tool call that is noted at *place*."""
+        other = self._noting.elsewhere.get(place)
+        if other is None or not self._leaves.start <= other < self._leaves.size:
+            return place in self._noting.no_row
+        return not self._leaves.mark(other) & ROW or self._leaves.noted(other) in _LOOSE
 
     def _loose(self, place: int, signed: bytes | None, found: bytes | None) -> None:
         """Take a row that nothing proves: one that the last second before a power cut has left.

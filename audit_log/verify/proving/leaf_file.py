@@ -41,6 +41,7 @@ class Noted(IntEnum):
     OTHER = 10
     BEFORE = 11
     """An earlier run has verified it."""
+    READ = 12
 
 
 class LeafFile:

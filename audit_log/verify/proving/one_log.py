@@ -196,9 +196,15 @@ class OneLog:
 
     @property
     def sink(self) -> str:
-        """Where the sidecar delivers to, as its newest event says."""
-        said = [event.details["sink"] for _, event in self.events if "sink" in event.details]
-        return said[-1] if said else ""
+        """Where the sidecar delivers to, as the newest event says that it has signed."""
+        said = [event.details.get("sink") for _, event in self.signed_events()]
+        return next(filter(None, reversed(said)), "")
+
+    @property
+    def newest_signed(self) -> int | None:
+        """When the newest line was made that is proved, in Unix seconds."""
+        seconds = self.leaves.seconds[: max(self.solution.proved - self.leaves.base, 0)]
+        return next((second for second in reversed(seconds) if second), None)
 
     def last_sign(self) -> datetime | None:
         """Return when anything was heard of the log, by the word of the database too."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from audit_log.plurals import counted
-from audit_log.verify.ages import Age, Keeping, moment
+from audit_log.verify.ages import Keeping, moment
 from audit_log.verify.evidence.signed import Signed
 from audit_log.verify.findings import Finding, Kind, LogReport
 from audit_log.verify.proving.judging import Gone
@@ -107,8 +107,7 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list
         report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, 0, one, None))
     if end == leaves.size or end < stored:
         return gone, leaves.size
-    last = next((second for second in reversed(leaves.seconds) if second), None)
-    first = Age(last, None).moments[0]
+    first = moment(one.newest_signed)
     witnesses = [c for c in one.checkpoints.elsewhere() if c.checkpoint.size > end]
     words = ", ".join(dict.fromkeys(word for c in witnesses for word in c.words()))
     is_late = first is None or terms.now - first > ARRIVAL
