@@ -16,12 +16,13 @@ from audit_log.schema.migrate import ensure_partitions
 from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.leaf import MISSING, UNSEALED, VOID
+from audit_log.seal.places import LINES_PER_TILE
 from audit_log.seal.stored import SealNote
 from tests.neighbours.adopted import adopt
 from tests.neighbours.console import console
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.records import a_record, a_tool_call
-from tests.neighbours.seal_attacks import note_what_is_at
+from tests.neighbours.seal_attacks import note_what_is_at, remove
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
 NOW = datetime.now(UTC)
@@ -159,6 +160,60 @@ async def test_lines_of_a_pruned_tile_cannot_be_said_to_be_unsealed_so_that_rows
     found = await fleet.verify("--kept-days", "45")
 
     assert (found.status, found.kinds) == (1, {"inserted"})
+
+
+@pytest.mark.parametrize("options", [["--kept-days", "45"], []])
+async def test_a_tile_of_young_lines_cannot_be_pruned_so_that_its_rows_may_say_anything(
+    made, options
+):
+    log = of_months()
+    fleet = await made(log)
+    await purge(fleet.database, 45)
+    [[place]] = await fleet.database.fetch(
+        "SELECT max(seq) FROM mcp_audit_log WHERE seq / 256 = (SELECT min(seq) / 256 FROM"
+        " mcp_audit_log)"
+    )
+    genuine = await fleet.verify(*options)
+    await pruned(fleet, log, place // 256)
+    await fleet.database.execute("UPDATE mcp_audit_log SET method = 'X' WHERE seq = $1", place)
+
+    found = await fleet.verify(*options)
+
+    assert (genuine.status, genuine.findings) == (0, [])
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert found.covers(log, place)
+
+
+async def pruned(fleet: Fleet, log: SealedLog, tile: int) -> None:
+    """Put the way up from its times leaf in the place of a *tile*, as the retention does."""
+    await fleet.database.execute(
+        "UPDATE mcp_audit_seal_tile SET hashes = mcp_audit_seal_path(hashes)"
+        " WHERE log = $1 AND level = 0 AND number = $2 AND octet_length(hashes) = 8192",
+        log.log,
+        tile,
+    )
+
+
+async def test_what_an_anchor_has_seen_cannot_be_hidden_in_a_tile_of_another_history(made):
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    await remove(fleet, log)
+    another = SealedLog(log.instance, begun=NOW - 400 * DAY)
+    another.take_over(log)
+    for _ in range(LINES_PER_TILE - 1):
+        another.entry(is_stored=False)
+    another.now = NOW - DAY
+    another.many(100)
+    another.checkpoint()
+    await another.store(fleet.database)
+    await pruned(fleet, log, 0)
+
+    found = await fleet.verify("--kept-days", "45")
+
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert found.covers(log, 29)
+    assert found.of(log)["words"] == []
 
 
 async def test_rows_of_all_tables_together_are_held_against_what_was_unsealed(made):

@@ -64,6 +64,8 @@ class Judgement:
     """Places that were sealed as missing, void or unsealed, and have a row."""
     unproved: int = 0
     """Rows of pruned tiles, which cannot be proved one by one."""
+    pruned: list[TileBad] = field(default_factory=list)
+    """Tiles with such rows that the retention cannot have pruned: they have younger lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +194,19 @@ class Judge:
     ) -> None:
         """Judge a tile of which only the root is known."""
         start = tile * TILE
+        last = start + TILE - 1
+        bad = TileBad(start, last, Age(age(start).since, age(last).until))
         if 0 in marks:
-            self.found.unproved += sum(1 for mark in marks if mark & ROW)
+            rows = sum(1 for mark in marks if mark & ROW)
+            fates = {self._keeping.fate(age(place)) for place in range(start, last)}
+            if rows and fates & {Fate.DELETED, Fate.UNDECIDED}:
+                self.found.pruned.append(bad)
+            else:
+                self.found.unproved += rows
             return
         options = self._tiles.options(tile)
         if not any(option.root == root and option.leaves is not None for option in options):
-            since, until = age(start), age(start + TILE - 1)
-            self.found.tiles.append(
-                TileBad(start, start + TILE - 1, Age(since.since, until.until))
-            )
+            self.found.tiles.append(bad)
 
     def _ages(self, times: list[int] | None) -> Callable[[int], Age]:
         """Return what says when a line of this tile was made."""

@@ -183,27 +183,28 @@ def _mismatch(one: OneLog, equation: Equation) -> Finding:
 
 def _tell_words(one: OneLog, report: LogReport) -> None:
     """Tell until when the log is complete, and by whose word."""
-    proved, fitting = one.solution.proved, one.solution.matched | one.solution.unknown
+    proved, matched = one.solution.proved, one.solution.matched
     if one.checkpoints.needs_witness and not any(
-        c.is_witnessed and c.checkpoint.size <= proved for c in one.checkpoints.signed
+        c.is_witnessed and c.equation in matched for c in one.checkpoints.signed
     ):
         what = "no checkpoint has the cosignatures that the policy asks for"
         report.findings.append(Finding(kind=Kind.NOT_WITNESSED, what=what))
     newest: dict[str, int] = {}
     elsewhere = one.checkpoints.elsewhere()
     for c in elsewhere:
-        if c.checkpoint.size <= proved and c.equation in fitting:
+        if c.equation in matched:
             for word in c.words():
                 newest[word] = max(newest.get(word, 0), c.checkpoint.size)
     report.words = [f"{word} at {size}" for word, size in sorted(newest.items())]
     covered = max(newest.values(), default=0)
+    report.findings += _uncompared(one, elsewhere, covered)
     if covered:
         report.complete_until = _moment_before(one, covered)
         # Else an anchor has seen them, and a finding tells what became of them.
         if all(c.checkpoint.size <= covered for c in elsewhere):
             what = "newest [leaf|leaves] that no anchor covers yet"
             report.say("not_anchored_yet", proved - covered, what)
-    elif not one.checkpoints.elsewhere():
+    elif not elsewhere:
         report.findings.append(
             Finding(
                 kind=Kind.NOT_ANCHORED,
@@ -211,6 +212,23 @@ def _tell_words(one: OneLog, report: LogReport) -> None:
                 "its end would not show. Give --anchor, or a witness in the policy",
             )
         )
+
+
+def _uncompared(one: OneLog, elsewhere: Sequence[Signed], covered: int) -> list[Finding]:
+    """Return whether the newest checkpoint that is kept elsewhere says nothing of the log."""
+    sizes = [c.checkpoint.size for c in elsewhere if c.equation in one.solution.unknown]
+    newest = max(sizes, default=0)
+    if not covered < newest <= one.solution.proved:
+        return []
+    return [
+        Finding(
+            kind=Kind.NOT_PROVED,
+            what="the newest checkpoint that is kept elsewhere lies in a tile whose hashes are "
+            "gone, so it cannot be held against what was signed later. Give a newer --anchor",
+            first=covered,
+            last=newest - 1,
+        )
+    ]
 
 
 def _moment_before(one: OneLog, size: int) -> datetime | None:
