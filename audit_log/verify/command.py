@@ -156,8 +156,8 @@ async def _read(
             await transaction.execute(statement)
         try:
             return await Verification(transaction, request, progress).run()
-        except (TypeError, ValueError) as error:
-            # A column that was given another type: its owner may do that.
+        except (TypeError, ValueError, AttributeError) as error:
+            # A column that was given another type, or may be NULL: its owner may do that.
             raise VerifyError(
                 "The tables are not as `podwarden-audit migrate` makes them, so nothing can be "
                 f"told: {error}"
