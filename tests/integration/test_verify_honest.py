@@ -1,6 +1,8 @@
 """`verify` on real tables: what is no tampering is no alarm, but is said."""
 
+import asyncio
 import os
+import sys
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -859,6 +861,40 @@ async def test_what_cannot_be_done_is_said_in_one_line(
     assert message in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+async def test_a_report_is_told_and_counts_though_the_file_of_since_cannot_be_written(
+    made, tmp_path
+):
+    log = SealedLog()
+    log.many(20)
+    fleet = await made(log)
+    options = ["--anchor", str(fleet.anchor), "--since", str(tmp_path / "none" / "state")]
+    genuine, told, said = await fleet.run(*options)
+    await fleet.database.execute("UPDATE mcp_audit_log SET method = 'X' WHERE seq = 7")
+
+    status, out, err = await fleet.run(*options)
+
+    assert (genuine, status) == (2, 1)
+    assert "genuine and complete" in told
+    assert "TAMPERED" in out
+    assert said == err == f"{options[-1]} cannot be written: No such file or directory\n"
+
+
+async def test_a_report_that_cannot_be_written_is_no_genuine_log(made):
+    fleet = await made(SealedLog())
+    given = ["--policy", str(fleet.policy), "--anchor", str(fleet.anchor)]
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.console", "verify", *given, "--database-url", fleet.url),
+        stdout=full,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(full)
+    _, complaints = await done.communicate()
+
+    assert complaints == b"The report cannot be written: No space left on device\n"
+    assert done.returncode == 2
 
 
 async def test_a_database_without_the_seal_is_said_in_one_line(
