@@ -1,6 +1,7 @@
 """`verify` on real tables: what is no tampering is no alarm, but is said."""
 
 import asyncio
+import json
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from audit_log.seal.places import LINES_PER_TILE
 from audit_log.seal.stored import SealNote
 from tests.neighbours.adopted import adopt
 from tests.neighbours.console import console
-from tests.neighbours.fleet import Fleet
+from tests.neighbours.fleet import Fleet, Verdict
 from tests.neighbours.records import a_record, a_tool_call
 from tests.neighbours.seal_attacks import note_what_is_at, remove
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
@@ -758,6 +759,70 @@ async def test_a_changed_key_is_believed_from_the_leaf_on_that_the_old_one_signe
 
     assert (found.status, found.findings) == (0, [])
     assert found.of(log)["proved"] == log.size
+
+
+async def test_a_later_run_knows_the_key_that_the_old_one_signed(made, tmp_path):
+    log = SealedLog()
+    fleet = await made(log)
+    new = SignerKey.new(log.origin)
+    log.event("start", {"following_key": str(new.verifier)})
+    log.many(30)
+    log.checkpoint()
+    log.key = new
+    statuses = []
+    for _ in range(3):
+        log.event("start", {})
+        log.many(300)
+        log.checkpoint()
+        await log.store(fleet.database)
+        write_anchor(fleet.anchor, [log])
+        found = await fleet.verify("--since", str(tmp_path / "state"))
+        statuses.append((found.status, found.of(log)["proved"] == log.size))
+
+    assert statuses == [(0, True)] * 3
+
+
+@pytest.mark.parametrize("change", [{"note": "no note"}, {"keys": ["no key"]}, {"open": "A"}])
+async def test_a_damaged_file_of_since_is_said_in_one_line(made, tmp_path, change):
+    log = SealedLog()
+    fleet = await made(log)
+    state = tmp_path / "state"
+    await fleet.verify("--since", str(state))
+    told = json.loads(state.read_text())
+    told["logs"][log.origin] |= change
+    state.write_text(json.dumps(told))
+
+    status, out, err = await fleet.run("--anchor", str(fleet.anchor), "--since", str(state))
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"{state} is no file of `verify --since`" in err
+
+
+async def test_a_key_that_was_given_up_signs_no_more(made):
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    old, new = log.key, SignerKey.new(log.origin)
+    log.event("start", {"following_key": str(new.verifier)})
+    log.checkpoint(old, new)
+    log.key = new
+    log.event("start", {})
+    log.checkpoint()
+    genuine = await stored_and_verified(fleet, log)
+    log.many(10)
+    log.key = old
+    log.checkpoint()
+
+    found = await stored_and_verified(fleet, log)
+
+    assert (genuine.status, genuine.findings) == (0, [])
+    assert (found.status, found.kinds) == (1, {"checkpoint_of_another_key"})
+
+
+async def stored_and_verified(fleet: Fleet, log: SealedLog) -> Verdict:
+    await log.store(fleet.database)
+    write_anchor(fleet.anchor, [log])
+    return await fleet.verify()
 
 
 async def test_a_later_run_reads_only_what_is_new(made, tmp_path):

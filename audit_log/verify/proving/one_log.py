@@ -141,16 +141,17 @@ class OneLog:
         """Return the events whose leaves are signed."""
         return [(place, event) for place, event in self.events if self.is_signed(place)]
 
-    def new_keys(self) -> list[VerifierKey]:
-        """Return the keys that the log has changed to, as its old key signed."""
-        known = {key.public for key in self.subject.keys}
+    def following_keys(self) -> list[VerifierKey]:
+        """Return the keys that the log has changed to, in turn, as its old keys signed."""
+        earlier = [] if self.bookmark is None else self.bookmark.keys
+        said = [event.details.get("following_key", "") for _, event in self.signed_events()]
         found = []
-        for _, event in self.signed_events():
+        for vkey in dict.fromkeys([*earlier, *said]):
             try:
-                key = VerifierKey.parse(event.details.get("following_key", ""))
+                key = VerifierKey.parse(vkey)
             except SealFormatError:
                 continue
-            if key.name == self.subject.origin and key.public not in known:
+            if key.name == self.subject.origin:
                 found.append(key)
         return found
 

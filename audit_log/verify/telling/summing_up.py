@@ -7,6 +7,7 @@ from typing import Final
 
 from audit_log.plurals import counted
 from audit_log.verify.ages import Keeping, moment
+from audit_log.verify.evidence.given_up import signed_by_given_up
 from audit_log.verify.evidence.signed import Signed
 from audit_log.verify.findings import Finding, Kind, LogReport
 from audit_log.verify.proving.judging import Gone
@@ -45,6 +46,14 @@ def sum_up(one: OneLog, terms: Terms, follower: Follower | None) -> LogReport:
     )
     report.findings += one.checkpoints.findings
     report.findings += _contradictions(one)
+    report.findings += [
+        Finding(
+            kind=Kind.OTHER_KEY,
+            what="a checkpoint is signed by a key alone that the log has given up for another",
+            notes=(str(given_up.note),),
+        )
+        for given_up in signed_by_given_up(one.checkpoints.signed, one.following_keys())
+    ]
     gone, end = _gone_at_the_end(one, terms, report)
     tell_gone(limited_gone(gone), terms.keeping, report)
     tell_tiles(one.judge.found, report)
