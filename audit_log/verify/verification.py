@@ -184,6 +184,7 @@ class Verification:
             now,
             await self._keeping(logs, now),
             self._request.silent_after,
+            await self._seal.is_replica(),
         )
         reports = []
         for one in logs:

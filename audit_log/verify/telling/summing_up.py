@@ -29,6 +29,16 @@ class Terms:
     now: datetime
     keeping: Keeping
     silent_after: timedelta | None
+    is_replica: bool
+    """What is missing at the end may be on its way from the primary."""
+
+    @property
+    def missing_end(self) -> tuple[Kind, str]:
+        """What it is, and why, when the database lacks the newest that is known elsewhere."""
+        if self.is_replica:
+            why = "it is a replica, and lags behind: run again, or verify the primary"
+            return Kind.NOT_ARRIVED, why
+        return Kind.ROLLED_BACK, "it was put back to an older state, as from a backup"
 
 
 def sum_up(one: OneLog, terms: Terms, follower: Follower | None) -> LogReport:
@@ -108,12 +118,13 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list
     leaves, gone = one.leaves, one.judge.found.gone
     end = leaves.base + len(leaves.marks.rstrip(b"\0"))
     stored = one.checkpoints.stored_size
+    kind, why = terms.missing_end
     if one.bookmark is not None and not stored:
         what = (
             f"an earlier run has verified a size of {one.bookmark.proved}, and the database has no"
-            " such checkpoint any more: it was put back to an older state, as from a backup"
+            f" such checkpoint any more: {why}"
         )
-        report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, 0, one, None))
+        report.findings.append(_at_the_end(kind, what, 0, one, None))
     if end == leaves.size or end < stored:
         return gone, leaves.size
     first = moment(one.newest_signed)
@@ -133,9 +144,9 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list
     else:
         what = (
             f"the database has leaves up to {end} and a checkpoint of {stored}, but {words} has "
-            f"seen {leaves.size}: it was put back to an older state, as from a backup"
+            f"seen {leaves.size}: {why}"
         )
-        report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, end, one, first))
+        report.findings.append(_at_the_end(kind, what, end, one, first))
     return [item for item in gone if item.place < end], end
 
 
