@@ -534,6 +534,27 @@ async def test_a_noted_row_or_version_that_is_gone_or_put_back_is_found(made):
     assert found.covers(log, asked.seq + 1) == {"altered"}
 
 
+async def test_an_unfinished_tool_call_cannot_be_put_among_unsealed_rows_and_altered(made):
+    log = SealedLog()
+    asked, working = log.tool_call(outcome=ToolOutcome.ASKED), log.tool_call()
+    waits = log.tool_call(outcome=ToolOutcome.WORKING)
+    log.lines(UNSEALED, 5)
+    log.many(20)
+    fleet = await made(log)
+    # The end of a call, stored while the seal was off, is none.
+    unsealed = "UPDATE mcp_tool_invocation SET log = NULL, seq = NULL"
+    await fleet.database.execute(f"{unsealed}, outcome = 'ok' WHERE id = $1", asked.id)
+    honest = await fleet.verify()
+    await fleet.database.execute(f"{unsealed}, status_code = 418 WHERE id = $1", waits.id)
+
+    found = await fleet.verify()
+
+    assert (honest.status, honest.findings, honest.remarks["interim"]) == (0, [], 1)
+    assert (found.status, found.kinds) == (1, {"deleted"})
+    assert found.covers(log, waits.seq or 0)
+    assert not found.covers(log, working.seq or 0)
+
+
 async def test_the_newest_rows_that_no_checkpoint_covers_yet_are_said(made):
     log = SealedLog()
     log.many(300)

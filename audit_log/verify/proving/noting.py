@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from audit_log.postgres.transaction import Transaction
-from audit_log.record import UNFINISHED, Outcome, ToolOutcome
+from audit_log.record import Outcome
 from audit_log.seal.places import is_times
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.proving.leaf_file import CLASH, ROW, LeafFile, Noted
@@ -29,8 +29,9 @@ MOST_OTHERS: Final = 100_000
 """Places of a log of which several things are remembered."""
 _TABLES: Final = {Noted.ENTRY: Table.ENTRIES, Noted.TOOL_CALL: Table.TOOL_CALLS}
 _OUTCOME_AT: Final = {Noted.ENTRY: 6, Noted.TOOL_CALL: 4}
-_INSTANCE_AT: Final = 7
-_UNFINISHED: Final = frozenset(UNFINISHED | {ToolOutcome.INTERRUPTED, Outcome.INTERRUPTED})
+_LASTING_AT: Final = (1, 2, 7)
+"""Id, time and instance."""
+_INTERRUPTED: Final = Outcome.INTERRUPTED.value
 _MAY_HAVE_ROW: Final = frozenset({Noted.MISSING, Noted.VOID, Noted.UNSEALED})
 
 
@@ -245,13 +246,16 @@ async def _look(
 def _stands_for(row: Sealed, version: Members, question: _Question, log: int) -> bool:
     """Say whether *row* may be what became of the noted line, of which it has the id.
 
-    A row of this log has to be proved at its own place. Another one is the end of a call that
-    this log has seen unfinished, and of its instance, by which rows without a place are judged.
+    A row of this log has to be proved at its own place. Another one goes on with a call that this
+    log has seen unfinished, and is of its instance, by which rows without a place are judged.
     """
     if row.log == log and row.place is not None:
         return True
-    said, at = question.members, _INSTANCE_AT
-    return said[_OUTCOME_AT[question.kind]] in _UNFINISHED and version[at] == said[at]
+    said, outcome = question.members, _OUTCOME_AT[question.kind]
+    goes_on = said[outcome] == _INTERRUPTED != version[outcome] or (
+        question.kind is Noted.TOOL_CALL and gives_way(said, version)
+    )
+    return goes_on and all(said[at] == version[at] for at in _LASTING_AT)
 
 
 def _accept(leaves: LeafFile, question: _Question, row: Sealed, to: Noting) -> None:
