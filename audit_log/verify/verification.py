@@ -187,8 +187,9 @@ class Verification:
             await self._seal.is_replica(),
         )
         reports = []
+        leaves: dict[int | None, LeafFile] = {one.subject.log: one.leaves for one in logs}
         for one in logs:
-            await one.judge_all(self._transaction, terms.keeping)
+            await one.judge_all(self._transaction, terms.keeping, leaves)
         following = followers(logs)
         for one in logs:
             report = sum_up(one, terms, following.get(one.subject.origin))

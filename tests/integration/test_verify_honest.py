@@ -432,6 +432,31 @@ async def test_a_row_cannot_be_put_to_a_void_place_and_altered_there(made):
     assert found.covers(log, moved.seq or 0)
 
 
+async def test_an_unfinished_tool_call_does_not_end_at_a_void_place_of_another_log(made):
+    log, other = SealedLog(), SealedLog()
+    ended, waits = (log.tool_call(outcome=ToolOutcome.WORKING) for _ in range(2))
+    log.many(20)
+    end = other.tool_call(id=ended.id, created_at=ended.created_at, rounds=2)
+    place = other.size
+    other.lines(VOID, 10)
+    other.many(20)
+    fleet = await made(log, other)
+    honest = await fleet.verify()
+    await fleet.database.execute(
+        "UPDATE mcp_tool_invocation SET log = $2, seq = $3, outcome = 'ok' WHERE id = $1",
+        waits.id,
+        other.log,
+        place,
+    )
+
+    found = await fleet.verify()
+
+    assert (honest.status, honest.findings, honest.remarks["interim"]) == (0, [], 1)
+    assert end.log == other.log
+    assert (found.status, found.kinds) == (1, {"deleted"})
+    assert found.covers(log, waits.seq or 0)
+
+
 async def test_a_gap_that_no_line_reports_is_told_unless_the_recorder_makes_it(made):
     log = SealedLog()
     log.many(30)

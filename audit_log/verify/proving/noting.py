@@ -9,7 +9,7 @@ from audit_log.postgres.transaction import Transaction
 from audit_log.record import Outcome
 from audit_log.seal.places import is_times
 from audit_log.seal.tree import leaf_hash
-from audit_log.verify.proving.leaf_file import CLASH, ROW, LeafFile, Noted
+from audit_log.verify.proving.leaf_file import CLASH, NO_LINE, ROW, LeafFile, Noted
 from audit_log.verify.proving.leaf_members import (
     Identity,
     Members,
@@ -32,7 +32,6 @@ _OUTCOME_AT: Final = {Noted.ENTRY: 6, Noted.TOOL_CALL: 4}
 _LASTING_AT: Final = (1, 2, 7)
 """Id, time and instance."""
 _INTERRUPTED: Final = Outcome.INTERRUPTED.value
-_MAY_HAVE_ROW: Final = frozenset({Noted.MISSING, Noted.VOID, Noted.UNSEALED})
 
 
 @dataclass(slots=True)
@@ -47,8 +46,8 @@ class Noting:
     """Versions of tool calls and entries that are not the row's."""
     no_row: set[int] = field(default_factory=set)
     """Places of noted entries and tool calls that no row stands for."""
-    elsewhere: dict[int, int] = field(default_factory=dict)
-    """Places of noted versions, with that of the row of their id: there it is proved."""
+    elsewhere: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Places of noted versions, with log and place of the row of their id: there it is proved."""
     stale: set[int] = field(default_factory=set)
     """Places of noted versions that the row of their id should have given way to."""
     unnumbered: int = 0
@@ -75,7 +74,7 @@ def put_runs(leaves: LeafFile, runs: Sequence[StoredNote], to: Noting) -> None:
     """Put the notes of several places into *leaves*, as far as they lie in it."""
     for run in runs:
         kind, leaf = kind_of(members_of(run.data)), leaf_hash(run.data.encode())
-        if kind in _MAY_HAVE_ROW:
+        if kind in NO_LINE:
             for place in _places_of(run, leaves.start, leaves.size):
                 own = leaves.leaf(place)
                 if own is not None and own != leaf:
@@ -191,7 +190,7 @@ def _put(
     if kind is Noted.QUARANTINED and members[1:] == [own.hex()]:
         to.written_later += 1
         leaves.put_note(place, leaf, kind)
-    elif kind in _MAY_HAVE_ROW:
+    elif kind in NO_LINE:
         to.other(place, own)
         leaves.put_note(place, leaf, kind)
     elif identity is not None:
@@ -239,8 +238,8 @@ async def _look(
                 to.stale.add(question.place)
             else:
                 to.interim += 1
-                if other.log == log and other.place is not None:
-                    to.elsewhere[question.place] = other.place
+                if other.place is not None:
+                    to.elsewhere[question.place] = other.log, other.place
 
 
 def _stands_for(row: Sealed, version: Members, question: _Question, log: int) -> bool:

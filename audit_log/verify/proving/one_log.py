@@ -1,6 +1,6 @@
 """Verifies one log: puts its leaves together, finds what the roots say of them, and judges."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -223,9 +223,14 @@ class OneLog:
             for place, event in self.signed_events()[-1:]
         )
 
-    async def judge_all(self, transaction: Transaction, keeping: Keeping) -> None:
-        """Judge the places of all odd tiles, and what is stored of the tree above them."""
-        self.judge = Judge(self.tiles, self.solution, self.noting, keeping)
+    async def judge_all(
+        self, transaction: Transaction, keeping: Keeping, others: Mapping[int | None, LeafFile]
+    ) -> None:
+        """Judge the places of all odd tiles, and what is stored of the tree above them.
+
+        *others* has the leaves of all logs, by their numbers.
+        """
+        self.judge = Judge(self.tiles, self.solution, self.noting, keeping, others)
         async for tile, kept in self._odd_tiles(StoredSeal(transaction)):
             self.judge.judge(tile, kept)
         await self._judge_upper(StoredSeal(transaction))
