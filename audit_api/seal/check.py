@@ -64,6 +64,8 @@ class Log:
             (folder / "checkpoint").read_text(encoding="utf-8"), self.key
         )
         self.proved: dict[tuple[int, int], list[bytes]] = {}
+        self.told: dict[int, int] = {}
+        """By tile: which of its places a row was verified at, one bit each."""
         if self.root_at(self.size) != self.root:
             raise ValueError("the tiles do not give the root of the checkpoint")
         for note in sorted(folder.glob("anchored/*")):
@@ -199,6 +201,8 @@ def judged(line: dict[str, Any], logs: dict[str, Log]) -> tuple[str, str | None]
     log, place, leaf = logs.get(line["log"]), line["place"], str(line["leaf"])
     if line["log"] is None:
         return "not sealed", None
+    if not isinstance(place, int) or place < 0:
+        raise TypeError("no row can have this place")
     if log is None:
         raise ValueError(f"a row is of log {line['log']}, which was not verified")
     if place >= log.size:
@@ -216,16 +220,36 @@ def judged(line: dict[str, Any], logs: dict[str, Log]) -> tuple[str, str | None]
 def with_names(leaf: str, line: dict[str, Any]) -> dict[str, Any]:
     """Return leaf data as an object with names, in the words of the API."""
     kind, *values = json.loads(leaf)
-    told = {
-        "kind": kind,
-        **dict(zip(NAMES[kind].split(), values, strict=False)),
-        **line.get("named", {}),
-    }
+    told = {"kind": kind, **dict(zip(NAMES[kind].split(), values, strict=False))}
+    if named := line.get("named"):
+        if told.get("token_name", "") is not None or not {"token_id", "token_name"} >= set(named):
+            raise ValueError(f"{told['id']} has a name that was sealed otherwise")
+        told |= {column: named[column] and str(named[column]) for column in named}
     if told.get("duration_ms") is not None:
         told["duration_ms"] = round(struct.unpack(">f", bytes.fromhex(told["duration_ms"]))[0], 3)
     if len(told.get("client_ip") or "") == 32:
         told["client_ip"] = str(ipaddress.IPv6Address(bytes.fromhex(told["client_ip"])))
     return told
+
+
+def tell_once(line: dict[str, Any], log: Log) -> None:
+    """Note that a row was verified; raise ValueError if its place was told before."""
+    tile, bit = line["place"] >> 8, 1 << (line["place"] & 255)
+    before = log.told.get(tile, 0)
+    if before & bit:
+        raise ValueError(f"place {line['place']} of log {line['log']} is told twice")
+    log.told[tile] = before | bit
+
+
+def told_of(text: str, logs: dict[str, Log]) -> tuple[str, dict[str, Any] | None]:
+    """Return what is to be said of the line *text*, and its values if it was verified."""
+    line = json.loads(text)
+    verdict, leaf = judged(line, logs)
+    if leaf is None:
+        return verdict, None
+    told = with_names(leaf, line)
+    tell_once(line, logs[line["log"]])
+    return verdict, told
 
 
 def read_logs(names: list[str], keys: list[str]) -> tuple[dict[str, Log], list[str]]:
@@ -235,7 +259,7 @@ def read_logs(names: list[str], keys: list[str]) -> tuple[dict[str, Log], list[s
     for name in names:
         try:
             logs[name] = Log(HERE / "logs" / name)
-        except (ValueError, OSError) as error:
+        except (ValueError, LookupError, OSError) as error:
             wrong.append(f"log {name}: {error}")
         else:
             if keys and logs[name].key not in keys:
@@ -246,33 +270,45 @@ def read_logs(names: list[str], keys: list[str]) -> tuple[dict[str, Log], list[s
 def read_lines(kind: str) -> Iterator[str]:
     """Yield the lines of one kind of rows."""
     for file in sorted((HERE / kind).glob("*.ndjson")):
-        with file.open(encoding="utf-8") as lines:
+        # What is no UTF-8 is no leaf that was sealed.
+        with file.open(encoding="utf-8", errors="replace") as lines:
             yield from lines
+
+
+def read_manifest() -> tuple[list[str], dict[str, int]]:
+    """Return the names of the logs, and of each kind of rows how many there are."""
+    try:
+        manifest = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
+        return [str(name) for name in manifest["logs"]], dict(manifest["rows"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"manifest.json is none of a bundle: {error}") from error
 
 
 def check(keys: list[str], *, is_printing: bool) -> Checked:
     """Check all lines; return what was said how often, and what is wrong."""
-    manifest = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
-    logs, wrong = read_logs(manifest["logs"], keys)
+    try:
+        names, rows = read_manifest()
+    except (ValueError, OSError) as error:
+        return {}, [str(error)], {}
+    logs, wrong = read_logs(names, keys)
     said: dict[str, int] = {}
-    counts = dict.fromkeys(manifest["rows"], 0)
+    counts = dict.fromkeys(rows, 0)
     for kind in counts:
         for text in read_lines(kind):
             counts[kind] += 1
             try:
-                line = json.loads(text)
-                verdict, leaf = judged(line, logs)
-            except (LookupError, TypeError, json.JSONDecodeError):
+                verdict, told = told_of(text, logs)
+            except (LookupError, TypeError, RecursionError, json.JSONDecodeError):
                 wrong.append(f"line {counts[kind]} of {kind} is no row of a bundle")
                 continue
             except (ValueError, OSError) as error:
                 wrong.append(str(error))
                 continue
             said[verdict] = said.get(verdict, 0) + 1
-            if is_printing and leaf is not None:
-                sys.stdout.write(json.dumps(with_names(leaf, line)) + "\n")
-    if counts != manifest["rows"]:
-        wrong.append(f"there are {counts} rows; the manifest tells of {manifest['rows']}")
+            if is_printing and told is not None:
+                sys.stdout.write(json.dumps(told) + "\n")
+    if counts != rows:
+        wrong.append(f"there are {counts} rows; the manifest tells of {rows}")
     return said, wrong, logs
 
 

@@ -54,20 +54,35 @@ def main(
 ) -> int:
     """Verify as *arguments* say; return the exit status. Usage lines call it *program*."""
     options = _parser(program).parse_args(arguments)
+    report = None
     try:
-        report = asyncio.run(_verify(options))
+        report, bookmarks = asyncio.run(_verify(options))
+        _write(json_of(report) if options.json else "\n".join(lines_of(report)))
+        if options.since:
+            write_bookmarks(options.since, bookmarks)
     except (VerifyError, AnchorUnreadableError, BookmarkError, StoreError) as error:
         message = str(error)
         if isinstance(error, StoreError):
             message = f"PostgreSQL cannot be read now: {error}"
         sys.stderr.write(f"{printable(message)}\n")
-        return Verdict.CANNOT_TELL
+        is_tampered = report is not None and report.verdict is Verdict.TAMPERED
+        return Verdict.TAMPERED if is_tampered else Verdict.CANNOT_TELL
     except KeyboardInterrupt:
         return _INTERRUPTED
-    text = json_of(report) if options.json else "\n".join(lines_of(report))
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
     return report.verdict
+
+
+def _write(text: str) -> None:
+    """Write the report; raise VerifyError where there is no room for it."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # what reads it has seen enough
+    except OSError as error:
+        # What is still buffered must not fail once more at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise VerifyError(f"The report cannot be written: {error.strerror}") from error
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -124,7 +139,8 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def _verify(options: argparse.Namespace) -> Report:
+async def _verify(options: argparse.Namespace) -> tuple[Report, dict[str, Bookmark]]:
+    """Return the report, and up to where each log is verified now."""
     policy = _policy(options.policy)
     bookmarks = read_bookmarks(options.since) if options.since else {}
     # Before the snapshot: what an anchor has seen is then in the database.
@@ -140,9 +156,7 @@ async def _verify(options: argparse.Namespace) -> Report:
     )
     with Progress(sys.stderr) as progress:
         report, found = await _read(_url(options.database_url), request, progress.show)
-    if options.since:
-        write_bookmarks(options.since, {**bookmarks, **found})
-    return report
+    return report, {**bookmarks, **found}
 
 
 async def _read(
@@ -156,8 +170,8 @@ async def _read(
             await transaction.execute(statement)
         try:
             return await Verification(transaction, request, progress).run()
-        except (TypeError, ValueError) as error:
-            # A column that was given another type: its owner may do that.
+        except (TypeError, ValueError, AttributeError) as error:
+            # A column that was given another type, or may be NULL: its owner may do that.
             raise VerifyError(
                 "The tables are not as `podwarden-audit migrate` makes them, so nothing can be "
                 f"told: {error}"

@@ -84,6 +84,8 @@ class Verification:
         self._seal = StoredSeal(transaction)
         self._keys: dict[str, tuple[VerifierKey, ...]] = {}
         """Of logs that have changed theirs, as the old key has signed."""
+        for origin, bookmark in request.bookmarks.items():
+            self._keys[origin] = tuple(map(VerifierKey.parse, bookmark.keys))
 
     async def run(self) -> tuple[Report, dict[str, Bookmark]]:
         """Return what was found, and up to where the next run may rely on it."""
@@ -131,8 +133,8 @@ class Verification:
         ]
         if bookmark is not None:
             anchored.append(Anchored(Note.parse(bookmark.note), SOURCE, bookmark.seen_at))
-        keys = (*subject.keys, *self._keys.get(subject.origin, ()))
-        return Collector(keys, self._request.policy).collect(
+        keys = dict.fromkeys((*subject.keys, *self._keys.get(subject.origin, ())))
+        return Collector(tuple(keys), self._request.policy).collect(
             await self._seal.checkpoints(subject.log, base),
             anchored,
             await self._seal.receipts(subject.log, base),
@@ -168,7 +170,7 @@ class Verification:
         is_new = False
         for one in logs:
             known = self._keys.get(one.subject.origin, ())
-            new = [key for key in one.new_keys() if key not in known]
+            new = [key for key in one.following_keys() if key not in (*known, *one.subject.keys)]
             if new:
                 self._keys[one.subject.origin] = (*known, *new)
                 is_new = True
@@ -182,10 +184,12 @@ class Verification:
             now,
             await self._keeping(logs, now),
             self._request.silent_after,
+            await self._seal.is_replica(),
         )
         reports = []
+        leaves: dict[int | None, LeafFile] = {one.subject.log: one.leaves for one in logs}
         for one in logs:
-            await one.judge_all(self._transaction, terms.keeping)
+            await one.judge_all(self._transaction, terms.keeping, leaves)
         following = followers(logs)
         for one in logs:
             report = sum_up(one, terms, following.get(one.subject.origin))
@@ -319,5 +323,6 @@ def _bookmark(one: OneLog, report: LogReport, now: datetime) -> Bookmark | None:
         newest=0 if (newest := one.newest_leaf()) is None else int(newest.timestamp()),
         unsealed=one.unsealed,
         left=one.left(),
+        keys=[str(key) for key in one.following_keys()],
         kept=[*earlier, *((kept.since, kept.days) for kept in one.kept())],
     )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from deploy.local.postgres import PostgresServer
 from tests.neighbours.audit_api import ALL, serving_audit_api
+from tests.neighbours.fleet import Fleet
 from tests.neighbours.patience import eventually
 from tests.neighbours.records import a_record
 from tests.neighbours.replica import replica_of
+from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +188,32 @@ async def test_exports_of_a_replica_repeat_nothing_though_a_transaction_stays_op
 
     assert sorted(first + second + third) == ["/early", "/late"]
     assert fourth == []
+
+
+async def test_verify_does_not_call_a_replica_that_lags_behind_an_older_state(
+    database_url: str, replica: PostgresServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    log = SealedLog()
+    async with replicated(database_url, replica) as (primary, copy, replica_url):
+        log.many(300)
+        log.checkpoint()
+        await log.store(primary)
+        policy = write_policy(tmp_path / "policy", [log])
+        anchor = write_anchor(tmp_path / "anchor", [log])
+        fleet = Fleet(replica_url, copy, [log], policy, anchor, capsys)
+        await fleet.has_signed(log.size)
+        since = ["--since", str(tmp_path / "state")]
+        caught_up = await fleet.verify(*since)
+        await copy.execute("SELECT pg_wal_replay_pause()")
+        try:
+            log.many(20)
+            log.checkpoint()
+            await log.store(primary)
+            write_anchor(anchor, [log])
+            behind = await fleet.verify(*since)
+        finally:
+            await copy.execute("SELECT pg_wal_replay_resume()")
+
+    assert (caught_up.status, caught_up.findings) == (0, [])
+    assert (behind.status, behind.kinds) == (2, {"not_arrived"})
+    assert "replica" in behind.findings[0]["what"]

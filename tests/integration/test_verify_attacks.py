@@ -100,10 +100,20 @@ async def test_an_altered_row_of_any_table_is_found(fleet, table, value):
     assert found.covers(log, place) == {"altered"}
 
 
-async def test_a_column_of_another_type_is_said_in_one_line(fleet):
-    await fleet.database.execute(
-        "ALTER TABLE mcp_audit_seal_log ALTER COLUMN key TYPE bytea USING key::bytea"
-    )
+@pytest.mark.parametrize(
+    ("table", "changes"),
+    [
+        ("mcp_audit_seal_log", ["ALTER COLUMN key TYPE bytea USING key::bytea"]),
+        ("mcp_audit_seal_log", ["ALTER COLUMN key DROP NOT NULL", "key = NULL"]),
+        ("mcp_audit_seal_checkpoint", ["ALTER COLUMN note DROP NOT NULL", "note = NULL"]),
+        ("mcp_audit_seal_note", ["ALTER COLUMN data DROP NOT NULL", "data = NULL"]),
+        ("mcp_audit_gap", ["ALTER COLUMN seq TYPE text"]),
+    ],
+)
+async def test_a_column_of_another_type_is_said_in_one_line(fleet, table, changes):
+    for change in changes:
+        begin = f"ALTER TABLE {table}" if change.startswith("ALTER") else f"UPDATE {table} SET"
+        await fleet.database.execute(f"{begin} {change}")
 
     code, _, said = await fleet.run()
 

@@ -1,6 +1,9 @@
 """`verify` on real tables: what is no tampering is no alarm, but is said."""
 
+import asyncio
+import json
 import os
+import sys
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -16,11 +19,13 @@ from audit_log.schema.migrate import ensure_partitions
 from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.leaf import MISSING, UNSEALED, VOID
+from audit_log.seal.places import LINES_PER_TILE
 from audit_log.seal.stored import SealNote
 from tests.neighbours.adopted import adopt
 from tests.neighbours.console import console
-from tests.neighbours.fleet import Fleet
+from tests.neighbours.fleet import Fleet, Verdict
 from tests.neighbours.records import a_record, a_tool_call
+from tests.neighbours.seal_attacks import note_what_is_at, remove
 from tests.neighbours.sealed_logs import SealedLog, write_anchor, write_policy
 
 NOW = datetime.now(UTC)
@@ -158,6 +163,60 @@ async def test_lines_of_a_pruned_tile_cannot_be_said_to_be_unsealed_so_that_rows
     found = await fleet.verify("--kept-days", "45")
 
     assert (found.status, found.kinds) == (1, {"inserted"})
+
+
+@pytest.mark.parametrize("options", [["--kept-days", "45"], []])
+async def test_a_tile_of_young_lines_cannot_be_pruned_so_that_its_rows_may_say_anything(
+    made, options
+):
+    log = of_months()
+    fleet = await made(log)
+    await purge(fleet.database, 45)
+    [[place]] = await fleet.database.fetch(
+        "SELECT max(seq) FROM mcp_audit_log WHERE seq / 256 = (SELECT min(seq) / 256 FROM"
+        " mcp_audit_log)"
+    )
+    genuine = await fleet.verify(*options)
+    await pruned(fleet, log, place // 256)
+    await fleet.database.execute("UPDATE mcp_audit_log SET method = 'X' WHERE seq = $1", place)
+
+    found = await fleet.verify(*options)
+
+    assert (genuine.status, genuine.findings) == (0, [])
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert found.covers(log, place)
+
+
+async def pruned(fleet: Fleet, log: SealedLog, tile: int) -> None:
+    """Put the way up from its times leaf in the place of a *tile*, as the retention does."""
+    await fleet.database.execute(
+        "UPDATE mcp_audit_seal_tile SET hashes = mcp_audit_seal_path(hashes)"
+        " WHERE log = $1 AND level = 0 AND number = $2 AND octet_length(hashes) = 8192",
+        log.log,
+        tile,
+    )
+
+
+async def test_what_an_anchor_has_seen_cannot_be_hidden_in_a_tile_of_another_history(made):
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    await remove(fleet, log)
+    another = SealedLog(log.instance, begun=NOW - 400 * DAY)
+    another.take_over(log)
+    for _ in range(LINES_PER_TILE - 1):
+        another.entry(is_stored=False)
+    another.now = NOW - DAY
+    another.many(100)
+    another.checkpoint()
+    await another.store(fleet.database)
+    await pruned(fleet, log, 0)
+
+    found = await fleet.verify("--kept-days", "45")
+
+    assert (found.status, found.kinds) == (2, {"not_proved"})
+    assert found.covers(log, 29)
+    assert found.of(log)["words"] == []
 
 
 async def test_rows_of_all_tables_together_are_held_against_what_was_unsealed(made):
@@ -352,6 +411,52 @@ async def test_a_row_at_a_void_place_is_said_if_it_was_made_when_its_neighbours_
     assert (found.status, found.covers(log, place + 2)) == (1, {"inserted"})
 
 
+async def test_a_row_cannot_be_put_to_a_void_place_and_altered_there(made):
+    log = SealedLog()
+    moved = log.entry()
+    log.many(30)
+    place = log.size
+    log.lines(VOID, 400)
+    log.many(30)
+    fleet = await made(log)
+    await note_what_is_at(fleet, log, moved.seq or 0)
+    noted = await fleet.verify()
+    await fleet.database.execute(
+        "UPDATE mcp_audit_log SET seq = $2, method = 'PUT' WHERE id = $1", moved.id, place + 1
+    )
+
+    found = await fleet.verify()
+
+    assert (noted.status, noted.findings) == (0, [])
+    assert (found.status, found.kinds) == (1, {"deleted"})
+    assert found.covers(log, moved.seq or 0)
+
+
+async def test_an_unfinished_tool_call_does_not_end_at_a_void_place_of_another_log(made):
+    log, other = SealedLog(), SealedLog()
+    ended, waits = (log.tool_call(outcome=ToolOutcome.WORKING) for _ in range(2))
+    log.many(20)
+    end = other.tool_call(id=ended.id, created_at=ended.created_at, rounds=2)
+    place = other.size
+    other.lines(VOID, 10)
+    other.many(20)
+    fleet = await made(log, other)
+    honest = await fleet.verify()
+    await fleet.database.execute(
+        "UPDATE mcp_tool_invocation SET log = $2, seq = $3, outcome = 'ok' WHERE id = $1",
+        waits.id,
+        other.log,
+        place,
+    )
+
+    found = await fleet.verify()
+
+    assert (honest.status, honest.findings, honest.remarks["interim"]) == (0, [], 1)
+    assert end.log == other.log
+    assert (found.status, found.kinds) == (1, {"deleted"})
+    assert found.covers(log, waits.seq or 0)
+
+
 async def test_a_gap_that_no_line_reports_is_told_unless_the_recorder_makes_it(made):
     log = SealedLog()
     log.many(30)
@@ -452,6 +557,27 @@ async def test_a_noted_row_or_version_that_is_gone_or_put_back_is_found(made):
     assert found.covers(log, waits.seq) == {"deleted"}
     assert asked.seq is not None
     assert found.covers(log, asked.seq + 1) == {"altered"}
+
+
+async def test_an_unfinished_tool_call_cannot_be_put_among_unsealed_rows_and_altered(made):
+    log = SealedLog()
+    asked, working = log.tool_call(outcome=ToolOutcome.ASKED), log.tool_call()
+    waits = log.tool_call(outcome=ToolOutcome.WORKING)
+    log.lines(UNSEALED, 5)
+    log.many(20)
+    fleet = await made(log)
+    # The end of a call, stored while the seal was off, is none.
+    unsealed = "UPDATE mcp_tool_invocation SET log = NULL, seq = NULL"
+    await fleet.database.execute(f"{unsealed}, outcome = 'ok' WHERE id = $1", asked.id)
+    honest = await fleet.verify()
+    await fleet.database.execute(f"{unsealed}, status_code = 418 WHERE id = $1", waits.id)
+
+    found = await fleet.verify()
+
+    assert (honest.status, honest.findings, honest.remarks["interim"]) == (0, [], 1)
+    assert (found.status, found.kinds) == (1, {"deleted"})
+    assert found.covers(log, waits.seq or 0)
+    assert not found.covers(log, working.seq or 0)
 
 
 async def test_the_newest_rows_that_no_checkpoint_covers_yet_are_said(made):
@@ -681,6 +807,70 @@ async def test_a_changed_key_is_believed_from_the_leaf_on_that_the_old_one_signe
     assert found.of(log)["proved"] == log.size
 
 
+async def test_a_later_run_knows_the_key_that_the_old_one_signed(made, tmp_path):
+    log = SealedLog()
+    fleet = await made(log)
+    new = SignerKey.new(log.origin)
+    log.event("start", {"following_key": str(new.verifier)})
+    log.many(30)
+    log.checkpoint()
+    log.key = new
+    statuses = []
+    for _ in range(3):
+        log.event("start", {})
+        log.many(300)
+        log.checkpoint()
+        await log.store(fleet.database)
+        write_anchor(fleet.anchor, [log])
+        found = await fleet.verify("--since", str(tmp_path / "state"))
+        statuses.append((found.status, found.of(log)["proved"] == log.size))
+
+    assert statuses == [(0, True)] * 3
+
+
+@pytest.mark.parametrize("change", [{"note": "no note"}, {"keys": ["no key"]}, {"open": "A"}])
+async def test_a_damaged_file_of_since_is_said_in_one_line(made, tmp_path, change):
+    log = SealedLog()
+    fleet = await made(log)
+    state = tmp_path / "state"
+    await fleet.verify("--since", str(state))
+    told = json.loads(state.read_text())
+    told["logs"][log.origin] |= change
+    state.write_text(json.dumps(told))
+
+    status, out, err = await fleet.run("--anchor", str(fleet.anchor), "--since", str(state))
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"{state} is no file of `verify --since`" in err
+
+
+async def test_a_key_that_was_given_up_signs_no_more(made):
+    log = SealedLog()
+    log.many(30)
+    fleet = await made(log)
+    old, new = log.key, SignerKey.new(log.origin)
+    log.event("start", {"following_key": str(new.verifier)})
+    log.checkpoint(old, new)
+    log.key = new
+    log.event("start", {})
+    log.checkpoint()
+    genuine = await stored_and_verified(fleet, log)
+    log.many(10)
+    log.key = old
+    log.checkpoint()
+
+    found = await stored_and_verified(fleet, log)
+
+    assert (genuine.status, genuine.findings) == (0, [])
+    assert (found.status, found.kinds) == (1, {"checkpoint_of_another_key"})
+
+
+async def stored_and_verified(fleet: Fleet, log: SealedLog) -> Verdict:
+    await log.store(fleet.database)
+    write_anchor(fleet.anchor, [log])
+    return await fleet.verify()
+
+
 async def test_a_later_run_reads_only_what_is_new(made, tmp_path):
     log, other = SealedLog("one"), SealedLog("two")
     for one in (log, other):
@@ -782,6 +972,40 @@ async def test_what_cannot_be_done_is_said_in_one_line(
     assert message in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+async def test_a_report_is_told_and_counts_though_the_file_of_since_cannot_be_written(
+    made, tmp_path
+):
+    log = SealedLog()
+    log.many(20)
+    fleet = await made(log)
+    options = ["--anchor", str(fleet.anchor), "--since", str(tmp_path / "none" / "state")]
+    genuine, told, said = await fleet.run(*options)
+    await fleet.database.execute("UPDATE mcp_audit_log SET method = 'X' WHERE seq = 7")
+
+    status, out, err = await fleet.run(*options)
+
+    assert (genuine, status) == (2, 1)
+    assert "genuine and complete" in told
+    assert "TAMPERED" in out
+    assert said == err == f"{options[-1]} cannot be written: No such file or directory\n"
+
+
+async def test_a_report_that_cannot_be_written_is_no_genuine_log(made):
+    fleet = await made(SealedLog())
+    given = ["--policy", str(fleet.policy), "--anchor", str(fleet.anchor)]
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.console", "verify", *given, "--database-url", fleet.url),
+        stdout=full,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(full)
+    _, complaints = await done.communicate()
+
+    assert complaints == b"The report cannot be written: No space left on device\n"
+    assert done.returncode == 2
 
 
 async def test_a_database_without_the_seal_is_said_in_one_line(

@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from audit_log.postgres.store import Store
+from audit_log.record import Event, new_record_id
 from audit_log.seal.keys import SignerKey
-from audit_log.seal.leaf import quarantined_leaf
+from audit_log.seal.leaf import event_leaf, quarantined_leaf
 from audit_log.seal.stored import SealCheckpoint, SealNote
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.stored.stored_rows import Table, rows_at
@@ -331,3 +332,35 @@ async def each_column_is_changed_in_some_row(fleet: Fleet) -> Traces:
         )
         places.append(place)
     return traces(log, places, "altered")
+
+
+@attack
+async def a_row_is_altered_without_a_place_beside_a_note_of_what_was_sealed(
+    fleet: Fleet,
+) -> Traces:
+    """The row keeps its id, and says that no sealed sidecar has written it."""
+    log = fleet.logs[0]
+    place, id_ = await middle(fleet, log)
+    await note_what_is_at(fleet, log, place)
+    await fleet.database.execute(
+        "UPDATE mcp_audit_log SET log = NULL, seq = NULL, instance = '', method = 'PUT'"
+        " WHERE id = $1",
+        id_,
+    )
+    return traces(log, [place], "deleted")
+
+
+async def note_what_is_at(fleet: Fleet, log: SealedLog, place: int) -> None:
+    """Store a note of the entry at *place*, as a sidecar does where a row may differ."""
+    said = (await leaf_data_at(fleet, log, place)).decode()
+    await Store(fleet.database).append_sealed([SealNote(log.log, place, 1, said)])
+
+
+@attack
+async def an_older_state_is_said_to_wait_for_nats(fleet: Fleet) -> Traces:
+    found = await the_database_is_put_back_to_an_older_state(fleet)
+    log, (size, _) = found.log, found.places
+    said = Event(id=new_record_id(), at=datetime.now(UTC), name="start", details={"sink": "nats"})
+    note = SealNote(log.log, size, 1, event_leaf(said).decode())
+    await Store(fleet.database).append_sealed([note])
+    return traces(log, (size + 1, log.size - 1), "rolled_back", "note_altered")

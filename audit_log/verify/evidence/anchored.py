@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
@@ -42,6 +43,8 @@ def read_anchor(place: str) -> list[Anchored]:
 
     Raise AnchorUnreadableError when it cannot be read, or has none.
     """
+    if not place:
+        raise AnchorUnreadableError("an anchor without a name: give --anchor a place")
     if re.match("https?://", place):
         found = _from_url(place)
     elif place.partition("://")[0].isalnum() and "://" in place and place[:7] != "file://":
@@ -85,7 +88,7 @@ def _from_url(url: str) -> list[Anchored]:
         with urlopen(Request(url), timeout=_SECONDS) as response:  # noqa: S310 - http(s) alone
             text = response.read(MOST_BYTES).decode(errors="replace")
             modified = response.headers.get("Last-Modified")
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise AnchorUnreadableError(f"{url} cannot be read: {reason}") from error
     try:

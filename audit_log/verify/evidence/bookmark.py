@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from audit_log.seal.encoding import HASH_BYTES
+from audit_log.seal.keys import VerifierKey
+from audit_log.seal.note import Note
 from audit_log.verify.roots import TILE, Edge
 
 SOURCE: Final = "the file of --since"
@@ -41,6 +43,8 @@ class Bookmark(msgspec.Struct, frozen=True, kw_only=True):
     """How many of its lines were not sealed."""
     left: tuple[int, int] = (0, 0)
     """How many lines may have rows without a place, and until when they were made."""
+    keys: list[str] = []
+    """The keys that it has changed to, in turn."""
     kept: list[tuple[int, int | None]] = []
     """The retentions that it has signed: since when, and days."""
 
@@ -55,7 +59,10 @@ class Bookmark(msgspec.Struct, frozen=True, kw_only=True):
         return b64decode(self.open)
 
     def check(self) -> None:
-        """Raise ValueError unless edge and leaves are of the size."""
+        """Raise ValueError unless its parts are what they are said to be."""
+        Note.parse(self.note)
+        for key in self.keys:
+            VerifierKey.parse(key)
         tree = self.tree
         sizes = [len(hash_) for _, hash_ in tree.parts] + [len(self.leaves) % HASH_BYTES or 32]
         levels = [level for level, _ in tree.parts]

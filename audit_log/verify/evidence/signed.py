@@ -26,6 +26,8 @@ class Signed:
 
     checkpoint: Checkpoint
     note: Note
+    signers: set[bytes] = field(default_factory=set)
+    """The public keys of the log that signed it."""
     sources: dict[str, datetime | None] = field(default_factory=dict)
     """Where it is kept beside the database, and since when, as far as that is known."""
     cosignatures: list[Cosignature] = field(default_factory=list)
@@ -135,6 +137,10 @@ class Collector:
             return None
         lines = self._lines.setdefault(one.checkpoint.size, set())
         lines.update(note.signatures)
+        # Each line of a key of ours was verified.
+        one.signers |= {
+            key.public for key in self._keys if any(line.is_of(key) for line in note.signatures)
+        }
         return one
 
     def _take_lines(self, receipt: Receipt) -> None:

@@ -1,6 +1,6 @@
 """Judges the places of one log, when the roots have decided which hashes are the signed ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -10,7 +10,15 @@ from audit_log.seal.times import times_in
 from audit_log.seal.tree import leaf_hash
 from audit_log.verify.ages import DAY, Age, Fate, Keeping
 from audit_log.verify.findings import Kind
-from audit_log.verify.proving.leaf_file import CLASH, FILLED, ROW, TWICE, LeafFile, Noted
+from audit_log.verify.proving.leaf_file import (
+    CLASH,
+    FILLED,
+    NO_LINE,
+    ROW,
+    TWICE,
+    LeafFile,
+    Noted,
+)
 from audit_log.verify.proving.noting import Noting
 from audit_log.verify.proving.weighing import PATH_BYTES, Tiles
 from audit_log.verify.roots import TILE, Solution, root_by_path
@@ -18,7 +26,8 @@ from audit_log.verify.roots import TILE, Solution, root_by_path
 _NEAR: Final = 512
 """How far to look for neighbours that say when a line was made."""
 _FOLLOWING: Final = 3
-_LOOSE: Final = frozenset({Noted.MISSING, Noted.VOID, Noted.UNSEALED})
+_HAVE_ROWS: Final = frozenset({Noted.GAP, Noted.READ})
+"""What nothing takes the place of: a note is none of its own."""
 
 
 class Bad(NamedTuple):
@@ -62,6 +71,8 @@ class Judgement:
     """Places that were sealed as missing, void or unsealed, and have a row."""
     unproved: int = 0
     """Rows of pruned tiles, which cannot be proved one by one."""
+    pruned: list[TileBad] = field(default_factory=list)
+    """Tiles with such rows that the retention cannot have pruned: they have younger lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,16 @@ class Kept:
 class Judge:
     """Goes over the odd tiles of one log, from left to right."""
 
-    def __init__(self, tiles: Tiles, solution: Solution, noting: Noting, keeping: Keeping) -> None:
+    def __init__(
+        self,
+        tiles: Tiles,
+        solution: Solution,
+        noting: Noting,
+        keeping: Keeping,
+        others: Mapping[int | None, LeafFile],
+    ) -> None:
+        """*others* has the leaves of all logs, by their numbers: rows may have come to others."""
+        self._others = others
         self._tiles, self._solution, self._noting = tiles, solution, noting
         self._leaves: LeafFile = tiles.leaves
         self._keeping = keeping
@@ -135,12 +155,19 @@ class Judge:
         elif mark & CLASH and signed is not None:
             kind = Kind.ALTERED if mark & ROW else Kind.NOTE_ALTERED
             self._bad(place, kind, signed, others[0] if others else None, age(place))
-        if noted in _LOOSE and mark & ROW:
+        if noted in NO_LINE and mark & ROW:
             self._loose(place, signed, found)
-        elif not mark & ROW and (place in self._noting.no_row or (noted is Noted.GAP)):
+        elif not mark & ROW and (noted in _HAVE_ROWS or self._lacks_row(place)):
             self._gone(place, age(place))
         elif place in self._noting.stale:
             self._bad(place, Kind.ALTERED, signed, None, age(place))
+
+    def _lacks_row(self, place: int) -> bool:
+        """Say whether no row stands for the entry or tool call that is noted at *place*."""
+        log, other = self._noting.elsewhere.get(place, (None, 0))
+        return place in self._noting.no_row or (
+            log in self._others and not self._others[log].bears_row(other)
+        )
 
     def _loose(self, place: int, signed: bytes | None, found: bytes | None) -> None:
         """Take a row that nothing proves: one that the last second before a power cut has left.
@@ -183,15 +210,19 @@ class Judge:
     ) -> None:
         """Judge a tile of which only the root is known."""
         start = tile * TILE
+        last = start + TILE - 1
+        bad = TileBad(start, last, Age(age(start).since, age(last).until))
         if 0 in marks:
-            self.found.unproved += sum(1 for mark in marks if mark & ROW)
+            rows = sum(1 for mark in marks if mark & ROW)
+            fates = {self._keeping.fate(age(place)) for place in range(start, last)}
+            if rows and fates & {Fate.DELETED, Fate.UNDECIDED}:
+                self.found.pruned.append(bad)
+            else:
+                self.found.unproved += rows
             return
         options = self._tiles.options(tile)
         if not any(option.root == root and option.leaves is not None for option in options):
-            since, until = age(start), age(start + TILE - 1)
-            self.found.tiles.append(
-                TileBad(start, start + TILE - 1, Age(since.since, until.until))
-            )
+            self.found.tiles.append(bad)
 
     def _ages(self, times: list[int] | None) -> Callable[[int], Age]:
         """Return what says when a line of this tile was made."""
@@ -219,7 +250,7 @@ class Judge:
         end = leaves.size if step > 0 else leaves.base - 1
         for other in range(place + step, end, step):
             second = leaves.seconds[other - leaves.base]
-            if second and leaves.noted(other) not in _LOOSE:
+            if second and leaves.noted(other) not in NO_LINE:
                 return second
         return None
 

@@ -41,6 +41,11 @@ class Noted(IntEnum):
     OTHER = 10
     BEFORE = 11
     """An earlier run has verified it."""
+    READ = 12
+
+
+NO_LINE: Final = frozenset({Noted.MISSING, Noted.VOID, Noted.UNSEALED})
+"""Where nothing is said of the row that may stand there."""
 
 
 class LeafFile:
@@ -124,6 +129,12 @@ class LeafFile:
     def noted(self, place: int) -> Noted:
         """Return what a note says of *place*."""
         return Noted(self.marks[place - self.base] >> _KIND)
+
+    def bears_row(self, place: int) -> bool:
+        """Say whether a row has *place* that was sealed there; what lies outside may have one."""
+        if not self.start <= place < self.size:
+            return True
+        return bool(self.mark(place) & ROW) and self.noted(place) not in NO_LINE
 
     def count(self, noted: Noted) -> int:
         """Return how many places have a note of this kind."""

@@ -21,6 +21,7 @@ _KINDS: Final = {
     "entry": Noted.ENTRY,
     "tool_call": Noted.TOOL_CALL,
     "gap": Noted.GAP,
+    "read": Noted.READ,
 }
 _NAMES: Final = {
     Noted.ENTRY: (

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from audit_log.postgres.transaction import Transaction
+from audit_log.record import Outcome
 from audit_log.seal.places import is_times
 from audit_log.seal.tree import leaf_hash
-from audit_log.verify.proving.leaf_file import CLASH, ROW, LeafFile, Noted
+from audit_log.verify.proving.leaf_file import CLASH, NO_LINE, ROW, LeafFile, Noted
 from audit_log.verify.proving.leaf_members import (
     Identity,
+    Members,
     differing,
     gives_way,
     identity_of,
@@ -26,7 +28,10 @@ from audit_log.verify.stored.stored_seal import StoredNote
 MOST_OTHERS: Final = 100_000
 """Places of a log of which several things are remembered."""
 _TABLES: Final = {Noted.ENTRY: Table.ENTRIES, Noted.TOOL_CALL: Table.TOOL_CALLS}
-_MAY_HAVE_ROW: Final = frozenset({Noted.MISSING, Noted.VOID, Noted.UNSEALED})
+_OUTCOME_AT: Final = {Noted.ENTRY: 6, Noted.TOOL_CALL: 4}
+_LASTING_AT: Final = (1, 2, 7)
+"""Id, time and instance."""
+_INTERRUPTED: Final = Outcome.INTERRUPTED.value
 
 
 @dataclass(slots=True)
@@ -40,7 +45,9 @@ class Noting:
     interim: int = 0
     """Versions of tool calls and entries that are not the row's."""
     no_row: set[int] = field(default_factory=set)
-    """Places of noted entries and tool calls that no row has under their id."""
+    """Places of noted entries and tool calls that no row stands for."""
+    elsewhere: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Places of noted versions, with log and place of the row of their id: there it is proved."""
     stale: set[int] = field(default_factory=set)
     """Places of noted versions that the row of their id should have given way to."""
     unnumbered: int = 0
@@ -67,7 +74,7 @@ def put_runs(leaves: LeafFile, runs: Sequence[StoredNote], to: Noting) -> None:
     """Put the notes of several places into *leaves*, as far as they lie in it."""
     for run in runs:
         kind, leaf = kind_of(members_of(run.data)), leaf_hash(run.data.encode())
-        if kind in _MAY_HAVE_ROW:
+        if kind in NO_LINE:
             for place in _places_of(run, leaves.start, leaves.size):
                 own = leaves.leaf(place)
                 if own is not None and own != leaf:
@@ -183,7 +190,7 @@ def _put(
     if kind is Noted.QUARANTINED and members[1:] == [own.hex()]:
         to.written_later += 1
         leaves.put_note(place, leaf, kind)
-    elif kind in _MAY_HAVE_ROW:
+    elif kind in NO_LINE:
         to.other(place, own)
         leaves.put_note(place, leaf, kind)
     elif identity is not None:
@@ -215,7 +222,7 @@ async def _look(
     )
     by_place = {row.place: row for row in found if row.log == log}
     by_id = {
-        identity.id: members
+        identity.id: (row, members)
         for row in found
         if (identity := identity_of(members := members_of(row.data))) is not None
     }
@@ -224,13 +231,30 @@ async def _look(
         if row is not None and not differing(question.members, members_of(row.data)):
             _accept(leaves, question, row, to)
         elif not leaves.mark(question.place) & ROW:
-            version = by_id.get(question.identity.id)
-            if version is None:
+            other, version = by_id.get(question.identity.id, (None, ()))
+            if other is None or not _stands_for(other, version, question, log):
                 to.no_row.add(question.place)
             elif question.kind is Noted.TOOL_CALL and gives_way(version, question.members):
                 to.stale.add(question.place)
             else:
                 to.interim += 1
+                if other.place is not None:
+                    to.elsewhere[question.place] = other.log, other.place
+
+
+def _stands_for(row: Sealed, version: Members, question: _Question, log: int) -> bool:
+    """Say whether *row* may be what became of the noted line, of which it has the id.
+
+    A row of this log has to be proved at its own place. Another one goes on with a call that this
+    log has seen unfinished, and is of its instance, by which rows without a place are judged.
+    """
+    if row.log == log and row.place is not None:
+        return True
+    said, outcome = question.members, _OUTCOME_AT[question.kind]
+    goes_on = said[outcome] == _INTERRUPTED != version[outcome] or (
+        question.kind is Noted.TOOL_CALL and gives_way(said, version)
+    )
+    return goes_on and all(said[at] == version[at] for at in _LASTING_AT)
 
 
 def _accept(leaves: LeafFile, question: _Question, row: Sealed, to: Noting) -> None:

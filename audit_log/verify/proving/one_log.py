@@ -1,6 +1,6 @@
 """Verifies one log: puts its leaves together, finds what the roots say of them, and judges."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -141,16 +141,17 @@ class OneLog:
         """Return the events whose leaves are signed."""
         return [(place, event) for place, event in self.events if self.is_signed(place)]
 
-    def new_keys(self) -> list[VerifierKey]:
-        """Return the keys that the log has changed to, as its old key signed."""
-        known = {key.public for key in self.subject.keys}
+    def following_keys(self) -> list[VerifierKey]:
+        """Return the keys that the log has changed to, in turn, as its old keys signed."""
+        earlier = [] if self.bookmark is None else self.bookmark.keys
+        said = [event.details.get("following_key", "") for _, event in self.signed_events()]
         found = []
-        for _, event in self.signed_events():
+        for vkey in dict.fromkeys([*earlier, *said]):
             try:
-                key = VerifierKey.parse(event.details.get("following_key", ""))
+                key = VerifierKey.parse(vkey)
             except SealFormatError:
                 continue
-            if key.name == self.subject.origin and key.public not in known:
+            if key.name == self.subject.origin:
                 found.append(key)
         return found
 
@@ -196,9 +197,15 @@ class OneLog:
 
     @property
     def sink(self) -> str:
-        """Where the sidecar delivers to, as its newest event says."""
-        said = [event.details["sink"] for _, event in self.events if "sink" in event.details]
-        return said[-1] if said else ""
+        """Where the sidecar delivers to, as the newest event says that it has signed."""
+        said = [event.details.get("sink") for _, event in self.signed_events()]
+        return next(filter(None, reversed(said)), "")
+
+    @property
+    def newest_signed(self) -> int | None:
+        """When the newest line was made that is proved, in Unix seconds."""
+        seconds = self.leaves.seconds[: max(self.solution.proved - self.leaves.base, 0)]
+        return next((second for second in reversed(seconds) if second), None)
 
     def last_sign(self) -> datetime | None:
         """Return when anything was heard of the log, by the word of the database too."""
@@ -216,9 +223,14 @@ class OneLog:
             for place, event in self.signed_events()[-1:]
         )
 
-    async def judge_all(self, transaction: Transaction, keeping: Keeping) -> None:
-        """Judge the places of all odd tiles, and what is stored of the tree above them."""
-        self.judge = Judge(self.tiles, self.solution, self.noting, keeping)
+    async def judge_all(
+        self, transaction: Transaction, keeping: Keeping, others: Mapping[int | None, LeafFile]
+    ) -> None:
+        """Judge the places of all odd tiles, and what is stored of the tree above them.
+
+        *others* has the leaves of all logs, by their numbers.
+        """
+        self.judge = Judge(self.tiles, self.solution, self.noting, keeping, others)
         async for tile, kept in self._odd_tiles(StoredSeal(transaction)):
             self.judge.judge(tile, kept)
         await self._judge_upper(StoredSeal(transaction))

@@ -38,6 +38,10 @@ WHERE log = $1 AND size >= $2
 """
 
 
+# With the schema's name: another function could have this one.
+_REPLICA: Final = "SELECT pg_catalog.pg_is_in_recovery()"
+
+
 class StoredLog(NamedTuple):
     """What the database says of a log."""
 
@@ -77,6 +81,11 @@ class StoredSeal:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+
+    async def is_replica(self) -> bool:
+        """Return whether this is a copy that may lag behind its primary."""
+        row = await self._transaction.fetch_row(_REPLICA)
+        return row is not None and bool(row[0])
 
     async def logs(self) -> list[StoredLog]:
         """Return all logs that have ever begun."""

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from audit_log.plurals import counted
-from audit_log.verify.ages import Age, Keeping, moment
+from audit_log.verify.ages import Keeping, moment
+from audit_log.verify.evidence.given_up import signed_by_given_up
 from audit_log.verify.evidence.signed import Signed
 from audit_log.verify.findings import Finding, Kind, LogReport
 from audit_log.verify.proving.judging import Gone
@@ -28,6 +29,16 @@ class Terms:
     now: datetime
     keeping: Keeping
     silent_after: timedelta | None
+    is_replica: bool
+    """What is missing at the end may be on its way from the primary."""
+
+    @property
+    def missing_end(self) -> tuple[Kind, str]:
+        """What it is, and why, when the database lacks the newest that is known elsewhere."""
+        if self.is_replica:
+            why = "it is a replica, and lags behind: run again, or verify the primary"
+            return Kind.NOT_ARRIVED, why
+        return Kind.ROLLED_BACK, "it was put back to an older state, as from a backup"
 
 
 def sum_up(one: OneLog, terms: Terms, follower: Follower | None) -> LogReport:
@@ -45,6 +56,14 @@ def sum_up(one: OneLog, terms: Terms, follower: Follower | None) -> LogReport:
     )
     report.findings += one.checkpoints.findings
     report.findings += _contradictions(one)
+    report.findings += [
+        Finding(
+            kind=Kind.OTHER_KEY,
+            what="a checkpoint is signed by a key alone that the log has given up for another",
+            notes=(str(given_up.note),),
+        )
+        for given_up in signed_by_given_up(one.checkpoints.signed, one.following_keys())
+    ]
     gone, end = _gone_at_the_end(one, terms, report)
     tell_gone(limited_gone(gone), terms.keeping, report)
     tell_tiles(one.judge.found, report)
@@ -99,16 +118,16 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list
     leaves, gone = one.leaves, one.judge.found.gone
     end = leaves.base + len(leaves.marks.rstrip(b"\0"))
     stored = one.checkpoints.stored_size
+    kind, why = terms.missing_end
     if one.bookmark is not None and not stored:
         what = (
             f"an earlier run has verified a size of {one.bookmark.proved}, and the database has no"
-            " such checkpoint any more: it was put back to an older state, as from a backup"
+            f" such checkpoint any more: {why}"
         )
-        report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, 0, one, None))
+        report.findings.append(_at_the_end(kind, what, 0, one, None))
     if end == leaves.size or end < stored:
         return gone, leaves.size
-    last = next((second for second in reversed(leaves.seconds) if second), None)
-    first = Age(last, None).moments[0]
+    first = moment(one.newest_signed)
     witnesses = [c for c in one.checkpoints.elsewhere() if c.checkpoint.size > end]
     words = ", ".join(dict.fromkeys(word for c in witnesses for word in c.words()))
     is_late = first is None or terms.now - first > ARRIVAL
@@ -125,9 +144,9 @@ def _gone_at_the_end(one: OneLog, terms: Terms, report: LogReport) -> tuple[list
     else:
         what = (
             f"the database has leaves up to {end} and a checkpoint of {stored}, but {words} has "
-            f"seen {leaves.size}: it was put back to an older state, as from a backup"
+            f"seen {leaves.size}: {why}"
         )
-        report.findings.append(_at_the_end(Kind.ROLLED_BACK, what, end, one, first))
+        report.findings.append(_at_the_end(kind, what, end, one, first))
     return [item for item in gone if item.place < end], end
 
 
@@ -184,27 +203,28 @@ def _mismatch(one: OneLog, equation: Equation) -> Finding:
 
 def _tell_words(one: OneLog, report: LogReport) -> None:
     """Tell until when the log is complete, and by whose word."""
-    proved, fitting = one.solution.proved, one.solution.matched | one.solution.unknown
+    proved, matched = one.solution.proved, one.solution.matched
     if one.checkpoints.needs_witness and not any(
-        c.is_witnessed and c.checkpoint.size <= proved for c in one.checkpoints.signed
+        c.is_witnessed and c.equation in matched for c in one.checkpoints.signed
     ):
         what = "no checkpoint has the cosignatures that the policy asks for"
         report.findings.append(Finding(kind=Kind.NOT_WITNESSED, what=what))
     newest: dict[str, int] = {}
     elsewhere = one.checkpoints.elsewhere()
     for c in elsewhere:
-        if c.checkpoint.size <= proved and c.equation in fitting:
+        if c.equation in matched:
             for word in c.words():
                 newest[word] = max(newest.get(word, 0), c.checkpoint.size)
     report.words = [f"{word} at {size}" for word, size in sorted(newest.items())]
     covered = max(newest.values(), default=0)
+    report.findings += _uncompared(one, elsewhere, covered)
     if covered:
         report.complete_until = _moment_before(one, covered)
         # Else an anchor has seen them, and a finding tells what became of them.
         if all(c.checkpoint.size <= covered for c in elsewhere):
             what = "newest [leaf|leaves] that no anchor covers yet"
             report.say("not_anchored_yet", proved - covered, what)
-    elif not one.checkpoints.elsewhere():
+    elif not elsewhere:
         report.findings.append(
             Finding(
                 kind=Kind.NOT_ANCHORED,
@@ -212,6 +232,23 @@ def _tell_words(one: OneLog, report: LogReport) -> None:
                 "its end would not show. Give --anchor, or a witness in the policy",
             )
         )
+
+
+def _uncompared(one: OneLog, elsewhere: Sequence[Signed], covered: int) -> list[Finding]:
+    """Return whether the newest checkpoint that is kept elsewhere says nothing of the log."""
+    sizes = [c.checkpoint.size for c in elsewhere if c.equation in one.solution.unknown]
+    newest = max(sizes, default=0)
+    if not covered < newest <= one.solution.proved:
+        return []
+    return [
+        Finding(
+            kind=Kind.NOT_PROVED,
+            what="the newest checkpoint that is kept elsewhere lies in a tile whose hashes are "
+            "gone, so it cannot be held against what was signed later. Give a newer --anchor",
+            first=covered,
+            last=newest - 1,
+        )
+    ]
 
 
 def _moment_before(one: OneLog, size: int) -> datetime | None:

@@ -158,6 +158,19 @@ def tell_tiles(judgement: Judgement, report: LogReport) -> None:
                 until=until,
             )
         )
+    for tile in judgement.pruned:
+        since, until = tile.age.moments
+        report.findings.append(
+            Finding(
+                kind=Kind.NOT_PROVED,
+                what="the rows of this tile cannot be proved: its hashes are gone, though it has"
+                " lines that the retention may not let go",
+                first=tile.first,
+                last=tile.last,
+                since=since,
+                until=until,
+            )
+        )
     for level, number in sorted(set(judgement.stored)):
         width = 256 << 8 * level
         report.findings.append(

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from audit_log.seal.checkpoint import Checkpoint, sign_checkpoint
 from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.note import Note
@@ -203,7 +204,83 @@ async def test_the_check_finds_what_was_altered(api, database, tmp_path):
     assert (await checked(await bundle(api, tmp_path / "altered"), log.vkey))[0] == 1
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "7", "{}", '{"log": []}', '{"log": null}'])
+async def test_the_check_prints_nothing_that_was_not_verified(api, database, tmp_path):
+    log = SealedLog()
+    log.many(20)
+    log.checkpoint()
+    await log.store(database)
+    [event] = await database.fetch("SELECT data FROM mcp_audit_seal_note WHERE seq = 0")
+    folder = await bundle(api, tmp_path)
+    file = folder / "entries" / "000001.ndjson"
+    first, second, *others = file.read_text().splitlines()
+    of_log = {"log": json.loads(first)["log"]}
+    renamed = "a name that was sealed otherwise"
+    lies = [
+        (renamed, {**json.loads(first), "named": {"path": "/other"}}),
+        (renamed, {**json.loads(first), "named": {"token_name": "/other"}}),
+        ("is told twice", json.loads(second)),
+        ("is no row of a bundle", {**of_log, "place": 0, "leaf": event["data"]}),
+    ]
+    for complaint, lie in lies:
+        file.write_text("\n".join([json.dumps(lie), second, *others, ""]))
+
+        status, told, said = await checked(folder, "--print", log.vkey)
+
+        assert (status, said.count("WRONG"), complaint in said) == (1, 1, True), said
+        assert len(told) == 20 - 1
+        assert "/other" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("manifest.json", b"{"),
+        ("manifest.json", b"[]"),
+        ("manifest.json", b'{"logs": 7, "rows": {}}'),
+        ("manifest.json", b'{"logs": [7], "rows": {"entries": 20}}'),
+        ("entries/000001.ndjson", b"\xff\xfe"),
+        ("entries/000001.ndjson", b"[" * 100_000),
+        ("logs/*/checkpoint", b"a\n0\n\n"),
+        ("logs/*/checkpoint", b"\xff"),
+        ("logs/*/key", b"\xff"),
+    ],
+)
+async def test_a_file_that_is_none_of_a_bundle_is_wrong(api, database, tmp_path, name, content):
+    log = SealedLog()
+    log.many(20)
+    log.checkpoint()
+    await log.store(database)
+    folder = await bundle(api, tmp_path)
+    [file] = folder.glob(name)
+    file.write_bytes(content)
+
+    status, _, said = await checked(folder, log.vkey)
+
+    assert (status, "WRONG: " in said) == (1, True), said
+
+
+async def test_a_checkpoint_of_no_leaves_proves_no_row(api, database, tmp_path):
+    log = SealedLog()
+    log.many(20)
+    log.checkpoint()
+    await log.store(database)
+    folder = await bundle(api, tmp_path)
+    [file] = folder.glob("logs/*/checkpoint")
+    file.write_text(str(sign_checkpoint(Checkpoint(log.origin, 0, bytes(32)), log.key)))
+
+    status, _, said = await checked(folder, log.vkey)
+
+    assert (status, "WRONG: " in said) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("{", "[]", "7", "{}", '{"log": []}', '{"log": null}'),
+        '{"log": LOG, "place": -1, "leaf": ""}',
+        '{"log": LOG, "place": "1", "leaf": ""}',
+    ],
+)
 async def test_a_line_that_is_no_row_is_said_in_one_line(api, database, tmp_path, line):
     log = SealedLog()
     log.many(20)
@@ -211,7 +288,9 @@ async def test_a_line_that_is_no_row_is_said_in_one_line(api, database, tmp_path
     await log.store(database)
     folder = await bundle(api, tmp_path)
     file = folder / "entries" / "000001.ndjson"
-    file.write_text(f"{line}\n{file.read_text().partition(chr(10))[2]}")
+    first, _, others = file.read_text().partition("\n")
+    line = line.replace("LOG", json.dumps(json.loads(first)["log"]))
+    file.write_text(f"{line}\n{others}")
 
     status, _, said = await checked(folder, log.vkey)
 

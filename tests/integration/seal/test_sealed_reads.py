@@ -16,12 +16,15 @@ from audit_log.errors import StoreError
 from audit_log.postgres.database import Database, open_database
 from audit_log.postgres.purge import apply_retention, pruning, purging
 from audit_log.postgres.readers.sealed_reads import ReadKey, append_sealed_reads
+from audit_log.postgres.store import Store
 from audit_log.postgres.token_table import TokenTable
 from audit_log.process.sealing.key_file import KEY_NAME, read_or_make_key
 from audit_log.reads import Read, ReadKind
 from audit_log.record import new_record_id
 from audit_log.retention import Retention
 from audit_log.seal.growing.state import State
+from audit_log.seal.stored import SealNote
+from audit_log.verify.stored.stored_rows import Table, rows_at
 from tests.neighbours.audit_api import ALL, serving_audit_api
 from tests.neighbours.fleet import Fleet
 from tests.neighbours.postgres import fresh_database
@@ -235,6 +238,21 @@ async def test_a_read_that_was_changed_is_found(copied, lie, kind):
 
     assert kind in found.kinds
     assert found.status == 1
+
+
+async def test_a_note_of_a_read_does_not_stand_for_its_row(copied):
+    [[log]] = await copied.database.fetch("SELECT DISTINCT log FROM mcp_audit_seal_log")
+    async with copied.database.transaction() as transaction:
+        [sealed] = await rows_at(transaction, Table.READS, log, [7])
+    note = SealNote(log, 7, 1, sealed.data.decode())
+    await Store(copied.database).append_sealed([note])
+    noted = await copied.verify()
+    await copied.database.execute("DELETE FROM mcp_audit_read WHERE seq = 7")
+
+    found = await copied.verify()
+
+    assert (noted.status, noted.findings) == (0, [])
+    assert (found.status, found.kinds) == (1, {"deleted"})
 
 
 async def test_a_log_that_was_put_back_is_not_signed_and_a_restart_says_so(fleet):

@@ -1,6 +1,7 @@
 """Checkpoints that are kept elsewhere."""
 
 import http.server
+import socket
 import threading
 
 import pytest
@@ -53,6 +54,35 @@ def test_a_folder_is_read_with_its_folders(tmp_path):
 def test_a_folder_without_a_checkpoint_is_an_error(tmp_path):
     with pytest.raises(AnchorUnreadableError, match="holds no checkpoint"):
         read_anchor(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("http://127.0.0.1/a b", "cannot be read: URL can't contain control characters"),
+        ("http://127.0.0.1:1/", "cannot be read: "),
+        ("", "an anchor without a name"),
+    ],
+)
+def test_what_is_no_address_is_an_error(place, said):
+    with pytest.raises(AnchorUnreadableError, match=said):
+        read_anchor(place)
+
+
+def test_an_answer_that_ends_too_early_is_an_error():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n1")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(AnchorUnreadableError, match="cannot be read: "):
+            read_anchor(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        thread.join()
 
 
 def test_a_url_is_read_with_its_time():
