@@ -14,7 +14,6 @@ from audit_log.postgres.database import Database
 from audit_log.postgres.store import Store
 from audit_log.record import AuditRecord, Event, Gap, Invocation, ToolOutcome, new_record_id
 from audit_log.seal.checkpoint import Checkpoint, sign_checkpoint
-from audit_log.seal.growing_tiles import GrowingTiles
 from audit_log.seal.keys import SignerKey
 from audit_log.seal.leaf import (
     MISSING,
@@ -30,6 +29,7 @@ from audit_log.seal.places import LINES_PER_TILE, log_of
 from audit_log.seal.stored import SealCheckpoint, Sealed, SealLog, SealNote, SealTile
 from audit_log.seal.times import times_leaf
 from audit_log.seal.tree import Tree, leaf_hash
+from tests.neighbours.growing_tiles import GrowingTiles
 from tests.neighbours.records import a_record, a_tool_call
 
 

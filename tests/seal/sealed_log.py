@@ -8,7 +8,6 @@ from typing import Any, Self
 from audit_log.seal.checkpoint import Checkpoint, sign_checkpoint
 from audit_log.seal.cosignature import cosign
 from audit_log.seal.encoding import base64_text
-from audit_log.seal.growing_tiles import GrowingTiles
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.note import Signature
 from audit_log.seal.proofs import consistency_proof, inclusion_proof
@@ -20,6 +19,7 @@ from audit_log.seal.tiles import (
     node_from_tiles,
 )
 from audit_log.seal.tree import Tree, leaf_hashes
+from tests.neighbours.growing_tiles import GrowingTiles
 
 Claim = dict[str, Any]
 LOG = SignerKey("audit.example/sidecar-1/a1b2c3d4", 0x01, b"1" * 32)

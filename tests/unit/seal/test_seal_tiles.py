@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_log.errors import SealFormatError
-from audit_log.seal.growing_tiles import GrowingTiles
 from audit_log.seal.proofs import inclusion_proof, root_hash, verify_inclusion
 from audit_log.seal.tiles import (
     Tile,
@@ -19,6 +18,7 @@ from audit_log.seal.tiles import (
     partial_tiles,
 )
 from audit_log.seal.tree import Tree, leaf_hashes
+from tests.neighbours.growing_tiles import GrowingTiles
 from tests.unit.seal.merkle import some_leaves
 
 
