@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+import sys
 import venv
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,8 @@ from benchmarks.process import CHECKOUT
 
 _CACHE: Final = Path(__file__).parent / ".cache"
 _LOCK: Final = CHECKOUT / "requirements" / "runtime.lock"
+_PYTHON: Final = hashlib.sha256(f"{sys.base_prefix} {sys.version}".encode()).hexdigest()[:8]
+"""One kept for another Python is not ours: what runs in it would be measured on that one."""
 
 
 def installed(requirement: str) -> Path:
@@ -28,7 +31,7 @@ def as_shipped() -> Path:
 
 
 def _made(name: str, *what: str) -> Path:
-    place = _CACHE / name
+    place = _CACHE / f"{name}-{_PYTHON}"
     if not (place / "complete").exists():
         venv.create(place, clear=True, with_pip=True)
         pip = [str(place / "bin" / "pip"), "install", "--quiet"]
