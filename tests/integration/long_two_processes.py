@@ -9,13 +9,12 @@ import resource
 import signal
 import subprocess
 import sys
-import tarfile
-from io import BytesIO
 from pathlib import Path
 from random import SystemRandom
 
 import pytest
 
+from tests.neighbours.archives import unpacked
 from tests.neighbours.arrivals import arrived, entries_in
 from tests.neighbours.callers import received
 from tests.neighbours.patience import eventually
@@ -45,9 +44,7 @@ def old_build(tmp_path: Path) -> Path:
         check=True,
         stdout=subprocess.PIPE,
     )
-    with tarfile.open(fileobj=BytesIO(archive.stdout)) as tree:
-        tree.extractall(tmp_path, filter="data")
-    return tmp_path
+    return unpacked(archive.stdout, tmp_path)
 
 
 def give_no_memory(pid):

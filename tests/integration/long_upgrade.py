@@ -1,8 +1,6 @@
 """Upgrades, rollbacks and restores in full. Collected by name alone: they take a minute."""
 
 import subprocess
-import tarfile
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from audit_log.postgres.token_table import TokenTable
 from audit_log.schema.migrate import migrations
 from deploy.local.postgres import PostgresServer
 from tests.integration.test_upgrade import audit_log, loses_nothing_on
+from tests.neighbours.archives import unpacked
 from tests.neighbours.audit_database import own_postgres
 from tests.neighbours.patience import eventually
 from tests.neighbours.postgres import fresh_database
@@ -50,10 +49,7 @@ def old_versions() -> list[str]:
 
 @pytest.fixture
 def old_code(version: str, tmp_path: Path) -> Path:
-    archive = BytesIO(git("archive", version, "audit_log", "proxy", "audit_api"))
-    with tarfile.open(fileobj=archive) as tree:
-        tree.extractall(tmp_path, filter="data")
-    return tmp_path
+    return unpacked(git("archive", version, "audit_log", "proxy", "audit_api"), tmp_path)
 
 
 @pytest.mark.parametrize("version", old_versions())

@@ -1,6 +1,7 @@
 """An evidence bundle, checked as a stranger does: unpacked, and without any package of ours."""
 
 import asyncio
+import gzip
 import json
 import random
 import sys
@@ -18,6 +19,7 @@ from audit_log.seal.cosignature import cosign
 from audit_log.seal.keys import COSIGNATURE, SignerKey
 from audit_log.seal.note import Note
 from audit_log.seal.policy_file import parse_policy
+from tests.neighbours.archives import unpacked
 from tests.neighbours.audit_api import ALL, asking_as_admin, record
 from tests.neighbours.sealed_logs import SealedLog
 
@@ -40,8 +42,8 @@ async def bundle(api, home: Path, **question: str) -> Path:
         assert response.status == 200, await response.text()
         assert response.headers["Content-Type"] == "application/gzip"
         data = await response.read()
+    await asyncio.to_thread(unpacked, gzip.decompress(data), home)
     with tarfile.open(fileobj=BytesIO(data)) as tar:
-        tar.extractall(home, filter="data")
         [name] = {member.name.partition("/")[0] for member in tar}
     return home / name
 
