@@ -12,9 +12,10 @@ from proxy.journal.ring_header import Place
 
 MANY_BYTES: Final = 256 * 1024
 """With less than this waiting, the writer favours short delays; with more, little work."""
-MAX_BATCH_LINES: Final = 10_000
-MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Large batches cost PostgreSQL less: there is one commit and one index look-up for each batch."""
+MAX_BATCH_LINES: Final = 2_000
+MAX_BATCH_BYTES: Final = 1024 * 1024
+"""There is one commit for each batch. Larger ones gain little by that, and take memory twice: the
+next one is read meanwhile."""
 _RETRY_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.02
 
