@@ -8,7 +8,7 @@ from typing import Final
 from benchmarks.calm import Patience
 from benchmarks.load import closed_loop, open_loop
 from benchmarks.options import parser
-from benchmarks.ours import HEADS, OFF, PLACES, contestant, ours
+from benchmarks.ours import GIVING_WAY, HEADS, OFF, PLACES, contestant, ours
 from benchmarks.process import free_port
 from benchmarks.results import publish, table
 from benchmarks.rounds import Contestant, Series, interleaved, others, repeated, warm_up
@@ -16,7 +16,7 @@ from benchmarks.stage import Stage, open_stage
 
 _RATE: Final = 2_000
 _NOTES: Final = f"""
-{PLACES}{HEADS}\
+{PLACES}{GIVING_WAY}{HEADS}\
 *Database dead*: PostgreSQL was killed with SIGKILL after the first calls, when the sidecar knew
 the tokens. *Never there*: it was away when the sidecar started, which thus knows no token.
 *Disk stalled*: the kernel holds up every write to the journal's file system while it is measured.

@@ -8,7 +8,7 @@ from benchmarks.calm import CALM_SHARE, Patience
 from benchmarks.contestants import PROXIES
 from benchmarks.load import open_loop
 from benchmarks.options import parser
-from benchmarks.ours import BOTH_CORES, HEADS, OFF, ONE_CORE, PLACES, ours
+from benchmarks.ours import BOTH_CORES, GIVING_WAY, HEADS, OFF, ONE_CORE, PLACES, ours
 from benchmarks.results import publish, table
 from benchmarks.rounds import Contestant, Series, above, interleaved, others, warm_up
 from benchmarks.stage import Stage, open_stage
@@ -26,7 +26,7 @@ the rounds; the verdict compares medians of the calm rounds, those in which othe
 The generator shares its core with the upstream, so that a part of what is added is theirs.
 PostgreSQL has that core only while they leave it idle: on a machine of its own it would not hold
 them up either.
-{PLACES}{HEADS}"""
+{PLACES}{GIVING_WAY}{HEADS}"""
 
 
 def main() -> None:

@@ -14,10 +14,13 @@ OFF: Final = "audit off"
 PLACES: Final = """\
 *One core*: proxy and recorder share it, as every other contestant has one. *Both cores*: the proxy
 has that core for itself, and the recorder is on the other one, with load, upstream and PostgreSQL.
-There recorder and PostgreSQL give way (cgroups(7), `cpu.idle`): they get what load and upstream
-leave, so that the calls' core decides how many calls there are. What is left to do after a round
-is done before the next one begins. *CPU* counts all processes of a sidecar until then, memory
-(PSS) at the end of the round. A lost record ends the run.
+What is left to do after a round is done before the next one begins. *CPU* counts all processes of
+a sidecar until then, memory (PSS) at the end of the round. A lost record ends the run.
+"""
+GIVING_WAY: Final = """\
+On the core of the load PostgreSQL, and the recorder that is there, give way (cgroups(7),
+`cpu.idle`): they get what load and upstream leave, so that the calls' core decides how many calls
+there are.
 """
 HEADS: Final = """\
 Heads that differ do so in path (5,000), query, request id, `traceparent` and token (50), as those

@@ -9,7 +9,16 @@ from benchmarks.contestants import PROXIES, RunningProxy
 from benchmarks.load import closed_loop
 from benchmarks.older_build import OLD, checked_out
 from benchmarks.options import parser
-from benchmarks.ours import BOTH_CORES, HEADS, OFF, ONE_CORE, PLACES, contestant, ours
+from benchmarks.ours import (
+    BOTH_CORES,
+    GIVING_WAY,
+    HEADS,
+    OFF,
+    ONE_CORE,
+    PLACES,
+    contestant,
+    ours,
+)
 from benchmarks.results import publish, table
 from benchmarks.rounds import Contestant, Series, interleaved, others, repeated, warm_up
 from benchmarks.stage import Stage, open_stage
@@ -74,7 +83,7 @@ def main() -> None:
                     for series in it.values()
                     for each in series.values()
                 ),
-                f"{line}\n\n{logs}\n\n{_NOTES}{PLACES}{HEADS}",
+                f"{line}\n\n{logs}\n\n{_NOTES}{PLACES}{GIVING_WAY}{HEADS}",
             ]
         ),
     )
