@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -13,8 +12,6 @@ TOKEN_PREFIX: Final = "pwm_"
 TOKEN_BYTES: Final = 32
 ROLES: Final = ("viewer", "operator", "admin")
 UNKNOWN: Final = "unknown token"
-EXPIRED: Final = "token has expired"
-REVOKED: Final = "token has been revoked"
 NOT_LOOKED_UP: Final = "token could not be looked up in time"
 
 DEFAULT_TOKEN_QUERY: Final = (
@@ -31,18 +28,6 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     role: str | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
-
-    def refusal(self, now: Callable[[], datetime]) -> str | None:
-        """Return why this token is not accepted at the time that *now* returns, or None if it is.
-
-        *now* is called only for a token that expires.
-        """
-        # A revocation counts even if its time is in the future: PodWarden's clock may be ahead.
-        if self.revoked_at is not None:
-            return REVOKED
-        if self.expires_at is not None and self.expires_at <= now():
-            return EXPIRED
-        return None
 
 
 def new_secret() -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, NoReturn
 
 from audit_log.addresses import Network
+from audit_log.refusals import refusal_of
 from audit_log.tokens import NOT_LOOKED_UP, UNKNOWN, Token
 from proxy.audit.callers import Callers
 from proxy.audit.exchange import (
@@ -150,7 +151,7 @@ class Admission:
             self._judge(exchange, token)
 
     def _judge(self, exchange: AuditedExchange, token: Token | None) -> None:
-        complaint = token.refusal(self.now) if token else UNKNOWN
+        complaint = UNKNOWN if token is None else refusal_of(token, self.now)
         exchange.is_made_with(token, standing_of(token, complaint))
         if complaint and self.policy is TokenPolicy.ENFORCE:
             self._refuse(exchange, complaint, TokenRefusedError(complaint))

@@ -7,7 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from audit_log.clock import DatabaseClock
-from audit_log.tokens import EXPIRED, NOT_LOOKED_UP, REVOKED, UNKNOWN
+from audit_log.refusals import EXPIRED, REVOKED
+from audit_log.tokens import NOT_LOOKED_UP, UNKNOWN
 from proxy.audit.tally import Tally
 from proxy.journal import Intake
 from proxy.recorder.keeper import Keeper

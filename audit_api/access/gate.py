@@ -16,6 +16,7 @@ from audit_api.errors import (
     ReaderRefusedError,
     UnauthorizedError,
 )
+from audit_log.refusals import refusal_of
 from audit_log.tokens import Token, hash_token
 
 
@@ -140,7 +141,7 @@ def refusal_of_token(
     token: Token, reader_roles: frozenset[str], now: Callable[[], datetime]
 ) -> ReaderRefusedError | None:
     """Return why *token* may not read, or None if it may. A token without a role may not read."""
-    reason = token.refusal(now)
+    reason = refusal_of(token, now)
     if reason is not None:
         return UnauthorizedError(reason.capitalize())
     if token.role not in reader_roles:

@@ -7,6 +7,7 @@ from uuid import UUID
 from audit_log.cli.terminal import CommandError, say
 from audit_log.postgres.agents.token_details import NO_DETAILS, TokenDirectory
 from audit_log.postgres.token_table import TokenTable
+from audit_log.refusals import refusal_of
 
 
 async def create(
@@ -31,7 +32,7 @@ async def list_all(tokens: TokenTable, directory: TokenDirectory) -> None:
     for token in listed:
         owner = details.get(token.id, NO_DETAILS).owner
         expiry = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
-        state = token.refusal(now) or expiry
+        state = refusal_of(token, now) or expiry
         has_it = f"  ({owner})" if owner else ""
         say(f"{token.id}  {token.role or '-':8}  {state:24}  {token.name}{has_it}")
 

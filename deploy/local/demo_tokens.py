@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from audit_log.postgres.token_table import TokenTable
+from audit_log.refusals import refusal_of
 from audit_log.tokens import ROLES, hash_token
 
 _EXPIRY_DAYS: Final = 90
@@ -42,7 +43,7 @@ async def _good(table: TokenTable, role: str, secret: str | None) -> DemoToken |
         secret is None
         or token is None
         or token.role != role
-        or token.refusal(partial(datetime.now, UTC))
+        or refusal_of(token, partial(datetime.now, UTC))
     ):
         return None
     return DemoToken(str(token.id), role, secret)

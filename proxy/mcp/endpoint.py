@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from audit_log.record import Origin
+from audit_log.refusals import refusal_of
 from audit_log.tokens import Token
 from proxy.audit.exchange import Cause, Exchange, standing_of
 from proxy.audit.identity import Caller, Credentials, TokenRecogniser
@@ -112,7 +113,7 @@ class McpAdmission:
         token = self.token_cache.known(token_hash)
         if token is MISSING:
             self.token_cache.look_up(token_hash)
-        complaint = token.refusal(self.now) if isinstance(token, Token) else None
+        complaint = refusal_of(token, self.now) if isinstance(token, Token) else None
         standing = standing_of(token, complaint)
         if standing is Standing.UNRESOLVED:
             # One request can carry a hundred tool calls, so its caller must be known.

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from audit_log.errors import StoreUnavailableError
+from audit_log.refusals import refusal_of
 from audit_log.tokens import ROLES, Token, hash_token
 
 FindToken = Callable[[str], Awaitable[Token | None]]
@@ -50,7 +51,7 @@ class CallersOnly:
         if scheme.lower() != "bearer":
             return None
         token = await self._find(hash_token(secret.strip()))
-        return None if token is None or token.refusal(partial(datetime.now, UTC)) else token
+        return None if token is None or refusal_of(token, partial(datetime.now, UTC)) else token
 
 
 def _refusal(status: HTTPStatus, detail: str) -> JSONResponse:
