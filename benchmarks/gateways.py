@@ -44,10 +44,11 @@ def main() -> None:
     publish(
         "MCP tool calls beside a gateway",
         f"python -m benchmarks.gateways --seconds {seconds:g}",
-        f"{_table(series)}\n\nOne client, one call after the other; the server's tool does"
-        f" nothing. `{REQUIREMENT}` with SQLite, without its limit of 100 calls a minute."
-        f" {others(series.values())}",
+        f"Calls/s: {', '.join(f'{it.name} {it.per_second:,.0f}' for it in series.values())}.",
         chosen.results,
+        details=f"{_table(series)}\n\nOne client, one call after the other; the server's tool"
+        f" does nothing. `{REQUIREMENT}` with SQLite, without its limit of 100 calls a minute."
+        f" {others(series.values())}",
     )
 
 

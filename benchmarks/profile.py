@@ -19,7 +19,7 @@ from benchmarks.watched import Watched, watched
 _CONNECTIONS: Final = 32
 _ROUNDS: Final = 3
 _FUNCTIONS: Final = 25
-_PARTS: Final = 5
+_PARTS: Final = 3
 _SMALLEST: Final = 0.005
 _THREADS: Final = "the recorder, and other threads"
 _ON: Final = "audit on"

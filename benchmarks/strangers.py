@@ -137,8 +137,9 @@ def main() -> None:
     publish(
         "Floods by invented tokens",
         f"python -m benchmarks.strangers --revision {chosen.revision}",
-        table(("flood", "build", "known callers"), rows),
+        "What known callers keep in each flood: see the details.",
         chosen.results,
+        details=table(("flood", "build", "known callers"), rows),
     )
 
 
