@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from audit_log.plurals import agreeing, counted
 from audit_log.verify.ages import Age, Fate, Keeping, moment
 from audit_log.verify.findings import Finding, Kind, LogReport
-from audit_log.verify.proving.judging import Bad, Gone, Judgement
+from audit_log.verify.proving.judging import Bad, Gone, Judgement, TileBad
 from audit_log.verify.proving.leaf_file import Noted
 from audit_log.verify.proving.noting import Noting
 
@@ -143,34 +143,33 @@ def _runs(gone: Sequence[Gone], kind: Kind, what: str) -> Iterable[Finding]:
         )
 
 
+def _of_tile(tile: TileBad, kind: Kind, what: str) -> Finding:
+    since, until = tile.age.moments
+    return Finding(
+        kind=kind, what=what, first=tile.first, last=tile.last, since=since, until=until
+    )
+
+
 def tell_tiles(judgement: Judgement, report: LogReport) -> None:
     """Tell of tiles: altered where no place can be told, and stored ones that are not right."""
-    for tile in judgement.tiles:
-        since, until = tile.age.moments
-        report.findings.append(
-            Finding(
-                kind=Kind.ALTERED,
-                what="a row or note of this tile is not what was sealed; which one cannot be told,"
-                " because the stored tile was altered too",
-                first=tile.first,
-                last=tile.last,
-                since=since,
-                until=until,
-            )
+    report.findings += [
+        _of_tile(
+            tile,
+            Kind.ALTERED,
+            "a row or note of this tile is not what was sealed; which one cannot be told,"
+            " because the stored tile was altered too",
         )
-    for tile in judgement.pruned:
-        since, until = tile.age.moments
-        report.findings.append(
-            Finding(
-                kind=Kind.NOT_PROVED,
-                what="the rows of this tile cannot be proved: its hashes are gone, though it has"
-                " lines that the retention may not let go",
-                first=tile.first,
-                last=tile.last,
-                since=since,
-                until=until,
-            )
+        for tile in judgement.tiles
+    ]
+    report.findings += [
+        _of_tile(
+            tile,
+            Kind.NOT_PROVED,
+            "the rows of this tile cannot be proved: its hashes are gone, though it has"
+            " lines that the retention may not let go",
         )
+        for tile in judgement.pruned
+    ]
     for level, number in sorted(set(judgement.stored)):
         width = 256 << 8 * level
         report.findings.append(
